@@ -1,0 +1,210 @@
+//! A host's connection, whichever of the two databases it belongs to.
+//!
+//! A statement is written once, with `$1` placeholders, which both drivers read. Where the
+//! dialects part, the statement asks [`Connection::dialect`]. With `database.rs` beside it this is
+//! the only place that knows there are two.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value as Json;
+use sqlx::Connection as _;
+use uuid::Uuid;
+
+use crate::error::Error;
+
+/// A connection, or an open transaction, lent by the host.
+///
+/// Made by `.into()` from `&mut PgConnection` or `&mut SqliteConnection`, so a host passes
+/// `&mut *tx`. Guestlist runs statements on it and never opens, commits or rolls back.
+#[derive(Debug)]
+pub enum Connection<'c> {
+    /// A Postgres connection.
+    #[cfg(feature = "postgres")]
+    Postgres(&'c mut sqlx::PgConnection),
+    /// An SQLite connection.
+    #[cfg(feature = "sqlite")]
+    Sqlite(&'c mut sqlx::SqliteConnection),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    #[cfg(feature = "postgres")]
+    Postgres,
+    #[cfg(feature = "sqlite")]
+    Sqlite,
+}
+
+#[cfg(feature = "postgres")]
+impl<'c> From<&'c mut sqlx::PgConnection> for Connection<'c> {
+    fn from(connection: &'c mut sqlx::PgConnection) -> Self {
+        Self::Postgres(connection)
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl<'c> From<&'c mut sqlx::SqliteConnection> for Connection<'c> {
+    fn from(connection: &'c mut sqlx::SqliteConnection) -> Self {
+        Self::Sqlite(connection)
+    }
+}
+
+impl<'c> From<&'c mut Connection<'_>> for Connection<'c> {
+    fn from(connection: &'c mut Connection<'_>) -> Self {
+        match connection {
+            #[cfg(feature = "postgres")]
+            Connection::Postgres(connection) => Connection::Postgres(connection),
+            #[cfg(feature = "sqlite")]
+            Connection::Sqlite(connection) => Connection::Sqlite(connection),
+        }
+    }
+}
+
+/// Runs `$body` with `$connection` bound to the driver's own connection.
+macro_rules! on_driver {
+    ($self:ident, $connection:ident => $body:expr) => {
+        match $self {
+            #[cfg(feature = "postgres")]
+            Connection::Postgres($connection) => $body,
+            #[cfg(feature = "sqlite")]
+            Connection::Sqlite($connection) => $body,
+        }
+    };
+}
+
+/// Binds every value to a query of either driver.
+macro_rules! bound {
+    ($query:expr, $values:expr) => {
+        $values.into_iter().fold($query, |query, value| match value {
+            Value::Uuid(value) => query.bind(value),
+            Value::Text(value) => query.bind(value),
+            Value::Bytes(value) => query.bind(value),
+            Value::Int(value) => query.bind(value),
+            Value::Time(value) => query.bind(value),
+            Value::Json(value) => query.bind(value),
+        })
+    };
+}
+
+impl Connection<'_> {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Dialect::Postgres,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => Dialect::Sqlite,
+        }
+    }
+
+    /// Refuses a connection on which every statement would commit on its own.
+    pub(crate) fn require_transaction(&self) -> Result<(), Error> {
+        let open = on_driver!(self, connection => connection.is_in_transaction());
+        if open { Ok(()) } else { Err(Error::NoTransaction) }
+    }
+
+    /// Runs a statement and returns how many rows it touched.
+    pub(crate) async fn execute(&mut self, statement: Statement<'_>) -> sqlx::Result<u64> {
+        let Statement { sql, values } = statement;
+        on_driver!(self, connection => {
+            let query = bound!(sqlx::query(sql), values);
+            Ok(query.execute(&mut **connection).await?.rows_affected())
+        })
+    }
+
+    pub(crate) async fn fetch_all<T: Record>(&mut self, statement: Statement<'_>) -> sqlx::Result<Vec<T>> {
+        let Statement { sql, values } = statement;
+        on_driver!(self, connection => {
+            let query = bound!(sqlx::query_as::<_, T>(sql), values);
+            query.fetch_all(&mut **connection).await
+        })
+    }
+
+    pub(crate) async fn fetch_optional<T: Record>(
+        &mut self,
+        statement: Statement<'_>,
+    ) -> sqlx::Result<Option<T>> {
+        Ok(self.fetch_all(statement).await?.pop())
+    }
+
+    /// Reads the one number of a statement that always returns a row.
+    pub(crate) async fn fetch_count(&mut self, statement: Statement<'_>) -> sqlx::Result<i64> {
+        let row: Option<(i64,)> = self.fetch_optional(statement).await?;
+        row.map(|(count,)| count).ok_or(sqlx::Error::RowNotFound)
+    }
+}
+
+/// A statement and the values for its placeholders.
+#[derive(Debug)]
+pub(crate) struct Statement<'a> {
+    sql: &'static str,
+    values: Vec<Value<'a>>,
+}
+
+pub(crate) fn sql(sql: &'static str) -> Statement<'static> {
+    Statement { sql, values: Vec::new() }
+}
+
+impl<'a> Statement<'a> {
+    pub(crate) fn bind<'b>(self, value: impl Into<Value<'b>>) -> Statement<'b>
+    where
+        'a: 'b,
+    {
+        let mut values: Vec<Value<'b>> = self.values;
+        values.push(value.into());
+        Statement { sql: self.sql, values }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Value<'a> {
+    Uuid(Uuid),
+    Text(Option<&'a str>),
+    Bytes(&'a [u8]),
+    Int(i64),
+    Time(DateTime<Utc>),
+    Json(Option<Json>),
+}
+
+macro_rules! value_from {
+    ($($type:ty => $variant:ident($value:ident) $made:expr;)+) => {
+        $(impl<'a> From<$type> for Value<'a> {
+            fn from($value: $type) -> Self {
+                Self::$variant($made)
+            }
+        })+
+    };
+}
+
+value_from! {
+    Uuid => Uuid(uuid) uuid;
+    &'a str => Text(text) Some(text);
+    Option<&'a str> => Text(text) text;
+    &'a [u8] => Bytes(bytes) bytes;
+    i64 => Int(number) number;
+    DateTime<Utc> => Time(time) time;
+    Json => Json(json) Some(json);
+    Option<Json> => Json(json) json;
+}
+
+/// A row both drivers can read; `#[derive(FromRow)]` is all it takes.
+pub(crate) trait Record: PgRecord + SqliteRecord + Send + Unpin {}
+impl<T: PgRecord + SqliteRecord + Send + Unpin> Record for T {}
+
+#[cfg(feature = "postgres")]
+pub(crate) trait PgRecord: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> {}
+#[cfg(feature = "postgres")]
+impl<T: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>> PgRecord for T {}
+#[cfg(not(feature = "postgres"))]
+pub(crate) trait PgRecord {}
+#[cfg(not(feature = "postgres"))]
+impl<T> PgRecord for T {}
+
+#[cfg(feature = "sqlite")]
+pub(crate) trait SqliteRecord: for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> {}
+#[cfg(feature = "sqlite")]
+impl<T: for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow>> SqliteRecord for T {}
+#[cfg(not(feature = "sqlite"))]
+pub(crate) trait SqliteRecord {}
+#[cfg(not(feature = "sqlite"))]
+impl<T> SqliteRecord for T {}
+
+#[cfg(not(any(feature = "postgres", feature = "sqlite")))]
+compile_error!("guestlist needs the feature `postgres`, the feature `sqlite`, or both");

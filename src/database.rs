@@ -1,0 +1,179 @@
+//! A pool over either database, for programs that decide at run time.
+//!
+//! A host that knows its database uses its own sqlx pool and never needs this.
+
+use std::future::Future;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::connection::Connection;
+use crate::error::Error;
+
+/// A pool of connections to Postgres or to an SQLite file. Cloning shares it.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A Postgres pool.
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::PgPool),
+    /// An SQLite pool.
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::SqlitePool),
+}
+
+/// An open transaction of a [`Database`]; it rolls back when it is dropped.
+#[derive(Debug)]
+pub enum Transaction {
+    /// A Postgres transaction.
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    /// An SQLite transaction, begun IMMEDIATE.
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+}
+
+#[cfg(feature = "postgres")]
+impl From<&sqlx::PgPool> for Database {
+    fn from(pool: &sqlx::PgPool) -> Self {
+        Self::Postgres(pool.clone())
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl From<&sqlx::SqlitePool> for Database {
+    fn from(pool: &sqlx::SqlitePool) -> Self {
+        Self::Sqlite(pool.clone())
+    }
+}
+
+impl From<&Database> for Database {
+    fn from(database: &Database) -> Self {
+        database.clone()
+    }
+}
+
+/// How long to wait for a connection or for another writer before giving up with a typed error.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Database {
+    /// Opens at most `connections` connections to `postgres://…` or `sqlite:FILE`, and proves that
+    /// one of them works. An SQLite file that does not exist is created.
+    ///
+    /// # Errors
+    /// [`Error::UnknownDatabase`] for another scheme, [`Error::Database`] where it does not answer.
+    pub async fn connect(url: &str, connections: u32) -> Result<Self, Error> {
+        match url.split(':').next() {
+            #[cfg(feature = "postgres")]
+            Some("postgres" | "postgresql") => {
+                let options = sqlx::postgres::PgConnectOptions::from_str(url)?.application_name("guestlist");
+                let pool = sqlx::postgres::PgPoolOptions::new()
+                    .max_connections(connections)
+                    .acquire_timeout(PATIENCE)
+                    .connect_with(options)
+                    .await?;
+                Ok(Self::Postgres(pool))
+            }
+            #[cfg(feature = "sqlite")]
+            Some("sqlite") => {
+                let pool = sqlx::sqlite::SqlitePoolOptions::new()
+                    .max_connections(connections)
+                    .acquire_timeout(PATIENCE)
+                    .connect_with(sqlite_options(url)?)
+                    .await?;
+                Ok(Self::Sqlite(pool))
+            }
+            _ => Err(Error::UnknownDatabase),
+        }
+    }
+
+    /// Begins a transaction; in SQLite an IMMEDIATE one, which waits for its turn to write now
+    /// instead of failing later.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when no connection is free in time or the database does not answer.
+    pub fn begin(&self) -> impl Future<Output = Result<Transaction, Error>> + Send + use<> {
+        let database = self.clone();
+        async move {
+            match database {
+                #[cfg(feature = "postgres")]
+                Self::Postgres(pool) => Ok(Transaction::Postgres(pool.begin().await?)),
+                #[cfg(feature = "sqlite")]
+                Self::Sqlite(pool) => Ok(Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)),
+            }
+        }
+    }
+
+    /// Begins a transaction that only reads; in SQLite it does not wait for writers.
+    ///
+    /// # Errors
+    /// [`Error::Database`] when no connection is free in time or the database does not answer.
+    pub async fn begin_read(&self) -> Result<Transaction, Error> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => Ok(Transaction::Postgres(pool.begin().await?)),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(pool) => Ok(Transaction::Sqlite(pool.begin().await?)),
+        }
+    }
+
+    /// Closes the pool and waits until its connections are gone.
+    pub async fn close(&self) {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => pool.close().await,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(pool) => pool.close().await,
+        }
+    }
+}
+
+/// Write-ahead log, so readers do not wait for the writer; synchronous FULL, so what was committed
+/// survives a power cut; a busy time-out, so writers of several processes take turns.
+#[cfg(feature = "sqlite")]
+fn sqlite_options(url: &str) -> Result<sqlx::sqlite::SqliteConnectOptions, sqlx::Error> {
+    use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+    Ok(SqliteConnectOptions::from_str(url)?
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(PATIENCE))
+}
+
+impl Transaction {
+    /// Makes everything done in it last.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; whether it was committed is then unknown.
+    pub async fn commit(self) -> Result<(), Error> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(transaction) => Ok(transaction.commit().await?),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(transaction) => Ok(transaction.commit().await?),
+        }
+    }
+
+    /// Undoes everything done in it.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; the database rolls back by itself then.
+    pub async fn rollback(self) -> Result<(), Error> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(transaction) => Ok(transaction.rollback().await?),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(transaction) => Ok(transaction.rollback().await?),
+        }
+    }
+}
+
+impl<'c> From<&'c mut Transaction> for Connection<'c> {
+    fn from(transaction: &'c mut Transaction) -> Self {
+        match transaction {
+            #[cfg(feature = "postgres")]
+            Transaction::Postgres(transaction) => Connection::Postgres(&mut *transaction),
+            #[cfg(feature = "sqlite")]
+            Transaction::Sqlite(transaction) => Connection::Sqlite(&mut *transaction),
+        }
+    }
+}

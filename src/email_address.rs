@@ -1,0 +1,335 @@
+//! E-mail addresses: stricter than what a mail library parses, and comparable.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use idna::AsciiDenyList;
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+
+/// An address a letter can be sent to: a dot-atom local part (RFC 5321 section 4.1.2, in UTF-8 by
+/// RFC 6531) and a domain name of at least two labels, kept in its ASCII form (RFC 5891).
+///
+/// Quoted local parts, comments, display names and address literals are deliberately absent.
+/// Two values are equal when their text is; whether they name one invitee is
+/// [`canonical`](Self::canonical)'s question.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EmailAddress {
+    text: String,
+    at: usize,
+}
+
+/// Why a text is not an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidEmailAddress {
+    /// Nothing, or only spaces.
+    #[error("the e-mail address is empty")]
+    Empty,
+    /// No `@`, or more than one.
+    #[error("an e-mail address has exactly one @")]
+    NotOneAt,
+    /// The whole is longer than 254 bytes (RFC 5321 section 4.5.3.1.3, less the angle brackets).
+    #[error("an e-mail address has at most 254 bytes")]
+    TooLong,
+    /// The local part is empty or longer than 64 bytes (RFC 5321 section 4.5.3.1.1).
+    #[error("the part before the @ has 1 to 64 bytes")]
+    LocalPartLength,
+    /// A space, quote, bracket, control or invisible character, or an encoded word.
+    #[error("the part before the @ holds a character that is not allowed there")]
+    LocalPartCharacter,
+    /// A dot at the start, at the end or next to another.
+    #[error("the part before the @ has a dot at its edge or two in a row")]
+    LocalPartDots,
+    /// Not a domain name of two or more labels.
+    #[error("the part after the @ is not a domain name such as example.com")]
+    Domain,
+}
+
+impl EmailAddress {
+    const MAX_LENGTH: usize = 254;
+    const MAX_LOCAL_LENGTH: usize = 64;
+
+    /// The address as a letter is sent to it: the local part as typed (in NFC), the domain in
+    /// lower-case ASCII.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The part before the `@`.
+    pub fn local_part(&self) -> &str {
+        &self.text[..self.at]
+    }
+
+    /// The part after the `@`, in punycode where it is international.
+    pub fn domain(&self) -> &str {
+        &self.text[self.at + 1..]
+    }
+
+    /// The form under which two spellings are one invitee: the local part in lower case.
+    ///
+    /// Only case and normalization fold; look-alikes stay apart.
+    pub fn canonical(&self) -> String {
+        let local: String = self.local_part().to_lowercase().nfc().collect();
+        format!("{local}@{}", self.domain())
+    }
+
+    /// The form under which letters to one mailbox are counted: canonical, without a `+tag` and
+    /// without dots in the local part, which many providers ignore.
+    pub fn bucket(&self) -> String {
+        let canonical = self.canonical();
+        let local = canonical.split(['+', '@']).next().unwrap_or_default().replace('.', "");
+        format!("{local}@{}", self.domain())
+    }
+
+    /// The address with all but its first character hidden, for logs and for strangers.
+    pub fn masked(&self) -> String {
+        let first = self.local_part().chars().next().unwrap_or('…');
+        format!("{first}…@{}", self.domain())
+    }
+}
+
+impl FromStr for EmailAddress {
+    type Err = InvalidEmailAddress;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim_matches(' ');
+        if text.is_empty() {
+            return Err(InvalidEmailAddress::Empty);
+        }
+        if text.len() > 4 * Self::MAX_LENGTH {
+            return Err(InvalidEmailAddress::TooLong);
+        }
+        let (local, domain) = text.split_once('@').ok_or(InvalidEmailAddress::NotOneAt)?;
+        if domain.contains('@') {
+            return Err(InvalidEmailAddress::NotOneAt);
+        }
+        let local = valid_local_part(local)?;
+        let domain = valid_domain(domain)?;
+        if local.len() + 1 + domain.len() > Self::MAX_LENGTH {
+            return Err(InvalidEmailAddress::TooLong);
+        }
+        Ok(Self { at: local.len(), text: format!("{local}@{domain}") })
+    }
+}
+
+fn valid_local_part(local: &str) -> Result<String, InvalidEmailAddress> {
+    let local: String = local.nfc().collect();
+    if !(1..=EmailAddress::MAX_LOCAL_LENGTH).contains(&local.len()) {
+        return Err(InvalidEmailAddress::LocalPartLength);
+    }
+    if !local.chars().all(|c| c == '.' || is_atom_character(c)) || local.contains("=?") {
+        return Err(InvalidEmailAddress::LocalPartCharacter);
+    }
+    if local.starts_with('.') || local.ends_with('.') || local.contains("..") {
+        return Err(InvalidEmailAddress::LocalPartDots);
+    }
+    Ok(local)
+}
+
+/// `atext` of RFC 5322 section 3.2.3, and beyond ASCII (RFC 6531) whatever can be seen.
+fn is_atom_character(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+    }
+    !matches!(c.general_category_group(), GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator)
+        && !is_blank(c)
+}
+
+/// Letters and marks that show nothing although their category says otherwise.
+pub(crate) fn is_blank(c: char) -> bool {
+    matches!(
+        c,
+        '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{3164}' | '\u{FFA0}' | '\u{2800}'
+    ) || matches!(c, '\u{180B}'..='\u{180F}' | '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}')
+}
+
+fn valid_domain(domain: &str) -> Result<String, InvalidEmailAddress> {
+    if domain.chars().any(|c| !c.is_ascii() && !is_atom_character(c)) {
+        return Err(InvalidEmailAddress::Domain);
+    }
+    let ascii: Cow<'_, str> = idna::domain_to_ascii_cow(domain.as_bytes(), AsciiDenyList::STD3)
+        .map_err(|_| InvalidEmailAddress::Domain)?;
+    let labels: Vec<&str> = ascii.split('.').collect();
+    let is_name = labels.len() >= 2 && labels.iter().all(|label| is_label(label));
+    let is_number = labels.last().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    if ascii.len() > 253 || !is_name || is_number {
+        return Err(InvalidEmailAddress::Domain);
+    }
+    Ok(ascii.into_owned())
+}
+
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+impl TryFrom<String> for EmailAddress {
+    type Error = InvalidEmailAddress;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<EmailAddress> for String {
+    fn from(address: EmailAddress) -> Self {
+        address.text
+    }
+}
+
+impl fmt::Display for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Result<EmailAddress, InvalidEmailAddress> {
+        text.parse()
+    }
+
+    #[test]
+    fn what_is_not_one_plain_address_is_refused() {
+        let long_local = format!("{}@example.com", "a".repeat(65));
+        let long_domain = format!("a@{}com", "abcdefghi.".repeat(26));
+        let refused = [
+            "",
+            "   ",
+            "a",
+            "@",
+            "a@",
+            "@b.co",
+            "a@b",
+            "a@b.",
+            "a@.b.co",
+            "a@b..co",
+            "a b@c.co",
+            "a@b.co, c@d.co",
+            "a@b.co;c@d.co",
+            "a@b@c.co",
+            "Bob <a@b.co>",
+            "<a@b.co>",
+            "\"a b\"@c.co",
+            "\"a>b\"@c.co",
+            "a@[127.0.0.1]",
+            "a@127.0.0.1",
+            "a@localhost",
+            "a@-b.co",
+            "a@b-.co",
+            "a@b_c.co",
+            "a@b.1",
+            ".a@b.co",
+            "a.@b.co",
+            "a..b@c.co",
+            "=?utf-8?q?a?=@b.co",
+            "a\r\nBcc: x@y.zz@b.co",
+            "a\n@b.co",
+            "a@b.co\n",
+            "a\0@b.co",
+            "a\t@b.co",
+            "a@b.co\u{7f}",
+            "a\u{200b}@b.co",
+            "a\u{202e}b@c.co",
+            "a@b\u{200d}.co",
+            "a@\u{202e}b.co",
+            "a\u{3164}@b.co",
+            "a\u{a0}@b.co",
+            "a(comment)@b.co",
+            "a@b.co(comment)",
+            "a,b@c.co",
+            "a:b@c.co",
+            "a\\b@c.co",
+            &long_local,
+            &long_domain,
+        ];
+        for text in refused {
+            assert!(parse(text).is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn unusual_but_valid_addresses_are_accepted() {
+        let accepted = [
+            "a@b.co",
+            "-a@b.co",
+            "a+tag@b.co",
+            "o'brien@example.com",
+            "a!#$%&*/?^_`{|}~b@example.org",
+            "1@2.co",
+            "дмитрий@example.com",
+            "用户@例子.广告",
+            "müller@example.de",
+            " a@b.co ",
+            "x@xn--mller-kva.example",
+        ];
+        for text in accepted {
+            assert!(parse(text).is_ok(), "{text:?} was refused: {:?}", parse(text));
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_invitee_have_one_canonical_form() {
+        let pairs = [
+            ("A@B.CO", "a@b.co"),
+            ("a@b\u{3002}co", "a@b.co"),
+            ("mu\u{308}ller@b.co", "m\u{fc}ller@b.co"),
+            ("a@M\u{dc}LLER.example", "a@xn--mller-kva.example"),
+        ];
+        for (one, other) in pairs {
+            assert_eq!(parse(one).unwrap().canonical(), parse(other).unwrap().canonical());
+        }
+    }
+
+    #[test]
+    fn look_alikes_and_tags_are_different_invitees() {
+        let pairs = [
+            ("mike@b.co", "m\u{131}ke@b.co"),
+            ("strasse@b.co", "stra\u{df}e@b.co"),
+            ("admin@b.co", "\u{430}dmin@b.co"),
+            ("a+x@b.co", "a@b.co"),
+            ("a.b@c.co", "ab@c.co"),
+        ];
+        for (one, other) in pairs {
+            assert_ne!(parse(one).unwrap().canonical(), parse(other).unwrap().canonical());
+        }
+    }
+
+    #[test]
+    fn tags_and_dots_share_one_bucket() {
+        let bucket = parse("a.b+news@example.com").unwrap().bucket();
+        assert_eq!(bucket, parse("AB@example.com").unwrap().bucket());
+    }
+
+    #[test]
+    fn an_international_domain_is_shown_in_punycode() {
+        assert_eq!(parse("a@m\u{fc}ller.example").unwrap().to_string(), "a@xn--mller-kva.example");
+    }
+
+    #[test]
+    fn a_masked_address_shows_one_character() {
+        assert_eq!(parse("alice@example.com").unwrap().masked(), "a…@example.com");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_parsing_is_idempotent(text in "\\PC{0,40}@\\PC{0,40}|[a-z.+]{1,9}@[a-zü.-]{1,20}|.*") {
+            if let Ok(address) = text.parse::<EmailAddress>() {
+                let again: EmailAddress = address.as_str().parse().expect("an address parses again");
+                prop_assert_eq!(&again, &address);
+                let canonical: EmailAddress = address.canonical().parse().expect("so does its canonical form");
+                prop_assert_eq!(canonical.canonical(), address.canonical());
+                prop_assert!(!address.as_str().chars().any(|c| c.is_control() || c.is_whitespace()));
+            }
+        }
+    }
+}

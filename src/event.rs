@@ -1,0 +1,200 @@
+//! The audit trail: one event per transition, written with it.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value as Json;
+use sqlx::FromRow;
+
+use crate::connection::{Connection, sql};
+use crate::error::Error;
+use crate::id::{EventId, OrganizationId, UserId};
+use crate::organizations::Organizations;
+use crate::outbox::{self, Task};
+use crate::page::{Page, Paging};
+use crate::text_enum::text_enum;
+
+/// Something that happened in an organization, and who did it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[non_exhaustive]
+pub struct Event {
+    /// Names the event; ids grow with time.
+    pub id: EventId,
+    /// Where it happened.
+    #[sqlx(rename = "organization_id")]
+    pub organization: OrganizationId,
+    /// What happened.
+    #[sqlx(try_from = "String")]
+    pub kind: EventKind,
+    /// Who did it; nobody where time or a mail server did.
+    pub actor: Option<UserId>,
+    /// What it happened to: the id of an invitation, of a user or of the organization.
+    pub subject: String,
+    /// What the subject was before, where it was.
+    pub before: Option<Json>,
+    /// What the subject is after, where it still is.
+    pub after: Option<Json>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+text_enum! {
+    /// What can happen.
+    EventKind {
+        /// An organization was created, with its first owner.
+        OrganizationCreated = "organization_created",
+        /// An organization got another name.
+        OrganizationRenamed = "organization_renamed",
+        /// An organization was deleted, with its memberships and invitations.
+        OrganizationDeleted = "organization_deleted",
+        /// Someone was invited.
+        InvitationCreated = "invitation_created",
+        /// An invitation was sent again and lives longer.
+        InvitationResent = "invitation_resent",
+        /// An invitation was withdrawn.
+        InvitationRevoked = "invitation_revoked",
+        /// An invitee became a member.
+        InvitationAccepted = "invitation_accepted",
+        /// An invitee said no.
+        InvitationDeclined = "invitation_declined",
+        /// An invitation's time ran out.
+        InvitationExpired = "invitation_expired",
+        /// A mail server refused an invitation's letter for good.
+        InvitationUndeliverable = "invitation_undeliverable",
+        /// The link of an invitation was shown to a member.
+        InvitationLinkShown = "invitation_link_shown",
+        /// A member's role changed.
+        RoleChanged = "role_changed",
+        /// A member became owner by transfer.
+        OwnershipTransferred = "ownership_transferred",
+        /// A member was removed.
+        MemberRemoved = "member_removed",
+        /// A member left.
+        MemberLeft = "member_left",
+    }
+}
+
+/// Who is written to when an event happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addressee {
+    /// Whose right the invitation rests on.
+    Inviter,
+    /// The member it happened to.
+    Member,
+}
+
+impl EventKind {
+    /// Who is told by letter, if anyone.
+    pub fn addressee(self) -> Option<Addressee> {
+        match self {
+            Self::InvitationAccepted
+            | Self::InvitationDeclined
+            | Self::InvitationExpired
+            | Self::InvitationUndeliverable => Some(Addressee::Inviter),
+            Self::RoleChanged | Self::OwnershipTransferred | Self::MemberRemoved => Some(Addressee::Member),
+            _ => None,
+        }
+    }
+}
+
+const COLUMNS: &str = "id, organization_id, kind, actor, subject, before, after, at";
+
+impl Event {
+    /// An event of `kind` at `at`, by nobody and with nothing before or after.
+    pub(crate) fn new(
+        at: DateTime<Utc>,
+        organization: OrganizationId,
+        kind: EventKind,
+        subject: impl ToString,
+    ) -> Self {
+        let subject = subject.to_string();
+        Self { id: EventId::new(at), organization, kind, actor: None, subject, before: None, after: None, at }
+    }
+
+    pub(crate) fn by(self, actor: &UserId) -> Self {
+        Self { actor: Some(actor.clone()), ..self }
+    }
+
+    pub(crate) fn before(self, before: Json) -> Self {
+        Self { before: Some(before), ..self }
+    }
+
+    pub(crate) fn after(self, after: Json) -> Self {
+        Self { after: Some(after), ..self }
+    }
+
+    /// Nobody is written to about what they did themselves.
+    fn is_worth_a_notice(&self) -> bool {
+        match self.kind.addressee() {
+            Some(Addressee::Member) => self.actor.as_ref().map(UserId::as_str) != Some(&self.subject),
+            Some(Addressee::Inviter) => true,
+            None => false,
+        }
+    }
+
+    /// Writes the event and, where someone is to be told, the message that does it.
+    pub(crate) async fn record(self, connection: &mut Connection<'_>) -> Result<(), Error> {
+        connection
+            .execute(
+                sql("INSERT INTO guestlist_events (id, organization_id, kind, actor, subject, before, after, at)
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
+                .bind(self.id.as_uuid())
+                .bind(self.organization.as_uuid())
+                .bind(self.kind.as_str())
+                .bind(self.actor.as_ref().map(UserId::as_str))
+                .bind(self.subject.as_str())
+                .bind(self.before.clone())
+                .bind(self.after.clone())
+                .bind(self.at),
+            )
+            .await?;
+        if self.is_worth_a_notice() {
+            outbox::push(connection, self.at, self.organization, &Task::SendNotice { event: self.id })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Reads one event.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn find(connection: impl Into<Connection<'_>>, id: EventId) -> Result<Option<Self>, Error> {
+        const FIND: &str = const_format::formatcp!("SELECT {COLUMNS} FROM guestlist_events WHERE id = $1");
+        Ok(connection.into().fetch_optional(sql(FIND).bind(id.as_uuid())).await?)
+    }
+}
+
+impl Organizations {
+    /// The history of an organization, oldest first, also of a deleted one.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn events(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        organization: OrganizationId,
+        paging: &Paging,
+    ) -> Result<Page<Event>, Error> {
+        const LIST: &str = const_format::formatcp!(
+            "SELECT {COLUMNS} FROM guestlist_events WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3"
+        );
+        let after: uuid::Uuid = paging.key()?.unwrap_or_default();
+        let statement = sql(LIST).bind(organization.as_uuid()).bind(after).bind(paging.fetch_limit());
+        let events = connection.into().fetch_all(statement).await?;
+        Ok(Page::of(events, paging, |event: &Event| event.id.to_string()))
+    }
+}
+
+/// Deletes up to `limit` events from before `before`, and says how many went.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn delete_old(
+    connection: impl Into<Connection<'_>>,
+    before: DateTime<Utc>,
+    limit: u32,
+) -> Result<u64, Error> {
+    let statement = sql("DELETE FROM guestlist_events
+             WHERE id IN (SELECT id FROM guestlist_events WHERE at < $1 ORDER BY at LIMIT $2)");
+    Ok(connection.into().execute(statement.bind(before).bind(i64::from(limit))).await?)
+}

@@ -1,0 +1,202 @@
+//! Identifiers: UUIDv7 newtypes for what Guestlist owns, opaque text for the host's users.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Mutex;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::{ContextV7, Timestamp, Uuid};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+            sqlx::Type, derive_more::Display, derive_more::From,
+        )]
+        #[serde(transparent)]
+        #[sqlx(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new identifier whose order follows `now` (UUIDv7, RFC 9562 section 5.7).
+            pub(crate) fn new(now: DateTime<Utc>) -> Self {
+                Self(ordered_uuid(now))
+            }
+
+            /// The identifier as a UUID.
+            pub fn as_uuid(&self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+id!(
+    /// Names an organization.
+    OrganizationId
+);
+id!(
+    /// Names an invitation; it does not open one, the token does.
+    InvitationId
+);
+id!(
+    /// Names an audit event.
+    EventId
+);
+id!(
+    /// Names a message of the outbox, and so the letter it becomes.
+    MessageId
+);
+
+/// Ids made within one millisecond stay in the order they were made in this process.
+fn ordered_uuid(now: DateTime<Utc>) -> Uuid {
+    static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+    let context = CONTEXT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
+    Uuid::new_v7(Timestamp::from_unix(&*context, seconds, now.timestamp_subsec_nanos()))
+}
+
+/// The host's own identifier of a user: opaque text of 1 to 255 bytes without control characters.
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    sqlx::Type,
+    derive_more::Display,
+)]
+#[serde(try_from = "String", into = "String")]
+#[sqlx(transparent)]
+pub struct UserId(String);
+
+/// The text is empty, longer than 255 bytes or holds a control character.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a user id is 1 to 255 bytes of text without control characters")]
+pub struct InvalidUserId;
+
+impl UserId {
+    /// The longest user id, in bytes.
+    pub const MAX_LENGTH: usize = 255;
+
+    /// The identifier as the host gave it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UserId {
+    type Err = InvalidUserId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.to_owned().try_into()
+    }
+}
+
+impl TryFrom<String> for UserId {
+    type Error = InvalidUserId;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let fits = (1..=Self::MAX_LENGTH).contains(&text.len());
+        if fits && !text.chars().any(char::is_control) { Ok(Self(text)) } else { Err(InvalidUserId) }
+    }
+}
+
+impl From<UserId> for String {
+    fn from(user: UserId) -> Self {
+        user.0
+    }
+}
+
+/// The store's own key of a session, as the host recorded it.
+///
+/// Whoever holds it may be able to use the session, so it is never printed.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type)]
+#[serde(try_from = "String", into = "String")]
+#[sqlx(transparent)]
+pub struct SessionKey(String);
+
+/// The text is empty, longer than 512 bytes or holds a control character.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a session key is 1 to 512 bytes of text without control characters")]
+pub struct InvalidSessionKey;
+
+impl SessionKey {
+    /// The longest session key, in bytes.
+    pub const MAX_LENGTH: usize = 512;
+
+    /// The key as the host gave it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SessionKey {
+    type Err = InvalidSessionKey;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.to_owned().try_into()
+    }
+}
+
+impl TryFrom<String> for SessionKey {
+    type Error = InvalidSessionKey;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let fits = (1..=Self::MAX_LENGTH).contains(&text.len());
+        if fits && !text.chars().any(char::is_control) { Ok(Self(text)) } else { Err(InvalidSessionKey) }
+    }
+}
+
+impl From<SessionKey> for String {
+    fn from(session: SessionKey) -> Self {
+        session.0
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKey(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_made_at_one_moment_keep_their_order() {
+        let now = Utc::now();
+        let ids: Vec<_> = (0..1000).map(|_| EventId::new(now)).collect();
+        assert!(ids.is_sorted());
+        assert_eq!(ids[0].as_uuid().get_version_num(), 7);
+    }
+
+    #[test]
+    fn a_user_id_without_text_or_with_a_control_character_is_refused() {
+        for text in ["", "a\0b", "a\nb", &"x".repeat(256)] {
+            assert_eq!(text.parse::<UserId>(), Err(InvalidUserId));
+        }
+        assert!("x".repeat(255).parse::<UserId>().is_ok());
+    }
+
+    #[test]
+    fn a_session_key_is_not_printed() {
+        let session: SessionKey = "secret".parse().expect("valid");
+        assert!(!format!("{session:?}").contains("secret"));
+    }
+}

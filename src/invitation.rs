@@ -1,0 +1,213 @@
+//! Invitations: who may join, as what, until when.
+
+mod accept;
+mod decline;
+mod delivery;
+mod expire;
+mod invite;
+mod link;
+mod list;
+mod resend;
+mod revoke;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+use sqlx::FromRow;
+
+pub use self::delivery::{DeliveryReport, lift_suppression, record_delivery, suppression};
+pub use self::expire::{delete_closed, expire_due, remind_due};
+pub use self::invite::{Invite, Outcome};
+pub use self::list::Filter;
+use crate::connection::{Connection, sql};
+use crate::email_address::EmailAddress;
+use crate::error::Error;
+use crate::id::{InvitationId, OrganizationId, UserId};
+use crate::locale::Locale;
+use crate::organization;
+use crate::organizations::Organizations;
+use crate::personal_message::PersonalMessage;
+use crate::role::Role;
+use crate::text_enum::text_enum;
+use crate::token::{Claims, Token};
+
+/// An offer of membership to an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[non_exhaustive]
+pub struct Invitation {
+    /// Names the invitation.
+    pub id: InvitationId,
+    /// Where to.
+    #[sqlx(rename = "organization_id")]
+    pub organization: OrganizationId,
+    /// Who is invited.
+    #[sqlx(try_from = "String")]
+    pub email: EmailAddress,
+    /// As what.
+    pub role: Role,
+    /// In which language they are written to.
+    pub locale: Locale,
+    /// What the inviter added.
+    pub message: Option<PersonalMessage>,
+    /// What was recorded last; [`Invitation::status_at`] says what holds.
+    #[sqlx(try_from = "String")]
+    pub status: Status,
+    /// How its newest letter fares.
+    #[sqlx(try_from = "String")]
+    pub delivery: Delivery,
+    /// What the mail server said, or why no letter was sent.
+    pub delivery_detail: Option<String>,
+    /// Whose right it rests on: who invited, or who sent it again last.
+    pub granted_by: UserId,
+    /// Who accepted.
+    pub accepted_by: Option<UserId>,
+    /// How many letters were promised.
+    pub letters: i64,
+    /// When the newest of them was promised.
+    pub last_letter_at: DateTime<Utc>,
+    /// When it was created.
+    pub created_at: DateTime<Utc>,
+    /// When it stops being acceptable, to the microsecond.
+    pub expires_at: DateTime<Utc>,
+    /// When it was accepted, declined, revoked or recorded as expired.
+    pub closed_at: Option<DateTime<Utc>>,
+    #[serde(skip)]
+    nonce: Vec<u8>,
+    #[serde(skip)]
+    replaced_nonces: Vec<u8>,
+}
+
+text_enum! {
+    /// What became of an invitation.
+    Status {
+        /// Open.
+        Pending = "pending",
+        /// The invitee is a member.
+        Accepted = "accepted",
+        /// The invitee said no.
+        Declined = "declined",
+        /// Withdrawn.
+        Revoked = "revoked",
+        /// Its time ran out.
+        Expired = "expired",
+    }
+}
+
+text_enum! {
+    /// How an invitation's newest letter fares.
+    Delivery {
+        /// Waiting for a worker.
+        Queued = "queued",
+        /// A mail server took it.
+        Sent = "sent",
+        /// A mail server asked to try again later.
+        Deferred = "deferred",
+        /// A mail server refused it for good.
+        Failed = "failed",
+        /// Not sent on purpose.
+        Suppressed = "suppressed",
+    }
+}
+
+const COLUMNS: &str = "id, organization_id, email, role, locale, message, status, delivery, delivery_detail, \
+                       granted_by, accepted_by, letters, last_letter_at, created_at, expires_at, closed_at, nonce, \
+                       replaced_nonces";
+
+const NONCE_LENGTH: usize = 16;
+
+fn new_nonce() -> [u8; NONCE_LENGTH] {
+    rand::random()
+}
+
+impl Invitation {
+    /// Whether it can be accepted at `now`. Time decides, not whether a worker recorded it.
+    pub fn is_pending(&self, now: DateTime<Utc>) -> bool {
+        self.status_at(now) == Status::Pending
+    }
+
+    /// What holds at `now`: an open invitation whose time is over is expired.
+    pub fn status_at(&self, now: DateTime<Utc>) -> Status {
+        if self.status == Status::Pending && now >= self.expires_at { Status::Expired } else { self.status }
+    }
+
+    /// What events keep of it.
+    fn facts(&self) -> Json {
+        json!({ "email": self.email, "role": self.role, "status": self.status, "expires_at": self.expires_at })
+    }
+
+    /// Refuses what is not open, each with its own reason.
+    fn require_pending(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        match self.status_at(now) {
+            Status::Pending => Ok(()),
+            Status::Expired => Err(Error::InvitationExpired { at: self.expires_at }),
+            status => Err(Error::InvitationClosed { status }),
+        }
+    }
+
+    /// Closes it without asking; who asks has checked.
+    async fn close(
+        &self,
+        connection: &mut Connection<'_>,
+        now: DateTime<Utc>,
+        status: Status,
+        accepted_by: Option<&UserId>,
+    ) -> Result<Self, Error> {
+        let statement = sql(
+            "UPDATE guestlist_invitations SET status = $2, closed_at = $3, accepted_by = $4 WHERE id = $1",
+        );
+        let statement = statement.bind(self.id.as_uuid()).bind(status.as_str()).bind(now);
+        connection.execute(statement.bind(accepted_by.map(UserId::as_str))).await?;
+        Ok(Self { status, closed_at: Some(now), accepted_by: accepted_by.cloned(), ..self.clone() })
+    }
+}
+
+impl Organizations {
+    /// Reads an invitation.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn invitation(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        id: InvitationId,
+    ) -> Result<Option<Invitation>, Error> {
+        find(&mut connection.into(), id).await
+    }
+
+    /// The token that opens an invitation now. Whoever has it can accept with the invited address.
+    ///
+    /// # Errors
+    /// [`Error::NoKey`].
+    pub fn token(&self, invitation: &Invitation) -> Result<Token, Error> {
+        let key = self.key_ring().signing().ok_or(Error::NoKey)?;
+        let canonical_email = invitation.email.canonical();
+        Ok(Token::sign(key, self.claims(invitation, &canonical_email), &invitation.nonce))
+    }
+
+    fn claims<'a>(&'a self, invitation: &'a Invitation, canonical_email: &'a str) -> Claims<'a> {
+        Claims {
+            audience: self.audience(),
+            invitation: invitation.id,
+            organization: invitation.organization,
+            canonical_email,
+            role: invitation.role.as_str(),
+        }
+    }
+
+    /// Takes the lock of the organization an invitation belongs to, then reads the invitation.
+    async fn lock_invitation(
+        &self,
+        connection: &mut Connection<'_>,
+        id: InvitationId,
+    ) -> Result<Invitation, Error> {
+        connection.require_transaction()?;
+        let unlocked = find(connection, id).await?.ok_or(Error::NotFound)?;
+        organization::lock(connection, unlocked.organization, self.now()).await?;
+        find(connection, id).await?.ok_or(Error::NotFound)
+    }
+}
+
+async fn find(connection: &mut Connection<'_>, id: InvitationId) -> Result<Option<Invitation>, Error> {
+    const FIND: &str = const_format::formatcp!("SELECT {COLUMNS} FROM guestlist_invitations WHERE id = $1");
+    Ok(connection.fetch_optional(sql(FIND).bind(id.as_uuid())).await?)
+}

@@ -1,0 +1,97 @@
+//! Accepting an invitation: the one way in.
+
+use super::{Invitation, Status};
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::event::{Event, EventKind};
+use crate::membership::{self, Membership};
+use crate::organizations::Organizations;
+use crate::user::User;
+
+impl Organizations {
+    /// Makes `user` a member by an invitation's token.
+    ///
+    /// The same user may do it again: they get the same membership, and nothing is written. A
+    /// member who holds a higher role keeps it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidToken`], [`Error::LinkReplaced`], [`Error::InvitationClosed`],
+    /// [`Error::InvitationExpired`], [`Error::WrongAccount`], [`Error::UnverifiedEmail`],
+    /// [`Error::InviterLostRight`].
+    pub async fn accept(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        token: &str,
+        user: &User,
+    ) -> Result<Membership, Error> {
+        let mut connection = connection.into();
+        let invitation = self.lock_by_token(&mut connection, token).await?;
+        let current = membership::find(&mut connection, invitation.organization, &user.id).await?;
+        if let (true, Some(current)) = (invitation.accepted_by.as_ref() == Some(&user.id), &current) {
+            return Ok(current.clone());
+        }
+        invitation.require_pending(self.now())?;
+        self.may_accept(&mut connection, &invitation, user).await?;
+        let membership = self.admit(&mut connection, &invitation, user, current).await?;
+        let after = invitation.close(&mut connection, self.now(), Status::Accepted, Some(&user.id)).await?;
+        let mut facts = after.facts();
+        facts["member"] = membership.facts();
+        Event::new(self.now(), invitation.organization, EventKind::InvitationAccepted, invitation.id)
+            .by(&user.id)
+            .before(invitation.facts())
+            .after(facts)
+            .record(&mut connection)
+            .await?;
+        Ok(membership)
+    }
+
+    async fn may_accept(
+        &self,
+        connection: &mut Connection<'_>,
+        invitation: &Invitation,
+        user: &User,
+    ) -> Result<(), Error> {
+        if invitation.email.canonical() != user.email.canonical() {
+            return Err(Error::WrongAccount { invited: invitation.email.masked() });
+        }
+        user.require_verified()?;
+        if self.grant_holds(connection, invitation).await? { Ok(()) } else { Err(Error::InviterLostRight) }
+    }
+
+    /// Whether who granted the invitation is still a member whose role may grant it.
+    pub(super) async fn grant_holds(
+        &self,
+        connection: &mut Connection<'_>,
+        invitation: &Invitation,
+    ) -> Result<bool, Error> {
+        let granter = membership::find(connection, invitation.organization, &invitation.granted_by).await?;
+        Ok(granter.is_some_and(|granter| self.role_model().may_invite(&granter.role, &invitation.role)))
+    }
+
+    /// A new membership, or the one there is, raised but never lowered.
+    async fn admit(
+        &self,
+        connection: &mut Connection<'_>,
+        invitation: &Invitation,
+        user: &User,
+        current: Option<Membership>,
+    ) -> Result<Membership, Error> {
+        let now = self.now();
+        match current {
+            None => {
+                let membership = Membership::of(user, invitation.organization, invitation.role.clone(), now);
+                membership.insert(connection).await?;
+                Ok(membership)
+            }
+            Some(current)
+                if self.role_model().rank(&current.role) >= self.role_model().rank(&invitation.role) =>
+            {
+                Ok(current)
+            }
+            Some(current) => {
+                let granter = &invitation.granted_by;
+                current.become_role(connection, now, granter, &invitation.role, EventKind::RoleChanged).await
+            }
+        }
+    }
+}

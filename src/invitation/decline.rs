@@ -1,0 +1,35 @@
+//! Declining an invitation.
+
+use super::{Invitation, Status};
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::event::{Event, EventKind};
+use crate::organizations::Organizations;
+
+impl Organizations {
+    /// Declines an invitation by its token alone: whoever has the letter may say no. A host does
+    /// it on POST only, since scanners follow links. Declining again is no change.
+    ///
+    /// # Errors
+    /// [`Error::InvalidToken`], [`Error::LinkReplaced`], [`Error::InvitationClosed`],
+    /// [`Error::InvitationExpired`].
+    pub async fn decline(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        token: &str,
+    ) -> Result<Invitation, Error> {
+        let mut connection = connection.into();
+        let invitation = self.lock_by_token(&mut connection, token).await?;
+        if invitation.status == Status::Declined {
+            return Ok(invitation);
+        }
+        invitation.require_pending(self.now())?;
+        let after = invitation.close(&mut connection, self.now(), Status::Declined, None).await?;
+        Event::new(self.now(), invitation.organization, EventKind::InvitationDeclined, invitation.id)
+            .before(invitation.facts())
+            .after(after.facts())
+            .record(&mut connection)
+            .await?;
+        Ok(after)
+    }
+}

@@ -1,0 +1,99 @@
+//! How an invitation's letter fared: the worker's side.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use super::Delivery;
+use crate::connection::{Connection, sql};
+use crate::email_address::EmailAddress;
+use crate::error::Error;
+use crate::event::{Event, EventKind};
+use crate::id::{InvitationId, OrganizationId};
+
+/// What became of one letter of an invitation.
+#[derive(Debug, Clone)]
+pub struct DeliveryReport {
+    /// The invitation.
+    pub invitation: InvitationId,
+    /// Which of its letters; a report on an older one changes nothing.
+    pub letter: i64,
+    /// How it fared.
+    pub delivery: Delivery,
+    /// What the mail server said, or why nothing was sent.
+    pub detail: Option<String>,
+}
+
+/// Records a report on an invitation's newest letter. When it failed for good, the address is
+/// suppressed and the inviter is told.
+///
+/// # Errors
+/// [`Error::NoTransaction`], [`Error::Database`].
+pub async fn record_delivery(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+    report: &DeliveryReport,
+) -> Result<(), Error> {
+    let mut connection = connection.into();
+    connection.require_transaction()?;
+    let statement = sql("UPDATE guestlist_invitations SET delivery = $3, delivery_detail = $4
+                         WHERE id = $1 AND letters = $2 RETURNING organization_id, email");
+    let statement = statement.bind(report.invitation.as_uuid()).bind(report.letter);
+    let statement = statement.bind(report.delivery.as_str()).bind(report.detail.as_deref());
+    let Some((organization, email)) =
+        connection.fetch_optional::<(OrganizationId, String)>(statement).await?
+    else {
+        return Ok(());
+    };
+    if report.delivery != Delivery::Failed {
+        return Ok(());
+    }
+    let reason = report.detail.as_deref().unwrap_or("refused");
+    if let Ok(email) = email.parse() {
+        suppress(&mut connection, now, &email, reason).await?;
+    }
+    Event::new(now, organization, EventKind::InvitationUndeliverable, report.invitation)
+        .after(json!({ "email": email, "reason": reason }))
+        .record(&mut connection)
+        .await
+}
+
+async fn suppress(
+    connection: &mut Connection<'_>,
+    now: DateTime<Utc>,
+    email: &EmailAddress,
+    reason: &str,
+) -> Result<(), Error> {
+    let statement = sql("INSERT INTO guestlist_suppressions (email_key, reason, at) VALUES ($1, $2, $3)
+                         ON CONFLICT (email_key) DO UPDATE SET reason = $2, at = $3");
+    let email_key = email.canonical();
+    connection.execute(statement.bind(email_key.as_str()).bind(reason).bind(now)).await?;
+    Ok(())
+}
+
+/// Why no letter goes to this address any more, if so.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn suppression(
+    connection: impl Into<Connection<'_>>,
+    email: &EmailAddress,
+) -> Result<Option<String>, Error> {
+    let statement = sql("SELECT reason FROM guestlist_suppressions WHERE email_key = $1");
+    let email_key = email.canonical();
+    let row: Option<(String,)> = connection.into().fetch_optional(statement.bind(email_key.as_str())).await?;
+    Ok(row.map(|(reason,)| reason))
+}
+
+/// Lets letters go to this address again.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn lift_suppression(
+    connection: impl Into<Connection<'_>>,
+    email: &EmailAddress,
+) -> Result<(), Error> {
+    let email_key = email.canonical();
+    let statement = sql("DELETE FROM guestlist_suppressions WHERE email_key = $1");
+    connection.into().execute(statement.bind(email_key.as_str())).await?;
+    Ok(())
+}

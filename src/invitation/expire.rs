@@ -1,0 +1,133 @@
+//! What time does to invitations: the worker's sweeps.
+
+use chrono::{DateTime, Utc};
+
+use super::{COLUMNS, Invitation, Status};
+use crate::connection::{Connection, Dialect, sql};
+use crate::error::Error;
+use crate::event::{Event, EventKind};
+use crate::id::{InvitationId, OrganizationId};
+use crate::outbox::{self, Task};
+
+macro_rules! expire_statement {
+    ($lock:literal) => {
+        const_format::concatcp!(
+            "UPDATE guestlist_invitations SET status = 'expired', closed_at = $1
+             WHERE id IN (
+                 SELECT id FROM guestlist_invitations WHERE status = 'pending' AND expires_at <= $1
+                 ORDER BY expires_at LIMIT $2 ",
+            $lock,
+            ")
+             RETURNING ",
+            COLUMNS
+        )
+    };
+}
+
+/// Records up to `limit` overdue invitations as expired, each with its event and the notice to its
+/// inviter, and says how many. They were refused from their `expires_at` on; this only writes down
+/// what holds.
+///
+/// # Errors
+/// [`Error::NoTransaction`], [`Error::Database`].
+pub async fn expire_due(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> Result<usize, Error> {
+    let mut connection = connection.into();
+    connection.require_transaction()?;
+    let text = match connection.dialect() {
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => expire_statement!("FOR UPDATE SKIP LOCKED"),
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => expire_statement!(""),
+    };
+    let expired: Vec<Invitation> = connection.fetch_all(sql(text).bind(now).bind(i64::from(limit))).await?;
+    for invitation in &expired {
+        tell(&mut connection, now, invitation).await?;
+    }
+    Ok(expired.len())
+}
+
+/// Records one overdue invitation as expired.
+pub(super) async fn record(
+    connection: &mut Connection<'_>,
+    now: DateTime<Utc>,
+    invitation: &Invitation,
+) -> Result<(), Error> {
+    let expired = invitation.close(connection, now, Status::Expired, None).await?;
+    tell(connection, now, &expired).await
+}
+
+async fn tell(
+    connection: &mut Connection<'_>,
+    now: DateTime<Utc>,
+    expired: &Invitation,
+) -> Result<(), Error> {
+    let before = Invitation { status: Status::Pending, ..expired.clone() };
+    Event::new(now, expired.organization, EventKind::InvitationExpired, expired.id)
+        .before(before.facts())
+        .after(expired.facts())
+        .record(connection)
+        .await
+}
+
+macro_rules! remind_statement {
+    ($lock:literal) => {
+        concat!(
+            "UPDATE guestlist_invitations SET reminded_at = $1
+             WHERE id IN (
+                 SELECT id FROM guestlist_invitations
+                 WHERE status = 'pending' AND reminded_at IS NULL AND expires_at > $1 AND expires_at <= $2
+                 ORDER BY expires_at LIMIT $3 ",
+            $lock,
+            ")
+             RETURNING id, organization_id, letters, delivery"
+        )
+    };
+}
+
+/// Promises a reminder for up to `limit` invitations that expire until `horizon` and whose letter
+/// was delivered, once each, and says how many were looked at.
+///
+/// # Errors
+/// [`Error::NoTransaction`], [`Error::Database`].
+pub async fn remind_due(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+    horizon: DateTime<Utc>,
+    limit: u32,
+) -> Result<usize, Error> {
+    let mut connection = connection.into();
+    connection.require_transaction()?;
+    let text = match connection.dialect() {
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => remind_statement!("FOR UPDATE SKIP LOCKED"),
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => remind_statement!(""),
+    };
+    let statement = sql(text).bind(now).bind(horizon).bind(i64::from(limit));
+    let due: Vec<(InvitationId, OrganizationId, i64, String)> = connection.fetch_all(statement).await?;
+    for (invitation, organization, letter, delivery) in &due {
+        if delivery == super::Delivery::Sent.as_str() {
+            let task = Task::SendReminder { invitation: *invitation, letter: *letter };
+            outbox::push(&mut connection, now, *organization, &task).await?;
+        }
+    }
+    Ok(due.len())
+}
+
+/// Deletes up to `limit` invitations closed before `before`, and says how many went.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn delete_closed(
+    connection: impl Into<Connection<'_>>,
+    before: DateTime<Utc>,
+    limit: u32,
+) -> Result<u64, Error> {
+    let statement = sql("DELETE FROM guestlist_invitations
+             WHERE id IN (SELECT id FROM guestlist_invitations WHERE closed_at < $1 ORDER BY closed_at LIMIT $2)");
+    Ok(connection.into().execute(statement.bind(before).bind(i64::from(limit))).await?)
+}

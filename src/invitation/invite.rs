@@ -1,0 +1,247 @@
+//! Inviting: the mutation everything begins with.
+
+use chrono::{DateTime, Utc};
+
+use super::{COLUMNS, Delivery, Invitation, Status, expire, new_nonce};
+use crate::connection::{Connection, sql};
+use crate::email_address::EmailAddress;
+use crate::error::{Action, Error};
+use crate::event::{Event, EventKind};
+use crate::id::{InvitationId, OrganizationId, UserId};
+use crate::letter::{self, Letter};
+use crate::locale::Locale;
+use crate::membership;
+use crate::organization;
+use crate::organizations::Organizations;
+use crate::outbox::{self, Task};
+use crate::personal_message::PersonalMessage;
+use crate::role::Role;
+
+/// What to invite someone to.
+#[derive(Debug, Clone)]
+pub struct Invite {
+    organization: OrganizationId,
+    email: EmailAddress,
+    role: Role,
+    locale: Locale,
+    message: Option<PersonalMessage>,
+    superseding: bool,
+}
+
+impl Invite {
+    /// Invites `email` to `organization` as `role`, in English and without words of one's own.
+    pub fn new(organization: OrganizationId, email: EmailAddress, role: Role) -> Self {
+        Self { organization, email, role, locale: Locale::default(), message: None, superseding: false }
+    }
+
+    /// Sets the language of the letters.
+    pub fn locale(self, locale: Locale) -> Self {
+        Self { locale, ..self }
+    }
+
+    /// Adds words of one's own to the letter.
+    pub fn message(self, message: PersonalMessage) -> Self {
+        Self { message: Some(message), ..self }
+    }
+
+    /// Revokes the address's open invitation, if there is one, instead of being refused for it.
+    pub fn superseding(self) -> Self {
+        Self { superseding: true, ..self }
+    }
+
+    /// Who is invited.
+    pub fn email(&self) -> &EmailAddress {
+        &self.email
+    }
+}
+
+/// What became of one of many invites.
+pub type Outcome = Result<Invitation, Error>;
+
+impl Organizations {
+    /// Invites someone: writes the invitation, its event and the promise of its letter.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the actor is no member, [`Error::Forbidden`],
+    /// [`Error::UnknownRole`], [`Error::AlreadyMember`], [`Error::AlreadyPending`],
+    /// [`Error::Throttled`].
+    pub async fn invite(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        actor: &UserId,
+        invite: Invite,
+    ) -> Result<Invitation, Error> {
+        let mut connection = connection.into();
+        connection.require_transaction()?;
+        let connection = &mut connection;
+        self.may_invite(connection, actor, &invite).await?;
+        if let Some(member) =
+            membership::find_by_email(connection, invite.organization, &invite.email).await?
+        {
+            return Err(Error::AlreadyMember { user: member.user });
+        }
+        self.make_room(connection, actor, &invite).await?;
+        let letter = Letter { organization: invite.organization, actor, recipient: &invite.email };
+        letter::promise(connection, self.limits(), self.now(), letter).await?;
+        let invitation = self.draft(actor, invite);
+        if !insert(connection, &invitation).await? {
+            return Err(Error::AlreadyPending { invitation: pending_id(connection, &invitation).await? });
+        }
+        self.announce(connection, actor, &invitation).await?;
+        Ok(invitation)
+    }
+
+    /// Invites many, each on its own: one refused leaves the others as they are.
+    ///
+    /// # Errors
+    /// [`Error::NoTransaction`] and [`Error::Database`], after which nothing of the batch may stay.
+    pub async fn invite_all(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        actor: &UserId,
+        invites: Vec<Invite>,
+    ) -> Result<Vec<Outcome>, Error> {
+        let mut connection = connection.into();
+        connection.require_transaction()?;
+        let mut outcomes = Vec::with_capacity(invites.len());
+        for invite in invites {
+            match self.invite(&mut connection, actor, invite).await {
+                Err(Error::Database(fault)) => return Err(fault.into()),
+                outcome => outcomes.push(outcome),
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn may_invite(
+        &self,
+        connection: &mut Connection<'_>,
+        actor: &UserId,
+        invite: &Invite,
+    ) -> Result<(), Error> {
+        let actor = membership::require(connection, invite.organization, actor).await?;
+        self.known_role(&invite.role)?;
+        if self.role_model().may_invite(&actor.role, &invite.role) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden { role: actor.role, action: Action::Invite })
+        }
+    }
+
+    /// Closes the address's open invitation where its time is over or it is to be superseded.
+    async fn make_room(
+        &self,
+        connection: &mut Connection<'_>,
+        actor: &UserId,
+        invite: &Invite,
+    ) -> Result<(), Error> {
+        let now = self.now();
+        let Some(open) = find_open(connection, invite.organization, &invite.email).await? else {
+            return Ok(());
+        };
+        if open.is_pending(now) && !invite.superseding {
+            return Err(Error::AlreadyPending { invitation: open.id });
+        }
+        organization::lock(connection, invite.organization, now).await?;
+        let Some(open) = find_open(connection, invite.organization, &invite.email).await? else {
+            return Ok(());
+        };
+        if open.is_pending(now) {
+            self.withdraw(connection, actor, open).await
+        } else {
+            expire::record(connection, now, &open).await
+        }
+    }
+
+    fn draft(&self, actor: &UserId, invite: Invite) -> Invitation {
+        let now = self.now();
+        Invitation {
+            id: InvitationId::new(now),
+            organization: invite.organization,
+            email: invite.email,
+            role: invite.role,
+            locale: invite.locale,
+            message: invite.message,
+            status: Status::Pending,
+            delivery: Delivery::Queued,
+            delivery_detail: None,
+            granted_by: actor.clone(),
+            accepted_by: None,
+            letters: 1,
+            last_letter_at: now,
+            created_at: now,
+            expires_at: now + self.lifetime(),
+            closed_at: None,
+            nonce: new_nonce().to_vec(),
+            replaced_nonces: Vec::new(),
+        }
+    }
+
+    async fn announce(
+        &self,
+        connection: &mut Connection<'_>,
+        actor: &UserId,
+        invitation: &Invitation,
+    ) -> Result<(), Error> {
+        let now = invitation.created_at;
+        Event::new(now, invitation.organization, EventKind::InvitationCreated, invitation.id)
+            .by(actor)
+            .after(invitation.facts())
+            .record(connection)
+            .await?;
+        let task = Task::SendInvitation { invitation: invitation.id, letter: invitation.letters };
+        outbox::push(connection, now, invitation.organization, &task).await
+    }
+}
+
+/// Writes the invitation, unless the address has an open one: the index decides, also in a race.
+async fn insert(connection: &mut Connection<'_>, invitation: &Invitation) -> Result<bool, Error> {
+    let email_key = invitation.email.canonical();
+    let statement = sql("INSERT INTO guestlist_invitations
+             (id, organization_id, email, email_key, role, locale, message, status, delivery, nonce,
+              replaced_nonces, granted_by, letters, last_letter_at, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15)
+         ON CONFLICT (organization_id, email_key) WHERE status = 'pending' DO NOTHING")
+    .bind(invitation.id.as_uuid())
+    .bind(invitation.organization.as_uuid())
+    .bind(invitation.email.as_str())
+    .bind(email_key.as_str())
+    .bind(invitation.role.as_str())
+    .bind(invitation.locale.as_str())
+    .bind(invitation.message.as_ref().map(PersonalMessage::as_str))
+    .bind(invitation.status.as_str())
+    .bind(invitation.delivery.as_str())
+    .bind(invitation.nonce.as_slice())
+    .bind(invitation.replaced_nonces.as_slice())
+    .bind(invitation.granted_by.as_str())
+    .bind(invitation.letters)
+    .bind(invitation.created_at)
+    .bind(invitation.expires_at);
+    Ok(connection.execute(statement).await? == 1)
+}
+
+async fn pending_id(connection: &mut Connection<'_>, invitation: &Invitation) -> Result<InvitationId, Error> {
+    let winner = find_open(connection, invitation.organization, &invitation.email).await?;
+    Ok(winner.map_or(invitation.id, |winner| winner.id))
+}
+
+/// The address's invitation that is not recorded as closed, whether or not its time is over.
+pub(super) async fn find_open(
+    connection: &mut Connection<'_>,
+    organization: OrganizationId,
+    email: &EmailAddress,
+) -> Result<Option<Invitation>, Error> {
+    const FIND: &str = const_format::formatcp!(
+        "SELECT {COLUMNS} FROM guestlist_invitations
+         WHERE organization_id = $1 AND email_key = $2 AND status = 'pending'"
+    );
+    let email_key = email.canonical();
+    Ok(connection.fetch_optional(sql(FIND).bind(organization.as_uuid()).bind(email_key.as_str())).await?)
+}
+
+impl Invitation {
+    /// The moment from which another letter may be sent.
+    pub(super) fn next_letter_at(&self, interval: std::time::Duration) -> DateTime<Utc> {
+        self.last_letter_at + interval
+    }
+}

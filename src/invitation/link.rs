@@ -1,0 +1,94 @@
+//! From a link to its invitation, and back.
+
+use super::{Invitation, NONCE_LENGTH};
+use crate::connection::Connection;
+use crate::error::{Action, Error};
+use crate::event::{Event, EventKind};
+use crate::id::{InvitationId, UserId};
+use crate::membership;
+use crate::organizations::Organizations;
+use crate::token::{Presented, Token};
+
+impl Organizations {
+    /// The invitation a token opens, for the page behind a link. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::InvalidToken`], [`Error::LinkReplaced`]; once the token holds, the reason why it
+    /// cannot be accepted: [`Error::InvitationClosed`], [`Error::InvitationExpired`].
+    pub async fn open(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        token: &str,
+    ) -> Result<Invitation, Error> {
+        let invitation = self.verify(&mut connection.into(), token).await?;
+        invitation.require_pending(self.now())?;
+        Ok(invitation)
+    }
+
+    /// The token of an open invitation, for a host that hands links over itself; audited.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::InvitationClosed`],
+    /// [`Error::InvitationExpired`], [`Error::NoKey`].
+    pub async fn show_link(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        actor: &UserId,
+        id: InvitationId,
+    ) -> Result<Token, Error> {
+        let mut connection = connection.into();
+        let invitation = self.lock_invitation(&mut connection, id).await?;
+        let member = membership::require(&mut connection, invitation.organization, actor).await?;
+        if !self.role_model().may_invite(&member.role, &invitation.role) {
+            return Err(Error::Forbidden { role: member.role, action: Action::ShowLink });
+        }
+        invitation.require_pending(self.now())?;
+        let token = self.token(&invitation)?;
+        Event::new(self.now(), invitation.organization, EventKind::InvitationLinkShown, id)
+            .by(actor)
+            .record(&mut connection)
+            .await?;
+        Ok(token)
+    }
+
+    /// The invitation that a token was made for. Whatever does not hold gets one and the same
+    /// answer; reasons are given only to who holds a token that was once valid.
+    pub(super) async fn verify(
+        &self,
+        connection: &mut Connection<'_>,
+        token: &str,
+    ) -> Result<Invitation, Error> {
+        if self.key_ring().signing().is_none() {
+            return Err(Error::NoKey);
+        }
+        let presented = Presented::parse(token).ok_or(Error::InvalidToken)?;
+        let invitation = super::find(connection, presented.invitation).await?.ok_or(Error::InvalidToken)?;
+        let canonical_email = invitation.email.canonical();
+        let claims = self.claims(&invitation, &canonical_email);
+        if presented.verify(self.key_ring(), claims, &invitation.nonce) {
+            return Ok(invitation);
+        }
+        let mut replaced = invitation.replaced_nonces.chunks_exact(NONCE_LENGTH);
+        if replaced.any(|nonce| presented.verify(self.key_ring(), claims, nonce)) {
+            return Err(Error::LinkReplaced);
+        }
+        Err(Error::InvalidToken)
+    }
+
+    /// Verifies a token, takes the organization's lock and verifies again what may have changed.
+    pub(super) async fn lock_by_token(
+        &self,
+        connection: &mut Connection<'_>,
+        token: &str,
+    ) -> Result<Invitation, Error> {
+        connection.require_transaction()?;
+        let unlocked = self.verify(connection, token).await?;
+        match crate::organization::lock(connection, unlocked.organization, self.now()).await {
+            Err(Error::NotFound) => Err(Error::InvalidToken),
+            locked => {
+                locked?;
+                self.verify(connection, token).await
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Lists of invitations.
+
+use super::{COLUMNS, Invitation, Status};
+use crate::connection::{Connection, sql};
+use crate::error::Error;
+use crate::id::OrganizationId;
+use crate::organizations::Organizations;
+use crate::page::{Page, Paging};
+
+/// Which invitations to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Filter {
+    /// All of them.
+    #[default]
+    All,
+    /// Those of one status, as it holds now.
+    Only(Status),
+}
+
+impl Organizations {
+    /// The invitations of an organization, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCursor`], [`Error::Database`].
+    pub async fn invitations(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        organization: OrganizationId,
+        filter: Filter,
+        paging: &Paging,
+    ) -> Result<Page<Invitation>, Error> {
+        macro_rules! list {
+            ($condition:literal) => {
+                sql(const_format::concatcp!(
+                    "SELECT ",
+                    COLUMNS,
+                    " FROM guestlist_invitations WHERE organization_id = $1 AND id > $2",
+                    $condition,
+                    " ORDER BY id LIMIT $3"
+                ))
+            };
+        }
+        let now = self.now();
+        let statement = match filter {
+            Filter::All => list!(""),
+            Filter::Only(Status::Pending) => list!(" AND status = 'pending' AND expires_at > $4"),
+            Filter::Only(Status::Expired) => {
+                list!(" AND (status = 'expired' OR (status = 'pending' AND expires_at <= $4))")
+            }
+            Filter::Only(_) => list!(" AND status = $4"),
+        };
+        let after: uuid::Uuid = paging.key()?.unwrap_or_default();
+        let statement = statement.bind(organization.as_uuid()).bind(after).bind(paging.fetch_limit());
+        let statement = match filter {
+            Filter::All => statement,
+            Filter::Only(Status::Pending | Status::Expired) => statement.bind(now),
+            Filter::Only(status) => statement.bind(status.as_str()),
+        };
+        let items = connection.into().fetch_all(statement).await?;
+        Ok(Page::of(items, paging, |invitation: &Invitation| invitation.id.to_string()))
+    }
+
+    /// The open invitations of an organization, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCursor`], [`Error::Database`].
+    pub async fn pending(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        organization: OrganizationId,
+        paging: &Paging,
+    ) -> Result<Page<Invitation>, Error> {
+        self.invitations(connection, organization, Filter::Only(Status::Pending), paging).await
+    }
+}

@@ -1,0 +1,132 @@
+//! Sending an invitation again: it lives its full time anew.
+
+use super::{Delivery, Invitation, NONCE_LENGTH, Status, new_nonce};
+use crate::connection::{Connection, sql};
+use crate::error::{Action, Error, LimitKind};
+use crate::event::{Event, EventKind};
+use crate::id::{InvitationId, UserId};
+use crate::letter::{self, Letter, whole_seconds};
+use crate::membership;
+use crate::organizations::{Organizations, ResendPolicy};
+use crate::outbox::{self, Task};
+
+/// How many replaced links are remembered well enough to say that they were replaced.
+const REMEMBERED_LINKS: usize = 8;
+
+impl Organizations {
+    /// Renews an open or expired invitation to its full lifetime from now and promises another
+    /// letter; from here on it rests on the actor's right to grant its role.
+    ///
+    /// The older link keeps working while the invitation is open, unless the
+    /// [`ResendPolicy`] says otherwise; after expiry it is always replaced.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::InvitationClosed`],
+    /// [`Error::AlreadyPending`] when the expired one's address was invited anew meanwhile,
+    /// [`Error::AlreadyMember`], [`Error::Throttled`].
+    pub async fn resend(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        actor: &UserId,
+        id: InvitationId,
+    ) -> Result<Invitation, Error> {
+        let mut connection = connection.into();
+        let before = self.lock_invitation(&mut connection, id).await?;
+        self.may_resend(&mut connection, actor, &before).await?;
+        let letter = Letter { organization: before.organization, actor, recipient: &before.email };
+        letter::promise(&mut connection, self.limits(), self.now(), letter).await?;
+        let after = self.renew(actor, &before);
+        update(&mut connection, &after).await?;
+        if before.delivery == Delivery::Failed {
+            super::lift_suppression(&mut connection, &before.email).await?;
+        }
+        let now = self.now();
+        Event::new(now, after.organization, EventKind::InvitationResent, after.id)
+            .by(actor)
+            .before(before.facts())
+            .after(after.facts())
+            .record(&mut connection)
+            .await?;
+        let task = Task::SendInvitation { invitation: after.id, letter: after.letters };
+        outbox::push(&mut connection, now, after.organization, &task).await?;
+        Ok(after)
+    }
+
+    async fn may_resend(
+        &self,
+        connection: &mut Connection<'_>,
+        actor: &UserId,
+        invitation: &Invitation,
+    ) -> Result<(), Error> {
+        let actor = membership::require(connection, invitation.organization, actor).await?;
+        if !self.role_model().may_invite(&actor.role, &invitation.role) {
+            return Err(Error::Forbidden { role: actor.role, action: Action::Resend });
+        }
+        if !matches!(invitation.status, Status::Pending | Status::Expired) {
+            return Err(Error::InvitationClosed { status: invitation.status });
+        }
+        if let Some(member) =
+            membership::find_by_email(connection, invitation.organization, &invitation.email).await?
+        {
+            return Err(Error::AlreadyMember { user: member.user });
+        }
+        if invitation.status == Status::Expired
+            && let Some(open) =
+                super::invite::find_open(connection, invitation.organization, &invitation.email).await?
+        {
+            return Err(Error::AlreadyPending { invitation: open.id });
+        }
+        let wait = invitation.next_letter_at(self.limits().resend_interval) - self.now();
+        if wait > chrono::TimeDelta::zero() {
+            return Err(Error::Throttled { limit: LimitKind::Invitation, retry_after: whole_seconds(wait) });
+        }
+        Ok(())
+    }
+
+    fn renew(&self, actor: &UserId, before: &Invitation) -> Invitation {
+        let now = self.now();
+        let mut after = Invitation {
+            status: Status::Pending,
+            delivery: Delivery::Queued,
+            delivery_detail: None,
+            granted_by: actor.clone(),
+            letters: before.letters + 1,
+            last_letter_at: now,
+            expires_at: now + self.lifetime(),
+            closed_at: None,
+            ..before.clone()
+        };
+        if !before.is_pending(now) || self.resend_policy() == ResendPolicy::Rotate {
+            after.rotate();
+        }
+        after
+    }
+}
+
+impl Invitation {
+    /// Replaces the link by a new one and remembers the old.
+    fn rotate(&mut self) {
+        self.replaced_nonces.extend_from_slice(&self.nonce);
+        let surplus = self.replaced_nonces.len().saturating_sub(REMEMBERED_LINKS * NONCE_LENGTH);
+        self.replaced_nonces.drain(..surplus);
+        self.nonce = new_nonce().to_vec();
+    }
+}
+
+async fn update(connection: &mut Connection<'_>, invitation: &Invitation) -> Result<(), Error> {
+    let statement = sql("UPDATE guestlist_invitations
+         SET status = $2, delivery = $3, delivery_detail = NULL, granted_by = $4, letters = $5, last_letter_at = $6,
+             expires_at = $7, closed_at = NULL, reminded_at = NULL, nonce = $8, replaced_nonces = $9
+         WHERE id = $1")
+    .bind(invitation.id.as_uuid())
+    .bind(invitation.status.as_str())
+    .bind(invitation.delivery.as_str())
+    .bind(invitation.granted_by.as_str())
+    .bind(invitation.letters)
+    .bind(invitation.last_letter_at)
+    .bind(invitation.expires_at)
+    .bind(invitation.nonce.as_slice())
+    .bind(invitation.replaced_nonces.as_slice());
+    connection.execute(statement).await?;
+    Ok(())
+}

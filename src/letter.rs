@@ -1,0 +1,97 @@
+//! The count of letters promised, which the limits are held against.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::connection::{Connection, sql};
+use crate::email_address::EmailAddress;
+use crate::error::{Error, LimitKind};
+use crate::id::{EventId, OrganizationId, UserId};
+use crate::limits::{Limit, Limits};
+
+/// A letter about to be promised.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Letter<'a> {
+    pub(crate) organization: OrganizationId,
+    pub(crate) actor: &'a UserId,
+    pub(crate) recipient: &'a EmailAddress,
+}
+
+/// Counts the letter in, or refuses it where a limit is reached.
+pub(crate) async fn promise(
+    connection: &mut Connection<'_>,
+    limits: &Limits,
+    now: DateTime<Utc>,
+    letter: Letter<'_>,
+) -> Result<(), Error> {
+    if limits.longest_window().is_zero() {
+        return Ok(());
+    }
+    let bucket = letter.recipient.bucket();
+    check(connection, limits, now, letter, &bucket).await?;
+    let statement = sql("INSERT INTO guestlist_letters (id, organization_id, actor, recipient, at)
+                         VALUES ($1, $2, $3, $4, $5)");
+    let statement = statement.bind(EventId::new(now).as_uuid()).bind(letter.organization.as_uuid());
+    connection.execute(statement.bind(letter.actor.as_str()).bind(bucket.as_str()).bind(now)).await?;
+    Ok(())
+}
+
+async fn check(
+    connection: &mut Connection<'_>,
+    limits: &Limits,
+    now: DateTime<Utc>,
+    letter: Letter<'_>,
+    bucket: &str,
+) -> Result<(), Error> {
+    macro_rules! nth_latest {
+        ($column:literal) => {
+            sql(concat!(
+                "SELECT at FROM guestlist_letters WHERE ",
+                $column,
+                " = $1 AND at > $2 ORDER BY at DESC LIMIT 1 OFFSET $3"
+            ))
+        };
+    }
+    let scopes = [
+        (LimitKind::Recipient, limits.recipient, nth_latest!("recipient").bind(bucket)),
+        (LimitKind::Actor, limits.actor, nth_latest!("actor").bind(letter.actor.as_str())),
+        (
+            LimitKind::Organization,
+            limits.organization,
+            nth_latest!("organization_id").bind(letter.organization.as_uuid()),
+        ),
+    ];
+    for (kind, limit, statement) in scopes {
+        let Some(Limit { letters, window }) = limit else { continue };
+        if letters == 0 {
+            return Err(Error::Throttled { limit: kind, retry_after: window });
+        }
+        let statement = statement.bind(now - window).bind(i64::from(letters) - 1);
+        let oldest_that_counts: Option<(DateTime<Utc>,)> = connection.fetch_optional(statement).await?;
+        if let Some((at,)) = oldest_that_counts {
+            return Err(Error::Throttled { limit: kind, retry_after: whole_seconds(at + window - now) });
+        }
+    }
+    Ok(())
+}
+
+/// Rounded up, so that trying again after it succeeds.
+pub(crate) fn whole_seconds(wait: TimeDelta) -> Duration {
+    let seconds = u64::try_from(wait.num_seconds()).unwrap_or_default();
+    Duration::from_secs(seconds + 1)
+}
+
+/// Deletes up to `limit` counted letters from before `before`, and says how many went.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn delete_old(
+    connection: impl Into<Connection<'_>>,
+    before: DateTime<Utc>,
+    limit: u32,
+) -> Result<u64, Error> {
+    let statement = sql("DELETE FROM guestlist_letters
+             WHERE id IN (SELECT id FROM guestlist_letters WHERE at < $1 ORDER BY at LIMIT $2)");
+    Ok(connection.into().execute(statement.bind(before).bind(i64::from(limit))).await?)
+}

@@ -1,0 +1,157 @@
+//! How many letters one person may cause.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The throttles on letters, each over a sliding window, and the pause between two letters of one
+/// invitation.
+///
+/// They are counted by letters promised, not by invitations stored, so inviting, revoking and
+/// inviting again is no way around them. Written as
+/// `actor=1000/1d,organization=2000/1d,recipient=10/1d,resend=1m`, where what is left out is not
+/// limited; or as `default` or `none`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    pub(crate) actor: Option<Limit>,
+    pub(crate) organization: Option<Limit>,
+    pub(crate) recipient: Option<Limit>,
+    pub(crate) resend_interval: Duration,
+}
+
+/// At most so many letters within any span of that length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// How many letters.
+    pub letters: u32,
+    /// Within how long.
+    pub window: Duration,
+}
+
+/// Why a text does not spell limits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not a limit: write default, none, or a list such as \
+     actor=1000/1d,organization=2000/1d,recipient=10/1d,resend=1m"
+)]
+pub struct InvalidLimits(String);
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Limits {
+    /// The longest window, one year, so that counting stays bounded.
+    pub const MAX_WINDOW: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+    /// No limit and no pause, for bulk loads by an operator and for trials.
+    pub fn none() -> Self {
+        Self { actor: None, organization: None, recipient: None, resend_interval: Duration::ZERO }
+    }
+
+    /// Limits the letters one actor causes, over all organizations.
+    pub fn actor(self, limit: Limit) -> Self {
+        Self { actor: Some(limit), ..self }
+    }
+
+    /// Limits the letters one organization causes.
+    pub fn organization(self, limit: Limit) -> Self {
+        Self { organization: Some(limit), ..self }
+    }
+
+    /// Limits the letters one mailbox receives, whoever causes them; tags and dots do not count
+    /// as other mailboxes.
+    pub fn recipient(self, limit: Limit) -> Self {
+        Self { recipient: Some(limit), ..self }
+    }
+
+    /// Sets the shortest time between two letters of one invitation.
+    pub fn resend_interval(self, interval: Duration) -> Self {
+        Self { resend_interval: interval, ..self }
+    }
+
+    pub(crate) fn longest_window(&self) -> Duration {
+        [self.actor, self.organization, self.recipient]
+            .into_iter()
+            .flatten()
+            .map(|limit| limit.window)
+            .max()
+            .unwrap_or_default()
+    }
+}
+
+/// A company of a thousand can be invited in a day by one person, and nobody can fill a stranger's
+/// mailbox: ten letters a day reach one address from all organizations together.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            actor: Some(Limit { letters: 1000, window: DAY }),
+            organization: Some(Limit { letters: 2000, window: DAY }),
+            recipient: Some(Limit { letters: 10, window: DAY }),
+            resend_interval: Duration::from_secs(60),
+        }
+    }
+}
+
+impl FromStr for Limits {
+    type Err = InvalidLimits;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "default" => return Ok(Self::default()),
+            "none" => return Ok(Self::none()),
+            _ => {}
+        }
+        text.split(',').map(str::trim).try_fold(Self::none(), |limits, part| {
+            let invalid = || InvalidLimits(part.to_owned());
+            let (name, value) = part.split_once('=').ok_or_else(invalid)?;
+            if name == "resend" {
+                return Ok(limits.resend_interval(duration(value).ok_or_else(invalid)?));
+            }
+            let limit = limit(value).ok_or_else(invalid)?;
+            match name {
+                "actor" => Ok(limits.actor(limit)),
+                "organization" => Ok(limits.organization(limit)),
+                "recipient" => Ok(limits.recipient(limit)),
+                _ => Err(invalid()),
+            }
+        })
+    }
+}
+
+fn limit(text: &str) -> Option<Limit> {
+    let (letters, window) = text.split_once('/')?;
+    let limit = Limit { letters: letters.parse().ok()?, window: duration(window)? };
+    (!limit.window.is_zero()).then_some(limit)
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    humantime::parse_duration(text).ok().filter(|duration| *duration <= Limits::MAX_WINDOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_read_as_they_are_documented() {
+        let spelled = "actor=1000/1d,organization=2000/1d,recipient=10/1d,resend=1m".parse();
+        assert_eq!(spelled, Ok(Limits::default()));
+        assert_eq!("default".parse(), Ok(Limits::default()));
+        assert_eq!("none".parse(), Ok(Limits::none()));
+        assert_eq!("resend=5s".parse(), Ok(Limits::none().resend_interval(Duration::from_secs(5))));
+    }
+
+    #[test]
+    fn a_misspelled_limit_is_refused() {
+        for text in [
+            "",
+            "actor",
+            "actor=5",
+            "actor=x/1d",
+            "actor=5/0s",
+            "acter=5/1d",
+            "actor=5/2years",
+            "none,resend=1m",
+        ] {
+            assert!(text.parse::<Limits>().is_err(), "{text:?} was accepted");
+        }
+    }
+}

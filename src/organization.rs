@@ -1,0 +1,181 @@
+//! Organizations: what people are members of.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::json;
+use sqlx::FromRow;
+
+use crate::connection::{Connection, sql};
+use crate::error::{Action, Error};
+use crate::event::{Event, EventKind};
+use crate::id::{OrganizationId, UserId};
+use crate::membership::{self, Membership};
+use crate::name::Name;
+use crate::organizations::Organizations;
+use crate::outbox::{self, Task};
+use crate::page::{Page, Paging};
+use crate::session;
+use crate::user::User;
+
+/// A team, a workspace, an account: whatever people are invited to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[non_exhaustive]
+pub struct Organization {
+    /// Names the organization.
+    pub id: OrganizationId,
+    /// What people call it.
+    pub name: Name,
+    /// Since when it exists.
+    pub created_at: DateTime<Utc>,
+}
+
+impl Organizations {
+    /// Creates an organization with `owner` as its first member, in the role that keeps a holder.
+    ///
+    /// # Errors
+    /// [`Error::UnverifiedEmail`] when the owner's address is not verified, [`Error::Database`].
+    pub async fn create(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        name: Name,
+        owner: &User,
+    ) -> Result<Organization, Error> {
+        let mut connection = connection.into();
+        connection.require_transaction()?;
+        owner.require_verified()?;
+        let now = self.now();
+        let organization = Organization { id: OrganizationId::new(now), name, created_at: now };
+        let statement = sql("INSERT INTO guestlist_organizations (id, name, created_at, updated_at)
+                             VALUES ($1, $2, $3, $3)");
+        let statement = statement.bind(organization.id.as_uuid()).bind(organization.name.as_str());
+        connection.execute(statement.bind(now)).await?;
+        let owner = Membership::of(owner, organization.id, self.role_model().keeps().clone(), now);
+        owner.insert(&mut connection).await?;
+        Event::new(now, organization.id, EventKind::OrganizationCreated, organization.id)
+            .by(&owner.user)
+            .after(json!({ "name": organization.name, "owner": owner.facts() }))
+            .record(&mut connection)
+            .await?;
+        Ok(organization)
+    }
+
+    /// Reads an organization.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn organization(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        id: OrganizationId,
+    ) -> Result<Option<Organization>, Error> {
+        find(&mut connection.into(), id).await
+    }
+
+    /// Every organization, oldest first: for operators.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn organizations(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        paging: &Paging,
+    ) -> Result<Page<Organization>, Error> {
+        let after: uuid::Uuid = paging.key()?.unwrap_or_default();
+        let statement = sql("SELECT id, name, created_at FROM guestlist_organizations
+                             WHERE id > $1 ORDER BY id LIMIT $2");
+        let items = connection.into().fetch_all(statement.bind(after).bind(paging.fetch_limit())).await?;
+        Ok(Page::of(items, paging, |organization: &Organization| organization.id.to_string()))
+    }
+
+    /// Gives an organization another name; the same name again is no change.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Forbidden`] without the permission `organization.rename`.
+    pub async fn rename(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        actor: &UserId,
+        id: OrganizationId,
+        name: Name,
+    ) -> Result<Organization, Error> {
+        let mut connection = connection.into();
+        let before = self.lock_for(&mut connection, actor, id, "organization.rename", Action::Rename).await?;
+        if before.name == name {
+            return Ok(before);
+        }
+        let statement = sql("UPDATE guestlist_organizations SET name = $2 WHERE id = $1");
+        connection.execute(statement.bind(id.as_uuid()).bind(name.as_str())).await?;
+        Event::new(self.now(), id, EventKind::OrganizationRenamed, id)
+            .by(actor)
+            .before(json!({ "name": before.name }))
+            .after(json!({ "name": name }))
+            .record(&mut connection)
+            .await?;
+        Ok(Organization { name, ..before })
+    }
+
+    /// Deletes an organization with its memberships and invitations; its history stays, and its
+    /// members' sessions of it end.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Forbidden`] without the permission `organization.delete`.
+    pub async fn delete(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        actor: &UserId,
+        id: OrganizationId,
+    ) -> Result<(), Error> {
+        let mut connection = connection.into();
+        let before = self.lock_for(&mut connection, actor, id, "organization.delete", Action::Delete).await?;
+        let now = self.now();
+        connection
+            .execute(sql("DELETE FROM guestlist_organizations WHERE id = $1").bind(id.as_uuid()))
+            .await?;
+        session::end_all(&mut connection, now, id).await?;
+        outbox::push(&mut connection, now, id, &Task::PurgeSessions { user: None }).await?;
+        Event::new(now, id, EventKind::OrganizationDeleted, id)
+            .by(actor)
+            .before(json!({ "name": before.name }))
+            .record(&mut connection)
+            .await
+    }
+
+    async fn lock_for(
+        &self,
+        connection: &mut Connection<'_>,
+        actor: &UserId,
+        id: OrganizationId,
+        permission: &str,
+        action: Action,
+    ) -> Result<Organization, Error> {
+        connection.require_transaction()?;
+        lock(connection, id, self.now()).await?;
+        let actor = membership::require(connection, id, actor).await?;
+        if !self.role_model().allows(&actor.role, permission) {
+            return Err(Error::Forbidden { role: actor.role, action });
+        }
+        find(connection, id).await?.ok_or(Error::NotFound)
+    }
+}
+
+pub(crate) async fn find(
+    connection: &mut Connection<'_>,
+    id: OrganizationId,
+) -> Result<Option<Organization>, Error> {
+    let statement = sql("SELECT id, name, created_at FROM guestlist_organizations WHERE id = $1");
+    Ok(connection.fetch_optional(statement.bind(id.as_uuid())).await?)
+}
+
+/// Takes the one lock under which an organization's rules are checked: a row lock in Postgres, the
+/// write lock in SQLite, held until the host's transaction ends.
+pub(crate) async fn lock(
+    connection: &mut Connection<'_>,
+    id: OrganizationId,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let statement = sql("UPDATE guestlist_organizations SET updated_at = $2 WHERE id = $1");
+    match connection.execute(statement.bind(id.as_uuid()).bind(now)).await? {
+        1 => Ok(()),
+        _ => Err(Error::NotFound),
+    }
+}

@@ -1,0 +1,57 @@
+//! The name of a role.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A role's name: 1 to 64 of `a-z`, `0-9`, `-` and `_`. What it may do, the role model says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type)]
+#[serde(try_from = "String", into = "String")]
+#[sqlx(transparent)]
+pub struct Role(String);
+
+/// The text is not shaped like a role's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a role's name is 1 to 64 of a-z, 0-9, - and _")]
+pub struct InvalidRole;
+
+impl Role {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Role {
+    type Err = InvalidRole;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+        if (1..=64).contains(&text.len()) && text.bytes().all(is_allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidRole)
+        }
+    }
+}
+
+impl TryFrom<String> for Role {
+    type Error = InvalidRole;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Role> for String {
+    fn from(role: Role) -> Self {
+        role.0
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}

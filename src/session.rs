@@ -1,0 +1,169 @@
+//! The sessions a host recorded, so that the purge knows what to delete.
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+
+use crate::connection::{Connection, Dialect, sql};
+use crate::error::Error;
+use crate::id::{OrganizationId, SessionKey, UserId};
+use crate::organizations::Organizations;
+
+/// A session whose membership ended and which is still to be purged.
+#[derive(Debug, Clone, FromRow)]
+#[non_exhaustive]
+pub struct EndedSession {
+    /// Whose it was.
+    #[sqlx(rename = "user_id")]
+    pub user: UserId,
+    /// The store's key of it.
+    pub session: SessionKey,
+    /// Whether the same session still serves another membership, and so stays in the store.
+    pub is_shared: bool,
+}
+
+impl Organizations {
+    /// Records that a member signed in, under the key of the host's session store.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for who is not a member (any more).
+    pub async fn record_session(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        organization: OrganizationId,
+        user: &UserId,
+        session: &SessionKey,
+    ) -> Result<(), Error> {
+        let mut connection = connection.into();
+        connection.require_transaction()?;
+        hold_membership(&mut connection, organization, user).await?;
+        let statement = sql(
+            "INSERT INTO guestlist_sessions (organization_id, user_id, session, recorded_at)
+             VALUES ($1, $2, $3, $4)
+             ON CONFLICT (organization_id, user_id, session) DO UPDATE SET ended_at = NULL, recorded_at = $4",
+        );
+        let statement = statement.bind(organization.as_uuid()).bind(user.as_str());
+        connection.execute(statement.bind(session.as_str()).bind(self.now())).await?;
+        Ok(())
+    }
+
+    /// The recorded sessions of a member.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn sessions(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        organization: OrganizationId,
+        user: &UserId,
+    ) -> Result<Vec<SessionKey>, Error> {
+        let statement = sql("SELECT session FROM guestlist_sessions
+             WHERE organization_id = $1 AND user_id = $2 AND ended_at IS NULL ORDER BY recorded_at, session");
+        let statement = statement.bind(organization.as_uuid()).bind(user.as_str());
+        let rows: Vec<(SessionKey,)> = connection.into().fetch_all(statement).await?;
+        Ok(rows.into_iter().map(|(session,)| session).collect())
+    }
+
+    /// Forgets a session the host itself ended, by a sign-out for instance.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn forget_session(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        organization: OrganizationId,
+        user: &UserId,
+        session: &SessionKey,
+    ) -> Result<(), Error> {
+        let statement = sql("DELETE FROM guestlist_sessions
+                             WHERE organization_id = $1 AND user_id = $2 AND session = $3 AND ended_at IS NULL");
+        let statement = statement.bind(organization.as_uuid()).bind(user.as_str()).bind(session.as_str());
+        connection.into().execute(statement).await?;
+        Ok(())
+    }
+}
+
+/// Keeps the membership from ending before the host's transaction does, so that whoever ends it
+/// sees the session that is about to be recorded. SQLite has one writer at a time anyway.
+async fn hold_membership(
+    connection: &mut Connection<'_>,
+    organization: OrganizationId,
+    user: &UserId,
+) -> Result<(), Error> {
+    let text = match connection.dialect() {
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => {
+            "SELECT CAST(1 AS bigint) FROM guestlist_memberships
+             WHERE organization_id = $1 AND user_id = $2 FOR SHARE"
+        }
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => "SELECT 1 FROM guestlist_memberships WHERE organization_id = $1 AND user_id = $2",
+    };
+    let held: Option<(i64,)> =
+        connection.fetch_optional(sql(text).bind(organization.as_uuid()).bind(user.as_str())).await?;
+    held.map(drop).ok_or(Error::NotFound)
+}
+
+/// Ends a member's sessions of one organization; the purge deletes them.
+pub(crate) async fn end(
+    connection: &mut Connection<'_>,
+    now: DateTime<Utc>,
+    organization: OrganizationId,
+    user: &UserId,
+) -> Result<(), Error> {
+    let statement = sql("UPDATE guestlist_sessions SET ended_at = $3
+                         WHERE organization_id = $1 AND user_id = $2 AND ended_at IS NULL");
+    connection.execute(statement.bind(organization.as_uuid()).bind(user.as_str()).bind(now)).await?;
+    Ok(())
+}
+
+/// Ends every session of one organization.
+pub(crate) async fn end_all(
+    connection: &mut Connection<'_>,
+    now: DateTime<Utc>,
+    organization: OrganizationId,
+) -> Result<(), Error> {
+    let statement =
+        sql("UPDATE guestlist_sessions SET ended_at = $2 WHERE organization_id = $1 AND ended_at IS NULL");
+    connection.execute(statement.bind(organization.as_uuid()).bind(now)).await?;
+    Ok(())
+}
+
+/// Up to `limit` ended sessions of one organization, of `user` or of everybody: the worker's side.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn ended(
+    connection: impl Into<Connection<'_>>,
+    organization: OrganizationId,
+    user: Option<&UserId>,
+    limit: u32,
+) -> Result<Vec<EndedSession>, Error> {
+    let statement = sql("SELECT user_id, session, EXISTS (
+                 SELECT 1 FROM guestlist_sessions AS other
+                 WHERE other.session = ended.session AND other.ended_at IS NULL) AS is_shared
+             FROM guestlist_sessions AS ended
+             WHERE organization_id = $1 AND (user_id = $2 OR $2 IS NULL) AND ended_at IS NOT NULL
+             ORDER BY organization_id, user_id, session LIMIT $3");
+    let statement = statement.bind(organization.as_uuid()).bind(user.map(UserId::as_str));
+    Ok(connection.into().fetch_all(statement.bind(i64::from(limit))).await?)
+}
+
+/// Forgets purged sessions, unless they were recorded again meanwhile: the worker's side.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn forget_ended(
+    connection: impl Into<Connection<'_>>,
+    organization: OrganizationId,
+    sessions: &[EndedSession],
+) -> Result<(), Error> {
+    let mut connection = connection.into();
+    for EndedSession { user, session, .. } in sessions {
+        let statement = sql("DELETE FROM guestlist_sessions
+                             WHERE organization_id = $1 AND user_id = $2 AND session = $3 AND ended_at IS NOT NULL");
+        connection
+            .execute(statement.bind(organization.as_uuid()).bind(user.as_str()).bind(session.as_str()))
+            .await?;
+    }
+    Ok(())
+}

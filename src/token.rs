@@ -1,0 +1,210 @@
+//! The secret part of an invitation link.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::Mac;
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::id::{InvitationId, OrganizationId};
+use crate::key_ring::{Key, KeyRing};
+
+/// What opens an invitation: `version | key id | invitation id | MAC` in base64url (RFC 4648
+/// section 5, without padding).
+///
+/// The MAC (HMAC-SHA-256, RFC 2104) covers what the invitation grants and a nonce stored with it,
+/// so neither the database nor a key alone makes one. It is derived whenever it is needed and
+/// stored nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+/// What a MAC speaks of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claims<'a> {
+    pub(crate) audience: &'a str,
+    pub(crate) invitation: InvitationId,
+    pub(crate) organization: OrganizationId,
+    pub(crate) canonical_email: &'a str,
+    pub(crate) role: &'a str,
+}
+
+/// A token taken apart; nothing in it is believed yet.
+#[derive(Debug)]
+pub(crate) struct Presented {
+    key_id: String,
+    pub(crate) invitation: InvitationId,
+    mac: [u8; MAC_LENGTH],
+}
+
+const VERSION: u8 = 1;
+const PURPOSE: &str = "guestlist invitation";
+const MAC_LENGTH: usize = 32;
+const ID_LENGTH: usize = 16;
+
+/// No token is longer, so longer text is not looked at.
+const MAX_LENGTH: usize = (2 + Key::MAX_ID_LENGTH + ID_LENGTH + MAC_LENGTH).div_ceil(3) * 4;
+
+impl Token {
+    /// The token as it stands in a link: a secret, to be mailed or shown and never logged.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn sign(key: &Key, claims: Claims<'_>, nonce: &[u8]) -> Self {
+        let mut bytes = vec![VERSION, u8::try_from(key.id().len()).expect("an id has at most 16 bytes")];
+        bytes.extend(key.id().as_bytes());
+        bytes.extend(claims.invitation.as_uuid().as_bytes());
+        bytes.extend(mac(key, claims, nonce));
+        Self(URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+impl Presented {
+    /// Takes a token apart, or `None` for whatever was never one.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text.len() > MAX_LENGTH {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (&[version, id_length], rest) = bytes.split_first_chunk::<2>()?;
+        let (key_id, rest) = rest.split_at_checked(id_length.into())?;
+        let (invitation, mac) = rest.split_at_checked(ID_LENGTH)?;
+        if version != VERSION {
+            return None;
+        }
+        Some(Self {
+            key_id: String::from_utf8(key_id.to_vec()).ok()?,
+            invitation: uuid::Uuid::from_slice(invitation).ok()?.into(),
+            mac: mac.try_into().ok()?,
+        })
+    }
+
+    /// Whether the key it names signed these claims with this nonce, compared in constant time.
+    pub(crate) fn verify(&self, ring: &KeyRing, claims: Claims<'_>, nonce: &[u8]) -> bool {
+        let Some(key) = ring.get(&self.key_id) else { return false };
+        let matches: Choice = mac(key, claims, nonce).ct_eq(&self.mac);
+        matches.into()
+    }
+}
+
+/// Every field is preceded by its length, so no two sets of claims read the same.
+fn mac(key: &Key, claims: Claims<'_>, nonce: &[u8]) -> [u8; MAC_LENGTH] {
+    let invitation = claims.invitation.as_uuid();
+    let organization = claims.organization.as_uuid();
+    let fields: [&[u8]; 8] = [
+        PURPOSE.as_bytes(),
+        claims.audience.as_bytes(),
+        key.id().as_bytes(),
+        invitation.as_bytes(),
+        organization.as_bytes(),
+        claims.canonical_email.as_bytes(),
+        claims.role.as_bytes(),
+        nonce,
+    ];
+    let mut mac = key.mac();
+    for field in fields {
+        mac.update(&(field.len() as u64).to_be_bytes());
+        mac.update(field);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::Utc;
+
+    const NONCE: &[u8] = &[7; 16];
+
+    fn claims() -> Claims<'static> {
+        Claims {
+            audience: "app",
+            invitation: InvitationId::new(Utc::now()),
+            organization: OrganizationId::new(Utc::now()),
+            canonical_email: "a@b.co",
+            role: "admin",
+        }
+    }
+
+    fn holds(ring: &KeyRing, token: &str, claims: Claims<'_>, nonce: &[u8]) -> bool {
+        Presented::parse(token).is_some_and(|presented| presented.verify(ring, claims, nonce))
+    }
+
+    #[test]
+    fn a_token_holds_for_what_it_was_signed_for_and_nothing_else() {
+        let (key, claims) = (Key::generate(), claims());
+        let ring = KeyRing::of(key.clone());
+        let token = Token::sign(&key, claims, NONCE);
+        assert!(holds(&ring, token.expose(), claims, NONCE));
+        let others = [
+            Claims { audience: "other", ..claims },
+            Claims { invitation: InvitationId::new(Utc::now()), ..claims },
+            Claims { organization: OrganizationId::new(Utc::now()), ..claims },
+            Claims { canonical_email: "c@b.co", ..claims },
+            Claims { role: "owner", ..claims },
+        ];
+        for other in others {
+            assert!(!holds(&ring, token.expose(), other, NONCE), "{other:?}");
+        }
+        assert!(!holds(&ring, token.expose(), claims, &[8; 16]));
+        assert!(!holds(&KeyRing::of(Key::generate()), token.expose(), claims, NONCE));
+        assert!(!holds(&KeyRing::default(), token.expose(), claims, NONCE));
+    }
+
+    #[test]
+    fn a_key_of_the_same_name_with_another_secret_does_not_verify() {
+        let (key, claims) = (Key::generate(), claims());
+        let token = Token::sign(&key, claims, NONCE);
+        let renamed = Key::generate().expose().replace(Key::generate().id(), key.id());
+        let impostor: KeyRing =
+            format!("{}:{}", key.id(), renamed.split_once(':').expect("a key").1).parse().expect("valid");
+        assert!(!holds(&impostor, token.expose(), claims, NONCE));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_truncation_is_refused() {
+        let (key, claims) = (Key::generate(), claims());
+        let ring = KeyRing::of(key.clone());
+        let bytes = URL_SAFE_NO_PAD.decode(Token::sign(&key, claims, NONCE).expose()).expect("base64");
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let token = URL_SAFE_NO_PAD.encode(flipped);
+            let opens_same = Presented::parse(&token).is_some_and(|presented| {
+                presented.invitation == claims.invitation && presented.verify(&ring, claims, NONCE)
+            });
+            assert!(!opens_same, "bit {bit}");
+        }
+        for length in 0..bytes.len() {
+            assert!(
+                !holds(&ring, &URL_SAFE_NO_PAD.encode(&bytes[..length]), claims, NONCE),
+                "length {length}"
+            );
+        }
+    }
+
+    #[test]
+    fn padded_longer_and_foreign_text_is_refused() {
+        let (key, claims) = (Key::generate(), claims());
+        let ring = KeyRing::of(key.clone());
+        let token = Token::sign(&key, claims, NONCE);
+        let padded = format!("{}=", token.expose());
+        let longer = format!("{}AAAA", token.expose());
+        for text in ["", "A", "ümlaut", "{token}", &padded, &longer, &"A".repeat(1 << 20)] {
+            assert!(!holds(&ring, text, claims, NONCE));
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_printed() {
+        let token = Token::sign(&Key::generate(), claims(), NONCE);
+        assert_eq!(format!("{token:?}"), "Token(…)");
+    }
+}
