@@ -44,7 +44,8 @@ impl ManualClock {
     }
 
     fn now(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_micros(self.0.load(Ordering::SeqCst)).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        DateTime::from_timestamp_micros(self.0.load(Ordering::SeqCst))
+            .unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 }
 

@@ -73,14 +73,16 @@ macro_rules! on_driver {
 /// Binds every value to a query of either driver.
 macro_rules! bound {
     ($query:expr, $values:expr) => {
-        $values.into_iter().fold($query, |query, value| match value {
-            Value::Uuid(value) => query.bind(value),
-            Value::Text(value) => query.bind(value),
-            Value::Bytes(value) => query.bind(value),
-            Value::Int(value) => query.bind(value),
-            Value::Time(value) => query.bind(value),
-            Value::Json(value) => query.bind(value),
-        })
+        $values
+            .into_iter()
+            .fold($query, |query, value| match value {
+                Value::Uuid(value) => query.bind(value),
+                Value::Text(value) => query.bind(value),
+                Value::Bytes(value) => query.bind(value),
+                Value::Int(value) => query.bind(value),
+                Value::Time(value) => query.bind(value),
+                Value::Json(value) => query.bind(value),
+            })
     };
 }
 
@@ -97,7 +99,11 @@ impl Connection<'_> {
     /// Refuses a connection on which every statement would commit on its own.
     pub(crate) fn require_transaction(&self) -> Result<(), Error> {
         let open = on_driver!(self, connection => connection.is_in_transaction());
-        if open { Ok(()) } else { Err(Error::NoTransaction) }
+        if open {
+            Ok(())
+        } else {
+            Err(Error::NoTransaction)
+        }
     }
 
     /// Runs a statement and returns how many rows it touched.
@@ -109,7 +115,10 @@ impl Connection<'_> {
         })
     }
 
-    pub(crate) async fn fetch_all<T: Record>(&mut self, statement: Statement<'_>) -> sqlx::Result<Vec<T>> {
+    pub(crate) async fn fetch_all<T: Record>(
+        &mut self,
+        statement: Statement<'_>,
+    ) -> sqlx::Result<Vec<T>> {
         let Statement { sql, values } = statement;
         on_driver!(self, connection => {
             let query = bound!(sqlx::query_as::<_, T>(sql), values);
@@ -139,7 +148,10 @@ pub(crate) struct Statement<'a> {
 }
 
 pub(crate) fn sql(sql: &'static str) -> Statement<'static> {
-    Statement { sql, values: Vec::new() }
+    Statement {
+        sql,
+        values: Vec::new(),
+    }
 }
 
 impl<'a> Statement<'a> {
@@ -149,7 +161,10 @@ impl<'a> Statement<'a> {
     {
         let mut values: Vec<Value<'b>> = self.values;
         values.push(value.into());
-        Statement { sql: self.sql, values }
+        Statement {
+            sql: self.sql,
+            values,
+        }
     }
 }
 

@@ -64,7 +64,8 @@ impl Database {
         match url.split(':').next() {
             #[cfg(feature = "postgres")]
             Some("postgres" | "postgresql") => {
-                let options = sqlx::postgres::PgConnectOptions::from_str(url)?.application_name("guestlist");
+                let options =
+                    sqlx::postgres::PgConnectOptions::from_str(url)?.application_name("guestlist");
                 let pool = sqlx::postgres::PgPoolOptions::new()
                     .max_connections(connections)
                     .acquire_timeout(PATIENCE)
@@ -97,7 +98,9 @@ impl Database {
                 #[cfg(feature = "postgres")]
                 Self::Postgres(pool) => Ok(Transaction::Postgres(pool.begin().await?)),
                 #[cfg(feature = "sqlite")]
-                Self::Sqlite(pool) => Ok(Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)),
+                Self::Sqlite(pool) => Ok(Transaction::Sqlite(
+                    pool.begin_with("BEGIN IMMEDIATE").await?,
+                )),
             }
         }
     }

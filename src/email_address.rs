@@ -81,7 +81,11 @@ impl EmailAddress {
     /// without dots in the local part, which many providers ignore.
     pub fn bucket(&self) -> String {
         let canonical = self.canonical();
-        let local = canonical.split(['+', '@']).next().unwrap_or_default().replace('.', "");
+        let local = canonical
+            .split(['+', '@'])
+            .next()
+            .unwrap_or_default()
+            .replace('.', "");
         format!("{local}@{}", self.domain())
     }
 
@@ -112,7 +116,10 @@ impl FromStr for EmailAddress {
         if local.len() + 1 + domain.len() > Self::MAX_LENGTH {
             return Err(InvalidEmailAddress::TooLong);
         }
-        Ok(Self { at: local.len(), text: format!("{local}@{domain}") })
+        Ok(Self {
+            at: local.len(),
+            text: format!("{local}@{domain}"),
+        })
     }
 }
 
@@ -135,27 +142,41 @@ fn is_atom_character(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
     }
-    !matches!(c.general_category_group(), GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator)
-        && !is_blank(c)
+    !matches!(
+        c.general_category_group(),
+        GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator
+    ) && !is_blank(c)
 }
 
 /// Letters and marks that show nothing although their category says otherwise.
 pub(crate) fn is_blank(c: char) -> bool {
     matches!(
         c,
-        '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{3164}' | '\u{FFA0}' | '\u{2800}'
+        '\u{034F}'
+            | '\u{115F}'
+            | '\u{1160}'
+            | '\u{17B4}'
+            | '\u{17B5}'
+            | '\u{3164}'
+            | '\u{FFA0}'
+            | '\u{2800}'
     ) || matches!(c, '\u{180B}'..='\u{180F}' | '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}')
 }
 
 fn valid_domain(domain: &str) -> Result<String, InvalidEmailAddress> {
-    if domain.chars().any(|c| !c.is_ascii() && !is_atom_character(c)) {
+    if domain
+        .chars()
+        .any(|c| !c.is_ascii() && !is_atom_character(c))
+    {
         return Err(InvalidEmailAddress::Domain);
     }
     let ascii: Cow<'_, str> = idna::domain_to_ascii_cow(domain.as_bytes(), AsciiDenyList::STD3)
         .map_err(|_| InvalidEmailAddress::Domain)?;
     let labels: Vec<&str> = ascii.split('.').collect();
     let is_name = labels.len() >= 2 && labels.iter().all(|label| is_label(label));
-    let is_number = labels.last().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    let is_number = labels
+        .last()
+        .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     if ascii.len() > 253 || !is_name || is_number {
         return Err(InvalidEmailAddress::Domain);
     }
@@ -166,7 +187,9 @@ fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
         && !label.starts_with('-')
         && !label.ends_with('-')
-        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 impl TryFrom<String> for EmailAddress {
@@ -273,7 +296,11 @@ mod tests {
             "x@xn--mller-kva.example",
         ];
         for text in accepted {
-            assert!(parse(text).is_ok(), "{text:?} was refused: {:?}", parse(text));
+            assert!(
+                parse(text).is_ok(),
+                "{text:?} was refused: {:?}",
+                parse(text)
+            );
         }
     }
 
@@ -286,7 +313,10 @@ mod tests {
             ("a@M\u{dc}LLER.example", "a@xn--mller-kva.example"),
         ];
         for (one, other) in pairs {
-            assert_eq!(parse(one).unwrap().canonical(), parse(other).unwrap().canonical());
+            assert_eq!(
+                parse(one).unwrap().canonical(),
+                parse(other).unwrap().canonical()
+            );
         }
     }
 
@@ -300,7 +330,10 @@ mod tests {
             ("a.b@c.co", "ab@c.co"),
         ];
         for (one, other) in pairs {
-            assert_ne!(parse(one).unwrap().canonical(), parse(other).unwrap().canonical());
+            assert_ne!(
+                parse(one).unwrap().canonical(),
+                parse(other).unwrap().canonical()
+            );
         }
     }
 
@@ -312,12 +345,18 @@ mod tests {
 
     #[test]
     fn an_international_domain_is_shown_in_punycode() {
-        assert_eq!(parse("a@m\u{fc}ller.example").unwrap().to_string(), "a@xn--mller-kva.example");
+        assert_eq!(
+            parse("a@m\u{fc}ller.example").unwrap().to_string(),
+            "a@xn--mller-kva.example"
+        );
     }
 
     #[test]
     fn a_masked_address_shows_one_character() {
-        assert_eq!(parse("alice@example.com").unwrap().masked(), "a…@example.com");
+        assert_eq!(
+            parse("alice@example.com").unwrap().masked(),
+            "a…@example.com"
+        );
     }
 
     proptest! {

@@ -21,7 +21,9 @@ use crate::role::{InvalidRole, Role};
 #[non_exhaustive]
 pub enum Error {
     /// There is no such organization, invitation or member, or the actor may not know of it.
-    #[error("there is no such organization, invitation or member, or it is not visible to this user")]
+    #[error(
+        "there is no such organization, invitation or member, or it is not visible to this user"
+    )]
     NotFound,
     /// The actor's role does not permit this.
     #[error("the role {role} may not {action}")]

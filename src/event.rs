@@ -90,7 +90,9 @@ impl EventKind {
             | Self::InvitationDeclined
             | Self::InvitationExpired
             | Self::InvitationUndeliverable => Some(Addressee::Inviter),
-            Self::RoleChanged | Self::OwnershipTransferred | Self::MemberRemoved => Some(Addressee::Member),
+            Self::RoleChanged | Self::OwnershipTransferred | Self::MemberRemoved => {
+                Some(Addressee::Member)
+            }
             _ => None,
         }
     }
@@ -107,25 +109,45 @@ impl Event {
         subject: impl ToString,
     ) -> Self {
         let subject = subject.to_string();
-        Self { id: EventId::new(at), organization, kind, actor: None, subject, before: None, after: None, at }
+        Self {
+            id: EventId::new(at),
+            organization,
+            kind,
+            actor: None,
+            subject,
+            before: None,
+            after: None,
+            at,
+        }
     }
 
     pub(crate) fn by(self, actor: &UserId) -> Self {
-        Self { actor: Some(actor.clone()), ..self }
+        Self {
+            actor: Some(actor.clone()),
+            ..self
+        }
     }
 
     pub(crate) fn before(self, before: Json) -> Self {
-        Self { before: Some(before), ..self }
+        Self {
+            before: Some(before),
+            ..self
+        }
     }
 
     pub(crate) fn after(self, after: Json) -> Self {
-        Self { after: Some(after), ..self }
+        Self {
+            after: Some(after),
+            ..self
+        }
     }
 
     /// Nobody is written to about what they did themselves.
     fn is_worth_a_notice(&self) -> bool {
         match self.kind.addressee() {
-            Some(Addressee::Member) => self.actor.as_ref().map(UserId::as_str) != Some(&self.subject),
+            Some(Addressee::Member) => {
+                self.actor.as_ref().map(UserId::as_str) != Some(&self.subject)
+            }
             Some(Addressee::Inviter) => true,
             None => false,
         }
@@ -148,8 +170,13 @@ impl Event {
             )
             .await?;
         if self.is_worth_a_notice() {
-            outbox::push(connection, self.at, self.organization, &Task::SendNotice { event: self.id })
-                .await?;
+            outbox::push(
+                connection,
+                self.at,
+                self.organization,
+                &Task::SendNotice { event: self.id },
+            )
+            .await?;
         }
         Ok(())
     }
@@ -158,9 +185,16 @@ impl Event {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn find(connection: impl Into<Connection<'_>>, id: EventId) -> Result<Option<Self>, Error> {
-        const FIND: &str = const_format::formatcp!("SELECT {COLUMNS} FROM guestlist_events WHERE id = $1");
-        Ok(connection.into().fetch_optional(sql(FIND).bind(id.as_uuid())).await?)
+    pub async fn find(
+        connection: impl Into<Connection<'_>>,
+        id: EventId,
+    ) -> Result<Option<Self>, Error> {
+        const FIND: &str =
+            const_format::formatcp!("SELECT {COLUMNS} FROM guestlist_events WHERE id = $1");
+        Ok(connection
+            .into()
+            .fetch_optional(sql(FIND).bind(id.as_uuid()))
+            .await?)
     }
 }
 
@@ -179,9 +213,14 @@ impl Organizations {
             "SELECT {COLUMNS} FROM guestlist_events WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3"
         );
         let after: uuid::Uuid = paging.key()?.unwrap_or_default();
-        let statement = sql(LIST).bind(organization.as_uuid()).bind(after).bind(paging.fetch_limit());
+        let statement = sql(LIST)
+            .bind(organization.as_uuid())
+            .bind(after)
+            .bind(paging.fetch_limit());
         let events = connection.into().fetch_all(statement).await?;
-        Ok(Page::of(events, paging, |event: &Event| event.id.to_string()))
+        Ok(Page::of(events, paging, |event: &Event| {
+            event.id.to_string()
+        }))
     }
 }
 
@@ -196,5 +235,8 @@ pub async fn delete_old(
 ) -> Result<u64, Error> {
     let statement = sql("DELETE FROM guestlist_events
              WHERE id IN (SELECT id FROM guestlist_events WHERE at < $1 ORDER BY at LIMIT $2)");
-    Ok(connection.into().execute(statement.bind(before).bind(i64::from(limit))).await?)
+    Ok(connection
+        .into()
+        .execute(statement.bind(before).bind(i64::from(limit)))
+        .await?)
 }

@@ -61,9 +61,15 @@ id!(
 /// Ids made within one millisecond stay in the order they were made in this process.
 fn ordered_uuid(now: DateTime<Utc>) -> Uuid {
     static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
-    let context = CONTEXT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let context = CONTEXT
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
     let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
-    Uuid::new_v7(Timestamp::from_unix(&*context, seconds, now.timestamp_subsec_nanos()))
+    Uuid::new_v7(Timestamp::from_unix(
+        &*context,
+        seconds,
+        now.timestamp_subsec_nanos(),
+    ))
 }
 
 /// The host's own identifier of a user: opaque text of 1 to 255 bytes without control characters.
@@ -112,7 +118,11 @@ impl TryFrom<String> for UserId {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let fits = (1..=Self::MAX_LENGTH).contains(&text.len());
-        if fits && !text.chars().any(char::is_control) { Ok(Self(text)) } else { Err(InvalidUserId) }
+        if fits && !text.chars().any(char::is_control) {
+            Ok(Self(text))
+        } else {
+            Err(InvalidUserId)
+        }
     }
 }
 
@@ -158,7 +168,11 @@ impl TryFrom<String> for SessionKey {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let fits = (1..=Self::MAX_LENGTH).contains(&text.len());
-        if fits && !text.chars().any(char::is_control) { Ok(Self(text)) } else { Err(InvalidSessionKey) }
+        if fits && !text.chars().any(char::is_control) {
+            Ok(Self(text))
+        } else {
+            Err(InvalidSessionKey)
+        }
     }
 }
 

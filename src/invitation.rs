@@ -127,7 +127,11 @@ impl Invitation {
 
     /// What holds at `now`: an open invitation whose time is over is expired.
     pub fn status_at(&self, now: DateTime<Utc>) -> Status {
-        if self.status == Status::Pending && now >= self.expires_at { Status::Expired } else { self.status }
+        if self.status == Status::Pending && now >= self.expires_at {
+            Status::Expired
+        } else {
+            self.status
+        }
     }
 
     /// What events keep of it.
@@ -139,7 +143,9 @@ impl Invitation {
     fn require_pending(&self, now: DateTime<Utc>) -> Result<(), Error> {
         match self.status_at(now) {
             Status::Pending => Ok(()),
-            Status::Expired => Err(Error::InvitationExpired { at: self.expires_at }),
+            Status::Expired => Err(Error::InvitationExpired {
+                at: self.expires_at,
+            }),
             status => Err(Error::InvitationClosed { status }),
         }
     }
@@ -155,9 +161,19 @@ impl Invitation {
         let statement = sql(
             "UPDATE guestlist_invitations SET status = $2, closed_at = $3, accepted_by = $4 WHERE id = $1",
         );
-        let statement = statement.bind(self.id.as_uuid()).bind(status.as_str()).bind(now);
-        connection.execute(statement.bind(accepted_by.map(UserId::as_str))).await?;
-        Ok(Self { status, closed_at: Some(now), accepted_by: accepted_by.cloned(), ..self.clone() })
+        let statement = statement
+            .bind(self.id.as_uuid())
+            .bind(status.as_str())
+            .bind(now);
+        connection
+            .execute(statement.bind(accepted_by.map(UserId::as_str)))
+            .await?;
+        Ok(Self {
+            status,
+            closed_at: Some(now),
+            accepted_by: accepted_by.cloned(),
+            ..self.clone()
+        })
     }
 }
 
@@ -181,7 +197,11 @@ impl Organizations {
     pub fn token(&self, invitation: &Invitation) -> Result<Token, Error> {
         let key = self.key_ring().signing().ok_or(Error::NoKey)?;
         let canonical_email = invitation.email.canonical();
-        Ok(Token::sign(key, self.claims(invitation, &canonical_email), &invitation.nonce))
+        Ok(Token::sign(
+            key,
+            self.claims(invitation, &canonical_email),
+            &invitation.nonce,
+        ))
     }
 
     fn claims<'a>(&'a self, invitation: &'a Invitation, canonical_email: &'a str) -> Claims<'a> {
@@ -207,7 +227,13 @@ impl Organizations {
     }
 }
 
-async fn find(connection: &mut Connection<'_>, id: InvitationId) -> Result<Option<Invitation>, Error> {
-    const FIND: &str = const_format::formatcp!("SELECT {COLUMNS} FROM guestlist_invitations WHERE id = $1");
-    Ok(connection.fetch_optional(sql(FIND).bind(id.as_uuid())).await?)
+async fn find(
+    connection: &mut Connection<'_>,
+    id: InvitationId,
+) -> Result<Option<Invitation>, Error> {
+    const FIND: &str =
+        const_format::formatcp!("SELECT {COLUMNS} FROM guestlist_invitations WHERE id = $1");
+    Ok(connection
+        .fetch_optional(sql(FIND).bind(id.as_uuid()))
+        .await?)
 }

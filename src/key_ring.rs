@@ -56,7 +56,10 @@ impl Key {
     /// A new key from the operating system's random numbers.
     pub fn generate() -> Self {
         let name: u32 = rand::random();
-        Self { id: format!("k{name:08x}"), secret: rand::random() }
+        Self {
+            id: format!("k{name:08x}"),
+            secret: rand::random(),
+        }
     }
 
     /// The public name.
@@ -75,13 +78,21 @@ impl Key {
 
     fn parse(number: usize, text: &str) -> Result<Self, InvalidKeyRing> {
         let (id, secret) = text.split_once(':').ok_or(InvalidKeyRing::Form(number))?;
-        let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+        let is_allowed =
+            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
         if !(1..=Self::MAX_ID_LENGTH).contains(&id.len()) || !id.bytes().all(is_allowed) {
             return Err(InvalidKeyRing::Id(number));
         }
-        let secret = STANDARD.decode(secret).map_err(|_| InvalidKeyRing::Secret(number))?;
-        let secret = secret.try_into().map_err(|_| InvalidKeyRing::Secret(number))?;
-        Ok(Self { id: id.to_owned(), secret })
+        let secret = STANDARD
+            .decode(secret)
+            .map_err(|_| InvalidKeyRing::Secret(number))?;
+        let secret = secret
+            .try_into()
+            .map_err(|_| InvalidKeyRing::Secret(number))?;
+        Ok(Self {
+            id: id.to_owned(),
+            secret,
+        })
     }
 }
 
@@ -107,14 +118,23 @@ impl FromStr for KeyRing {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut keys: Vec<Key> = Vec::new();
-        for (index, entry) in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).enumerate() {
+        for (index, entry) in text
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+            .enumerate()
+        {
             let key = Key::parse(index + 1, entry)?;
             if keys.iter().any(|other| other.id == key.id) {
                 return Err(InvalidKeyRing::Duplicate(key.id.clone()));
             }
             keys.push(key);
         }
-        if keys.is_empty() { Err(InvalidKeyRing::Empty) } else { Ok(Self(Arc::new(keys))) }
+        if keys.is_empty() {
+            Err(InvalidKeyRing::Empty)
+        } else {
+            Ok(Self(Arc::new(keys)))
+        }
     }
 }
 
@@ -144,9 +164,19 @@ mod tests {
 
     #[test]
     fn the_first_key_signs_and_every_key_is_found() {
-        let (new, old) =
-            (Key { id: "new".into(), secret: [1; 32] }, Key { id: "old".into(), secret: [2; 32] });
-        let ring: KeyRing = format!("{}, {}", new.expose(), old.expose()).parse().expect("valid");
+        let (new, old) = (
+            Key {
+                id: "new".into(),
+                secret: [1; 32],
+            },
+            Key {
+                id: "old".into(),
+                secret: [2; 32],
+            },
+        );
+        let ring: KeyRing = format!("{}, {}", new.expose(), old.expose())
+            .parse()
+            .expect("valid");
         assert_eq!(ring.signing().map(Key::id), Some("new"));
         assert!(ring.get("old").is_some() && ring.get("other").is_none());
     }
@@ -157,14 +187,23 @@ mod tests {
         let cases = [
             (String::new(), InvalidKeyRing::Empty),
             ("secret".into(), InvalidKeyRing::Form(1)),
-            (format!("{good},A:{}", STANDARD.encode([0; 32])), InvalidKeyRing::Id(2)),
-            (format!("{good},a:{}", STANDARD.encode([0; 31])), InvalidKeyRing::Secret(2)),
+            (
+                format!("{good},A:{}", STANDARD.encode([0; 32])),
+                InvalidKeyRing::Id(2),
+            ),
+            (
+                format!("{good},a:{}", STANDARD.encode([0; 31])),
+                InvalidKeyRing::Secret(2),
+            ),
             ("a:!".into(), InvalidKeyRing::Secret(1)),
         ];
         for (text, expected) in cases {
             assert_eq!(text.parse::<KeyRing>().expect_err(&text), expected);
         }
         let twice = format!("{good},{good}");
-        assert!(matches!(twice.parse::<KeyRing>(), Err(InvalidKeyRing::Duplicate(_))));
+        assert!(matches!(
+            twice.parse::<KeyRing>(),
+            Err(InvalidKeyRing::Duplicate(_))
+        ));
     }
 }

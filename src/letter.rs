@@ -30,10 +30,21 @@ pub(crate) async fn promise(
     }
     let bucket = letter.recipient.bucket();
     check(connection, limits, now, letter, &bucket).await?;
-    let statement = sql("INSERT INTO guestlist_letters (id, organization_id, actor, recipient, at)
-                         VALUES ($1, $2, $3, $4, $5)");
-    let statement = statement.bind(EventId::new(now).as_uuid()).bind(letter.organization.as_uuid());
-    connection.execute(statement.bind(letter.actor.as_str()).bind(bucket.as_str()).bind(now)).await?;
+    let statement = sql(
+        "INSERT INTO guestlist_letters (id, organization_id, actor, recipient, at)
+                         VALUES ($1, $2, $3, $4, $5)",
+    );
+    let statement = statement
+        .bind(EventId::new(now).as_uuid())
+        .bind(letter.organization.as_uuid());
+    connection
+        .execute(
+            statement
+                .bind(letter.actor.as_str())
+                .bind(bucket.as_str())
+                .bind(now),
+        )
+        .await?;
     Ok(())
 }
 
@@ -54,8 +65,16 @@ async fn check(
         };
     }
     let scopes = [
-        (LimitKind::Recipient, limits.recipient, nth_latest!("recipient").bind(bucket)),
-        (LimitKind::Actor, limits.actor, nth_latest!("actor").bind(letter.actor.as_str())),
+        (
+            LimitKind::Recipient,
+            limits.recipient,
+            nth_latest!("recipient").bind(bucket),
+        ),
+        (
+            LimitKind::Actor,
+            limits.actor,
+            nth_latest!("actor").bind(letter.actor.as_str()),
+        ),
         (
             LimitKind::Organization,
             limits.organization,
@@ -63,14 +82,23 @@ async fn check(
         ),
     ];
     for (kind, limit, statement) in scopes {
-        let Some(Limit { letters, window }) = limit else { continue };
+        let Some(Limit { letters, window }) = limit else {
+            continue;
+        };
         if letters == 0 {
-            return Err(Error::Throttled { limit: kind, retry_after: window });
+            return Err(Error::Throttled {
+                limit: kind,
+                retry_after: window,
+            });
         }
         let statement = statement.bind(now - window).bind(i64::from(letters) - 1);
-        let oldest_that_counts: Option<(DateTime<Utc>,)> = connection.fetch_optional(statement).await?;
+        let oldest_that_counts: Option<(DateTime<Utc>,)> =
+            connection.fetch_optional(statement).await?;
         if let Some((at,)) = oldest_that_counts {
-            return Err(Error::Throttled { limit: kind, retry_after: whole_seconds(at + window - now) });
+            return Err(Error::Throttled {
+                limit: kind,
+                retry_after: whole_seconds(at + window - now),
+            });
         }
     }
     Ok(())
@@ -93,5 +121,8 @@ pub async fn delete_old(
 ) -> Result<u64, Error> {
     let statement = sql("DELETE FROM guestlist_letters
              WHERE id IN (SELECT id FROM guestlist_letters WHERE at < $1 ORDER BY at LIMIT $2)");
-    Ok(connection.into().execute(statement.bind(before).bind(i64::from(limit))).await?)
+    Ok(connection
+        .into()
+        .execute(statement.bind(before).bind(i64::from(limit)))
+        .await?)
 }

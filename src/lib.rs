@@ -35,7 +35,8 @@ pub use crate::email_address::{EmailAddress, InvalidEmailAddress};
 pub use crate::error::{Action, Error, Fault, LimitKind};
 pub use crate::event::{Addressee, Event, EventKind};
 pub use crate::id::{
-    EventId, InvalidSessionKey, InvalidUserId, InvitationId, MessageId, OrganizationId, SessionKey, UserId,
+    EventId, InvalidSessionKey, InvalidUserId, InvitationId, MessageId, OrganizationId, SessionKey,
+    UserId,
 };
 pub use crate::invitation::{Delivery, Filter, Invitation, Invite, Outcome, Status};
 pub use crate::key_ring::{InvalidKeyRing, Key, KeyRing};

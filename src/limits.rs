@@ -43,28 +43,45 @@ impl Limits {
 
     /// No limit and no pause, for bulk loads by an operator and for trials.
     pub fn none() -> Self {
-        Self { actor: None, organization: None, recipient: None, resend_interval: Duration::ZERO }
+        Self {
+            actor: None,
+            organization: None,
+            recipient: None,
+            resend_interval: Duration::ZERO,
+        }
     }
 
     /// Limits the letters one actor causes, over all organizations.
     pub fn actor(self, limit: Limit) -> Self {
-        Self { actor: Some(limit), ..self }
+        Self {
+            actor: Some(limit),
+            ..self
+        }
     }
 
     /// Limits the letters one organization causes.
     pub fn organization(self, limit: Limit) -> Self {
-        Self { organization: Some(limit), ..self }
+        Self {
+            organization: Some(limit),
+            ..self
+        }
     }
 
     /// Limits the letters one mailbox receives, whoever causes them; tags and dots do not count
     /// as other mailboxes.
     pub fn recipient(self, limit: Limit) -> Self {
-        Self { recipient: Some(limit), ..self }
+        Self {
+            recipient: Some(limit),
+            ..self
+        }
     }
 
     /// Sets the shortest time between two letters of one invitation.
     pub fn resend_interval(self, interval: Duration) -> Self {
-        Self { resend_interval: interval, ..self }
+        Self {
+            resend_interval: interval,
+            ..self
+        }
     }
 
     pub(crate) fn longest_window(&self) -> Duration {
@@ -82,9 +99,18 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            actor: Some(Limit { letters: 1000, window: DAY }),
-            organization: Some(Limit { letters: 2000, window: DAY }),
-            recipient: Some(Limit { letters: 10, window: DAY }),
+            actor: Some(Limit {
+                letters: 1000,
+                window: DAY,
+            }),
+            organization: Some(Limit {
+                letters: 2000,
+                window: DAY,
+            }),
+            recipient: Some(Limit {
+                letters: 10,
+                window: DAY,
+            }),
             resend_interval: Duration::from_secs(60),
         }
     }
@@ -99,31 +125,38 @@ impl FromStr for Limits {
             "none" => return Ok(Self::none()),
             _ => {}
         }
-        text.split(',').map(str::trim).try_fold(Self::none(), |limits, part| {
-            let invalid = || InvalidLimits(part.to_owned());
-            let (name, value) = part.split_once('=').ok_or_else(invalid)?;
-            if name == "resend" {
-                return Ok(limits.resend_interval(duration(value).ok_or_else(invalid)?));
-            }
-            let limit = limit(value).ok_or_else(invalid)?;
-            match name {
-                "actor" => Ok(limits.actor(limit)),
-                "organization" => Ok(limits.organization(limit)),
-                "recipient" => Ok(limits.recipient(limit)),
-                _ => Err(invalid()),
-            }
-        })
+        text.split(',')
+            .map(str::trim)
+            .try_fold(Self::none(), |limits, part| {
+                let invalid = || InvalidLimits(part.to_owned());
+                let (name, value) = part.split_once('=').ok_or_else(invalid)?;
+                if name == "resend" {
+                    return Ok(limits.resend_interval(duration(value).ok_or_else(invalid)?));
+                }
+                let limit = limit(value).ok_or_else(invalid)?;
+                match name {
+                    "actor" => Ok(limits.actor(limit)),
+                    "organization" => Ok(limits.organization(limit)),
+                    "recipient" => Ok(limits.recipient(limit)),
+                    _ => Err(invalid()),
+                }
+            })
     }
 }
 
 fn limit(text: &str) -> Option<Limit> {
     let (letters, window) = text.split_once('/')?;
-    let limit = Limit { letters: letters.parse().ok()?, window: duration(window)? };
+    let limit = Limit {
+        letters: letters.parse().ok()?,
+        window: duration(window)?,
+    };
     (!limit.window.is_zero()).then_some(limit)
 }
 
 fn duration(text: &str) -> Option<Duration> {
-    humantime::parse_duration(text).ok().filter(|duration| *duration <= Limits::MAX_WINDOW)
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|duration| *duration <= Limits::MAX_WINDOW)
 }
 
 #[cfg(test)]
@@ -136,7 +169,10 @@ mod tests {
         assert_eq!(spelled, Ok(Limits::default()));
         assert_eq!("default".parse(), Ok(Limits::default()));
         assert_eq!("none".parse(), Ok(Limits::none()));
-        assert_eq!("resend=5s".parse(), Ok(Limits::none().resend_interval(Duration::from_secs(5))));
+        assert_eq!(
+            "resend=5s".parse(),
+            Ok(Limits::none().resend_interval(Duration::from_secs(5)))
+        );
     }
 
     #[test]

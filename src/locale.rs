@@ -40,8 +40,9 @@ impl FromStr for Locale {
         let language = subtags.next().unwrap_or_default();
         let is_language =
             (2..=3).contains(&language.len()) && language.bytes().all(|b| b.is_ascii_alphabetic());
-        let is_subtag =
-            |tag: &str| (1..=8).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric());
+        let is_subtag = |tag: &str| {
+            (1..=8).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric())
+        };
         if text.len() <= 35 && is_language && subtags.all(is_subtag) {
             Ok(Self(text.to_owned()))
         } else {
@@ -79,7 +80,16 @@ mod tests {
         for text in ["en", "de", "pt-BR", "zh-Hant-TW", "sr-Latn"] {
             assert!(text.parse::<Locale>().is_ok(), "{text} was refused");
         }
-        for text in ["", "e", "english", "en_US", "en-", "../en", "en\n", "en-toolongsub"] {
+        for text in [
+            "",
+            "e",
+            "english",
+            "en_US",
+            "en-",
+            "../en",
+            "en\n",
+            "en-toolongsub",
+        ] {
             assert!(text.parse::<Locale>().is_err(), "{text:?} was accepted");
         }
     }

@@ -69,7 +69,8 @@ impl Organizations {
         permission: &str,
     ) -> Result<bool, Error> {
         let membership = self.membership(connection, organization, user).await?;
-        Ok(membership.is_some_and(|membership| self.role_model().allows(&membership.role, permission)))
+        Ok(membership
+            .is_some_and(|membership| self.role_model().allows(&membership.role, permission)))
     }
 
     /// The members of an organization, by the time they joined.
@@ -88,8 +89,14 @@ impl Organizations {
              ORDER BY joined_at, user_id LIMIT $4"
         );
         let MemberKey(joined_at, user) = paging.key()?.unwrap_or_default();
-        let statement = sql(LIST).bind(organization.as_uuid()).bind(joined_at).bind(user.as_str());
-        let members = connection.into().fetch_all(statement.bind(paging.fetch_limit())).await?;
+        let statement = sql(LIST)
+            .bind(organization.as_uuid())
+            .bind(joined_at)
+            .bind(user.as_str());
+        let members = connection
+            .into()
+            .fetch_all(statement.bind(paging.fetch_limit()))
+            .await?;
         Ok(Page::of(members, paging, |member: &Membership| {
             format!("{}:{}", member.joined_at.timestamp_micros(), member.user)
         }))
@@ -110,9 +117,14 @@ impl Organizations {
              WHERE user_id = $1 AND organization_id > $2 ORDER BY organization_id LIMIT $3"
         );
         let after: uuid::Uuid = paging.key()?.unwrap_or_default();
-        let statement = sql(LIST).bind(user.as_str()).bind(after).bind(paging.fetch_limit());
+        let statement = sql(LIST)
+            .bind(user.as_str())
+            .bind(after)
+            .bind(paging.fetch_limit());
         let items = connection.into().fetch_all(statement).await?;
-        Ok(Page::of(items, paging, |membership: &Membership| membership.organization.to_string()))
+        Ok(Page::of(items, paging, |membership: &Membership| {
+            membership.organization.to_string()
+        }))
     }
 
     /// Gives a member another role; the same role again is no change.
@@ -128,16 +140,32 @@ impl Organizations {
         role: &Role,
     ) -> Result<Membership, Error> {
         let mut connection = connection.into();
-        let (actor, member) = self.lock_pair(&mut connection, actor, organization, user).await?;
+        let (actor, member) = self
+            .lock_pair(&mut connection, actor, organization, user)
+            .await?;
         self.known_role(role)?;
         if member.role == *role {
             return Ok(member);
         }
-        if !self.role_model().may_change(&actor.role, &member.role, role) {
-            return Err(Error::Forbidden { role: actor.role, action: Action::ChangeRole });
+        if !self
+            .role_model()
+            .may_change(&actor.role, &member.role, role)
+        {
+            return Err(Error::Forbidden {
+                role: actor.role,
+                action: Action::ChangeRole,
+            });
         }
         keep_an_owner(&mut connection, self.role_model(), &member).await?;
-        member.become_role(&mut connection, self.now(), &actor.user, role, EventKind::RoleChanged).await
+        member
+            .become_role(
+                &mut connection,
+                self.now(),
+                &actor.user,
+                role,
+                EventKind::RoleChanged,
+            )
+            .await
     }
 
     /// Ends another member's membership. Their access ends with the host's commit; the sessions
@@ -153,12 +181,24 @@ impl Organizations {
         user: &UserId,
     ) -> Result<(), Error> {
         let mut connection = connection.into();
-        let (actor, member) = self.lock_pair(&mut connection, actor, organization, user).await?;
+        let (actor, member) = self
+            .lock_pair(&mut connection, actor, organization, user)
+            .await?;
         if !self.role_model().may_remove(&actor.role, &member.role) {
-            return Err(Error::Forbidden { role: actor.role, action: Action::Remove });
+            return Err(Error::Forbidden {
+                role: actor.role,
+                action: Action::Remove,
+            });
         }
         keep_an_owner(&mut connection, self.role_model(), &member).await?;
-        member.end(&mut connection, self.now(), &actor.user, EventKind::MemberRemoved).await
+        member
+            .end(
+                &mut connection,
+                self.now(),
+                &actor.user,
+                EventKind::MemberRemoved,
+            )
+            .await
     }
 
     /// Ends one's own membership.
@@ -172,9 +212,18 @@ impl Organizations {
         organization: OrganizationId,
     ) -> Result<(), Error> {
         let mut connection = connection.into();
-        let (actor, member) = self.lock_pair(&mut connection, actor, organization, actor).await?;
+        let (actor, member) = self
+            .lock_pair(&mut connection, actor, organization, actor)
+            .await?;
         keep_an_owner(&mut connection, self.role_model(), &member).await?;
-        member.end(&mut connection, self.now(), &actor.user, EventKind::MemberLeft).await
+        member
+            .end(
+                &mut connection,
+                self.now(),
+                &actor.user,
+                EventKind::MemberLeft,
+            )
+            .await
     }
 
     /// Gives the kept role to another member; the actor steps down by one rank.
@@ -189,10 +238,15 @@ impl Organizations {
         to: &UserId,
     ) -> Result<Membership, Error> {
         let mut connection = connection.into();
-        let (actor, member) = self.lock_pair(&mut connection, actor, organization, to).await?;
+        let (actor, member) = self
+            .lock_pair(&mut connection, actor, organization, to)
+            .await?;
         let (owner, below) = (self.role_model().keeps(), self.role_model().below_kept());
         if actor.role != *owner {
-            return Err(Error::Forbidden { role: actor.role, action: Action::TransferOwnership });
+            return Err(Error::Forbidden {
+                role: actor.role,
+                action: Action::TransferOwnership,
+            });
         }
         if actor.user == member.user {
             return Ok(member);
@@ -202,10 +256,20 @@ impl Organizations {
         let heir = if member.role == *owner {
             member
         } else {
-            member.become_role(&mut connection, now, &by, owner, EventKind::OwnershipTransferred).await?
+            member
+                .become_role(
+                    &mut connection,
+                    now,
+                    &by,
+                    owner,
+                    EventKind::OwnershipTransferred,
+                )
+                .await?
         };
         if below != owner {
-            actor.become_role(&mut connection, now, &by, below, EventKind::RoleChanged).await?;
+            actor
+                .become_role(&mut connection, now, &by, below, EventKind::RoleChanged)
+                .await?;
         }
         Ok(heir)
     }
@@ -221,8 +285,11 @@ impl Organizations {
         connection.require_transaction()?;
         organization::lock(connection, organization, self.now()).await?;
         let actor = require(connection, organization, actor).await?;
-        let member =
-            if actor.user == *user { actor.clone() } else { require(connection, organization, user).await? };
+        let member = if actor.user == *user {
+            actor.clone()
+        } else {
+            require(connection, organization, user).await?
+        };
         Ok((actor, member))
     }
 }
@@ -234,8 +301,17 @@ impl Membership {
         role: Role,
         joined_at: DateTime<Utc>,
     ) -> Self {
-        let User { id, email, name, .. } = user.clone();
-        Self { organization, user: id, email, name, role, joined_at }
+        let User {
+            id, email, name, ..
+        } = user.clone();
+        Self {
+            organization,
+            user: id,
+            email,
+            name,
+            role,
+            joined_at,
+        }
     }
 
     /// What an event keeps of it.
@@ -269,12 +345,18 @@ impl Membership {
         role: &Role,
         kind: EventKind,
     ) -> Result<Self, Error> {
-        let statement =
-            sql("UPDATE guestlist_memberships SET role = $3 WHERE organization_id = $1 AND user_id = $2");
-        let statement =
-            statement.bind(self.organization.as_uuid()).bind(self.user.as_str()).bind(role.as_str());
+        let statement = sql(
+            "UPDATE guestlist_memberships SET role = $3 WHERE organization_id = $1 AND user_id = $2",
+        );
+        let statement = statement
+            .bind(self.organization.as_uuid())
+            .bind(self.user.as_str())
+            .bind(role.as_str());
         connection.execute(statement).await?;
-        let after = Self { role: role.clone(), ..self.clone() };
+        let after = Self {
+            role: role.clone(),
+            ..self.clone()
+        };
         Event::new(now, self.organization, kind, &self.user)
             .by(actor)
             .before(self.facts())
@@ -292,10 +374,19 @@ impl Membership {
         actor: &UserId,
         kind: EventKind,
     ) -> Result<(), Error> {
-        let statement = sql("DELETE FROM guestlist_memberships WHERE organization_id = $1 AND user_id = $2");
-        connection.execute(statement.bind(self.organization.as_uuid()).bind(self.user.as_str())).await?;
+        let statement =
+            sql("DELETE FROM guestlist_memberships WHERE organization_id = $1 AND user_id = $2");
+        connection
+            .execute(
+                statement
+                    .bind(self.organization.as_uuid())
+                    .bind(self.user.as_str()),
+            )
+            .await?;
         session::end(connection, now, self.organization, &self.user).await?;
-        let purge = Task::PurgeSessions { user: Some(self.user.clone()) };
+        let purge = Task::PurgeSessions {
+            user: Some(self.user.clone()),
+        };
         outbox::push(connection, now, self.organization, &purge).await?;
         Event::new(now, self.organization, kind, &self.user)
             .by(actor)
@@ -313,7 +404,9 @@ pub(crate) async fn find(
     const FIND: &str = const_format::formatcp!(
         "SELECT {COLUMNS} FROM guestlist_memberships WHERE organization_id = $1 AND user_id = $2"
     );
-    Ok(connection.fetch_optional(sql(FIND).bind(organization.as_uuid()).bind(user.as_str())).await?)
+    Ok(connection
+        .fetch_optional(sql(FIND).bind(organization.as_uuid()).bind(user.as_str()))
+        .await?)
 }
 
 /// The membership, or the answer an unknown id gets.
@@ -322,7 +415,9 @@ pub(crate) async fn require(
     organization: OrganizationId,
     user: &UserId,
 ) -> Result<Membership, Error> {
-    find(connection, organization, user).await?.ok_or(Error::NotFound)
+    find(connection, organization, user)
+        .await?
+        .ok_or(Error::NotFound)
 }
 
 /// The member who joined with that address.
@@ -335,7 +430,13 @@ pub(crate) async fn find_by_email(
         "SELECT {COLUMNS} FROM guestlist_memberships WHERE organization_id = $1 AND email_key = $2 LIMIT 1"
     );
     let email_key = email.canonical();
-    Ok(connection.fetch_optional(sql(FIND).bind(organization.as_uuid()).bind(email_key.as_str())).await?)
+    Ok(connection
+        .fetch_optional(
+            sql(FIND)
+                .bind(organization.as_uuid())
+                .bind(email_key.as_str()),
+        )
+        .await?)
 }
 
 /// The one check on the last owner: refuses when `leaving`, who is about to lose the kept role,
@@ -351,8 +452,13 @@ async fn keep_an_owner(
     }
     let statement = sql("SELECT count(*) FROM guestlist_memberships
                          WHERE organization_id = $1 AND role = $2 AND user_id <> $3");
-    let statement = statement.bind(leaving.organization.as_uuid()).bind(role.as_str());
-    match connection.fetch_count(statement.bind(leaving.user.as_str())).await? {
+    let statement = statement
+        .bind(leaving.organization.as_uuid())
+        .bind(role.as_str());
+    match connection
+        .fetch_count(statement.bind(leaving.user.as_str()))
+        .await?
+    {
         0 => Err(Error::LastOwner { role: role.clone() }),
         _ => Ok(()),
     }
@@ -367,7 +473,11 @@ impl std::str::FromStr for MemberKey {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (micros, user) = text.split_once(':').ok_or(())?;
-        let joined_at = micros.parse().ok().and_then(DateTime::from_timestamp_micros).ok_or(())?;
+        let joined_at = micros
+            .parse()
+            .ok()
+            .and_then(DateTime::from_timestamp_micros)
+            .ok_or(())?;
         Ok(Self(joined_at, user.to_owned()))
     }
 }

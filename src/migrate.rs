@@ -11,11 +11,15 @@ use crate::error::Error;
 const TABLE: &str = "guestlist_migrations";
 
 #[cfg(feature = "postgres")]
-static POSTGRES: Migrator =
-    Migrator { table_name: Cow::Borrowed(TABLE), ..sqlx::migrate!("migrations/postgres") };
+static POSTGRES: Migrator = Migrator {
+    table_name: Cow::Borrowed(TABLE),
+    ..sqlx::migrate!("migrations/postgres")
+};
 #[cfg(feature = "sqlite")]
-static SQLITE: Migrator =
-    Migrator { table_name: Cow::Borrowed(TABLE), ..sqlx::migrate!("migrations/sqlite") };
+static SQLITE: Migrator = Migrator {
+    table_name: Cow::Borrowed(TABLE),
+    ..sqlx::migrate!("migrations/sqlite")
+};
 
 /// Creates or updates Guestlist's tables, all named `guestlist_…`, beside whatever the host has.
 ///

@@ -80,8 +80,13 @@ fn is_allowed(c: char) -> bool {
     if c == ' ' || is_joiner(c) {
         return true;
     }
-    !matches!(c.general_category_group(), GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator)
-        && !matches!(c, '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{2800}' | '\u{034F}')
+    !matches!(
+        c.general_category_group(),
+        GeneralCategoryGroup::Other | GeneralCategoryGroup::Separator
+    ) && !matches!(
+        c,
+        '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{2800}' | '\u{034F}'
+    )
 }
 
 fn is_joiner(c: char) -> bool {
@@ -90,26 +95,40 @@ fn is_joiner(c: char) -> bool {
 
 fn reads_as_contact(name: &str) -> bool {
     // Full-width forms and ideographic stops read the same, so they are judged the same.
-    let folded: String = name.nfkc().collect::<String>().to_lowercase().replace('\u{3002}', ".");
+    let folded: String = name
+        .nfkc()
+        .collect::<String>()
+        .to_lowercase()
+        .replace('\u{3002}', ".");
     folded.contains("://")
         || folded.contains("www.")
-        || folded.split_whitespace().any(|word| is_address(word) || holds_domain(word))
+        || folded
+            .split_whitespace()
+            .any(|word| is_address(word) || holds_domain(word))
         || holds_telephone_number(&folded)
 }
 
 fn is_address(word: &str) -> bool {
-    word.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+    word.split_once('@')
+        .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
 }
 
 /// A dot between a letter or digit and a label of two or more letters: `bank.example`.
 fn holds_domain(word: &str) -> bool {
     word.match_indices('.').any(|(at, _)| {
-        let before = word[..at].chars().next_back().is_some_and(char::is_alphanumeric);
-        let label: Vec<char> =
-            word[at + 1..].chars().take_while(|c| c.is_alphanumeric() || *c == '-').collect();
+        let before = word[..at]
+            .chars()
+            .next_back()
+            .is_some_and(char::is_alphanumeric);
+        let label: Vec<char> = word[at + 1..]
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '-')
+            .collect();
         before
             && label.len() >= 2
-            && label.iter().all(|c| c.is_alphabetic() || *c == '-' || c.is_numeric())
+            && label
+                .iter()
+                .all(|c| c.is_alphabetic() || *c == '-' || c.is_numeric())
             && label.iter().any(|c| c.is_alphabetic())
     })
 }
@@ -121,7 +140,10 @@ fn holds_telephone_number(name: &str) -> bool {
     for c in name.chars() {
         if c.general_category() == GeneralCategory::DecimalNumber {
             digits += 1;
-        } else if !matches!(c, ' ' | '-' | '.' | '/' | '(' | ')' | '+' | '\u{2010}'..='\u{2013}') {
+        } else if !matches!(
+            c,
+            ' ' | '-' | '.' | '/' | '(' | ')' | '+' | '\u{2010}'..='\u{2013}'
+        ) {
             digits = 0;
         }
         if digits >= 7 {

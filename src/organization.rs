@@ -44,18 +44,36 @@ impl Organizations {
         connection.require_transaction()?;
         owner.require_verified()?;
         let now = self.now();
-        let organization = Organization { id: OrganizationId::new(now), name, created_at: now };
-        let statement = sql("INSERT INTO guestlist_organizations (id, name, created_at, updated_at)
-                             VALUES ($1, $2, $3, $3)");
-        let statement = statement.bind(organization.id.as_uuid()).bind(organization.name.as_str());
+        let organization = Organization {
+            id: OrganizationId::new(now),
+            name,
+            created_at: now,
+        };
+        let statement = sql(
+            "INSERT INTO guestlist_organizations (id, name, created_at, updated_at)
+                             VALUES ($1, $2, $3, $3)",
+        );
+        let statement = statement
+            .bind(organization.id.as_uuid())
+            .bind(organization.name.as_str());
         connection.execute(statement.bind(now)).await?;
-        let owner = Membership::of(owner, organization.id, self.role_model().keeps().clone(), now);
+        let owner = Membership::of(
+            owner,
+            organization.id,
+            self.role_model().keeps().clone(),
+            now,
+        );
         owner.insert(&mut connection).await?;
-        Event::new(now, organization.id, EventKind::OrganizationCreated, organization.id)
-            .by(&owner.user)
-            .after(json!({ "name": organization.name, "owner": owner.facts() }))
-            .record(&mut connection)
-            .await?;
+        Event::new(
+            now,
+            organization.id,
+            EventKind::OrganizationCreated,
+            organization.id,
+        )
+        .by(&owner.user)
+        .after(json!({ "name": organization.name, "owner": owner.facts() }))
+        .record(&mut connection)
+        .await?;
         Ok(organization)
     }
 
@@ -83,8 +101,13 @@ impl Organizations {
         let after: uuid::Uuid = paging.key()?.unwrap_or_default();
         let statement = sql("SELECT id, name, created_at FROM guestlist_organizations
                              WHERE id > $1 ORDER BY id LIMIT $2");
-        let items = connection.into().fetch_all(statement.bind(after).bind(paging.fetch_limit())).await?;
-        Ok(Page::of(items, paging, |organization: &Organization| organization.id.to_string()))
+        let items = connection
+            .into()
+            .fetch_all(statement.bind(after).bind(paging.fetch_limit()))
+            .await?;
+        Ok(Page::of(items, paging, |organization: &Organization| {
+            organization.id.to_string()
+        }))
     }
 
     /// Gives an organization another name; the same name again is no change.
@@ -99,12 +122,22 @@ impl Organizations {
         name: Name,
     ) -> Result<Organization, Error> {
         let mut connection = connection.into();
-        let before = self.lock_for(&mut connection, actor, id, "organization.rename", Action::Rename).await?;
+        let before = self
+            .lock_for(
+                &mut connection,
+                actor,
+                id,
+                "organization.rename",
+                Action::Rename,
+            )
+            .await?;
         if before.name == name {
             return Ok(before);
         }
         let statement = sql("UPDATE guestlist_organizations SET name = $2 WHERE id = $1");
-        connection.execute(statement.bind(id.as_uuid()).bind(name.as_str())).await?;
+        connection
+            .execute(statement.bind(id.as_uuid()).bind(name.as_str()))
+            .await?;
         Event::new(self.now(), id, EventKind::OrganizationRenamed, id)
             .by(actor)
             .before(json!({ "name": before.name }))
@@ -126,13 +159,27 @@ impl Organizations {
         id: OrganizationId,
     ) -> Result<(), Error> {
         let mut connection = connection.into();
-        let before = self.lock_for(&mut connection, actor, id, "organization.delete", Action::Delete).await?;
+        let before = self
+            .lock_for(
+                &mut connection,
+                actor,
+                id,
+                "organization.delete",
+                Action::Delete,
+            )
+            .await?;
         let now = self.now();
         connection
             .execute(sql("DELETE FROM guestlist_organizations WHERE id = $1").bind(id.as_uuid()))
             .await?;
         session::end_all(&mut connection, now, id).await?;
-        outbox::push(&mut connection, now, id, &Task::PurgeSessions { user: None }).await?;
+        outbox::push(
+            &mut connection,
+            now,
+            id,
+            &Task::PurgeSessions { user: None },
+        )
+        .await?;
         Event::new(now, id, EventKind::OrganizationDeleted, id)
             .by(actor)
             .before(json!({ "name": before.name }))
@@ -152,7 +199,10 @@ impl Organizations {
         lock(connection, id, self.now()).await?;
         let actor = membership::require(connection, id, actor).await?;
         if !self.role_model().allows(&actor.role, permission) {
-            return Err(Error::Forbidden { role: actor.role, action });
+            return Err(Error::Forbidden {
+                role: actor.role,
+                action,
+            });
         }
         find(connection, id).await?.ok_or(Error::NotFound)
     }
@@ -163,7 +213,9 @@ pub(crate) async fn find(
     id: OrganizationId,
 ) -> Result<Option<Organization>, Error> {
     let statement = sql("SELECT id, name, created_at FROM guestlist_organizations WHERE id = $1");
-    Ok(connection.fetch_optional(statement.bind(id.as_uuid())).await?)
+    Ok(connection
+        .fetch_optional(statement.bind(id.as_uuid()))
+        .await?)
 }
 
 /// Takes the one lock under which an organization's rules are checked: a row lock in Postgres, the
@@ -174,7 +226,10 @@ pub(crate) async fn lock(
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     let statement = sql("UPDATE guestlist_organizations SET updated_at = $2 WHERE id = $1");
-    match connection.execute(statement.bind(id.as_uuid()).bind(now)).await? {
+    match connection
+        .execute(statement.bind(id.as_uuid()).bind(now))
+        .await?
+    {
         1 => Ok(()),
         _ => Err(Error::NotFound),
     }

@@ -159,7 +159,15 @@ impl Organizations {
         if self.role_model().get(role).is_some() {
             return Ok(());
         }
-        let known = self.role_model().roles().iter().map(|role| role.name().clone()).collect();
-        Err(Error::UnknownRole { role: role.clone(), known })
+        let known = self
+            .role_model()
+            .roles()
+            .iter()
+            .map(|role| role.name().clone())
+            .collect();
+        Err(Error::UnknownRole {
+            role: role.clone(),
+            known,
+        })
     }
 }

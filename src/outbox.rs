@@ -234,7 +234,10 @@ pub async fn take(
     const TAKE: &str = const_format::formatcp!(
         "SELECT {COLUMNS} FROM guestlist_outbox WHERE id = $1 AND generation = $2 AND dead_at IS NULL"
     );
-    Ok(connection.into().fetch_optional(sql(TAKE).bind(id.as_uuid()).bind(generation)).await?)
+    Ok(connection
+        .into()
+        .fetch_optional(sql(TAKE).bind(id.as_uuid()).bind(generation))
+        .await?)
 }
 
 /// Renews leases until `until`, in one statement, and says which are still held.
@@ -266,7 +269,9 @@ pub async fn renew(
              RETURNING id"
         }
     };
-    let held: Vec<(MessageId,)> = connection.fetch_all(sql(text).bind(until).bind(tickets(leases))).await?;
+    let held: Vec<(MessageId,)> = connection
+        .fetch_all(sql(text).bind(until).bind(tickets(leases)))
+        .await?;
     Ok(held.into_iter().map(|(id,)| id).collect())
 }
 
@@ -281,7 +286,10 @@ fn tickets(leases: &[(MessageId, i64)]) -> Json {
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn complete(connection: impl Into<Connection<'_>>, messages: &[MessageId]) -> Result<(), Error> {
+pub async fn complete(
+    connection: impl Into<Connection<'_>>,
+    messages: &[MessageId],
+) -> Result<(), Error> {
     if messages.is_empty() {
         return Ok(());
     }
@@ -297,7 +305,10 @@ pub async fn complete(connection: impl Into<Connection<'_>>, messages: &[Message
             "DELETE FROM guestlist_outbox WHERE id IN (SELECT unhex(value) FROM json_each($1))"
         }
     };
-    let ids: Json = messages.iter().map(|id| json!(id.as_uuid().simple())).collect();
+    let ids: Json = messages
+        .iter()
+        .map(|id| json!(id.as_uuid().simple()))
+        .collect();
     connection.execute(sql(text).bind(ids)).await?;
     Ok(())
 }
@@ -318,7 +329,10 @@ pub async fn postpone(
              SET run_at = $3, attempts = attempts + $4, last_error = $5, leased_until = NULL
              WHERE id = $1 AND generation = $2 AND dead_at IS NULL");
     let statement = statement.bind(id.as_uuid()).bind(generation).bind(run_at);
-    connection.into().execute(statement.bind(i64::from(spent_attempts)).bind(why)).await?;
+    connection
+        .into()
+        .execute(statement.bind(i64::from(spent_attempts)).bind(why))
+        .await?;
     Ok(())
 }
 
@@ -336,7 +350,16 @@ pub async fn bury(
     let statement = sql("UPDATE guestlist_outbox
              SET dead_at = $3, attempts = attempts + 1, last_error = $4, leased_until = NULL
              WHERE id = $1 AND generation = $2 AND dead_at IS NULL");
-    connection.into().execute(statement.bind(id.as_uuid()).bind(generation).bind(now).bind(why)).await?;
+    connection
+        .into()
+        .execute(
+            statement
+                .bind(id.as_uuid())
+                .bind(generation)
+                .bind(now)
+                .bind(why),
+        )
+        .await?;
     Ok(())
 }
 
@@ -358,12 +381,17 @@ pub struct Count {
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn counts(connection: impl Into<Connection<'_>>, now: DateTime<Utc>) -> Result<Vec<Count>, Error> {
-    let statement = sql("SELECT kind, state, count(*) AS count, min(created_at) AS oldest_at FROM (
+pub async fn counts(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Count>, Error> {
+    let statement = sql(
+        "SELECT kind, state, count(*) AS count, min(created_at) AS oldest_at FROM (
                  SELECT kind, created_at, CASE WHEN dead_at IS NOT NULL THEN 'dead'
                      WHEN leased_until > $1 THEN 'leased' ELSE 'ready' END AS state
                  FROM guestlist_outbox) AS messages
-             GROUP BY kind, state ORDER BY kind, state");
+             GROUP BY kind, state ORDER BY kind, state",
+    );
     Ok(connection.into().fetch_all(statement.bind(now)).await?)
 }
 
@@ -393,15 +421,22 @@ pub async fn list(
         State::Leased => list!("dead_at IS NULL AND leased_until > $1"),
         State::Dead => list!("dead_at <= $1"),
     };
-    Ok(connection.into().fetch_all(sql(text).bind(now).bind(i64::from(limit))).await?)
+    Ok(connection
+        .into()
+        .fetch_all(sql(text).bind(now).bind(i64::from(limit)))
+        .await?)
 }
 
 /// How many messages are due or in somebody's hands as of `now`.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn unsettled(connection: impl Into<Connection<'_>>, now: DateTime<Utc>) -> Result<i64, Error> {
-    let statement = sql("SELECT count(*) FROM guestlist_outbox WHERE dead_at IS NULL AND run_at <= $1");
+pub async fn unsettled(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+) -> Result<i64, Error> {
+    let statement =
+        sql("SELECT count(*) FROM guestlist_outbox WHERE dead_at IS NULL AND run_at <= $1");
     Ok(connection.into().fetch_count(statement.bind(now)).await?)
 }
 
@@ -414,16 +449,25 @@ pub async fn retry(
     now: DateTime<Utc>,
     id: MessageId,
 ) -> Result<bool, Error> {
-    let statement = sql("UPDATE guestlist_outbox SET run_at = $2, attempts = 0, dead_at = NULL
-             WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2)");
-    Ok(connection.into().execute(statement.bind(id.as_uuid()).bind(now)).await? == 1)
+    let statement = sql(
+        "UPDATE guestlist_outbox SET run_at = $2, attempts = 0, dead_at = NULL
+             WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2)",
+    );
+    Ok(connection
+        .into()
+        .execute(statement.bind(id.as_uuid()).bind(now))
+        .await?
+        == 1)
 }
 
 /// Makes every dead message due now, and says how many there were.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn retry_dead(connection: impl Into<Connection<'_>>, now: DateTime<Utc>) -> Result<u64, Error> {
+pub async fn retry_dead(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+) -> Result<u64, Error> {
     let statement = sql(
         "UPDATE guestlist_outbox SET run_at = $1, attempts = 0, dead_at = NULL WHERE dead_at IS NOT NULL",
     );
@@ -441,5 +485,9 @@ pub async fn discard(
 ) -> Result<bool, Error> {
     let statement = sql("DELETE FROM guestlist_outbox
              WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2)");
-    Ok(connection.into().execute(statement.bind(id.as_uuid()).bind(now)).await? == 1)
+    Ok(connection
+        .into()
+        .execute(statement.bind(id.as_uuid()).bind(now))
+        .await?
+        == 1)
 }

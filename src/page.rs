@@ -39,12 +39,18 @@ impl Paging {
 
     /// The `limit` items behind `cursor`.
     pub fn after(cursor: Cursor, limit: u32) -> Self {
-        Self { after: Some(cursor), limit }
+        Self {
+            after: Some(cursor),
+            limit,
+        }
     }
 
     /// The key behind which the page starts, read as the list's key.
     pub(crate) fn key<K: FromStr>(&self) -> Result<Option<K>, Error> {
-        self.after.as_ref().map(|cursor| cursor.0.parse().map_err(|_| Error::InvalidCursor)).transpose()
+        self.after
+            .as_ref()
+            .map(|cursor| cursor.0.parse().map_err(|_| Error::InvalidCursor))
+            .transpose()
     }
 
     /// One more than asked for, which tells whether there is a next page.

@@ -56,7 +56,8 @@ impl FromStr for PersonalMessage {
 }
 
 fn is_refused(c: char) -> bool {
-    c.general_category_group() == GeneralCategoryGroup::Other && !matches!(c, '\n' | '\u{200C}' | '\u{200D}')
+    c.general_category_group() == GeneralCategoryGroup::Other
+        && !matches!(c, '\n' | '\u{200C}' | '\u{200D}')
 }
 
 impl TryFrom<String> for PersonalMessage {
@@ -81,8 +82,19 @@ mod tests {
     fn lines_are_kept_and_controls_are_refused() {
         let message: PersonalMessage = "Hello\r\nBob".parse().expect("valid");
         assert_eq!(message.as_str(), "Hello\nBob");
-        for text in ["", " \n ", "a\0", "a\rb", "a\u{202e}b", "a\u{200b}b", &"x".repeat(1001)] {
-            assert!(text.parse::<PersonalMessage>().is_err(), "{text:?} was accepted");
+        for text in [
+            "",
+            " \n ",
+            "a\0",
+            "a\rb",
+            "a\u{202e}b",
+            "a\u{200b}b",
+            &"x".repeat(1001),
+        ] {
+            assert!(
+                text.parse::<PersonalMessage>().is_err(),
+                "{text:?} was accepted"
+            );
         }
     }
 }

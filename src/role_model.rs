@@ -150,12 +150,14 @@ impl RoleModel {
 
     /// Whether `role` carries `permission`; a role the model does not know carries none.
     pub fn allows(&self, role: &Role, permission: &str) -> bool {
-        self.get(role).is_some_and(|role| role.permissions.contains(permission))
+        self.get(role)
+            .is_some_and(|role| role.permissions.contains(permission))
     }
 
     /// Whether `actor` may invite to `role`.
     pub fn may_invite(&self, actor: &Role, role: &Role) -> bool {
-        self.get(actor).is_some_and(|actor| actor.invites.contains(role))
+        self.get(actor)
+            .is_some_and(|actor| actor.invites.contains(role))
     }
 
     /// Whether `actor` may change someone's role from `from` to `to`.
@@ -166,7 +168,8 @@ impl RoleModel {
 
     /// Whether `actor` may remove a holder of `role`.
     pub fn may_remove(&self, actor: &Role, role: &Role) -> bool {
-        self.get(actor).is_some_and(|actor| actor.removes.contains(role))
+        self.get(actor)
+            .is_some_and(|actor| actor.removes.contains(role))
     }
 
     /// The place of `role` in the order, 0 being the lowest.
@@ -210,7 +213,8 @@ impl RoleDefinition {
 
     /// Adds permissions, free words such as `billing.manage`.
     pub fn permitting<P: Into<String>>(mut self, permissions: impl IntoIterator<Item = P>) -> Self {
-        self.permissions.extend(permissions.into_iter().map(Into::into));
+        self.permissions
+            .extend(permissions.into_iter().map(Into::into));
         self
     }
 
@@ -263,18 +267,24 @@ impl RoleDefinition {
             ("changes_to", &self.changes_to),
             ("removes", &self.removes),
         ];
-        let listed = lists.into_iter().flat_map(|(list, roles)| roles.iter().map(move |role| (list, role)));
+        let listed = lists
+            .into_iter()
+            .flat_map(|(list, roles)| roles.iter().map(move |role| (list, role)));
         listed.chain(self.includes.iter().map(|role| ("includes", role)))
     }
 }
 
 impl Model {
     fn get(&self, role: &Role) -> Option<&RoleDefinition> {
-        self.roles.iter().find(|definition| definition.name == *role)
+        self.roles
+            .iter()
+            .find(|definition| definition.name == *role)
     }
 
     fn rank(&self, role: &Role) -> Option<usize> {
-        self.roles.iter().position(|definition| definition.name == *role)
+        self.roles
+            .iter()
+            .position(|definition| definition.name == *role)
     }
 
     fn check(&self) -> Result<(), InvalidRoleModel> {
@@ -282,7 +292,10 @@ impl Model {
             return Err(InvalidRoleModel::Empty);
         }
         if self.get(&self.keeps).is_none() {
-            return Err(InvalidRoleModel::UnknownRole { at: "keeps".to_owned(), role: self.keeps.clone() });
+            return Err(InvalidRoleModel::UnknownRole {
+                at: "keeps".to_owned(),
+                role: self.keeps.clone(),
+            });
         }
         for (rank, role) in self.roles.iter().enumerate() {
             if self.rank(&role.name) != Some(rank) {
@@ -291,11 +304,20 @@ impl Model {
             for (list, named) in role.named_roles() {
                 if self.get(named).is_none() {
                     let at = format!("{list} of role {}", role.name);
-                    return Err(InvalidRoleModel::UnknownRole { at, role: named.clone() });
+                    return Err(InvalidRoleModel::UnknownRole {
+                        at,
+                        role: named.clone(),
+                    });
                 }
             }
-            if let Some(above) = role.grants().find(|granted| self.rank(granted) > Some(rank)) {
-                return Err(InvalidRoleModel::GrantsAbove { by: role.name.clone(), grants: above.clone() });
+            if let Some(above) = role
+                .grants()
+                .find(|granted| self.rank(granted) > Some(rank))
+            {
+                return Err(InvalidRoleModel::GrantsAbove {
+                    by: role.name.clone(),
+                    grants: above.clone(),
+                });
             }
         }
         Ok(())
@@ -311,7 +333,9 @@ impl Model {
                 if visited.contains(&role) {
                     return Err(InvalidRoleModel::Cycle(role));
                 }
-                let included = self.get(&role).expect("checked before: every named role is defined");
+                let included = self
+                    .get(&role)
+                    .expect("checked before: every named role is defined");
                 inherited.extend(included.permissions.iter().cloned());
                 next = included.includes.clone();
                 visited.push(role);
@@ -369,7 +393,10 @@ mod tests {
             ("keeps = 'a'", InvalidRoleModel::Empty),
             (
                 "keeps = 'b'\n[[role]]\nname = 'a'",
-                InvalidRoleModel::UnknownRole { at: "keeps".into(), role: role("b") },
+                InvalidRoleModel::UnknownRole {
+                    at: "keeps".into(),
+                    role: role("b"),
+                },
             ),
             (
                 "keeps = 'a'\n[[role]]\nname = 'a'\n[[role]]\nname = 'a'",
@@ -377,19 +404,34 @@ mod tests {
             ),
             (
                 "keeps = 'a'\n[[role]]\nname = 'a'\ninvites = ['x']",
-                InvalidRoleModel::UnknownRole { at: "invites of role a".into(), role: role("x") },
+                InvalidRoleModel::UnknownRole {
+                    at: "invites of role a".into(),
+                    role: role("x"),
+                },
             ),
-            ("keeps = 'a'\n[[role]]\nname = 'a'\nincludes = 'a'", InvalidRoleModel::Cycle(role("a"))),
+            (
+                "keeps = 'a'\n[[role]]\nname = 'a'\nincludes = 'a'",
+                InvalidRoleModel::Cycle(role("a")),
+            ),
             (
                 "keeps = 'a'\n[[role]]\nname = 'a'\nchanges_to = ['b']\n[[role]]\nname = 'b'",
-                InvalidRoleModel::GrantsAbove { by: role("a"), grants: role("b") },
+                InvalidRoleModel::GrantsAbove {
+                    by: role("a"),
+                    grants: role("b"),
+                },
             ),
         ];
         for (text, expected) in cases {
             assert_eq!(model(text).expect_err(text), expected);
         }
-        assert!(matches!(model("keeps = 'a'\n[[role]]\nname = 'A'"), Err(InvalidRoleModel::Syntax(_))));
-        assert!(matches!(model("keeps = 'a'\n[[role]]\nnane = 'a'"), Err(InvalidRoleModel::Syntax(_))));
+        assert!(matches!(
+            model("keeps = 'a'\n[[role]]\nname = 'A'"),
+            Err(InvalidRoleModel::Syntax(_))
+        ));
+        assert!(matches!(
+            model("keeps = 'a'\n[[role]]\nnane = 'a'"),
+            Err(InvalidRoleModel::Syntax(_))
+        ));
     }
 
     #[test]
@@ -409,7 +451,10 @@ mod tests {
         .expect("valid");
         assert!(built.allows(&role("chief"), "docs.read"));
         assert!(built.may_change(&role("chief"), &role("reader"), &role("chief")));
-        assert_eq!(built.get(&role("chief")).expect("defined").display_name(), "Chief");
+        assert_eq!(
+            built.get(&role("chief")).expect("defined").display_name(),
+            "Chief"
+        );
         assert_eq!(built.below_kept(), &role("reader"));
     }
 }

@@ -42,7 +42,9 @@ impl Organizations {
              ON CONFLICT (organization_id, user_id, session) DO UPDATE SET ended_at = NULL, recorded_at = $4",
         );
         let statement = statement.bind(organization.as_uuid()).bind(user.as_str());
-        connection.execute(statement.bind(session.as_str()).bind(self.now())).await?;
+        connection
+            .execute(statement.bind(session.as_str()).bind(self.now()))
+            .await?;
         Ok(())
     }
 
@@ -76,7 +78,10 @@ impl Organizations {
     ) -> Result<(), Error> {
         let statement = sql("DELETE FROM guestlist_sessions
                              WHERE organization_id = $1 AND user_id = $2 AND session = $3 AND ended_at IS NULL");
-        let statement = statement.bind(organization.as_uuid()).bind(user.as_str()).bind(session.as_str());
+        let statement = statement
+            .bind(organization.as_uuid())
+            .bind(user.as_str())
+            .bind(session.as_str());
         connection.into().execute(statement).await?;
         Ok(())
     }
@@ -96,10 +101,13 @@ async fn hold_membership(
              WHERE organization_id = $1 AND user_id = $2 FOR SHARE"
         }
         #[cfg(feature = "sqlite")]
-        Dialect::Sqlite => "SELECT 1 FROM guestlist_memberships WHERE organization_id = $1 AND user_id = $2",
+        Dialect::Sqlite => {
+            "SELECT 1 FROM guestlist_memberships WHERE organization_id = $1 AND user_id = $2"
+        }
     };
-    let held: Option<(i64,)> =
-        connection.fetch_optional(sql(text).bind(organization.as_uuid()).bind(user.as_str())).await?;
+    let held: Option<(i64,)> = connection
+        .fetch_optional(sql(text).bind(organization.as_uuid()).bind(user.as_str()))
+        .await?;
     held.map(drop).ok_or(Error::NotFound)
 }
 
@@ -112,7 +120,14 @@ pub(crate) async fn end(
 ) -> Result<(), Error> {
     let statement = sql("UPDATE guestlist_sessions SET ended_at = $3
                          WHERE organization_id = $1 AND user_id = $2 AND ended_at IS NULL");
-    connection.execute(statement.bind(organization.as_uuid()).bind(user.as_str()).bind(now)).await?;
+    connection
+        .execute(
+            statement
+                .bind(organization.as_uuid())
+                .bind(user.as_str())
+                .bind(now),
+        )
+        .await?;
     Ok(())
 }
 
@@ -122,9 +137,12 @@ pub(crate) async fn end_all(
     now: DateTime<Utc>,
     organization: OrganizationId,
 ) -> Result<(), Error> {
-    let statement =
-        sql("UPDATE guestlist_sessions SET ended_at = $2 WHERE organization_id = $1 AND ended_at IS NULL");
-    connection.execute(statement.bind(organization.as_uuid()).bind(now)).await?;
+    let statement = sql(
+        "UPDATE guestlist_sessions SET ended_at = $2 WHERE organization_id = $1 AND ended_at IS NULL",
+    );
+    connection
+        .execute(statement.bind(organization.as_uuid()).bind(now))
+        .await?;
     Ok(())
 }
 
@@ -144,8 +162,13 @@ pub async fn ended(
              FROM guestlist_sessions AS ended
              WHERE organization_id = $1 AND (user_id = $2 OR $2 IS NULL) AND ended_at IS NOT NULL
              ORDER BY organization_id, user_id, session LIMIT $3");
-    let statement = statement.bind(organization.as_uuid()).bind(user.map(UserId::as_str));
-    Ok(connection.into().fetch_all(statement.bind(i64::from(limit))).await?)
+    let statement = statement
+        .bind(organization.as_uuid())
+        .bind(user.map(UserId::as_str));
+    Ok(connection
+        .into()
+        .fetch_all(statement.bind(i64::from(limit)))
+        .await?)
 }
 
 /// Forgets purged sessions, unless they were recorded again meanwhile: the worker's side.
@@ -162,7 +185,12 @@ pub async fn forget_ended(
         let statement = sql("DELETE FROM guestlist_sessions
                              WHERE organization_id = $1 AND user_id = $2 AND session = $3 AND ended_at IS NOT NULL");
         connection
-            .execute(statement.bind(organization.as_uuid()).bind(user.as_str()).bind(session.as_str()))
+            .execute(
+                statement
+                    .bind(organization.as_uuid())
+                    .bind(user.as_str())
+                    .bind(session.as_str()),
+            )
             .await?;
     }
     Ok(())

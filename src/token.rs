@@ -52,7 +52,10 @@ impl Token {
     }
 
     pub(crate) fn sign(key: &Key, claims: Claims<'_>, nonce: &[u8]) -> Self {
-        let mut bytes = vec![VERSION, u8::try_from(key.id().len()).expect("an id has at most 16 bytes")];
+        let mut bytes = vec![
+            VERSION,
+            u8::try_from(key.id().len()).expect("an id has at most 16 bytes"),
+        ];
         bytes.extend(key.id().as_bytes());
         bytes.extend(claims.invitation.as_uuid().as_bytes());
         bytes.extend(mac(key, claims, nonce));
@@ -82,7 +85,9 @@ impl Presented {
 
     /// Whether the key it names signed these claims with this nonce, compared in constant time.
     pub(crate) fn verify(&self, ring: &KeyRing, claims: Claims<'_>, nonce: &[u8]) -> bool {
-        let Some(key) = ring.get(&self.key_id) else { return false };
+        let Some(key) = ring.get(&self.key_id) else {
+            return false;
+        };
         let matches: Choice = mac(key, claims, nonce).ct_eq(&self.mac);
         matches.into()
     }
@@ -144,17 +149,37 @@ mod tests {
         let token = Token::sign(&key, claims, NONCE);
         assert!(holds(&ring, token.expose(), claims, NONCE));
         let others = [
-            Claims { audience: "other", ..claims },
-            Claims { invitation: InvitationId::new(Utc::now()), ..claims },
-            Claims { organization: OrganizationId::new(Utc::now()), ..claims },
-            Claims { canonical_email: "c@b.co", ..claims },
-            Claims { role: "owner", ..claims },
+            Claims {
+                audience: "other",
+                ..claims
+            },
+            Claims {
+                invitation: InvitationId::new(Utc::now()),
+                ..claims
+            },
+            Claims {
+                organization: OrganizationId::new(Utc::now()),
+                ..claims
+            },
+            Claims {
+                canonical_email: "c@b.co",
+                ..claims
+            },
+            Claims {
+                role: "owner",
+                ..claims
+            },
         ];
         for other in others {
             assert!(!holds(&ring, token.expose(), other, NONCE), "{other:?}");
         }
         assert!(!holds(&ring, token.expose(), claims, &[8; 16]));
-        assert!(!holds(&KeyRing::of(Key::generate()), token.expose(), claims, NONCE));
+        assert!(!holds(
+            &KeyRing::of(Key::generate()),
+            token.expose(),
+            claims,
+            NONCE
+        ));
         assert!(!holds(&KeyRing::default(), token.expose(), claims, NONCE));
     }
 
@@ -162,9 +187,13 @@ mod tests {
     fn a_key_of_the_same_name_with_another_secret_does_not_verify() {
         let (key, claims) = (Key::generate(), claims());
         let token = Token::sign(&key, claims, NONCE);
-        let renamed = Key::generate().expose().replace(Key::generate().id(), key.id());
+        let renamed = Key::generate()
+            .expose()
+            .replace(Key::generate().id(), key.id());
         let impostor: KeyRing =
-            format!("{}:{}", key.id(), renamed.split_once(':').expect("a key").1).parse().expect("valid");
+            format!("{}:{}", key.id(), renamed.split_once(':').expect("a key").1)
+                .parse()
+                .expect("valid");
         assert!(!holds(&impostor, token.expose(), claims, NONCE));
     }
 
@@ -172,7 +201,9 @@ mod tests {
     fn every_flipped_bit_and_every_truncation_is_refused() {
         let (key, claims) = (Key::generate(), claims());
         let ring = KeyRing::of(key.clone());
-        let bytes = URL_SAFE_NO_PAD.decode(Token::sign(&key, claims, NONCE).expose()).expect("base64");
+        let bytes = URL_SAFE_NO_PAD
+            .decode(Token::sign(&key, claims, NONCE).expose())
+            .expect("base64");
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
@@ -184,7 +215,12 @@ mod tests {
         }
         for length in 0..bytes.len() {
             assert!(
-                !holds(&ring, &URL_SAFE_NO_PAD.encode(&bytes[..length]), claims, NONCE),
+                !holds(
+                    &ring,
+                    &URL_SAFE_NO_PAD.encode(&bytes[..length]),
+                    claims,
+                    NONCE
+                ),
                 "length {length}"
             );
         }
@@ -197,7 +233,15 @@ mod tests {
         let token = Token::sign(&key, claims, NONCE);
         let padded = format!("{}=", token.expose());
         let longer = format!("{}AAAA", token.expose());
-        for text in ["", "A", "ümlaut", "{token}", &padded, &longer, &"A".repeat(1 << 20)] {
+        for text in [
+            "",
+            "A",
+            "ümlaut",
+            "{token}",
+            &padded,
+            &longer,
+            &"A".repeat(1 << 20),
+        ] {
             assert!(!holds(&ring, text, claims, NONCE));
         }
     }

@@ -23,20 +23,35 @@ impl User {
     /// A user whose address the host verified: a letter sent there was answered, or an identity
     /// provider vouches for it.
     pub fn new(id: UserId, verified_email: EmailAddress) -> Self {
-        Self { id, email: verified_email, email_verified: true, name: None }
+        Self {
+            id,
+            email: verified_email,
+            email_verified: true,
+            name: None,
+        }
     }
 
     /// Sets what others see.
     pub fn named(self, name: Name) -> Self {
-        Self { name: Some(name), ..self }
+        Self {
+            name: Some(name),
+            ..self
+        }
     }
 
     /// Says that the address was never verified: it then opens no invitation.
     pub fn unverified(self) -> Self {
-        Self { email_verified: false, ..self }
+        Self {
+            email_verified: false,
+            ..self
+        }
     }
 
     pub(crate) fn require_verified(&self) -> Result<(), Error> {
-        if self.email_verified { Ok(()) } else { Err(Error::UnverifiedEmail) }
+        if self.email_verified {
+            Ok(())
+        } else {
+            Err(Error::UnverifiedEmail)
+        }
     }
 }

@@ -9,4 +9,6 @@ pub use crate::invitation::{
     record_delivery, remind_due, suppression,
 };
 pub use crate::letter::delete_old as delete_old_letters;
-pub use crate::session::{EndedSession, ended as ended_sessions, forget_ended as forget_ended_sessions};
+pub use crate::session::{
+    EndedSession, ended as ended_sessions, forget_ended as forget_ended_sessions,
+};

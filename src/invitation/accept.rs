@@ -27,21 +27,36 @@ impl Organizations {
         let mut connection = connection.into();
         let invitation = self.lock_by_token(&mut connection, token).await?;
         let current = membership::find(&mut connection, invitation.organization, &user.id).await?;
-        if let (true, Some(current)) = (invitation.accepted_by.as_ref() == Some(&user.id), &current) {
+        if let (true, Some(current)) = (invitation.accepted_by.as_ref() == Some(&user.id), &current)
+        {
             return Ok(current.clone());
         }
         invitation.require_pending(self.now())?;
         self.may_accept(&mut connection, &invitation, user).await?;
-        let membership = self.admit(&mut connection, &invitation, user, current).await?;
-        let after = invitation.close(&mut connection, self.now(), Status::Accepted, Some(&user.id)).await?;
+        let membership = self
+            .admit(&mut connection, &invitation, user, current)
+            .await?;
+        let after = invitation
+            .close(
+                &mut connection,
+                self.now(),
+                Status::Accepted,
+                Some(&user.id),
+            )
+            .await?;
         let mut facts = after.facts();
         facts["member"] = membership.facts();
-        Event::new(self.now(), invitation.organization, EventKind::InvitationAccepted, invitation.id)
-            .by(&user.id)
-            .before(invitation.facts())
-            .after(facts)
-            .record(&mut connection)
-            .await?;
+        Event::new(
+            self.now(),
+            invitation.organization,
+            EventKind::InvitationAccepted,
+            invitation.id,
+        )
+        .by(&user.id)
+        .before(invitation.facts())
+        .after(facts)
+        .record(&mut connection)
+        .await?;
         Ok(membership)
     }
 
@@ -52,10 +67,16 @@ impl Organizations {
         user: &User,
     ) -> Result<(), Error> {
         if invitation.email.canonical() != user.email.canonical() {
-            return Err(Error::WrongAccount { invited: invitation.email.masked() });
+            return Err(Error::WrongAccount {
+                invited: invitation.email.masked(),
+            });
         }
         user.require_verified()?;
-        if self.grant_holds(connection, invitation).await? { Ok(()) } else { Err(Error::InviterLostRight) }
+        if self.grant_holds(connection, invitation).await? {
+            Ok(())
+        } else {
+            Err(Error::InviterLostRight)
+        }
     }
 
     /// Whether who granted the invitation is still a member whose role may grant it.
@@ -64,8 +85,12 @@ impl Organizations {
         connection: &mut Connection<'_>,
         invitation: &Invitation,
     ) -> Result<bool, Error> {
-        let granter = membership::find(connection, invitation.organization, &invitation.granted_by).await?;
-        Ok(granter.is_some_and(|granter| self.role_model().may_invite(&granter.role, &invitation.role)))
+        let granter =
+            membership::find(connection, invitation.organization, &invitation.granted_by).await?;
+        Ok(granter.is_some_and(|granter| {
+            self.role_model()
+                .may_invite(&granter.role, &invitation.role)
+        }))
     }
 
     /// A new membership, or the one there is, raised but never lowered.
@@ -79,18 +104,28 @@ impl Organizations {
         let now = self.now();
         match current {
             None => {
-                let membership = Membership::of(user, invitation.organization, invitation.role.clone(), now);
+                let membership =
+                    Membership::of(user, invitation.organization, invitation.role.clone(), now);
                 membership.insert(connection).await?;
                 Ok(membership)
             }
             Some(current)
-                if self.role_model().rank(&current.role) >= self.role_model().rank(&invitation.role) =>
+                if self.role_model().rank(&current.role)
+                    >= self.role_model().rank(&invitation.role) =>
             {
                 Ok(current)
             }
             Some(current) => {
                 let granter = &invitation.granted_by;
-                current.become_role(connection, now, granter, &invitation.role, EventKind::RoleChanged).await
+                current
+                    .become_role(
+                        connection,
+                        now,
+                        granter,
+                        &invitation.role,
+                        EventKind::RoleChanged,
+                    )
+                    .await
             }
         }
     }

@@ -24,12 +24,19 @@ impl Organizations {
             return Ok(invitation);
         }
         invitation.require_pending(self.now())?;
-        let after = invitation.close(&mut connection, self.now(), Status::Declined, None).await?;
-        Event::new(self.now(), invitation.organization, EventKind::InvitationDeclined, invitation.id)
-            .before(invitation.facts())
-            .after(after.facts())
-            .record(&mut connection)
+        let after = invitation
+            .close(&mut connection, self.now(), Status::Declined, None)
             .await?;
+        Event::new(
+            self.now(),
+            invitation.organization,
+            EventKind::InvitationDeclined,
+            invitation.id,
+        )
+        .before(invitation.facts())
+        .after(after.facts())
+        .record(&mut connection)
+        .await?;
         Ok(after)
     }
 }

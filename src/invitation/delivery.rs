@@ -35,12 +35,19 @@ pub async fn record_delivery(
 ) -> Result<(), Error> {
     let mut connection = connection.into();
     connection.require_transaction()?;
-    let statement = sql("UPDATE guestlist_invitations SET delivery = $3, delivery_detail = $4
-                         WHERE id = $1 AND letters = $2 RETURNING organization_id, email");
-    let statement = statement.bind(report.invitation.as_uuid()).bind(report.letter);
-    let statement = statement.bind(report.delivery.as_str()).bind(report.detail.as_deref());
-    let Some((organization, email)) =
-        connection.fetch_optional::<(OrganizationId, String)>(statement).await?
+    let statement = sql(
+        "UPDATE guestlist_invitations SET delivery = $3, delivery_detail = $4
+                         WHERE id = $1 AND letters = $2 RETURNING organization_id, email",
+    );
+    let statement = statement
+        .bind(report.invitation.as_uuid())
+        .bind(report.letter);
+    let statement = statement
+        .bind(report.delivery.as_str())
+        .bind(report.detail.as_deref());
+    let Some((organization, email)) = connection
+        .fetch_optional::<(OrganizationId, String)>(statement)
+        .await?
     else {
         return Ok(());
     };
@@ -51,10 +58,15 @@ pub async fn record_delivery(
     if let Ok(email) = email.parse() {
         suppress(&mut connection, now, &email, reason).await?;
     }
-    Event::new(now, organization, EventKind::InvitationUndeliverable, report.invitation)
-        .after(json!({ "email": email, "reason": reason }))
-        .record(&mut connection)
-        .await
+    Event::new(
+        now,
+        organization,
+        EventKind::InvitationUndeliverable,
+        report.invitation,
+    )
+    .after(json!({ "email": email, "reason": reason }))
+    .record(&mut connection)
+    .await
 }
 
 async fn suppress(
@@ -63,10 +75,14 @@ async fn suppress(
     email: &EmailAddress,
     reason: &str,
 ) -> Result<(), Error> {
-    let statement = sql("INSERT INTO guestlist_suppressions (email_key, reason, at) VALUES ($1, $2, $3)
-                         ON CONFLICT (email_key) DO UPDATE SET reason = $2, at = $3");
+    let statement = sql(
+        "INSERT INTO guestlist_suppressions (email_key, reason, at) VALUES ($1, $2, $3)
+                         ON CONFLICT (email_key) DO UPDATE SET reason = $2, at = $3",
+    );
     let email_key = email.canonical();
-    connection.execute(statement.bind(email_key.as_str()).bind(reason).bind(now)).await?;
+    connection
+        .execute(statement.bind(email_key.as_str()).bind(reason).bind(now))
+        .await?;
     Ok(())
 }
 
@@ -80,7 +96,10 @@ pub async fn suppression(
 ) -> Result<Option<String>, Error> {
     let statement = sql("SELECT reason FROM guestlist_suppressions WHERE email_key = $1");
     let email_key = email.canonical();
-    let row: Option<(String,)> = connection.into().fetch_optional(statement.bind(email_key.as_str())).await?;
+    let row: Option<(String,)> = connection
+        .into()
+        .fetch_optional(statement.bind(email_key.as_str()))
+        .await?;
     Ok(row.map(|(reason,)| reason))
 }
 
@@ -94,6 +113,9 @@ pub async fn lift_suppression(
 ) -> Result<(), Error> {
     let email_key = email.canonical();
     let statement = sql("DELETE FROM guestlist_suppressions WHERE email_key = $1");
-    connection.into().execute(statement.bind(email_key.as_str())).await?;
+    connection
+        .into()
+        .execute(statement.bind(email_key.as_str()))
+        .await?;
     Ok(())
 }

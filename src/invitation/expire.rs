@@ -43,7 +43,9 @@ pub async fn expire_due(
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => expire_statement!(""),
     };
-    let expired: Vec<Invitation> = connection.fetch_all(sql(text).bind(now).bind(i64::from(limit))).await?;
+    let expired: Vec<Invitation> = connection
+        .fetch_all(sql(text).bind(now).bind(i64::from(limit)))
+        .await?;
     for invitation in &expired {
         tell(&mut connection, now, invitation).await?;
     }
@@ -56,7 +58,9 @@ pub(super) async fn record(
     now: DateTime<Utc>,
     invitation: &Invitation,
 ) -> Result<(), Error> {
-    let expired = invitation.close(connection, now, Status::Expired, None).await?;
+    let expired = invitation
+        .close(connection, now, Status::Expired, None)
+        .await?;
     tell(connection, now, &expired).await
 }
 
@@ -65,12 +69,20 @@ async fn tell(
     now: DateTime<Utc>,
     expired: &Invitation,
 ) -> Result<(), Error> {
-    let before = Invitation { status: Status::Pending, ..expired.clone() };
-    Event::new(now, expired.organization, EventKind::InvitationExpired, expired.id)
-        .before(before.facts())
-        .after(expired.facts())
-        .record(connection)
-        .await
+    let before = Invitation {
+        status: Status::Pending,
+        ..expired.clone()
+    };
+    Event::new(
+        now,
+        expired.organization,
+        EventKind::InvitationExpired,
+        expired.id,
+    )
+    .before(before.facts())
+    .after(expired.facts())
+    .record(connection)
+    .await
 }
 
 macro_rules! remind_statement {
@@ -108,10 +120,14 @@ pub async fn remind_due(
         Dialect::Sqlite => remind_statement!(""),
     };
     let statement = sql(text).bind(now).bind(horizon).bind(i64::from(limit));
-    let due: Vec<(InvitationId, OrganizationId, i64, String)> = connection.fetch_all(statement).await?;
+    let due: Vec<(InvitationId, OrganizationId, i64, String)> =
+        connection.fetch_all(statement).await?;
     for (invitation, organization, letter, delivery) in &due {
         if delivery == super::Delivery::Sent.as_str() {
-            let task = Task::SendReminder { invitation: *invitation, letter: *letter };
+            let task = Task::SendReminder {
+                invitation: *invitation,
+                letter: *letter,
+            };
             outbox::push(&mut connection, now, *organization, &task).await?;
         }
     }
@@ -129,5 +145,8 @@ pub async fn delete_closed(
 ) -> Result<u64, Error> {
     let statement = sql("DELETE FROM guestlist_invitations
              WHERE id IN (SELECT id FROM guestlist_invitations WHERE closed_at < $1 ORDER BY closed_at LIMIT $2)");
-    Ok(connection.into().execute(statement.bind(before).bind(i64::from(limit))).await?)
+    Ok(connection
+        .into()
+        .execute(statement.bind(before).bind(i64::from(limit)))
+        .await?)
 }

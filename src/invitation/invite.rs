@@ -31,7 +31,14 @@ pub struct Invite {
 impl Invite {
     /// Invites `email` to `organization` as `role`, in English and without words of one's own.
     pub fn new(organization: OrganizationId, email: EmailAddress, role: Role) -> Self {
-        Self { organization, email, role, locale: Locale::default(), message: None, superseding: false }
+        Self {
+            organization,
+            email,
+            role,
+            locale: Locale::default(),
+            message: None,
+            superseding: false,
+        }
     }
 
     /// Sets the language of the letters.
@@ -41,12 +48,18 @@ impl Invite {
 
     /// Adds words of one's own to the letter.
     pub fn message(self, message: PersonalMessage) -> Self {
-        Self { message: Some(message), ..self }
+        Self {
+            message: Some(message),
+            ..self
+        }
     }
 
     /// Revokes the address's open invitation, if there is one, instead of being refused for it.
     pub fn superseding(self) -> Self {
-        Self { superseding: true, ..self }
+        Self {
+            superseding: true,
+            ..self
+        }
     }
 
     /// Who is invited.
@@ -81,11 +94,17 @@ impl Organizations {
             return Err(Error::AlreadyMember { user: member.user });
         }
         self.make_room(connection, actor, &invite).await?;
-        let letter = Letter { organization: invite.organization, actor, recipient: &invite.email };
+        let letter = Letter {
+            organization: invite.organization,
+            actor,
+            recipient: &invite.email,
+        };
         letter::promise(connection, self.limits(), self.now(), letter).await?;
         let invitation = self.draft(actor, invite);
         if !insert(connection, &invitation).await? {
-            return Err(Error::AlreadyPending { invitation: pending_id(connection, &invitation).await? });
+            return Err(Error::AlreadyPending {
+                invitation: pending_id(connection, &invitation).await?,
+            });
         }
         self.announce(connection, actor, &invitation).await?;
         Ok(invitation)
@@ -124,7 +143,10 @@ impl Organizations {
         if self.role_model().may_invite(&actor.role, &invite.role) {
             Ok(())
         } else {
-            Err(Error::Forbidden { role: actor.role, action: Action::Invite })
+            Err(Error::Forbidden {
+                role: actor.role,
+                action: Action::Invite,
+            })
         }
     }
 
@@ -140,7 +162,9 @@ impl Organizations {
             return Ok(());
         };
         if open.is_pending(now) && !invite.superseding {
-            return Err(Error::AlreadyPending { invitation: open.id });
+            return Err(Error::AlreadyPending {
+                invitation: open.id,
+            });
         }
         organization::lock(connection, invite.organization, now).await?;
         let Some(open) = find_open(connection, invite.organization, &invite.email).await? else {
@@ -184,12 +208,20 @@ impl Organizations {
         invitation: &Invitation,
     ) -> Result<(), Error> {
         let now = invitation.created_at;
-        Event::new(now, invitation.organization, EventKind::InvitationCreated, invitation.id)
-            .by(actor)
-            .after(invitation.facts())
-            .record(connection)
-            .await?;
-        let task = Task::SendInvitation { invitation: invitation.id, letter: invitation.letters };
+        Event::new(
+            now,
+            invitation.organization,
+            EventKind::InvitationCreated,
+            invitation.id,
+        )
+        .by(actor)
+        .after(invitation.facts())
+        .record(connection)
+        .await?;
+        let task = Task::SendInvitation {
+            invitation: invitation.id,
+            letter: invitation.letters,
+        };
         outbox::push(connection, now, invitation.organization, &task).await
     }
 }
@@ -220,7 +252,10 @@ async fn insert(connection: &mut Connection<'_>, invitation: &Invitation) -> Res
     Ok(connection.execute(statement).await? == 1)
 }
 
-async fn pending_id(connection: &mut Connection<'_>, invitation: &Invitation) -> Result<InvitationId, Error> {
+async fn pending_id(
+    connection: &mut Connection<'_>,
+    invitation: &Invitation,
+) -> Result<InvitationId, Error> {
     let winner = find_open(connection, invitation.organization, &invitation.email).await?;
     Ok(winner.map_or(invitation.id, |winner| winner.id))
 }
@@ -236,7 +271,13 @@ pub(super) async fn find_open(
          WHERE organization_id = $1 AND email_key = $2 AND status = 'pending'"
     );
     let email_key = email.canonical();
-    Ok(connection.fetch_optional(sql(FIND).bind(organization.as_uuid()).bind(email_key.as_str())).await?)
+    Ok(connection
+        .fetch_optional(
+            sql(FIND)
+                .bind(organization.as_uuid())
+                .bind(email_key.as_str()),
+        )
+        .await?)
 }
 
 impl Invitation {

@@ -40,14 +40,22 @@ impl Organizations {
         let invitation = self.lock_invitation(&mut connection, id).await?;
         let member = membership::require(&mut connection, invitation.organization, actor).await?;
         if !self.role_model().may_invite(&member.role, &invitation.role) {
-            return Err(Error::Forbidden { role: member.role, action: Action::ShowLink });
+            return Err(Error::Forbidden {
+                role: member.role,
+                action: Action::ShowLink,
+            });
         }
         invitation.require_pending(self.now())?;
         let token = self.token(&invitation)?;
-        Event::new(self.now(), invitation.organization, EventKind::InvitationLinkShown, id)
-            .by(actor)
-            .record(&mut connection)
-            .await?;
+        Event::new(
+            self.now(),
+            invitation.organization,
+            EventKind::InvitationLinkShown,
+            id,
+        )
+        .by(actor)
+        .record(&mut connection)
+        .await?;
         Ok(token)
     }
 
@@ -62,7 +70,9 @@ impl Organizations {
             return Err(Error::NoKey);
         }
         let presented = Presented::parse(token).ok_or(Error::InvalidToken)?;
-        let invitation = super::find(connection, presented.invitation).await?.ok_or(Error::InvalidToken)?;
+        let invitation = super::find(connection, presented.invitation)
+            .await?
+            .ok_or(Error::InvalidToken)?;
         let canonical_email = invitation.email.canonical();
         let claims = self.claims(&invitation, &canonical_email);
         if presented.verify(self.key_ring(), claims, &invitation.nonce) {

@@ -50,14 +50,19 @@ impl Organizations {
             Filter::Only(_) => list!(" AND status = $4"),
         };
         let after: uuid::Uuid = paging.key()?.unwrap_or_default();
-        let statement = statement.bind(organization.as_uuid()).bind(after).bind(paging.fetch_limit());
+        let statement = statement
+            .bind(organization.as_uuid())
+            .bind(after)
+            .bind(paging.fetch_limit());
         let statement = match filter {
             Filter::All => statement,
             Filter::Only(Status::Pending | Status::Expired) => statement.bind(now),
             Filter::Only(status) => statement.bind(status.as_str()),
         };
         let items = connection.into().fetch_all(statement).await?;
-        Ok(Page::of(items, paging, |invitation: &Invitation| invitation.id.to_string()))
+        Ok(Page::of(items, paging, |invitation: &Invitation| {
+            invitation.id.to_string()
+        }))
     }
 
     /// The open invitations of an organization, oldest first.
@@ -70,6 +75,12 @@ impl Organizations {
         organization: OrganizationId,
         paging: &Paging,
     ) -> Result<Page<Invitation>, Error> {
-        self.invitations(connection, organization, Filter::Only(Status::Pending), paging).await
+        self.invitations(
+            connection,
+            organization,
+            Filter::Only(Status::Pending),
+            paging,
+        )
+        .await
     }
 }

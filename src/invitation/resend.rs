@@ -33,7 +33,11 @@ impl Organizations {
         let mut connection = connection.into();
         let before = self.lock_invitation(&mut connection, id).await?;
         self.may_resend(&mut connection, actor, &before).await?;
-        let letter = Letter { organization: before.organization, actor, recipient: &before.email };
+        let letter = Letter {
+            organization: before.organization,
+            actor,
+            recipient: &before.email,
+        };
         letter::promise(&mut connection, self.limits(), self.now(), letter).await?;
         let after = self.renew(actor, &before);
         update(&mut connection, &after).await?;
@@ -41,13 +45,21 @@ impl Organizations {
             super::lift_suppression(&mut connection, &before.email).await?;
         }
         let now = self.now();
-        Event::new(now, after.organization, EventKind::InvitationResent, after.id)
-            .by(actor)
-            .before(before.facts())
-            .after(after.facts())
-            .record(&mut connection)
-            .await?;
-        let task = Task::SendInvitation { invitation: after.id, letter: after.letters };
+        Event::new(
+            now,
+            after.organization,
+            EventKind::InvitationResent,
+            after.id,
+        )
+        .by(actor)
+        .before(before.facts())
+        .after(after.facts())
+        .record(&mut connection)
+        .await?;
+        let task = Task::SendInvitation {
+            invitation: after.id,
+            letter: after.letters,
+        };
         outbox::push(&mut connection, now, after.organization, &task).await?;
         Ok(after)
     }
@@ -60,25 +72,37 @@ impl Organizations {
     ) -> Result<(), Error> {
         let actor = membership::require(connection, invitation.organization, actor).await?;
         if !self.role_model().may_invite(&actor.role, &invitation.role) {
-            return Err(Error::Forbidden { role: actor.role, action: Action::Resend });
+            return Err(Error::Forbidden {
+                role: actor.role,
+                action: Action::Resend,
+            });
         }
         if !matches!(invitation.status, Status::Pending | Status::Expired) {
-            return Err(Error::InvitationClosed { status: invitation.status });
+            return Err(Error::InvitationClosed {
+                status: invitation.status,
+            });
         }
         if let Some(member) =
-            membership::find_by_email(connection, invitation.organization, &invitation.email).await?
+            membership::find_by_email(connection, invitation.organization, &invitation.email)
+                .await?
         {
             return Err(Error::AlreadyMember { user: member.user });
         }
         if invitation.status == Status::Expired
             && let Some(open) =
-                super::invite::find_open(connection, invitation.organization, &invitation.email).await?
+                super::invite::find_open(connection, invitation.organization, &invitation.email)
+                    .await?
         {
-            return Err(Error::AlreadyPending { invitation: open.id });
+            return Err(Error::AlreadyPending {
+                invitation: open.id,
+            });
         }
         let wait = invitation.next_letter_at(self.limits().resend_interval) - self.now();
         if wait > chrono::TimeDelta::zero() {
-            return Err(Error::Throttled { limit: LimitKind::Invitation, retry_after: whole_seconds(wait) });
+            return Err(Error::Throttled {
+                limit: LimitKind::Invitation,
+                retry_after: whole_seconds(wait),
+            });
         }
         Ok(())
     }
@@ -107,7 +131,10 @@ impl Invitation {
     /// Replaces the link by a new one and remembers the old.
     fn rotate(&mut self) {
         self.replaced_nonces.extend_from_slice(&self.nonce);
-        let surplus = self.replaced_nonces.len().saturating_sub(REMEMBERED_LINKS * NONCE_LENGTH);
+        let surplus = self
+            .replaced_nonces
+            .len()
+            .saturating_sub(REMEMBERED_LINKS * NONCE_LENGTH);
         self.replaced_nonces.drain(..surplus);
         self.nonce = new_nonce().to_vec();
     }

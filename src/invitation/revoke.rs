@@ -25,11 +25,17 @@ impl Organizations {
         let invitation = self.lock_invitation(&mut connection, id).await?;
         let member = membership::require(&mut connection, invitation.organization, actor).await?;
         if !self.role_model().may_invite(&member.role, &invitation.role) {
-            return Err(Error::Forbidden { role: member.role, action: Action::Revoke });
+            return Err(Error::Forbidden {
+                role: member.role,
+                action: Action::Revoke,
+            });
         }
         invitation.require_pending(self.now())?;
-        let after = invitation.close(&mut connection, self.now(), Status::Revoked, None).await?;
-        self.tell_revoked(&mut connection, actor, &invitation, &after).await?;
+        let after = invitation
+            .close(&mut connection, self.now(), Status::Revoked, None)
+            .await?;
+        self.tell_revoked(&mut connection, actor, &invitation, &after)
+            .await?;
         Ok(after)
     }
 
@@ -42,9 +48,14 @@ impl Organizations {
     ) -> Result<(), Error> {
         let member = membership::require(connection, open.organization, actor).await?;
         if !self.role_model().may_invite(&member.role, &open.role) {
-            return Err(Error::Forbidden { role: member.role, action: Action::Revoke });
+            return Err(Error::Forbidden {
+                role: member.role,
+                action: Action::Revoke,
+            });
         }
-        let after = open.close(connection, self.now(), Status::Revoked, None).await?;
+        let after = open
+            .close(connection, self.now(), Status::Revoked, None)
+            .await?;
         self.tell_revoked(connection, actor, &open, &after).await
     }
 
@@ -55,11 +66,16 @@ impl Organizations {
         before: &Invitation,
         after: &Invitation,
     ) -> Result<(), Error> {
-        Event::new(self.now(), before.organization, EventKind::InvitationRevoked, before.id)
-            .by(actor)
-            .before(before.facts())
-            .after(after.facts())
-            .record(connection)
-            .await
+        Event::new(
+            self.now(),
+            before.organization,
+            EventKind::InvitationRevoked,
+            before.id,
+        )
+        .by(actor)
+        .before(before.facts())
+        .after(after.facts())
+        .record(connection)
+        .await
     }
 }

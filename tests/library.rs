@@ -1,0 +1,27 @@
+//! The library through its public API, on both databases.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+#[path = "library/accepting.rs"]
+mod accepting;
+#[path = "library/inviting.rs"]
+mod inviting;
+#[path = "library/leasing.rs"]
+mod leasing;
+#[path = "library/limits.rs"]
+mod limits;
+#[path = "library/members.rs"]
+mod members;
+#[path = "library/organizations.rs"]
+mod organizations;
+#[path = "library/owners.rs"]
+mod owners;
+#[path = "library/resending.rs"]
+mod resending;
+#[path = "library/sessions.rs"]
+mod sessions;
+#[path = "library/time.rs"]
+mod time;
+#[path = "library/transactions.rs"]
+mod transactions;

@@ -1,0 +1,132 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use guestlist::outbox::{self, Priority, State};
+
+use crate::on_both_databases;
+use crate::support::{OLIVIA, Team};
+
+const LEASE: Duration = Duration::from_secs(20);
+const ALL: (Priority, Priority) = (Priority::URGENT, Priority::LETTER);
+
+async fn lease(team: &Team, limit: usize) -> Vec<outbox::Lease> {
+    let mut tx = team.begin().await;
+    let leases = outbox::lease(&mut tx, team.now(), LEASE, ALL, limit)
+        .await
+        .expect("leased");
+    tx.commit().await.expect("committed");
+    leases
+}
+
+async fn invite(team: &Team, count: usize) {
+    for number in 0..count {
+        team.invite(OLIVIA, &format!("p{number}@example.com"), "agent")
+            .await
+            .expect("invited");
+    }
+}
+
+on_both_databases! {
+    async fn a_message_is_in_one_pair_of_hands_until_its_lease_ends(team: Team) {
+        invite(&team, 1).await;
+        let first = lease(&team, 10).await;
+        assert_eq!(first.len(), 1);
+        assert!(lease(&team, 10).await.is_empty());
+        team.pass(TimeDelta::seconds(20));
+        let second = lease(&team, 10).await;
+        assert_eq!((second[0].id, second[0].generation), (first[0].id, first[0].generation + 1));
+        let mut tx = team.begin().await;
+        assert!(outbox::take(&mut tx, first[0].id, first[0].generation).await.unwrap().is_none(), "the fence moved");
+        assert!(outbox::take(&mut tx, second[0].id, second[0].generation).await.unwrap().is_some());
+    }
+
+    async fn workers_who_lease_at_once_share_without_overlap(team: Team) {
+        invite(&team, 40).await;
+        let (a, b, c) = tokio::join!(lease(&team, 20), lease(&team, 20), lease(&team, 20));
+        let all: Vec<_> = [a, b, c].concat();
+        let ids: HashSet<_> = all.iter().map(|lease| lease.id).collect();
+        assert_eq!(ids.len(), all.len());
+        let rest = lease(&team, 100).await;
+        assert_eq!(all.len() + rest.len(), 40);
+    }
+
+    async fn only_held_leases_are_renewed(team: Team) {
+        invite(&team, 2).await;
+        let held = lease(&team, 2).await;
+        let tickets = [(held[0].id, held[0].generation), (held[1].id, held[1].generation - 1)];
+        let mut tx = team.begin().await;
+        let until = team.now() + TimeDelta::seconds(60);
+        assert_eq!(outbox::renew(&mut tx, until, &tickets).await.unwrap(), [held[0].id]);
+        tx.commit().await.unwrap();
+        team.pass(TimeDelta::seconds(30));
+        assert_eq!(lease(&team, 10).await.len(), 1);
+    }
+
+    async fn the_end_of_sessions_goes_before_letters(team: Team) {
+        team.join("bob", "agent").await;
+        invite(&team, 3).await;
+        team.pass(TimeDelta::seconds(1));
+        team.remove(OLIVIA, "bob").await.unwrap();
+        let first = lease(&team, 1).await;
+        assert!(first[0].is_urgent());
+        let mut tx = team.begin().await;
+        let message = outbox::take(&mut tx, first[0].id, first[0].generation).await.unwrap().unwrap();
+        let task = message.task().unwrap();
+        assert!(matches!(task, outbox::Task::PurgeSessions { user: Some(user) } if user.as_str() == "bob"));
+    }
+
+    async fn a_message_comes_back_after_a_postponement_and_stays_dead_until_retried(team: Team) {
+        invite(&team, 1).await;
+        let held = lease(&team, 1).await[0];
+        let mut tx = team.begin().await;
+        let later = team.now() + TimeDelta::minutes(5);
+        outbox::postpone(&mut tx, held.id, held.generation, later, 1, "450 busy").await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(lease(&team, 1).await.is_empty());
+        team.pass(TimeDelta::minutes(5));
+        let held = lease(&team, 1).await[0];
+        let mut tx = team.begin().await;
+        let message = outbox::take(&mut tx, held.id, held.generation).await.unwrap().unwrap();
+        assert_eq!((message.attempts, message.last_error.as_deref()), (1, Some("450 busy")));
+        outbox::bury(&mut tx, held.id, held.generation - 1, team.now(), "stale").await.unwrap();
+        assert!(outbox::take(&mut tx, held.id, held.generation).await.unwrap().is_some(), "a stale fence buries nothing");
+        outbox::bury(&mut tx, held.id, held.generation, team.now(), "554 no").await.unwrap();
+        let dead = outbox::list(&mut tx, team.now(), State::Dead, 10).await.unwrap();
+        assert_eq!((dead.len(), dead[0].state(team.now())), (1, State::Dead));
+        tx.commit().await.unwrap();
+        team.pass(TimeDelta::days(1));
+        assert!(lease(&team, 1).await.is_empty());
+        let mut tx = team.begin().await;
+        assert_eq!(outbox::unsettled(&mut tx, team.now()).await.unwrap(), 0);
+        assert!(outbox::retry(&mut tx, team.now(), held.id).await.unwrap());
+        tx.commit().await.unwrap();
+        let revived = lease(&team, 1).await[0];
+        assert!(revived.generation > held.generation);
+    }
+
+    async fn a_confirmed_effect_is_settled_whoever_holds_the_message(team: Team) {
+        invite(&team, 1).await;
+        let stale = lease(&team, 1).await[0];
+        team.pass(TimeDelta::seconds(20));
+        lease(&team, 1).await;
+        let mut tx = team.begin().await;
+        outbox::complete(&mut tx, &[stale.id]).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut tx = team.begin().await;
+        assert_eq!(outbox::counts(&mut tx, team.now()).await.unwrap(), []);
+    }
+
+    async fn counts_and_discarding_let_operations_see_and_steer(team: Team) {
+        invite(&team, 3).await;
+        let held = lease(&team, 1).await[0];
+        let mut tx = team.begin().await;
+        let counts = outbox::counts(&mut tx, team.now()).await.unwrap();
+        let seen: Vec<_> = counts.iter().map(|count| (count.state, count.count)).collect();
+        assert_eq!(seen, [(State::Leased, 1), (State::Ready, 2)]);
+        assert!(!outbox::discard(&mut tx, team.now(), held.id).await.unwrap(), "somebody is at work on it");
+        let waiting = outbox::list(&mut tx, team.now(), State::Ready, 10).await.unwrap();
+        assert!(outbox::discard(&mut tx, team.now(), waiting[0].id).await.unwrap());
+        assert_eq!(outbox::retry_dead(&mut tx, team.now()).await.unwrap(), 0);
+    }
+}

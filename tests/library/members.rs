@@ -1,0 +1,112 @@
+use guestlist::{Error, Paging};
+
+use crate::on_both_databases;
+use crate::support::{OLIVIA, Team, name, person, user};
+
+on_both_databases! {
+    async fn a_change_of_role_counts_from_the_commit_and_the_member_is_told(team: Team) {
+        team.join("bob", "agent").await;
+        let id = team.organization.id;
+        let mut tx = team.begin().await;
+        assert!(!team.library.allows(&mut tx, id, &user("bob"), "reports.view").await.unwrap());
+        drop(tx);
+        team.change_role(OLIVIA, "bob", "manager").await.unwrap();
+        let mut tx = team.begin().await;
+        assert!(team.library.allows(&mut tx, id, &user("bob"), "reports.view").await.unwrap());
+        assert!(!team.library.allows(&mut tx, id, &user("bob"), "billing.manage").await.unwrap());
+        drop(tx);
+        let event = team.events().await.pop().unwrap();
+        assert_eq!((event.kind.as_str(), event.subject.as_str()), ("role_changed", "bob"));
+        assert_eq!(event.before.unwrap()["role"], "agent");
+        assert_eq!(event.after.unwrap()["role"], "manager");
+        assert_eq!(team.messages().await.iter().filter(|kind| *kind == "send_notice").count(), 2);
+    }
+
+    async fn the_same_role_again_is_no_change(team: Team) {
+        team.join("bob", "agent").await;
+        let (events, messages) = (team.events().await.len(), team.messages().await.len());
+        team.change_role(OLIVIA, "bob", "agent").await.unwrap();
+        assert_eq!((team.events().await.len(), team.messages().await.len()), (events, messages));
+    }
+
+    async fn nobody_acts_on_who_ranks_above_them(team: Team) {
+        team.join("adam", "admin").await;
+        team.join("mia", "manager").await;
+        team.join("bob", "agent").await;
+        assert!(matches!(team.remove("adam", OLIVIA).await, Err(Error::Forbidden { .. })));
+        assert!(matches!(team.change_role("adam", OLIVIA, "agent").await, Err(Error::Forbidden { .. })));
+        assert!(matches!(team.change_role("adam", "adam", "owner").await, Err(Error::Forbidden { .. })));
+        assert!(matches!(team.change_role("mia", "bob", "manager").await, Err(Error::Forbidden { .. })));
+        assert!(matches!(team.remove("bob", "mia").await, Err(Error::Forbidden { .. })));
+        team.change_role("adam", "adam", "agent").await.expect("one may step down");
+    }
+
+    async fn removal_ends_access_at_once_and_leaves_other_organizations_alone(team: Team) {
+        let other = Team::on(team.database.clone()).await;
+        team.join("bob", "agent").await;
+        other.join("bob", "admin").await;
+        team.remove(OLIVIA, "bob").await.unwrap();
+        let mut tx = team.begin().await;
+        assert!(!team.library.allows(&mut tx, team.organization.id, &user("bob"), "inbox.reply").await.unwrap());
+        drop(tx);
+        assert_eq!(other.role_of("bob").await.as_deref(), Some("admin"));
+        let event = team.events().await.pop().unwrap();
+        assert_eq!(event.kind.as_str(), "member_removed");
+        assert_eq!(event.before.unwrap()["email"], "bob@example.com");
+        let messages = team.messages().await;
+        assert!(messages.contains(&"purge_sessions".to_owned()), "{messages:?}");
+    }
+
+    async fn a_member_of_one_organization_cannot_act_in_another(team: Team) {
+        let other = Team::on(team.database.clone()).await;
+        team.join("bob", "agent").await;
+        other.join("eve", "owner").await;
+        let invitation = team.invite(OLIVIA, "carl@example.com", "agent").await.unwrap();
+        assert!(matches!(team.remove("eve", "bob").await, Err(Error::NotFound)));
+        assert!(matches!(team.change_role("eve", "bob", "admin").await, Err(Error::NotFound)));
+        assert!(matches!(team.revoke("eve", invitation.id).await, Err(Error::NotFound)));
+        assert!(matches!(team.transfer("eve", "bob").await, Err(Error::NotFound)));
+    }
+
+    async fn who_leaves_is_not_written_to_about_it(team: Team) {
+        team.join("bob", "agent").await;
+        let notices = team.messages().await.iter().filter(|kind| *kind == "send_notice").count();
+        team.leave("bob").await.unwrap();
+        assert_eq!(team.membership("bob").await, None);
+        let after = team.messages().await.iter().filter(|kind| *kind == "send_notice").count();
+        assert_eq!(after, notices);
+    }
+
+    async fn members_are_listed_in_the_order_they_joined(team: Team) {
+        for who in ["zoe", "adam", "mia"] {
+            team.pass(chrono::TimeDelta::seconds(1));
+            team.join(who, "agent").await;
+        }
+        let mut tx = team.begin().await;
+        let mut paging = Paging::first(1);
+        let mut seen = Vec::new();
+        loop {
+            let page = team.library.members(&mut tx, team.organization.id, &paging).await.unwrap();
+            seen.extend(page.items.iter().map(|member| member.user.to_string()));
+            let Some(next) = page.next else { break };
+            paging = Paging::after(next, 1);
+        }
+        assert_eq!(seen, [OLIVIA, "zoe", "adam", "mia"]);
+    }
+
+    async fn a_member_sees_every_organization_they_belong_to(team: Team) {
+        let other = Team::on(team.database.clone()).await;
+        other.join("bob", "agent").await;
+        team.join("bob", "admin").await;
+        let mut tx = team.begin().await;
+        let page = team.library.memberships(&mut tx, &user("bob"), &Paging::first(10)).await.unwrap();
+        assert_eq!(page.items.len(), 2);
+    }
+
+    async fn a_name_is_kept_exactly(team: Team) {
+        let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let bob = person("bob").named(name("Bób O'Brien 👩\u{200d}🚀"));
+        team.accept(&team.token(&invitation), &bob).await.unwrap();
+        assert_eq!(team.membership("bob").await.unwrap().name, bob.name);
+    }
+}

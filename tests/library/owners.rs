@@ -1,0 +1,87 @@
+//! There is always an owner. Break `keep_an_owner`, or the lock it is called under, and these fail.
+
+use guestlist::Error;
+
+use crate::on_both_databases;
+use crate::support::{OLIVIA, Team, person, user};
+
+fn is_last_owner<T>(result: &Result<T, Error>) -> bool {
+    matches!(result, Err(Error::LastOwner { .. }))
+}
+
+/// Every way in which an owner can stop being one; the subject is the second name.
+async fn step_down(team: &Team, way: usize, actor: &str, subject: &str) -> Result<(), Error> {
+    match way {
+        0 => team.remove(actor, subject).await,
+        1 => team.change_role(actor, subject, "agent").await.map(drop),
+        2 => team.leave(subject).await,
+        _ => team.change_role(subject, subject, "admin").await.map(drop),
+    }
+}
+
+on_both_databases! {
+    async fn the_last_owner_stays_on_every_path(team: Team) {
+        team.join("adam", "admin").await;
+        for way in [1, 2, 3] {
+            let refused = step_down(&team, way, OLIVIA, OLIVIA).await;
+            assert!(is_last_owner(&refused), "{refused:?}");
+        }
+        assert!(is_last_owner(&team.remove(OLIVIA, OLIVIA).await));
+        assert_eq!(team.role_of(OLIVIA).await.as_deref(), Some("owner"));
+    }
+
+    async fn two_owners_who_act_at_once_leave_one_whatever_they_do(team: Team) {
+        for one_way in 0..4 {
+            for other_way in one_way..4 {
+                for round in 0..5 {
+                    let pair = Team::on(team.database.clone()).await;
+                    pair.join("bob", "owner").await;
+                    let (one, other) = tokio::join!(
+                        step_down(&pair, one_way, "bob", OLIVIA),
+                        step_down(&pair, other_way, OLIVIA, "bob")
+                    );
+                    let succeeded = usize::from(one.is_ok()) + usize::from(other.is_ok());
+                    assert_eq!(succeeded, 1, "{one_way} {other_way} round {round}: {one:?} {other:?}");
+                    let owners = [pair.role_of(OLIVIA).await, pair.role_of("bob").await]
+                        .iter().flatten().filter(|role| *role == "owner").count();
+                    assert_eq!(owners, 1);
+                }
+            }
+        }
+    }
+
+    async fn ownership_is_handed_over_and_the_former_owner_may_leave_in_one_transaction(team: Team) {
+        team.join("adam", "admin").await;
+        let id = team.organization.id;
+        let mut tx = team.begin().await;
+        team.library.transfer_ownership(&mut tx, &user(OLIVIA), id, &user("adam")).await.unwrap();
+        team.library.leave(&mut tx, &user(OLIVIA), id).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(team.role_of("adam").await.as_deref(), Some("owner"));
+        assert_eq!(team.membership(OLIVIA).await, None);
+        let history = team.history().await;
+        assert!(history.ends_with(&["ownership_transferred", "role_changed", "member_left"]), "{history:?}");
+    }
+
+    async fn only_an_owner_hands_over_and_only_to_a_member(team: Team) {
+        team.join("adam", "admin").await;
+        assert!(matches!(team.transfer("adam", "adam").await, Err(Error::Forbidden { .. })));
+        assert!(matches!(team.transfer(OLIVIA, "nobody").await, Err(Error::NotFound)));
+        let events = team.events().await.len();
+        team.transfer(OLIVIA, OLIVIA).await.expect("to oneself is no change");
+        assert_eq!(team.events().await.len(), events);
+    }
+
+    async fn under_the_two_role_model_the_owner_is_only_replaced_by_transfer(team: Team) {
+        let team = team.configured(|builder| builder.role_model(guestlist::RoleModel::two_role()));
+        team.join("adam", "admin").await;
+        assert!(matches!(team.remove("adam", OLIVIA).await, Err(Error::Forbidden { .. })));
+        assert!(matches!(team.invite(OLIVIA, "x@example.com", "owner").await, Err(Error::Forbidden { .. })));
+        assert!(matches!(team.change_role(OLIVIA, "adam", "owner").await, Err(Error::Forbidden { .. })));
+        team.transfer(OLIVIA, "adam").await.expect("a transfer");
+        assert_eq!(team.role_of(OLIVIA).await.as_deref(), Some("admin"));
+        team.remove("adam", OLIVIA).await.expect("an admin like any other now");
+        let nobody = person("eve");
+        assert_eq!(team.membership(nobody.id.as_str()).await, None);
+    }
+}

@@ -1,0 +1,88 @@
+use chrono::TimeDelta;
+use guestlist::{Error, LimitKind, ResendPolicy, Status};
+
+use crate::on_both_databases;
+use crate::support::{OLIVIA, person};
+
+on_both_databases! {
+    async fn resending_renews_the_full_lifetime_and_promises_another_letter(team: Team) {
+        let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        team.pass(TimeDelta::days(3));
+        let renewed = team.resend(OLIVIA, invitation.id).await.unwrap();
+        assert_eq!(renewed.expires_at, team.now() + TimeDelta::days(7));
+        assert_eq!(renewed.letters, 2);
+        assert_eq!(team.invitation(invitation.id).await, renewed);
+        assert_eq!(team.messages().await, ["send_invitation", "send_invitation"]);
+        assert_eq!(team.history().await.last(), Some(&"invitation_resent"));
+        team.accept(&team.token(&invitation), &person("bob")).await.expect("the older link works");
+    }
+
+    async fn resending_too_soon_says_when(team: Team) {
+        let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        team.pass(TimeDelta::seconds(59));
+        match team.resend(OLIVIA, invitation.id).await {
+            Err(Error::Throttled { limit: LimitKind::Invitation, retry_after }) => {
+                team.pass(TimeDelta::from_std(retry_after).unwrap());
+                team.resend(OLIVIA, invitation.id).await.expect("after that long");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn an_expired_invitation_is_revived_with_a_new_link(team: Team) {
+        let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let old = team.token(&invitation);
+        team.pass(TimeDelta::days(8));
+        let renewed = team.resend(OLIVIA, invitation.id).await.unwrap();
+        assert_eq!(renewed.status, Status::Pending);
+        assert!(matches!(team.accept(&old, &person("bob")).await, Err(Error::LinkReplaced)));
+        team.accept(&team.token(&renewed), &person("bob")).await.expect("the new link works");
+    }
+
+    async fn under_the_rotating_policy_an_older_link_says_that_it_was_replaced(team: Team) {
+        let team = team.configured(|builder| builder.resend_policy(ResendPolicy::Rotate));
+        let mut invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let mut old = Vec::new();
+        for _ in 0..10 {
+            old.push(team.token(&invitation));
+            team.pass(TimeDelta::minutes(2));
+            invitation = team.resend(OLIVIA, invitation.id).await.unwrap();
+        }
+        for token in &old[2..] {
+            assert!(matches!(team.accept(token, &person("bob")).await, Err(Error::LinkReplaced)));
+        }
+        for token in &old[..2] {
+            assert!(matches!(team.accept(token, &person("bob")).await, Err(Error::InvalidToken)));
+        }
+        team.accept(&team.token(&invitation), &person("bob")).await.expect("the newest link works");
+    }
+
+    async fn only_who_may_grant_the_role_resends(team: Team) {
+        team.join("adam", "admin").await;
+        let owner = team.invite(OLIVIA, "bob@example.com", "owner").await.unwrap();
+        team.pass(TimeDelta::minutes(2));
+        assert!(matches!(team.resend("adam", owner.id).await, Err(Error::Forbidden { .. })));
+        assert!(matches!(team.resend("mallory", owner.id).await, Err(Error::NotFound)));
+    }
+
+    async fn what_was_closed_by_someone_is_not_resent(team: Team) {
+        let revoked = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
+        team.revoke(OLIVIA, revoked.id).await.unwrap();
+        let declined = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
+        team.decline(&team.token(&declined)).await.unwrap();
+        team.pass(TimeDelta::minutes(2));
+        for invitation in [revoked, declined] {
+            let refused = team.resend(OLIVIA, invitation.id).await;
+            assert!(matches!(refused, Err(Error::InvitationClosed { .. })), "{refused:?}");
+        }
+    }
+
+    async fn an_expired_invitation_gives_way_to_a_newer_one(team: Team) {
+        let old = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        team.pass(TimeDelta::days(8));
+        let new = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        team.pass(TimeDelta::minutes(2));
+        let refused = team.resend(OLIVIA, old.id).await;
+        assert!(matches!(refused, Err(Error::AlreadyPending { invitation }) if invitation == new.id), "{refused:?}");
+    }
+}

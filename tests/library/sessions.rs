@@ -1,0 +1,110 @@
+use guestlist::{Error, OrganizationId, SessionKey, worker};
+
+use crate::on_both_databases;
+use crate::support::{OLIVIA, Team, user};
+
+fn key(text: &str) -> SessionKey {
+    text.parse().expect("a session key")
+}
+
+async fn record(team: &Team, who: &str, session: &str) -> Result<(), Error> {
+    let id = team.organization.id;
+    team.in_transaction(async |tx| {
+        team.library
+            .record_session(tx, id, &user(who), &key(session))
+            .await
+    })
+    .await
+}
+
+async fn ended(team: &Team, organization: OrganizationId, who: &str) -> Vec<(String, bool)> {
+    let mut tx = team.begin().await;
+    let ended = worker::ended_sessions(&mut tx, organization, Some(&user(who)), 100)
+        .await
+        .expect("read");
+    ended
+        .into_iter()
+        .map(|ended| (ended.session.as_str().to_owned(), ended.is_shared))
+        .collect()
+}
+
+async fn live(team: &Team, who: &str) -> Vec<String> {
+    let mut tx = team.begin().await;
+    let sessions = team
+        .library
+        .sessions(&mut tx, team.organization.id, &user(who))
+        .await
+        .expect("read");
+    sessions
+        .iter()
+        .map(|session| session.as_str().to_owned())
+        .collect()
+}
+
+on_both_databases! {
+    async fn only_a_member_has_sessions(team: Team) {
+        assert!(matches!(record(&team, "mallory", "s1").await, Err(Error::NotFound)));
+        record(&team, OLIVIA, "s1").await.unwrap();
+        record(&team, OLIVIA, "s1").await.expect("recording again is fine");
+        assert_eq!(live(&team, OLIVIA).await, ["s1"]);
+        let id = team.organization.id;
+        team.in_transaction(async |tx| team.library.forget_session(tx, id, &user(OLIVIA), &key("s1")).await)
+            .await
+            .unwrap();
+        assert!(live(&team, OLIVIA).await.is_empty());
+    }
+
+    async fn removal_ends_that_members_sessions_of_that_organization_only(team: Team) {
+        let other = Team::on(team.database.clone()).await;
+        for joined in [&team, &other] {
+            joined.join("bob", "agent").await;
+        }
+        record(&team, "bob", "here").await.unwrap();
+        record(&team, "bob", "both").await.unwrap();
+        record(&other, "bob", "both").await.unwrap();
+        record(&other, "bob", "there").await.unwrap();
+        record(&team, OLIVIA, "olivia").await.unwrap();
+        team.remove(OLIVIA, "bob").await.unwrap();
+        let expected = [("both".to_owned(), true), ("here".to_owned(), false)];
+        assert_eq!(ended(&team, team.organization.id, "bob").await, expected);
+        assert_eq!(live(&other, "bob").await, ["both", "there"]);
+        assert_eq!(live(&team, OLIVIA).await, ["olivia"]);
+    }
+
+    async fn sessions_of_a_new_membership_are_not_the_old_purges_business(team: Team) {
+        team.join("bob", "agent").await;
+        record(&team, "bob", "old").await.unwrap();
+        team.remove(OLIVIA, "bob").await.unwrap();
+        team.join("bob", "agent").await;
+        record(&team, "bob", "new").await.unwrap();
+        let id = team.organization.id;
+        assert_eq!(ended(&team, id, "bob").await, [("old".to_owned(), false)]);
+        let mut tx = team.begin().await;
+        let purged = worker::ended_sessions(&mut tx, id, Some(&user("bob")), 100).await.unwrap();
+        worker::forget_ended_sessions(&mut tx, id, &purged).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(ended(&team, id, "bob").await.is_empty());
+        assert_eq!(live(&team, "bob").await, ["new"]);
+    }
+
+    async fn deleting_the_organization_ends_everybodys_sessions(team: Team) {
+        team.join("bob", "agent").await;
+        record(&team, "bob", "b").await.unwrap();
+        record(&team, OLIVIA, "o").await.unwrap();
+        let id = team.organization.id;
+        team.in_transaction(async |tx| team.library.delete(tx, &user(OLIVIA), id).await).await.unwrap();
+        let mut tx = team.begin().await;
+        assert_eq!(worker::ended_sessions(&mut tx, id, None, 100).await.unwrap().len(), 2);
+    }
+
+    async fn a_session_recorded_while_its_member_is_removed_is_ended_or_refused(team: Team) {
+        for round in 0..20 {
+            let who = format!("p{round}");
+            team.join(&who, "agent").await;
+            let (recorded, removed) = tokio::join!(record(&team, &who, "s"), team.remove(OLIVIA, &who));
+            removed.expect("removed");
+            assert!(live(&team, &who).await.is_empty(), "a session outlived its membership");
+            assert_eq!(ended(&team, team.organization.id, &who).await.len(), usize::from(recorded.is_ok()));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+use chrono::TimeDelta;
+use guestlist::{Filter, Paging, Status, worker};
+
+use crate::on_both_databases;
+use crate::support::{OLIVIA, Team};
+
+async fn sweep(team: &Team, limit: u32) -> usize {
+    let mut tx = team.begin().await;
+    let expired = worker::expire_due(&mut tx, team.now(), limit)
+        .await
+        .expect("swept");
+    tx.commit().await.expect("committed");
+    expired
+}
+
+async fn remind(team: &Team, lead: TimeDelta) -> usize {
+    let mut tx = team.begin().await;
+    let reminded = worker::remind_due(&mut tx, team.now(), team.now() + lead, 100)
+        .await
+        .expect("swept");
+    tx.commit().await.expect("committed");
+    reminded
+}
+
+on_both_databases! {
+    async fn overdue_invitations_are_recorded_in_batches_once_each(team: Team) {
+        for number in 0..5 {
+            team.invite(OLIVIA, &format!("p{number}@example.com"), "agent").await.unwrap();
+        }
+        assert_eq!(sweep(&team, 10).await, 0);
+        team.pass(TimeDelta::days(7));
+        let fresh = team.invite(OLIVIA, "fresh@example.com", "agent").await.unwrap();
+        assert_eq!((sweep(&team, 3).await, sweep(&team, 3).await, sweep(&team, 3).await), (3, 2, 0));
+        assert_eq!(team.invitation(fresh.id).await.status, Status::Pending);
+        let expired = team.history().await.iter().filter(|kind| **kind == "invitation_expired").count();
+        assert_eq!(expired, 5);
+        assert_eq!(team.messages().await.iter().filter(|kind| *kind == "send_notice").count(), 5);
+    }
+
+    async fn lists_say_what_holds_now_whether_or_not_a_worker_ran(team: Team) {
+        team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
+        team.pass(TimeDelta::days(8));
+        let mut tx = team.begin().await;
+        let id = team.organization.id;
+        assert!(team.library.pending(&mut tx, id, &Paging::first(9)).await.unwrap().items.is_empty());
+        let expired = Filter::Only(Status::Expired);
+        assert_eq!(team.library.invitations(&mut tx, id, expired, &Paging::first(9)).await.unwrap().items.len(), 1);
+        drop(tx);
+        sweep(&team, 10).await;
+        let mut tx = team.begin().await;
+        assert_eq!(team.library.invitations(&mut tx, id, expired, &Paging::first(9)).await.unwrap().items.len(), 1);
+    }
+
+    async fn an_invitation_whose_letter_left_is_reminded_of_once(team: Team) {
+        let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
+        let unsent = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
+        let report = worker::DeliveryReport {
+            invitation: invitation.id, letter: 1, delivery: guestlist::Delivery::Sent, detail: None,
+        };
+        let mut tx = team.begin().await;
+        worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(remind(&team, TimeDelta::days(2)).await, 0);
+        team.pass(TimeDelta::days(5));
+        remind(&team, TimeDelta::days(2)).await;
+        assert_eq!(remind(&team, TimeDelta::days(2)).await, 0);
+        let reminders = team.messages().await.iter().filter(|kind| *kind == "send_reminder").count();
+        assert_eq!(reminders, 1, "{unsent:?} has nothing to be reminded of");
+    }
+
+    async fn a_letter_that_failed_for_good_is_told_and_suppresses_the_address_until_resent(team: Team) {
+        let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
+        let report = worker::DeliveryReport {
+            invitation: invitation.id,
+            letter: 1,
+            delivery: guestlist::Delivery::Failed,
+            detail: Some("550 5.1.1 no such user".to_owned()),
+        };
+        let mut tx = team.begin().await;
+        worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
+        let reason = worker::suppression(&mut tx, &invitation.email).await.unwrap();
+        assert_eq!(reason.as_deref(), Some("550 5.1.1 no such user"));
+        tx.commit().await.unwrap();
+        let failed = team.invitation(invitation.id).await;
+        assert_eq!((failed.status, failed.delivery), (Status::Pending, guestlist::Delivery::Failed));
+        assert_eq!(team.history().await.last(), Some(&"invitation_undeliverable"));
+        team.pass(TimeDelta::minutes(2));
+        team.resend(OLIVIA, invitation.id).await.unwrap();
+        let mut tx = team.begin().await;
+        assert_eq!(worker::suppression(&mut tx, &invitation.email).await.unwrap(), None);
+        worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
+        let renewed = team.library.invitation(&mut tx, invitation.id).await.unwrap().unwrap();
+        assert_eq!(renewed.delivery, guestlist::Delivery::Queued, "a report on an older letter changes nothing");
+    }
+
+    async fn what_is_old_is_deleted_in_batches(team: Team) {
+        for number in 0..3 {
+            let invitation = team.invite(OLIVIA, &format!("p{number}@example.com"), "agent").await.unwrap();
+            team.revoke(OLIVIA, invitation.id).await.unwrap();
+        }
+        let open = team.invite(OLIVIA, "open@example.com", "agent").await.unwrap();
+        team.pass(TimeDelta::days(401));
+        let horizon = team.now() - TimeDelta::days(400);
+        let mut tx = team.begin().await;
+        assert_eq!(worker::delete_closed_invitations(&mut tx, horizon, 2).await.unwrap(), 2);
+        assert_eq!(worker::delete_closed_invitations(&mut tx, horizon, 2).await.unwrap(), 1);
+        assert_eq!(worker::delete_old_events(&mut tx, horizon, 100).await.unwrap(), 8);
+        tx.commit().await.unwrap();
+        team.invitation(open.id).await;
+    }
+}

@@ -1,0 +1,72 @@
+//! Together or not at all, in the host's own transaction.
+
+use guestlist::{Database, Error};
+
+use crate::on_both_databases;
+use crate::support::{OLIVIA, person, user};
+
+on_both_databases! {
+    async fn what_the_host_rolls_back_never_happened(team: Team) {
+        let mut tx = team.begin().await;
+        let invite = team.invitation_of("bob@example.com", "agent");
+        team.library.invite(&mut tx, &user(OLIVIA), invite).await.unwrap();
+        tx.rollback().await.unwrap();
+        assert_eq!(team.history().await, ["organization_created"]);
+        assert!(team.messages().await.is_empty());
+        team.invite(OLIVIA, "bob@example.com", "agent").await.expect("the address is free");
+    }
+
+    async fn a_user_the_host_creates_in_the_same_transaction_can_accept(team: Team) {
+        let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let token = team.token(&invitation);
+        let mut tx = team.begin().await;
+        match &mut tx {
+            #[cfg(feature = "postgres")]
+            guestlist::Transaction::Postgres(tx) => {
+                sqlx::query("CREATE TABLE users (id text)").execute(&mut **tx).await.unwrap();
+                sqlx::query("INSERT INTO users VALUES ('bob')").execute(&mut **tx).await.unwrap();
+            }
+            #[cfg(feature = "sqlite")]
+            guestlist::Transaction::Sqlite(tx) => {
+                sqlx::query("CREATE TABLE users (id text)").execute(&mut **tx).await.unwrap();
+                sqlx::query("INSERT INTO users VALUES ('bob')").execute(&mut **tx).await.unwrap();
+            }
+        }
+        team.library.accept(&mut tx, &token, &person("bob")).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(team.membership("bob").await.is_some());
+    }
+
+    async fn a_mutation_without_a_transaction_is_refused(team: Team) {
+        let invite = team.invitation_of("bob@example.com", "agent");
+        let refused = match &team.database {
+            #[cfg(feature = "postgres")]
+            Database::Postgres(pool) => {
+                let mut connection = pool.acquire().await.unwrap();
+                team.library.invite(&mut *connection, &user(OLIVIA), invite).await
+            }
+            #[cfg(feature = "sqlite")]
+            Database::Sqlite(pool) => {
+                let mut connection = pool.acquire().await.unwrap();
+                team.library.invite(&mut *connection, &user(OLIVIA), invite).await
+            }
+        };
+        assert!(matches!(refused, Err(Error::NoTransaction)));
+        assert_eq!(team.history().await.len(), 1);
+    }
+
+    async fn migrating_again_changes_nothing_and_lives_beside_the_hosts_migrations(team: Team) {
+        let (one, other) = tokio::join!(guestlist::migrate(&team.database), guestlist::migrate(&team.database));
+        one.unwrap();
+        other.unwrap();
+        assert_eq!(team.history().await.len(), 1);
+    }
+
+    async fn operations_can_be_spawned(team: Team) {
+        let spawned = {
+            let team = team.clone();
+            tokio::spawn(async move { team.invite(OLIVIA, "bob@example.com", "agent").await })
+        };
+        spawned.await.unwrap().expect("futures are Send");
+    }
+}

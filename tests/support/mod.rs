@@ -1,0 +1,313 @@
+//! A team to test with, on either database.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use guestlist::{
+    Database, Error, Event, Invitation, InvitationId, Invite, Key, KeyRing, Limits, ManualClock,
+    Membership, Organization, Organizations, Paging, Transaction, User, UserId, outbox,
+};
+
+/// Runs every story on both databases, each in a schema or a file of its own.
+#[macro_export]
+macro_rules! on_both_databases {
+    ($($(#[$attribute:meta])* async fn $name:ident($team:ident: Team) $body:block)+) => {
+        $(mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn story($team: $crate::support::Team) $body
+
+            #[cfg(feature = "postgres")]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $(#[$attribute])*
+            async fn on_postgres() {
+                story($crate::support::Team::on($crate::support::postgres().await).await).await;
+            }
+
+            #[cfg(feature = "sqlite")]
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $(#[$attribute])*
+            async fn on_sqlite() {
+                let folder = tempfile::tempdir().expect("a temporary folder");
+                story($crate::support::Team::on($crate::support::sqlite(folder.path()).await).await).await;
+            }
+        })+
+    };
+}
+
+/// A schema of its own on the server that `bin/test` starts.
+#[cfg(feature = "postgres")]
+pub async fn postgres() -> Database {
+    use sqlx::Connection as _;
+    let server = std::env::var("GUESTLIST_TEST_POSTGRES")
+        .expect("GUESTLIST_TEST_POSTGRES: run the tests by bin/test");
+    let schema = format!("test_{}", uuid::Uuid::now_v7().simple());
+    let mut admin = sqlx::PgConnection::connect(&server)
+        .await
+        .expect("the Postgres server answers");
+    let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
+    sqlx::query(create)
+        .execute(&mut admin)
+        .await
+        .expect("a schema can be created");
+    let separator = if server.contains('?') { '&' } else { '?' };
+    let url = format!("{server}{separator}options=-c%20search_path%3D{schema}");
+    Database::connect(&url, 20)
+        .await
+        .expect("the schema can be used")
+}
+
+/// A file of its own.
+#[cfg(feature = "sqlite")]
+pub async fn sqlite(folder: &std::path::Path) -> Database {
+    let url = format!("sqlite:{}", folder.join("guestlist.db").display());
+    Database::connect(&url, 20)
+        .await
+        .expect("the file can be created")
+}
+
+/// An organization whose owner is Olivia, under a clock that stands still.
+#[derive(Clone)]
+pub struct Team {
+    pub database: Database,
+    pub library: Organizations,
+    pub clock: ManualClock,
+    pub keys: KeyRing,
+    pub organization: Organization,
+}
+
+pub const OLIVIA: &str = "olivia";
+
+impl Team {
+    pub async fn on(database: Database) -> Self {
+        guestlist::migrate(&database)
+            .await
+            .expect("the schema is created");
+        let start = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
+        let clock = ManualClock::starting_at(start);
+        let keys = KeyRing::of(Key::generate());
+        let library = builder(&clock, &keys).build();
+        let mut tx = database.begin().await.expect("a transaction");
+        let organization = library
+            .create(&mut tx, name("Acme"), &person(OLIVIA))
+            .await
+            .expect("the organization is created");
+        tx.commit().await.expect("committed");
+        Self {
+            database,
+            library,
+            clock,
+            keys,
+            organization,
+        }
+    }
+
+    /// The same team under another configuration.
+    pub fn configured(
+        &self,
+        configure: impl FnOnce(guestlist::Builder) -> guestlist::Builder,
+    ) -> Self {
+        Self {
+            library: configure(builder(&self.clock, &self.keys)).build(),
+            ..self.clone()
+        }
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.library.now()
+    }
+
+    pub fn pass(&self, time: TimeDelta) {
+        self.clock.advance(time);
+    }
+
+    pub async fn begin(&self) -> Transaction {
+        self.database.begin().await.expect("a transaction")
+    }
+
+    /// Runs one mutation in a transaction of its own, committed only when it succeeded.
+    pub async fn in_transaction<T>(
+        &self,
+        mutation: impl AsyncFnOnce(&mut Transaction) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut tx = self.begin().await;
+        let result = mutation(&mut tx).await;
+        match result {
+            Ok(_) => tx.commit().await.expect("committed"),
+            Err(_) => tx.rollback().await.expect("rolled back"),
+        }
+        result
+    }
+
+    pub async fn invite(&self, actor: &str, email: &str, role: &str) -> Result<Invitation, Error> {
+        let invite = self.invitation_of(email, role);
+        self.in_transaction(async |tx| self.library.invite(tx, &user(actor), invite).await)
+            .await
+    }
+
+    pub fn invitation_of(&self, email: &str, role: &str) -> Invite {
+        let email = email.parse().expect("an address");
+        Invite::new(self.organization.id, email, role.parse().expect("a role"))
+    }
+
+    pub async fn resend(&self, actor: &str, id: InvitationId) -> Result<Invitation, Error> {
+        self.in_transaction(async |tx| self.library.resend(tx, &user(actor), id).await)
+            .await
+    }
+
+    pub async fn revoke(&self, actor: &str, id: InvitationId) -> Result<Invitation, Error> {
+        self.in_transaction(async |tx| self.library.revoke(tx, &user(actor), id).await)
+            .await
+    }
+
+    pub async fn accept(&self, token: &str, who: &User) -> Result<Membership, Error> {
+        self.in_transaction(async |tx| self.library.accept(tx, token, who).await)
+            .await
+    }
+
+    pub async fn decline(&self, token: &str) -> Result<Invitation, Error> {
+        self.in_transaction(async |tx| self.library.decline(tx, token).await)
+            .await
+    }
+
+    pub async fn change_role(
+        &self,
+        actor: &str,
+        member: &str,
+        role: &str,
+    ) -> Result<Membership, Error> {
+        let role = role.parse().expect("a role");
+        let id = self.organization.id;
+        self.in_transaction(async |tx| {
+            self.library
+                .change_role(tx, &user(actor), id, &user(member), &role)
+                .await
+        })
+        .await
+    }
+
+    pub async fn remove(&self, actor: &str, member: &str) -> Result<(), Error> {
+        let id = self.organization.id;
+        self.in_transaction(async |tx| {
+            self.library
+                .remove(tx, &user(actor), id, &user(member))
+                .await
+        })
+        .await
+    }
+
+    pub async fn leave(&self, actor: &str) -> Result<(), Error> {
+        self.in_transaction(async |tx| {
+            self.library
+                .leave(tx, &user(actor), self.organization.id)
+                .await
+        })
+        .await
+    }
+
+    pub async fn transfer(&self, actor: &str, to: &str) -> Result<Membership, Error> {
+        let id = self.organization.id;
+        self.in_transaction(async |tx| {
+            self.library
+                .transfer_ownership(tx, &user(actor), id, &user(to))
+                .await
+        })
+        .await
+    }
+
+    /// Makes a member the honest way: invited by Olivia, accepted by link.
+    pub async fn join(&self, who: &str, role: &str) -> Membership {
+        let invitation = self
+            .invite(OLIVIA, &address(who), role)
+            .await
+            .expect("invited");
+        self.accept(&self.token(&invitation), &person(who))
+            .await
+            .expect("accepted")
+    }
+
+    pub fn token(&self, invitation: &Invitation) -> String {
+        self.library
+            .token(invitation)
+            .expect("a key")
+            .expose()
+            .to_owned()
+    }
+
+    pub async fn membership(&self, who: &str) -> Option<Membership> {
+        let mut tx = self.begin().await;
+        self.library
+            .membership(&mut tx, self.organization.id, &user(who))
+            .await
+            .expect("read")
+    }
+
+    pub async fn role_of(&self, who: &str) -> Option<String> {
+        self.membership(who)
+            .await
+            .map(|membership| membership.role.to_string())
+    }
+
+    pub async fn invitation(&self, id: InvitationId) -> Invitation {
+        let mut tx = self.begin().await;
+        self.library
+            .invitation(&mut tx, id)
+            .await
+            .expect("read")
+            .expect("there")
+    }
+
+    pub async fn events(&self) -> Vec<Event> {
+        let mut tx = self.begin().await;
+        let paging = Paging::first(Paging::MAX_LIMIT);
+        self.library
+            .events(&mut tx, self.organization.id, &paging)
+            .await
+            .expect("read")
+            .items
+    }
+
+    /// What happened, in words.
+    pub async fn history(&self) -> Vec<&'static str> {
+        self.events()
+            .await
+            .iter()
+            .map(|event| event.kind.as_str())
+            .collect()
+    }
+
+    /// The kinds of the messages that wait, oldest first.
+    pub async fn messages(&self) -> Vec<String> {
+        let mut tx = self.begin().await;
+        let messages = outbox::list(&mut tx, self.now(), outbox::State::Ready, 1000)
+            .await
+            .expect("read");
+        messages.into_iter().map(|message| message.kind).collect()
+    }
+}
+
+fn builder(clock: &ManualClock, keys: &KeyRing) -> guestlist::Builder {
+    let limits = Limits::none().resend_interval(Duration::from_secs(60));
+    Organizations::builder()
+        .clock(clock)
+        .key_ring(keys.clone())
+        .limits(limits)
+}
+
+pub fn name(text: &str) -> guestlist::Name {
+    text.parse().expect("a name")
+}
+
+pub fn user(id: &str) -> UserId {
+    id.parse().expect("a user id")
+}
+
+pub fn address(who: &str) -> String {
+    format!("{who}@example.com")
+}
+
+/// A user of the host with a verified address of their own.
+pub fn person(who: &str) -> User {
+    User::new(user(who), address(who).parse().expect("an address"))
+}
