@@ -1,1 +1,336 @@
-//! queue
+//! The queue hands dispatches to workers; it holds no truth.
+//!
+//! The outbox row in SQL decides what is due, under whose lease and which generation. A
+//! [`Dispatch`] only says "look at this row", so losing one costs the rest of a lease and a
+//! duplicate finds the generation moved. What the queue does owe is progress: it never stands
+//! still while its store is well, it recovers by itself when the store was not, and it never
+//! holds more than [`WINDOW`] dispatches.
+
+mod apalis_worker;
+mod backoff;
+mod check;
+mod memory;
+mod payload;
+mod pulse;
+mod runner;
+mod store;
+mod supervisor;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub use check::Health;
+use memory::Memory;
+use pulse::Pulse;
+use store::Store;
+
+/// The most dispatches that Redis, or memory, may hold over all lanes and all processes.
+pub const WINDOW: usize = 2_000;
+
+/// The most dispatches of [`Lane::Letters`], so that a stalled mail server cannot fill the
+/// window and keep a purge of sessions out of it.
+pub const LETTERS_WINDOW: usize = 1_500;
+
+/// The most dispatches that one push may carry.
+pub const PUSH_LIMIT: usize = 500;
+
+/// The prefix of every key when the operator names no other.
+pub const DEFAULT_PREFIX: &str = "guestlist";
+
+/// One delivery of one outbox row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Dispatch {
+    /// The row's id.
+    pub message: Uuid,
+    /// The row's generation when it was leased; a row that has moved on ignores this delivery.
+    pub generation: i64,
+}
+
+/// What must not wait for what: each lane has a queue, a worker and slots of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Work that must follow a commit at once, such as the purge of sessions.
+    Urgent,
+    /// Letters and everything else that a slow mail server may hold up.
+    Letters,
+}
+
+impl Lane {
+    /// Both lanes, the urgent one first.
+    pub const ALL: [Self; 2] = [Self::Urgent, Self::Letters];
+
+    /// The lane's name in keys and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Urgent => "urgent",
+            Self::Letters => "letters",
+        }
+    }
+
+    /// How many dispatches of this lane the queue holds at most.
+    const fn window(self) -> usize {
+        match self {
+            Self::Urgent => WINDOW,
+            Self::Letters => LETTERS_WINDOW,
+        }
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One value for each lane.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lanes<T> {
+    urgent: T,
+    letters: T,
+}
+
+impl<T> Lanes<T> {
+    fn each(make: impl Fn(Lane) -> T) -> Self {
+        Self {
+            urgent: make(Lane::Urgent),
+            letters: make(Lane::Letters),
+        }
+    }
+
+    fn of(&self, lane: Lane) -> &T {
+        match lane {
+            Lane::Urgent => &self.urgent,
+            Lane::Letters => &self.letters,
+        }
+    }
+}
+
+/// How many handlers of each lane one process runs at a time. Zero counts as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Concurrency {
+    /// Slots of [`Lane::Urgent`].
+    pub urgent: usize,
+    /// Slots of [`Lane::Letters`].
+    pub letters: usize,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Handlers that were cut off because the drain time was over. Their leases lapse and
+    /// another process takes the rows.
+    pub abandoned: usize,
+}
+
+/// What the workers of this process are doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// A worker of every lane asked for work within the last seconds, or has every slot taken.
+    pub polling: bool,
+    /// How often a worker had to be started again since the queue was made.
+    pub restarts: u64,
+    /// Handlers that run now.
+    pub running: usize,
+}
+
+/// Why the queue could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueueError {
+    /// The URL is none that a Redis client can use. It may hold a password, so it is not shown.
+    #[error("not a Redis URL (expected redis://, rediss:// or unix://)")]
+    Url,
+    /// The window has no room for this push, or it carries more than [`PUSH_LIMIT`]. Nothing
+    /// was stored: the one failure after which a lease may be given back at once.
+    #[error("the queue has no room for this push")]
+    Full,
+    /// Redis did not answer, or answered with an error. After a push this means *unknown*: the
+    /// dispatches may have been stored and may run, so only the lease decides.
+    #[error("redis at {address}: {source}")]
+    Redis {
+        /// Host and port, never the credentials.
+        address: String,
+        /// What the client reported.
+        source: redis::RedisError,
+    },
+}
+
+/// What runs a dispatch. It returns when the row is settled; errors are its own business.
+type Handler = Arc<dyn Fn(Lane, Dispatch) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// The dispatcher between the outbox and the jobs; clones share one queue.
+#[derive(Clone)]
+pub struct Queue {
+    transport: Transport,
+    pulses: Lanes<Arc<Pulse>>,
+}
+
+#[derive(Clone)]
+enum Transport {
+    Redis(Arc<Store>),
+    Memory(Arc<Memory>),
+}
+
+impl Queue {
+    /// A queue on Redis that every process with the same URL and prefix shares.
+    ///
+    /// Connects on first use, so Redis may be down now. Call it inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`QueueError::Url`] when the URL cannot be one of Redis.
+    pub fn redis(url: &str, prefix: &str) -> Result<Self, QueueError> {
+        Ok(Self::on(Transport::Redis(Arc::new(Store::new(
+            url, prefix,
+        )?))))
+    }
+
+    /// A queue inside this process, the embedded default.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::on(Transport::Memory(Arc::default()))
+    }
+
+    fn on(transport: Transport) -> Self {
+        Self {
+            transport,
+            pulses: Lanes::each(|_| Arc::default()),
+        }
+    }
+
+    /// How many dispatches of `lane` may be pushed now, at most [`PUSH_LIMIT`].
+    ///
+    /// Counts everything the queue holds for all processes: waiting, in flight, and done but not
+    /// yet swept. Sweeps the lane first.
+    ///
+    /// # Errors
+    /// [`QueueError::Redis`] while Redis is not well.
+    pub async fn room(&self, lane: Lane) -> Result<usize, QueueError> {
+        let held = match &self.transport {
+            Transport::Redis(store) => store.held(lane).await?,
+            Transport::Memory(memory) => self.held_in_memory(memory),
+        };
+        Ok(room_for(lane, held))
+    }
+
+    /// Adds `dispatches` to `lane` and wakes this process's worker.
+    ///
+    /// The window is checked again where the dispatches are stored, in one step, so several
+    /// processes pushing at once cannot exceed it. A dispatch that the queue already holds is
+    /// not added twice.
+    ///
+    /// # Errors
+    /// [`QueueError::Full`]: nothing was stored. [`QueueError::Redis`]: unknown, see there.
+    pub async fn push(&self, lane: Lane, dispatches: &[Dispatch]) -> Result<(), QueueError> {
+        if dispatches.is_empty() {
+            return Ok(());
+        }
+        if dispatches.len() > PUSH_LIMIT {
+            return Err(QueueError::Full);
+        }
+        match &self.transport {
+            Transport::Redis(store) => store.push(lane, dispatches).await?,
+            Transport::Memory(memory) => {
+                if dispatches.len() > room_for(lane, self.held_in_memory(memory)) {
+                    return Err(QueueError::Full);
+                }
+                memory.push(lane, dispatches);
+            }
+        }
+        self.pulses.of(lane).nudge();
+        Ok(())
+    }
+
+    /// Runs workers of both lanes until `stop`, whatever the store does meanwhile.
+    ///
+    /// A worker that ends for any reason is started again with back-off; handlers outlive it. A
+    /// panic in a handler is logged and contained. After `stop` nothing new is fetched and
+    /// running handlers have `drain` to finish; give it more than the longest deadline of a
+    /// handler. Dropping the future cuts everything off at once.
+    pub async fn run(
+        &self,
+        concurrency: Concurrency,
+        handler: impl Fn(Lane, Dispatch) -> BoxFuture<'static, ()> + Send + Sync + Clone + 'static,
+        stop: CancellationToken,
+        drain: Duration,
+    ) -> Drained {
+        supervisor::run(self, concurrency, Arc::new(handler), stop, drain).await
+    }
+
+    /// Whether a worker of every lane of this process really asks for work: readiness.
+    #[must_use]
+    pub fn is_polling(&self) -> bool {
+        Lane::ALL
+            .iter()
+            .all(|lane| self.pulses.of(*lane).is_polling())
+    }
+
+    /// Readiness and counters of this process's workers.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let pulses = Lane::ALL.map(|lane| self.pulses.of(lane));
+        Status {
+            polling: self.is_polling(),
+            restarts: pulses.iter().map(|pulse| pulse.restarts()).sum(),
+            running: pulses.iter().map(|pulse| pulse.running()).sum(),
+        }
+    }
+
+    /// Looks at the queue's server as an operator would: reachable, writable, how configured.
+    ///
+    /// # Errors
+    /// [`QueueError::Redis`] when it cannot be reached or does not accept writes.
+    pub async fn check(&self) -> Result<Health, QueueError> {
+        match &self.transport {
+            Transport::Redis(store) => check::redis(store).await,
+            Transport::Memory(_) => Ok(Health::default()),
+        }
+    }
+
+    fn held_in_memory(&self, memory: &Memory) -> Lanes<usize> {
+        Lanes::each(|lane| memory.waiting(lane) + self.pulses.of(lane).running())
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.transport {
+            Transport::Redis(store) => write!(f, "Queue(redis at {})", store.address()),
+            Transport::Memory(_) => f.write_str("Queue(memory)"),
+        }
+    }
+}
+
+/// What a push to `lane` may carry while the queue holds `held`.
+fn room_for(lane: Lane, held: Lanes<usize>) -> usize {
+    let in_lane = lane.window().saturating_sub(*held.of(lane));
+    let in_all = WINDOW.saturating_sub(held.urgent + held.letters);
+    in_lane.min(in_all).min(PUSH_LIMIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_leave_room_for_urgent_work() {
+        let held = Lanes {
+            urgent: 0,
+            letters: LETTERS_WINDOW,
+        };
+        assert_eq!(room_for(Lane::Letters, held), 0);
+        assert_eq!(room_for(Lane::Urgent, held), PUSH_LIMIT);
+    }
+
+    #[test]
+    fn an_overfull_window_has_no_room() {
+        let held = Lanes {
+            urgent: 9_000,
+            letters: 9_000,
+        };
+        assert_eq!(Lane::ALL.map(|lane| room_for(lane, held)), [0, 0]);
+    }
+}

@@ -1,0 +1,78 @@
+//! What an operator wants to know about the queue's server.
+
+use std::fmt;
+
+use super::{Lane, QueueError, store::Store};
+
+/// The queue's server as [`Queue::check`](super::Queue::check) found it; a queue in memory has
+/// none, so every field is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Host and port.
+    pub address: Option<String>,
+    /// The version the server reports.
+    pub version: Option<String>,
+    /// The server's `maxmemory-policy`.
+    pub eviction: Option<String>,
+}
+
+impl Health {
+    /// True when the server may drop keys of its own accord.
+    ///
+    /// Harmless by design, since Redis holds no truth: what it evicts is dispatched again when
+    /// the lease lapses. It costs time, so `noeviction` is the better choice. Persistence is
+    /// not needed either.
+    #[must_use]
+    pub fn may_evict(&self) -> bool {
+        self.eviction
+            .as_deref()
+            .is_some_and(|policy| policy != "noeviction")
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(address) = &self.address else {
+            return f.write_str("in this process");
+        };
+        let version = self.version.as_deref().unwrap_or("of unknown version");
+        write!(f, "redis {version} at {address}")?;
+        match &self.eviction {
+            Some(policy) if self.may_evict() => write!(
+                f,
+                ", maxmemory-policy {policy} (harmless, but what it evicts waits for its lease; \
+                 noeviction is better)"
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Pings, writes a key that lasts a second, and reads the configuration from `INFO`, which
+/// managed servers allow where they refuse `CONFIG`.
+pub(super) async fn redis(store: &Store) -> Result<Health, QueueError> {
+    let (info,): (String,) = redis::pipe()
+        .cmd("PING")
+        .ignore()
+        .cmd("SET")
+        .arg(store.key(Lane::Urgent, "check"))
+        .arg(1)
+        .arg("PX")
+        .arg(1_000)
+        .ignore()
+        .cmd("INFO")
+        .query_async(&mut store.connection())
+        .await
+        .map_err(|source| store.failed(source))?;
+    Ok(Health {
+        address: Some(store.address().to_owned()),
+        version: field(&info, "redis_version"),
+        eviction: field(&info, "maxmemory_policy"),
+    })
+}
+
+fn field(info: &str, name: &str) -> Option<String> {
+    info.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .map(str::to_owned)
+}

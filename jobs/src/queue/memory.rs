@@ -1,0 +1,73 @@
+//! The embedded queue: two lists in this process.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures::{Stream, stream};
+use tokio::sync::Notify;
+
+use super::{Dispatch, Lane, Lanes};
+
+/// Dispatches that wait in this process. They outlive the worker that takes them.
+#[derive(Debug, Default)]
+pub(super) struct Memory(Lanes<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    dispatches: Mutex<VecDeque<Dispatch>>,
+    arrived: Notify,
+}
+
+impl Memory {
+    pub(super) fn push(&self, lane: Lane, dispatches: &[Dispatch]) {
+        let waiting = self.0.of(lane);
+        let mut queue = waiting.lock();
+        for dispatch in dispatches {
+            if !queue.contains(dispatch) {
+                queue.push_back(*dispatch);
+            }
+        }
+        drop(queue);
+        waiting.arrived.notify_one();
+    }
+
+    pub(super) fn waiting(&self, lane: Lane) -> usize {
+        self.0.of(lane).lock().len()
+    }
+
+    /// An endless stream of the lane's dispatches; several streams share them.
+    pub(super) fn take(self: Arc<Self>, lane: Lane) -> impl Stream<Item = Dispatch> + Send {
+        stream::unfold(self, move |memory| async move {
+            let dispatch = memory.0.of(lane).next().await;
+            Some((dispatch, memory))
+        })
+    }
+}
+
+impl Waiting {
+    async fn next(&self) -> Dispatch {
+        loop {
+            if let Some(dispatch) = self.pop() {
+                return dispatch;
+            }
+            self.arrived.notified().await;
+        }
+    }
+
+    fn pop(&self) -> Option<Dispatch> {
+        let mut queue = self.lock();
+        let dispatch = queue.pop_front();
+        if !queue.is_empty() {
+            self.arrived.notify_one();
+        }
+        dispatch
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Dispatch>> {
+        self.dispatches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,123 @@
+//! The pulse of a lane: when its worker last asked for work, and what wakes it.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+
+/// A worker that has not asked for this long is not polling.
+const FRESH: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    polled_at: Mutex<Option<Instant>>,
+    polled: Notify,
+    nudge: Arc<Notify>,
+    slots: AtomicUsize,
+    running: AtomicUsize,
+    restarts: AtomicU64,
+}
+
+impl Pulse {
+    /// Wakes one idle worker of this lane; remembered when none is waiting.
+    pub(super) fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
+    pub(super) fn nudges(&self) -> Arc<Notify> {
+        Arc::clone(&self.nudge)
+    }
+
+    /// A worker asks for work now.
+    pub(super) fn beat(&self) {
+        *self.last() = Some(Instant::now());
+        self.polled.notify_waiters();
+    }
+
+    /// No worker asks any more.
+    pub(super) fn stopped(&self) {
+        *self.last() = None;
+    }
+
+    /// Resolves at the next [`beat`](Self::beat).
+    pub(super) async fn next_beat(&self) {
+        self.polled.notified().await;
+    }
+
+    pub(super) fn is_polling(&self) -> bool {
+        let Some(last) = *self.last() else {
+            return false;
+        };
+        // A worker whose slots are all taken has no reason to ask.
+        last.elapsed() < FRESH || self.running() >= self.slots.load(Relaxed)
+    }
+
+    pub(super) fn offer(&self, slots: usize) {
+        self.slots.store(slots, Relaxed);
+    }
+
+    pub(super) fn restarted(&self) {
+        self.restarts.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn restarts(&self) -> u64 {
+        self.restarts.load(Relaxed)
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.running.load(Relaxed)
+    }
+
+    /// Counts a handler as running until the guard is dropped.
+    pub(super) fn occupy(&self) -> Occupied<'_> {
+        self.running.fetch_add(1, Relaxed);
+        Occupied(self)
+    }
+
+    fn last(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.polled_at
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) struct Occupied<'a>(&'a Pulse);
+
+impl Drop for Occupied<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_polls_only_between_its_first_beat_and_its_stop() {
+        let pulse = Pulse::default();
+        pulse.offer(1);
+        assert!(!pulse.is_polling());
+        pulse.beat();
+        assert!(pulse.is_polling());
+        pulse.stopped();
+        assert!(!pulse.is_polling());
+    }
+
+    #[test]
+    fn a_lane_with_every_slot_taken_counts_as_polling() {
+        let pulse = Pulse::default();
+        pulse.offer(1);
+        *pulse.last() = Instant::now().checked_sub(FRESH * 2);
+        assert!(!pulse.is_polling());
+        let occupied = pulse.occupy();
+        assert!(pulse.is_polling());
+        drop(occupied);
+        assert!(!pulse.is_polling());
+    }
+}

@@ -1,0 +1,78 @@
+//! The runner of a lane: gives a dispatch to its handler, whatever becomes of the worker.
+
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
+
+use futures::FutureExt;
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Dispatch, Handler, Lane, payload::Payload, pulse::Pulse};
+
+/// Everything a handler needs to outlive the worker that fetched its dispatch.
+///
+/// The slots are counted here and not only in apalis, because a restarted worker knows nothing
+/// of the handlers its predecessor left behind.
+#[derive(Clone)]
+pub(super) struct Runner {
+    pub(super) lane: Lane,
+    pub(super) handler: Handler,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) handlers: TaskTracker,
+    pub(super) stop: CancellationToken,
+    pub(super) abandon: CancellationToken,
+}
+
+impl Runner {
+    /// Runs one dispatch to its end. Never fails: a dispatch that cannot run is the lease's.
+    pub(super) async fn run(self, payload: Payload, task: String) {
+        let Payload(Some(dispatch)) = payload else {
+            tracing::error!(
+                task = shown(&task),
+                lane = self.lane.name(),
+                "dropped an undecodable dispatch {}",
+                shown(&task)
+            );
+            return;
+        };
+        let Ok(_slot) = self.slots.acquire().await else {
+            return;
+        };
+        if self.stop.is_cancelled() {
+            return;
+        }
+        let _occupied = self.pulse.occupy();
+        self.abandon
+            .run_until_cancelled(self.contained(dispatch))
+            .await;
+    }
+
+    async fn contained(&self, dispatch: Dispatch) {
+        let handled = async { (self.handler)(self.lane, dispatch).await };
+        if let Err(panic) = AssertUnwindSafe(handled).catch_unwind().await {
+            tracing::error!(
+                message = %dispatch.message,
+                generation = dispatch.generation,
+                lane = self.lane.name(),
+                "a handler panicked: {}",
+                panic_text(&*panic)
+            );
+        }
+    }
+}
+
+/// A foreign id may be anything; a log line takes its beginning.
+pub(super) fn shown(task: &str) -> String {
+    task.chars()
+        .take(64)
+        .flat_map(char::escape_default)
+        .collect()
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
