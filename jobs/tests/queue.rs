@@ -1,0 +1,15 @@
+//! The queue on real servers: progress, its window, and every way Redis can fail.
+#![allow(clippy::unwrap_used)]
+
+#[path = "queue/conformance.rs"]
+mod conformance;
+#[path = "queue/order.rs"]
+mod order;
+#[path = "queue/outages.rs"]
+mod outages;
+#[path = "support/redis.rs"]
+mod redis_server;
+#[path = "queue/relay.rs"]
+mod relay;
+#[path = "queue/stage.rs"]
+mod stage;

@@ -1,0 +1,229 @@
+//! What holds on Redis and in memory alike.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::FutureExt;
+use guestlist_jobs::queue::{
+    Concurrency, DEFAULT_PREFIX, LETTERS_WINDOW, Lane, PUSH_LIMIT, Queue, QueueError, WINDOW,
+};
+use tokio::sync::Semaphore;
+
+use crate::{
+    redis_server::RedisServer,
+    stage::{DRAIN, Runs, SLOTS, dispatches, log, polling, push_all, run, until},
+};
+
+/// Plays `story` on both transports.
+async fn on_both(story: impl AsyncFn(Queue)) {
+    story(Queue::memory()).await;
+    let server = RedisServer::start().await;
+    story(Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_dispatch_of_both_lanes_runs_exactly_once() {
+    on_both(async |queue| {
+        let runs = Runs::default();
+        let running = run(&queue, SLOTS, DRAIN, runs.handler());
+        let (letters, urgent) = (dispatches(3_000), dispatches(300));
+        push_all(&queue, Lane::Letters, &letters).await;
+        push_all(&queue, Lane::Urgent, &urgent).await;
+        until("all have run", async || runs.len() == 3_300).await;
+        assert_eq!(running.end().await.abandoned, 0);
+        assert!(runs.all_once(&letters) && runs.all_once(&urgent));
+        assert!(!queue.is_polling(), "a stopped worker is not ready");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_pushed_before_any_worker_ran_is_run() {
+    on_both(async |queue| {
+        let runs = Runs::default();
+        let waiting = dispatches(5);
+        queue.push(Lane::Letters, &waiting).await.unwrap();
+        queue.push(Lane::Letters, &waiting).await.unwrap();
+        let running = run(&queue, SLOTS, DRAIN, runs.handler());
+        until("all have run", async || runs.len() == 5).await;
+        running.end().await;
+        assert!(runs.all_once(&waiting), "pushed twice, held once");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn several_relays_pushing_at_once_never_exceed_the_window() {
+    on_both(async |queue| {
+        let room = queue.room(Lane::Urgent).await.unwrap();
+        assert_eq!(room, PUSH_LIMIT);
+        let pushes = (0..8).map(|_| {
+            let queue = queue.clone();
+            async move { queue.push(Lane::Urgent, &dispatches(PUSH_LIMIT)).await }
+        });
+        let pushed = futures::future::join_all(pushes).await;
+        let refused = pushed
+            .iter()
+            .filter(|push| matches!(push, Err(QueueError::Full)));
+        assert_eq!(refused.count(), 8 - WINDOW / PUSH_LIMIT);
+        assert_eq!(queue.room(Lane::Urgent).await.unwrap(), 0);
+        assert_eq!(queue.room(Lane::Letters).await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_push_over_the_limit_is_refused_whole() {
+    on_both(async |queue| {
+        let refused = queue.push(Lane::Letters, &dispatches(PUSH_LIMIT + 1)).await;
+        assert!(matches!(refused, Err(QueueError::Full)));
+        queue.push(Lane::Letters, &[]).await.unwrap();
+        assert_eq!(queue.room(Lane::Letters).await.unwrap(), PUSH_LIMIT);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn urgent_work_flows_while_letters_hang_and_fill_their_window() {
+    on_both(async |queue| {
+        let runs = Runs::default();
+        let note = runs.clone();
+        let running = run(&queue, SLOTS, Duration::ZERO, move |lane, dispatch| {
+            let note = note.clone();
+            async move {
+                if lane == Lane::Letters {
+                    std::future::pending::<()>().await;
+                }
+                note.note(dispatch);
+            }
+            .boxed()
+        });
+        for _ in 0..LETTERS_WINDOW / PUSH_LIMIT {
+            let letters = dispatches(queue.room(Lane::Letters).await.unwrap());
+            queue.push(Lane::Letters, &letters).await.unwrap();
+        }
+        until("every letter slot hangs", async || {
+            queue.status().running == SLOTS.letters
+        })
+        .await;
+        let urgent = dispatches(700);
+        push_all(&queue, Lane::Urgent, &urgent).await;
+        until("the urgent ones ran", async || runs.len() == 700).await;
+        assert!(queue.is_polling(), "a lane with every slot taken is ready");
+        assert_eq!(running.end().await.abandoned, SLOTS.letters);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_panicking_handler_is_logged_and_the_rest_flows() {
+    let _ = log();
+    on_both(async |queue| {
+        let runs = Runs::default();
+        let note = runs.clone();
+        let poison = dispatches(40);
+        let poisoned = poison.clone();
+        let running = run(&queue, SLOTS, DRAIN, move |_, dispatch| {
+            assert!(!poisoned.contains(&dispatch), "poisoned row");
+            note.note(dispatch);
+            async {}.boxed()
+        });
+        let healthy = dispatches(40);
+        queue.push(Lane::Letters, &poison).await.unwrap();
+        queue.push(Lane::Letters, &healthy).await.unwrap();
+        until("the healthy ran", async || runs.all_once(&healthy)).await;
+        assert_eq!(queue.status().restarts, 0, "a panic ends no worker");
+        running.end().await;
+        assert!(log().contains(&poison[0].message.to_string()));
+        assert!(log().contains("a handler panicked: poisoned row"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_handlers_run_than_there_are_slots() {
+    on_both(async |queue| {
+        let (now, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (runs, most) = (Runs::default(), Arc::clone(&peak));
+        let note = runs.clone();
+        let slots = Concurrency {
+            urgent: 1,
+            letters: 3,
+        };
+        let running = run(&queue, slots, DRAIN, move |_, dispatch| {
+            let (note, now, peak) = (note.clone(), Arc::clone(&now), Arc::clone(&peak));
+            async move {
+                peak.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                now.fetch_sub(1, SeqCst);
+                note.note(dispatch);
+            }
+            .boxed()
+        });
+        queue.push(Lane::Letters, &dispatches(90)).await.unwrap();
+        until("all have run", async || runs.len() == 90).await;
+        running.end().await;
+        assert_eq!(most.load(SeqCst), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn stop_lets_running_handlers_finish_and_starts_nothing_new() {
+    on_both(async |queue| {
+        let gate = Arc::new(Semaphore::new(0));
+        let (runs, door) = (Runs::default(), Arc::clone(&gate));
+        let note = runs.clone();
+        let running = run(&queue, SLOTS, DRAIN, move |_, dispatch| {
+            let (note, door) = (note.clone(), Arc::clone(&door));
+            async move {
+                door.acquire().await.unwrap().forget();
+                note.note(dispatch);
+            }
+            .boxed()
+        });
+        queue.push(Lane::Letters, &dispatches(100)).await.unwrap();
+        until("every slot is taken", async || {
+            queue.status().running == SLOTS.letters
+        })
+        .await;
+        running.stop.cancel();
+        gate.add_permits(100);
+        assert_eq!(running.task.await.unwrap().abandoned, 0);
+        assert_eq!(runs.len(), SLOTS.letters);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_idle_worker_runs_a_push_at_once() {
+    on_both(async |queue| {
+        let (sent, mut arrived) = tokio::sync::mpsc::unbounded_channel();
+        let running = run(&queue, SLOTS, DRAIN, move |_, _| {
+            sent.send(Instant::now()).unwrap();
+            async {}.boxed()
+        });
+        polling(&queue).await;
+        let mut waits = Vec::new();
+        for _ in 0..50 {
+            // Long enough that the worker is idle again, and never in step with its timer.
+            tokio::time::sleep(Duration::from_millis(23)).await;
+            let pushed = Instant::now();
+            queue.push(Lane::Letters, &dispatches(1)).await.unwrap();
+            waits.push(arrived.recv().await.unwrap() - pushed);
+        }
+        running.end().await;
+        waits.sort();
+        println!(
+            "{queue:?}: push to run p50 {:?}, max {:?}",
+            waits[25], waits[49]
+        );
+        assert!(waits[25] < Duration::from_millis(50) && waits[49] < Duration::from_secs(1));
+    })
+    .await;
+}

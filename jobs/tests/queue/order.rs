@@ -1,0 +1,237 @@
+//! Order among the keys: foreign bytes, torn keys, dead processes, the cluster's slots.
+
+use guestlist_jobs::queue::{DEFAULT_PREFIX, Lane, PUSH_LIMIT, Queue};
+
+use crate::{
+    redis_server::RedisServer,
+    stage::{DRAIN, Runs, SLOTS, dispatches, log, polling, run, until},
+};
+
+const LETTERS: &str = "{core:apalis:queues:list}:guestlist:letters";
+
+struct Place {
+    server: RedisServer,
+    queue: Queue,
+    runs: Runs,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let _ = log();
+        let server = RedisServer::start().await;
+        let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+        let runs = Runs::default();
+        Self {
+            server,
+            queue,
+            runs,
+        }
+    }
+
+    async fn redis(&self, words: &[&str]) {
+        self.server.words::<redis::Value>(words).await;
+    }
+
+    /// Puts a task as apalis would, whatever its payload.
+    async fn smuggle(&self, id: &str, payload: &str) {
+        let (data, meta, active) = (
+            format!("{LETTERS}:data"),
+            format!("{LETTERS}:meta:{id}"),
+            format!("{LETTERS}:active"),
+        );
+        self.redis(&["HSET", &data, id, payload]).await;
+        let fields = ["attempts", "0", "max_attempts", "1", "status", "Pending"];
+        self.redis(&[&["HSET", &meta][..], &fields].concat()).await;
+        self.redis(&["RPUSH", &active, id]).await;
+    }
+
+    /// Everything pushed now runs, and the lane ends empty.
+    async fn flows(&self) {
+        let healthy = dispatches(50);
+        until("the push is accepted", async || {
+            self.queue.push(Lane::Letters, &healthy).await.is_ok()
+        })
+        .await;
+        until("the healthy ran", async || self.runs.all_once(&healthy)).await;
+        until("the lane is empty", async || {
+            let held: usize = self
+                .server
+                .words(&["HLEN", &format!("{LETTERS}:data")])
+                .await;
+            let metas: Vec<String> = self
+                .server
+                .words(&["KEYS", &format!("{}:meta:*", LETTERS)])
+                .await;
+            held == 0 && metas.is_empty()
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn undecodable_payloads_are_dropped_with_an_alert() {
+    let place = Place::new().await;
+    let future = r#"{"v":2,"message":"018f0000-0000-7000-8000-000000000000","generation":1}"#;
+    for (id, payload) in [
+        ("random-bytes", "\u{0}\u{1}\u{7f}"),
+        ("empty", ""),
+        ("truncated", "{\"v\":1,\"mess"),
+        ("from-the-future", future),
+        ("007", "{}"),
+    ] {
+        place.smuggle(id, payload).await;
+    }
+    let running = run(&place.queue, SLOTS, DRAIN, place.runs.handler());
+    place.flows().await;
+    let restarts = place.queue.status().restarts;
+    assert!(
+        restarts <= 1,
+        "only the id that apalis rewrites costs a worker: {restarts}"
+    );
+    running.end().await;
+    for id in ["random-bytes", "empty", "truncated", "from-the-future"] {
+        assert!(
+            log().contains(&format!("dropped an undecodable dispatch {id}")),
+            "{id}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn entries_without_data_or_with_broken_metadata_are_no_poison() {
+    let place = Place::new().await;
+    let active = format!("{LETTERS}:active");
+    for number in 0..1_000 {
+        place
+            .redis(&["RPUSH", &active, &format!("no-data-{number}")])
+            .await;
+    }
+    place.smuggle("bad-meta", "{}").await;
+    let meta = format!("{LETTERS}:meta:bad-meta");
+    place.redis(&["HSET", &meta, "attempts", "many"]).await;
+    let running = run(&place.queue, SLOTS, DRAIN, place.runs.handler());
+    place.flows().await;
+    let restarts = place.queue.status().restarts;
+    assert!(restarts <= 3, "{restarts} restarts for a thousand entries");
+    running.end().await;
+    assert!(log().contains("dropped a broken queue entry no-data-999"));
+    assert!(log().contains("dropped a broken queue entry bad-meta"));
+}
+
+#[tokio::test]
+async fn keys_that_were_evicted_or_replaced_are_mended() {
+    let place = Place::new().await;
+    for lost in ["active", "data", "workers"] {
+        place
+            .queue
+            .push(Lane::Letters, &dispatches(PUSH_LIMIT))
+            .await
+            .unwrap();
+        place.redis(&["DEL", &format!("{LETTERS}:{lost}")]).await;
+    }
+    for replaced in ["active", "data", "workers", "scheduled", "done", "dead"] {
+        place
+            .redis(&["SET", &format!("{LETTERS}:{replaced}"), "junk"])
+            .await;
+    }
+    let running = run(&place.queue, SLOTS, DRAIN, place.runs.handler());
+    place.flows().await;
+    for lost in ["active", "data", "workers"] {
+        let batch = dispatches(PUSH_LIMIT);
+        place.queue.push(Lane::Letters, &batch).await.unwrap();
+        place.redis(&["DEL", &format!("{LETTERS}:{lost}")]).await;
+        place.flows().await;
+    }
+    running.end().await;
+}
+
+#[tokio::test]
+async fn what_a_killed_process_left_is_cleared_away() {
+    let place = Place::new().await;
+    for number in 0..1_500 {
+        let id = format!("left-{number}");
+        place.smuggle(&id, "{}").await;
+        place
+            .redis(&["SADD", &format!("{LETTERS}:inflight:killed"), &id])
+            .await;
+    }
+    place.redis(&["DEL", &format!("{LETTERS}:active")]).await;
+    place
+        .redis(&["ZADD", &format!("{LETTERS}:workers"), "1000", "killed"])
+        .await;
+    place
+        .redis(&[
+            "HSET",
+            &format!("{LETTERS}:workers:metadata:killed"),
+            "service",
+            "x",
+        ])
+        .await;
+    assert_eq!(place.queue.room(Lane::Letters).await.unwrap(), 0);
+    let running = run(&place.queue, SLOTS, DRAIN, place.runs.handler());
+    place.flows().await;
+    assert_eq!(place.queue.room(Lane::Letters).await.unwrap(), PUSH_LIMIT);
+    running.end().await;
+    assert_eq!(place.server.keys().await, ["core:apalis:queues:list"]);
+}
+
+#[tokio::test]
+async fn a_copied_queue_entry_runs_once() {
+    let place = Place::new().await;
+    let batch = dispatches(20);
+    place.queue.push(Lane::Letters, &batch).await.unwrap();
+    let active = format!("{LETTERS}:active");
+    let ids: Vec<String> = place.server.words(&["LRANGE", &active, "0", "-1"]).await;
+    for id in &ids {
+        place.redis(&["RPUSH", &active, id]).await;
+    }
+    let running = run(&place.queue, SLOTS, DRAIN, place.runs.handler());
+    place.flows().await;
+    running.end().await;
+    // Two deliveries of one generation are legal; the row's own fence makes them one effect.
+    assert!(
+        batch
+            .iter()
+            .all(|dispatch| (1..=2).contains(&place.runs.of(dispatch)))
+    );
+}
+
+#[tokio::test]
+async fn every_key_lies_in_one_cluster_slot() {
+    let server = RedisServer::start_with(&["--cluster-enabled", "yes"]).await;
+    server.command::<()>("CLUSTER ADDSLOTSRANGE 0 16383").await;
+    until("the cluster is up", async || {
+        server
+            .command::<String>("CLUSTER INFO")
+            .await
+            .contains("cluster_state:ok")
+    })
+    .await;
+    let queue = Queue::redis(&server.url(), "other").unwrap();
+    let runs = Runs::default();
+    let note = runs.handler();
+    let running = run(&queue, SLOTS, DRAIN, move |lane, dispatch| {
+        let noted = note(lane, dispatch);
+        Box::pin(async move {
+            noted.await;
+            std::future::pending::<()>().await;
+        })
+    });
+    polling(&queue).await;
+    for lane in Lane::ALL {
+        queue.push(lane, &dispatches(100)).await.unwrap();
+    }
+    until("every slot runs", async || {
+        runs.len() == SLOTS.letters + SLOTS.urgent
+    })
+    .await;
+    queue.check().await.unwrap();
+    let mut slots = Vec::new();
+    for key in server.keys().await {
+        slots.push(server.words::<u16>(&["CLUSTER", "KEYSLOT", &key]).await);
+    }
+    assert!(slots.len() > 200);
+    slots.dedup();
+    assert_eq!(slots.len(), 1);
+    running.task.abort();
+}
