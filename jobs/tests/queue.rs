@@ -1,5 +1,5 @@
 //! The queue on real servers: progress, its window, and every way Redis can fail.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 #[path = "queue/conformance.rs"]
 mod conformance;

@@ -2,7 +2,7 @@
 //!
 //! What apalis does wrong and this file works around: its own poll strategies lose wake-ups, a
 //! codec that fails ends the worker, a reused worker name is refused, tasks fetched but not
-//! started are stolen, and nobody's clock may decide when a worker is dead.
+//! started are stolen, and a stopping worker does not read its acknowledgements.
 
 use std::{
     convert::Infallible,
@@ -36,12 +36,14 @@ pub(super) fn on_redis(
     slots: usize,
     runner: Runner,
 ) -> Run {
-    // One task per fetch: what is fetched but not started would wait behind a stalled slot.
+    // apalis's channel of acknowledgements has room for four batches and is not read while a
+    // stopping worker waits for its handlers: with more handlers than that, the stop hangs. A
+    // larger batch would only hoard what another process could run.
     // The janitor beats for live workers and buries dead ones, so apalis's own burial, which
     // delivers a dispatch again under the same generation, is put off for a year.
     let config = Config::default()
         .queue(queue)
-        .batch_size(1)
+        .batch_size(slots.div_ceil(4))
         .lock_tasks(false)
         .persist_results(true)
         .emit_events(false)

@@ -12,7 +12,10 @@ if redis.call('hlen', data) + fresh > tonumber(ARGV[1]) or held + fresh > tonumb
 end
 for i = 3, #ARGV, 2 do
   if redis.call('hsetnx', data, ARGV[i], ARGV[i + 1]) == 1 then
-    redis.call('hset', meta .. ':' .. ARGV[i], 'attempts', 0, 'max_attempts', 1, 'status', 'Pending')
+    local key = meta .. ':' .. ARGV[i]
+    redis.call('hset', key, 'attempts', 0, 'max_attempts', 1, 'status', 'Pending')
+    -- Only this key's name knows the id: should the lists be lost, nobody could clear it away.
+    redis.call('expire', key, 86400)
     redis.call('rpush', active, ARGV[i])
     held = held + 1
   end

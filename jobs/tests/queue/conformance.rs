@@ -194,8 +194,11 @@ async fn stop_lets_running_handlers_finish_and_starts_nothing_new() {
         .await;
         running.stop.cancel();
         gate.add_permits(100);
+        let asked = Instant::now();
         assert_eq!(running.task.await.unwrap().abandoned, 0);
         assert_eq!(runs.len(), SLOTS.letters);
+        let took = asked.elapsed();
+        assert!(took < DRAIN / 2, "{queue:?} took {took:?} to stop");
     })
     .await;
 }
