@@ -174,6 +174,25 @@ async fn what_a_killed_process_left_is_cleared_away() {
 }
 
 #[tokio::test]
+async fn a_live_worker_is_never_taken_for_dead() {
+    let place = Place::new().await;
+    let running = run(&place.queue, SLOTS, DRAIN, place.runs.handler());
+    polling(&place.queue).await;
+    let workers = format!("{LETTERS}:workers");
+    let names: Vec<String> = place.server.words(&["ZRANGE", &workers, "0", "-1"]).await;
+    // As after minutes in which apalis, its slots all taken, had no heartbeat.
+    place.redis(&["ZADD", &workers, "1000", &names[0]]).await;
+    until("its process vouches for it", async || {
+        let seen: f64 = place.server.words(&["ZSCORE", &workers, &names[0]]).await;
+        seen > 1000.0
+    })
+    .await;
+    place.flows().await;
+    assert_eq!(place.queue.status().restarts, 0);
+    running.end().await;
+}
+
+#[tokio::test]
 async fn a_copied_queue_entry_runs_once() {
     let place = Place::new().await;
     let batch = dispatches(20);

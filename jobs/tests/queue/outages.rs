@@ -198,8 +198,10 @@ async fn a_handler_outlives_a_flush_and_its_slot_stays_taken() {
         urgent: 1,
         letters: 4,
     };
+    let counter = queue.clone();
     let running = run(&queue, slots, DRAIN, move |_, dispatch| {
         let (note, door) = (note.clone(), Arc::clone(&door));
+        assert!(counter.status().running <= 4);
         async move {
             door.acquire().await.unwrap().forget();
             note.note(dispatch);
@@ -273,6 +275,18 @@ async fn forward(mut client: TcpStream, mut upstream: TcpStream, swallow: Arc<No
         () = swallow.notified() => {}
     }
     std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_dead_redis_delays_no_stop() {
+    let mut server = RedisServer::start().await;
+    let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+    let running = run(&queue, SLOTS, DRAIN, Runs::default().handler());
+    polling(&queue).await;
+    server.kill();
+    let asked = Instant::now();
+    assert_eq!(running.end().await.abandoned, 0);
+    assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
 }
 
 #[tokio::test]
