@@ -111,6 +111,8 @@ async fn urgent_work_flows_while_letters_hang_and_fill_their_window() {
             queue.status().running == SLOTS.letters
         })
         .await;
+        let over = queue.push(Lane::Letters, &dispatches(1)).await;
+        assert!(matches!(over, Err(QueueError::Full)));
         let urgent = dispatches(700);
         push_all(&queue, Lane::Urgent, &urgent).await;
         until("the urgent ones ran", async || runs.len() == 700).await;
@@ -225,9 +227,9 @@ async fn an_idle_worker_runs_a_push_at_once() {
         });
         polling(&queue).await;
         let mut waits = Vec::new();
-        for _ in 0..50 {
+        for _ in 0..20 {
             // Long enough that the worker is idle again, and never in step with its timer.
-            tokio::time::sleep(Duration::from_millis(23)).await;
+            tokio::time::sleep(Duration::from_millis(237)).await;
             let pushed = Instant::now();
             queue.push(Lane::Letters, &dispatches(1)).await.unwrap();
             waits.push(arrived.recv().await.unwrap() - pushed);
@@ -236,9 +238,9 @@ async fn an_idle_worker_runs_a_push_at_once() {
         waits.sort();
         println!(
             "{queue:?}: push to run p50 {:?}, max {:?}",
-            waits[25], waits[49]
+            waits[10], waits[19]
         );
-        assert!(waits[25] < Duration::from_millis(20) && waits[49] < Duration::from_secs(1));
+        assert!(waits[10] < Duration::from_millis(20) && waits[19] < Duration::from_secs(1));
     })
     .await;
 }
