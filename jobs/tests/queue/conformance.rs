@@ -227,9 +227,9 @@ async fn an_idle_worker_runs_a_push_at_once() {
         });
         polling(&queue).await;
         let mut waits = Vec::new();
-        for _ in 0..20 {
+        for turn in 0..20 {
             // Long enough that the worker is idle again, and never in step with its timer.
-            tokio::time::sleep(Duration::from_millis(237)).await;
+            tokio::time::sleep(Duration::from_millis(130 + 11 * turn)).await;
             let pushed = Instant::now();
             queue.push(Lane::Letters, &dispatches(1)).await.unwrap();
             waits.push(arrived.recv().await.unwrap() - pushed);

@@ -192,6 +192,27 @@ async fn nothing_but_constant_keys_remains_after_a_run() {
     assert_only_constant_keys_remain(&server).await;
 }
 
+#[tokio::test]
+async fn an_idle_worker_asks_redis_a_few_times_a_second() {
+    let server = RedisServer::start().await;
+    let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+    let runs = Runs::default();
+    let running = run(&queue, SLOTS, DRAIN, runs.handler());
+    push_all(&queue, Lane::Letters, &dispatches(100)).await;
+    until("all have run", async || runs.len() == 100).await;
+    server.command::<()>("CONFIG RESETSTAT").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let stats: String = server.command("INFO commandstats").await;
+    running.end().await;
+    let fetches = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="))
+        .and_then(|line| line.split(',').next()?.parse::<usize>().ok());
+    println!("{fetches:?} scripts in two idle seconds");
+    // Two lanes ten times a second, the janitor twice four times.
+    assert!(fetches.unwrap() < 120, "{fetches:?} in two seconds");
+}
+
 async fn assert_only_constant_keys_remain(server: &RedisServer) {
     // apalis's own list of queues.
     assert_eq!(server.keys().await, ["core:apalis:queues:list"]);
