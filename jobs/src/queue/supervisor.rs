@@ -26,7 +26,7 @@ use super::{
 /// A worker that lived this long was well; its next failure starts the back-off afresh.
 const WELL: Duration = Duration::from_secs(5);
 
-/// How often the janitor sweeps. Half of what it forgets, the relay's own count already did.
+/// How often the janitor sweeps; under load the relay's counting sweeps more often than that.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
 /// How long the last tidying may take, so that a dead Redis delays no shutdown.

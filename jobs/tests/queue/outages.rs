@@ -302,7 +302,7 @@ async fn the_check_tells_a_healthy_server_from_a_sick_one() {
     let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
     let health = queue.check().await.unwrap();
     assert!(!health.may_evict());
-    assert!(health.to_string().contains("redis 7") || health.version.is_some());
+    assert!(health.version.is_some_and(|version| version.contains('.')));
     server
         .command::<()>("CONFIG SET maxmemory-policy allkeys-lru")
         .await;
