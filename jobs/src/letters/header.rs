@@ -1,0 +1,161 @@
+//! Header values that are safe to write: encoded, folded, and never more than they seem.
+//!
+//! lettre's own encoder passes `=?…?=` raw, panics on a line break in a display name and lets
+//! a long word run past 998 bytes, so names and subjects are encoded here.
+
+use std::fmt::Write;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use super::typed::one_line;
+
+/// The preferred length of a line (RFC 5322 section 2.1.1).
+const LINE: usize = 78;
+
+/// Bytes of text in one encoded word, so that it stays below 75 characters and the line below
+/// 76 (RFC 2047 section 2): 36 bytes are 48 of base64, and the frame takes 12.
+const WORD: usize = 36;
+
+/// An unstructured value: as it is if it is plain ASCII and folds, encoded otherwise.
+pub(crate) fn unstructured(name: &str, value: &str) -> String {
+    let value = one_line(value);
+    let plain = value.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+    if plain && !value.contains("=?") {
+        if let Some(folded) = fold(name.len() + 2, &value) {
+            return folded;
+        }
+    }
+    encoded_words(&value)
+}
+
+/// A display name and an address, or the address alone.
+///
+/// Only the simplest names are written as they are, in quotes; every other is encoded, so that
+/// no reader of the header can take a part of the name for an address.
+pub(crate) fn mailbox(header: &str, name: Option<&str>, address: &str) -> String {
+    let name = one_line(name.unwrap_or_default());
+    if name.is_empty() {
+        return address.to_owned();
+    }
+    let simple = |c: char| c.is_ascii_alphanumeric() || " '&-+_.".contains(c);
+    let phrase = if name.chars().all(simple) && header.len() + name.len() + 4 <= LINE {
+        format!("\"{name}\"")
+    } else {
+        encoded_words(&name)
+    };
+    let last_line = phrase.rsplit("\r\n").next().unwrap_or_default();
+    let indent = if phrase.contains("\r\n") { 0 } else { header.len() + 2 };
+    let fits = indent + last_line.len() + address.len() + 3 <= LINE;
+    format!("{phrase}{}<{address}>", if fits { " " } else { "\r\n " })
+}
+
+/// Whether an address can stand in a header and an SMTP command without becoming anything else.
+///
+/// This is the last guard, not the rule: what an address may be is decided where it is stored.
+pub(crate) fn is_safe_address(address: &str) -> bool {
+    let forbidden = |c: char| {
+        c.is_control()
+            || c.is_whitespace()
+            || "<>()[],;:\\\"".contains(c)
+            || ('\u{200B}'..='\u{200F}').contains(&c)
+            || ('\u{2028}'..='\u{202E}').contains(&c)
+            || ('\u{2060}'..='\u{206F}').contains(&c)
+            || c == '\u{FEFF}'
+    };
+    let parts: Vec<&str> = address.split('@').collect();
+    address.len() <= 254
+        && !address.contains(forbidden)
+        && matches!(parts[..], [local, domain] if !local.is_empty() && !domain.is_empty())
+}
+
+/// Breaks lines in front of single spaces, which unfolding gives back unchanged.
+///
+/// None where a word is too long for a line, or a space could be lost.
+fn fold(indent: usize, value: &str) -> Option<String> {
+    let mut folded = String::with_capacity(value.len() + 8);
+    let mut column = indent;
+    for (index, word) in value.split(' ').enumerate() {
+        if word.is_empty() && index > 0 {
+            return None;
+        }
+        if index > 0 && column + 1 + word.len() > LINE {
+            folded.push_str("\r\n");
+            column = 0;
+        }
+        if index > 0 {
+            folded.push(' ');
+            column += 1;
+        }
+        folded.push_str(word);
+        column += word.len();
+        if column > LINE {
+            return None;
+        }
+    }
+    Some(folded)
+}
+
+/// RFC 2047 words in UTF-8 and base64, one to a line; the breaks between them vanish when read.
+fn encoded_words(value: &str) -> String {
+    let mut out = String::with_capacity(value.len() * 2);
+    let mut rest = value;
+    while !rest.is_empty() {
+        let (word, after) = rest.split_at(rest.floor_char_boundary(WORD));
+        let separator = if out.is_empty() { "" } else { "\r\n " };
+        write!(out, "{separator}=?utf-8?b?{}?=", STANDARD.encode(word))
+            .expect("a String takes everything");
+        rest = after;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_stays_readable_and_folds_at_spaces() {
+        assert_eq!(unstructured("Subject", "Ann invited you to O'Brien & Co"), "Ann invited you to O'Brien & Co");
+        let long = "word ".repeat(40);
+        let folded = unstructured("Subject", &long);
+        assert!(folded.lines().all(|line| line.len() <= LINE - "Subject: ".len() || line.starts_with(' ')));
+        assert_eq!(folded.replace("\r\n", ""), long.trim());
+    }
+
+    #[test]
+    fn what_looks_encoded_or_cannot_fold_is_encoded() {
+        for value in ["=?utf-8?q?Bcc?=", "a  b", &"x".repeat(500), "é"] {
+            let encoded = unstructured("Subject", value);
+            assert!(encoded.lines().all(|line| line.trim().starts_with("=?utf-8?b?")), "{encoded}");
+            assert!(encoded.lines().all(|line| line.len() <= 76), "{encoded}");
+        }
+    }
+
+    #[test]
+    fn a_name_with_an_address_in_it_is_encoded() {
+        let value = mailbox("From", Some("Admin <x@bank.example>"), "team@host.example");
+        assert!(value.starts_with("=?utf-8?b?"), "{value}");
+        assert!(value.ends_with("<team@host.example>"), "{value}");
+        assert!(!value.contains("bank"), "{value}");
+    }
+
+    #[test]
+    fn a_line_break_in_a_name_adds_no_line() {
+        let value = mailbox("From", Some("Ann\r\nBcc: x"), "team@host.example");
+        assert_eq!(value.lines().count(), 1, "{value}");
+        assert_eq!(mailbox("From", Some("\r\n"), "a@b.co"), "a@b.co");
+        assert_eq!(mailbox("From", Some("O'Brien & Co."), "a@b.co"), "\"O'Brien & Co.\" <a@b.co>");
+    }
+
+    #[test]
+    fn an_address_that_could_become_structure_is_refused() {
+        for address in [
+            "", "a", "@b.co", "a@", "a@b@c.co", "a b@c.co", "a@b.co>", "\"a>b\"@c.co", "a@b.co\r\nBcc: x@y.z",
+            "a,b@c.co", "a@[127.0.0.1]", "a\u{202E}@b.co", "a\u{200B}@b.co",
+        ] {
+            assert!(!is_safe_address(address), "{address:?}");
+        }
+        assert!(!is_safe_address(&format!("{}@b.co", "a".repeat(250))));
+        assert!(["a@b.co", "-a+b.c@d.example", "jürgen@example.com", "用户@例え.jp"].into_iter().all(is_safe_address));
+    }
+}

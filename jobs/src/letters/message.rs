@@ -1,0 +1,120 @@
+//! The finished message: headers, both parts, and the same bytes every time.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Datelike, Utc};
+use lettre::message::{Body, MultiPart, SinglePart, header::ContentTransferEncoding, header::ContentType};
+
+use super::{
+    LetterError, Rendered,
+    header::{is_safe_address, mailbox, unstructured},
+};
+use crate::mail::Mail;
+
+/// Who writes: the name people see and the address replies go to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// The display name, if any; it is encoded whenever it could be read as anything else.
+    pub name: Option<String>,
+    /// The bare address.
+    pub address: String,
+}
+
+/// What surrounds a letter; fixed when its job is born, so that every attempt is the same.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The sender, in the header and at the mail server.
+    pub from: Mailbox,
+    /// The bare address of the one recipient; a local part in UTF-8 is written raw (RFC 6532),
+    /// which the mail server must support (SMTPUTF8).
+    pub to: String,
+    /// The language to write in, such as `de-AT`.
+    pub locale: String,
+    /// The `Message-ID` without its angle brackets: `message-uuid@from-domain`.
+    pub message_id: String,
+    /// The `Date`, to the second.
+    pub date: DateTime<Utc>,
+}
+
+/// Builds the message of RFC 5322 with a text and an HTML alternative (RFC 2046 section 5.1.4).
+pub(crate) fn build(letter: &Rendered, envelope: &Envelope) -> Result<Mail, LetterError> {
+    let Envelope {
+        from, to, message_id, ..
+    } = envelope;
+    let safe = |address: &str, whose| {
+        let safe = is_safe_address(address);
+        safe.then_some(()).ok_or(LetterError::Address { whose })
+    };
+    safe(&from.address, "sender")?;
+    safe(to, "recipient")?;
+    if !is_message_id(message_id) {
+        return Err(LetterError::MessageId);
+    }
+    let headers = [
+        ("From", mailbox("From", from.name.as_deref(), &from.address)),
+        ("To", to.clone()),
+        ("Subject", unstructured("Subject", &letter.subject)),
+        ("Date", date(envelope.date)?),
+        ("Message-ID", format!("<{message_id}>")),
+        ("Auto-Submitted", "auto-generated".to_owned()),
+        ("MIME-Version", "1.0".to_owned()),
+    ];
+    let mut head = String::new();
+    for (name, value) in headers {
+        write!(head, "{name}: {value}\r\n").expect("a String takes everything");
+    }
+    let mut bytes = head.into_bytes();
+    bytes.extend(alternatives(letter, message_id).formatted());
+    Ok(Mail {
+        from: from.address.clone(),
+        to: to.clone(),
+        message_id: message_id.clone(),
+        bytes,
+    })
+}
+
+fn alternatives(letter: &Rendered, message_id: &str) -> MultiPart {
+    let part = |kind, body: &str| SinglePart::builder().content_type(kind).body(encode(body));
+    MultiPart::alternative()
+        .boundary(boundary(message_id))
+        .singlepart(part(ContentType::TEXT_PLAIN, &letter.text))
+        .singlepart(part(ContentType::TEXT_HTML, &letter.html))
+}
+
+/// Quoted-printable where most is ASCII, base64 where it would triple the size; both keep
+/// lines at 76 bytes and neither can contain the boundary.
+fn encode(body: &str) -> Body {
+    let foreign = body.bytes().filter(|byte| !byte.is_ascii()).count();
+    let encoding = if foreign * 6 > body.len() {
+        ContentTransferEncoding::Base64
+    } else {
+        ContentTransferEncoding::QuotedPrintable
+    };
+    Body::new_with_encoding(body.to_owned(), encoding)
+        .expect("quoted-printable and base64 take every text")
+}
+
+/// `=_` can occur in no body that is quoted-printable or base64 (RFC 2045 section 6.7), and the
+/// rest comes from the message's own id, so that a second attempt has the same bytes.
+fn boundary(message_id: &str) -> String {
+    let allowed = |c: &char| c.is_ascii_alphanumeric() || "-._".contains(*c);
+    let id: String = message_id.chars().filter(allowed).take(60).collect();
+    format!("=_{id}=")
+}
+
+/// The date of RFC 5322 section 3.3, which knows four digits of a year.
+fn date(at: DateTime<Utc>) -> Result<String, LetterError> {
+    if !(1900..=9999).contains(&at.year()) {
+        return Err(LetterError::Date);
+    }
+    Ok(at.format("%a, %d %b %Y %H:%M:%S +0000").to_string())
+}
+
+/// Whether an id can stand between angle brackets and be the name of a file.
+fn is_message_id(id: &str) -> bool {
+    let atom = |part: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+        !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
+    };
+    id.len() <= 200 && id.split_once('@').is_some_and(|(left, right)| atom(left) && atom(right))
+}

@@ -1,0 +1,138 @@
+//! A host's own templates and phrases, taken over where they hold.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    languages::Languages,
+    lint::{self, Fault},
+    templates::{Templates, built_in_source},
+};
+
+/// A file of the override folder that is not used as it stands, or not at all.
+///
+/// The letters go out all the same, with the built-in file in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// The path below the override folder, with `/` between its parts.
+    pub file: String,
+    /// The line, where it is known.
+    pub line: Option<usize>,
+    /// What is wrong, and with which variable or phrase.
+    pub problem: String,
+}
+
+impl fmt::Display for Alert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.file, self.problem),
+            None => write!(f, "{}: {}", self.file, self.problem),
+        }
+    }
+}
+
+/// The override folder cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+#[error("the folder of templates {folder} cannot be read")]
+pub struct FolderError {
+    /// The folder as it was given.
+    pub folder: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// How deep the folder is read; the templates lie at most two folders deep.
+const DEPTH: usize = 4;
+
+/// Reads the folder and takes over each file that passes; one alert for each that does not.
+///
+/// Locales come first and layouts second, because the letters are tried with them.
+pub(crate) fn apply(
+    folder: &Path,
+    templates: &mut Templates,
+    languages: &mut Languages,
+) -> Result<Vec<Alert>, FolderError> {
+    let mut files = BTreeMap::new();
+    read(folder, "", DEPTH, &mut files).map_err(|source| FolderError {
+        folder: folder.to_owned(),
+        source,
+    })?;
+    let mut alerts = Vec::new();
+    let mut sources = Vec::new();
+    for (file, source) in files {
+        let tag = file.strip_prefix("locales/").and_then(|name| name.strip_suffix(".toml"));
+        match source {
+            Err(error) => alerts.push(alert(&file, error.to_string())),
+            Ok(source) if tag.is_some() => {
+                let problems = languages.take_over(tag.unwrap_or_default(), &source);
+                alerts.extend(problems.into_iter().map(|fault| faulty(&file, fault)));
+            }
+            Ok(source) if built_in_source(&file).is_some() => sources.push((file, source)),
+            Ok(_) => alerts.push(alert(&file, "no letter has a file of this name".to_owned())),
+        }
+    }
+    sources.sort_by_key(|(file, _)| !file.starts_with("layout/"));
+    for (file, source) in sources {
+        if let Err(fault) = take_over(&file, &source, templates, languages) {
+            alerts.push(faulty(&file, fault));
+        }
+    }
+    Ok(alerts)
+}
+
+fn take_over(
+    file: &str,
+    source: &str,
+    templates: &mut Templates,
+    languages: &Languages,
+) -> Result<(), Fault> {
+    let mut tried = templates.clone();
+    tried.set(file, source)?;
+    lint::check(file, &tried, languages.iter())?;
+    *templates = tried;
+    Ok(())
+}
+
+/// Collects the files below a folder; names with a leading dot are no business of ours
+/// (editors, version control, and the `..data` of a mounted Kubernetes volume).
+fn read(
+    folder: &Path,
+    prefix: &str,
+    depth: usize,
+    files: &mut BTreeMap<String, io::Result<String>>,
+) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        let (path, file) = (entry.path(), format!("{prefix}{name}"));
+        if !path.is_dir() || depth == 0 {
+            let source = fs::read_to_string(&path);
+            files.insert(file, source);
+        } else if let Err(error) = read(&path, &format!("{file}/"), depth - 1, files) {
+            files.insert(file, Err(error));
+        }
+    }
+    Ok(())
+}
+
+fn alert(file: &str, problem: String) -> Alert {
+    Alert {
+        file: file.to_owned(),
+        line: None,
+        problem,
+    }
+}
+
+fn faulty(file: &str, fault: Fault) -> Alert {
+    Alert {
+        file: file.to_owned(),
+        line: fault.line,
+        problem: fault.problem,
+    }
+}

@@ -1,0 +1,110 @@
+//! One letter of each kind, to try templates and phrases on before anybody receives them.
+
+use chrono::DateTime;
+
+use super::letter::{Invitation, Letter, Person};
+
+/// What a sample's texts are made of.
+pub(crate) struct Sample {
+    /// Prefixes every text; the name of the fact follows.
+    before: &'static str,
+    /// Follows the name of the fact.
+    after: &'static str,
+    /// Whether everything optional is there.
+    complete: bool,
+}
+
+/// What an ordinary host sends.
+pub(crate) const ORDINARY: Sample = Sample {
+    before: "The ",
+    after: "",
+    complete: true,
+};
+
+/// The same without names, message and actor.
+pub(crate) const BARE: Sample = Sample {
+    before: "The ",
+    after: "",
+    complete: false,
+};
+
+/// Everything that could become a tag, an attribute or an expression, in every fact.
+pub(crate) const HOSTILE: Sample = Sample {
+    before: "\"'><hostile-",
+    after: "></td></table>{{link}}{{{x}}}%s{role}&amp;",
+    complete: true,
+};
+
+/// What `HOSTILE` leaves in HTML where escaping was left out.
+pub(crate) const HOSTILE_TAG: &str = "<hostile-";
+
+impl Sample {
+    /// The address the letter is for.
+    pub(crate) fn recipient(&self) -> String {
+        self.text("recipient")
+    }
+
+    /// One letter of every kind.
+    pub(crate) fn letters(&self) -> Vec<Letter> {
+        let organization = self.text("organization");
+        let role = self.text("role");
+        let invitee = self.text("invitee");
+        vec![
+            Letter::Invitation(self.invitation()),
+            Letter::Reminder(self.invitation()),
+            Letter::Accepted {
+                organization: organization.clone(),
+                member: self.person("member"),
+                role: role.clone(),
+            },
+            Letter::Declined {
+                organization: organization.clone(),
+                invitee: invitee.clone(),
+                role: role.clone(),
+            },
+            Letter::Expired {
+                organization: organization.clone(),
+                invitee: invitee.clone(),
+                role: role.clone(),
+            },
+            Letter::Undeliverable {
+                organization: organization.clone(),
+                invitee,
+                role,
+                reason: self.text("reason"),
+            },
+            Letter::RoleChanged {
+                organization: organization.clone(),
+                before: self.text("before"),
+                after: self.text("after"),
+                by: self.complete.then(|| self.person("by")),
+            },
+            Letter::Removed {
+                organization,
+                by: self.complete.then(|| self.person("by")),
+            },
+        ]
+    }
+
+    fn invitation(&self) -> Invitation {
+        Invitation {
+            organization: self.text("organization"),
+            inviter: self.person("inviter"),
+            role: self.text("role"),
+            link: format!("https://app.example.com/join?a=1&t={}", self.text("link").replace(' ', "-")),
+            expires_at: DateTime::UNIX_EPOCH,
+            message: self.complete.then(|| format!("{}\n{}", self.text("message"), self.text("message"))),
+        }
+    }
+
+    fn person(&self, name: &str) -> Person {
+        Person {
+            name: self.complete.then(|| self.text(name)),
+            email: self.text(&format!("{name}_email")),
+        }
+    }
+
+    fn text(&self, name: &str) -> String {
+        format!("{}{name}{}", self.before, self.after)
+    }
+}

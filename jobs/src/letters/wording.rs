@@ -1,0 +1,138 @@
+//! What the templates see: a letter's facts, cleaned, and its phrases with the gaps filled.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::{
+    letter::{Fact, Letter, Person},
+    locale::Locale,
+    typed::{isolate, lines, one_line, unlink},
+};
+
+/// Where the words will stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Surface {
+    /// The subject, where nothing becomes a link and every character stays.
+    Subject,
+    /// The text or HTML part, where mail clients look for links.
+    Body,
+}
+
+/// A letter in one language, ready for the templates of one surface.
+pub(crate) struct Wording<'a> {
+    locale: &'a Locale,
+    surface: Surface,
+    values: BTreeMap<String, String>,
+    message: Option<Vec<String>>,
+    absent: Vec<&'static str>,
+}
+
+impl<'a> Wording<'a> {
+    pub(crate) fn new(
+        letter: &Letter,
+        recipient: &str,
+        locale: &'a Locale,
+        surface: Surface,
+    ) -> Self {
+        let mut wording = Self {
+            locale,
+            surface,
+            values: BTreeMap::new(),
+            message: None,
+            absent: Vec::new(),
+        };
+        wording.say("recipient", Fact::Address(recipient));
+        for (name, fact) in letter.facts() {
+            wording.say(name, fact);
+        }
+        wording
+    }
+
+    /// The names that phrases may use.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.values.keys().map(String::as_str).collect()
+    }
+
+    /// Everything as one JSON object, the phrases under `phrase`.
+    ///
+    /// `message` is a list of lines, or null where there is none; a person who is absent is
+    /// null as well, so a template can ask for them.
+    pub(crate) fn into_json(self, section: &str) -> Value {
+        let phrases: Map<String, Value> = self
+            .locale
+            .phrases(section)
+            .map(|(key, phrase)| (key.to_owned(), phrase.fill(&self.values).into()))
+            .collect();
+        let left = self.locale.reads_left();
+        let mut json: Map<String, Value> = [
+            ("lang", self.locale.tag.as_str()),
+            ("dir", if left { "rtl" } else { "ltr" }),
+            ("start", if left { "right" } else { "left" }),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .into_iter()
+        .collect();
+        json.extend(self.values.into_iter().map(|(name, value)| (name, value.into())));
+        json.extend(self.absent.into_iter().map(|name| (name.to_owned(), Value::Null)));
+        json.insert("message".to_owned(), self.message.into());
+        json.insert("phrase".to_owned(), phrases.into());
+        Value::Object(json)
+    }
+
+    fn say(&mut self, name: &'static str, fact: Fact<'_>) {
+        match fact {
+            Fact::Name(text) => self.put(name, self.foreign(text)),
+            Fact::Title(text) | Fact::Address(text) => self.put(name, self.isolated(text)),
+            Fact::Link(link) => self.put(name, one_line(link)),
+            Fact::Time(at) => self.put(name, self.locale.date(at)),
+            Fact::Person(Some(person)) => self.introduce(name, person),
+            Fact::Person(None) => self.leave_out(name),
+            Fact::Message(text) => {
+                let shown = |line: String| unlink(&line);
+                let lines = lines(text.unwrap_or_default());
+                let lines: Vec<String> = lines.into_iter().map(shown).collect();
+                self.message = Some(lines).filter(|lines| !lines.is_empty());
+            }
+        }
+    }
+
+    fn introduce(&mut self, name: &str, person: &Person) {
+        let email = self.isolated(&person.email);
+        let known_as = person.name.as_deref().map(|name| self.foreign(name));
+        let (short, full) = match known_as.filter(|known_as| !known_as.is_empty()) {
+            Some(known_as) => {
+                let full = format!("{known_as} ({email})");
+                (known_as, full)
+            }
+            None => (email.clone(), email.clone()),
+        };
+        self.put(name, short);
+        self.put(&format!("{name}_full"), full);
+        self.put(&format!("{name}_email"), email);
+    }
+
+    fn leave_out(&mut self, name: &'static str) {
+        for part in [name, &format!("{name}_full"), &format!("{name}_email")] {
+            self.put(part, String::new());
+        }
+        self.absent.push(name);
+    }
+
+    fn put(&mut self, name: &str, value: String) {
+        self.values.insert(name.to_owned(), value);
+    }
+
+    fn foreign(&self, text: &str) -> String {
+        let text = one_line(text);
+        let text = match self.surface {
+            Surface::Subject => text,
+            Surface::Body => unlink(&text),
+        };
+        isolate(&text, self.locale.reads_left())
+    }
+
+    fn isolated(&self, text: &str) -> String {
+        isolate(&one_line(text), self.locale.reads_left())
+    }
+}

@@ -1,0 +1,113 @@
+//! Letters to test with.
+
+use chrono::{DateTime, TimeZone, Utc};
+use guestlist_jobs::letters::{Envelope, Invitation, Letter, Mailbox, Person};
+
+pub(crate) const LINK: &str = "https://app.example.com/join/AQEBk0cTz3V2d7mXk2lXo6yKq4b8Y1n0Wc9rVh5uJtM";
+
+/// Names and texts that a letter must show exactly as they are.
+pub(crate) const EXACT: [&str; 9] = [
+    "O'Brien & Co",
+    "👩‍👩‍👧‍👦 Family",
+    "مؤسسة الأمل",
+    "株式会社サンプル",
+    "<script>alert(1)</script>",
+    "{{url}}",
+    "{{{x}}}",
+    "</table>",
+    "%s {role} `x`=\"y\"",
+];
+
+pub(crate) fn person(name: &str, email: &str) -> Person {
+    Person {
+        name: Some(name.to_owned()),
+        email: email.to_owned(),
+    }
+}
+
+pub(crate) fn invitation(organization: &str, name: &str, message: &str) -> Invitation {
+    Invitation {
+        organization: organization.to_owned(),
+        inviter: person(name, "ann@acme.example"),
+        role: "Manager".to_owned(),
+        link: LINK.to_owned(),
+        expires_at: Utc.with_ymd_and_hms(2026, 11, 30, 4, 46, 12).unwrap(),
+        message: Some(message.to_owned()),
+    }
+}
+
+/// One letter of every kind with the same typed text wherever a person types.
+pub(crate) fn letters(organization: &str, name: &str, message: &str) -> Vec<Letter> {
+    let organization = organization.to_owned();
+    let invitee = "bo@example.net".to_owned();
+    let role = "Manager".to_owned();
+    let invitation = invitation(&organization, name, message);
+    vec![
+        Letter::Invitation(invitation.clone()),
+        Letter::Reminder(invitation),
+        Letter::Accepted {
+            organization: organization.clone(),
+            member: person(name, "bo@example.net"),
+            role: role.clone(),
+        },
+        Letter::Declined {
+            organization: organization.clone(),
+            invitee: invitee.clone(),
+            role: role.clone(),
+        },
+        Letter::Expired {
+            organization: organization.clone(),
+            invitee: invitee.clone(),
+            role: role.clone(),
+        },
+        Letter::Undeliverable {
+            organization: organization.clone(),
+            invitee,
+            role,
+            reason: format!("550 5.1.1 no such user: {message}"),
+        },
+        Letter::RoleChanged {
+            organization: organization.clone(),
+            before: "Manager".to_owned(),
+            after: "Admin".to_owned(),
+            by: Some(person(name, "ann@acme.example")),
+        },
+        Letter::Removed {
+            organization,
+            by: Some(person(name, "ann@acme.example")),
+        },
+    ]
+}
+
+pub(crate) fn ordinary() -> Vec<Letter> {
+    letters(
+        "Acme Research",
+        "Ann Lee",
+        "Hi Bo,\n\nlooking forward to working with you.\n  Ann",
+    )
+}
+
+pub(crate) fn hostile() -> Vec<Letter> {
+    letters(
+        "</table><script>alert('o')</script>{{url}}{{{x}}}%s",
+        "Ann\r\nBcc: x@evil.example \u{202E}=?utf-8?q?a?= <b onclick=\"x\">",
+        "Call +1 (800) 555-0199 or see https://evil.example/login?a=1&b=2\r\n\r\n  <a href=\"https://evil.example\">{{link}}</a>\0\u{2028}{{{link}}} evil@evil.example",
+    )
+}
+
+pub(crate) fn written_at() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 11, 23, 4, 46, 12).unwrap()
+}
+
+pub(crate) fn envelope(locale: &str) -> Envelope {
+    Envelope {
+        from: Mailbox {
+            name: Some("Acme".to_owned()),
+            address: "team@acme.example".to_owned(),
+        },
+        to: "bo@example.net".to_owned(),
+        locale: locale.to_owned(),
+        message_id: "01936f5e-7b1a-7c3d-8e4f-5a6b7c8d9e0f@acme.example".to_owned(),
+        date: written_at(),
+    }
+}
