@@ -44,7 +44,11 @@ pub(crate) fn mailbox(header: &str, name: Option<&str>, address: &str) -> String
         encoded_words(&name)
     };
     let last_line = phrase.rsplit("\r\n").next().unwrap_or_default();
-    let indent = if phrase.contains("\r\n") { 0 } else { header.len() + 2 };
+    let indent = if phrase.contains("\r\n") {
+        0
+    } else {
+        header.len() + 2
+    };
     let fits = indent + last_line.len() + address.len() + 3 <= LINE;
     format!("{phrase}{}<{address}>", if fits { " " } else { "\r\n " })
 }
@@ -115,10 +119,17 @@ mod tests {
 
     #[test]
     fn plain_text_stays_readable_and_folds_at_spaces() {
-        assert_eq!(unstructured("Subject", "Ann invited you to O'Brien & Co"), "Ann invited you to O'Brien & Co");
+        assert_eq!(
+            unstructured("Subject", "Ann invited you to O'Brien & Co"),
+            "Ann invited you to O'Brien & Co"
+        );
         let long = "word ".repeat(40);
         let folded = unstructured("Subject", &long);
-        assert!(folded.lines().all(|line| line.len() <= LINE - "Subject: ".len() || line.starts_with(' ')));
+        assert!(
+            folded
+                .lines()
+                .all(|line| line.len() <= LINE - "Subject: ".len() || line.starts_with(' '))
+        );
         assert_eq!(folded.replace("\r\n", ""), long.trim());
     }
 
@@ -126,7 +137,12 @@ mod tests {
     fn what_looks_encoded_or_cannot_fold_is_encoded() {
         for value in ["=?utf-8?q?Bcc?=", "a  b", &"x".repeat(500), "é"] {
             let encoded = unstructured("Subject", value);
-            assert!(encoded.lines().all(|line| line.trim().starts_with("=?utf-8?b?")), "{encoded}");
+            assert!(
+                encoded
+                    .lines()
+                    .all(|line| line.trim().starts_with("=?utf-8?b?")),
+                "{encoded}"
+            );
             assert!(encoded.lines().all(|line| line.len() <= 76), "{encoded}");
         }
     }
@@ -144,18 +160,41 @@ mod tests {
         let value = mailbox("From", Some("Ann\r\nBcc: x"), "team@host.example");
         assert_eq!(value.lines().count(), 1, "{value}");
         assert_eq!(mailbox("From", Some("\r\n"), "a@b.co"), "a@b.co");
-        assert_eq!(mailbox("From", Some("O'Brien & Co."), "a@b.co"), "\"O'Brien & Co.\" <a@b.co>");
+        assert_eq!(
+            mailbox("From", Some("O'Brien & Co."), "a@b.co"),
+            "\"O'Brien & Co.\" <a@b.co>"
+        );
     }
 
     #[test]
     fn an_address_that_could_become_structure_is_refused() {
         for address in [
-            "", "a", "@b.co", "a@", "a@b@c.co", "a b@c.co", "a@b.co>", "\"a>b\"@c.co", "a@b.co\r\nBcc: x@y.z",
-            "a,b@c.co", "a@[127.0.0.1]", "a\u{202E}@b.co", "a\u{200B}@b.co",
+            "",
+            "a",
+            "@b.co",
+            "a@",
+            "a@b@c.co",
+            "a b@c.co",
+            "a@b.co>",
+            "\"a>b\"@c.co",
+            "a@b.co\r\nBcc: x@y.z",
+            "a,b@c.co",
+            "a@[127.0.0.1]",
+            "a\u{202E}@b.co",
+            "a\u{200B}@b.co",
         ] {
             assert!(!is_safe_address(address), "{address:?}");
         }
         assert!(!is_safe_address(&format!("{}@b.co", "a".repeat(250))));
-        assert!(["a@b.co", "-a+b.c@d.example", "jürgen@example.com", "用户@例え.jp"].into_iter().all(is_safe_address));
+        assert!(
+            [
+                "a@b.co",
+                "-a+b.c@d.example",
+                "jürgen@example.com",
+                "用户@例え.jp"
+            ]
+            .into_iter()
+            .all(is_safe_address)
+        );
     }
 }

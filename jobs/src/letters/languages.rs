@@ -31,7 +31,9 @@ impl Languages {
         for (tag, source) in built_in_locales() {
             let source: LocaleSource =
                 toml::from_str(source).expect("a test reads every built-in locale");
-            let locale = source.compile(tag).expect("a test compiles every built-in locale");
+            let locale = source
+                .compile(tag)
+                .expect("a test compiles every built-in locale");
             languages.sources.insert(tag.to_owned(), source);
             languages.locales.insert(tag.to_owned(), locale);
         }
@@ -65,7 +67,9 @@ impl Languages {
         let tag = tag.to_ascii_lowercase();
         let base = self.sources.get(&tag);
         if base.is_none() && !source.stands_alone() {
-            faults.push(fault("a new language needs `direction` and `[date]`".to_owned()));
+            faults.push(fault(
+                "a new language needs `direction` and `[date]`".to_owned(),
+            ));
             return faults;
         }
         if base.is_none() {
@@ -83,7 +87,9 @@ impl Languages {
     }
 
     fn english(&self) -> &LocaleSource {
-        self.sources.get(LAST_RESORT).expect("English is built in and cannot be removed")
+        self.sources
+            .get(LAST_RESORT)
+            .expect("English is built in and cannot be removed")
     }
 
     /// Removes phrases that no letter has or that ask for what the letter does not know.
@@ -98,7 +104,9 @@ impl Languages {
                 }
             });
         }
-        source.sections.retain(|section, _| self.english().sections.contains_key(section));
+        source
+            .sections
+            .retain(|section, _| self.english().sections.contains_key(section));
         faults
     }
 
@@ -106,7 +114,9 @@ impl Languages {
         let place = format!("{section}.{key}");
         let known = self.english().sections.get(section);
         if !known.is_some_and(|phrases| phrases.contains_key(key)) {
-            return Err(fault(format!("{place}: no letter has a phrase of this name")));
+            return Err(fault(format!(
+                "{place}: no letter has a phrase of this name"
+            )));
         }
         let phrase = text.parse::<Phrase>();
         let english = self.best(LAST_RESORT);
@@ -118,7 +128,9 @@ impl Languages {
                 phrase.allow(&wording.names())
             })
         };
-        phrase.and_then(allowed).map_err(|problem| fault(problem.at(&place).to_string()))
+        phrase
+            .and_then(allowed)
+            .map_err(|problem| fault(problem.at(&place).to_string()))
     }
 
     fn untranslated(&self, source: &LocaleSource) -> Option<Fault> {
@@ -128,11 +140,15 @@ impl Languages {
             .iter()
             .flat_map(|(section, phrases)| phrases.keys().map(move |key| (section, key)))
             .filter(|(section, key)| {
-                !source.sections.get(*section).is_some_and(|phrases| phrases.contains_key(*key))
+                !source
+                    .sections
+                    .get(*section)
+                    .is_some_and(|phrases| phrases.contains_key(*key))
             })
             .map(|(section, key)| format!("{section}.{key}"))
             .collect();
-        (!missing.is_empty()).then(|| fault(format!("in English for want of {}", missing.join(", "))))
+        (!missing.is_empty())
+            .then(|| fault(format!("in English for want of {}", missing.join(", "))))
     }
 }
 
@@ -155,7 +171,14 @@ fn fault(problem: String) -> Fault {
 }
 
 fn unreadable(error: &toml::de::Error, text: &str) -> Fault {
-    let line = |at: usize| text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
+    let line = |at: usize| {
+        text.as_bytes()
+            .iter()
+            .take(at)
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1
+    };
     Fault {
         line: error.span().map(|span| line(span.start)),
         problem: error.message().to_owned(),
@@ -172,7 +195,9 @@ mod tests {
         let keys = |source: &LocaleSource| -> Vec<String> {
             let sections = source.sections.iter();
             sections
-                .flat_map(|(section, phrases)| phrases.keys().map(move |key| format!("{section}.{key}")))
+                .flat_map(|(section, phrases)| {
+                    phrases.keys().map(move |key| format!("{section}.{key}"))
+                })
                 .collect()
         };
         for (tag, source) in &languages.sources {

@@ -43,7 +43,11 @@ fn check_letter(
     templates: &Templates,
     locale: &Locale,
 ) -> Result<(), Fault> {
-    let surface = if part == Part::Subject { Surface::Subject } else { Surface::Body };
+    let surface = if part == Part::Subject {
+        Surface::Subject
+    } else {
+        Surface::Body
+    };
     let wording = Wording::new(letter, &sample.recipient(), locale, surface);
     let words = Context::from(wording.into_json(letter.section()));
     let rendered = templates.render(letter.folder(), part, &words)?;
@@ -66,13 +70,19 @@ fn check_text(letter: &Letter, text: &str) -> Result<(), Fault> {
 
 fn check_html(letter: &Letter, html: &str) -> Result<(), Fault> {
     if let Some((_, after)) = html.split_once(HOSTILE_TAG) {
-        let name: String = after.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+        let name: String = after
+            .chars()
+            .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+            .collect();
         return Err(Fault::new(&format!("{name} comes out unescaped")));
     }
     let Some(link) = letter.link().map(html_escape) else {
         return Ok(());
     };
-    if ['"', '\''].iter().any(|quote| html.contains(&format!("href={quote}{link}{quote}"))) {
+    if ['"', '\'']
+        .iter()
+        .any(|quote| html.contains(&format!("href={quote}{link}{quote}")))
+    {
         Ok(())
     } else {
         Err(Fault::new("no href leads to the link"))

@@ -65,7 +65,10 @@ impl LocaleSource {
 
     /// Compiles the phrases; a fault names the section and key it lies in.
     pub(crate) fn compile(&self, tag: &str) -> Result<Locale, PhraseFault> {
-        let date = self.date.as_ref().ok_or_else(|| PhraseFault::missing("date"))?;
+        let date = self
+            .date
+            .as_ref()
+            .ok_or_else(|| PhraseFault::missing("date"))?;
         let mut sections = BTreeMap::new();
         for (section, phrases) in &self.sections {
             let mut compiled = BTreeMap::new();
@@ -88,13 +91,18 @@ impl LocaleSource {
 
 impl DateSource {
     fn compile(&self) -> Result<Phrase, PhraseFault> {
-        let phrase: Phrase = self.format.parse().map_err(|f: PhraseFault| f.at("date.format"))?;
+        let phrase: Phrase = self
+            .format
+            .parse()
+            .map_err(|f: PhraseFault| f.at("date.format"))?;
         for part in ["day", "month", "year", "time"] {
             if !phrase.placeholders().any(|name| name == part) {
                 return Err(PhraseFault::missing(&format!("{{{part}}}")).at("date.format"));
             }
         }
-        phrase.allow(&["day", "month", "year", "time"]).map_err(|f| f.at("date.format"))?;
+        phrase
+            .allow(&["day", "month", "year", "time"])
+            .map_err(|f| f.at("date.format"))?;
         Ok(phrase)
     }
 }
@@ -156,12 +164,17 @@ mod tests {
     "#;
 
     fn locale(tag: &str) -> Locale {
-        toml::from_str::<LocaleSource>(SOURCE).unwrap().compile(tag).unwrap()
+        toml::from_str::<LocaleSource>(SOURCE)
+            .unwrap()
+            .compile(tag)
+            .unwrap()
     }
 
     #[test]
     fn a_tag_is_looked_up_whole_then_ever_shorter() {
-        let locales: BTreeMap<_, _> = ["de", "de-at", "en"].map(|t| (t.to_owned(), locale(t))).into();
+        let locales: BTreeMap<_, _> = ["de", "de-at", "en"]
+            .map(|t| (t.to_owned(), locale(t)))
+            .into();
         for (wanted, found) in [
             ("de-AT", Some("de-at")),
             ("de_CH", Some("de")),
@@ -170,7 +183,11 @@ mod tests {
             ("", None),
             ("deutsch", None),
         ] {
-            assert_eq!(look_up(&locales, wanted).map(|l| l.tag.as_str()), found, "{wanted}");
+            assert_eq!(
+                look_up(&locales, wanted).map(|l| l.tag.as_str()),
+                found,
+                "{wanted}"
+            );
         }
     }
 

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, Datelike, Utc};
-use lettre::message::{Body, MultiPart, SinglePart, header::ContentTransferEncoding, header::ContentType};
+use lettre::message::{
+    Body, MultiPart, SinglePart, header::ContentTransferEncoding, header::ContentType,
+};
 
 use super::{
     LetterError, Rendered,
@@ -39,7 +41,10 @@ pub struct Envelope {
 /// Builds the message of RFC 5322 with a text and an HTML alternative (RFC 2046 section 5.1.4).
 pub(crate) fn build(letter: &Rendered, envelope: &Envelope) -> Result<Mail, LetterError> {
     let Envelope {
-        from, to, message_id, ..
+        from,
+        to,
+        message_id,
+        ..
     } = envelope;
     let safe = |address: &str, whose| {
         let safe = is_safe_address(address);
@@ -116,5 +121,8 @@ fn is_message_id(id: &str) -> bool {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
         !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
     };
-    id.len() <= 200 && id.split_once('@').is_some_and(|(left, right)| atom(left) && atom(right))
+    id.len() <= 200
+        && id
+            .split_once('@')
+            .is_some_and(|(left, right)| atom(left) && atom(right))
 }

@@ -63,7 +63,9 @@ pub(crate) fn apply(
     let mut alerts = Vec::new();
     let mut sources = Vec::new();
     for (file, source) in files {
-        let tag = file.strip_prefix("locales/").and_then(|name| name.strip_suffix(".toml"));
+        let tag = file
+            .strip_prefix("locales/")
+            .and_then(|name| name.strip_suffix(".toml"));
         match source {
             Err(error) => alerts.push(alert(&file, error.to_string())),
             Ok(source) if tag.is_some() => {

@@ -125,7 +125,9 @@ mod tests {
 
     #[test]
     fn a_malformed_phrase_is_refused() {
-        for text in ["", " ", "{", "}", "a {b", "{{a}}", "{A}", "{}", "{a b}", "a\nb"] {
+        for text in [
+            "", " ", "{", "}", "a {b", "{{a}}", "{A}", "{}", "{a b}", "a\nb",
+        ] {
             assert!(text.parse::<Phrase>().is_err(), "{text:?}");
         }
     }
@@ -133,7 +135,13 @@ mod tests {
     #[test]
     fn an_unknown_placeholder_is_named() {
         let phrase: Phrase = "for {who}".parse().unwrap();
-        let fault = phrase.allow(&["inviter"]).unwrap_err().at("invitation.body");
-        assert_eq!(fault.to_string(), "invitation.body: {who} is not known here");
+        let fault = phrase
+            .allow(&["inviter"])
+            .unwrap_err()
+            .at("invitation.body");
+        assert_eq!(
+            fault.to_string(),
+            "invitation.body: {who} is not known here"
+        );
     }
 }

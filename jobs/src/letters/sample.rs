@@ -91,9 +91,14 @@ impl Sample {
             organization: self.text("organization"),
             inviter: self.person("inviter"),
             role: self.text("role"),
-            link: format!("https://app.example.com/join?a=1&t={}", self.text("link").replace(' ', "-")),
+            link: format!(
+                "https://app.example.com/join?a=1&t={}",
+                self.text("link").replace(' ', "-")
+            ),
             expires_at: DateTime::UNIX_EPOCH,
-            message: self.complete.then(|| format!("{}\n{}", self.text("message"), self.text("message"))),
+            message: self
+                .complete
+                .then(|| format!("{}\n{}", self.text("message"), self.text("message"))),
         }
     }
 

@@ -104,7 +104,10 @@ impl Templates {
 
 /// The source of a built-in template.
 pub(crate) fn built_in_source(path: &str) -> Option<&'static str> {
-    BUILT_IN.iter().find(|(known, _)| *known == path).map(|(_, source)| *source)
+    BUILT_IN
+        .iter()
+        .find(|(known, _)| *known == path)
+        .map(|(_, source)| *source)
 }
 
 /// Which part a path belongs to.
@@ -118,8 +121,14 @@ pub(crate) fn part(path: &str) -> Part {
 
 /// The built-in locale files by tag.
 pub(crate) fn built_in_locales() -> BTreeMap<&'static str, &'static str> {
-    let tag = |path: &'static str| path.trim_start_matches("locales/").trim_end_matches(".toml");
-    BUILT_IN_LOCALES.iter().map(|(path, source)| (tag(path), *source)).collect()
+    let tag = |path: &'static str| {
+        path.trim_start_matches("locales/")
+            .trim_end_matches(".toml")
+    };
+    BUILT_IN_LOCALES
+        .iter()
+        .map(|(path, source)| (tag(path), *source))
+        .collect()
 }
 
 fn engine(escape: fn(&str) -> String) -> Handlebars<'static> {
@@ -147,7 +156,13 @@ mod tests {
                 if path.is_dir() {
                     folders.push(path);
                 } else {
-                    found.insert(path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned());
+                    found.insert(
+                        path.strip_prefix(&root)
+                            .unwrap()
+                            .to_str()
+                            .unwrap()
+                            .to_owned(),
+                    );
                 }
             }
         }

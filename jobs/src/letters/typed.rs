@@ -133,7 +133,10 @@ mod tests {
 
     #[test]
     fn a_header_cannot_be_smuggled_through_a_name() {
-        assert_eq!(one_line("Ann\r\nBcc: x@evil.example"), "Ann Bcc: x@evil.example");
+        assert_eq!(
+            one_line("Ann\r\nBcc: x@evil.example"),
+            "Ann Bcc: x@evil.example"
+        );
         assert_eq!(one_line("a\0b\u{1b}[0m\u{85}c\u{2028}d"), "ab[0m c d");
         assert_eq!(one_line(" \t\r\n "), "");
     }
@@ -141,7 +144,14 @@ mod tests {
     #[test]
     fn direction_overrides_are_dropped_and_marks_of_writing_are_kept() {
         assert_eq!(one_line("a\u{202E}txt.exe\u{2069}"), "atxt.exe");
-        for exact in ["O'Brien & Co", "👩‍👩‍👧‍👦 family", "مؤسسة الأمل", "株式会社", "a  b", "می‌خواهم"] {
+        for exact in [
+            "O'Brien & Co",
+            "👩‍👩‍👧‍👦 family",
+            "مؤسسة الأمل",
+            "株式会社",
+            "a  b",
+            "می‌خواهم",
+        ] {
             assert_eq!(one_line(exact), exact);
         }
     }
@@ -175,7 +185,11 @@ mod tests {
 
     #[test]
     fn ordinary_prose_is_left_as_it_is() {
-        for prose in ["Hi. We start at 9, room 204.", "Note: all 12 of us...", "O'Brien & Co"] {
+        for prose in [
+            "Hi. We start at 9, room 204.",
+            "Note: all 12 of us...",
+            "O'Brien & Co",
+        ] {
             assert_eq!(unlink(prose), prose);
         }
     }

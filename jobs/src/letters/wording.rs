@@ -24,7 +24,7 @@ pub(crate) struct Wording<'a> {
     locale: &'a Locale,
     surface: Surface,
     values: BTreeMap<String, String>,
-    message: Option<Vec<String>>,
+    message: Vec<String>,
     absent: Vec<&'static str>,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Wording<'a> {
             locale,
             surface,
             values: BTreeMap::new(),
-            message: None,
+            message: Vec::new(),
             absent: Vec::new(),
         };
         wording.say("recipient", Fact::Address(recipient));
@@ -56,8 +56,8 @@ impl<'a> Wording<'a> {
 
     /// Everything as one JSON object, the phrases under `phrase`.
     ///
-    /// `message` is a list of lines, or null where there is none; a person who is absent is
-    /// null as well, so a template can ask for them.
+    /// `message` is a list of lines, empty where there is none, and a person who is absent is
+    /// null, so that a template can ask for both with `#if`.
     pub(crate) fn into_json(self, section: &str) -> Value {
         let phrases: Map<String, Value> = self
             .locale
@@ -73,8 +73,16 @@ impl<'a> Wording<'a> {
         .map(|(name, value)| (name.to_owned(), value.into()))
         .into_iter()
         .collect();
-        json.extend(self.values.into_iter().map(|(name, value)| (name, value.into())));
-        json.extend(self.absent.into_iter().map(|name| (name.to_owned(), Value::Null)));
+        json.extend(
+            self.values
+                .into_iter()
+                .map(|(name, value)| (name, value.into())),
+        );
+        json.extend(
+            self.absent
+                .into_iter()
+                .map(|name| (name.to_owned(), Value::Null)),
+        );
         json.insert("message".to_owned(), self.message.into());
         json.insert("phrase".to_owned(), phrases.into());
         Value::Object(json)
@@ -91,8 +99,7 @@ impl<'a> Wording<'a> {
             Fact::Message(text) => {
                 let shown = |line: String| unlink(&line);
                 let lines = lines(text.unwrap_or_default());
-                let lines: Vec<String> = lines.into_iter().map(shown).collect();
-                self.message = Some(lines).filter(|lines| !lines.is_empty());
+                self.message = lines.into_iter().map(shown).collect();
             }
         }
     }

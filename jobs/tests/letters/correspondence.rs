@@ -1,9 +1,15 @@
 //! Letters to test with.
 
-use chrono::{DateTime, TimeZone, Utc};
-use guestlist_jobs::letters::{Envelope, Invitation, Letter, Mailbox, Person};
+use std::sync::LazyLock;
 
-pub(crate) const LINK: &str = "https://app.example.com/join/AQEBk0cTz3V2d7mXk2lXo6yKq4b8Y1n0Wc9rVh5uJtM";
+use chrono::{DateTime, TimeZone, Utc};
+use guestlist_jobs::letters::{Envelope, Invitation, Letter, Letters, Mailbox, Person};
+
+/// Compiled once for all tests of a run.
+pub(crate) static BUILT_IN: LazyLock<Letters> = LazyLock::new(Letters::built_in);
+
+pub(crate) const LINK: &str =
+    "https://app.example.com/join/AQEBk0cTz3V2d7mXk2lXo6yKq4b8Y1n0Wc9rVh5uJtM";
 
 /// Names and texts that a letter must show exactly as they are.
 pub(crate) const EXACT: [&str; 9] = [

@@ -5,9 +5,10 @@ use std::{fs, path::Path};
 use guestlist_jobs::letters::{Alert, Letters, Rendered};
 use tempfile::TempDir;
 
-use crate::correspondence::ordinary;
+use crate::correspondence::{BUILT_IN, ordinary};
 
-const GOOD: &str = "{{#> layout}}<p>Welcome to {{organization}}</p><a href=\"{{link}}\">go</a>{{/layout}}";
+const GOOD: &str =
+    "{{#> layout}}<p>Welcome to {{organization}}</p><a href=\"{{link}}\">go</a>{{/layout}}";
 
 /// Loads one file over the built-in letters.
 fn load(files: &[(&str, &str)]) -> (Letters, Vec<Alert>) {
@@ -25,20 +26,27 @@ fn write(folder: &Path, file: &str, source: &str) {
 }
 
 fn invitation(letters: &Letters, locale: &str) -> Rendered {
-    letters.render(&ordinary()[0], "bo@example.net", locale).unwrap()
+    letters
+        .render(&ordinary()[0], "bo@example.net", locale)
+        .unwrap()
 }
 
 /// One alert about this file and line, and the built-in letter in its place.
 fn falls_back(file: &str, source: &str, line: Option<usize>, problem: &str) {
     let (letters, alerts) = load(&[(file, source)]);
     assert_eq!(alerts.len(), 1, "{file}: {alerts:?}");
-    assert_eq!((alerts[0].file.as_str(), alerts[0].line), (file, line), "{alerts:?}");
+    assert_eq!(
+        (alerts[0].file.as_str(), alerts[0].line),
+        (file, line),
+        "{alerts:?}"
+    );
     assert!(alerts[0].problem.contains(problem), "{alerts:?}");
-    let built_in = Letters::built_in();
+    let built_in = &BUILT_IN;
     for letter in ordinary() {
         for locale in ["en", "de", "fr"] {
-            let render = |letters: &Letters| letters.render(&letter, "bo@example.net", locale).unwrap();
-            assert!(render(&letters) == render(&built_in), "{file}");
+            let render =
+                |letters: &Letters| letters.render(&letter, "bo@example.net", locale).unwrap();
+            assert!(render(&letters) == render(built_in), "{file}");
         }
     }
 }
@@ -47,7 +55,7 @@ fn falls_back(file: &str, source: &str, line: Option<usize>, problem: &str) {
 fn a_good_template_is_taken_over_and_the_others_stay() {
     let (letters, alerts) = load(&[("invitation/html.hbs", GOOD)]);
     assert_eq!(alerts, []);
-    let (ours, built_in) = (invitation(&letters, "en"), invitation(&Letters::built_in(), "en"));
+    let (ours, built_in) = (invitation(&letters, "en"), invitation(&BUILT_IN, "en"));
     assert!(ours.html.contains("<p>Welcome to Acme Research</p>"));
     assert!(ours.text == built_in.text && ours.subject == built_in.subject);
 }
@@ -62,14 +70,34 @@ fn an_empty_folder_changes_nothing_and_a_missing_one_is_an_error() {
 
 #[test]
 fn a_syntax_error_falls_back() {
-    falls_back("invitation/html.hbs", "<p>\n{{#if link}}\n", Some(3), "syntax");
+    falls_back(
+        "invitation/html.hbs",
+        "<p>\n{{#if link}}\n",
+        Some(3),
+        "syntax",
+    );
 }
 
 #[test]
 fn an_unknown_variable_falls_back() {
-    falls_back("invitation/text.hbs", "{{link}}\n{{organisation}}\n", Some(2), "organisation");
-    falls_back("notices/removed/subject.hbs", "{{phrase.subjekt}}", Some(1), "phrase.subjekt");
-    falls_back("layout/html.hbs", "{{> @partial-block}}{{footer}}", Some(1), "footer");
+    falls_back(
+        "invitation/text.hbs",
+        "{{link}}\n{{organisation}}\n",
+        Some(2),
+        "organisation",
+    );
+    falls_back(
+        "notices/removed/subject.hbs",
+        "{{phrase.subjekt}}",
+        Some(1),
+        "phrase.subjekt",
+    );
+    falls_back(
+        "layout/html.hbs",
+        "{{> @partial-block}}{{footer}}",
+        Some(1),
+        "footer",
+    );
 }
 
 #[test]
@@ -80,22 +108,52 @@ fn a_variable_unknown_only_where_something_is_absent_falls_back() {
 
 #[test]
 fn a_letter_without_its_link_falls_back() {
-    falls_back("invitation/text.hbs", "Come in", None, "the link is missing");
-    falls_back("invitation/html.hbs", "<p>{{link}}</p>", None, "no href leads to the link");
-    falls_back("reminder/html.hbs", "<a href=\"https://x.example\">{{link}}</a>", None, "no href");
+    falls_back(
+        "invitation/text.hbs",
+        "Come in",
+        None,
+        "the link is missing",
+    );
+    falls_back(
+        "invitation/html.hbs",
+        "<p>{{link}}</p>",
+        None,
+        "no href leads to the link",
+    );
+    falls_back(
+        "reminder/html.hbs",
+        "<a href=\"https://x.example\">{{link}}</a>",
+        None,
+        "no href",
+    );
     falls_back("layout/text.hbs", "Yours", None, "the link is missing");
 }
 
 #[test]
 fn unescaped_text_of_a_person_falls_back() {
     let unescaped = GOOD.replace("{{organization}}", "{{{organization}}}");
-    falls_back("invitation/html.hbs", &unescaped, None, "organization comes out unescaped");
+    falls_back(
+        "invitation/html.hbs",
+        &unescaped,
+        None,
+        "organization comes out unescaped",
+    );
     let ampersand = GOOD.replace("{{organization}}", "{{&inviter_full}}");
-    falls_back("invitation/html.hbs", &ampersand, None, "inviter comes out unescaped");
+    falls_back(
+        "invitation/html.hbs",
+        &ampersand,
+        None,
+        "inviter comes out unescaped",
+    );
     let phrase = GOOD.replace("{{organization}}", "{{{phrase.body}}}");
     falls_back("invitation/html.hbs", &phrase, None, "comes out unescaped");
     let message = GOOD.replace("</p>", "{{#each message}}{{{this}}}{{/each}}</p>");
-    falls_back("invitation/html.hbs", &message, None, "message comes out unescaped");
+    falls_back(
+        "invitation/html.hbs",
+        &message,
+        None,
+        "message comes out unescaped",
+    );
     let link = GOOD.replace("</p>", "{{{link}}}</p>");
     falls_back("reminder/html.hbs", &link, None, "link comes out unescaped");
 }
@@ -107,13 +165,22 @@ fn an_empty_template_falls_back() {
 
 #[test]
 fn a_file_that_nothing_reads_is_named() {
-    for file in ["invitation/htm.hbs", "invite/html.hbs", "README.md", "locales/de.yaml", "a/b/c/d/e/f.hbs"] {
+    for file in [
+        "invitation/htm.hbs",
+        "invite/html.hbs",
+        "README.md",
+        "locales/de.yaml",
+        "a/b/c/d/e/f.hbs",
+    ] {
         let (letters, alerts) = load(&[(file, "x")]);
         assert_eq!(alerts.len(), 1, "{file}: {alerts:?}");
         assert!(file.starts_with(&alerts[0].file), "{file}: {alerts:?}");
-        assert!(invitation(&letters, "en") == invitation(&Letters::built_in(), "en"));
+        assert!(invitation(&letters, "en") == invitation(&BUILT_IN, "en"));
     }
-    assert_eq!(load(&[(".git/config", "x"), ("invitation/.html.hbs.swp", "x")]).1, []);
+    assert_eq!(
+        load(&[(".git/config", "x"), ("invitation/.html.hbs.swp", "x")]).1,
+        []
+    );
 }
 
 #[test]
@@ -123,16 +190,29 @@ fn a_file_that_is_no_text_is_named() {
     fs::write(folder.path().join("invitation/text.hbs"), [0xFF, 0xFE]).unwrap();
     let (_, alerts) = Letters::with_overrides(folder.path()).unwrap();
     assert_eq!(alerts.len(), 1);
-    assert!(alerts[0].to_string().starts_with("invitation/text.hbs: "), "{}", alerts[0]);
+    assert!(
+        alerts[0].to_string().starts_with("invitation/text.hbs: "),
+        "{}",
+        alerts[0]
+    );
 }
 
 #[test]
 fn a_bad_layout_does_not_take_a_good_letter_with_it() {
-    let (letters, alerts) = load(&[("layout/html.hbs", "{{nope}}"), ("invitation/html.hbs", GOOD)]);
+    let (letters, alerts) = load(&[
+        ("layout/html.hbs", "{{nope}}"),
+        ("invitation/html.hbs", GOOD),
+    ]);
     assert_eq!(alerts.len(), 1);
-    assert_eq!(alerts[0].to_string().split(": ").next(), Some("layout/html.hbs:1"));
+    assert_eq!(
+        alerts[0].to_string().split(": ").next(),
+        Some("layout/html.hbs:1")
+    );
     let html = invitation(&letters, "en").html;
-    assert!(html.contains("Welcome to") && html.contains("<html lang=\"en\""), "{html}");
+    assert!(
+        html.contains("Welcome to") && html.contains("<html lang=\"en\""),
+        "{html}"
+    );
 }
 
 #[test]
@@ -152,10 +232,18 @@ fn a_new_language_is_added_and_what_it_lacks_is_named() {
         [invitation]\nsubject = \"{inviter} vous invite\"\nexpiry = \"Valable jusqu'au {expires_at}.\"\n";
     let (letters, alerts) = load(&[("locales/fr.toml", source)]);
     assert_eq!(alerts.len(), 1);
-    assert!(alerts[0].problem.contains("invitation.body"), "{}", alerts[0]);
+    assert!(
+        alerts[0].problem.contains("invitation.body"),
+        "{}",
+        alerts[0]
+    );
     let french = invitation(&letters, "fr-CA");
     assert_eq!(french.subject, "Ann Lee vous invite");
-    assert!(french.text.contains("Valable jusqu'au 30 novembre 2026 à 04:46 UTC."));
+    assert!(
+        french
+            .text
+            .contains("Valable jusqu'au 30 novembre 2026 à 04:46 UTC.")
+    );
     assert!(french.html.contains("<html lang=\"fr\""));
 }
 
@@ -163,20 +251,46 @@ fn a_new_language_is_added_and_what_it_lacks_is_named() {
 fn a_bad_phrase_falls_back() {
     let problem = |phrase: &str| format!("[invitation]\n{phrase}\n");
     for (phrase, said) in [
-        ("button = \"{who}\"", "invitation.button: {who} is not known here"),
+        (
+            "button = \"{who}\"",
+            "invitation.button: {who} is not known here",
+        ),
         ("button = \"{{link}}\"", "invitation.button"),
         ("button = \"\"", "invitation.button: the phrase is empty"),
-        ("buton = \"Go\"", "invitation.buton: no letter has a phrase of this name"),
+        (
+            "buton = \"Go\"",
+            "invitation.buton: no letter has a phrase of this name",
+        ),
     ] {
         falls_back("locales/en.toml", &problem(phrase), None, said);
     }
-    falls_back("locales/en.toml", "[invitaton]\nbutton = \"Go\"\n", None, "invitaton.button");
-    falls_back("locales/en.toml", "[date]\nformat = \"{day}\"\nmonths = []\n", None, "");
+    falls_back(
+        "locales/en.toml",
+        "[invitaton]\nbutton = \"Go\"\n",
+        None,
+        "invitaton.button",
+    );
+    falls_back(
+        "locales/en.toml",
+        "[date]\nformat = \"{day}\"\nmonths = []\n",
+        Some(3),
+        "12",
+    );
 }
 
 #[test]
 fn a_broken_locale_falls_back_with_its_line() {
-    falls_back("locales/de.toml", "[invitation]\nbutton = Los\n", Some(2), "");
-    falls_back("locales/fr.toml", "[invitation]\nbutton = \"Allez\"\n", None, "direction");
+    falls_back(
+        "locales/de.toml",
+        "[invitation]\nbutton = Los\n",
+        Some(2),
+        "",
+    );
+    falls_back(
+        "locales/fr.toml",
+        "[invitation]\nbutton = \"Allez\"\n",
+        None,
+        "direction",
+    );
     falls_back("locales/english.toml", "", None, "not a language tag");
 }
