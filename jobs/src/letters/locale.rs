@@ -130,7 +130,7 @@ impl Locale {
     }
 
     /// Whether the language reads from right to left.
-    pub(crate) fn reads_left(&self) -> bool {
+    pub(crate) fn reads_right_to_left(&self) -> bool {
         self.direction == Direction::Rtl
     }
 }

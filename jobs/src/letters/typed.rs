@@ -38,9 +38,10 @@ pub(crate) fn lines(text: &str) -> Vec<String> {
 /// Names that read in the sentence's own direction stay as they are, byte for byte.
 pub(crate) fn isolate(text: &str, right_to_left: bool) -> String {
     let foreign = if right_to_left {
-        text.chars().any(|c| c.is_alphanumeric() && !reads_left(c))
+        text.chars()
+            .any(|c| c.is_alphanumeric() && !is_right_to_left(c))
     } else {
-        text.chars().any(reads_left)
+        text.chars().any(is_right_to_left)
     };
     if foreign {
         format!("\u{2068}{text}\u{2069}")
@@ -69,8 +70,9 @@ pub(crate) fn unlink(text: &str) -> String {
 
 fn joins_a_link(c: char, next: char) -> bool {
     match c {
-        '.' | '\u{3002}' | '\u{FF0E}' | '\u{FF61}' | '\u{2024}' => next.is_alphanumeric(),
-        ':' | '@' | '\u{FF20}' => !next.is_whitespace(),
+        '.' | '\u{3002}' | '\u{FF0E}' | '\u{FF61}' | '\u{2024}' => next.is_alphabetic(),
+        ':' => !next.is_whitespace() && !next.is_numeric(),
+        '@' | '\u{FF20}' => !next.is_whitespace(),
         '/' => next == '/',
         _ => false,
     }
@@ -119,7 +121,7 @@ fn is_direction_override(c: char) -> bool {
     )
 }
 
-fn reads_left(c: char) -> bool {
+fn is_right_to_left(c: char) -> bool {
     matches!(
         c,
         '\u{0590}'..='\u{08FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}'
@@ -186,8 +188,9 @@ mod tests {
     #[test]
     fn ordinary_prose_is_left_as_it_is() {
         for prose in [
-            "Hi. We start at 9, room 204.",
+            "Hi. We start at 9:30, room 204.",
             "Note: all 12 of us...",
+            "550 5.1.1 no",
             "O'Brien & Co",
         ] {
             assert_eq!(unlink(prose), prose);

@@ -13,7 +13,7 @@ use super::{
 /// Where the words will stand.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Surface {
-    /// The subject, where nothing becomes a link and every character stays.
+    /// The subject, where nothing becomes a link and names are shown without any addition.
     Subject,
     /// The text or HTML part, where mail clients look for links.
     Body,
@@ -64,11 +64,11 @@ impl<'a> Wording<'a> {
             .phrases(section)
             .map(|(key, phrase)| (key.to_owned(), phrase.fill(&self.values).into()))
             .collect();
-        let left = self.locale.reads_left();
+        let rtl = self.locale.reads_right_to_left();
         let mut json: Map<String, Value> = [
             ("lang", self.locale.tag.as_str()),
-            ("dir", if left { "rtl" } else { "ltr" }),
-            ("start", if left { "right" } else { "left" }),
+            ("dir", if rtl { "rtl" } else { "ltr" }),
+            ("start", if rtl { "right" } else { "left" }),
         ]
         .map(|(name, value)| (name.to_owned(), value.into()))
         .into_iter()
@@ -131,15 +131,16 @@ impl<'a> Wording<'a> {
     }
 
     fn foreign(&self, text: &str) -> String {
-        let text = one_line(text);
-        let text = match self.surface {
-            Surface::Subject => text,
-            Surface::Body => unlink(&text),
-        };
-        isolate(&text, self.locale.reads_left())
+        match self.surface {
+            Surface::Subject => one_line(text),
+            Surface::Body => self.isolated(&unlink(&one_line(text))),
+        }
     }
 
     fn isolated(&self, text: &str) -> String {
-        isolate(&one_line(text), self.locale.reads_left())
+        match self.surface {
+            Surface::Subject => one_line(text),
+            Surface::Body => isolate(&one_line(text), self.locale.reads_right_to_left()),
+        }
     }
 }
