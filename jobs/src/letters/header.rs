@@ -20,12 +20,8 @@ const WORD: usize = 36;
 pub(crate) fn unstructured(name: &str, value: &str) -> String {
     let value = one_line(value);
     let plain = value.chars().all(|c| c == ' ' || c.is_ascii_graphic());
-    if plain && !value.contains("=?") {
-        if let Some(folded) = fold(name.len() + 2, &value) {
-            return folded;
-        }
-    }
-    encoded_words(&value)
+    let folded = fold(name.len() + 2, &value).filter(|_| plain && !value.contains("=?"));
+    folded.unwrap_or_else(|| encoded_words(&value))
 }
 
 /// A display name and an address, or the address alone.
