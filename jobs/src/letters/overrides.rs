@@ -49,7 +49,7 @@ const DEPTH: usize = 4;
 
 /// Reads the folder and takes over each file that passes; one alert for each that does not.
 ///
-/// Locales come first and layouts second, because the letters are tried with them.
+/// Locales come first, because the templates are tried in every language.
 pub(crate) fn apply(
     folder: &Path,
     templates: &mut Templates,
@@ -76,7 +76,6 @@ pub(crate) fn apply(
             Ok(_) => alerts.push(alert(&file, "no letter has a file of this name".to_owned())),
         }
     }
-    sources.sort_by_key(|(file, _)| !file.starts_with("layout/"));
     for (file, source) in sources {
         if let Err(fault) = take_over(&file, &source, templates, languages) {
             alerts.push(faulty(&file, fault));

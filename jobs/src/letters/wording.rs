@@ -54,7 +54,8 @@ impl<'a> Wording<'a> {
         self.values.keys().map(String::as_str).collect()
     }
 
-    /// Everything as one JSON object, the phrases under `phrase`.
+    /// Everything as one JSON object, the phrases under `phrase`; a subject sees only its own,
+    /// because filling the others would cost every letter time for nothing.
     ///
     /// `message` is a list of lines, empty where there is none, and a person who is absent is
     /// null, so that a template can ask for both with `#if`.
@@ -62,6 +63,7 @@ impl<'a> Wording<'a> {
         let phrases: Map<String, Value> = self
             .locale
             .phrases(section)
+            .filter(|(key, _)| self.surface == Surface::Body || *key == "subject")
             .map(|(key, phrase)| (key.to_owned(), phrase.fill(&self.values).into()))
             .collect();
         let rtl = self.locale.reads_right_to_left();
