@@ -1,1 +1,177 @@
-//! mailer
+//! The mailer takes a finished [`Mail`] and says what became of it.
+//!
+//! A few senders own an SMTP connection each and keep it while it is in step with the server.
+//! A deadline, an unknown error or a caller that went away drops the connection: a late reply
+//! can never be taken for the answer to the next letter. A gate in front keeps everybody off
+//! a server that is at fault. With `file:` letters become files instead.
+
+mod blame;
+mod config;
+mod connection;
+mod deadlines;
+mod dialogue;
+mod failure;
+mod folder;
+mod gate;
+mod offer;
+mod reply;
+mod report;
+mod sender;
+mod tls;
+mod verdict;
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::config::{MailerConfig, MailerConfigError};
+pub use self::deadlines::{BackOff, Deadlines};
+pub use self::gate::Gate;
+
+pub use self::report::{CheckError, Report};
+pub use self::verdict::Verdict;
+
+use self::config::{Server, Transport};
+use self::folder::Folder;
+use self::gate::{Gatekeeper, Pass};
+use self::sender::{Errand, Sender};
+use crate::mail::Mail;
+
+/// Delivers letters. Clones share the senders and the gate.
+#[derive(Clone)]
+pub struct Mailer {
+    gate: Arc<Gatekeeper>,
+    post: Post,
+    deadlines: Deadlines,
+}
+
+/// Where letters are handed in.
+#[derive(Clone)]
+enum Post {
+    Smtp(Office),
+    Folder(Folder),
+}
+
+/// The senders of one mail server.
+#[derive(Clone)]
+struct Office {
+    server: Arc<Server>,
+    queue: mpsc::Sender<Errand>,
+    closing: CancellationToken,
+    senders: TaskTracker,
+}
+
+impl Mailer {
+    /// Starts `connections` senders (at least one), each of which connects when it has a letter.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, where no sender can run.
+    pub fn new(config: MailerConfig, connections: usize, deadlines: Deadlines) -> Self {
+        let post = match config.transport {
+            Transport::File(folder) => Post::Folder(Folder(folder)),
+            Transport::Smtp(server) => {
+                Post::Smtp(Office::open(*server, connections.max(1), deadlines))
+            }
+        };
+        Self {
+            gate: Gatekeeper::new(&deadlines),
+            post,
+            deadlines,
+        }
+    }
+
+    /// Attempts to deliver one letter.
+    ///
+    /// While the gate is closed it answers [`Verdict::Unavailable`] at once. Dropping the
+    /// future gives the letter up: it is not sent, or its connection is dropped.
+    pub async fn send(&self, mail: Mail) -> Verdict {
+        if let Err(failure) = connection::check_envelope(&mail) {
+            return Verdict::LetterFault {
+                why: failure.to_string(),
+            };
+        }
+        let pass = match self.gate.admit() {
+            Ok(pass) => pass,
+            Err(retry_after) => return Verdict::Unavailable { retry_after },
+        };
+        match &self.post {
+            Post::Folder(folder) => pass.report(folder.send(mail).await),
+            Post::Smtp(office) => {
+                let retry_after = self.deadlines.back_off.first;
+                office
+                    .hand_in(mail, pass)
+                    .await
+                    .unwrap_or(Verdict::Unavailable { retry_after })
+            }
+        }
+    }
+
+    /// Whether letters may be attempted now; ask before leasing any.
+    pub fn gate(&self) -> Gate {
+        self.gate.state()
+    }
+
+    /// Checks that letters could be delivered, without sending one: connects, greets,
+    /// encrypts, signs in and quits, or tries to write to the folder. The gate stays as it is.
+    ///
+    /// # Errors
+    /// What to mend, without the password.
+    pub async fn check(&self) -> Result<Report, CheckError> {
+        match &self.post {
+            Post::Smtp(office) => Report::on(&office.server, &self.deadlines)
+                .await
+                .map_err(|failure| CheckError(failure.to_string())),
+            Post::Folder(folder) => match folder.check().await {
+                Ok(()) => Ok(Report::Folder(folder.0.clone())),
+                Err(error) => Err(CheckError(format!(
+                    "cannot write to {}: {error}",
+                    folder.0.display()
+                ))),
+            },
+        }
+    }
+
+    /// Finishes the letters that were handed in and takes leave of the server. Later letters
+    /// are [`Verdict::Unavailable`].
+    pub async fn close(&self) {
+        if let Post::Smtp(office) = &self.post {
+            office.closing.cancel();
+            office.senders.wait().await;
+        }
+    }
+}
+
+impl Office {
+    fn open(server: Server, connections: usize, deadlines: Deadlines) -> Self {
+        let (queue, receiver) = mpsc::channel(connections);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let (server, closing) = (Arc::new(server), CancellationToken::new());
+        let senders = TaskTracker::new();
+        for _ in 0..connections {
+            let sender = Sender {
+                server: Arc::clone(&server),
+                deadlines,
+                queue: Arc::clone(&receiver),
+                closing: closing.clone(),
+                kept: None,
+            };
+            senders.spawn(sender.run());
+        }
+        senders.close();
+        Self {
+            server,
+            queue,
+            closing,
+            senders,
+        }
+    }
+
+    /// Waits for a free sender and its verdict; `None` once the office is closed.
+    async fn hand_in(&self, mail: Mail, pass: Pass) -> Option<Verdict> {
+        let (answer, verdict) = oneshot::channel();
+        self.queue.send(Errand { mail, pass, answer }).await.ok()?;
+        verdict.await.ok()
+    }
+}

@@ -1,0 +1,317 @@
+//! Where letters go: the `SMTP_URL`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use lettre::transport::smtp::authentication::Credentials;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use url::Url;
+
+use super::tls;
+
+/// Where letters go, checked and ready to use.
+///
+/// Parsed from `smtp://[user:password@]host[:port][?tls=required|opportunistic|none]`
+/// (STARTTLS), `smtps://…` (TLS from the first byte, RFC 8314 section 3.3) or `file:FOLDER`.
+/// `tls_ca=PATH` names a PEM file of further roots to believe. User and password are
+/// percent-encoded. Neither `Display` nor `Debug` shows the password.
+#[derive(Clone)]
+pub struct MailerConfig {
+    pub(super) transport: Transport,
+}
+
+#[derive(Clone)]
+pub(super) enum Transport {
+    Smtp(Box<Server>),
+    File(PathBuf),
+}
+
+/// A mail server and how to talk to it.
+#[derive(Clone)]
+pub(super) struct Server {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) security: Security,
+    pub(super) credentials: Option<Credentials>,
+    pub(super) name: ServerName<'static>,
+    pub(super) connector: TlsConnector,
+    user: Option<String>,
+    tls_ca: Option<PathBuf>,
+}
+
+/// When the connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Security {
+    /// From the first byte.
+    Implicit,
+    /// By STARTTLS, or no letter goes out.
+    Required,
+    /// By STARTTLS where the server offers it, whoever the server is.
+    Opportunistic,
+    /// Never.
+    None,
+}
+
+/// What is wrong with an `SMTP_URL`; never shows the password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MailerConfigError {
+    /// It is not a URL.
+    #[error("not a URL: {0} (a user or password with signs such as @ / # needs percent-encoding)")]
+    NotAUrl(url::ParseError),
+    /// The scheme is none of ours.
+    #[error("unknown scheme {0:?}, use smtp://, smtps:// or file:")]
+    Scheme(String),
+    /// `file:` without a folder.
+    #[error("file: needs a folder, such as file:letters")]
+    NoFolder,
+    /// `file://host/…` names a folder elsewhere.
+    #[error("file: names a folder on this machine, use file:folder or file:///folder")]
+    RemoteFolder,
+    /// No host.
+    #[error("the host is missing")]
+    NoHost,
+    /// The host is neither a name nor an address.
+    #[error("{0:?} is not a host name")]
+    Host(String),
+    /// Port 0 cannot be connected to.
+    #[error("port 0 cannot be connected to")]
+    Port,
+    /// Only one of user and password.
+    #[error("credentials need both user and password, as user:password@host")]
+    HalfCredentials,
+    /// Percent-encoded credentials that are not UTF-8.
+    #[error("user and password must be percent-encoded UTF-8")]
+    Encoding,
+    /// An @ in the path, query or fragment: what stands before it was meant as a password,
+    /// so none of it is repeated.
+    #[error("signs such as / ? # in user or password need percent-encoding")]
+    Unencoded,
+    /// Something after the host other than parameters, or no `//` before it.
+    #[error("the address must be scheme://host:port without a path")]
+    Path,
+    /// An unknown or repeated query parameter.
+    #[error("unknown or repeated parameter {0:?}, known are tls and tls_ca")]
+    Parameter(String),
+    /// An unknown value of `tls`.
+    #[error("tls={0:?} is unknown, use required, opportunistic or none")]
+    Tls(String),
+    /// `tls` beside `smtps://`.
+    #[error("smtps:// is always encrypted, leave tls out")]
+    TlsTwice,
+    /// Credentials with opportunistic TLS, which would hand them to whoever strips it.
+    #[error("tls=opportunistic can be stripped and would show the password, use tls=required")]
+    CredentialsInClear,
+    /// The roots of `tls_ca` cannot be used.
+    #[error("tls_ca {path}: {why}")]
+    Roots {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// `tls_ca` where no certificate is checked.
+    #[error("tls_ca has no effect here, only tls=required and smtps:// check certificates")]
+    RootsUnused,
+}
+
+impl FromStr for MailerConfig {
+    type Err = MailerConfigError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let transport = match text.split_at_checked(5) {
+            Some((scheme, folder)) if scheme.eq_ignore_ascii_case("file:") => {
+                Transport::File(self::folder(folder)?)
+            }
+            _ => Transport::Smtp(Box::new(server(text)?)),
+        };
+        Ok(Self { transport })
+    }
+}
+
+/// `file:letters` and `file:/abs` are taken as they stand, `file:///abs` is a URL.
+fn folder(text: &str) -> Result<PathBuf, MailerConfigError> {
+    if text.is_empty() {
+        return Err(MailerConfigError::NoFolder);
+    }
+    if !text.starts_with("//") {
+        return Ok(PathBuf::from(text));
+    }
+    let url = Url::parse(&format!("file:{text}")).map_err(MailerConfigError::NotAUrl)?;
+    let folder = url
+        .to_file_path()
+        .map_err(|()| MailerConfigError::RemoteFolder)?;
+    if folder.parent().is_none() {
+        return Err(MailerConfigError::NoFolder);
+    }
+    Ok(folder)
+}
+
+fn server(text: &str) -> Result<Server, MailerConfigError> {
+    let url = Url::parse(text).map_err(MailerConfigError::NotAUrl)?;
+    if !matches!(url.scheme(), "smtp" | "smtps") {
+        return Err(MailerConfigError::Scheme(url.scheme().to_owned()));
+    }
+    if !url.cannot_be_a_base() && url[url::Position::BeforePath..].contains('@') {
+        return Err(MailerConfigError::Unencoded);
+    }
+    if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
+        return Err(MailerConfigError::Path);
+    }
+    let (tls, tls_ca) = parameters(&url)?;
+    let account = account(&url)?;
+    let security = security(url.scheme(), tls.as_deref(), account.is_some())?;
+    let (host, name) = host(&url)?;
+    Ok(Server {
+        port: port(&url, security, account.is_some())?,
+        host,
+        name,
+        connector: connector(security, tls_ca.as_ref())?,
+        security,
+        user: account.as_ref().map(|(user, _)| user.clone()),
+        credentials: account.map(Credentials::from),
+        tls_ca,
+    })
+}
+
+fn parameters(url: &Url) -> Result<(Option<String>, Option<PathBuf>), MailerConfigError> {
+    let (mut tls, mut tls_ca) = (None, None);
+    for (key, value) in url.query_pairs() {
+        match key.as_ref() {
+            "tls" if tls.is_none() => tls = Some(value.into_owned()),
+            "tls_ca" if tls_ca.is_none() => tls_ca = Some(PathBuf::from(value.as_ref())),
+            _ => return Err(MailerConfigError::Parameter(key.into_owned())),
+        }
+    }
+    Ok((tls, tls_ca))
+}
+
+fn account(url: &Url) -> Result<Option<(String, String)>, MailerConfigError> {
+    match (url.username(), url.password()) {
+        ("", None) => Ok(None),
+        (user, Some(password)) if !user.is_empty() && !password.is_empty() => {
+            Ok(Some((decoded(user)?, decoded(password)?)))
+        }
+        _ => Err(MailerConfigError::HalfCredentials),
+    }
+}
+
+/// Undoes percent-encoding (RFC 3986 section 2.1); a lone % stands for itself.
+fn decoded(text: &str) -> Result<String, MailerConfigError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        let hex = |at: usize| char::from(*tail.get(at)?).to_digit(16);
+        if let (b'%', Some(high), Some(low)) = (byte, hex(0), hex(1)) {
+            bytes.extend(u8::try_from(high * 16 + low));
+            rest = &tail[2..];
+        } else {
+            bytes.push(*byte);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| MailerConfigError::Encoding)
+}
+
+fn security(
+    scheme: &str,
+    tls: Option<&str>,
+    signs_in: bool,
+) -> Result<Security, MailerConfigError> {
+    match (scheme, tls) {
+        ("smtps", None) => Ok(Security::Implicit),
+        ("smtps", Some(_)) => Err(MailerConfigError::TlsTwice),
+        (_, None) if signs_in => Ok(Security::Required),
+        (_, Some("required")) => Ok(Security::Required),
+        (_, Some("opportunistic")) if signs_in => Err(MailerConfigError::CredentialsInClear),
+        (_, None | Some("opportunistic")) => Ok(Security::Opportunistic),
+        (_, Some("none")) => Ok(Security::None),
+        (_, Some(other)) => Err(MailerConfigError::Tls(other.to_owned())),
+    }
+}
+
+fn host(url: &Url) -> Result<(String, ServerName<'static>), MailerConfigError> {
+    let host = url
+        .host_str()
+        .filter(|host| !host.is_empty())
+        .ok_or(MailerConfigError::NoHost)?;
+    let bare = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    let name =
+        ServerName::try_from(bare.clone()).map_err(|_| MailerConfigError::Host(bare.clone()))?;
+    Ok((bare, name))
+}
+
+/// 465 for implicit TLS (RFC 8314), 587 for submission (RFC 6409), else 25.
+fn port(url: &Url, security: Security, signs_in: bool) -> Result<u16, MailerConfigError> {
+    match (url.port(), security) {
+        (Some(0), _) => Err(MailerConfigError::Port),
+        (Some(port), _) => Ok(port),
+        (None, Security::Implicit) => Ok(465),
+        (None, Security::Required) => Ok(587),
+        (None, _) if signs_in => Ok(587),
+        (None, _) => Ok(25),
+    }
+}
+
+fn connector(
+    security: Security,
+    tls_ca: Option<&PathBuf>,
+) -> Result<TlsConnector, MailerConfigError> {
+    if matches!(security, Security::Opportunistic | Security::None) {
+        return match tls_ca {
+            Some(_) => Err(MailerConfigError::RootsUnused),
+            None => Ok(tls::unverified()),
+        };
+    }
+    tls::verifying(tls_ca.map(PathBuf::as_path)).map_err(|why| MailerConfigError::Roots {
+        path: tls_ca.cloned().unwrap_or_default(),
+        why,
+    })
+}
+
+impl fmt::Display for MailerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.transport {
+            Transport::File(folder) => write!(f, "file:{}", folder.display()),
+            Transport::Smtp(server) => server.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, tls) = match self.security {
+            Security::Implicit => ("smtps", ""),
+            Security::Required => ("smtp", "?tls=required"),
+            Security::Opportunistic => ("smtp", "?tls=opportunistic"),
+            Security::None => ("smtp", "?tls=none"),
+        };
+        write!(f, "{scheme}://")?;
+        if let Some(user) = &self.user {
+            write!(f, "{user}:***@")?;
+        }
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}{tls}", self.host, self.port)?,
+            false => write!(f, "{}:{}{tls}", self.host, self.port)?,
+        }
+        if let Some(path) = &self.tls_ca {
+            let mark = if tls.is_empty() { '?' } else { '&' };
+            write!(f, "{mark}tls_ca={}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for MailerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MailerConfig({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! One SMTP connection, from TCP to QUIT.
+
+use std::io;
+
+use lettre::Address;
+use lettre::transport::smtp::authentication::Mechanism;
+use lettre::transport::smtp::commands::Mail as MailFrom;
+use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Quit, Rcpt, Rset, Starttls};
+use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::response::Response;
+use tokio::net::{TcpStream, lookup_host};
+
+use super::blame::Stage;
+use super::config::{Security, Server};
+use super::deadlines::Deadlines;
+use super::dialogue::{Dialogue, within};
+use super::failure::Failure;
+use super::offer::Offer;
+use super::reply::Reply;
+use crate::mail::Mail;
+
+/// A connection that has greeted, is as encrypted as its server's settings ask, and signed in.
+///
+/// lettre supplies the words (commands, SASL); stream, deadlines and replies are ours,
+/// because its own connection reads a line without bound, keeps what arrived in clear before
+/// STARTTLS, and does not tell a letter that was cut short from one that went unanswered.
+pub(super) struct Connection {
+    dialogue: Dialogue,
+    offer: Offer,
+    deadlines: Deadlines,
+    encrypted: bool,
+    /// A transaction was begun and refused: RSET is due before the next letter.
+    begun: bool,
+}
+
+impl Connection {
+    pub(super) async fn open(server: &Server, deadlines: &Deadlines) -> Result<Self, Failure> {
+        let mut dialogue = Dialogue::new(dial(server, deadlines).await?);
+        let implicit = server.security == Security::Implicit;
+        if implicit {
+            dialogue = encrypt(dialogue, server, deadlines).await?;
+        }
+        dialogue
+            .reply(Stage::Greeting, &[220], deadlines.greeting)
+            .await?;
+        let offer = hello(&mut dialogue, deadlines).await?;
+        let mut connection = Self {
+            dialogue,
+            offer,
+            deadlines: *deadlines,
+            encrypted: implicit,
+            begun: false,
+        };
+        if matches!(
+            server.security,
+            Security::Required | Security::Opportunistic
+        ) {
+            connection = connection.start_tls(server).await?;
+        }
+        connection.sign_in(server).await?;
+        Ok(connection)
+    }
+
+    /// Upgrades by STARTTLS (RFC 3207); without it only an opportunistic connection goes on.
+    async fn start_tls(mut self, server: &Server) -> Result<Self, Failure> {
+        let required = server.security == Security::Required;
+        if !self.offer.starttls {
+            return if required {
+                Err(Failure::NoStartTls)
+            } else {
+                Ok(self)
+            };
+        }
+        let ready = self
+            .dialogue
+            .command(Stage::StartTls, Starttls, &[220], self.deadlines.mail)
+            .await;
+        match ready {
+            Err(Failure::Negative { reply, .. }) if !required && reply.code != 421 => {
+                return Ok(self);
+            }
+            ready => ready?,
+        };
+        self.dialogue = encrypt(self.dialogue, server, &self.deadlines).await?;
+        // RFC 3207 section 4.2: what the server said in clear is forgotten.
+        self.offer = hello(&mut self.dialogue, &self.deadlines).await?;
+        self.encrypted = true;
+        Ok(self)
+    }
+
+    /// Signs in with PLAIN or LOGIN (RFC 4954) if there are credentials.
+    async fn sign_in(&mut self, server: &Server) -> Result<(), Failure> {
+        let Some(credentials) = &server.credentials else {
+            return Ok(());
+        };
+        let mechanism = self.offer.mechanism().ok_or(Failure::NoMechanism)?;
+        let mut auth =
+            Auth::new(mechanism, credentials.clone(), None).map_err(|_| Failure::Challenge)?;
+        // LOGIN asks twice, for user and password.
+        for _ in 0..2 {
+            let reply = self.authenticate(auth).await?;
+            if reply.code == 235 {
+                return Ok(());
+            }
+            auth = answer(mechanism, credentials, &reply).ok_or(Failure::Challenge)?;
+        }
+        match self.authenticate(auth).await?.code {
+            235 => Ok(()),
+            _ => Err(Failure::Challenge),
+        }
+    }
+
+    async fn authenticate(&mut self, auth: Auth) -> Result<Reply, Failure> {
+        self.dialogue
+            .command(Stage::Auth, auth, &[235, 334], self.deadlines.mail)
+            .await
+    }
+
+    /// Hands one letter over; `Ok` is the server's 250 to the end of the data, nothing less.
+    pub(super) async fn send(&mut self, mail: &Mail) -> Result<Reply, Failure> {
+        let from = address(&mail.from).ok_or(Failure::Envelope("sender"))?;
+        let to = address(&mail.to).ok_or(Failure::Envelope("recipient"))?;
+        let parameters = self.parameters(mail)?;
+        let Deadlines {
+            mail: mail_deadline,
+            rcpt,
+            data,
+            block,
+            end,
+            ..
+        } = self.deadlines;
+        self.dialogue
+            .command(
+                Stage::Mail,
+                MailFrom::new(Some(from), parameters),
+                &[250],
+                mail_deadline,
+            )
+            .await?;
+        self.begun = true;
+        self.dialogue
+            .command(Stage::Rcpt, Rcpt::new(to, vec![]), &[250, 251], rcpt)
+            .await?;
+        self.dialogue
+            .command(Stage::Data, Data, &[354], data)
+            .await?;
+        self.dialogue.letter(&mail.bytes, block).await?;
+        // RFC 5321 section 4.1.1.4: any answer to the final dot ends the transaction.
+        self.begun = false;
+        self.dialogue.reply(Stage::End, &[250], end).await
+    }
+
+    /// SMTPUTF8 (RFC 6531 section 3.4) and BODY (RFC 6152) where the letter needs them.
+    fn parameters(&self, mail: &Mail) -> Result<Vec<MailParameter>, Failure> {
+        let mut parameters = Vec::new();
+        if !(mail.from.is_ascii() && mail.to.is_ascii()) {
+            if !self.offer.smtputf8 {
+                return Err(Failure::NoSmtpUtf8);
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        if !mail.bytes.is_ascii() {
+            if !self.offer.eight_bit {
+                return Err(Failure::NoEightBit);
+            }
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        Ok(parameters)
+    }
+
+    /// Ends a refused transaction; on an error the connection must be dropped.
+    pub(super) async fn reset(&mut self) -> Result<(), Failure> {
+        if self.begun {
+            self.dialogue
+                .command(Stage::Reset, Rset, &[250], self.deadlines.mail)
+                .await?;
+            self.begun = false;
+        }
+        Ok(())
+    }
+
+    /// Resolves once the connection can no longer be used.
+    pub(super) async fn broken(&mut self) {
+        self.dialogue.broken().await;
+    }
+
+    /// Takes leave. Nothing depends on the answer, so none is reported.
+    pub(super) async fn quit(mut self) {
+        if let Err(failure) = self
+            .dialogue
+            .command(Stage::Quit, Quit, &[221], self.deadlines.quit)
+            .await
+        {
+            tracing::debug!(%failure, "the mail server did not say goodbye");
+        }
+    }
+
+    pub(super) fn offer(&self) -> &Offer {
+        &self.offer
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+}
+
+/// Checks the envelope without a connection, so that a hostile one costs none.
+pub(super) fn check_envelope(mail: &Mail) -> Result<(), Failure> {
+    address(&mail.from).ok_or(Failure::Envelope("sender"))?;
+    address(&mail.to).ok_or(Failure::Envelope("recipient"))?;
+    Ok(())
+}
+
+/// One bare address: nothing in it could end the path or the command.
+fn address(text: &str) -> Option<Address> {
+    let hostile = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>');
+    let (user, domain) = text.rsplit_once('@')?;
+    let bare = !user.is_empty() && !domain.is_empty() && !text.contains(hostile);
+    bare.then(|| Address::new_dangerous(user, domain))
+}
+
+/// Connects to the first of the host's addresses that answers.
+async fn dial(server: &Server, deadlines: &Deadlines) -> Result<TcpStream, Failure> {
+    let unreachable = |source| Failure::Unreachable {
+        host: server.host.clone(),
+        port: server.port,
+        source,
+    };
+    let target = (server.host.as_str(), server.port);
+    let addresses = within(Stage::Connect, deadlines.connect, lookup_host(target))
+        .await?
+        .map_err(unreachable)?;
+    let mut failure = unreachable(io::Error::new(
+        io::ErrorKind::NotFound,
+        "the host has no address",
+    ));
+    for address in addresses {
+        match within(
+            Stage::Connect,
+            deadlines.connect,
+            TcpStream::connect(address),
+        )
+        .await
+        {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true).map_err(unreachable)?;
+                return Ok(stream);
+            }
+            Ok(Err(source)) => failure = unreachable(source),
+            Err(deadline) => failure = deadline,
+        }
+    }
+    Err(failure)
+}
+
+async fn encrypt(
+    dialogue: Dialogue,
+    server: &Server,
+    deadlines: &Deadlines,
+) -> Result<Dialogue, Failure> {
+    dialogue
+        .encrypt(&server.connector, server.name.clone(), deadlines.connect)
+        .await
+}
+
+async fn hello(dialogue: &mut Dialogue, deadlines: &Deadlines) -> Result<Offer, Failure> {
+    let ehlo = Ehlo::new(ClientId::default());
+    let reply = dialogue
+        .command(Stage::Hello, ehlo, &[250], deadlines.mail)
+        .await?;
+    Ok(Offer::read(&reply))
+}
+
+/// The answer to a SASL challenge, if it can be understood.
+fn answer(
+    mechanism: Mechanism,
+    credentials: &lettre::transport::smtp::authentication::Credentials,
+    challenge: &Reply,
+) -> Option<Auth> {
+    let challenge: Response = format!("334 {}\r\n", challenge.lines.first()?)
+        .parse()
+        .ok()?;
+    Auth::new_from_response(mechanism, credentials.clone(), &challenge).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_bare_address_becomes_a_command() {
+        for hostile in [
+            "",
+            "a",
+            "@b.co",
+            "a@",
+            "a@b.co\r\nRSET",
+            "a\n@b.co",
+            "a@b.co> SIZE=1",
+            "<a@b.co>",
+            "a b@c.co",
+            "a@b.co\0",
+            "a\u{2028}@b.co",
+        ] {
+            assert!(address(hostile).is_none(), "{hostile:?}");
+        }
+        for bare in ["a@b.co", "o'brien+x@b.co", "-a@b.co", "müller@b.co"] {
+            assert!(
+                address(bare).is_some_and(|address| address.to_string() == bare),
+                "{bare}"
+            );
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Commands and their replies on one stream, each under its deadline.
+
+use std::fmt::Display;
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::blame::Stage;
+use super::failure::Failure;
+use super::reply::Reply;
+
+/// How much of a letter goes out under one deadline, in bytes.
+const BLOCK: usize = 16 * 1024;
+
+/// A TCP connection, or TLS over one.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// Commands and replies in lockstep: a reply is read only after its command, and one that
+/// nobody asked for breaks the dialogue.
+pub(super) struct Dialogue {
+    stream: BufReader<Box<dyn Wire>>,
+}
+
+impl Dialogue {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self {
+            stream: BufReader::new(Box::new(stream)),
+        }
+    }
+
+    /// Wraps the stream in TLS.
+    ///
+    /// What arrived in clear beforehand would be read as if it had come encrypted, so there
+    /// must be nothing (RFC 3207 section 4.2 has both sides forget what was said before).
+    pub(super) async fn encrypt(
+        self,
+        connector: &TlsConnector,
+        name: ServerName<'static>,
+        deadline: Duration,
+    ) -> Result<Self, Failure> {
+        if !self.stream.buffer().is_empty() {
+            return Err(Failure::Injected);
+        }
+        let stream = within(
+            Stage::Tls,
+            deadline,
+            connector.connect(name, self.stream.into_inner()),
+        )
+        .await?
+        .map_err(Failure::handshake)?;
+        Ok(Self {
+            stream: BufReader::new(Box::new(stream)),
+        })
+    }
+
+    /// Sends a command and reads its reply, which is an error unless its code is `expected`.
+    pub(super) async fn command(
+        &mut self,
+        stage: Stage,
+        command: impl Display,
+        expected: &[u16],
+        deadline: Duration,
+    ) -> Result<Reply, Failure> {
+        if !self.stream.buffer().is_empty() {
+            return Err(lost(stage)(unasked()));
+        }
+        let command = command.to_string();
+        within(stage, deadline, self.write(command.as_bytes()))
+            .await?
+            .map_err(lost(stage))?;
+        self.reply(stage, expected, deadline).await
+    }
+
+    /// Reads the reply the server owes.
+    pub(super) async fn reply(
+        &mut self,
+        stage: Stage,
+        expected: &[u16],
+        deadline: Duration,
+    ) -> Result<Reply, Failure> {
+        let reply = within(stage, deadline, Reply::read(&mut self.stream))
+            .await?
+            .map_err(lost(stage))?;
+        match reply {
+            reply if expected.contains(&reply.code) => Ok(reply),
+            reply if reply.is_negative() => Err(Failure::Negative { stage, reply }),
+            reply => Err(Failure::OutOfOrder { stage, reply }),
+        }
+    }
+
+    /// Sends the letter with its final dot, block by block.
+    ///
+    /// The dot travels in the last block, not in a packet of its own, so no delayed
+    /// acknowledgement holds it up; an error says that it cannot have arrived.
+    pub(super) async fn letter(&mut self, bytes: &[u8], deadline: Duration) -> Result<(), Failure> {
+        if !self.stream.buffer().is_empty() {
+            return Err(lost(Stage::Block)(unasked()));
+        }
+        for block in dotted(bytes).chunks(BLOCK) {
+            within(Stage::Block, deadline, self.write(block))
+                .await?
+                .map_err(lost(Stage::Block))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the server closes the connection or says something unasked, either of
+    /// which makes it useless. Can be cancelled without loss.
+    pub(super) async fn broken(&mut self) {
+        // Whether bytes, the end or an error: none of them is due between letters.
+        let _ = self.stream.fill_buf().await;
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
+    }
+}
+
+/// Bounds a step by its deadline.
+pub(super) async fn within<T>(
+    stage: Stage,
+    after: Duration,
+    step: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    timeout(after, step)
+        .await
+        .map_err(|_| Failure::Deadline { stage, after })
+}
+
+fn lost(stage: Stage) -> impl FnOnce(io::Error) -> Failure {
+    move |source| Failure::Lost { stage, source }
+}
+
+fn unasked() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the server answered what nobody asked",
+    )
+}
+
+/// Doubles each dot that begins a line and ends with the line of one dot (RFC 5321 section
+/// 4.5.2). A bare CR or LF never leaves: either could smuggle a second letter past a server
+/// that takes it for a line end (RFC 5321 section 2.3.8), so each becomes CRLF.
+fn dotted(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 64 + 5);
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let end = rest
+            .iter()
+            .position(|byte| matches!(byte, b'\r' | b'\n'))
+            .unwrap_or(rest.len());
+        let (line, tail) = rest.split_at(end);
+        if line.starts_with(b".") {
+            out.push(b'.');
+        }
+        out.extend_from_slice(line);
+        out.extend_from_slice(b"\r\n");
+        rest = match tail {
+            [b'\r', b'\n', tail @ ..] | [_, tail @ ..] => tail,
+            [] => tail,
+        };
+    }
+    out.extend_from_slice(b".\r\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dots_are_doubled_and_line_ends_made_whole() {
+        for (letter, sent) in [
+            (&b""[..], &b".\r\n"[..]),
+            (b"a\r\n", b"a\r\n.\r\n"),
+            (b"a", b"a\r\n.\r\n"),
+            (b".\r\n..\r\na.b\r\n", b"..\r\n...\r\na.b\r\n.\r\n"),
+            (b"a\r\n\r\n", b"a\r\n\r\n.\r\n"),
+            (
+                b"a\n.\nMAIL FROM:<x>\n",
+                b"a\r\n..\r\nMAIL FROM:<x>\r\n.\r\n",
+            ),
+            (b"a\r.\rb", b"a\r\n..\r\nb\r\n.\r\n"),
+            (b"a\n\r\nb", b"a\r\n\r\nb\r\n.\r\n"),
+        ] {
+            assert_eq!(dotted(letter), sent, "{letter:?}");
+        }
+    }
+}

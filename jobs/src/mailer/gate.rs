@@ -1,0 +1,296 @@
+//! Whether letters may be attempted now.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::deadlines::{BackOff, Deadlines};
+use super::verdict::{Outcome, Verdict};
+
+/// Whether letters may be attempted now; who leases letters asks first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// The server takes letters.
+    Open,
+    /// The rest after a fault is over and one letter may try.
+    Probe,
+    /// The server, or our configuration, was at fault; nothing is attempted.
+    Closed {
+        /// When to ask again.
+        retry_after: Duration,
+    },
+}
+
+/// The gate between callers and the network: after a fault it closes, and once its rest is
+/// over it lets one letter try before it opens for all.
+///
+/// The epoch changes whenever the gate opens or closes. Only what was admitted in the current
+/// epoch moves the gate, so sixteen connections that break at once are one fault, not sixteen.
+#[derive(Debug)]
+pub(super) struct Gatekeeper {
+    state: Mutex<State>,
+    back_off: BackOff,
+    pause: BackOff,
+}
+
+#[derive(Debug)]
+struct State {
+    epoch: u64,
+    faults: u32,
+    /// When a letter may try again; `None` while open.
+    until: Option<Instant>,
+    probing: bool,
+}
+
+/// The right to attempt one letter. Dropped without a report it gives a probe's turn back.
+#[derive(Debug)]
+pub(super) struct Pass {
+    gate: Arc<Gatekeeper>,
+    epoch: u64,
+}
+
+impl Gatekeeper {
+    pub(super) fn new(deadlines: &Deadlines) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                epoch: 0,
+                faults: 0,
+                until: None,
+                probing: false,
+            }),
+            back_off: deadlines.back_off,
+            pause: deadlines.pause,
+        })
+    }
+
+    pub(super) fn state(&self) -> Gate {
+        self.lock().gate(self.back_off.first)
+    }
+
+    /// Lets one letter through, or says when to come again.
+    pub(super) fn admit(self: &Arc<Self>) -> Result<Pass, Duration> {
+        let mut state = self.lock();
+        match state.gate(self.back_off.first) {
+            Gate::Closed { retry_after } => return Err(retry_after),
+            Gate::Probe => state.probing = true,
+            Gate::Open => {}
+        }
+        Ok(Pass {
+            gate: Arc::clone(self),
+            epoch: state.epoch,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self, state: &mut State, rests: BackOff) -> Duration {
+        state.faults = state.faults.saturating_add(1);
+        let rest = jittered(rests.after(state.faults));
+        state.turn(Some(Instant::now() + rest));
+        rest
+    }
+}
+
+impl State {
+    /// While a probe is under way nobody knows its end, so others are told `a_moment`.
+    fn gate(&self, a_moment: Duration) -> Gate {
+        let Some(until) = self.until else {
+            return Gate::Open;
+        };
+        let rest = until.saturating_duration_since(Instant::now());
+        match (rest.is_zero(), self.probing) {
+            (true, false) => Gate::Probe,
+            (true, true) => Gate::Closed {
+                retry_after: a_moment,
+            },
+            (false, _) => Gate::Closed { retry_after: rest },
+        }
+    }
+
+    fn turn(&mut self, until: Option<Instant>) {
+        self.epoch += 1;
+        self.until = until;
+        self.probing = false;
+    }
+}
+
+impl Pass {
+    /// Whether the gate closed since this letter was admitted, and for how long.
+    pub(super) fn revoked(&self) -> Option<Duration> {
+        let state = self.gate.lock();
+        match state.gate(self.gate.back_off.first) {
+            Gate::Closed { retry_after } if state.epoch != self.epoch => Some(retry_after),
+            _ => None,
+        }
+    }
+
+    /// Tells the gate how the attempt ended and completes the verdict.
+    pub(super) fn report(self, outcome: Outcome) -> Verdict {
+        let gate = &self.gate;
+        let mut state = gate.lock();
+        let retry_after = if state.epoch == self.epoch {
+            gate.turn(&mut state, &outcome)
+        } else {
+            state.until.map_or(gate.back_off.first, |until| {
+                until.saturating_duration_since(Instant::now())
+            })
+        };
+        drop(state);
+        outcome.verdict(retry_after)
+    }
+}
+
+impl Gatekeeper {
+    fn turn(&self, state: &mut State, outcome: &Outcome) -> Duration {
+        match outcome {
+            Outcome::ServerFault(why) | Outcome::Unknown(why) => {
+                let rest = self.close(state, self.back_off);
+                tracing::warn!(%why, rest = ?rest, faults = state.faults, "the mail server is at fault, letters wait");
+                rest
+            }
+            Outcome::Ours(why) => {
+                let rest = self.close(state, self.pause);
+                tracing::error!(%why, rest = ?rest, faults = state.faults, "the mail server refuses us, letters wait until this is mended");
+                rest
+            }
+            _ => {
+                if state.until.is_some() {
+                    tracing::info!("the mail server takes letters again");
+                    state.turn(None);
+                }
+                state.faults = 0;
+                Duration::ZERO
+            }
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut state = self.gate.lock();
+        if state.epoch == self.epoch {
+            state.probing = false;
+        }
+    }
+}
+
+/// Takes up to a quarter off, so that many workers do not come back in step.
+fn jittered(rest: Duration) -> Duration {
+    rest.mul_f64(1.0 - rand::random::<f64>() / 4.0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn gate() -> Arc<Gatekeeper> {
+        Gatekeeper::new(&Deadlines::default())
+    }
+
+    fn fault() -> Outcome {
+        Outcome::ServerFault("refused".into())
+    }
+
+    fn success() -> Outcome {
+        Outcome::Accepted("250".into())
+    }
+
+    async fn rest_over(gate: &Gatekeeper) {
+        if let Gate::Closed { retry_after } = gate.state() {
+            tokio::time::advance(retry_after).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_fault_one_letter_tries_first_and_its_success_opens_for_all() {
+        let gate = gate();
+        gate.admit().unwrap().report(fault());
+        assert!(matches!(gate.state(), Gate::Closed { .. }));
+        assert!(gate.admit().is_err());
+        rest_over(&gate).await;
+        assert_eq!(gate.state(), Gate::Probe);
+        let probe = gate.admit().unwrap();
+        assert!(gate.admit().is_err(), "only one letter tries");
+        probe.report(success());
+        assert_eq!(gate.state(), Gate::Open);
+        assert!(gate.admit().is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rests_double_with_jitter_up_to_a_minute_and_start_anew_after_success() {
+        let gate = gate();
+        for expected in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
+            let Verdict::ServerFault { retry_after, .. } = gate.admit().unwrap().report(fault())
+            else {
+                panic!("a server's fault stays one");
+            };
+            let part = retry_after.as_secs_f64() / expected;
+            assert!(
+                (0.75..=1.0).contains(&part),
+                "{retry_after:?} of {expected} s"
+            );
+            rest_over(&gate).await;
+        }
+        gate.admit().unwrap().report(success());
+        gate.admit().unwrap().report(fault());
+        let Gate::Closed { retry_after } = gate.state() else {
+            panic!("closed")
+        };
+        assert!(retry_after <= Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn our_own_fault_pauses_for_a_minute() {
+        let gate = gate();
+        gate.admit().unwrap().report(Outcome::Ours("535".into()));
+        let Gate::Closed { retry_after } = gate.state() else {
+            panic!("closed")
+        };
+        assert!(retry_after >= Duration::from_secs(45));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_connections_that_break_at_once_are_one_fault() {
+        let gate = gate();
+        let passes: Vec<Pass> = (0..16).map(|_| gate.admit().unwrap()).collect();
+        for pass in passes {
+            pass.report(fault());
+        }
+        let Gate::Closed { retry_after } = gate.state() else {
+            panic!("closed")
+        };
+        assert!(retry_after <= Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_success_from_before_the_fault_does_not_open() {
+        let gate = gate();
+        let early = gate.admit().unwrap();
+        gate.admit().unwrap().report(fault());
+        assert!(early.revoked().is_some());
+        early.report(success());
+        assert!(matches!(gate.state(), Gate::Closed { .. }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_given_up_lets_another_letter_try() {
+        let gate = gate();
+        gate.admit().unwrap().report(fault());
+        rest_over(&gate).await;
+        drop(gate.admit().unwrap());
+        assert_eq!(gate.state(), Gate::Probe);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_recipients_fault_leaves_the_gate_open() {
+        let gate = gate();
+        for outcome in [Outcome::Deferred, Outcome::Refused, Outcome::LetterFault] {
+            gate.admit().unwrap().report(outcome("no".into()));
+            assert_eq!(gate.state(), Gate::Open);
+        }
+    }
+}

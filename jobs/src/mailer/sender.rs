@@ -1,0 +1,160 @@
+//! A task that owns at most one SMTP connection and hands letters over on it.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::config::Server;
+use super::connection::Connection;
+use super::deadlines::Deadlines;
+use super::failure::Failure;
+use super::gate::Pass;
+use super::reply::Reply;
+use super::verdict::{Outcome, Verdict};
+use crate::mail::Mail;
+
+/// A letter on its way to a sender, and who waits for its verdict.
+pub(super) struct Errand {
+    pub(super) mail: Mail,
+    pub(super) pass: Pass,
+    pub(super) answer: oneshot::Sender<Verdict>,
+}
+
+/// Letters waiting for a free sender; whichever is free first takes the next.
+pub(super) type Queue = Arc<Mutex<mpsc::Receiver<Errand>>>;
+
+/// Hands letters over, one after the other, until the mailer closes.
+pub(super) struct Sender {
+    pub(super) server: Arc<Server>,
+    pub(super) deadlines: Deadlines,
+    pub(super) queue: Queue,
+    pub(super) closing: CancellationToken,
+    /// Only a connection in step with its server is ever kept here. During a letter it is
+    /// taken out, so that whatever ends the letter early drops the connection with it.
+    pub(super) kept: Option<Connection>,
+}
+
+/// What ends the wait between two letters.
+enum Event {
+    Errand(Option<Errand>),
+    Broken,
+    Idle,
+}
+
+impl Sender {
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.next().await {
+                Event::Errand(Some(errand)) => self.perform(errand).await,
+                Event::Errand(None) => break,
+                Event::Broken => self.kept = None,
+                Event::Idle => self.leave().await,
+            }
+        }
+        self.leave().await;
+    }
+
+    /// Waits for a letter and watches the kept connection meanwhile.
+    ///
+    /// The connection is looked at first: one that was closed, or on which a late reply
+    /// arrived, is gone before the next letter is taken.
+    async fn next(&mut self) -> Event {
+        let Self {
+            queue,
+            closing,
+            kept,
+            deadlines,
+            ..
+        } = self;
+        let (keeps, idle) = (kept.is_some(), deadlines.idle);
+        let broken = async {
+            if let Some(connection) = kept {
+                connection.broken().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = broken, if keeps => Event::Broken,
+            errand = take(queue, closing) => Event::Errand(errand),
+            () = sleep(idle), if keeps => Event::Idle,
+        }
+    }
+
+    /// Delivers one letter. If nobody waits for its verdict any more, it is given up and the
+    /// connection with it.
+    async fn perform(&mut self, errand: Errand) {
+        let Errand {
+            mail,
+            pass,
+            mut answer,
+        } = errand;
+        let verdict = tokio::select! {
+            biased;
+            () = answer.closed() => return,
+            verdict = self.deliver(&mail, pass) => verdict,
+        };
+        // A caller that left just now has no use for the verdict.
+        let _ = answer.send(verdict);
+        if let Some(connection) = &mut self.kept
+            && let Err(failure) = connection.reset().await
+        {
+            tracing::debug!(%failure, "connection dropped");
+            self.kept = None;
+        }
+    }
+
+    async fn deliver(&mut self, mail: &Mail, pass: Pass) -> Verdict {
+        if let Some(retry_after) = pass.revoked() {
+            return Verdict::Unavailable { retry_after };
+        }
+        let reused = self.kept.is_some();
+        let mut result = self.attempt(mail).await;
+        if reused && matches!(&result, Err(failure) if failure.is_stale_connection()) {
+            result = self.attempt(mail).await;
+        }
+        pass.report(match result {
+            Ok(reply) => Outcome::Accepted(reply.to_string()),
+            Err(failure) => failure.outcome(),
+        })
+    }
+
+    /// Sends on the kept connection, or on a new one.
+    async fn attempt(&mut self, mail: &Mail) -> Result<Reply, Failure> {
+        let mut connection = match self.kept.take() {
+            Some(connection) => connection,
+            None => Connection::open(&self.server, &self.deadlines).await?,
+        };
+        let result = connection.send(mail).await;
+        if result
+            .as_ref()
+            .err()
+            .is_none_or(Failure::leaves_connection_usable)
+        {
+            self.kept = Some(connection);
+        }
+        result
+    }
+
+    async fn leave(&mut self) {
+        if let Some(connection) = self.kept.take() {
+            connection.quit().await;
+        }
+    }
+}
+
+/// The next letter, or `None` once the mailer closes and none is left.
+async fn take(queue: &Queue, closing: &CancellationToken) -> Option<Errand> {
+    let mut queue = tokio::select! {
+        biased;
+        queue = queue.lock() => queue,
+        () = closing.cancelled() => queue.lock().await,
+    };
+    tokio::select! {
+        biased;
+        () = closing.cancelled() => queue.close(),
+        errand = queue.recv() => return errand,
+    }
+    queue.recv().await
+}
