@@ -21,6 +21,7 @@ mod tls;
 mod verdict;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -92,12 +93,15 @@ impl Mailer {
                 why: failure.to_string(),
             };
         }
-        let pass = match self.gate.admit() {
+        let pass = match self.gate.admit(Instant::now()) {
             Ok(pass) => pass,
             Err(retry_after) => return Verdict::Unavailable { retry_after },
         };
         match &self.post {
-            Post::Folder(folder) => pass.report(folder.send(mail).await),
+            Post::Folder(folder) => {
+                let outcome = folder.send(mail).await;
+                pass.report(Instant::now(), outcome)
+            }
             Post::Smtp(office) => {
                 let retry_after = self.deadlines.back_off.first;
                 office
@@ -110,7 +114,7 @@ impl Mailer {
 
     /// Whether letters may be attempted now; ask before leasing any.
     pub fn gate(&self) -> Gate {
-        self.gate.state()
+        self.gate.state(Instant::now())
     }
 
     /// Checks that letters could be delivered, without sending one: connects, greets,

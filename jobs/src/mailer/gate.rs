@@ -1,9 +1,7 @@
 //! Whether letters may be attempted now.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::deadlines::{BackOff, Deadlines};
 use super::verdict::{Outcome, Verdict};
@@ -64,14 +62,14 @@ impl Gatekeeper {
         })
     }
 
-    pub(super) fn state(&self) -> Gate {
-        self.lock().gate(self.back_off.first)
+    pub(super) fn state(&self, now: Instant) -> Gate {
+        self.lock().gate(now, self.back_off.first)
     }
 
     /// Lets one letter through, or says when to come again.
-    pub(super) fn admit(self: &Arc<Self>) -> Result<Pass, Duration> {
+    pub(super) fn admit(self: &Arc<Self>, now: Instant) -> Result<Pass, Duration> {
         let mut state = self.lock();
-        match state.gate(self.back_off.first) {
+        match state.gate(now, self.back_off.first) {
             Gate::Closed { retry_after } => return Err(retry_after),
             Gate::Probe => state.probing = true,
             Gate::Open => {}
@@ -86,21 +84,21 @@ impl Gatekeeper {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn close(&self, state: &mut State, rests: BackOff) -> Duration {
+    fn close(&self, state: &mut State, now: Instant, rests: BackOff) -> Duration {
         state.faults = state.faults.saturating_add(1);
         let rest = jittered(rests.after(state.faults));
-        state.turn(Some(Instant::now() + rest));
+        state.turn(Some(now + rest));
         rest
     }
 }
 
 impl State {
     /// While a probe is under way nobody knows its end, so others are told `a_moment`.
-    fn gate(&self, a_moment: Duration) -> Gate {
+    fn gate(&self, now: Instant, a_moment: Duration) -> Gate {
         let Some(until) = self.until else {
             return Gate::Open;
         };
-        let rest = until.saturating_duration_since(Instant::now());
+        let rest = until.saturating_duration_since(now);
         match (rest.is_zero(), self.probing) {
             (true, false) => Gate::Probe,
             (true, true) => Gate::Closed {
@@ -119,23 +117,23 @@ impl State {
 
 impl Pass {
     /// Whether the gate closed since this letter was admitted, and for how long.
-    pub(super) fn revoked(&self) -> Option<Duration> {
+    pub(super) fn revoked(&self, now: Instant) -> Option<Duration> {
         let state = self.gate.lock();
-        match state.gate(self.gate.back_off.first) {
+        match state.gate(now, self.gate.back_off.first) {
             Gate::Closed { retry_after } if state.epoch != self.epoch => Some(retry_after),
             _ => None,
         }
     }
 
     /// Tells the gate how the attempt ended and completes the verdict.
-    pub(super) fn report(self, outcome: Outcome) -> Verdict {
+    pub(super) fn report(self, now: Instant, outcome: Outcome) -> Verdict {
         let gate = &self.gate;
         let mut state = gate.lock();
         let retry_after = if state.epoch == self.epoch {
-            gate.turn(&mut state, &outcome)
+            gate.turn(&mut state, now, &outcome)
         } else {
             state.until.map_or(gate.back_off.first, |until| {
-                until.saturating_duration_since(Instant::now())
+                until.saturating_duration_since(now)
             })
         };
         drop(state);
@@ -144,15 +142,15 @@ impl Pass {
 }
 
 impl Gatekeeper {
-    fn turn(&self, state: &mut State, outcome: &Outcome) -> Duration {
+    fn turn(&self, state: &mut State, now: Instant, outcome: &Outcome) -> Duration {
         match outcome {
             Outcome::ServerFault(why) | Outcome::Unknown(why) => {
-                let rest = self.close(state, self.back_off);
+                let rest = self.close(state, now, self.back_off);
                 tracing::warn!(%why, rest = ?rest, faults = state.faults, "the mail server is at fault, letters wait");
                 rest
             }
             Outcome::Ours(why) => {
-                let rest = self.close(state, self.pause);
+                let rest = self.close(state, now, self.pause);
                 tracing::error!(%why, rest = ?rest, faults = state.faults, "the mail server refuses us, letters wait until this is mended");
                 rest
             }
@@ -199,32 +197,35 @@ mod tests {
         Outcome::Accepted("250".into())
     }
 
-    async fn rest_over(gate: &Gatekeeper) {
-        if let Gate::Closed { retry_after } = gate.state() {
-            tokio::time::advance(retry_after).await;
+    /// The moment at which the gate's rest is over.
+    fn rest_over(gate: &Gatekeeper, now: Instant) -> Instant {
+        match gate.state(now) {
+            Gate::Closed { retry_after } => now + retry_after,
+            _ => now,
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn after_a_fault_one_letter_tries_first_and_its_success_opens_for_all() {
-        let gate = gate();
-        gate.admit().unwrap().report(fault());
-        assert!(matches!(gate.state(), Gate::Closed { .. }));
-        assert!(gate.admit().is_err());
-        rest_over(&gate).await;
-        assert_eq!(gate.state(), Gate::Probe);
-        let probe = gate.admit().unwrap();
-        assert!(gate.admit().is_err(), "only one letter tries");
-        probe.report(success());
-        assert_eq!(gate.state(), Gate::Open);
-        assert!(gate.admit().is_ok());
+    #[test]
+    fn after_a_fault_one_letter_tries_first_and_its_success_opens_for_all() {
+        let (gate, mut now) = (gate(), Instant::now());
+        gate.admit(now).unwrap().report(now, fault());
+        assert!(matches!(gate.state(now), Gate::Closed { .. }));
+        assert!(gate.admit(now).is_err());
+        now = rest_over(&gate, now);
+        assert_eq!(gate.state(now), Gate::Probe);
+        let probe = gate.admit(now).unwrap();
+        assert!(gate.admit(now).is_err(), "only one letter tries");
+        probe.report(now, success());
+        assert_eq!(gate.state(now), Gate::Open);
+        assert!(gate.admit(now).is_ok());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn rests_double_with_jitter_up_to_a_minute_and_start_anew_after_success() {
-        let gate = gate();
+    #[test]
+    fn rests_double_with_jitter_up_to_a_minute_and_start_anew_after_success() {
+        let (gate, mut now) = (gate(), Instant::now());
         for expected in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
-            let Verdict::ServerFault { retry_after, .. } = gate.admit().unwrap().report(fault())
+            let Verdict::ServerFault { retry_after, .. } =
+                gate.admit(now).unwrap().report(now, fault())
             else {
                 panic!("a server's fault stays one");
             };
@@ -233,64 +234,66 @@ mod tests {
                 (0.75..=1.0).contains(&part),
                 "{retry_after:?} of {expected} s"
             );
-            rest_over(&gate).await;
+            now = rest_over(&gate, now);
         }
-        gate.admit().unwrap().report(success());
-        gate.admit().unwrap().report(fault());
-        let Gate::Closed { retry_after } = gate.state() else {
+        gate.admit(now).unwrap().report(now, success());
+        gate.admit(now).unwrap().report(now, fault());
+        let Gate::Closed { retry_after } = gate.state(now) else {
             panic!("closed")
         };
         assert!(retry_after <= Duration::from_secs(1));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn our_own_fault_pauses_for_a_minute() {
-        let gate = gate();
-        gate.admit().unwrap().report(Outcome::Ours("535".into()));
-        let Gate::Closed { retry_after } = gate.state() else {
+    #[test]
+    fn our_own_fault_pauses_for_a_minute() {
+        let (gate, now) = (gate(), Instant::now());
+        gate.admit(now)
+            .unwrap()
+            .report(now, Outcome::Ours("535".into()));
+        let Gate::Closed { retry_after } = gate.state(now) else {
             panic!("closed")
         };
         assert!(retry_after >= Duration::from_secs(45));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn many_connections_that_break_at_once_are_one_fault() {
-        let gate = gate();
-        let passes: Vec<Pass> = (0..16).map(|_| gate.admit().unwrap()).collect();
+    #[test]
+    fn many_connections_that_break_at_once_are_one_fault() {
+        let (gate, now) = (gate(), Instant::now());
+        let passes: Vec<Pass> = (0..16).map(|_| gate.admit(now).unwrap()).collect();
         for pass in passes {
-            pass.report(fault());
+            pass.report(now, fault());
         }
-        let Gate::Closed { retry_after } = gate.state() else {
+        let Gate::Closed { retry_after } = gate.state(now) else {
             panic!("closed")
         };
         assert!(retry_after <= Duration::from_secs(1));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_late_success_from_before_the_fault_does_not_open() {
-        let gate = gate();
-        let early = gate.admit().unwrap();
-        gate.admit().unwrap().report(fault());
-        assert!(early.revoked().is_some());
-        early.report(success());
-        assert!(matches!(gate.state(), Gate::Closed { .. }));
+    #[test]
+    fn a_late_success_from_before_the_fault_does_not_open() {
+        let (gate, now) = (gate(), Instant::now());
+        let early = gate.admit(now).unwrap();
+        gate.admit(now).unwrap().report(now, fault());
+        assert!(early.revoked(now).is_some());
+        early.report(now, success());
+        assert!(matches!(gate.state(now), Gate::Closed { .. }));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_probe_given_up_lets_another_letter_try() {
-        let gate = gate();
-        gate.admit().unwrap().report(fault());
-        rest_over(&gate).await;
-        drop(gate.admit().unwrap());
-        assert_eq!(gate.state(), Gate::Probe);
+    #[test]
+    fn a_probe_given_up_lets_another_letter_try() {
+        let (gate, mut now) = (gate(), Instant::now());
+        gate.admit(now).unwrap().report(now, fault());
+        now = rest_over(&gate, now);
+        drop(gate.admit(now).unwrap());
+        assert_eq!(gate.state(now), Gate::Probe);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_recipients_fault_leaves_the_gate_open() {
-        let gate = gate();
+    #[test]
+    fn a_recipients_fault_leaves_the_gate_open() {
+        let (gate, now) = (gate(), Instant::now());
         for outcome in [Outcome::Deferred, Outcome::Refused, Outcome::LetterFault] {
-            gate.admit().unwrap().report(outcome("no".into()));
-            assert_eq!(gate.state(), Gate::Open);
+            gate.admit(now).unwrap().report(now, outcome("no".into()));
+            assert_eq!(gate.state(now), Gate::Open);
         }
     }
 }

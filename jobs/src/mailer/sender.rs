@@ -1,6 +1,7 @@
 //! A task that owns at most one SMTP connection and hands letters over on it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::sleep;
@@ -106,7 +107,7 @@ impl Sender {
     }
 
     async fn deliver(&mut self, mail: &Mail, pass: Pass) -> Verdict {
-        if let Some(retry_after) = pass.revoked() {
+        if let Some(retry_after) = pass.revoked(Instant::now()) {
             return Verdict::Unavailable { retry_after };
         }
         let reused = self.kept.is_some();
@@ -114,10 +115,11 @@ impl Sender {
         if reused && matches!(&result, Err(failure) if failure.is_stale_connection()) {
             result = self.attempt(mail).await;
         }
-        pass.report(match result {
+        let outcome = match result {
             Ok(reply) => Outcome::Accepted(reply.to_string()),
             Err(failure) => failure.outcome(),
-        })
+        };
+        pass.report(Instant::now(), outcome)
     }
 
     /// Sends on the kept connection, or on a new one.

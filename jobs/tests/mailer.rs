@@ -1,0 +1,79 @@
+//! The mailer against mail servers that misbehave, and one that does not.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+#[path = "support/smtp.rs"]
+mod smtp;
+
+#[path = "mailer/deliver.rs"]
+mod deliver;
+#[path = "mailer/folder.rs"]
+mod folder;
+#[path = "mailer/misbehave.rs"]
+mod misbehave;
+#[path = "mailer/reuse.rs"]
+mod reuse;
+#[path = "mailer/sink.rs"]
+mod sink;
+#[path = "mailer/tls.rs"]
+mod tls;
+
+use std::time::Duration;
+
+use guestlist_jobs::mail::Mail;
+use guestlist_jobs::mailer::{BackOff, Deadlines, Gate, Mailer, Verdict};
+
+/// Patient where patience is not what a test is about, and without rests.
+fn deadlines() -> Deadlines {
+    let rest = BackOff {
+        first: Duration::ZERO,
+        longest: Duration::ZERO,
+    };
+    Deadlines {
+        back_off: rest,
+        pause: rest,
+        ..Deadlines::default()
+    }
+}
+
+fn mailer_with(url: &str, connections: usize, deadlines: Deadlines) -> Mailer {
+    Mailer::new(url.parse().unwrap(), connections, deadlines)
+}
+
+/// One sender to a scripted server, in clear.
+fn mailer(server: &smtp::Smtp) -> Mailer {
+    mailer_with(&clear(server), 1, deadlines())
+}
+
+fn clear(server: &smtp::Smtp) -> String {
+    format!("smtp://127.0.0.1:{}?tls=none", server.port)
+}
+
+fn mail() -> Mail {
+    mail_to("bob@example.com")
+}
+
+fn mail_to(to: &str) -> Mail {
+    Mail {
+        from: "team@example.org".into(),
+        to: to.into(),
+        message_id: "0198f3-1@example.org".into(),
+        bytes: b"Subject: Join us\r\n\r\nHello\r\n.\r\n..bye\r\n".to_vec(),
+    }
+}
+
+/// Waits until the gate says what is expected.
+async fn until_gate(mailer: &Mailer, expected: Gate) {
+    let reached = async {
+        while mailer.gate() != expected {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), reached)
+        .await
+        .unwrap();
+}
+
+fn accepted(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Accepted { .. })
+}

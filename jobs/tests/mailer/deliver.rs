@@ -1,0 +1,271 @@
+use std::time::{Duration, Instant};
+
+use guestlist_jobs::mailer::{BackOff, Deadlines, Gate, Verdict};
+
+use crate::smtp::{Act, Script};
+use crate::{accepted, clear, deadlines, mail, mail_to, mailer, mailer_with, until_gate};
+
+#[tokio::test]
+async fn a_letter_arrives_as_it_was_written() {
+    let server = Script::default().start().await;
+    let verdict = mailer(&server).send(mail()).await;
+    assert_eq!(
+        verdict,
+        Verdict::Accepted {
+            reply: "250 2.0.0 Ok: queued as 1".into()
+        }
+    );
+    let seen = server.seen();
+    assert_eq!(seen.letters, [String::from_utf8(mail().bytes).unwrap()]);
+    assert_eq!(
+        seen.commands[1..],
+        [
+            "MAIL FROM:<team@example.org>",
+            "RCPT TO:<bob@example.com>",
+            "DATA"
+        ]
+    );
+}
+
+/// The letter's verdict by what the server answers to which verb.
+#[tokio::test]
+async fn each_reply_finds_whom_to_blame() {
+    for (verb, reply, expected) in [
+        ("CONNECT", "421 4.3.2 too busy", "server"),
+        ("CONNECT", "554 go away", "ours"),
+        ("EHLO", "451 later", "server"),
+        ("MAIL", "421 4.7.0 closing", "server"),
+        ("MAIL", "530 5.7.0 sign in first", "ours"),
+        ("MAIL", "451 4.3.0 queue unwritable", "server"),
+        ("RCPT", "450 4.2.0 greylisted", "deferred"),
+        ("RCPT", "451 4.7.1 greylisted", "deferred"),
+        ("RCPT", "452 4.2.2 full", "deferred"),
+        ("RCPT", "550 5.1.1 no such user", "refused"),
+        ("RCPT", "553 what a name", "refused"),
+        ("RCPT", "550 5.7.1 relay denied", "ours"),
+        ("RCPT", "452 4.3.1 disk full", "server"),
+        ("DATA", "554 5.5.1 no valid recipients", "ours"),
+        ("END", "552 too big", "letter"),
+        ("END", "554 5.6.0 malformed", "letter"),
+        ("END", "451 4.3.0 try later", "server"),
+        ("END", "450 later", "deferred"),
+        ("END", "550 5.7.1 spam", "ours"),
+        ("END", "251 forwarded", "unknown"),
+        ("DATA", "250 fine", "server"),
+    ] {
+        let server = Script::default().on(verb, Act::Say(reply)).start().await;
+        let verdict = mailer(&server).send(mail()).await;
+        assert_eq!(blamed(&verdict), expected, "{reply} to {verb}: {verdict:?}");
+        assert!(format!("{verdict:?}").contains(reply), "{verdict:?}");
+    }
+}
+
+fn blamed(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accepted { .. } => "nobody",
+        Verdict::Unavailable { .. } => "gate",
+        Verdict::ServerFault { .. } => "server",
+        Verdict::Deferred { .. } => "deferred",
+        Verdict::Refused { .. } => "refused",
+        Verdict::LetterFault { .. } => "letter",
+        Verdict::Ours { .. } => "ours",
+        Verdict::Unknown { .. } => "unknown",
+    }
+}
+
+#[tokio::test]
+async fn nobody_listening_is_the_servers_fault_and_closes_the_gate() {
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let mailer = mailer_with(
+        &format!("smtp://127.0.0.1:{port}?tls=none"),
+        1,
+        Deadlines::default(),
+    );
+    let Verdict::ServerFault { retry_after, .. } = mailer.send(mail()).await else {
+        panic!()
+    };
+    assert!(!retry_after.is_zero());
+    let Verdict::Unavailable { retry_after } = mailer.send(mail()).await else {
+        panic!()
+    };
+    assert!(!retry_after.is_zero());
+}
+
+#[tokio::test]
+async fn a_closed_gate_does_not_touch_the_network_and_one_probe_opens_it() {
+    let server = Script::default()
+        .on("CONNECT", Act::Say("421 busy"))
+        .on("CONNECT", Act::Say("421 busy"))
+        .on("RCPT", Act::Say("550 5.1.1 gone"))
+        .start()
+        .await;
+    let rest = BackOff {
+        first: Duration::from_millis(200),
+        longest: Duration::from_millis(400),
+    };
+    let mailer = mailer_with(
+        &clear(&server),
+        4,
+        Deadlines {
+            back_off: rest,
+            ..deadlines()
+        },
+    );
+    assert_eq!(blamed(&mailer.send(mail()).await), "server");
+    for _ in 0..10 {
+        assert_eq!(blamed(&mailer.send(mail()).await), "gate");
+    }
+    assert_eq!(server.seen().connections, 1);
+    until_gate(&mailer, Gate::Probe).await;
+    let many = futures::future::join_all((0..10).map(|_| mailer.send(mail()))).await;
+    let verdicts: Vec<_> = many.iter().map(blamed).collect();
+    assert_eq!(
+        verdicts
+            .iter()
+            .filter(|verdict| **verdict == "server")
+            .count(),
+        1,
+        "{verdicts:?}"
+    );
+    assert_eq!(
+        verdicts
+            .iter()
+            .filter(|verdict| **verdict == "gate")
+            .count(),
+        9,
+        "{verdicts:?}"
+    );
+    until_gate(&mailer, Gate::Probe).await;
+    assert_eq!(blamed(&mailer.send(mail()).await), "refused");
+    assert_eq!(
+        mailer.gate(),
+        Gate::Open,
+        "a refused recipient shows a working server"
+    );
+    assert!(accepted(&mailer.send(mail()).await));
+}
+
+#[tokio::test]
+async fn letters_that_waited_for_a_sender_are_not_tried_once_the_gate_closed() {
+    let server = Script::default()
+        .on("RCPT", Act::Say("421 closing"))
+        .start()
+        .await;
+    let mailer = mailer_with(&clear(&server), 1, Deadlines::default());
+    let verdicts = futures::future::join_all((0..10).map(|_| mailer.send(mail()))).await;
+    let verdicts: Vec<_> = verdicts.iter().map(blamed).collect();
+    assert_eq!(verdicts[0], "server");
+    assert!(
+        verdicts[1..].iter().all(|verdict| *verdict == "gate"),
+        "{verdicts:?}"
+    );
+    assert_eq!(server.seen().connections, 1);
+}
+
+#[tokio::test]
+async fn a_local_part_in_utf8_needs_smtputf8_and_does_not_stop_others() {
+    let server = Script::default().offers("8BITMIME").start().await;
+    let mailer = mailer(&server);
+    let Verdict::Refused { why } = mailer.send(mail_to("jürgen@example.com")).await else {
+        panic!()
+    };
+    assert!(why.contains("SMTPUTF8"), "{why}");
+    assert!(accepted(&mailer.send(mail()).await));
+    let seen = server.seen();
+    assert_eq!((seen.connections, seen.heard("MAIL")), (1, 1));
+}
+
+#[tokio::test]
+async fn smtputf8_and_8bitmime_are_asked_for_where_offered() {
+    let server = Script::default()
+        .offers("8BITMIME")
+        .offers("smtputf8")
+        .start()
+        .await;
+    let mut mail = mail_to("jürgen@example.com");
+    mail.bytes = "Subject: Grüße\r\n\r\nhallo\r\n".into();
+    assert!(accepted(&mailer(&server).send(mail).await));
+    let seen = server.seen();
+    assert_eq!(
+        seen.heard("MAIL FROM:<team@example.org> SMTPUTF8 BODY=8BITMIME"),
+        1,
+        "{seen:?}"
+    );
+    assert_eq!(seen.heard("RCPT TO:<jürgen@example.com>"), 1);
+}
+
+#[tokio::test]
+async fn eight_bit_text_is_not_sent_to_a_seven_bit_server() {
+    let server = Script::default().start().await;
+    let mail = guestlist_jobs::mail::Mail {
+        bytes: "Grüße\r\n".into(),
+        ..mail()
+    };
+    assert_eq!(blamed(&mailer(&server).send(mail).await), "letter");
+    assert_eq!(server.seen().heard("MAIL"), 0);
+}
+
+#[tokio::test]
+async fn a_hostile_envelope_costs_not_even_a_connection() {
+    let server = Script::default().start().await;
+    let mailer = mailer(&server);
+    for hostile in [
+        "bob@example.com>\r\nRSET",
+        "<bob@example.com>",
+        "bob @example.com",
+        "bob",
+        "",
+    ] {
+        assert_eq!(
+            blamed(&mailer.send(mail_to(hostile)).await),
+            "letter",
+            "{hostile:?}"
+        );
+        let mut mail = mail();
+        mail.from = hostile.into();
+        assert_eq!(blamed(&mailer.send(mail).await), "letter", "{hostile:?}");
+    }
+    assert_eq!(server.seen().connections, 0);
+}
+
+#[tokio::test]
+async fn a_reply_is_shown_without_the_recipients_address() {
+    let reply = Act::Say("550 5.1.1 <bob@example.com>: unknown");
+    let server = Script::default().on("RCPT", reply).start().await;
+    let Verdict::Refused { why } = mailer(&server).send(mail()).await else {
+        panic!()
+    };
+    assert_eq!(why, "RCPT was refused: 550 5.1.1 <b…@example.com>: unknown");
+}
+
+#[tokio::test]
+async fn a_check_quits_without_a_letter() {
+    let server = Script::default().offers("SMTPUTF8").start().await;
+    let report = mailer(&server).check().await.unwrap();
+    let expected = format!(
+        "127.0.0.1:{} (test): not encrypted, not signed in, SMTPUTF8",
+        server.port
+    );
+    assert_eq!(report.to_string(), expected);
+    let seen = server.until(|seen| seen.closed == 1).await;
+    assert_eq!((seen.heard("QUIT"), seen.heard("MAIL")), (1, 0));
+}
+
+#[tokio::test]
+async fn sixteen_senders_work_at_once() {
+    let server = Script::default().start().await;
+    let mailer = mailer_with(&clear(&server), 16, deadlines());
+    let started = Instant::now();
+    let verdicts = futures::future::join_all((0..500).map(|_| mailer.send(mail()))).await;
+    assert!(verdicts.iter().all(accepted));
+    let seen = server.seen();
+    assert_eq!(seen.letters.len(), 500);
+    assert!(seen.connections <= 16, "{}", seen.connections);
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "no delayed acknowledgement holds a letter up"
+    );
+}

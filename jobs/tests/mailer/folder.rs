@@ -1,0 +1,76 @@
+use std::fs;
+
+use guestlist_jobs::mailer::{Gate, Verdict};
+
+use crate::{accepted, deadlines, mail, mailer_with};
+
+#[tokio::test]
+async fn a_letter_becomes_one_file_however_often_it_is_sent() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("new/letters");
+    let mailer = mailer_with(&format!("file:{}", folder.display()), 1, deadlines());
+    for _ in 0..3 {
+        assert!(accepted(&mailer.send(mail()).await));
+    }
+    let names: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["0198f3-1.eml"]);
+    assert_eq!(fs::read(folder.join("0198f3-1.eml")).unwrap(), mail().bytes);
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_the_servers_fault() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("file");
+    fs::write(&file, "in the way").unwrap();
+    let mailer = mailer_with(&format!("file:{}", file.display()), 1, Default::default());
+    let verdict = mailer.send(mail()).await;
+    assert!(
+        matches!(verdict, Verdict::ServerFault { .. }),
+        "{verdict:?}"
+    );
+    assert!(matches!(mailer.gate(), Gate::Closed { .. }));
+    assert!(
+        mailer
+            .check()
+            .await
+            .unwrap_err()
+            .to_string()
+            .starts_with("cannot write to ")
+    );
+}
+
+#[tokio::test]
+async fn a_letter_that_cannot_be_put_in_place_leaves_nothing_unfinished() {
+    // A folder where the letter should go cannot be replaced by a file.
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir_all(home.path().join("0198f3-1.eml/taken")).unwrap();
+    let mailer = mailer_with(
+        &format!("file:{}", home.path().display()),
+        1,
+        Default::default(),
+    );
+    assert!(matches!(
+        mailer.send(mail()).await,
+        Verdict::ServerFault { .. }
+    ));
+    assert_eq!(
+        fs::read_dir(home.path()).unwrap().count(),
+        1,
+        "nothing unfinished stays"
+    );
+}
+
+#[tokio::test]
+async fn a_check_leaves_no_file_behind() {
+    let home = tempfile::tempdir().unwrap();
+    let mailer = mailer_with(&format!("file:{}", home.path().display()), 1, deadlines());
+    let report = mailer.check().await.unwrap().to_string();
+    assert_eq!(
+        report,
+        format!("letters are written to {}", home.path().display())
+    );
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+}

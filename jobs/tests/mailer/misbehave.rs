@@ -1,0 +1,211 @@
+use std::time::Duration;
+
+use guestlist_jobs::mail::Mail;
+use guestlist_jobs::mailer::{Deadlines, Mailer, Verdict};
+
+use crate::smtp::{Act, Script, Smtp};
+use crate::{accepted, clear, deadlines, mail, mailer, mailer_with};
+
+const SHORT: Duration = Duration::from_millis(50);
+
+/// Deadlines of which one is short, so that only that one can end the wait.
+fn impatient_at(verb: &str) -> Deadlines {
+    let mut deadlines = deadlines();
+    match verb {
+        "CONNECT" => deadlines.greeting = SHORT,
+        "EHLO" | "MAIL" => deadlines.mail = SHORT,
+        "RCPT" => deadlines.rcpt = SHORT,
+        "DATA" => deadlines.data = SHORT,
+        "BODY" => deadlines.block = SHORT,
+        "END" => deadlines.end = SHORT,
+        _ => unreachable!("{verb} has no deadline of its own"),
+    }
+    deadlines
+}
+
+/// More than the buffers of two sockets hold, so that a reader who stops stops the writer.
+fn big_mail() -> Mail {
+    let mut mail = mail();
+    mail.bytes = b"0123456789 0123456789 0123456789\r\n".repeat(1_000_000);
+    mail
+}
+
+async fn bounded(mailer: &Mailer, mail: Mail) -> Verdict {
+    tokio::time::timeout(Duration::from_secs(30), mailer.send(mail))
+        .await
+        .expect("a deadline ends the send")
+}
+
+#[tokio::test]
+async fn a_stall_at_any_verb_ends_at_its_own_deadline_and_drops_the_connection() {
+    for verb in ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "END"] {
+        let server = Script::default().on(verb, Act::Stall).start().await;
+        let mailer = mailer_with(&clear(&server), 1, impatient_at(verb));
+        let verdict = bounded(&mailer, mail()).await;
+        match verb {
+            "END" => assert!(matches!(verdict, Verdict::Unknown { .. }), "{verdict:?}"),
+            _ => assert!(
+                matches!(verdict, Verdict::ServerFault { .. }),
+                "{verb}: {verdict:?}"
+            ),
+        }
+        server.until(|seen| seen.closed == 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stall_in_the_middle_of_the_letter_ends_at_the_deadline_of_a_block() {
+    // A server that does not read: the connection is accepted by the kernel and stays full.
+    let server = stuck_reader().await;
+    let url = format!("smtp://127.0.0.1:{}?tls=none", server.0);
+    let mailer = mailer_with(&url, 1, impatient_at("BODY"));
+    let verdict = bounded(&mailer, big_mail()).await;
+    let Verdict::ServerFault { why, .. } = verdict else {
+        panic!("{verdict:?}")
+    };
+    assert!(why.starts_with("no answer to the letter within"), "{why}");
+    server.1.abort();
+}
+
+/// Speaks until 354 and then reads no more.
+async fn stuck_reader() -> (u16, tokio::task::JoinHandle<()>) {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let task = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = BufReader::new(stream);
+        for reply in [
+            "220 hi\r\n",
+            "250 hi\r\n",
+            "250 ok\r\n",
+            "250 ok\r\n",
+            "354 go\r\n",
+        ] {
+            stream.write_all(reply.as_bytes()).await.unwrap();
+            let mut line = String::new();
+            if !reply.starts_with("354") {
+                stream.read_line(&mut line).await.unwrap();
+            }
+        }
+        std::future::pending::<()>().await;
+    });
+    (port, task)
+}
+
+#[tokio::test]
+async fn a_connection_lost_in_the_middle_of_the_letter_is_the_servers_fault() {
+    let server = Script::default().on("BODY", Act::Hang).start().await;
+    let verdict = bounded(&mailer(&server), big_mail()).await;
+    assert!(
+        matches!(verdict, Verdict::ServerFault { .. }),
+        "{verdict:?}"
+    );
+    assert!(server.seen().letters.is_empty());
+}
+
+#[tokio::test]
+async fn a_connection_lost_after_the_final_dot_is_unknown_and_the_same_bytes_go_again() {
+    let server = Script::default().on("END", Act::Hang).start().await;
+    let mailer = mailer(&server);
+    let verdict = mailer.send(mail()).await;
+    assert!(matches!(verdict, Verdict::Unknown { .. }), "{verdict:?}");
+    assert!(accepted(&mailer.send(mail()).await));
+    let letters = server.seen().letters;
+    assert_eq!(letters.len(), 2);
+    assert_eq!(letters[0], letters[1]);
+}
+
+#[tokio::test]
+async fn a_connection_lost_after_the_answer_is_a_letter_sent() {
+    let server = Script::default()
+        .on("END", Act::SayAndHang("250 2.0.0 Ok: queued as 7"))
+        .start()
+        .await;
+    assert!(accepted(&mailer(&server).send(mail()).await));
+    assert_eq!(server.seen().letters.len(), 1);
+}
+
+#[tokio::test]
+async fn endless_replies_are_refused_at_any_verb() {
+    for verb in ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "END"] {
+        let server = Script::default().on(verb, Act::Flood).start().await;
+        let verdict = bounded(&mailer(&server), mail()).await;
+        let (Verdict::ServerFault { why, .. } | Verdict::Unknown { why, .. }) = verdict else {
+            panic!("{verb}: {verdict:?}")
+        };
+        assert!(why.contains("a reply without end"), "{why}");
+        server.until(|seen| seen.closed == 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_late_reply_is_never_the_answer_to_the_next_letter() {
+    // The first letter's RCPT misses its deadline; the second is refused. Were the connection
+    // reused, the answers would be one off and the refusal be lost.
+    let server = Script::default()
+        .on("RCPT", Act::Stall)
+        .on("RCPT", Act::Say("550 5.1.1 gone"))
+        .start()
+        .await;
+    let mailer = mailer_with(&clear(&server), 1, impatient_at("RCPT"));
+    assert!(matches!(
+        mailer.send(mail()).await,
+        Verdict::ServerFault { .. }
+    ));
+    let verdict = mailer.send(mail()).await;
+    assert!(matches!(verdict, Verdict::Refused { .. }), "{verdict:?}");
+    assert_eq!(server.seen().connections, 2);
+}
+
+#[tokio::test]
+async fn a_reply_too_many_costs_the_connection() {
+    for (verb, twice) in [
+        ("END", "250 2.0.0 Ok\r\n250 2.0.0 Ok"),
+        ("RCPT", "250 2.1.5 Ok\r\n354 go on"),
+    ] {
+        let server = Script::default()
+            .on(verb, Act::Say(twice))
+            .on("END", Act::Say("554 5.6.0 malformed"))
+            .start()
+            .await;
+        let mailer = mailer(&server);
+        let first = mailer.send(mail()).await;
+        assert_eq!(accepted(&first), verb == "END", "{first:?}");
+        if verb == "END" {
+            let verdict = mailer.send(mail()).await;
+            assert!(
+                matches!(verdict, Verdict::LetterFault { .. }),
+                "{verdict:?}"
+            );
+            assert_eq!(server.seen().connections, 2);
+        } else {
+            assert!(matches!(first, Verdict::ServerFault { .. }), "{first:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_send_given_up_leaves_nothing_for_the_next_letter() {
+    for verb in ["MAIL", "RCPT", "DATA", "END"] {
+        let server = Script::default().on(verb, Act::Stall).start().await;
+        let mailer = mailer(&server);
+        give_up_once(&mailer, &server, verb).await;
+        let verdict = bounded(&mailer, mail()).await;
+        assert!(accepted(&verdict), "{verb}: {verdict:?}");
+        let seen = server.until(|seen| seen.closed == 1).await;
+        assert_eq!(seen.connections, 2, "{verb}");
+    }
+}
+
+/// Drops the send once the server holds it at the verb.
+async fn give_up_once(mailer: &Mailer, server: &Smtp, verb: &str) {
+    let stuck = server.until(|seen| match verb {
+        "END" => seen.letters.len() == 1,
+        verb => seen.heard(verb) == 1,
+    });
+    tokio::select! {
+        verdict = mailer.send(mail()) => panic!("the server stalls at {verb}: {verdict:?}"),
+        _ = stuck => {}
+    }
+}

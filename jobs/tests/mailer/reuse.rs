@@ -1,0 +1,134 @@
+use std::time::Duration;
+
+use guestlist_jobs::mailer::{Deadlines, Verdict};
+
+use crate::smtp::{Act, Script};
+use crate::{accepted, clear, deadlines, mail, mailer, mailer_with};
+
+#[tokio::test]
+async fn letters_share_a_connection_also_after_a_refusal() {
+    let server = Script::default()
+        .on("RCPT", Act::Say("550 5.1.1 gone"))
+        .on("END", Act::Say("554 5.6.0 malformed"))
+        .start()
+        .await;
+    let mailer = mailer(&server);
+    assert!(matches!(mailer.send(mail()).await, Verdict::Refused { .. }));
+    assert!(matches!(
+        mailer.send(mail()).await,
+        Verdict::LetterFault { .. }
+    ));
+    assert!(accepted(&mailer.send(mail()).await));
+    let seen = server.seen();
+    assert_eq!(seen.connections, 1);
+    assert_eq!(
+        seen.heard("RSET"),
+        1,
+        "only a transaction that is still open is reset"
+    );
+}
+
+#[tokio::test]
+async fn a_kept_connection_the_server_closed_is_replaced_unnoticed() {
+    let server = Script::default()
+        .on("END", Act::SayAndHang("250 2.0.0 Ok"))
+        .start()
+        .await;
+    let mailer = mailer(&server);
+    assert!(accepted(&mailer.send(mail()).await));
+    server.until(|seen| seen.closed == 1).await;
+    assert!(accepted(&mailer.send(mail()).await));
+    assert_eq!(server.seen().connections, 2);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_ends_at_mail_is_replaced_once() {
+    for end in [Act::Hang, Act::SayAndHang("421 4.4.2 idle too long")] {
+        let server = Script::default()
+            .on("MAIL", Act::Say("250 2.1.0 Ok"))
+            .on("MAIL", end)
+            .start()
+            .await;
+        let mailer = mailer(&server);
+        assert!(accepted(&mailer.send(mail()).await));
+        let verdict = mailer.send(mail()).await;
+        assert!(accepted(&verdict), "{verdict:?}");
+        assert_eq!(server.seen().connections, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_closes_at_mail_again_is_at_fault() {
+    let server = Script::default()
+        .on("MAIL", Act::Say("250 2.1.0 Ok"))
+        .on("MAIL", Act::Hang)
+        .on("MAIL", Act::Hang)
+        .start()
+        .await;
+    let mailer = mailer(&server);
+    assert!(accepted(&mailer.send(mail()).await));
+    let verdict = mailer.send(mail()).await;
+    assert!(
+        matches!(verdict, Verdict::ServerFault { .. }),
+        "{verdict:?}"
+    );
+    assert_eq!(server.seen().connections, 2);
+}
+
+#[tokio::test]
+async fn after_a_421_the_connection_is_dropped() {
+    let server = Script::default()
+        .on("RCPT", Act::Say("421 4.3.2 closing"))
+        .start()
+        .await;
+    let mailer = mailer(&server);
+    assert!(matches!(
+        mailer.send(mail()).await,
+        Verdict::ServerFault { .. }
+    ));
+    server.until(|seen| seen.closed == 1).await;
+    assert!(accepted(&mailer.send(mail()).await));
+    assert_eq!(server.seen().connections, 2);
+}
+
+#[tokio::test]
+async fn an_idle_connection_takes_its_leave() {
+    let server = Script::default().start().await;
+    let idle = Duration::from_millis(20);
+    let mailer = mailer_with(
+        &clear(&server),
+        1,
+        Deadlines {
+            idle,
+            ..deadlines()
+        },
+    );
+    assert!(accepted(&mailer.send(mail()).await));
+    let seen = server.until(|seen| seen.closed == 1).await;
+    assert_eq!(seen.heard("QUIT"), 1);
+}
+
+#[tokio::test]
+async fn closing_finishes_what_was_handed_in_and_says_goodbye() {
+    let server = Script::default().start().await;
+    let mailer = mailer_with(&clear(&server), 2, deadlines());
+    let sending = futures::future::join_all((0..50).map(|_| mailer.send(mail())));
+    let closing = async {
+        server.until(|seen| !seen.letters.is_empty()).await;
+        mailer.close().await;
+    };
+    let (verdicts, ()) = tokio::join!(sending, closing);
+    let sent = verdicts.iter().filter(|verdict| accepted(verdict)).count();
+    let left = verdicts
+        .iter()
+        .filter(|verdict| matches!(verdict, Verdict::Unavailable { .. }))
+        .count();
+    assert_eq!(sent + left, 50, "{verdicts:?}");
+    let seen = server.until(|seen| seen.closed == seen.connections).await;
+    assert_eq!(seen.letters.len(), sent);
+    assert_eq!(seen.heard("QUIT"), seen.connections);
+    assert!(matches!(
+        mailer.send(mail()).await,
+        Verdict::Unavailable { .. }
+    ));
+}

@@ -1,0 +1,89 @@
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::{accepted, deadlines, mail, mailer_with};
+
+/// Postfix's own test server, which writes each letter to a file.
+struct Sink {
+    process: Child,
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl Sink {
+    async fn start() -> Self {
+        let port = {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap().port()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+        let mut command = Command::new("/usr/sbin/smtp-sink");
+        command.current_dir(folder.path()).args(["-d", "letter."]);
+        command
+            .args([&format!("127.0.0.1:{port}"), "100"])
+            .stdout(Stdio::null());
+        let process = command
+            .spawn()
+            .expect("smtp-sink of postfix is installed by bin/test");
+        let sink = Self {
+            process,
+            folder,
+            port,
+        };
+        let listening = async {
+            while tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .is_err()
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), listening)
+            .await
+            .unwrap();
+        sink
+    }
+
+    fn letters(&self) -> Vec<String> {
+        let files = fs::read_dir(self.folder.path()).unwrap();
+        let letters = files.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+        letters
+            .filter(|letter| letter.contains("Subject:"))
+            .collect()
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_real_server_takes_every_letter() {
+    let sink = Sink::start().await;
+    let mailer = mailer_with(&format!("smtp://127.0.0.1:{}", sink.port), 4, deadlines());
+    let verdicts = futures::future::join_all((0..100).map(|_| mailer.send(mail()))).await;
+    assert!(verdicts.iter().all(accepted), "{verdicts:?}");
+    mailer.close().await;
+    let letters = sink.letters();
+    assert_eq!(letters.len(), 100);
+    assert!(
+        letters
+            .iter()
+            .all(|letter| letter.contains("X-Rcpt-Args: <bob@example.com>")),
+        "{}",
+        letters[0]
+    );
+    assert!(
+        letters
+            .iter()
+            .all(|letter| letter.contains("Hello\n.\n..bye\n")),
+        "{}",
+        letters[0]
+    );
+}

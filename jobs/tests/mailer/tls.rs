@@ -1,0 +1,207 @@
+use std::sync::Arc;
+
+use guestlist_jobs::mailer::{Deadlines, Mailer, Verdict};
+use tempfile::NamedTempFile;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use crate::smtp::{Act, Script, Smtp};
+use crate::{accepted, deadlines, mail, mailer_with};
+
+/// A certificate for localhost: what the server shows, and the file that vouches for it.
+fn certificate() -> (TlsAcceptor, NamedTempFile) {
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), issued.cert.pem()).unwrap();
+    let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![issued.cert.der().clone()], key)
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(config)), file)
+}
+
+fn mailer(url: &str) -> Mailer {
+    mailer_with(url, 1, deadlines())
+}
+
+fn trusting(scheme: &str, server: &Smtp, ca: &NamedTempFile, more: &str) -> Mailer {
+    mailer(&format!(
+        "{scheme}localhost:{}?tls_ca={}{more}",
+        server.port,
+        ca.path().display()
+    ))
+}
+
+#[tokio::test]
+async fn a_letter_travels_over_starttls_and_over_implicit_tls() {
+    let (tls, ca) = certificate();
+    let server = Script::default()
+        .offers("STARTTLS")
+        .start_tls(tls.clone())
+        .start()
+        .await;
+    assert!(accepted(
+        &trusting("smtp://", &server, &ca, "&tls=required")
+            .send(mail())
+            .await
+    ));
+    let seen = server.seen();
+    assert_eq!((seen.heard("EHLO"), seen.letters.len()), (2, 1));
+
+    let server = Script::default().implicit_tls(tls).start().await;
+    let mailer = trusting("smtps://", &server, &ca, "");
+    assert!(accepted(&mailer.send(mail()).await));
+    assert!(accepted(&mailer.send(mail()).await));
+    assert_eq!(server.seen().connections, 1);
+    assert!(
+        mailer
+            .check()
+            .await
+            .unwrap()
+            .to_string()
+            .contains("(test): encrypted")
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_nobody_vouches_for_is_refused_and_says_what_to_mend() {
+    let (tls, _) = certificate();
+    let (_, other) = certificate();
+    let server = Script::default().implicit_tls(tls).start().await;
+    for mailer in [
+        mailer(&format!("smtps://localhost:{}", server.port)),
+        trusting("smtps://", &server, &other, ""),
+    ] {
+        let verdict = mailer.send(mail()).await;
+        let Verdict::Ours { why, .. } = verdict else {
+            panic!("{verdict:?}")
+        };
+        assert!(why.contains("tls_ca"), "{why}");
+    }
+    assert!(server.seen().commands.is_empty());
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let (tls, ca) = certificate();
+    let server = Script::default().implicit_tls(tls).start().await;
+    let url = format!(
+        "smtps://127.0.0.1:{}?tls_ca={}",
+        server.port,
+        ca.path().display()
+    );
+    assert!(matches!(
+        mailer(&url).send(mail()).await,
+        Verdict::Ours { .. }
+    ));
+}
+
+#[tokio::test]
+async fn nothing_is_said_in_clear_where_tls_is_required() {
+    let (tls, ca) = certificate();
+    let stripped = Script::default().offers("AUTH PLAIN");
+    let refused = Script::default()
+        .offers("AUTH PLAIN")
+        .offers("STARTTLS")
+        .start_tls(tls.clone())
+        .on("STARTTLS", Act::Say("501 5.5.4 no"));
+    let later = Script::default()
+        .offers("STARTTLS")
+        .start_tls(tls)
+        .on("STARTTLS", Act::Say("454 4.7.0 TLS not available"));
+    for (script, ours) in [(stripped, true), (refused, true), (later, false)] {
+        let server = script.start().await;
+        let verdict = trusting("smtp://me:secret@", &server, &ca, "")
+            .send(mail())
+            .await;
+        assert_eq!(matches!(verdict, Verdict::Ours { .. }), ours, "{verdict:?}");
+        assert!(
+            ours || matches!(verdict, Verdict::ServerFault { .. }),
+            "{verdict:?}"
+        );
+        let seen = server.seen();
+        assert_eq!((seen.heard("AUTH"), seen.heard("MAIL")), (0, 0), "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_in_clear_behind_starttls_is_not_read_as_encrypted() {
+    let (tls, ca) = certificate();
+    let server = Script::default()
+        .offers("STARTTLS")
+        .start_tls(tls)
+        .on("STARTTLS", Act::Say("220 go\r\n250-evil\r\n250 AUTH PLAIN"))
+        .start()
+        .await;
+    let verdict = trusting("smtp://me:secret@", &server, &ca, "")
+        .send(mail())
+        .await;
+    let Verdict::Ours { why, .. } = verdict else {
+        panic!("{verdict:?}")
+    };
+    assert!(why.contains("in clear before TLS"), "{why}");
+}
+
+#[tokio::test]
+async fn opportunistic_tls_encrypts_for_anyone_and_goes_on_without() {
+    let (tls, _) = certificate();
+    let offered = Script::default().offers("STARTTLS").start_tls(tls.clone());
+    let refused = Script::default()
+        .offers("STARTTLS")
+        .start_tls(tls)
+        .on("STARTTLS", Act::Say("454 later"));
+    for (script, encrypted) in [
+        (offered, true),
+        (refused, false),
+        (Script::default(), false),
+    ] {
+        let server = script.start().await;
+        let mailer = mailer(&format!("smtp://localhost:{}", server.port));
+        assert!(accepted(&mailer.send(mail()).await));
+        assert_eq!(server.seen().heard("EHLO"), if encrypted { 2 } else { 1 });
+    }
+}
+
+#[tokio::test]
+async fn credentials_are_accepted_by_plain_and_by_login() {
+    for offer in ["AUTH PLAIN LOGIN", "AUTH LOGIN"] {
+        let server = Script::default().offers(offer).start().await;
+        let url = format!("smtp://me:secret@127.0.0.1:{}?tls=none", server.port);
+        let mailer = mailer(&url);
+        assert!(accepted(&mailer.send(mail()).await), "{offer}");
+        assert!(
+            mailer
+                .check()
+                .await
+                .unwrap()
+                .to_string()
+                .contains(", signed in,")
+        );
+    }
+}
+
+#[tokio::test]
+async fn wrong_credentials_pause_the_mailer_and_are_not_repeated() {
+    for offer in ["AUTH PLAIN", "AUTH LOGIN", "AUTH CRAM-MD5"] {
+        let server = Script::default().offers(offer).start().await;
+        let url = format!("smtp://me:hunter2@127.0.0.1:{}?tls=none", server.port);
+        let mailer = mailer_with(&url, 4, Deadlines::default());
+        let verdict = mailer.send(mail()).await;
+        let Verdict::Ours { why, retry_after } = verdict else {
+            panic!("{verdict:?}")
+        };
+        assert!(retry_after.as_secs() >= 45, "{retry_after:?}");
+        assert!(!why.contains("hunter2"), "{why}");
+        assert!(matches!(
+            mailer.send(mail()).await,
+            Verdict::Unavailable { .. }
+        ));
+        assert!(mailer.check().await.is_err());
+        assert_eq!(server.seen().heard("MAIL"), 0);
+    }
+}
