@@ -22,10 +22,13 @@ impl Sink {
         fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
         let mut command = Command::new("/usr/sbin/smtp-sink");
         command.current_dir(folder.path()).args(["-d", "letter."]);
-        command
-            .args([&format!("127.0.0.1:{port}"), "100"])
-            .stdout(Stdio::null());
+        if fs::metadata(folder.path()).unwrap().uid() == 0 {
+            // Root has to name the user that it becomes.
+            command.args(["-u", "nobody"]);
+        }
+        command.args([&format!("127.0.0.1:{port}"), "100"]);
         let process = command
+            .stdout(Stdio::null())
             .spawn()
             .expect("smtp-sink of postfix is installed by bin/test");
         let sink = Self {

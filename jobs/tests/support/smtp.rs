@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// What the server does instead of what it should.
 #[derive(Debug, Clone, Copy)]
-pub enum Act {
+pub(crate) enum Act {
     /// Says these lines.
     Say(&'static str),
     /// Says nothing more until the client goes away.
@@ -28,7 +28,7 @@ pub enum Act {
 
 /// How the server behaves; what is not scripted it does right.
 #[derive(Default)]
-pub struct Script {
+pub(crate) struct Script {
     acts: HashMap<&'static str, VecDeque<Act>>,
     extensions: Vec<&'static str>,
     tls: Option<TlsAcceptor>,
@@ -37,32 +37,32 @@ pub struct Script {
 
 impl Script {
     /// Lists an extension in the answer to EHLO.
-    pub fn offers(mut self, extension: &'static str) -> Self {
+    pub(crate) fn offers(mut self, extension: &'static str) -> Self {
         self.extensions.push(extension);
         self
     }
 
     /// What to do the next time a verb comes (also `CONNECT`, `BODY` in the middle of the
     /// letter, and `END` after its final dot); several calls script several times.
-    pub fn on(mut self, verb: &'static str, act: Act) -> Self {
+    pub(crate) fn on(mut self, verb: &'static str, act: Act) -> Self {
         self.acts.entry(verb).or_default().push_back(act);
         self
     }
 
     /// Speaks TLS after STARTTLS, which has to be offered besides.
-    pub fn start_tls(mut self, tls: TlsAcceptor) -> Self {
+    pub(crate) fn start_tls(mut self, tls: TlsAcceptor) -> Self {
         self.tls = Some(tls);
         self
     }
 
     /// Speaks TLS from the first byte.
-    pub fn implicit_tls(mut self, tls: TlsAcceptor) -> Self {
+    pub(crate) fn implicit_tls(mut self, tls: TlsAcceptor) -> Self {
         self.implicit = true;
         self.start_tls(tls)
     }
 
     /// Starts the server on a free port.
-    pub async fn start(self) -> Smtp {
+    pub(crate) async fn start(self) -> Smtp {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (seen, seeing) = watch::channel(Seen::default());
@@ -83,15 +83,15 @@ impl Script {
 
 /// What the server saw so far.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
-    pub connections: usize,
-    pub closed: usize,
-    pub commands: Vec<String>,
-    pub letters: Vec<String>,
+pub(crate) struct Seen {
+    pub(crate) connections: usize,
+    pub(crate) closed: usize,
+    pub(crate) commands: Vec<String>,
+    pub(crate) letters: Vec<String>,
 }
 
 impl Seen {
-    pub fn heard(&self, start: &str) -> usize {
+    pub(crate) fn heard(&self, start: &str) -> usize {
         self.commands
             .iter()
             .filter(|command| command.starts_with(start))
@@ -100,19 +100,19 @@ impl Seen {
 }
 
 /// A running server; ends when dropped.
-pub struct Smtp {
-    pub port: u16,
+pub(crate) struct Smtp {
+    pub(crate) port: u16,
     seeing: watch::Receiver<Seen>,
     task: JoinHandle<()>,
 }
 
 impl Smtp {
-    pub fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> Seen {
         self.seeing.borrow().clone()
     }
 
     /// Waits until the server has seen what is asked.
-    pub async fn until(&self, what: impl FnMut(&Seen) -> bool) -> Seen {
+    pub(crate) async fn until(&self, what: impl FnMut(&Seen) -> bool) -> Seen {
         let mut seeing = self.seeing.clone();
         let seen = tokio::time::timeout(Duration::from_secs(20), seeing.wait_for(what)).await;
         match seen {
