@@ -138,7 +138,8 @@ impl Mailer {
     }
 
     /// Finishes the letters that were handed in and takes leave of the server. Later letters
-    /// are [`Verdict::Unavailable`].
+    /// are [`Verdict::Unavailable`]. Takes as long as the slowest letter, so bound it by the
+    /// drain time; a letter cut off then is sent again.
     pub async fn close(&self) {
         if let Post::Smtp(office) = &self.post {
             office.closing.cancel();

@@ -56,7 +56,7 @@ impl Failure {
                 Blame::RecipientForNow => Outcome::Deferred(why),
                 Blame::RecipientForGood => Outcome::Refused(why),
                 Blame::Letter => Outcome::LetterFault(why),
-                Blame::Ours => Outcome::Ours(why),
+                Blame::Ours => Outcome::Ours(format!("{why}; {}", remedy(stage, reply.code))),
             },
             Self::Deadline {
                 stage: Stage::End, ..
@@ -122,5 +122,15 @@ impl Failure {
                 source,
             },
         }
+    }
+}
+
+/// What a person should look at when the server refuses us.
+fn remedy(stage: Stage, code: u16) -> &'static str {
+    match (stage, code) {
+        (Stage::Auth, _) => "check user and password in SMTP_URL",
+        (_, 530) => "the server wants credentials or TLS, give them in SMTP_URL",
+        (Stage::Mail, _) => "check that the server lets us send from this sender address",
+        _ => "check that the server lets us relay, and our reputation with it",
     }
 }

@@ -84,6 +84,29 @@ impl Gatekeeper {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn settle(&self, state: &mut State, now: Instant, outcome: &Outcome) -> Duration {
+        match outcome {
+            Outcome::ServerFault(why) | Outcome::Unknown(why) => {
+                let rest = self.close(state, now, self.back_off);
+                tracing::warn!(%why, rest = ?rest, faults = state.faults, "the mail server is at fault, letters wait");
+                rest
+            }
+            Outcome::Ours(why) => {
+                let rest = self.close(state, now, self.pause);
+                tracing::error!(%why, rest = ?rest, faults = state.faults, "the mail server refuses us, letters wait until this is mended");
+                rest
+            }
+            _ => {
+                if state.until.is_some() {
+                    tracing::info!("the mail server takes letters again");
+                    state.turn(None);
+                }
+                state.faults = 0;
+                Duration::ZERO
+            }
+        }
+    }
+
     fn close(&self, state: &mut State, now: Instant, rests: BackOff) -> Duration {
         state.faults = state.faults.saturating_add(1);
         let rest = jittered(rests.after(state.faults));
@@ -116,12 +139,15 @@ impl State {
 }
 
 impl Pass {
-    /// Whether the gate closed since this letter was admitted, and for how long.
+    /// Whether the gate closed since this letter was admitted, and for how long. Also once the
+    /// rest is over: the one letter that may try then has a pass of its own.
     pub(super) fn revoked(&self, now: Instant) -> Option<Duration> {
         let state = self.gate.lock();
         match state.gate(now, self.gate.back_off.first) {
-            Gate::Closed { retry_after } if state.epoch != self.epoch => Some(retry_after),
-            _ => None,
+            _ if state.epoch == self.epoch => None,
+            Gate::Open => None,
+            Gate::Probe => Some(Duration::ZERO),
+            Gate::Closed { retry_after } => Some(retry_after),
         }
     }
 
@@ -130,7 +156,7 @@ impl Pass {
         let gate = &self.gate;
         let mut state = gate.lock();
         let retry_after = if state.epoch == self.epoch {
-            gate.turn(&mut state, now, &outcome)
+            gate.settle(&mut state, now, &outcome)
         } else {
             state.until.map_or(gate.back_off.first, |until| {
                 until.saturating_duration_since(now)
@@ -138,31 +164,6 @@ impl Pass {
         };
         drop(state);
         outcome.verdict(retry_after)
-    }
-}
-
-impl Gatekeeper {
-    fn turn(&self, state: &mut State, now: Instant, outcome: &Outcome) -> Duration {
-        match outcome {
-            Outcome::ServerFault(why) | Outcome::Unknown(why) => {
-                let rest = self.close(state, now, self.back_off);
-                tracing::warn!(%why, rest = ?rest, faults = state.faults, "the mail server is at fault, letters wait");
-                rest
-            }
-            Outcome::Ours(why) => {
-                let rest = self.close(state, now, self.pause);
-                tracing::error!(%why, rest = ?rest, faults = state.faults, "the mail server refuses us, letters wait until this is mended");
-                rest
-            }
-            _ => {
-                if state.until.is_some() {
-                    tracing::info!("the mail server takes letters again");
-                    state.turn(None);
-                }
-                state.faults = 0;
-                Duration::ZERO
-            }
-        }
     }
 }
 
@@ -275,6 +276,8 @@ mod tests {
         let early = gate.admit(now).unwrap();
         gate.admit(now).unwrap().report(now, fault());
         assert!(early.revoked(now).is_some());
+        let later = rest_over(&gate, now);
+        assert!(early.revoked(later).is_some(), "it is not the probe");
         early.report(now, success());
         assert!(matches!(gate.state(now), Gate::Closed { .. }));
     }

@@ -197,6 +197,10 @@ async fn wrong_credentials_pause_the_mailer_and_are_not_repeated() {
         };
         assert!(retry_after.as_secs() >= 45, "{retry_after:?}");
         assert!(!why.contains("hunter2"), "{why}");
+        assert!(
+            why.contains("SMTP_URL") || why.contains("AUTH PLAIN"),
+            "{why}"
+        );
         assert!(matches!(
             mailer.send(mail()).await,
             Verdict::Unavailable { .. }
