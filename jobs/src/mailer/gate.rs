@@ -146,7 +146,7 @@ impl Pass {
         match state.gate(now, self.gate.back_off.first) {
             _ if state.epoch == self.epoch => None,
             Gate::Open => None,
-            Gate::Probe => Some(Duration::ZERO),
+            Gate::Probe => Some(self.gate.back_off.first),
             Gate::Closed { retry_after } => Some(retry_after),
         }
     }
