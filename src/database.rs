@@ -31,6 +31,17 @@ pub enum Transaction {
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
 }
 
+/// A connection of a [`Database`] without a transaction; it goes back when it is dropped.
+#[derive(Debug)]
+pub enum PooledConnection {
+    /// A Postgres connection.
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::pool::PoolConnection<sqlx::Postgres>),
+    /// An SQLite connection.
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::pool::PoolConnection<sqlx::Sqlite>),
+}
+
 #[cfg(feature = "postgres")]
 impl From<&sqlx::PgPool> for Database {
     fn from(pool: &sqlx::PgPool) -> Self {
@@ -105,16 +116,16 @@ impl Database {
         }
     }
 
-    /// Begins a transaction that only reads; in SQLite it does not wait for writers.
+    /// Takes a connection without a transaction, for reading.
     ///
     /// # Errors
-    /// [`Error::Database`] when no connection is free in time or the database does not answer.
-    pub async fn begin_read(&self) -> Result<Transaction, Error> {
+    /// [`Error::Database`] when none is free in time or the database does not answer.
+    pub async fn acquire(&self) -> Result<PooledConnection, Error> {
         match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres(pool) => Ok(Transaction::Postgres(pool.begin().await?)),
+            Self::Postgres(pool) => Ok(PooledConnection::Postgres(pool.acquire().await?)),
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(pool) => Ok(Transaction::Sqlite(pool.begin().await?)),
+            Self::Sqlite(pool) => Ok(PooledConnection::Sqlite(pool.acquire().await?)),
         }
     }
 
@@ -177,6 +188,17 @@ impl<'c> From<&'c mut Transaction> for Connection<'c> {
             Transaction::Postgres(transaction) => Connection::Postgres(&mut *transaction),
             #[cfg(feature = "sqlite")]
             Transaction::Sqlite(transaction) => Connection::Sqlite(&mut *transaction),
+        }
+    }
+}
+
+impl<'c> From<&'c mut PooledConnection> for Connection<'c> {
+    fn from(connection: &'c mut PooledConnection) -> Self {
+        match connection {
+            #[cfg(feature = "postgres")]
+            PooledConnection::Postgres(connection) => Connection::Postgres(connection),
+            #[cfg(feature = "sqlite")]
+            PooledConnection::Sqlite(connection) => Connection::Sqlite(connection),
         }
     }
 }

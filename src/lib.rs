@@ -30,7 +30,7 @@ pub mod worker;
 
 pub use crate::clock::{Clock, ManualClock};
 pub use crate::connection::Connection;
-pub use crate::database::{Database, Transaction};
+pub use crate::database::{Database, PooledConnection, Transaction};
 pub use crate::email_address::{EmailAddress, InvalidEmailAddress};
 pub use crate::error::{Action, Error, Fault, LimitKind};
 pub use crate::event::{Addressee, Event, EventKind};

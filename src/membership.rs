@@ -10,6 +10,7 @@ use crate::email_address::EmailAddress;
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::id::{OrganizationId, UserId};
+use crate::locale::Locale;
 use crate::name::Name;
 use crate::organization;
 use crate::organizations::Organizations;
@@ -35,13 +36,15 @@ pub struct Membership {
     pub email: EmailAddress,
     /// What others see.
     pub name: Option<Name>,
+    /// In which language they are written to.
+    pub locale: Locale,
     /// As what.
     pub role: Role,
     /// Since when.
     pub joined_at: DateTime<Utc>,
 }
 
-const COLUMNS: &str = "organization_id, user_id, email, name, role, joined_at";
+const COLUMNS: &str = "organization_id, user_id, email, name, locale, role, joined_at";
 
 impl Organizations {
     /// A user's membership, read now: with [`allows`](Self::allows) the host's authorization check.
@@ -302,13 +305,18 @@ impl Membership {
         joined_at: DateTime<Utc>,
     ) -> Self {
         let User {
-            id, email, name, ..
+            id,
+            email,
+            name,
+            locale,
+            ..
         } = user.clone();
         Self {
             organization,
             user: id,
             email,
             name,
+            locale: locale.unwrap_or_default(),
             role,
             joined_at,
         }
@@ -316,14 +324,14 @@ impl Membership {
 
     /// What an event keeps of it.
     pub(crate) fn facts(&self) -> Json {
-        json!({ "user": self.user, "email": self.email, "name": self.name, "role": self.role })
+        json!({ "user": self.user, "email": self.email, "name": self.name, "locale": self.locale, "role": self.role })
     }
 
     /// Writes the membership, unless the user has one already.
     pub(crate) async fn insert(&self, connection: &mut Connection<'_>) -> Result<bool, Error> {
         let statement = sql("INSERT INTO guestlist_memberships
-                 (organization_id, user_id, email, email_key, name, role, joined_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING");
+                 (organization_id, user_id, email, email_key, name, locale, role, joined_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING");
         let email_key = self.email.canonical();
         let statement = statement
             .bind(self.organization.as_uuid())
@@ -331,6 +339,7 @@ impl Membership {
             .bind(self.email.as_str())
             .bind(email_key.as_str())
             .bind(self.name.as_ref().map(Name::as_str))
+            .bind(self.locale.as_str())
             .bind(self.role.as_str())
             .bind(self.joined_at);
         Ok(connection.execute(statement).await? == 1)

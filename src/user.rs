@@ -3,6 +3,7 @@
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::id::UserId;
+use crate::locale::Locale;
 use crate::name::Name;
 
 /// Who becomes a member: the host's own user, with the address the host verified.
@@ -17,6 +18,8 @@ pub struct User {
     pub email_verified: bool,
     /// What others see.
     pub name: Option<Name>,
+    /// In which language they are written to; by default the one they were invited in.
+    pub locale: Option<Locale>,
 }
 
 impl User {
@@ -28,6 +31,7 @@ impl User {
             email: verified_email,
             email_verified: true,
             name: None,
+            locale: None,
         }
     }
 
@@ -35,6 +39,14 @@ impl User {
     pub fn named(self, name: Name) -> Self {
         Self {
             name: Some(name),
+            ..self
+        }
+    }
+
+    /// Sets in which language they are written to.
+    pub fn speaking(self, locale: Locale) -> Self {
+        Self {
+            locale: Some(locale),
             ..self
         }
     }

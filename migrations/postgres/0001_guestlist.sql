@@ -12,6 +12,7 @@ CREATE TABLE guestlist_memberships (
     email text NOT NULL,
     email_key text NOT NULL,
     name text,
+    locale text NOT NULL,
     role text NOT NULL,
     joined_at timestamptz NOT NULL,
     PRIMARY KEY (organization_id, user_id)

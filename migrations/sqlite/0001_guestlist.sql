@@ -12,6 +12,7 @@ CREATE TABLE guestlist_memberships (
     email TEXT NOT NULL,
     email_key TEXT NOT NULL,
     name TEXT,
+    locale TEXT NOT NULL,
     role TEXT NOT NULL,
     joined_at TEXT NOT NULL,
     PRIMARY KEY (organization_id, user_id)

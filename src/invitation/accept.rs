@@ -72,7 +72,7 @@ impl Organizations {
             });
         }
         user.require_verified()?;
-        if self.grant_holds(connection, invitation).await? {
+        if self.grant_holds(&mut *connection, invitation).await? {
             Ok(())
         } else {
             Err(Error::InviterLostRight)
@@ -80,13 +80,20 @@ impl Organizations {
     }
 
     /// Whether who granted the invitation is still a member whose role may grant it.
-    pub(super) async fn grant_holds(
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn grant_holds(
         &self,
-        connection: &mut Connection<'_>,
+        connection: impl Into<Connection<'_>>,
         invitation: &Invitation,
     ) -> Result<bool, Error> {
-        let granter =
-            membership::find(connection, invitation.organization, &invitation.granted_by).await?;
+        let granter = membership::find(
+            &mut connection.into(),
+            invitation.organization,
+            &invitation.granted_by,
+        )
+        .await?;
         Ok(granter.is_some_and(|granter| {
             self.role_model()
                 .may_invite(&granter.role, &invitation.role)
@@ -104,8 +111,13 @@ impl Organizations {
         let now = self.now();
         match current {
             None => {
+                let locale = user
+                    .locale
+                    .clone()
+                    .unwrap_or_else(|| invitation.locale.clone());
+                let user = user.clone().speaking(locale);
                 let membership =
-                    Membership::of(user, invitation.organization, invitation.role.clone(), now);
+                    Membership::of(&user, invitation.organization, invitation.role.clone(), now);
                 membership.insert(connection).await?;
                 Ok(membership)
             }
