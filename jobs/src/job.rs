@@ -1,0 +1,124 @@
+//! Jobs: what a message asks for, done.
+//!
+//! A job reads the state of now, acts, and returns what should happen [`Next`]. It never settles
+//! its message itself; one place does that for all.
+
+mod back_off;
+mod expire_invitations;
+mod forget_old;
+mod posting;
+mod purge_sessions;
+mod remind;
+mod send_invitation;
+mod send_notice;
+
+use std::time::Duration;
+
+use guestlist::outbox::{Message, Task};
+use guestlist::worker::DeliveryReport;
+
+pub(crate) use self::expire_invitations::expire_invitations;
+pub(crate) use self::forget_old::{Retention, forget_old};
+pub(crate) use self::remind::remind;
+use crate::context::Context;
+use crate::leases::Held;
+
+/// What should happen to a message after its job ran.
+#[derive(Debug)]
+pub enum Next {
+    /// Its effect is confirmed.
+    Done,
+    /// There is nothing to do any more.
+    Cancel {
+        /// Why.
+        why: String,
+    },
+    /// It is to be tried again.
+    Retry {
+        /// After how long.
+        after: Duration,
+        /// Why.
+        why: String,
+        /// Whether this counts as an attempt.
+        spent: bool,
+    },
+    /// Someone has to look at it.
+    Dead {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a job did: what is next, and what to record in the same transaction.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What should happen to the message.
+    pub next: Next,
+    /// How an invitation's letter fared, where the job sent one or decided not to.
+    pub report: Option<DeliveryReport>,
+}
+
+impl From<Next> for Outcome {
+    fn from(next: Next) -> Self {
+        Self { next, report: None }
+    }
+}
+
+impl Outcome {
+    /// Nothing to do any more, because of `why`.
+    pub(crate) fn cancelled(why: impl Into<String>) -> Self {
+        Next::Cancel { why: why.into() }.into()
+    }
+}
+
+/// A fault of what a job stands on; the message is tried again with back-off.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The library or its database failed.
+    #[error(transparent)]
+    Library(#[from] guestlist::Error),
+    /// A letter could not be written.
+    #[error("the letter could not be written: {0}")]
+    Letter(#[from] crate::letters::LetterError),
+}
+
+/// How often a message is tried whose job fails by itself, before it is given up.
+const MAX_ATTEMPTS: i64 = 10;
+
+/// Runs the job of a message and says what is next, whatever happens to the job.
+pub(crate) async fn run(context: &Context, message: &Message, held: &Held) -> Outcome {
+    let Some(task) = message.task() else {
+        let why = format!("this version knows no task {} with such ids", message.kind);
+        return Next::Dead { why }.into();
+    };
+    let outcome = match &task {
+        Task::SendInvitation { invitation, letter } => {
+            send_invitation::run(context, message, held, *invitation, *letter, false).await
+        }
+        Task::SendReminder { invitation, letter } => {
+            send_invitation::run(context, message, held, *invitation, *letter, true).await
+        }
+        Task::SendNotice { event } => send_notice::run(context, message, held, *event).await,
+        Task::PurgeSessions { user } => purge_sessions::run(context, message, user.as_ref()).await,
+        _ => Ok(Next::Dead {
+            why: format!("this version has no job for {}", message.kind),
+        }
+        .into()),
+    };
+    outcome.unwrap_or_else(|fault| failed(message, &fault.to_string()))
+}
+
+/// What is next for a message whose job failed or panicked.
+pub(crate) fn failed(message: &Message, why: &str) -> Outcome {
+    let why = why.to_owned();
+    if message.attempts + 1 >= MAX_ATTEMPTS {
+        return Next::Dead { why }.into();
+    }
+    let after = back_off::after_fault(message.attempts);
+    Next::Retry {
+        after,
+        why,
+        spent: true,
+    }
+    .into()
+}

@@ -1,0 +1,19 @@
+//! Records overdue invitations as expired.
+
+use guestlist::worker::expire_due;
+
+use crate::context::Context;
+
+/// Invitations a transaction: long enough to be cheap, short enough not to hold anyone up.
+const BATCH: u32 = 200;
+
+/// Records one batch and says whether there may be more.
+pub(crate) async fn expire_invitations(context: &Context) -> Result<bool, guestlist::Error> {
+    let mut transaction = context.database.begin().await?;
+    let expired = expire_due(&mut transaction, context.library.now(), BATCH).await?;
+    transaction.commit().await?;
+    if expired > 0 {
+        tracing::info!(expired, "{expired} invitations expired");
+    }
+    Ok(expired == BATCH as usize)
+}

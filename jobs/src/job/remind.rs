@@ -1,0 +1,18 @@
+//! Promises reminders of invitations that are about to expire.
+
+use std::time::Duration;
+
+use guestlist::worker::remind_due;
+
+use crate::context::Context;
+
+const BATCH: u32 = 200;
+
+/// Promises one batch of reminders, `lead` before expiry, and says whether there may be more.
+pub(crate) async fn remind(context: &Context, lead: Duration) -> Result<bool, guestlist::Error> {
+    let mut transaction = context.database.begin().await?;
+    let now = context.library.now();
+    let seen = remind_due(&mut transaction, now, now + lead, BATCH).await?;
+    transaction.commit().await?;
+    Ok(seen == BATCH as usize)
+}

@@ -1,0 +1,232 @@
+//! Tells someone by letter that an event happened.
+
+use chrono::TimeDelta;
+use guestlist::outbox::Message;
+use guestlist::{
+    Addressee, EmailAddress, Event, EventId, EventKind, Invitation, Locale, Membership,
+    Organization, PooledConnection, Role, UserId,
+};
+use serde_json::Value as Json;
+
+use super::posting::{Posted, Posting, post};
+use super::{Fault, Next, Outcome};
+use crate::context::Context;
+use crate::leases::Held;
+use crate::letters::{Letter, Person};
+
+/// How long a notice is tried: RFC 5321 section 4.5.4.1 advises four to five days.
+const PATIENCE: TimeDelta = TimeDelta::days(5);
+
+/// A notice, and to whom.
+struct Notice {
+    letter: Letter,
+    to: EmailAddress,
+    locale: Locale,
+}
+
+/// Sends the notice of an event, unless nobody is left to be told.
+pub(super) async fn run(
+    context: &Context,
+    message: &Message,
+    held: &Held,
+    event: EventId,
+) -> Result<Outcome, Fault> {
+    if context.library.now() > message.created_at + PATIENCE {
+        return Ok(Outcome::cancelled(
+            "the notice could not be delivered for five days",
+        ));
+    }
+    let Some(notice) = gather(context, event).await? else {
+        return Ok(Outcome::cancelled("nobody is left to be told"));
+    };
+    if let Some(reason) = context.suppression(&notice.to).await? {
+        return Ok(Outcome::cancelled(format!(
+            "an earlier letter to this address was refused: {reason}"
+        )));
+    }
+    let Notice { letter, to, locale } = notice;
+    let posting = Posting {
+        letter,
+        to: &to,
+        locale: &locale,
+    };
+    Ok(match post(context, message, held, posting).await? {
+        Posted::Accepted => Next::Done.into(),
+        Posted::Deferred { next, .. } | Posted::Waiting(next) => next.into(),
+        Posted::Refused { why } => Outcome::cancelled(why),
+        Posted::Faulty { why } => Next::Dead { why }.into(),
+    })
+}
+
+async fn gather(context: &Context, id: EventId) -> Result<Option<Notice>, Fault> {
+    let mut connection = context.database.acquire().await?;
+    let Some(event) = Event::find(&mut connection, id).await? else {
+        return Ok(None);
+    };
+    let organization = context
+        .library
+        .organization(&mut connection, event.organization)
+        .await?;
+    let Some(organization) = organization else {
+        return Ok(None);
+    };
+    match event.kind.addressee() {
+        Some(Addressee::Inviter) => {
+            to_inviter(context, &mut connection, &event, organization).await
+        }
+        Some(Addressee::Member) => to_member(context, &mut connection, &event, organization).await,
+        None => Ok(None),
+    }
+}
+
+async fn to_inviter(
+    context: &Context,
+    connection: &mut PooledConnection,
+    event: &Event,
+    organization: Organization,
+) -> Result<Option<Notice>, Fault> {
+    let Some(id) = event.subject.parse().ok() else {
+        return Ok(None);
+    };
+    let Some(invitation) = context.library.invitation(&mut *connection, id).await? else {
+        return Ok(None);
+    };
+    let Some(inviter) = membership(context, connection, event, &invitation.granted_by).await?
+    else {
+        return Ok(None);
+    };
+    let letter = about_invitation(context, event, &invitation, organization.name.to_string());
+    Ok(letter.map(|letter| Notice {
+        letter,
+        to: inviter.email,
+        locale: inviter.locale,
+    }))
+}
+
+fn about_invitation(
+    context: &Context,
+    event: &Event,
+    invitation: &Invitation,
+    organization: String,
+) -> Option<Letter> {
+    let invitee = invitation.email.to_string();
+    let role = title(context, &invitation.role);
+    match event.kind {
+        EventKind::InvitationAccepted => {
+            let member = event.after.as_ref()?.get("member")?;
+            let name = text(member, "name");
+            let role = text(member, "role").and_then(|role| role.parse().ok());
+            let role = title(context, role.as_ref().unwrap_or(&invitation.role));
+            let member = Person {
+                name,
+                email: text(member, "email")?,
+            };
+            Some(Letter::Accepted {
+                organization,
+                member,
+                role,
+            })
+        }
+        EventKind::InvitationDeclined => Some(Letter::Declined {
+            organization,
+            invitee,
+            role,
+        }),
+        EventKind::InvitationExpired => Some(Letter::Expired {
+            organization,
+            invitee,
+            role,
+        }),
+        EventKind::InvitationUndeliverable => {
+            let reason = text(event.after.as_ref()?, "reason")?;
+            Some(Letter::Undeliverable {
+                organization,
+                invitee,
+                role,
+                reason,
+            })
+        }
+        _ => None,
+    }
+}
+
+async fn to_member(
+    context: &Context,
+    connection: &mut PooledConnection,
+    event: &Event,
+    organization: Organization,
+) -> Result<Option<Notice>, Fault> {
+    let by = match &event.actor {
+        Some(actor) => membership(context, connection, event, actor)
+            .await?
+            .map(person),
+        None => None,
+    };
+    Ok(about_member(
+        context,
+        event,
+        organization.name.to_string(),
+        by,
+    ))
+}
+
+/// The member may be gone, so their address is the one the event kept.
+fn about_member(
+    context: &Context,
+    event: &Event,
+    organization: String,
+    by: Option<Person>,
+) -> Option<Notice> {
+    let before = event.before.as_ref()?;
+    let role = |facts: &Json| Some(title(context, &text(facts, "role")?.parse().ok()?));
+    let letter = match event.kind {
+        EventKind::MemberRemoved => Letter::Removed { organization, by },
+        EventKind::RoleChanged | EventKind::OwnershipTransferred => {
+            let (before, after) = (role(before)?, role(event.after.as_ref()?)?);
+            Letter::RoleChanged {
+                organization,
+                before,
+                after,
+                by,
+            }
+        }
+        _ => return None,
+    };
+    let locale = text(before, "locale").and_then(|locale| locale.parse().ok());
+    Some(Notice {
+        letter,
+        to: text(before, "email")?.parse().ok()?,
+        locale: locale.unwrap_or_default(),
+    })
+}
+
+async fn membership(
+    context: &Context,
+    connection: &mut PooledConnection,
+    event: &Event,
+    user: &UserId,
+) -> Result<Option<Membership>, Fault> {
+    Ok(context
+        .library
+        .membership(connection, event.organization, user)
+        .await?)
+}
+
+fn person(membership: Membership) -> Person {
+    let name = membership.name.map(String::from);
+    Person {
+        name,
+        email: membership.email.to_string(),
+    }
+}
+
+fn title(context: &Context, role: &Role) -> String {
+    let definition = context.library.role_model().get(role);
+    definition
+        .map_or(role.as_str(), |role| role.display_name())
+        .to_owned()
+}
+
+fn text(facts: &Json, key: &str) -> Option<String> {
+    facts.get(key)?.as_str().map(str::to_owned)
+}

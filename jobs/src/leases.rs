@@ -1,0 +1,167 @@
+//! The leases this process holds, and their renewal.
+//!
+//! A lease lives for [`LEASE`] and is renewed while its job runs. Whatever could not be renewed in
+//! time counts as lost here before anyone else can have it, because the time is taken before the
+//! renewal is sent.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use guestlist::{Database, MessageId, Organizations, outbox};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// How long a lease lives without renewal: a dead process's rows come back after as long.
+pub(crate) const LEASE: Duration = Duration::from_secs(20);
+
+/// How often running leases are renewed, and how old a lease may be before its job starts.
+const RENEWAL: Duration = Duration::from_secs(5);
+
+/// All leases of jobs that run in this process.
+#[derive(Clone)]
+pub(crate) struct Leases {
+    database: Database,
+    library: Organizations,
+    held: Arc<Mutex<HashMap<MessageId, Entry>>>,
+}
+
+struct Entry {
+    generation: i64,
+    until: watch::Sender<Instant>,
+}
+
+/// One job's hold on its message; dropping it ends the renewal.
+pub(crate) struct Held {
+    leases: Leases,
+    id: MessageId,
+    generation: i64,
+    until: watch::Receiver<Instant>,
+}
+
+impl Leases {
+    pub(crate) fn new(database: Database, library: Organizations) -> Self {
+        Self {
+            database,
+            library,
+            held: Arc::default(),
+        }
+    }
+
+    /// Takes a dispatched message into this process's hands, or `None` if its fence moved.
+    pub(crate) async fn take(
+        &self,
+        id: MessageId,
+        generation: i64,
+    ) -> Result<Option<(outbox::Message, Held)>, guestlist::Error> {
+        let asked = Instant::now();
+        let mut connection = self.database.acquire().await?;
+        let Some(message) = outbox::take(&mut connection, id, generation).await? else {
+            return Ok(None);
+        };
+        let left = message.leased_until.map(|until| until - self.library.now());
+        let left = left.and_then(|left| left.to_std().ok()).unwrap_or_default();
+        let until = if left > LEASE - RENEWAL {
+            asked + left
+        } else {
+            let until = self.library.now() + LEASE;
+            if outbox::renew(&mut connection, until, &[(id, generation)])
+                .await?
+                .is_empty()
+            {
+                return Ok(None);
+            }
+            asked + LEASE
+        };
+        Ok(self.hold(id, generation, until).map(|held| (message, held)))
+    }
+
+    /// Enters a lease, unless this process is at work on the same message already.
+    fn hold(&self, id: MessageId, generation: i64, until: Instant) -> Option<Held> {
+        let (sender, receiver) = watch::channel(until);
+        let mut held = self.lock();
+        if held.contains_key(&id) {
+            return None;
+        }
+        held.insert(
+            id,
+            Entry {
+                generation,
+                until: sender,
+            },
+        );
+        Some(Held {
+            leases: self.clone(),
+            id,
+            generation,
+            until: receiver,
+        })
+    }
+
+    /// Renews what is held, every few seconds, until `stop`.
+    pub(crate) async fn renew(self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(RENEWAL);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            if let Err(error) = self.renew_once().await {
+                warn!(%error, "leases could not be renewed: {error}");
+            }
+        }
+    }
+
+    async fn renew_once(&self) -> Result<(), guestlist::Error> {
+        let tickets: Vec<_> = self
+            .lock()
+            .iter()
+            .map(|(id, entry)| (*id, entry.generation))
+            .collect();
+        if tickets.is_empty() {
+            return Ok(());
+        }
+        let asked = Instant::now();
+        let until = self.library.now() + LEASE;
+        let renewed = outbox::renew(&mut self.database.acquire().await?, until, &tickets).await?;
+        let held = self.lock();
+        for (id, _) in &tickets {
+            let Some(entry) = held.get(id) else { continue };
+            entry.until.send_replace(if renewed.contains(id) {
+                asked + LEASE
+            } else {
+                asked
+            });
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<MessageId, Entry>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// The fencing token it is held under.
+    pub(crate) fn generation(&self) -> i64 {
+        self.generation
+    }
+
+    /// Returns when the lease is lost, at once if it is.
+    pub(crate) async fn lost(&self) {
+        let mut until = self.until.clone();
+        loop {
+            let end = *until.borrow_and_update();
+            tokio::select! {
+                () = tokio::time::sleep_until(end) => {
+                    if *until.borrow() <= Instant::now() { return }
+                }
+                changed = until.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.leases.lock().remove(&self.id);
+    }
+}

@@ -1,0 +1,129 @@
+//! The relay: leases due rows of the outbox and hands them to the queue.
+//!
+//! Every worker process has one. They need no leader: the database shares the rows among them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use guestlist::outbox::{self, Priority};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::context::Context;
+use crate::leases::LEASE;
+use crate::mailer::Gate;
+use crate::queue::{Dispatch, Lane, Queue};
+
+/// How soon the relay looks again after it found something.
+const BUSY: Duration = Duration::from_millis(5);
+
+/// How seldom it looks when nothing happens for a while.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// How long it waits after the database or the queue failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Leases and pushes until `stop`.
+pub(crate) struct Relay {
+    pub(crate) context: Context,
+    pub(crate) queue: Queue,
+    /// Set while the clocks disagree too much.
+    pub(crate) stands_down: Arc<AtomicBool>,
+}
+
+/// What keeps the relay from its work.
+#[derive(Debug, thiserror::Error)]
+enum Obstacle {
+    #[error(transparent)]
+    Database(#[from] guestlist::Error),
+    #[error(transparent)]
+    Queue(#[from] crate::queue::QueueError),
+}
+
+impl Relay {
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut wait = BUSY;
+        let mut is_well = true;
+        while stop
+            .run_until_cancelled(tokio::time::sleep(jittered(wait)))
+            .await
+            .is_some()
+        {
+            if self.stands_down.load(Ordering::Relaxed) {
+                wait = PAUSE;
+                continue;
+            }
+            match self.relay_once().await {
+                Ok(relayed) => {
+                    if !is_well {
+                        info!("the relay works again");
+                    }
+                    is_well = true;
+                    wait = if relayed > 0 {
+                        BUSY
+                    } else {
+                        (wait * 2).min(IDLE)
+                    };
+                }
+                Err(obstacle) => {
+                    if is_well {
+                        warn!(%obstacle, "nothing is relayed until this is mended: {obstacle}");
+                    }
+                    is_well = false;
+                    wait = PAUSE;
+                }
+            }
+        }
+    }
+
+    async fn relay_once(&self) -> Result<usize, Obstacle> {
+        Ok(self.relay_lane(Lane::Urgent).await? + self.relay_lane(Lane::Letters).await?)
+    }
+
+    async fn relay_lane(&self, lane: Lane) -> Result<usize, Obstacle> {
+        let limit = match lane {
+            Lane::Urgent => usize::MAX,
+            Lane::Letters => letters_wanted(self.context.mailer.gate()),
+        };
+        if limit == 0 {
+            return Ok(0);
+        }
+        let room = self.queue.room(lane).await?.min(limit);
+        if room == 0 {
+            return Ok(0);
+        }
+        let dispatches = self.lease(lane, room).await?;
+        self.queue.push(lane, &dispatches).await?;
+        Ok(dispatches.len())
+    }
+
+    async fn lease(&self, lane: Lane, limit: usize) -> Result<Vec<Dispatch>, guestlist::Error> {
+        let priority = match lane {
+            Lane::Urgent => Priority::URGENT,
+            Lane::Letters => Priority::LETTER,
+        };
+        let mut connection = self.context.database.acquire().await?;
+        let now = self.context.library.now();
+        let leases =
+            outbox::lease(&mut connection, now, LEASE, (priority, priority), limit).await?;
+        let dispatch = |lease: outbox::Lease| Dispatch {
+            message: lease.id.as_uuid(),
+            generation: lease.generation,
+        };
+        Ok(leases.into_iter().map(dispatch).collect())
+    }
+}
+
+/// While the mail server rests, letters rest in the outbox; one goes first to try it.
+fn letters_wanted(gate: Gate) -> usize {
+    match gate {
+        Gate::Open => usize::MAX,
+        Gate::Probe => 1,
+        Gate::Closed { .. } => 0,
+    }
+}
+
+fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(rand::random_range(0.8..1.2))
+}

@@ -1,0 +1,36 @@
+//! Session stores: where a host keeps what the purge deletes.
+
+mod redis;
+mod sql;
+
+use std::fmt;
+
+use futures::future::BoxFuture;
+use guestlist::SessionKey;
+
+pub use self::redis::{DEFAULT_PATTERN, InvalidPattern, RedisSessions};
+pub use self::sql::{InvalidColumn, SqlSessions};
+
+/// A store that sessions can be deleted from.
+pub trait SessionStore: Send + Sync {
+    /// What it is called in logs.
+    fn name(&self) -> &str;
+
+    /// Deletes these sessions. Deleting one that is not there is a success.
+    ///
+    /// # Errors
+    /// Whatever kept a session from being deleted for certain; the purge is then repeated.
+    fn delete<'a>(&'a self, sessions: &'a [SessionKey]) -> BoxFuture<'a, Result<(), StoreError>>;
+}
+
+/// Why a store did not delete; it names no session.
+#[derive(Debug)]
+pub struct StoreError(pub Box<dyn std::error::Error + Send + Sync>);
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for StoreError {}

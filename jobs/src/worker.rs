@@ -1,0 +1,231 @@
+//! The worker: relay, queue, jobs and scheduler, started and stopped together.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use guestlist::outbox;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::context::Context;
+use crate::job::{self, Retention};
+use crate::leases::Leases;
+use crate::queue::{Concurrency, Dispatch, Drained, Queue};
+use crate::relay::Relay;
+use crate::scheduler::Scheduler;
+use crate::settle::Settler;
+
+/// How a worker works.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How many letters are at work at a time, and so how many connections to the mail server.
+    pub letters: usize,
+    /// How long running jobs may take to finish after the signal to stop.
+    pub drain: Duration,
+    /// How long before expiry an invitee is reminded; `None` never.
+    pub reminder: Option<Duration>,
+    /// How long events and closed invitations are kept; `None` for ever.
+    pub retention: Option<Duration>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            letters: 16,
+            drain: Duration::from_secs(30),
+            reminder: Some(Duration::from_secs(2 * 24 * 60 * 60)),
+            retention: Some(Duration::from_secs(400 * 24 * 60 * 60)),
+        }
+    }
+}
+
+/// How many purges of sessions are at work at a time.
+const URGENT_SLOTS: usize = 4;
+
+/// How long the last outcomes may take to be recorded after the jobs were drained.
+const SETTLED_BY: Duration = Duration::from_secs(1);
+
+/// How often a worker that stops when idle looks whether it is.
+const IDLE_CHECK: Duration = Duration::from_millis(50);
+
+/// Delivers what the outbox promises, in the host's process or in one of its own.
+pub struct Worker {
+    context: Context,
+    queue: Queue,
+    settings: Settings,
+}
+
+impl Worker {
+    /// A worker that takes its dispatches from `queue`.
+    pub fn new(context: Context, queue: Queue, settings: Settings) -> Self {
+        Self {
+            context,
+            queue,
+            settings,
+        }
+    }
+
+    /// Works until `stop`, then leases nothing more, finishes what runs, settles it and returns.
+    ///
+    /// What does not finish within the drain time is cut off; its lease lapses and it is done
+    /// again elsewhere.
+    pub async fn run(self, stop: CancellationToken) -> Drained {
+        let stands_down = Arc::new(AtomicBool::new(false));
+        let scheduler = self.scheduler(&stands_down);
+        let relay = Relay {
+            context: self.context.clone(),
+            queue: self.queue.clone(),
+            stands_down: Arc::clone(&stands_down),
+        };
+        scheduler.look_at_the_clock().await;
+        let (database, library) = (self.context.database.clone(), self.context.library.clone());
+        let leases = Leases::new(database.clone(), library.clone());
+        let (settler, settling) = Settler::start(database, library);
+        let renewal_stop = CancellationToken::new();
+        let renewal = tokio::spawn(leases.clone().renew(renewal_stop.clone()));
+        let background = [
+            tokio::spawn(relay.run(stop.clone())),
+            tokio::spawn(scheduler.run(stop.clone())),
+        ];
+        info!("working");
+        let drained = self.dispatch(leases, settler, stands_down, stop).await;
+        for task in background {
+            join(task).await;
+        }
+        // Finished jobs waited for their commit, so only those that were cut off are left.
+        let abort = settling.abort_handle();
+        if tokio::time::timeout(SETTLED_BY, join(settling)).await.is_err() {
+            abort.abort();
+        }
+        renewal_stop.cancel();
+        join(renewal).await;
+        self.close().await;
+        drained
+    }
+
+    /// Works until no message is due or in anybody's hands and no invitation is overdue.
+    ///
+    /// # Errors
+    /// The database's, when it cannot be asked whether anything is due.
+    pub async fn run_until_idle(
+        self,
+        stop: CancellationToken,
+    ) -> Result<Drained, guestlist::Error> {
+        let (context, scheduler) = (
+            self.context.clone(),
+            self.scheduler(&Arc::new(AtomicBool::new(false))),
+        );
+        scheduler.sweep(&stop).await?;
+        let done = stop.child_token();
+        let running = self.run(done.clone());
+        let watching = async {
+            while !done.is_cancelled() {
+                tokio::time::sleep(IDLE_CHECK).await;
+                let mut connection = context.database.acquire().await?;
+                if outbox::unsettled(&mut connection, context.library.now()).await? == 0 {
+                    done.cancel();
+                }
+            }
+            Ok::<(), guestlist::Error>(())
+        };
+        let watching = async {
+            let watched = watching.await;
+            done.cancel();
+            watched
+        };
+        let (drained, watched) = tokio::join!(running, watching);
+        watched.map(|()| drained)
+    }
+
+    fn scheduler(&self, stands_down: &Arc<AtomicBool>) -> Scheduler {
+        Scheduler {
+            context: self.context.clone(),
+            reminder: self.settings.reminder,
+            retention: Retention {
+                history: self.settings.retention,
+                letters: guestlist::Limits::MAX_WINDOW,
+            },
+            stands_down: Arc::clone(stands_down),
+        }
+    }
+
+    /// Runs the queue, each dispatch through [`handle`], until it is drained.
+    async fn dispatch(
+        &self,
+        leases: Leases,
+        settler: Settler,
+        stands_down: Arc<AtomicBool>,
+        stop: CancellationToken,
+    ) -> Drained {
+        let concurrency = Concurrency {
+            urgent: URGENT_SLOTS,
+            letters: self.settings.letters,
+        };
+        let context = self.context.clone();
+        let handler = move |_lane, dispatch: Dispatch| {
+            let (context, leases, settler) = (context.clone(), leases.clone(), settler.clone());
+            let stands_down = stands_down.load(Ordering::Relaxed);
+            async move {
+                if !stands_down {
+                    handle(&context, &leases, &settler, dispatch).await;
+                }
+            }
+            .boxed()
+        };
+        self.queue
+            .run(concurrency, handler, stop, self.settings.drain)
+            .await
+    }
+
+    /// Takes leave of the mail server, if it lets us within the drain time.
+    async fn close(&self) {
+        let closing = self.context.mailer.close();
+        if tokio::time::timeout(self.settings.drain, closing)
+            .await
+            .is_err()
+        {
+            warn!("the mail server did not take leave in time");
+        }
+    }
+}
+
+/// Takes a dispatched message, runs its job and settles it. Whatever goes wrong before the job
+/// leaves the message to its lease.
+async fn handle(context: &Context, leases: &Leases, settler: &Settler, dispatch: Dispatch) {
+    let taken = leases
+        .take(dispatch.message.into(), dispatch.generation)
+        .await;
+    let (message, held) = match taken {
+        Ok(Some(taken)) => taken,
+        Ok(None) => return,
+        Err(error) => {
+            warn!(%error, "a dispatched message could not be read: {error}");
+            return;
+        }
+    };
+    let job = AssertUnwindSafe(job::run(context, &message, &held)).catch_unwind();
+    let outcome = job.await.unwrap_or_else(|panic| {
+        let why = format!("the job panicked: {}", panic_text(panic.as_ref()));
+        error!(id = %message.id, kind = message.kind, "{why}");
+        job::failed(&message, &why)
+    });
+    settler.settle(message, held, outcome).await;
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}
+
+async fn join(task: tokio::task::JoinHandle<()>) {
+    match task.await {
+        Err(failure) if failure.is_panic() => error!(%failure, "a part of the worker panicked"),
+        _ => {}
+    }
+}
