@@ -13,6 +13,8 @@ pub enum Clock {
     /// The machine's clock.
     #[default]
     System,
+    /// A machine's clock that is set wrong by this much. For trials.
+    Shifted(TimeDelta),
     /// A clock that stands still until it is moved; clones share it. For tests.
     Manual(ManualClock),
 }
@@ -26,6 +28,7 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         match self {
             Self::System => Utc::now().trunc_subsecs(6),
+            Self::Shifted(by) => (Utc::now() + *by).trunc_subsecs(6),
             Self::Manual(clock) => clock.now(),
         }
     }

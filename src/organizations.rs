@@ -138,6 +138,10 @@ impl Organizations {
         self.0.lifetime
     }
 
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
     pub(crate) fn key_ring(&self) -> &KeyRing {
         &self.0.key_ring
     }

@@ -3,10 +3,12 @@
 //! Hosts do not call these; they are here for the worker that is shipped with Guestlist and for
 //! whoever writes another.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::clock::Clock;
 use crate::connection::{Connection, Dialect, sql};
 use crate::error::Error;
+use crate::organizations::Organizations;
 
 pub use crate::event::delete_old as delete_old_events;
 pub use crate::invitation::{
@@ -18,11 +20,19 @@ pub use crate::session::{
     EndedSession, ended as ended_sessions, forget_ended as forget_ended_sessions,
 };
 
-/// What time the database has, to compare a worker's clock with. An SQLite file has the machine's.
+/// How far the configured clock is ahead of the database's, or behind it where negative.
+///
+/// An SQLite file has the machine's clock, and a manual clock stands for both.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn database_time(connection: impl Into<Connection<'_>>) -> Result<DateTime<Utc>, Error> {
+pub async fn clock_skew(
+    library: &Organizations,
+    connection: impl Into<Connection<'_>>,
+) -> Result<TimeDelta, Error> {
+    if matches!(library.clock(), Clock::Manual(_)) {
+        return Ok(TimeDelta::zero());
+    }
     let mut connection = connection.into();
     let row: Option<(DateTime<Utc>,)> = match connection.dialect() {
         #[cfg(feature = "postgres")]
@@ -34,5 +44,5 @@ pub async fn database_time(connection: impl Into<Connection<'_>>) -> Result<Date
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => None,
     };
-    Ok(row.map_or_else(Utc::now, |(time,)| time))
+    Ok(library.now() - row.map_or_else(Utc::now, |(time,)| time))
 }

@@ -1,6 +1,12 @@
 //! The library through its public API, on both databases.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+#[cfg(feature = "postgres")]
+#[path = "support/postgres.rs"]
+mod postgres;
+#[cfg(feature = "sqlite")]
+#[path = "support/sqlite.rs"]
+mod sqlite;
 mod support;
 
 #[path = "library/accepting.rs"]

@@ -11,7 +11,6 @@ use std::time::Duration;
 use guestlist::{Database, MessageId, Organizations, outbox};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 /// How long a lease lives without renewal: a dead process's rows come back after as long.
@@ -100,10 +99,11 @@ impl Leases {
         })
     }
 
-    /// Renews what is held, every few seconds, until `stop`.
-    pub(crate) async fn renew(self, stop: CancellationToken) {
+    /// Renews what is held, every few seconds, for ever.
+    pub(crate) async fn renew(self) {
         let mut tick = tokio::time::interval(RENEWAL);
-        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        loop {
+            tick.tick().await;
             if let Err(error) = self.renew_once().await {
                 warn!(%error, "leases could not be renewed: {error}");
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use guestlist::outbox;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -83,25 +84,27 @@ impl Worker {
         scheduler.look_at_the_clock().await;
         let (database, library) = (self.context.database.clone(), self.context.library.clone());
         let leases = Leases::new(database.clone(), library.clone());
-        let (settler, settling) = Settler::start(database, library);
-        let renewal_stop = CancellationToken::new();
-        let renewal = tokio::spawn(leases.clone().renew(renewal_stop.clone()));
-        let background = [
-            tokio::spawn(relay.run(stop.clone())),
-            tokio::spawn(scheduler.run(stop.clone())),
-        ];
+        let (settler, mut settling) = Settler::start(database, library);
+        // Dropping this future ends everything it started, as the end of the process would.
+        let mut renewal = JoinSet::new();
+        renewal.spawn(leases.clone().renew());
+        let mut background = JoinSet::new();
+        background.spawn(relay.run(stop.clone()));
+        background.spawn(scheduler.run(stop.clone()));
         info!("working");
         let drained = self.dispatch(leases, settler, stands_down, stop).await;
-        for task in background {
-            join(task).await;
+        while let Some(ended) = background.join_next().await {
+            if let Err(failure) = ended {
+                error!(%failure, "a part of the worker failed: {failure}");
+            }
         }
         // Finished jobs waited for their commit, so only those that were cut off are left.
-        let abort = settling.abort_handle();
-        if tokio::time::timeout(SETTLED_BY, join(settling)).await.is_err() {
-            abort.abort();
+        if tokio::time::timeout(SETTLED_BY, &mut settling)
+            .await
+            .is_err()
+        {
+            settling.abort();
         }
-        renewal_stop.cancel();
-        join(renewal).await;
         self.close().await;
         drained
     }
@@ -221,11 +224,4 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("without a message")
-}
-
-async fn join(task: tokio::task::JoinHandle<()>) {
-    match task.await {
-        Err(failure) if failure.is_panic() => error!(%failure, "a part of the worker panicked"),
-        _ => {}
-    }
 }

@@ -1,11 +1,19 @@
 //! The worker end to end: on Postgres with Redis, and on SQLite with the queue in memory.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(dead_code, reason = "each test program uses its part of the support")]
 
+#[path = "../../tests/support/postgres.rs"]
+mod postgres;
+#[path = "../../tests/support/sqlite.rs"]
+mod sqlite;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-#[path = "worker/bench.rs"]
-mod bench;
+#[path = "support/redis.rs"]
+mod redis_server;
+#[path = "support/smtp.rs"]
+mod smtp;
+
 #[path = "worker/delivery.rs"]
 mod delivery;
 #[path = "worker/faults.rs"]
@@ -16,3 +24,5 @@ mod notices;
 mod sessions;
 #[path = "worker/time.rs"]
 mod time;
+#[path = "worker/workbench.rs"]
+mod workbench;

@@ -22,7 +22,7 @@ macro_rules! on_both_databases {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             $(#[$attribute])*
             async fn on_postgres() {
-                story($crate::support::Team::on($crate::support::postgres().await).await).await;
+                story($crate::support::Team::on($crate::postgres::schema().await).await).await;
             }
 
             #[cfg(feature = "sqlite")]
@@ -30,41 +30,10 @@ macro_rules! on_both_databases {
             $(#[$attribute])*
             async fn on_sqlite() {
                 let folder = tempfile::tempdir().expect("a temporary folder");
-                story($crate::support::Team::on($crate::support::sqlite(folder.path()).await).await).await;
+                story($crate::support::Team::on($crate::sqlite::file(folder.path()).await).await).await;
             }
         })+
     };
-}
-
-/// A schema of its own on the server that `bin/test` starts.
-#[cfg(feature = "postgres")]
-pub async fn postgres() -> Database {
-    use sqlx::Connection as _;
-    let server = std::env::var("GUESTLIST_TEST_POSTGRES")
-        .expect("GUESTLIST_TEST_POSTGRES: run the tests by bin/test");
-    let schema = format!("test_{}", uuid::Uuid::now_v7().simple());
-    let mut admin = sqlx::PgConnection::connect(&server)
-        .await
-        .expect("the Postgres server answers");
-    let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
-    sqlx::query(create)
-        .execute(&mut admin)
-        .await
-        .expect("a schema can be created");
-    let separator = if server.contains('?') { '&' } else { '?' };
-    let url = format!("{server}{separator}options=-c%20search_path%3D{schema}");
-    Database::connect(&url, 20)
-        .await
-        .expect("the schema can be used")
-}
-
-/// A file of its own.
-#[cfg(feature = "sqlite")]
-pub async fn sqlite(folder: &std::path::Path) -> Database {
-    let url = format!("sqlite:{}", folder.join("guestlist.db").display());
-    Database::connect(&url, 20)
-        .await
-        .expect("the file can be created")
 }
 
 /// An organization whose owner is Olivia, under a clock that stands still.

@@ -114,7 +114,7 @@ impl Smtp {
     /// Waits until the server has seen what is asked.
     pub(crate) async fn until(&self, what: impl FnMut(&Seen) -> bool) -> Seen {
         let mut seeing = self.seeing.clone();
-        let seen = tokio::time::timeout(Duration::from_secs(20), seeing.wait_for(what)).await;
+        let seen = tokio::time::timeout(Duration::from_secs(40), seeing.wait_for(what)).await;
         match seen {
             Ok(seen) => seen.unwrap().clone(),
             Err(_) => panic!("waited in vain, seen so far: {:?}", self.seen()),

@@ -1,0 +1,159 @@
+//! What breaks around a worker.
+
+use chrono::TimeDelta;
+use guestlist_jobs::queue::Queue;
+use redis::AsyncCommands;
+
+use crate::on_both_stacks;
+use crate::redis_server::RedisServer;
+use crate::support::{OLIVIA, Team, user};
+use crate::workbench::{Workbench, eventually};
+
+async fn invite_many(team: &Team, count: usize) {
+    let invites = (0..count)
+        .map(|n| team.invitation_of(&format!("p{n}@example.com"), "agent"))
+        .collect();
+    team.in_transaction(async |tx| team.library.invite_all(tx, &user(OLIVIA), invites).await)
+        .await
+        .unwrap();
+}
+
+fn assert_one_letter_each(bench: &Workbench, count: usize) {
+    assert_eq!(bench.letters().len(), count);
+    for number in 0..count {
+        assert_eq!(
+            bench.letters_to(&format!("p{number}@example.com")).len(),
+            1,
+            "p{number}"
+        );
+    }
+}
+
+on_both_stacks! {
+    async fn what_a_killed_worker_held_comes_back_when_its_lease_ends(bench: Workbench) {
+        let stalled = crate::smtp::Script::default().on("DATA", crate::smtp::Act::Stall);
+        let stalling = Workbench::new(bench.team.clone(), bench.queue.clone()).await.with_mail_server(stalled).await;
+        invite_many(&bench.team, 1).await;
+        let worker = stalling.start();
+        stalling.smtp.until(|seen| seen.heard("DATA") == 1).await;
+        worker.kill().await;
+        drop(stalling);
+        assert!(bench.letters().is_empty());
+        bench.team.pass(TimeDelta::seconds(21));
+        let queue = if matches!(bench.team.database, guestlist::Database::Sqlite(_)) { Queue::memory() } else { crate::workbench::redis() };
+        let bench = Workbench { queue, ..bench };
+        bench.work_until_idle().await;
+        assert_one_letter_each(&bench, 1);
+    }
+
+    async fn an_unknown_kind_is_set_aside_and_everything_else_flows(bench: Workbench) {
+        invite_many(&bench.team, 2).await;
+        let rename = "UPDATE guestlist_outbox SET kind = 'send_pigeon'
+                      WHERE id = (SELECT id FROM guestlist_outbox ORDER BY id LIMIT 1)";
+        match bench.database() {
+            guestlist::Database::Postgres(pool) => drop(sqlx::query(rename).execute(pool).await.unwrap()),
+            guestlist::Database::Sqlite(pool) => drop(sqlx::query(rename).execute(pool).await.unwrap()),
+        }
+        bench.work_until_idle().await;
+        assert_eq!(bench.letters().len(), 1);
+        let dead = bench.waiting(guestlist::outbox::State::Dead).await;
+        assert_eq!(dead.len(), 1);
+        assert!(dead[0].last_error.as_ref().unwrap().contains("send_pigeon"));
+    }
+
+    async fn two_workers_share_the_work_without_sending_twice(bench: Workbench) {
+        invite_many(&bench.team, 200).await;
+        let (one, other) = (bench.start(), bench.start());
+        eventually("everything is sent", async || bench.counts().await.is_empty()).await;
+        one.stop().await;
+        other.stop().await;
+        assert_one_letter_each(&bench, 200);
+    }
+
+    async fn a_job_that_panics_every_time_is_set_aside_and_everything_else_flows(bench: Workbench) {
+        invite_many(&bench.team, 3).await;
+        let mut context = bench.context();
+        let poison = bench.team.token(&{
+            let mut tx = bench.team.begin().await;
+            let page = guestlist::Paging::first(1);
+            bench.team.library.pending(&mut tx, bench.team.organization.id, &page).await.unwrap().items.remove(0)
+        });
+        context.link = std::sync::Arc::new(move |token| {
+            assert_ne!(token.expose(), poison, "this letter cannot be written");
+            format!("https://app.example.com/join/{}", token.expose())
+        });
+        let stop = tokio_util::sync::CancellationToken::new();
+        let worker = guestlist_jobs::Worker::new(context, bench.queue.clone(), bench.settings);
+        let worker = tokio::spawn(worker.run(stop.clone()));
+        eventually("the others are sent", async || bench.letters().len() == 2).await;
+        eventually("it is given up", async || {
+            bench.team.pass(TimeDelta::minutes(11));
+            bench.waiting(guestlist::outbox::State::Dead).await.len() == 1
+        }).await;
+        stop.cancel();
+        worker.await.unwrap();
+        assert_eq!(bench.letters().len(), 2);
+        let dead = bench.waiting(guestlist::outbox::State::Dead).await;
+        assert_eq!(dead[0].attempts, 10);
+        assert!(dead[0].last_error.as_ref().unwrap().contains("panicked"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flushing_redis_amid_the_work_loses_nothing_and_sends_nothing_twice() {
+    let redis = RedisServer::start().await;
+    let queue = Queue::redis(&redis.url(), "flushed").unwrap();
+    let bench = Workbench::new(Team::on(crate::postgres::schema().await).await, queue).await;
+    // Leases follow the team's clock, so it has to go on by itself here.
+    let bench = Workbench {
+        team: bench
+            .team
+            .configured(|builder| builder.clock(guestlist::Clock::System)),
+        ..bench
+    };
+    invite_many(&bench.team, 300).await;
+    let worker = bench.start();
+    let client = redis::Client::open(redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    for letters in [30, 280] {
+        bench.smtp.until(|seen| seen.letters.len() >= letters).await;
+        let _: () = redis::cmd("FLUSHALL")
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+    }
+    eventually("everything is sent", async || {
+        bench.counts().await.is_empty()
+    })
+    .await;
+    worker.stop().await;
+    assert_one_letter_each(&bench, 300);
+    let left: Vec<String> = connection.keys("*").await.unwrap();
+    assert!(
+        left.len() <= 1,
+        "nothing but constant keys is left: {left:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn letters_wait_while_redis_is_down_and_leave_when_it_is_back() {
+    let mut redis = RedisServer::start().await;
+    let queue = Queue::redis(&redis.url(), "down").unwrap();
+    let bench = Workbench::new(Team::on(crate::postgres::schema().await).await, queue).await;
+    let bench = Workbench {
+        team: bench
+            .team
+            .configured(|builder| builder.clock(guestlist::Clock::System)),
+        ..bench
+    };
+    redis.kill();
+    let worker = bench.start();
+    invite_many(&bench.team, 20).await;
+    redis.restart().await;
+    eventually("everything is sent", async || {
+        bench.counts().await.is_empty()
+    })
+    .await;
+    worker.stop().await;
+    assert_one_letter_each(&bench, 20);
+}

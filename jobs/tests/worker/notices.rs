@@ -1,0 +1,98 @@
+//! Who is told what.
+
+use chrono::TimeDelta;
+use guestlist::{OrganizationId, User};
+
+use crate::on_both_stacks;
+use crate::support::{OLIVIA, Team, person, user};
+use crate::workbench::Workbench;
+
+async fn told(bench: &Workbench, address: &str) -> Vec<String> {
+    bench.work_until_idle().await;
+    let parser = mail_parser::MessageParser::default();
+    let letters = bench.letters_to(address);
+    letters
+        .iter()
+        .map(|letter| {
+            let letter = parser.parse(letter.as_bytes()).unwrap();
+            format!(
+                "{}\n{}",
+                letter.subject().unwrap(),
+                letter.body_text(0).unwrap()
+            )
+        })
+        .collect()
+}
+
+async fn rename(team: &Team, id: OrganizationId, name: &str) {
+    let name = crate::support::name(name);
+    team.in_transaction(async |tx| team.library.rename(tx, &user(OLIVIA), id, name).await)
+        .await
+        .unwrap();
+}
+
+on_both_stacks! {
+    async fn the_inviter_hears_of_acceptance_decline_and_expiry(bench: Workbench) {
+        let team = &bench.team;
+        let accepted = team.invite(OLIVIA, "bob@example.com", "manager").await.unwrap();
+        let declined = team.invite(OLIVIA, "dora@example.com", "agent").await.unwrap();
+        team.invite(OLIVIA, "eve@example.com", "agent").await.unwrap();
+        let bob = person("bob").named(crate::support::name("Bob Ross"));
+        team.accept(&team.token(&accepted), &bob).await.unwrap();
+        team.decline(&team.token(&declined)).await.unwrap();
+        assert_eq!(told(&bench, "olivia@example.com").await.len(), 2);
+        team.pass(TimeDelta::days(7));
+        let letters = told(&bench, "olivia@example.com").await.join("\n");
+        for fact in ["Bob Ross", "dora@example.com", "eve@example.com", "Acme", "Manager"] {
+            assert!(letters.contains(fact), "{fact} is missing in {letters}");
+        }
+        assert_eq!(bench.letters_to("olivia@example.com").len(), 3);
+    }
+
+    async fn a_member_hears_of_a_new_role_and_of_removal_even_when_gone(bench: Workbench) {
+        let team = &bench.team;
+        team.join("bob", "agent").await;
+        team.change_role(OLIVIA, "bob", "manager").await.unwrap();
+        team.remove(OLIVIA, "bob").await.unwrap();
+        rename(team, team.organization.id, "Umbrella").await;
+        let letters = told(&bench, "bob@example.com").await.join("\n");
+        for fact in ["Agent", "Manager", "Umbrella", "olivia@example.com"] {
+            assert!(letters.contains(fact), "{fact} is missing in {letters}");
+        }
+        assert_eq!(bench.letters_to("bob@example.com").len(), 2);
+    }
+
+    async fn nobody_is_told_what_they_did_themselves(bench: Workbench) {
+        bench.team.join("adam", "admin").await;
+        bench.work_until_idle().await;
+        let before = bench.letters().len();
+        bench.team.change_role("adam", "adam", "agent").await.unwrap();
+        bench.team.leave("adam").await.unwrap();
+        bench.work_until_idle().await;
+        assert_eq!(bench.letters().len(), before);
+    }
+
+    async fn a_notice_for_who_left_is_cancelled(bench: Workbench) {
+        bench.team.join("adam", "owner").await;
+        let invitation = bench.team.invite("adam", "bob@example.com", "agent").await.unwrap();
+        bench.team.decline(&bench.team.token(&invitation)).await.unwrap();
+        bench.team.leave("adam").await.unwrap();
+        bench.work_until_idle().await;
+        assert!(bench.letters_to("adam@example.com").is_empty());
+        assert_eq!(bench.counts().await, []);
+    }
+
+    async fn members_are_written_to_in_the_language_they_were_invited_in(bench: Workbench) {
+        let team = &bench.team;
+        let invite = team.invitation_of("bob@example.com", "agent").locale("de".parse().unwrap());
+        let invitation =
+            team.in_transaction(async |tx| team.library.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
+        let bob = User::new(user("bob"), "bob@example.com".parse().unwrap());
+        team.accept(&team.token(&invitation), &bob).await.unwrap();
+        team.change_role(OLIVIA, "bob", "admin").await.unwrap();
+        bench.work_until_idle().await;
+        let letters = bench.letters_to("bob@example.com");
+        assert_eq!(letters.len(), 1);
+        assert!(letters[0].contains("Content-Language: de") || letters[0].contains("lang=3D\"de\""), "{}", letters[0]);
+    }
+}

@@ -1,0 +1,199 @@
+//! A worker to test with, on either stack.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use guestlist::{Database, Invitation, outbox};
+use guestlist_jobs::letters::{Letters, Mailbox};
+use guestlist_jobs::mailer::{BackOff, Deadlines, Mailer};
+use guestlist_jobs::queue::{Drained, Queue};
+use guestlist_jobs::sessions::SessionStore;
+use guestlist_jobs::{Context, Settings, Worker};
+use tokio_util::sync::CancellationToken;
+
+use crate::smtp::{Script, Smtp};
+use crate::support::Team;
+
+/// Runs every story on Postgres with Redis, and on SQLite with the queue in memory.
+#[macro_export]
+macro_rules! on_both_stacks {
+    ($(async fn $name:ident($bench:ident: Workbench) $body:block)+) => {
+        $(mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn story($bench: $crate::workbench::Workbench) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_postgres_and_redis() {
+                let team = $crate::support::Team::on($crate::postgres::schema().await).await;
+                story($crate::workbench::Workbench::new(team, $crate::workbench::redis()).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_sqlite_and_memory() {
+                let folder = tempfile::tempdir().expect("a temporary folder");
+                let team = $crate::support::Team::on($crate::sqlite::file(folder.path()).await).await;
+                let queue = guestlist_jobs::queue::Queue::memory();
+                story($crate::workbench::Workbench::new(team, queue).await).await;
+            }
+        })+
+    };
+}
+
+/// The server that `bin/test` starts, under keys of our own.
+pub(crate) fn redis_url() -> String {
+    std::env::var("GUESTLIST_TEST_REDIS").expect("GUESTLIST_TEST_REDIS: run the tests by bin/test")
+}
+
+pub(crate) fn redis() -> Queue {
+    let prefix = format!("test-{}", uuid::Uuid::now_v7().simple());
+    Queue::redis(&redis_url(), &prefix).expect("a Redis URL")
+}
+
+/// A team, a mail server and what a worker needs.
+pub(crate) struct Workbench {
+    pub(crate) team: Team,
+    pub(crate) smtp: Arc<Smtp>,
+    pub(crate) queue: Queue,
+    pub(crate) sessions: Vec<Arc<dyn SessionStore>>,
+    pub(crate) settings: Settings,
+}
+
+/// A worker at work, until it is stopped.
+pub(crate) struct Running {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<Drained>,
+}
+
+impl Workbench {
+    pub(crate) async fn new(team: Team, queue: Queue) -> Self {
+        let settings = Settings {
+            letters: 4,
+            drain: Duration::from_secs(10),
+            ..Settings::default()
+        };
+        Self {
+            team,
+            smtp: Arc::new(Script::default().start().await),
+            queue,
+            sessions: Vec::new(),
+            settings,
+        }
+    }
+
+    /// The same bench with a mail server that follows `script`.
+    pub(crate) async fn with_mail_server(self, script: Script) -> Self {
+        Self {
+            smtp: Arc::new(script.start().await),
+            ..self
+        }
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.team.database
+    }
+
+    pub(crate) fn context(&self) -> Context {
+        let rest = BackOff {
+            first: Duration::from_millis(20),
+            longest: Duration::from_millis(100),
+        };
+        let deadlines = Deadlines {
+            back_off: rest,
+            pause: rest,
+            ..Deadlines::default()
+        };
+        let url = format!("smtp://127.0.0.1:{}?tls=none", self.smtp.port);
+        Context {
+            database: self.team.database.clone(),
+            library: self.team.library.clone(),
+            letters: Letters::built_in(),
+            mailer: Mailer::new(url.parse().expect("an SMTP URL"), 4, deadlines),
+            from: Mailbox {
+                name: Some("Acme".into()),
+                address: "team@example.org".into(),
+            },
+            link: Arc::new(|token| format!("https://app.example.com/join/{}", token.expose())),
+            sessions: self.sessions.clone(),
+        }
+    }
+
+    pub(crate) fn worker(&self) -> Worker {
+        Worker::new(self.context(), self.queue.clone(), self.settings)
+    }
+
+    /// Works until nothing is due.
+    pub(crate) async fn work_until_idle(&self) {
+        let work = self.worker().run_until_idle(CancellationToken::new());
+        let drained = tokio::time::timeout(Duration::from_secs(30), work).await;
+        drained
+            .expect("it became idle")
+            .expect("the database answers");
+    }
+
+    pub(crate) fn start(&self) -> Running {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(self.worker().run(stop.clone()));
+        Running { stop, task }
+    }
+
+    /// The letters as the mail server got them, one string each.
+    pub(crate) fn letters(&self) -> Vec<String> {
+        self.smtp.seen().letters
+    }
+
+    /// The letters to one address.
+    pub(crate) fn letters_to(&self, address: &str) -> Vec<String> {
+        let header = format!("To: {address}");
+        self.letters()
+            .into_iter()
+            .filter(|letter| letter.contains(&header))
+            .collect()
+    }
+
+    pub(crate) async fn counts(&self) -> Vec<outbox::Count> {
+        let mut connection = self.database().acquire().await.expect("a connection");
+        outbox::counts(&mut connection, self.team.now())
+            .await
+            .expect("read")
+    }
+
+    pub(crate) async fn waiting(&self, state: outbox::State) -> Vec<outbox::Message> {
+        let mut connection = self.database().acquire().await.expect("a connection");
+        outbox::list(&mut connection, self.team.now(), state, 1000)
+            .await
+            .expect("read")
+    }
+
+    pub(crate) async fn reread(&self, invitation: &Invitation) -> Invitation {
+        self.team.invitation(invitation.id).await
+    }
+}
+
+impl Running {
+    /// Asks the worker to stop and waits for it.
+    pub(crate) async fn stop(self) -> Drained {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.task).await;
+        ended.expect("it stops in time").expect("it does not panic")
+    }
+
+    /// Ends the worker as a crash would: without any farewell.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+/// Waits for a condition, and fails when it does not come true.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let patience = tokio::time::Instant::now() + Duration::from_secs(40);
+    while !holds().await {
+        assert!(
+            tokio::time::Instant::now() < patience,
+            "waited in vain: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,23 @@
+//! A schema of its own on the server that `bin/test` starts.
+
+use guestlist::Database;
+use sqlx::Connection as _;
+
+pub async fn schema() -> Database {
+    let server = std::env::var("GUESTLIST_TEST_POSTGRES")
+        .expect("GUESTLIST_TEST_POSTGRES: run the tests by bin/test");
+    let schema = format!("test_{}", uuid::Uuid::now_v7().simple());
+    let mut admin = sqlx::PgConnection::connect(&server)
+        .await
+        .expect("the server answers");
+    let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
+    sqlx::query(create)
+        .execute(&mut admin)
+        .await
+        .expect("a schema can be created");
+    let separator = if server.contains('?') { '&' } else { '?' };
+    let url = format!("{server}{separator}options=-c%20search_path%3D{schema}");
+    Database::connect(&url, 20)
+        .await
+        .expect("the schema can be used")
+}
