@@ -75,8 +75,10 @@ impl Database {
         match url.split(':').next() {
             #[cfg(feature = "postgres")]
             Some("postgres" | "postgresql") => {
-                let options =
-                    sqlx::postgres::PgConnectOptions::from_str(url)?.application_name("guestlist");
+                use sqlx::{ConnectOptions, Connection};
+                let options = sqlx::postgres::PgConnectOptions::from_str(url)?.application_name("guestlist");
+                // A pool retries a refused connection until its patience ends, and then says only that.
+                options.connect().await?.close().await?;
                 let pool = sqlx::postgres::PgPoolOptions::new()
                     .max_connections(connections)
                     .acquire_timeout(PATIENCE)

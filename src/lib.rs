@@ -43,7 +43,7 @@ pub use crate::key_ring::{InvalidKeyRing, Key, KeyRing};
 pub use crate::limits::{InvalidLimits, Limit, Limits};
 pub use crate::locale::{InvalidLocale, Locale};
 pub use crate::membership::Membership;
-pub use crate::migrate::migrate;
+pub use crate::migrate::{Schema, migrate};
 pub use crate::name::{InvalidName, Name};
 pub use crate::organization::Organization;
 pub use crate::organizations::{Builder, Organizations, ResendPolicy};

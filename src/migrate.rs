@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use sqlx::migrate::Migrator;
 
+use crate::connection::{Connection, Dialect, sql};
 use crate::database::Database;
 use crate::error::Error;
 
@@ -36,4 +37,49 @@ pub async fn migrate(database: impl Into<Database>) -> Result<(), Error> {
         Database::Sqlite(pool) => SQLITE.run(&pool).await?,
     }
     Ok(())
+}
+
+/// How the tables found in a database compare with those this version expects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Schema {
+    /// There are none: [`migrate`] was never run here.
+    Missing,
+    /// They are of an older version: [`migrate`] brings them up to date.
+    Outdated,
+    /// They are the ones this version expects.
+    Current,
+    /// A newer version migrated them.
+    Newer,
+}
+
+impl Schema {
+    /// Looks at the migrations table, and changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn of(connection: impl Into<Connection<'_>>) -> Result<Self, Error> {
+        let mut connection = connection.into();
+        let (text, migrator) = match connection.dialect() {
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => ("SELECT count(*) FROM pg_class WHERE oid = to_regclass($1)", &POSTGRES),
+            #[cfg(feature = "sqlite")]
+            Dialect::Sqlite => {
+                ("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1", &SQLITE)
+            }
+        };
+        if connection.fetch_count(sql(text).bind(TABLE)).await? == 0 {
+            return Ok(Self::Missing);
+        }
+        const APPLIED: &str =
+            const_format::concatcp!("SELECT version FROM ", TABLE, " WHERE success ORDER BY version");
+        let applied: Vec<(i64,)> = connection.fetch_all(sql(APPLIED)).await?;
+        let newest = applied.last().map(|(version,)| *version);
+        Ok(match newest.cmp(&migrator.iter().map(|migration| migration.version).max()) {
+            std::cmp::Ordering::Less if newest.is_none() => Self::Missing,
+            std::cmp::Ordering::Less => Self::Outdated,
+            std::cmp::Ordering::Equal => Self::Current,
+            std::cmp::Ordering::Greater => Self::Newer,
+        })
+    }
 }

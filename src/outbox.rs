@@ -395,7 +395,7 @@ pub async fn counts(
     Ok(connection.into().fetch_all(statement.bind(now)).await?)
 }
 
-/// The messages in `state`, oldest first, at most `limit`.
+/// The messages in `state` behind `after`, oldest first, at most `limit`.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -403,6 +403,7 @@ pub async fn list(
     connection: impl Into<Connection<'_>>,
     now: DateTime<Utc>,
     state: State,
+    after: Option<MessageId>,
     limit: u32,
 ) -> Result<Vec<Message>, Error> {
     macro_rules! list {
@@ -412,7 +413,7 @@ pub async fn list(
                 COLUMNS,
                 " FROM guestlist_outbox WHERE ",
                 $condition,
-                " ORDER BY id LIMIT $2"
+                " AND id > $2 ORDER BY id LIMIT $3"
             )
         };
     }
@@ -421,10 +422,8 @@ pub async fn list(
         State::Leased => list!("dead_at IS NULL AND leased_until > $1"),
         State::Dead => list!("dead_at <= $1"),
     };
-    Ok(connection
-        .into()
-        .fetch_all(sql(text).bind(now).bind(i64::from(limit)))
-        .await?)
+    let after = after.map_or(uuid::Uuid::nil(), |after| after.as_uuid());
+    Ok(connection.into().fetch_all(sql(text).bind(now).bind(after).bind(i64::from(limit))).await?)
 }
 
 /// How many messages are due or in somebody's hands as of `now`.
