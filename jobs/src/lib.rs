@@ -3,19 +3,11 @@
 //! [`Worker`] is the whole of it: the relay leases due rows of the outbox, the [`queue`] hands
 //! them to the jobs, the jobs write letters and end sessions, and one place settles the rows.
 
-pub mod context;
-pub mod job;
-mod leases;
+pub mod config;
+pub mod demo;
+pub mod doctor;
 pub mod letters;
 pub mod mail;
 pub mod mailer;
 pub mod queue;
-mod relay;
-mod scheduler;
-pub mod sessions;
-mod settle;
-mod skew;
-pub mod worker;
-
-pub use context::Context;
-pub use worker::{Settings, Worker};
+pub mod work;

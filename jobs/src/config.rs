@@ -1,0 +1,276 @@
+//! What the worker and the command line are told by their environment.
+
+mod database;
+mod keys;
+mod link;
+mod mailbox;
+mod reader;
+mod sessions;
+#[cfg(test)]
+mod tests;
+pub mod variables;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use guestlist::{Builder, Database, KeyRing, Limits, Organizations, RoleModel};
+use redis::IntoConnectionInfo;
+
+pub(crate) use self::database::redacted;
+pub use self::database::{DatabaseError, InvalidDatabaseUrl};
+pub use self::keys::{Keys, KeysError};
+pub use self::link::{InvalidLinkTemplate, LinkTemplate};
+pub use self::mailbox::{InvalidMailbox, Mailbox};
+use self::reader::Reader;
+pub use self::reader::{ConfigError, Mistake};
+pub use self::sessions::{InvalidSessionStores, SessionStoreConfig};
+
+/// Everything the environment decides, checked. [`variables::ALL`] documents each.
+///
+/// Its debug form holds no secret.
+#[derive(Clone)]
+pub struct Config {
+    /// `DATABASE_URL`; may hold a password.
+    pub database_url: String,
+    /// `REDIS_URL`; may hold a password.
+    pub redis_url: Option<String>,
+    /// `SMTP_URL` as given; may hold a password.
+    pub smtp_url: String,
+    /// `GUESTLIST_FROM`.
+    pub from: Mailbox,
+    /// `GUESTLIST_LINK`.
+    pub link: LinkTemplate,
+    /// `GUESTLIST_KEYS`, or where else keys are.
+    pub keys: Keys,
+    /// `GUESTLIST_AUDIENCE`.
+    pub audience: String,
+    /// `GUESTLIST_TTL`.
+    pub ttl: Duration,
+    /// `GUESTLIST_REMINDER`: how long before expiry; none where it is off.
+    pub reminder: Option<Duration>,
+    /// `GUESTLIST_ROLES`.
+    pub role_model: RoleModel,
+    /// `GUESTLIST_TEMPLATES`.
+    pub templates: Option<PathBuf>,
+    /// `GUESTLIST_LIMITS`.
+    pub limits: Limits,
+    /// `GUESTLIST_SESSIONS`.
+    pub sessions: Vec<SessionStoreConfig>,
+    /// `GUESTLIST_CONCURRENCY`, in letters.
+    pub concurrency: usize,
+    /// `GUESTLIST_DRAIN`.
+    pub drain: Duration,
+    /// `GUESTLIST_RETENTION`; none where it is off.
+    pub retention: Option<Duration>,
+    /// `GUESTLIST_LOG`.
+    pub log: LogFormat,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Pretty,
+    /// An object a line, for programs.
+    Json,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Config {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every mistake there is.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(&|name| std::env::var_os(name))
+    }
+
+    /// Reads variables through `lookup`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every mistake there is.
+    pub fn read(lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(lookup);
+        let database_url = reader.required(variables::DATABASE_URL, database::check);
+        let redis_url = reader.optional(variables::REDIS_URL, redis_url);
+        let ttl = reader.required(variables::TTL, |text| duration(text, SECOND..=Builder::MAX_LIFETIME));
+        let config = Self {
+            smtp_url: reader.required(variables::SMTP_URL, smtp_url),
+            from: reader.required(variables::FROM, str::parse),
+            link: reader.required(variables::LINK, str::parse),
+            keys: keys(&mut reader, &database_url),
+            audience: reader.required(variables::AUDIENCE, audience),
+            reminder: reminder(&mut reader, ttl),
+            role_model: reader.required(variables::ROLES, role_model),
+            templates: reader.optional(variables::TEMPLATES, folder),
+            limits: reader.required(variables::LIMITS, str::parse),
+            sessions: session_stores(&mut reader, redis_url.as_deref()),
+            concurrency: reader.required(variables::CONCURRENCY, concurrency),
+            drain: reader.required(variables::DRAIN, |text| duration(text, SECOND..=HOUR)),
+            retention: reader
+                .required(variables::RETENTION, |text| duration_or_off(text, DAY..=Duration::MAX)),
+            log: reader.required(variables::LOG, str::parse),
+            database_url,
+            redis_url,
+            ttl,
+        };
+        reader.finish()?;
+        Ok(config)
+    }
+
+    /// Opens the database with at most `connections` connections. An SQLite file is migrated;
+    /// Postgres has to be at this version already.
+    ///
+    /// # Errors
+    /// [`DatabaseError`], in one line and without the password.
+    pub async fn open(&self, connections: u32) -> Result<Database, DatabaseError> {
+        database::open(&self.database_url, connections).await
+    }
+
+    /// Opens the database whatever its tables are, to migrate it.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unreachable`].
+    pub async fn connect(&self, connections: u32) -> Result<Database, DatabaseError> {
+        database::connect(&self.database_url, connections).await
+    }
+
+    /// The library, configured with `key_ring`.
+    pub fn organizations(&self, key_ring: KeyRing) -> Organizations {
+        Organizations::builder()
+            .role_model(self.role_model.clone())
+            .lifetime(self.ttl)
+            .key_ring(key_ring)
+            .audience(&self.audience)
+            .limits(self.limits.clone())
+            .build()
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("database_url", &redacted(&self.database_url))
+            .field("redis_url", &self.redis_url.as_deref().map(redacted))
+            .field("smtp_url", &redacted(&self.smtp_url))
+            .field("from", &self.from)
+            .field("link", &self.link)
+            .field("keys", &self.keys)
+            .field("audience", &self.audience)
+            .field("ttl", &self.ttl)
+            .field("reminder", &self.reminder)
+            .field("templates", &self.templates)
+            .field("limits", &self.limits)
+            .field("sessions", &self.sessions)
+            .field("concurrency", &self.concurrency)
+            .field("drain", &self.drain)
+            .field("retention", &self.retention)
+            .field("log", &self.log)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::str::FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "pretty" => Ok(Self::Pretty),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("{text:?} is not a form of the log")),
+        }
+    }
+}
+
+fn redis_url(text: &str) -> Result<String, String> {
+    match text.into_connection_info() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("the URL does not read".to_owned()),
+    }
+}
+
+/// Whether it is a transport at all; the mailer reads the rest.
+fn smtp_url(text: &str) -> Result<String, String> {
+    match text.split_once(':') {
+        Some(("smtp" | "smtps", rest)) if rest.starts_with("//") && rest.len() > 2 => Ok(text.to_owned()),
+        Some(("file", folder)) if !folder.is_empty() => Ok(text.to_owned()),
+        _ => Err("the URL is neither smtp://, smtps:// nor file:".to_owned()),
+    }
+}
+
+fn keys(reader: &mut Reader<'_>, database_url: &str) -> Keys {
+    match (reader.optional(variables::KEYS, str::parse), database::sqlite_file(database_url)) {
+        (Some(ring), _) => Keys::Given(ring),
+        (None, Some(mut file)) => {
+            file.as_mut_os_string().push(".keys");
+            Keys::Beside(file)
+        }
+        (None, None) => Keys::Absent,
+    }
+}
+
+fn audience(text: &str) -> Result<String, String> {
+    match text.chars().count() {
+        1..=255 => Ok(text.to_owned()),
+        count => Err(format!("{count} characters")),
+    }
+}
+
+/// Off where the default would come with the first letter; a mistake where it was asked for.
+fn reminder(reader: &mut Reader<'_>, ttl: Duration) -> Option<Duration> {
+    let reminder = reader.required(variables::REMINDER, |text| duration_or_off(text, SECOND..=Duration::MAX));
+    let Some(before) = reminder.filter(|before| *before >= ttl) else { return reminder };
+    if reader.is_set(variables::REMINDER) {
+        let ttl = humantime::format_duration(ttl);
+        let before = humantime::format_duration(before);
+        reader.mistake(variables::REMINDER, format!("{before} is not shorter than GUESTLIST_TTL, {ttl}"));
+    }
+    None
+}
+
+fn role_model(text: &str) -> Result<RoleModel, String> {
+    if let Some(preset) = RoleModel::preset(text) {
+        return Ok(preset);
+    }
+    let toml = std::fs::read_to_string(text)
+        .map_err(|problem| format!("{text} is no preset and cannot be read as a file: {problem}"))?;
+    RoleModel::from_toml(&toml).map_err(|problem| format!("{text}: {problem}"))
+}
+
+fn folder(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_dir() { Ok(path) } else { Err(format!("{text} is not a folder")) }
+}
+
+fn session_stores(reader: &mut Reader<'_>, redis_url: Option<&str>) -> Vec<SessionStoreConfig> {
+    let own = reader.optional(variables::SESSIONS_REDIS_URL, self::redis_url);
+    let url = own.as_deref().or(redis_url);
+    let stores = reader.optional(variables::SESSIONS, |text| sessions::parse(text, url));
+    let default = || sessions::parse(if url.is_some() { "redis" } else { "none" }, url);
+    stores.or_else(|| default().ok()).unwrap_or_default()
+}
+
+fn concurrency(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(letters @ 1..=1000) => Ok(letters),
+        _ => Err(format!("{text:?} is not such a number")),
+    }
+}
+
+fn duration(text: &str, range: std::ops::RangeInclusive<Duration>) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|problem| format!("{text:?} is not a duration ({problem})"))?;
+    if range.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is out of range")) }
+}
+
+fn duration_or_off(
+    text: &str,
+    range: std::ops::RangeInclusive<Duration>,
+) -> Result<Option<Duration>, String> {
+    if text == "off" { Ok(None) } else { duration(text, range).map(Some) }
+}

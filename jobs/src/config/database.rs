@@ -1,0 +1,185 @@
+//! The database a configuration names: checked, redacted and opened.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use guestlist::{Database, Schema};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use url::Url;
+
+/// Why a text is not the URL of a database. The text itself may hold a password and is not repeated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDatabaseUrl {
+    /// Neither Postgres nor SQLite.
+    #[error("the URL starts with neither sqlite: nor postgres:")]
+    Scheme,
+    /// An SQLite database that is gone when the process ends.
+    #[error("an SQLite database in memory would be gone when the command ends")]
+    Memory,
+    /// The rest of it does not read.
+    #[error("the URL does not read: {0}")]
+    Form(String),
+}
+
+/// Why a database cannot be worked with.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// It cannot be reached, or does not let us in.
+    #[error("cannot open {database}: {problem}")]
+    Unreachable {
+        /// The database, without its password.
+        database: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// It was never migrated, or by an older version.
+    #[error("{database} {state}: run `guestlist migrate`")]
+    NotMigrated {
+        /// The database, without its password.
+        database: String,
+        /// How its tables compare with what is expected.
+        state: &'static str,
+    },
+    /// It was migrated by a newer version.
+    #[error("{database} was migrated by a newer guestlist: run that version")]
+    Newer {
+        /// The database, without its password.
+        database: String,
+    },
+}
+
+/// How long to wait for a database that does not answer at all.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Refuses what no database can be opened from.
+pub(super) fn check(url: &str) -> Result<String, InvalidDatabaseUrl> {
+    let form = |error: sqlx::Error| InvalidDatabaseUrl::Form(root_cause(&error));
+    match url.split(':').next() {
+        Some("sqlite") => {
+            let place = url.trim_start_matches("sqlite:").trim_start_matches("//");
+            if place.is_empty() || place.starts_with(":memory:") || place.contains("mode=memory") {
+                return Err(InvalidDatabaseUrl::Memory);
+            }
+            SqliteConnectOptions::from_str(url).map_err(form)?;
+        }
+        Some("postgres" | "postgresql") => {
+            PgConnectOptions::from_str(url).map_err(form)?;
+        }
+        _ => return Err(InvalidDatabaseUrl::Scheme),
+    }
+    Ok(url.to_owned())
+}
+
+/// The file of an SQLite database.
+pub(super) fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let options = url.starts_with("sqlite:").then(|| SqliteConnectOptions::from_str(url).ok())??;
+    Some(options.get_filename().to_owned())
+}
+
+/// A URL as it may be shown: without password and parameters.
+pub(crate) fn redacted(url: &str) -> String {
+    if url.starts_with("sqlite:") || url.starts_with("file:") {
+        return url.to_owned();
+    }
+    let Ok(mut parsed) = Url::parse(url) else { return "(a URL that does not read)".to_owned() };
+    if parsed.password().is_some() && parsed.set_password(Some("***")).is_err() {
+        return "(a URL with a password)".to_owned();
+    }
+    parsed.set_query(None);
+    parsed.set_fragment(None);
+    parsed.into()
+}
+
+/// Opens the database as it is.
+pub(super) async fn connect(url: &str, connections: u32) -> Result<Database, DatabaseError> {
+    let unreachable = |problem| DatabaseError::Unreachable { database: redacted(url), problem };
+    match tokio::time::timeout(PATIENCE, Database::connect(url, connections)).await {
+        Ok(connected) => connected.map_err(|error| unreachable(root_cause(&error))),
+        Err(_) => Err(unreachable(format!("no answer within {} seconds", PATIENCE.as_secs()))),
+    }
+}
+
+/// Opens the database and sees that its tables are the ones this version works with: an SQLite
+/// file is migrated, since nobody else looks after it.
+pub(super) async fn open(url: &str, connections: u32) -> Result<Database, DatabaseError> {
+    let database = connect(url, connections).await?;
+    let name = || redacted(url);
+    let unreachable = |error: guestlist::Error| DatabaseError::Unreachable {
+        database: name(),
+        problem: root_cause(&error),
+    };
+    match schema(&database).await.map_err(unreachable)? {
+        Schema::Newer => Err(DatabaseError::Newer { database: name() }),
+        Schema::Missing | Schema::Outdated if matches!(database, Database::Sqlite(_)) => {
+            guestlist::migrate(&database).await.map_err(unreachable)?;
+            Ok(database)
+        }
+        Schema::Missing => {
+            Err(DatabaseError::NotMigrated { database: name(), state: "has no guestlist tables" })
+        }
+        Schema::Outdated => Err(DatabaseError::NotMigrated {
+            database: name(),
+            state: "has the tables of an older guestlist",
+        }),
+        _ => Ok(database),
+    }
+}
+
+async fn schema(database: &Database) -> Result<Schema, guestlist::Error> {
+    let mut transaction = database.begin_read().await?;
+    let schema = Schema::of(&mut transaction).await?;
+    transaction.rollback().await?;
+    Ok(schema)
+}
+
+/// The innermost reason in one line, without the layers' own words around it.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string().replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_not_shown() {
+        for (url, shown) in [
+            ("postgres://me:hunter2@db.example/app", "postgres://me:***@db.example/app"),
+            ("postgres://me@db.example/app?password=hunter2", "postgres://me@db.example/app"),
+            ("redis://:hunter2@localhost:6379/1", "redis://:***@localhost:6379/1"),
+            ("sqlite:guestlist.db", "sqlite:guestlist.db"),
+            ("hunter2", "(a URL that does not read)"),
+        ] {
+            assert_eq!(redacted(url), shown);
+        }
+    }
+
+    #[test]
+    fn only_databases_that_last_are_accepted() {
+        for url in ["sqlite:a.db", "sqlite://a/b.db?mode=rwc", "postgres://a/b", "postgresql://u:p@a:1/b"] {
+            assert_eq!(check(url).as_deref(), Ok(url));
+        }
+        for url in ["", "mysql://a/b", "sqlite:", "sqlite::memory:", "sqlite://:memory:", "postgres://a:x/b"]
+        {
+            assert!(check(url).is_err(), "{url:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn the_file_of_an_sqlite_database_is_found_in_every_spelling() {
+        for (url, file) in [
+            ("sqlite:a.db", "a.db"),
+            ("sqlite://a/b.db?mode=rwc", "a/b.db"),
+            ("sqlite:///var/a%20b.db", "/var/a b.db"),
+        ] {
+            assert_eq!(sqlite_file(url), Some(PathBuf::from(file)));
+        }
+        assert_eq!(sqlite_file("postgres://a/b"), None);
+    }
+}

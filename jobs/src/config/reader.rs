@@ -1,0 +1,117 @@
+//! Reading variables one after another, and collecting what is wrong with them.
+
+use std::ffi::OsString;
+use std::fmt;
+
+use super::variables::Variable;
+
+/// Everything that is wrong with the configuration, one line each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    mistakes: Vec<Mistake>,
+}
+
+/// What is wrong with one variable. Values that may be secret are not repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The variable's name.
+    pub variable: &'static str,
+    /// What is wrong with its value.
+    pub problem: String,
+    /// The form a right value has.
+    pub expected: &'static str,
+}
+
+impl ConfigError {
+    /// The mistakes, in the order of the table of variables.
+    pub fn mistakes(&self) -> &[Mistake] {
+        &self.mistakes
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; expected {}", self.variable, self.problem, self.expected)
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration has mistakes:")?;
+        self.mistakes.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Reads variables through `lookup` and goes on after a mistake, so that all are found at once.
+pub(super) struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<OsString>,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+        Self { lookup, mistakes: Vec::new() }
+    }
+
+    /// The value of a variable that has a default. After a mistake it is the default, which nobody
+    /// gets to see.
+    pub(super) fn required<T, E: fmt::Display>(
+        &mut self,
+        variable: Variable,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> T {
+        match self.optional(variable, &parse) {
+            Some(value) => value,
+            None => match parse(variable.default) {
+                Ok(value) => value,
+                Err(problem) => panic!("the default of {} is invalid: {problem}", variable.name),
+            },
+        }
+    }
+
+    /// The value of a variable that may be unset.
+    pub(super) fn optional<T, E: fmt::Display>(
+        &mut self,
+        variable: Variable,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(variable)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.mistake(variable, problem);
+                None
+            }
+        }
+    }
+
+    /// Whether a variable has a value, valid or not.
+    pub(super) fn is_set(&self, variable: Variable) -> bool {
+        (self.lookup)(variable.name).is_some_and(|value| !value.is_empty())
+    }
+
+    pub(super) fn mistake(&mut self, variable: Variable, problem: impl fmt::Display) {
+        let problem = problem.to_string().replace('\n', " ");
+        self.mistakes.push(Mistake { variable: variable.name, problem, expected: variable.expected });
+    }
+
+    /// Fails where anything was wrong.
+    pub(super) fn finish(self) -> Result<(), ConfigError> {
+        let mut mistakes = self.mistakes;
+        let place = |name| super::variables::ALL.iter().position(|variable| variable.name == name);
+        mistakes.sort_by_key(|mistake| place(mistake.variable));
+        if mistakes.is_empty() { Ok(()) } else { Err(ConfigError { mistakes }) }
+    }
+
+    fn text(&mut self, variable: Variable) -> Option<String> {
+        match (self.lookup)(variable.name)?.into_string() {
+            Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Err(_) => {
+                self.mistake(variable, "the value is not UTF-8");
+                None
+            }
+        }
+    }
+}

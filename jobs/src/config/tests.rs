@@ -1,0 +1,127 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::read(&|name| {
+        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+    })
+}
+
+fn mistaken(variables: &[(&str, &str)]) -> Vec<&'static str> {
+    read(variables).unwrap_err().mistakes().iter().map(|mistake| mistake.variable).collect()
+}
+
+#[test]
+fn an_empty_environment_is_the_embedded_default() {
+    let config = read(&[]).unwrap();
+    assert_eq!(config.database_url, "sqlite:guestlist.db");
+    assert_eq!(config.smtp_url, "file:letters");
+    assert_eq!(config.from.to_string(), "Guestlist <guestlist@example.com>");
+    assert!(matches!(&config.keys, Keys::Beside(file) if file.ends_with("guestlist.db.keys")));
+    assert_eq!((config.ttl, config.reminder), (7 * DAY, Some(2 * DAY)));
+    assert_eq!(config.retention, Some(400 * DAY));
+    assert_eq!((config.concurrency, config.drain), (16, 25 * SECOND));
+    assert_eq!((config.redis_url, config.sessions), (None, vec![]));
+}
+
+#[test]
+fn a_variable_that_is_empty_counts_as_unset() {
+    let empty: Vec<_> = variables::ALL.iter().map(|variable| (variable.name, " ")).collect();
+    assert_eq!(format!("{:?}", read(&empty).unwrap()), format!("{:?}", read(&[]).unwrap()));
+}
+
+#[test]
+fn sessions_are_in_redis_where_there_is_one() {
+    let config = read(&[("REDIS_URL", "redis://localhost/1")]).unwrap();
+    let redis = |url: &str| SessionStoreConfig::Redis { url: url.into(), pattern: "{session}".into() };
+    assert_eq!(config.sessions, [redis("redis://localhost/1")]);
+    let config =
+        read(&[("REDIS_URL", "redis://localhost/1"), ("GUESTLIST_SESSIONS_REDIS_URL", "redis://other")]);
+    assert_eq!(config.unwrap().sessions, [redis("redis://other")]);
+    let config = read(&[("REDIS_URL", "redis://localhost/1"), ("GUESTLIST_SESSIONS", "none")]).unwrap();
+    assert_eq!(config.sessions, []);
+}
+
+#[test]
+fn a_reminder_never_comes_with_the_letter_itself() {
+    assert_eq!(read(&[("GUESTLIST_TTL", "2d")]).unwrap().reminder, None);
+    assert_eq!(read(&[("GUESTLIST_REMINDER", "off")]).unwrap().reminder, None);
+    assert_eq!(mistaken(&[("GUESTLIST_TTL", "1h"), ("GUESTLIST_REMINDER", "1h")]), ["GUESTLIST_REMINDER"]);
+}
+
+#[test]
+fn every_mistake_is_reported_with_its_variable() {
+    let wrong = [
+        ("DATABASE_URL", "mysql://a/b"),
+        ("REDIS_URL", "http://localhost"),
+        ("SMTP_URL", "mail.example.com"),
+        ("GUESTLIST_FROM", "nobody"),
+        ("GUESTLIST_LINK", "https://app.example/join"),
+        ("GUESTLIST_KEYS", "k1:c2hvcnQ="),
+        ("GUESTLIST_AUDIENCE", &"x".repeat(256)),
+        ("GUESTLIST_TTL", "0s"),
+        ("GUESTLIST_REMINDER", "soon"),
+        ("GUESTLIST_ROLES", "/nowhere/roles.toml"),
+        ("GUESTLIST_TEMPLATES", "/nowhere/templates"),
+        ("GUESTLIST_LIMITS", "few"),
+        ("GUESTLIST_SESSIONS", "memcached"),
+        ("GUESTLIST_SESSIONS_REDIS_URL", "localhost"),
+        ("GUESTLIST_CONCURRENCY", "0"),
+        ("GUESTLIST_DRAIN", "2h"),
+        ("GUESTLIST_RETENTION", "1s"),
+        ("GUESTLIST_LOG", "xml"),
+    ];
+    let names: Vec<_> = variables::ALL.iter().map(|variable| variable.name).collect();
+    assert_eq!(mistaken(&wrong), names, "one mistake for each variable, in the table's order");
+    for line in read(&wrong).unwrap_err().mistakes() {
+        let line = line.to_string();
+        assert!(line.contains("; expected ") && !line.contains('\n'), "{line}");
+    }
+}
+
+#[test]
+fn a_value_out_of_its_range_is_a_mistake() {
+    for (name, value) in [
+        ("GUESTLIST_TTL", "367d"),
+        ("GUESTLIST_TTL", "a week"),
+        ("GUESTLIST_CONCURRENCY", "1001"),
+        ("GUESTLIST_CONCURRENCY", "-1"),
+        ("GUESTLIST_DRAIN", "0s"),
+        ("GUESTLIST_SESSIONS", "redis"),
+        ("SMTP_URL", "file:"),
+    ] {
+        assert_eq!(mistaken(&[(name, value)]), [name], "{value}");
+    }
+}
+
+#[test]
+fn no_secret_is_printed() {
+    let secret = guestlist::Key::generate().expose();
+    let config = read(&[
+        ("DATABASE_URL", "postgres://me:hunter2@db.example/app"),
+        ("REDIS_URL", "redis://:hunter2@localhost"),
+        ("SMTP_URL", "smtp://me:hunter2@mail.example"),
+        ("GUESTLIST_KEYS", &secret),
+    ]);
+    let printed = format!("{:?}", config.unwrap());
+    assert!(
+        !printed.contains("hunter2") && !printed.contains(secret.split_once(':').unwrap().1),
+        "{printed}"
+    );
+    let wrong = read(&[
+        ("DATABASE_URL", "postgres://me:hunter2@db.example:port/app"),
+        ("REDIS_URL", "redis://:hunter2@localhost:port"),
+        ("SMTP_URL", "smpt://me:hunter2@mail.example"),
+        ("GUESTLIST_KEYS", "hunter2"),
+    ]);
+    let printed = wrong.unwrap_err().to_string();
+    assert_eq!(printed.lines().count(), 5);
+    assert!(!printed.contains("hunter2"), "{printed}");
+}
+
+#[test]
+fn postgres_without_keys_has_none() {
+    let config = read(&[("DATABASE_URL", "postgres://localhost/app")]).unwrap();
+    assert!(matches!(config.keys.load(), Err(KeysError::Absent)));
+}
