@@ -1,0 +1,203 @@
+//! The command line: a contract that scripts rely on.
+//!
+//! Results go to stdout, one JSON object a line under `--json`; everything else goes to stderr.
+//! The exit status is 0 when it was done, 1 for a fault, 2 for what was typed wrong, 3 when a rule
+//! refused it.
+
+mod acceptance;
+mod context;
+mod event;
+mod failure;
+mod input;
+mod invitation;
+mod invite;
+mod job;
+mod key;
+mod member;
+mod organization;
+mod output;
+mod people;
+mod role;
+mod session;
+mod variable;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use guestlist_jobs::config::{Config, LogFormat, variables};
+use guestlist_jobs::{demo, doctor, work};
+use serde_json::json;
+
+use self::context::Context;
+use self::failure::{Failure, Status};
+use self::output::Output;
+
+/// What most commands end with: what was done was printed.
+type Done = Result<Status, Failure>;
+
+/// Team invitations: organizations, their members and invitations, and the worker that mails them.
+#[derive(Debug, Parser)]
+#[command(name = "guestlist", version, disable_help_subcommand = false, after_help = after_help())]
+struct Cli {
+    /// Print one JSON object a line instead of tables and sentences.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create the tables of Guestlist, or bring them up to date.
+    ///
+    /// Safe to run at every deployment. An SQLite file is migrated whenever it is used.
+    Migrate,
+    /// Make the keys that sign invitation links.
+    #[command(subcommand)]
+    Keys(key::Command),
+    /// Create, list, rename and delete organizations.
+    #[command(subcommand)]
+    Organization(organization::Command),
+    Invite(invite::Command),
+    Invitations(invitation::List),
+    Resend(invitation::Resend),
+    Revoke(invitation::Revoke),
+    Link(invitation::Link),
+    Accept(acceptance::Accept),
+    Decline(acceptance::Decline),
+    Members(member::List),
+    ChangeRole(member::ChangeRole),
+    Remove(member::Remove),
+    Leave(member::Leave),
+    Transfer(member::Transfer),
+    /// Record, list and forget the sessions that end with a membership.
+    #[command(subcommand)]
+    Session(session::Command),
+    Events(event::List),
+    /// Run the worker: mail letters and notices, expire invitations, end sessions.
+    ///
+    /// Runs until SIGTERM or SIGINT, then finishes what it has in hand. Several may run at once,
+    /// on one or many machines.
+    #[command(after_help = "Examples:\n  guestlist work\n  guestlist work --until-idle")]
+    Work {
+        /// Exit with status 0 as soon as nothing is due any more: for scripts.
+        #[arg(long)]
+        until_idle: bool,
+    },
+    Jobs(job::Command),
+    Roles(role::Command),
+    /// Check everything the worker needs: database, tables, Redis, mail server, clock, keys,
+    /// letters. One line each.
+    Doctor,
+    /// Play the whole story in a temporary folder: invite, mail, accept, expire, remove.
+    ///
+    /// Needs nothing installed, reads no variable and leaves only the letters behind.
+    #[command(after_help = "Examples:\n  guestlist demo\n  guestlist demo --file people.csv")]
+    Demo {
+        /// Invite the people in this CSV file (columns email, role, locale) instead of made-up ones.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    #[command(after_help = variables::help())]
+    Variables(variable::Command),
+}
+
+fn after_help() -> String {
+    format!(
+        "Exit status: 0 done, 1 fault, 2 wrong usage or malformed input, 3 refused by a rule.\n\n{}",
+        variables::help()
+    )
+}
+
+/// Runs the command this process was started with.
+pub(crate) async fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return input::report(&error),
+    };
+    let output = Output::new(cli.json);
+    match cli.command.run(output).await {
+        Ok(code) => code,
+        Err(failure) => failure.report(output),
+    }
+}
+
+impl Command {
+    async fn run(self, output: Output) -> Result<ExitCode, Failure> {
+        let done = match self {
+            Self::Keys(command) => command.run(output),
+            Self::Variables(command) => command.run(output),
+            Self::Demo { file } => return Ok(demo::run(file.as_deref()).await?),
+            Self::Roles(role::Command { action: Some(check) }) => check.run(output),
+            command => {
+                let config = Config::from_env()?;
+                command.start_log(config.log);
+                return command.run_configured(config, output).await;
+            }
+        };
+        done.map(ExitCode::from)
+    }
+
+    async fn run_configured(self, config: Config, output: Output) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Work { until_idle } => Ok(work::run(&config, until_idle).await?),
+            Self::Doctor => Ok(doctor::run(&config, output.is_json()).await?),
+            Self::Migrate => migrate(&config, output).await.map(ExitCode::from),
+            Self::Roles(_) => role::show(&config.role_model, output).map(ExitCode::from),
+            command => {
+                let context = Context::open(config, output).await?;
+                let done = command.run_in(&context).await;
+                context.close().await;
+                done.map(ExitCode::from)
+            }
+        }
+    }
+
+    async fn run_in(self, context: &Context) -> Done {
+        match self {
+            Self::Organization(command) => command.run(context).await,
+            Self::Invite(command) => command.run(context).await,
+            Self::Invitations(command) => command.run(context).await,
+            Self::Resend(command) => command.run(context).await,
+            Self::Revoke(command) => command.run(context).await,
+            Self::Link(command) => command.run(context).await,
+            Self::Accept(command) => command.run(context).await,
+            Self::Decline(command) => command.run(context).await,
+            Self::Members(command) => command.run(context).await,
+            Self::ChangeRole(command) => command.run(context).await,
+            Self::Remove(command) => command.run(context).await,
+            Self::Leave(command) => command.run(context).await,
+            Self::Transfer(command) => command.run(context).await,
+            Self::Session(command) => command.run(context).await,
+            Self::Events(command) => command.run(context).await,
+            Self::Jobs(command) => command.run(context).await,
+            Self::Keys(_)
+            | Self::Variables(_)
+            | Self::Demo { .. }
+            | Self::Roles(_)
+            | Self::Work { .. }
+            | Self::Doctor
+            | Self::Migrate => unreachable!("run without a context above"),
+        }
+    }
+
+    /// Logs to stderr: what the worker does, and of other commands only what someone should know.
+    fn start_log(&self, format: LogFormat) {
+        use tracing_subscriber::EnvFilter;
+        let default = if matches!(self, Self::Work { .. }) { "info" } else { "warn" };
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        match format {
+            LogFormat::Pretty => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+            LogFormat::Json => log.json().init(),
+        }
+    }
+}
+
+async fn migrate(config: &Config, output: Output) -> Done {
+    let database = config.connect(1).await?;
+    guestlist::migrate(&database).await?;
+    database.close().await;
+    output.sentence(json!({ "migrated": true }), "The tables are up to date.")
+}

@@ -1,0 +1,108 @@
+//! What a command works with: the database, the library and the output.
+
+use guestlist::{
+    Connection, Database, Error, KeyRing, Organization, OrganizationId, Organizations, Page, Paging,
+    Transaction,
+};
+use guestlist_jobs::config::{Config, Keys};
+
+use super::failure::{Failure, Status};
+use super::output::{Output, Row};
+
+/// An open database and the configured library.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) organizations: Organizations,
+    pub(crate) output: Output,
+    database: Database,
+}
+
+impl Context {
+    /// Opens the database; an embedded one gets its key file at the same time.
+    pub(crate) async fn open(config: Config, output: Output) -> Result<Self, Failure> {
+        let database = config.open(1).await?;
+        let key_ring = match &config.keys {
+            Keys::Absent => KeyRing::default(),
+            keys => keys.load()?,
+        };
+        Ok(Self { organizations: config.organizations(key_ring), config, output, database })
+    }
+
+    pub(crate) async fn close(&self) {
+        self.database.close().await;
+    }
+
+    /// Refuses to go on without a key, before anything is looked at.
+    pub(crate) fn require_keys(&self) -> Result<(), Failure> {
+        self.config.keys.load()?;
+        Ok(())
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
+        self.database.begin().await
+    }
+
+    /// Does something in a transaction of its own: all of it or nothing.
+    pub(crate) async fn change<T>(
+        &self,
+        action: impl AsyncFnOnce(&mut Transaction) -> Result<T, Error>,
+    ) -> Result<T, Failure> {
+        let mut transaction = self.begin().await?;
+        let done = action(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(done)
+    }
+
+    /// Reads something.
+    pub(crate) async fn read<T>(
+        &self,
+        action: impl AsyncFnOnce(&mut Transaction) -> Result<T, Error>,
+    ) -> Result<T, Failure> {
+        let mut transaction = self.database.begin_read().await?;
+        let found = action(&mut transaction).await?;
+        transaction.rollback().await?;
+        Ok(found)
+    }
+
+    /// The organization, or the refusal an unknown id gets.
+    pub(crate) async fn organization(&self, id: OrganizationId) -> Result<Organization, Failure> {
+        let found = self.read(async |tx| self.organizations.organization(tx, id).await).await?;
+        found.ok_or_else(|| Error::NotFound.into())
+    }
+
+    /// Prints a list page by page, to its end or to `limit`, and says how many there were. No
+    /// transaction is held while somebody reads.
+    pub(crate) async fn list<R: Row>(
+        &self,
+        limit: Option<u32>,
+        fetch: impl AsyncFn(Connection<'_>, &Paging) -> Result<Page<R>, Error>,
+    ) -> Result<u32, Failure> {
+        let limit = limit.unwrap_or(u32::MAX);
+        let page_length = |listed: u32| (limit - listed).min(Paging::MAX_LIMIT);
+        let mut paging = Paging::first(page_length(0));
+        let mut listed = 0;
+        loop {
+            let page = self.read(async |tx| fetch(tx.into(), &paging).await).await?;
+            self.output.rows(&page.items)?;
+            listed += u32::try_from(page.items.len()).expect("a page has at most 1000 items");
+            match page.next {
+                Some(next) if listed < limit => paging = Paging::after(next, page_length(listed)),
+                _ => return Ok(listed),
+            }
+        }
+    }
+
+    /// Prints a list and, for people, what it means that it is empty.
+    pub(crate) async fn show_list<R: Row>(
+        &self,
+        limit: Option<u32>,
+        empty: &str,
+        fetch: impl AsyncFn(Connection<'_>, &Paging) -> Result<Page<R>, Error>,
+    ) -> Result<Status, Failure> {
+        if self.list(limit, fetch).await? == 0 && !self.output.is_json() {
+            self.output.line(empty)?;
+        }
+        Ok(Status::Done)
+    }
+}

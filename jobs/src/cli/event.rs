@@ -1,0 +1,60 @@
+//! The audit trail.
+
+use clap::Args;
+use guestlist::{Connection, Event, OrganizationId, Page};
+use serde_json::{Value as Json, json};
+
+use super::Done;
+use super::context::Context;
+use super::failure::Status;
+use super::output::{Row, moment, or_dash};
+
+/// Print the history of an organization, oldest first, also of a deleted one.
+#[derive(Debug, Args)]
+#[command(name = "events", after_help = "Example:\n  guestlist events --organization ID --json")]
+pub(crate) struct List {
+    /// The organization.
+    #[arg(long, value_name = "ID")]
+    organization: OrganizationId,
+    /// Stop after so many.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+}
+
+impl List {
+    pub(crate) async fn run(self, context: &Context) -> Done {
+        let fetch = async |connection: Connection<'_>, paging: &_| {
+            let page = context.organizations.events(connection, self.organization, paging).await?;
+            Ok(Page { items: page.items.into_iter().map(Listed).collect(), next: page.next })
+        };
+        if context.list(self.limit, fetch).await? == 0 {
+            context.organization(self.organization).await?;
+        }
+        Ok(Status::Done)
+    }
+}
+
+struct Listed(Event);
+
+impl Row for Listed {
+    const HEADER: &'static [&'static str] = &["at", "what", "who", "subject"];
+
+    fn json(&self) -> Json {
+        let Self(event) = self;
+        json!({
+            "event": event.id,
+            "organization": event.organization,
+            "kind": event.kind,
+            "actor": event.actor,
+            "subject": event.subject,
+            "before": event.before,
+            "after": event.after,
+            "at": event.at,
+        })
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let Self(event) = self;
+        vec![moment(event.at), event.kind.to_string(), or_dash(event.actor.as_ref()), event.subject.clone()]
+    }
+}

@@ -1,0 +1,207 @@
+//! How a command fails: on whose side, with which status, in which words.
+
+use std::io;
+use std::process::ExitCode;
+
+use guestlist::{Error, Fault};
+use guestlist_jobs::config::{ConfigError, DatabaseError, KeysError};
+use serde_json::{Map, Value as Json, json};
+
+use super::output::Output;
+
+/// How a command ended; the number is the exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// It was done.
+    Done = 0,
+    /// Something failed.
+    Fault = 1,
+    /// Something typed is malformed.
+    Usage = 2,
+    /// A rule refused it.
+    Refused = 3,
+}
+
+/// Why nothing more is done.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A reason to print.
+    Reason(Reason),
+    /// Nobody reads the output any more, which is no reason to complain.
+    OutputClosed,
+}
+
+/// A status, a stable word for programs, what belongs to it, and a sentence for people.
+#[derive(Debug, Clone)]
+pub(crate) struct Reason {
+    status: Status,
+    code: &'static str,
+    data: Map<String, Json>,
+    message: String,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        ExitCode::from(status as u8)
+    }
+}
+
+impl Reason {
+    fn new(status: Status, code: &'static str, message: impl ToString) -> Self {
+        Self { status, code, data: Map::new(), message: message.to_string() }
+    }
+
+    /// A rule of the command line itself refused it.
+    pub(crate) fn refused(code: &'static str, message: impl ToString) -> Self {
+        Self::new(Status::Refused, code, message)
+    }
+
+    /// What was typed is malformed.
+    pub(crate) fn invalid(code: &'static str, message: impl ToString) -> Self {
+        Self::new(Status::Usage, code, message)
+    }
+
+    /// Something failed.
+    pub(crate) fn fault(code: &'static str, message: impl ToString) -> Self {
+        Self::new(Status::Fault, code, message)
+    }
+
+    /// Adds a fact for programs.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Json>) -> Self {
+        self.data.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.status
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The object for programs: the word first, under the name that says whose side it is on.
+    pub(crate) fn json(&self) -> Map<String, Json> {
+        let mut object = Map::from_iter([(self.side().to_owned(), json!(self.code))]);
+        object.extend(self.data.clone());
+        object.insert("message".to_owned(), json!(self.message));
+        object
+    }
+
+    fn side(&self) -> &'static str {
+        match self.status {
+            Status::Refused => "refused",
+            Status::Usage => "invalid",
+            Status::Fault | Status::Done => "error",
+        }
+    }
+
+    /// Prints it: for people on stderr, for programs on stdout, a fault on both.
+    pub(crate) fn report(&self, output: Output) -> ExitCode {
+        if output.is_json() && output.object(&Json::Object(self.json())).is_err() {
+            return Status::Fault.into();
+        }
+        if !output.is_json() || self.status == Status::Fault {
+            eprintln!(
+                "{}: {}",
+                if self.status == Status::Refused { "refused" } else { "error" },
+                self.message
+            );
+        }
+        self.status.into()
+    }
+}
+
+impl Failure {
+    /// Ends the process with it.
+    pub(crate) fn report(&self, output: Output) -> ExitCode {
+        match self {
+            Self::Reason(reason) => reason.report(output),
+            Self::OutputClosed => Status::Done.into(),
+        }
+    }
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Self::Reason(reason)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Reason::fault("output", format!("cannot write the output: {error}")).into(),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Reason::from(error).into()
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let mistakes = error.mistakes().iter().map(
+            |mistake| json!({ "variable": mistake.variable, "problem": mistake.problem, "expected": mistake.expected }),
+        );
+        Reason::invalid("configuration", &error).with("mistakes", mistakes.collect::<Vec<_>>()).into()
+    }
+}
+
+impl From<DatabaseError> for Failure {
+    fn from(error: DatabaseError) -> Self {
+        let code = match error {
+            DatabaseError::NotMigrated { .. } | DatabaseError::Newer { .. } => "schema",
+            DatabaseError::Unreachable { .. } => "database",
+        };
+        Reason::fault(code, error).into()
+    }
+}
+
+impl From<KeysError> for Failure {
+    fn from(error: KeysError) -> Self {
+        Reason::fault(if matches!(error, KeysError::Absent) { "no_key" } else { "keys" }, error).into()
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Reason::fault("fault", format!("{error:#}")).into()
+    }
+}
+
+impl From<Error> for Reason {
+    fn from(error: Error) -> Self {
+        let reason = match error.fault() {
+            Fault::Rule => Self::refused(error.code(), &error),
+            Fault::Input => Self::invalid(error.code(), &error),
+            Fault::Infrastructure => Self::fault(error.code(), &error),
+        };
+        match error {
+            Error::Forbidden { role, action } => {
+                reason.with("role", role.as_str()).with("action", action.as_str())
+            }
+            Error::UnknownRole { role, known } => reason
+                .with("role", role.as_str())
+                .with("known", known.iter().map(guestlist::Role::as_str).collect::<Vec<_>>()),
+            Error::LastOwner { role } => reason.with("role", role.as_str()),
+            Error::AlreadyMember { user } => reason.with("user", user.as_str()),
+            Error::AlreadyPending { invitation } => reason.with("invitation", invitation.to_string()),
+            Error::InvitationClosed { status } => reason.with("status", status.as_str()),
+            Error::InvitationExpired { at } => reason.with("expired_at", json!(at)),
+            Error::WrongAccount { invited } => reason.with("invited", invited),
+            Error::Throttled { limit, retry_after } => {
+                reason.with("limit", limit.as_str()).with("retry_after", retry_after.as_secs())
+            }
+            _ => reason,
+        }
+    }
+}

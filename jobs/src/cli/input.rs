@@ -1,0 +1,58 @@
+//! What was typed wrong, told to people by clap and to programs as an object.
+
+use std::error::Error as StdError;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use guestlist::Error;
+
+use super::failure::{Reason, Status};
+use super::output::Output;
+
+/// Prints help, the version or what is wrong with the arguments.
+pub(crate) fn report(error: &clap::Error) -> ExitCode {
+    let is_json = std::env::args_os().any(|argument| argument == "--json");
+    let is_asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if is_json && !is_asked_for {
+        return reason(error).report(Output::new(true));
+    }
+    match error.print() {
+        Ok(()) if is_asked_for => Status::Done.into(),
+        Err(problem) if problem.kind() == std::io::ErrorKind::BrokenPipe => Status::Done.into(),
+        _ => Status::Usage.into(),
+    }
+}
+
+fn reason(error: &clap::Error) -> Reason {
+    let code = error.source().map_or("usage", code);
+    let message = match error.source() {
+        Some(source) => source.to_string(),
+        None => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+    };
+    let reason = Reason::invalid(code, message);
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => reason.with("argument", argument.as_str()),
+        _ => reason,
+    }
+}
+
+/// The library's word for what its types refuse.
+fn code(source: &(dyn StdError + 'static)) -> &'static str {
+    macro_rules! words {
+        ($($type:ident => $variant:ident),+) => {
+            $(if let Some(invalid) = source.downcast_ref::<guestlist::$type>() {
+                return Error::$variant(invalid.clone()).code();
+            })+
+        };
+    }
+    words! {
+        InvalidEmailAddress => InvalidEmailAddress,
+        InvalidLocale => InvalidLocale,
+        InvalidMessage => InvalidMessage,
+        InvalidName => InvalidName,
+        InvalidRole => InvalidRole,
+        InvalidSessionKey => InvalidSessionKey,
+        InvalidUserId => InvalidUserId
+    }
+    if source.is::<uuid::Error>() { "invalid_id" } else { "usage" }
+}

@@ -1,0 +1,176 @@
+//! Jobs: what was promised and is still to be done.
+
+use chrono::{DateTime, Utc};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
+use guestlist::MessageId;
+use guestlist::outbox::{self, Count, Message, State};
+use serde_json::{Value as Json, json};
+
+use super::Done;
+use super::context::Context;
+use super::failure::{Reason, Status};
+use super::output::{Row, moment, or_dash};
+
+/// Count the jobs that are still to be done, list them, retry or discard them.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  guestlist jobs\n  guestlist jobs --state dead\n  guestlist jobs retry --all-dead"
+)]
+pub(crate) struct Command {
+    /// List the jobs in this state instead of counting: ready (waiting for its time or a worker),
+    /// leased (in a worker's hands) or dead (given up).
+    #[arg(long, value_parser = states())]
+    state: Option<State>,
+    /// Stop after so many.
+    #[arg(long, requires = "state", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make a dead or waiting job due now, with all its attempts.
+    Retry(Retry),
+    /// Delete a job without doing it.
+    Discard {
+        /// The job.
+        #[arg(value_name = "ID")]
+        job: MessageId,
+    },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Retry {
+    /// The job.
+    #[arg(value_name = "ID")]
+    job: Option<MessageId>,
+    /// Every dead job.
+    #[arg(long)]
+    all_dead: bool,
+}
+
+fn states() -> impl TypedValueParser<Value = State> {
+    PossibleValuesParser::new(State::ALL.iter().map(State::as_str)).try_map(|text| text.parse::<State>())
+}
+
+impl Command {
+    pub(crate) async fn run(self, context: &Context) -> Done {
+        match (self.action, self.state) {
+            (Some(Action::Retry(Retry { job: Some(job), .. })), _) => retry(context, job).await,
+            (Some(Action::Retry(Retry { job: None, .. })), _) => retry_dead(context).await,
+            (Some(Action::Discard { job }), _) => discard(context, job).await,
+            (None, Some(state)) => list(context, state, self.limit).await,
+            (None, None) => count(context).await,
+        }
+    }
+}
+
+async fn count(context: &Context) -> Done {
+    let now = context.organizations.now();
+    let counts = context.read(async |tx| outbox::counts(tx, now).await).await?;
+    context.output.rows(&counts)?;
+    if counts.is_empty() && !context.output.is_json() {
+        context.output.line("Nothing is left to do.")?;
+    }
+    Ok(Status::Done)
+}
+
+/// How many jobs are read at a time.
+const PAGE: u32 = 1000;
+
+async fn list(context: &Context, state: State, limit: Option<u32>) -> Done {
+    let now = context.organizations.now();
+    let mut left = limit.unwrap_or(u32::MAX);
+    let mut after = None;
+    loop {
+        let wanted = left.min(PAGE);
+        let messages = context.read(async |tx| outbox::list(tx, now, state, after, wanted).await).await?;
+        let read = u32::try_from(messages.len()).expect("no more than wanted");
+        after = messages.last().map(|message| message.id);
+        let rows: Vec<_> = messages.into_iter().map(|message| Listed { message, now }).collect();
+        context.output.rows(&rows)?;
+        left -= read;
+        if read < wanted || left == 0 {
+            return Ok(Status::Done);
+        }
+    }
+}
+
+fn out_of_reach(job: MessageId) -> Reason {
+    Reason::refused("not_found", format!("there is no job {job}, or a worker has it in hand"))
+}
+
+async fn retry(context: &Context, job: MessageId) -> Done {
+    let now = context.organizations.now();
+    if !context.change(async |tx| outbox::retry(tx, now, job).await).await? {
+        return Err(out_of_reach(job).into());
+    }
+    context.output.sentence(json!({ "retried": 1 }), format!("{job} is due now."))
+}
+
+async fn retry_dead(context: &Context) -> Done {
+    let now = context.organizations.now();
+    let retried = context.change(async |tx| outbox::retry_dead(tx, now).await).await?;
+    context.output.sentence(json!({ "retried": retried }), format!("{retried} dead jobs are due now."))
+}
+
+async fn discard(context: &Context, job: MessageId) -> Done {
+    let now = context.organizations.now();
+    if !context.change(async |tx| outbox::discard(tx, now, job).await).await? {
+        return Err(out_of_reach(job).into());
+    }
+    context.output.sentence(json!({ "discarded": 1 }), format!("Discarded {job}."))
+}
+
+impl Row for Count {
+    const HEADER: &'static [&'static str] = &["kind", "state", "count", "oldest"];
+
+    fn json(&self) -> Json {
+        json!(self)
+    }
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.kind.clone(), self.state.to_string(), self.count.to_string(), moment(self.oldest_at)]
+    }
+}
+
+struct Listed {
+    message: Message,
+    now: DateTime<Utc>,
+}
+
+impl Row for Listed {
+    const HEADER: &'static [&'static str] = &["job", "kind", "due", "attempts", "last error"];
+
+    fn json(&self) -> Json {
+        let Self { message, now } = self;
+        json!({
+            "job": message.id,
+            "kind": message.kind,
+            "state": message.state(*now),
+            "organization": message.organization,
+            "ids": message.ids,
+            "run_at": message.run_at,
+            "created_at": message.created_at,
+            "attempts": message.attempts,
+            "leased_until": message.leased_until,
+            "dead_at": message.dead_at,
+            "last_error": message.last_error,
+        })
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let Self { message, .. } = self;
+        vec![
+            message.id.to_string(),
+            message.kind.clone(),
+            moment(message.run_at),
+            message.attempts.to_string(),
+            or_dash(message.last_error.as_ref()),
+        ]
+    }
+}

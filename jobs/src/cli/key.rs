@@ -1,0 +1,27 @@
+//! Keys.
+
+use clap::Subcommand;
+use guestlist::Key;
+use serde_json::json;
+
+use super::Done;
+use super::output::Output;
+
+/// What can be done about keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a key and print it; it is stored nowhere.
+    ///
+    /// To replace a key, put the new one in front of the old one and drop the old one when the last
+    /// invitation it signed has expired.
+    #[command(after_help = "Example:\n  export GUESTLIST_KEYS=\"$(guestlist keys new)\"")]
+    New,
+}
+
+impl Command {
+    pub(crate) fn run(self, output: Output) -> Done {
+        let Self::New = self;
+        let key = Key::generate();
+        output.sentence(json!({ "key": key.expose() }), key.expose())
+    }
+}

@@ -1,0 +1,105 @@
+//! What goes to stdout: one JSON object a line for programs, tables and sentences for people.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use chrono::{DateTime, Utc};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value as Json;
+
+use super::failure::{Failure, Status};
+
+/// The form in which results are printed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+/// Something that is listed.
+pub(crate) trait Row {
+    /// What people read above each column.
+    const HEADER: &'static [&'static str];
+
+    /// The object for programs.
+    fn json(&self) -> Json;
+
+    /// The texts for people, one for each column.
+    fn cells(&self) -> Vec<String>;
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints an object in a line of its own.
+    pub(crate) fn object(self, object: &Json) -> io::Result<()> {
+        self.line(object)
+    }
+
+    /// Prints a text in a line of its own.
+    pub(crate) fn line(self, line: impl fmt::Display) -> io::Result<()> {
+        writeln!(io::stdout().lock(), "{line}")
+    }
+
+    /// Prints many lines at once.
+    pub(crate) fn lines<L: fmt::Display>(self, lines: impl IntoIterator<Item = L>) -> io::Result<()> {
+        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        lines.into_iter().try_for_each(|line| writeln!(stdout, "{line}"))?;
+        stdout.flush()
+    }
+
+    /// Prints what was done, as an object or as a sentence.
+    pub(crate) fn sentence(self, object: Json, sentence: impl fmt::Display) -> Result<Status, Failure> {
+        if self.json {
+            self.object(&object)?
+        } else {
+            self.line(sentence)?
+        }
+        Ok(Status::Done)
+    }
+
+    /// Prints one thing as it would be listed, with a sentence instead for people.
+    pub(crate) fn one<R: Row>(self, row: &R, sentence: impl fmt::Display) -> Result<Status, Failure> {
+        self.sentence(row.json(), sentence)
+    }
+
+    /// Prints a page of things: an object each, or an aligned table.
+    pub(crate) fn rows<R: Row>(self, rows: &[R]) -> io::Result<()> {
+        if self.json {
+            return self.lines(rows.iter().map(Row::json));
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(R::HEADER.iter().map(|title| title.to_uppercase()));
+        table.add_rows(
+            rows.iter().map(|row| row.cells().iter().map(|cell| printable(cell)).collect::<Vec<_>>()),
+        );
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        self.lines(table.lines().map(|line| line.trim_end().to_owned()))
+    }
+}
+
+/// A text without what would steer a terminal, such as the colours in a mail server's reply.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A moment as people read it.
+pub(crate) fn moment(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// What may be missing.
+pub(crate) fn or_dash(text: Option<impl fmt::Display>) -> String {
+    text.map_or_else(|| "-".to_owned(), |text| text.to_string())
+}

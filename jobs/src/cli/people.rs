@@ -1,0 +1,196 @@
+//! A CSV file of people to invite, read a row at a time.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use csv::ByteRecord;
+use guestlist::{EmailAddress, Error, Invite, Locale, OrganizationId, PersonalMessage, Role};
+
+use super::failure::{Failure, Reason};
+
+/// What every invitation of a call has in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    pub(crate) organization: OrganizationId,
+    pub(crate) role: Option<Role>,
+    pub(crate) locale: Locale,
+    pub(crate) message: Option<PersonalMessage>,
+}
+
+/// Someone to invite, or why that cannot even be tried.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    /// Where they stand in the file.
+    pub(crate) line: Option<u64>,
+    /// The address as it was given.
+    pub(crate) email: String,
+    pub(crate) invite: Result<Invite, Wrong>,
+}
+
+/// What is wrong with a row, and in which column.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    pub(crate) column: Option<&'static str>,
+    pub(crate) reason: Reason,
+}
+
+impl Terms {
+    /// Somebody whose address was given and nothing else.
+    pub(crate) fn candidate(&self, email: &str) -> Candidate {
+        let invite = self.invite(email, "", "").map_err(|wrong| Wrong { column: None, ..wrong });
+        Candidate { line: None, email: email.to_owned(), invite }
+    }
+
+    fn invite(&self, email: &str, role: &str, locale: &str) -> Result<Invite, Wrong> {
+        let email = email.parse::<EmailAddress>().map_err(|error| Wrong::at(EMAIL, error))?;
+        let role = match (role.trim_matches(' '), &self.role) {
+            ("", Some(role)) => role.clone(),
+            ("", None) => {
+                return Err(Wrong::new(ROLE, Reason::invalid("invalid_role", "the role is missing")));
+            }
+            (role, _) => role.parse().map_err(|error: guestlist::InvalidRole| Wrong::at(ROLE, error))?,
+        };
+        let locale = match locale.trim_matches(' ') {
+            "" => self.locale.clone(),
+            locale => locale.parse().map_err(|error: guestlist::InvalidLocale| Wrong::at(LOCALE, error))?,
+        };
+        let invite = Invite::new(self.organization, email, role).locale(locale);
+        Ok(match &self.message {
+            Some(message) => invite.message(message.clone()),
+            None => invite,
+        })
+    }
+}
+
+const EMAIL: &str = "email";
+const ROLE: &str = "role";
+const LOCALE: &str = "locale";
+
+impl Wrong {
+    fn new(column: &'static str, reason: Reason) -> Self {
+        Self { column: Some(column), reason }
+    }
+
+    fn at(column: &'static str, error: impl Into<Error>) -> Self {
+        Self::new(column, error.into().into())
+    }
+}
+
+/// An open file of people, its header read.
+pub(crate) struct People {
+    terms: Terms,
+    reader: csv::Reader<Box<dyn Read>>,
+    columns: Columns,
+    record: ByteRecord,
+    name: String,
+    length: Option<u64>,
+}
+
+/// Where in a row the columns stand.
+#[derive(Debug, Clone, Copy)]
+struct Columns {
+    count: usize,
+    email: usize,
+    role: Option<usize>,
+    locale: Option<usize>,
+}
+
+impl People {
+    /// Opens a file, or stdin for `-`, and reads its header.
+    pub(crate) fn open(path: &Path, terms: Terms) -> Result<Self, Failure> {
+        let (name, source, length): (_, Box<dyn Read>, _) = if path == Path::new("-") {
+            ("stdin".to_owned(), Box::new(io::stdin()), None)
+        } else {
+            let name = path.display().to_string();
+            let file = File::open(path).map_err(|problem| unreadable(&name, &problem))?;
+            let length = file.metadata().ok().map(|metadata| metadata.len());
+            (name, Box::new(file), length)
+        };
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(source);
+        let header = reader.byte_headers().map_err(|problem| unreadable(&name, &problem))?;
+        let columns = Columns::of(header, terms.role.is_some()).map_err(|problem| {
+            Reason::invalid("header", format!("{name}, line 1: {problem}")).with("line", 1)
+        })?;
+        Ok(Self { terms, reader, columns, record: ByteRecord::new(), name, length })
+    }
+
+    /// The length of the file in bytes, where it is one.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// How many bytes were read.
+    pub(crate) fn position(&self) -> u64 {
+        self.reader.position().byte()
+    }
+
+    /// The next at most `limit` rows; none at the end.
+    pub(crate) fn batch(&mut self, limit: usize) -> Result<Vec<Candidate>, Failure> {
+        let mut candidates = Vec::with_capacity(limit);
+        while candidates.len() < limit {
+            let read = self.reader.read_byte_record(&mut self.record);
+            if !read.map_err(|problem| unreadable(&self.name, &problem))? {
+                break;
+            }
+            candidates.push(self.candidate());
+        }
+        Ok(candidates)
+    }
+
+    fn candidate(&self) -> Candidate {
+        let email = self.record.get(self.columns.email).unwrap_or_default();
+        Candidate {
+            line: self.record.position().map(csv::Position::line),
+            email: String::from_utf8_lossy(email).trim_matches(' ').to_owned(),
+            invite: self.invite(),
+        }
+    }
+
+    fn invite(&self) -> Result<Invite, Wrong> {
+        let (found, expected) = (self.record.len(), self.columns.count);
+        if found != expected {
+            let problem = format!("the row has {found} fields where the header has {expected}");
+            return Err(Wrong { column: None, reason: Reason::invalid("invalid_row", problem) });
+        }
+        let email = self.text(EMAIL, Some(self.columns.email))?;
+        let role = self.text(ROLE, self.columns.role)?;
+        let locale = self.text(LOCALE, self.columns.locale)?;
+        self.terms.invite(email, role, locale)
+    }
+
+    fn text(&self, column: &'static str, index: Option<usize>) -> Result<&str, Wrong> {
+        let field = index.and_then(|index| self.record.get(index)).unwrap_or_default();
+        std::str::from_utf8(field)
+            .map_err(|_| Wrong::new(column, Reason::invalid("not_utf8", "the text is not UTF-8")))
+    }
+}
+
+impl Columns {
+    fn of(header: &ByteRecord, has_role: bool) -> Result<Self, String> {
+        let titles: Vec<_> =
+            header.iter().map(|title| String::from_utf8_lossy(title).trim().to_lowercase()).collect();
+        let find = |name: &str| {
+            let mut places = titles.iter().enumerate().filter(|(_, title)| *title == name);
+            match (places.next(), places.next()) {
+                (_, Some(_)) => Err(format!("the header has the column {name} twice")),
+                (place, None) => Ok(place.map(|(index, _)| index)),
+            }
+        };
+        let missing = |name: &str| format!("the header has no column {name}; it has: {}", titles.join(", "));
+        let role = find(ROLE)?;
+        if role.is_none() && !has_role {
+            return Err(format!("{}; add it or give --role", missing(ROLE)));
+        }
+        Ok(Self {
+            count: titles.len(),
+            email: find(EMAIL)?.ok_or_else(|| missing(EMAIL))?,
+            role,
+            locale: find(LOCALE)?,
+        })
+    }
+}
+
+fn unreadable(name: &str, problem: &dyn std::fmt::Display) -> Failure {
+    Reason::invalid("file", format!("cannot read {name}: {problem}")).into()
+}
