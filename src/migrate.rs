@@ -34,7 +34,12 @@ pub async fn migrate(database: impl Into<Database>) -> Result<(), Error> {
         #[cfg(feature = "postgres")]
         Database::Postgres(pool) => POSTGRES.run(&pool).await?,
         #[cfg(feature = "sqlite")]
-        Database::Sqlite(pool) => SQLITE.run(&pool).await?,
+        // SQLite has no advisory lock to migrate under, so one write transaction holds all of it.
+        Database::Sqlite(pool) => {
+            let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+            SQLITE.run(&mut *transaction).await?;
+            transaction.commit().await?;
+        }
     }
     Ok(())
 }
