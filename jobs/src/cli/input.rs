@@ -25,10 +25,8 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
 
 fn reason(error: &clap::Error) -> Reason {
     let code = error.source().map_or("usage", code);
-    let message = match error.source() {
-        Some(source) => source.to_string(),
-        None => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
-    };
+    let text = error.to_string();
+    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
     let reason = Reason::invalid(code, message);
     match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => reason.with("argument", argument.as_str()),

@@ -49,6 +49,9 @@ pub(crate) fn show(model: &RoleModel, output: Output) -> Done {
     let rows: Vec<_> = names.iter().map(|name| Listed { model, role: name, all: &names }).collect();
     output.rows(&rows)?;
     if !output.is_json() {
+        output.line("")?;
+        output.lines(rows.iter().map(|row| format!("{} may: {}", row.role, row.permissions().join(", "))))?;
+        output.line("")?;
         output.line(format!("At least one member always is {}.", model.keeps()))?;
     }
     Ok(Status::Done)
@@ -87,8 +90,7 @@ impl<'a> Listed<'a> {
 }
 
 impl Row for Listed<'_> {
-    const HEADER: &'static [&'static str] =
-        &["role", "invites", "changes from", "changes to", "removes", "permissions"];
+    const HEADER: &'static [&'static str] = &["role", "invites", "changes from", "changes to", "removes"];
 
     fn json(&self) -> Json {
         json!({
@@ -112,7 +114,6 @@ impl Row for Listed<'_> {
             listed(self.changes_from()),
             listed(self.changes_to()),
             listed(self.removes()),
-            self.permissions().len().to_string(),
         ]
     }
 }
