@@ -110,7 +110,11 @@ impl Organizations {
         Ok(invitation)
     }
 
-    /// Invites many, each on its own: one refused leaves the others as they are.
+    /// Invites many, each on its own: one refused leaves the others as they are. The outcomes come
+    /// in the order of the invites.
+    ///
+    /// The rows are written in the order of their addresses, so that two batches with people in
+    /// common wait for each other instead of running into a deadlock.
     ///
     /// # Errors
     /// [`Error::NoTransaction`] and [`Error::Database`], after which nothing of the batch may stay.
@@ -122,14 +126,17 @@ impl Organizations {
     ) -> Result<Vec<Outcome>, Error> {
         let mut connection = connection.into();
         connection.require_transaction()?;
+        let mut invites: Vec<_> = invites.into_iter().enumerate().collect();
+        invites.sort_by_cached_key(|(_, invite)| (invite.organization, invite.email.canonical()));
         let mut outcomes = Vec::with_capacity(invites.len());
-        for invite in invites {
+        for (place, invite) in invites {
             match self.invite(&mut connection, actor, invite).await {
                 Err(Error::Database(fault)) => return Err(fault.into()),
-                outcome => outcomes.push(outcome),
+                outcome => outcomes.push((place, outcome)),
             }
         }
-        Ok(outcomes)
+        outcomes.sort_by_key(|(place, _)| *place);
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
     async fn may_invite(

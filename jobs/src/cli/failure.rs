@@ -102,10 +102,8 @@ impl Reason {
 
     /// Prints it: for people on stderr, for programs on stdout, a fault on both.
     pub(crate) fn report(&self, output: Output) -> ExitCode {
-        if output.is_json() && output.object(&Json::Object(self.json())).is_err() {
-            return Status::Fault.into();
-        }
-        if !output.is_json() || self.status == Status::Fault {
+        let is_printed = output.is_json() && output.object(&Json::Object(self.json())).is_ok();
+        if !is_printed || self.status == Status::Fault {
             eprintln!(
                 "{}: {}",
                 if self.status == Status::Refused { "refused" } else { "error" },

@@ -59,9 +59,6 @@ pub(crate) struct Command {
 /// How many invitations are committed together.
 const BATCH: usize = 500;
 
-/// How often a batch is tried that got in the way of another process's.
-const ATTEMPTS: u32 = 5;
-
 impl Command {
     pub(crate) async fn run(self, context: &Context) -> Done {
         let Self { addresses, file, organization, role, actor, locale, message, dry_run } = self;
@@ -141,16 +138,6 @@ impl Bulk<'_> {
     }
 
     async fn commit(&self, invites: Vec<Invite>) -> Result<Vec<Outcome>, Error> {
-        let mut attempt = 1;
-        loop {
-            match self.try_commit(invites.clone()).await {
-                Err(error) if attempt < ATTEMPTS && is_deadlock(&error) => attempt += 1,
-                done => return done,
-            }
-        }
-    }
-
-    async fn try_commit(&self, invites: Vec<Invite>) -> Result<Vec<Outcome>, Error> {
         let mut transaction = self.context.begin().await?;
         let outcomes = self.context.organizations.invite_all(&mut transaction, &self.actor, invites).await?;
         if self.dry_run {
@@ -181,13 +168,6 @@ impl Bulk<'_> {
             self.tally.rows()
         )
     }
-}
-
-/// Whether the database undid the batch because two of them waited for each other.
-fn is_deadlock(error: &Error) -> bool {
-    const DEADLOCK_DETECTED: &str = "40P01";
-    let Error::Database(error) = error else { return false };
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == DEADLOCK_DETECTED)
 }
 
 impl Tally {

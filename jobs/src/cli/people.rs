@@ -107,7 +107,12 @@ impl People {
             let length = file.metadata().ok().map(|metadata| metadata.len());
             (name, Box::new(file), length)
         };
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(source);
+        // Only LF ends a row, and the last row has one too: that is what makes lines countable.
+        let source: Box<dyn Read> = Box::new(source.chain(&b"\n"[..]));
+        let mut reader = csv::ReaderBuilder::new()
+            .flexible(true)
+            .terminator(csv::Terminator::Any(b'\n'))
+            .from_reader(source);
         let header = reader.byte_headers().map_err(|problem| unreadable(&name, &problem))?;
         let columns = Columns::of(header, terms.role.is_some()).map_err(|problem| {
             Reason::invalid("header", format!("{name}, line 1: {problem}")).with("line", 1)
@@ -133,18 +138,34 @@ impl People {
             if !read.map_err(|problem| unreadable(&self.name, &problem))? {
                 break;
             }
-            candidates.push(self.candidate());
+            if self.record.len() > 1 || !self.field(0).is_empty() {
+                candidates.push(self.candidate());
+            }
         }
         Ok(candidates)
     }
 
     fn candidate(&self) -> Candidate {
-        let email = self.record.get(self.columns.email).unwrap_or_default();
         Candidate {
-            line: self.record.position().map(csv::Position::line),
-            email: String::from_utf8_lossy(email).trim_matches(' ').to_owned(),
+            line: Some(self.line()),
+            email: String::from_utf8_lossy(self.field(self.columns.email)).trim_matches(' ').to_owned(),
             invite: self.invite(),
         }
+    }
+
+    /// The line the row starts on. The reader's own word for it is that of the first blank line
+    /// before the row, so it is counted back from the row's end.
+    fn line(&self) -> u64 {
+        let inside = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count();
+        let inside = u64::try_from(inside).unwrap_or_default();
+        let start = self.reader.position().line().saturating_sub(1 + inside);
+        self.record.position().map_or(start, |position| position.line().max(start))
+    }
+
+    /// A field, or nothing where the row is too short; the last one without the CR of a CRLF.
+    fn field(&self, index: usize) -> &[u8] {
+        let field = self.record.get(index).unwrap_or_default();
+        if index + 1 == self.record.len() { field.strip_suffix(b"\r").unwrap_or(field) } else { field }
     }
 
     fn invite(&self) -> Result<Invite, Wrong> {
@@ -160,11 +181,14 @@ impl People {
     }
 
     fn text(&self, column: &'static str, index: Option<usize>) -> Result<&str, Wrong> {
-        let field = index.and_then(|index| self.record.get(index)).unwrap_or_default();
+        let field = index.map(|index| self.field(index)).unwrap_or_default();
         std::str::from_utf8(field)
             .map_err(|_| Wrong::new(column, Reason::invalid("not_utf8", "the text is not UTF-8")))
     }
 }
+
+/// How much of a header is repeated, in characters: it may be a whole file without line ends.
+const MAX_SHOWN_HEADER: usize = 200;
 
 impl Columns {
     fn of(header: &ByteRecord, has_role: bool) -> Result<Self, String> {
@@ -177,7 +201,8 @@ impl Columns {
                 (place, None) => Ok(place.map(|(index, _)| index)),
             }
         };
-        let missing = |name: &str| format!("the header has no column {name}; it has: {}", titles.join(", "));
+        let found: String = titles.join(", ").chars().take(MAX_SHOWN_HEADER).collect();
+        let missing = |name: &str| format!("the header has no column {name}; it has: {found}");
         let role = find(ROLE)?;
         if role.is_none() && !has_role {
             return Err(format!("{}; add it or give --role", missing(ROLE)));

@@ -1,0 +1,18 @@
+//! The command line, driven as a script drives it, on both databases.
+//!
+//! `GUESTLIST_TEST_POSTGRES` is the URL of a database whose user may create others.
+
+#[macro_use]
+#[path = "cli/support.rs"]
+mod support;
+
+#[path = "cli/bulk.rs"]
+mod bulk;
+#[path = "cli/environment.rs"]
+mod environment;
+#[path = "cli/processes.rs"]
+mod processes;
+#[path = "cli/statuses.rs"]
+mod statuses;
+#[path = "cli/story.rs"]
+mod story;

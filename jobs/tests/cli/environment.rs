@@ -1,0 +1,154 @@
+//! What the environment decides, and what is said when it is wrong.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::{Guestlist, text};
+
+#[test]
+fn all_mistakes_are_reported_together_and_no_secret_with_them() {
+    let guestlist = Guestlist::on_sqlite()
+        .with("DATABASE_URL", "postgres://me:hunter2@db.example:x/app")
+        .with("REDIS_URL", "redis://:hunter2@localhost:x")
+        .with("SMTP_URL", "hunter2")
+        .with("GUESTLIST_KEYS", "k1:hunter2")
+        .with("GUESTLIST_TTL", "soon")
+        .with("GUESTLIST_LOG", "xml");
+    let ran = guestlist.run("organization list").ended(2);
+    for variable in
+        ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "GUESTLIST_KEYS", "GUESTLIST_TTL", "GUESTLIST_LOG"]
+    {
+        let lines = ran.stderr.lines().filter(|line| line.trim_start().starts_with(&format!("{variable}: ")));
+        assert_eq!(lines.count(), 1, "{variable}: {}", ran.stderr);
+    }
+    let json = guestlist.run("organization list --json").ended(2);
+    assert_eq!(json.object()["invalid"], "configuration");
+    assert_eq!(json.object()["mistakes"].as_array().unwrap().len(), 6);
+    assert!(!ran.stderr.contains("hunter2") && !json.stdout.contains("hunter2"), "{ran:?}");
+}
+
+#[test]
+fn the_embedded_default_makes_a_private_key_and_keeps_it() {
+    let guestlist = Guestlist::on_sqlite();
+    let first = guestlist.run("organization list").done();
+    let file = guestlist.folder().join("guestlist.db.keys");
+    assert_eq!(first.stderr.lines().count(), 1, "{first:?}");
+    assert!(first.stderr.contains("guestlist.db.keys"), "{first:?}");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let key = fs::read_to_string(&file).unwrap();
+    assert!(!first.stderr.contains(key.trim().split_once(':').unwrap().1), "{first:?}");
+
+    assert_eq!(guestlist.run("organization list").done().stderr, "");
+    assert_eq!(fs::read_to_string(&file).unwrap(), key);
+
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let exposed = guestlist.run("organization list --json").ended(1);
+    assert_eq!(exposed.object()["error"], "keys");
+    assert!(exposed.stderr.contains("chmod 600 guestlist.db.keys"), "{exposed:?}");
+}
+
+#[test]
+fn a_printed_key_is_one_the_variable_takes() {
+    let guestlist = Guestlist::on_sqlite();
+    let key = text(&guestlist.one("keys new")["key"]);
+    assert_ne!(guestlist.run("keys new").done().stdout.trim(), key);
+    guestlist.with("GUESTLIST_KEYS", &key).run("organization list").done();
+}
+
+#[test]
+fn postgres_is_migrated_by_its_own_command_only() {
+    let guestlist = Guestlist::on_empty_postgres();
+    let ran = guestlist.run("organization list --json").ended(1);
+    assert_eq!(ran.object()["error"], "schema");
+    assert!(ran.stderr.contains("run `guestlist migrate`"), "{ran:?}");
+    guestlist.run("migrate").done();
+    guestlist.run("migrate").done();
+    assert!(guestlist.all("organization list").is_empty());
+}
+
+#[test]
+fn without_a_key_all_but_links_works() {
+    let guestlist = Guestlist::on_postgres().with("GUESTLIST_KEYS", "");
+    let acme = guestlist.organization();
+    let invited =
+        guestlist.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
+    let link = format!("link {} --as ann", text(&invited["invitation"]));
+    for line in [link.as_str(), "accept x --user bob --email bob@acme.example", "decline x"] {
+        let ran = guestlist.run(&format!("{line} --json")).ended(1);
+        assert_eq!(ran.object()["error"], "no_key");
+        assert!(ran.stderr.contains("guestlist keys new"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_is_one_clear_line() {
+    let postgres = Guestlist::on_postgres();
+    let reachable = std::env::var("GUESTLIST_TEST_POSTGRES").unwrap();
+    let mut missing = url::Url::parse(&reachable).unwrap();
+    missing.set_path("guestlist_no_such_database");
+    missing.set_password(Some("hunter2")).unwrap();
+    let closed_port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    for (url, says) in [
+        (missing.to_string(), "guestlist_no_such_database"),
+        (format!("postgres://me:hunter2@127.0.0.1:{closed_port}/app"), "efused"),
+        ("postgres://me:hunter2@no-such-host.invalid/app".to_owned(), "no-such-host.invalid"),
+        ("sqlite:no/such/folder/guestlist.db".to_owned(), "no/such/folder"),
+    ] {
+        let ran = Guestlist::on_sqlite().with("DATABASE_URL", &url).run("organization list --json").ended(1);
+        assert_eq!(ran.object()["error"], "database", "{ran:?}");
+        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+        assert!(ran.stderr.contains(says) && !ran.stderr.contains("hunter2"), "{ran:?}");
+    }
+    drop(postgres);
+}
+
+stories! {
+    fn tables_of_a_newer_version_are_left_alone(guestlist) {
+        guestlist.run("organization list").done();
+        guestlist.sql(
+            "INSERT INTO guestlist_migrations (version, description, success, checksum, execution_time)
+             SELECT 999999, 'from the future', success, checksum, 1 FROM guestlist_migrations",
+        );
+        let ran = guestlist.run("organization list --json").ended(1);
+        assert_eq!(ran.object()["error"], "schema");
+        assert!(ran.stderr.contains("newer"), "{ran:?}");
+    }
+
+    fn the_audience_keeps_the_links_of_two_products_apart(guestlist) {
+        let acme = guestlist.organization();
+        let invited = guestlist.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
+        let link = text(&guestlist.one(&format!("link {} --as ann", text(&invited["invitation"])))["link"]);
+        let guestlist = guestlist.with("GUESTLIST_AUDIENCE", "another");
+        let refused = guestlist.run(&format!("decline {link} --json")).ended(3);
+        assert_eq!(refused.object()["refused"], "invalid_token");
+    }
+
+    fn an_invitation_lives_as_long_as_it_is_told(guestlist) {
+        let guestlist = guestlist.with("GUESTLIST_TTL", "1s");
+        let acme = guestlist.organization();
+        let invited = guestlist.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let list = format!("invitations --organization {acme}");
+        while guestlist.one(&list)["status"] != "expired" {
+            assert!(std::time::Instant::now() < deadline, "it never expired");
+        }
+        let refused = guestlist.run(&format!("link {} --as ann --json", text(&invited["invitation"]))).ended(3);
+        assert_eq!(refused.object()["refused"], "invitation_expired");
+    }
+}
+
+#[test]
+fn every_variable_is_documented_by_the_command_itself() {
+    let guestlist = Guestlist::on_sqlite();
+    let help = guestlist.run("--help").done().stdout;
+    let listed = guestlist.all("variables");
+    assert_eq!(listed.len(), 18);
+    for variable in listed {
+        assert!(help.contains(&format!("\n  {}", text(&variable["variable"]))), "{variable}");
+    }
+}

@@ -1,0 +1,146 @@
+//! The exit status and the object that says why.
+
+#![allow(clippy::unwrap_used)]
+
+use serde_json::json;
+
+use crate::support::{Guestlist, text};
+
+stories! {
+    fn the_last_owner_can_neither_leave_nor_be_removed_nor_demoted(guestlist) {
+        let acme = guestlist.organization();
+        for command in ["leave", "remove ann", "change-role ann agent"] {
+            let refused = guestlist.run(&format!("{command} --organization {acme} --as ann --json")).ended(3);
+            let expected = json!({
+                "refused": "last_owner",
+                "role": "owner",
+                "message": "the organization would be left without a member whose role is owner",
+            });
+            assert_eq!(refused.object(), expected, "{command}");
+        }
+        guestlist.member(&acme, "bob", "owner");
+        guestlist.run(&format!("leave --organization {acme} --as ann --json")).done();
+    }
+
+    fn a_refusal_carries_what_a_program_needs(guestlist) {
+        let acme = guestlist.organization();
+        guestlist.member(&acme, "bob", "agent");
+        let invited = guestlist.one(&format!("invite eve@acme.example --organization {acme} --role agent --as ann"));
+        let eve = text(&invited["invitation"]);
+        let link = text(&guestlist.one(&format!("link {eve} --as ann"))["link"]);
+        let refused = |line: &str| guestlist.run(&format!("{line} --json")).ended(3).object();
+
+        let pending = refused(&format!("invite EVE@acme.example --organization {acme} --role agent --as ann"));
+        assert_eq!((&pending["outcome"], &pending["refused"]), (&json!("already_pending"), &json!("already_pending")));
+        assert_eq!(pending["invitation"], eve);
+        let member = refused(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
+        assert_eq!((&member["outcome"], &member["user"]), (&json!("already_member"), &json!("bob")));
+        let forbidden = refused(&format!("invite x@acme.example --organization {acme} --role agent --as bob"));
+        assert_eq!((&forbidden["outcome"], &forbidden["refused"]), (&json!("refused"), &json!("forbidden")));
+        assert_eq!(forbidden["role"], "agent");
+        let unknown = refused(&format!("invite x@acme.example --organization {acme} --role king --as ann"));
+        assert_eq!(unknown["refused"], "unknown_role");
+        assert_eq!(unknown["known"], json!(["agent", "manager", "admin", "owner"]));
+        let unknown = refused(&format!("change-role bob king --organization {acme} --as ann"));
+        assert_eq!(unknown["refused"], "unknown_role");
+        let stranger = refused(&format!("accept {link} --user x --email x@acme.example"));
+        assert_eq!((&stranger["refused"], &stranger["invited"]), (&json!("wrong_account"), &json!("e…@acme.example")));
+        assert_eq!(refused("decline nonsense")["refused"], "invalid_token");
+        assert_eq!(refused(&format!("resend {eve} --as ann"))["limit"], "invitation");
+        guestlist.run(&format!("revoke {eve} --as ann")).done();
+        let closed = refused(&format!("accept {link} --user eve --email eve@acme.example"));
+        assert_eq!((&closed["refused"], &closed["status"]), (&json!("invitation_closed"), &json!("revoked")));
+    }
+
+    fn an_unknown_organization_is_refused_and_not_empty(guestlist) {
+        let nowhere = "01a206f3-c0d9-7145-a1bc-2971c8b37363";
+        for command in ["members", "invitations", "events", "session list", "leave --as ann", "remove bob --as ann"] {
+            let refused = guestlist.run(&format!("{command} --organization {nowhere} --json")).ended(3);
+            assert_eq!(refused.object()["refused"], "not_found", "{command}");
+        }
+    }
+
+    fn several_addresses_have_an_outcome_each(guestlist) {
+        let acme = guestlist.organization();
+        let invite = format!("invite --organization {acme} --role agent --as ann --json");
+        let mixed = guestlist.run(&format!("{invite} a@acme.example nonsense ann@acme.example")).ended(3).json();
+        let outcomes: Vec<_> = mixed.iter().map(|outcome| text(&outcome["outcome"])).collect();
+        assert_eq!(outcomes, ["invited", "invalid", "already_member"]);
+        let invalid = guestlist.run(&format!("{invite} b@acme.example nonsense")).ended(2).json();
+        assert_eq!(invalid[1]["invalid"], "invalid_email_address");
+        guestlist.run(&format!("{invite} c@acme.example d@acme.example")).done();
+        let undone = guestlist.run(&format!("{invite} e@acme.example --dry-run")).done().object();
+        assert_eq!((&undone["outcome"], &undone["dry_run"]), (&json!("invited"), &json!(true)));
+        let listed = guestlist.all(&format!("invitations --organization {acme}"));
+        let emails: Vec<_> = listed.iter().map(|invitation| text(&invitation["email"])).collect();
+        assert_eq!(emails, ["a@acme.example", "b@acme.example", "c@acme.example", "d@acme.example"]);
+    }
+
+    fn a_limit_says_when_there_is_room_again(guestlist) {
+        let guestlist = guestlist.with("GUESTLIST_LIMITS", "actor=1/1d");
+        let acme = guestlist.organization();
+        let line = format!("invite a@acme.example b@acme.example --organization {acme} --role agent --as ann --json");
+        let outcomes = guestlist.run(&line).ended(3).json();
+        assert_eq!(outcomes[0]["outcome"], "invited");
+        assert_eq!((&outcomes[1]["refused"], &outcomes[1]["limit"]), (&json!("throttled"), &json!("actor")));
+        assert!((86_300..=86_401).contains(&outcomes[1]["retry_after"].as_u64().unwrap()), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn what_is_typed_wrong_ends_with_2_and_says_what() {
+    let guestlist = Guestlist::on_sqlite();
+    let acme = guestlist.organization();
+    for (line, invalid) in [
+        ("organization create Acme --owner ann --email nonsense", "invalid_email_address"),
+        ("organization create www.evil.example --owner ann --email a@acme.example", "invalid_name"),
+        ("members --organization nonsense", "invalid_id"),
+        ("revoke nonsense --as ann", "invalid_id"),
+        (&format!("change-role bob King! --organization {acme} --as ann"), "invalid_role"),
+        (&format!("invite a@b.co --role agent --organization {acme} --as ann --locale x"), "invalid_locale"),
+        (&format!("leave --organization {acme} --as {}", "x".repeat(256)), "invalid_user_id"),
+        (&format!("leave --organization {acme}"), "usage"),
+        (&format!("invitations --organization {acme} --status new"), "usage"),
+        ("jobs retry", "usage"),
+        ("nonsense", "usage"),
+        (&format!("invite --file missing.csv --organization {acme} --as ann"), "file"),
+        ("roles check missing.toml", "role_model"),
+    ] {
+        let ran = guestlist.run(&format!("{line} --json")).ended(2);
+        assert_eq!(ran.object()["invalid"], invalid, "{line}");
+        assert!(!text(&ran.object()["message"]).is_empty(), "{line}");
+        let ran = guestlist.run(line).ended(2);
+        assert!(ran.stdout.is_empty() && ran.stderr.starts_with("error: "), "{line}: {ran:?}");
+    }
+}
+
+#[test]
+fn help_and_version_end_with_0() {
+    let guestlist = Guestlist::on_sqlite();
+    for line in [
+        "--help",
+        "--version",
+        "help variables",
+        "variables",
+        "help invite",
+        "jobs retry --help",
+        "work --help",
+    ] {
+        assert!(!guestlist.run(line).done().stdout.is_empty(), "{line}");
+    }
+    assert_eq!(guestlist.folder().read_dir().unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
+fn a_role_model_is_checked_and_shown() {
+    let guestlist = Guestlist::on_sqlite();
+    assert_eq!(guestlist.all("roles").len(), 4);
+    guestlist.write("roles.toml", "keeps = \"boss\"\n[[role]]\nname = \"boss\"\ninvites = [\"boss\"]\n");
+    let boss = guestlist.one("roles check roles.toml");
+    assert_eq!((&boss["invites"], &boss["keeps_one"]), (&json!(["boss"]), &json!(true)));
+    let guestlist = guestlist.with("GUESTLIST_ROLES", "roles.toml");
+    assert_eq!(guestlist.one("roles")["role"], "boss");
+    guestlist.write("roles.toml", "keeps = \"boss\"\n[[role]]\nname = \"clerk\"\n");
+    let refused = guestlist.run("roles check roles.toml --json").ended(2);
+    assert!(text(&refused.object()["message"]).contains("boss"), "{refused:?}");
+}
