@@ -21,13 +21,15 @@ mod role;
 mod session;
 mod variable;
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use guestlist_jobs::config::{Config, LogFormat, variables};
+use guestlist_jobs::config::{Config, ConfigError, LogFormat, variables};
 use guestlist_jobs::{demo, doctor, work};
 use serde_json::json;
+use tracing_subscriber::EnvFilter;
 
 use self::context::Context;
 use self::failure::{Failure, Status};
@@ -38,7 +40,7 @@ type Done = Result<Status, Failure>;
 
 /// Team invitations: organizations, their members and invitations, and the worker that mails them.
 #[derive(Debug, Parser)]
-#[command(name = "guestlist", version, disable_help_subcommand = false, after_help = after_help())]
+#[command(name = "guestlist", version, after_help = after_help())]
 struct Cli {
     /// Print one JSON object a line instead of tables and sentences.
     #[arg(long, global = true)]
@@ -56,6 +58,38 @@ enum Command {
     /// Make the keys that sign invitation links.
     #[command(subcommand)]
     Keys(key::Command),
+    #[command(flatten)]
+    Daily(Daily),
+    /// Run the worker: mail letters and notices, expire invitations, end sessions.
+    ///
+    /// Runs until SIGTERM or SIGINT, then finishes what it has in hand. Several may run at once,
+    /// on one or many machines.
+    #[command(after_help = "Examples:\n  guestlist work\n  guestlist work --until-idle")]
+    Work {
+        /// Exit with status 0 as soon as nothing is due any more: for scripts.
+        #[arg(long)]
+        until_idle: bool,
+    },
+    Roles(role::Command),
+    /// Check everything the worker needs: database, tables, Redis, mail server, clock, keys,
+    /// letters. One line each.
+    Doctor,
+    /// Play the whole story in a temporary folder: invite, mail, accept, expire, remove.
+    ///
+    /// Needs nothing installed, reads no variable and leaves only the letters behind.
+    #[command(after_help = "Examples:\n  guestlist demo\n  guestlist demo --file people.csv")]
+    Demo {
+        /// Invite the people in this CSV file (columns email, role, locale) instead of made-up ones.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    #[command(after_help = variables::help())]
+    Variables(variable::Command),
+}
+
+/// What is done to what the database holds.
+#[derive(Debug, Subcommand)]
+enum Daily {
     /// Create, list, rename and delete organizations.
     #[command(subcommand)]
     Organization(organization::Command),
@@ -75,32 +109,7 @@ enum Command {
     #[command(subcommand)]
     Session(session::Command),
     Events(event::List),
-    /// Run the worker: mail letters and notices, expire invitations, end sessions.
-    ///
-    /// Runs until SIGTERM or SIGINT, then finishes what it has in hand. Several may run at once,
-    /// on one or many machines.
-    #[command(after_help = "Examples:\n  guestlist work\n  guestlist work --until-idle")]
-    Work {
-        /// Exit with status 0 as soon as nothing is due any more: for scripts.
-        #[arg(long)]
-        until_idle: bool,
-    },
     Jobs(job::Command),
-    Roles(role::Command),
-    /// Check everything the worker needs: database, tables, Redis, mail server, clock, keys,
-    /// letters. One line each.
-    Doctor,
-    /// Play the whole story in a temporary folder: invite, mail, accept, expire, remove.
-    ///
-    /// Needs nothing installed, reads no variable and leaves only the letters behind.
-    #[command(after_help = "Examples:\n  guestlist demo\n  guestlist demo --file people.csv")]
-    Demo {
-        /// Invite the people in this CSV file (columns email, role, locale) instead of made-up ones.
-        #[arg(long, value_name = "FILE")]
-        file: Option<PathBuf>,
-    },
-    #[command(after_help = variables::help())]
-    Variables(variable::Command),
 }
 
 fn after_help() -> String {
@@ -125,33 +134,26 @@ pub(crate) async fn run() -> ExitCode {
 
 impl Command {
     async fn run(self, output: Output) -> Result<ExitCode, Failure> {
-        let done = match self {
-            Self::Keys(command) => command.run(output),
-            Self::Variables(command) => command.run(output),
+        let status = match self {
+            Self::Work { until_idle } => return Ok(work::run(&configured("info")?, until_idle).await?),
+            Self::Doctor => return Ok(doctor::run(&configured("warn")?, output.is_json()).await?),
             Self::Demo { file } => return Ok(demo::run(file.as_deref()).await?),
-            Self::Roles(role::Command { action: Some(check) }) => check.run(output),
-            command => {
-                let config = Config::from_env()?;
-                command.start_log(config.log);
-                return command.run_configured(config, output).await;
-            }
+            Self::Migrate => migrate(&configured("warn")?, output).await?,
+            Self::Daily(command) => command.run(configured("warn")?, output).await?,
+            Self::Keys(command) => command.run(output)?,
+            Self::Roles(command) => command.run(output)?,
+            Self::Variables(command) => command.run(output)?,
         };
-        done.map(ExitCode::from)
+        Ok(status.into())
     }
+}
 
-    async fn run_configured(self, config: Config, output: Output) -> Result<ExitCode, Failure> {
-        match self {
-            Self::Work { until_idle } => Ok(work::run(&config, until_idle).await?),
-            Self::Doctor => Ok(doctor::run(&config, output.is_json()).await?),
-            Self::Migrate => migrate(&config, output).await.map(ExitCode::from),
-            Self::Roles(_) => role::show(&config.role_model, output).map(ExitCode::from),
-            command => {
-                let context = Context::open(config, output).await?;
-                let done = command.run_in(&context).await;
-                context.close().await;
-                done.map(ExitCode::from)
-            }
-        }
+impl Daily {
+    async fn run(self, config: Config, output: Output) -> Done {
+        let context = Context::open(config, output).await?;
+        let done = self.run_in(&context).await;
+        context.close().await;
+        done
     }
 
     async fn run_in(self, context: &Context) -> Done {
@@ -172,27 +174,21 @@ impl Command {
             Self::Session(command) => command.run(context).await,
             Self::Events(command) => command.run(context).await,
             Self::Jobs(command) => command.run(context).await,
-            Self::Keys(_)
-            | Self::Variables(_)
-            | Self::Demo { .. }
-            | Self::Roles(_)
-            | Self::Work { .. }
-            | Self::Doctor
-            | Self::Migrate => unreachable!("run without a context above"),
         }
     }
+}
 
-    /// Logs to stderr: what the worker does, and of other commands only what someone should know.
-    fn start_log(&self, format: LogFormat) {
-        use tracing_subscriber::EnvFilter;
-        let default = if matches!(self, Self::Work { .. }) { "info" } else { "warn" };
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        match format {
-            LogFormat::Pretty => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-            LogFormat::Json => log.json().init(),
-        }
+/// The checked environment, after which there is a log: on stderr, of what `log` names unless
+/// RUST_LOG says otherwise.
+fn configured(log: &str) -> Result<Config, ConfigError> {
+    let config = Config::from_env()?;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(log));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match config.log {
+        LogFormat::Pretty => subscriber.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => subscriber.json().init(),
     }
+    Ok(config)
 }
 
 async fn migrate(config: &Config, output: Output) -> Done {

@@ -104,11 +104,8 @@ impl Reason {
     pub(crate) fn report(&self, output: Output) -> ExitCode {
         let is_printed = output.is_json() && output.object(&Json::Object(self.json())).is_ok();
         if !is_printed || self.status == Status::Fault {
-            eprintln!(
-                "{}: {}",
-                if self.status == Status::Refused { "refused" } else { "error" },
-                self.message
-            );
+            let side = if self.status == Status::Refused { "refused" } else { "error" };
+            output.note(format_args!("{side}: {}", self.message));
         }
         self.status.into()
     }

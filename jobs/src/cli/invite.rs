@@ -68,7 +68,7 @@ impl Command {
             Some(file) => {
                 let people = People::open(&file, terms)?;
                 bulk.invite_people(people).await?;
-                eprintln!("{}", bulk.summary());
+                context.output.note(bulk.summary());
             }
             None => {
                 let candidates: Vec<_> = addresses.iter().map(|email| terms.candidate(email)).collect();

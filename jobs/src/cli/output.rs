@@ -53,6 +53,11 @@ impl Output {
         stdout.flush()
     }
 
+    /// Tells people something on stderr; that nobody listens is no reason to stop.
+    pub(crate) fn note(self, note: impl fmt::Display) {
+        let _ = writeln!(io::stderr().lock(), "{note}");
+    }
+
     /// Prints what was done, as an object or as a sentence.
     pub(crate) fn sentence(self, object: Json, sentence: impl fmt::Display) -> Result<Status, Failure> {
         if self.json {

@@ -1,13 +1,15 @@
 //! The role model.
 
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use guestlist::{Role, RoleModel};
+use guestlist_jobs::config::Config;
 use serde_json::{Value as Json, json};
 
 use super::Done;
-use super::failure::{Reason, Status};
+use super::failure::{Failure, Reason, Status};
 use super::output::{Output, Row};
 
 /// Show the roles of GUESTLIST_ROLES and what each may do, lowest rank first.
@@ -18,12 +20,11 @@ use super::output::{Output, Row};
 )]
 pub(crate) struct Command {
     #[command(subcommand)]
-    pub(crate) action: Option<Action>,
+    action: Option<Action>,
 }
 
-/// What else can be done about roles.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Action {
+enum Action {
     /// Check a role model in a TOML file and show it.
     Check {
         /// The file.
@@ -31,20 +32,24 @@ pub(crate) enum Action {
     },
 }
 
-impl Action {
+impl Command {
     pub(crate) fn run(self, output: Output) -> Done {
-        let Self::Check { file } = self;
-        let name = file.display();
-        let text = std::fs::read_to_string(&file)
-            .map_err(|problem| Reason::invalid("role_model", format!("cannot read {name}: {problem}")))?;
-        let model = RoleModel::from_toml(&text)
-            .map_err(|problem| Reason::invalid("role_model", format!("{name}: {problem}")))?;
-        show(&model, output)
+        match self.action {
+            Some(Action::Check { file }) => show(&read(&file)?, output),
+            None => show(&Config::from_env()?.role_model, output),
+        }
     }
 }
 
+fn read(file: &Path) -> Result<RoleModel, Failure> {
+    let invalid =
+        |problem: &dyn Display| Reason::invalid("role_model", format!("{}: {problem}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|problem| invalid(&problem))?;
+    Ok(RoleModel::from_toml(&text).map_err(|problem| invalid(&problem))?)
+}
+
 /// Prints the model's matrix.
-pub(crate) fn show(model: &RoleModel, output: Output) -> Done {
+fn show(model: &RoleModel, output: Output) -> Done {
     let names: Vec<_> = model.roles().iter().map(|role| role.name()).collect();
     let rows: Vec<_> = names.iter().map(|name| Listed { model, role: name, all: &names }).collect();
     output.rows(&rows)?;

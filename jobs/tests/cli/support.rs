@@ -65,7 +65,7 @@ impl Guestlist {
     /// A new Postgres database without any table.
     pub(crate) fn on_empty_postgres() -> Self {
         let database = format!("guestlist_cli_{}", guestlist::Key::generate().id());
-        execute(&maintenance().to_string(), &format!("CREATE DATABASE {database}"));
+        execute(maintenance().as_str(), &format!("CREATE DATABASE {database}"));
         let mut url = maintenance();
         url.set_path(&database);
         let mut guestlist = Self::on_sqlite();
