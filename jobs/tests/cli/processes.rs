@@ -26,10 +26,13 @@ fn bulk(file: &str, acme: &str) -> String {
 
 #[test]
 fn commands_that_start_on_an_empty_folder_at_once_agree_on_one_database_and_key() {
-    let guestlist = Guestlist::on_sqlite();
-    let ran = start_all(&guestlist, &vec!["organization list".to_owned(); 8]);
-    assert!(ran.iter().all(|ran| ran.status == 0), "{ran:#?}");
-    assert_eq!(ran.iter().filter(|ran| ran.stderr.contains("made the key")).count(), 1, "{ran:#?}");
+    const ROUNDS: usize = 5;
+    for _ in 0..ROUNDS {
+        let guestlist = Guestlist::on_sqlite();
+        let ran = start_all(&guestlist, &vec!["organization list".to_owned(); 8]);
+        assert!(ran.iter().all(|ran| ran.status == 0), "{ran:#?}");
+        assert_eq!(ran.iter().filter(|ran| ran.stderr.contains("made the key")).count(), 1, "{ran:#?}");
+    }
 }
 
 stories! {
