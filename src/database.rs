@@ -76,7 +76,8 @@ impl Database {
             #[cfg(feature = "postgres")]
             Some("postgres" | "postgresql") => {
                 use sqlx::{ConnectOptions, Connection};
-                let options = sqlx::postgres::PgConnectOptions::from_str(url)?.application_name("guestlist");
+                let options =
+                    sqlx::postgres::PgConnectOptions::from_str(url)?.application_name("guestlist");
                 // A pool retries a refused connection until its patience ends, and then says only that.
                 options.connect().await?.close().await?;
                 let pool = sqlx::postgres::PgPoolOptions::new()

@@ -67,24 +67,33 @@ impl Schema {
         let mut connection = connection.into();
         let (text, migrator) = match connection.dialect() {
             #[cfg(feature = "postgres")]
-            Dialect::Postgres => ("SELECT count(*) FROM pg_class WHERE oid = to_regclass($1)", &POSTGRES),
+            Dialect::Postgres => (
+                "SELECT count(*) FROM pg_class WHERE oid = to_regclass($1)",
+                &POSTGRES,
+            ),
             #[cfg(feature = "sqlite")]
-            Dialect::Sqlite => {
-                ("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1", &SQLITE)
-            }
+            Dialect::Sqlite => (
+                "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
+                &SQLITE,
+            ),
         };
         if connection.fetch_count(sql(text).bind(TABLE)).await? == 0 {
             return Ok(Self::Missing);
         }
-        const APPLIED: &str =
-            const_format::concatcp!("SELECT version FROM ", TABLE, " WHERE success ORDER BY version");
+        const APPLIED: &str = const_format::concatcp!(
+            "SELECT version FROM ",
+            TABLE,
+            " WHERE success ORDER BY version"
+        );
         let applied: Vec<(i64,)> = connection.fetch_all(sql(APPLIED)).await?;
         let newest = applied.last().map(|(version,)| *version);
-        Ok(match newest.cmp(&migrator.iter().map(|migration| migration.version).max()) {
-            std::cmp::Ordering::Less if newest.is_none() => Self::Missing,
-            std::cmp::Ordering::Less => Self::Outdated,
-            std::cmp::Ordering::Equal => Self::Current,
-            std::cmp::Ordering::Greater => Self::Newer,
-        })
+        Ok(
+            match newest.cmp(&migrator.iter().map(|migration| migration.version).max()) {
+                std::cmp::Ordering::Less if newest.is_none() => Self::Missing,
+                std::cmp::Ordering::Less => Self::Outdated,
+                std::cmp::Ordering::Equal => Self::Current,
+                std::cmp::Ordering::Greater => Self::Newer,
+            },
+        )
     }
 }

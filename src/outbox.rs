@@ -423,7 +423,10 @@ pub async fn list(
         State::Dead => list!("dead_at <= $1"),
     };
     let after = after.map_or(uuid::Uuid::nil(), |after| after.as_uuid());
-    Ok(connection.into().fetch_all(sql(text).bind(now).bind(after).bind(i64::from(limit))).await?)
+    Ok(connection
+        .into()
+        .fetch_all(sql(text).bind(now).bind(after).bind(i64::from(limit)))
+        .await?)
 }
 
 /// How many messages are due or in somebody's hands as of `now`.

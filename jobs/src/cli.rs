@@ -6,6 +6,8 @@
 
 mod acceptance;
 mod context;
+mod demo;
+mod doctor;
 mod event;
 mod failure;
 mod input;
@@ -27,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use guestlist_jobs::config::{Config, ConfigError, LogFormat, variables};
-use guestlist_jobs::{demo, doctor, work};
+use guestlist_jobs::work;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -135,9 +137,15 @@ pub(crate) async fn run() -> ExitCode {
 impl Command {
     async fn run(self, output: Output) -> Result<ExitCode, Failure> {
         let status = match self {
-            Self::Work { until_idle } => return Ok(work::run(&configured("info")?, until_idle).await?),
-            Self::Doctor => return Ok(doctor::run(&configured("warn")?, output.is_json()).await?),
-            Self::Demo { file } => return Ok(demo::run(file.as_deref()).await?),
+            Self::Work { until_idle } => {
+                return Ok(work::run(
+                    &configured("info,apalis=off,apalis_core=off,apalis_redis=off")?,
+                    until_idle,
+                )
+                .await?);
+            }
+            Self::Doctor => doctor::run(&configured("off")?, output).await?,
+            Self::Demo { file } => demo::run(file.as_deref(), output).await?,
             Self::Migrate => migrate(&configured("warn")?, output).await?,
             Self::Daily(command) => command.run(configured("warn")?, output).await?,
             Self::Keys(command) => command.run(output)?,
@@ -183,7 +191,9 @@ impl Daily {
 fn configured(log: &str) -> Result<Config, ConfigError> {
     let config = Config::from_env()?;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(log));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     match config.log {
         LogFormat::Pretty => subscriber.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => subscriber.json().init(),

@@ -26,6 +26,7 @@ pub use self::mailbox::{InvalidMailbox, Mailbox};
 use self::reader::Reader;
 pub use self::reader::{ConfigError, Mistake};
 pub use self::sessions::{InvalidSessionStores, SessionStoreConfig};
+use crate::mailer::MailerConfig;
 
 /// Everything the environment decides, checked. [`variables::ALL`] documents each.
 ///
@@ -36,8 +37,8 @@ pub struct Config {
     pub database_url: String,
     /// `REDIS_URL`; may hold a password.
     pub redis_url: Option<String>,
-    /// `SMTP_URL` as given; may hold a password.
-    pub smtp_url: String,
+    /// `SMTP_URL`.
+    pub mailer: MailerConfig,
     /// `GUESTLIST_FROM`.
     pub from: Mailbox,
     /// `GUESTLIST_LINK`.
@@ -98,9 +99,11 @@ impl Config {
         let mut reader = Reader::new(lookup);
         let database_url = reader.required(variables::DATABASE_URL, database::check);
         let redis_url = reader.optional(variables::REDIS_URL, redis_url);
-        let ttl = reader.required(variables::TTL, |text| duration(text, SECOND..=Builder::MAX_LIFETIME));
+        let ttl = reader.required(variables::TTL, |text| {
+            duration(text, SECOND..=Builder::MAX_LIFETIME)
+        });
         let config = Self {
-            smtp_url: reader.required(variables::SMTP_URL, smtp_url),
+            mailer: reader.required(variables::SMTP_URL, str::parse),
             from: reader.required(variables::FROM, str::parse),
             link: reader.required(variables::LINK, str::parse),
             keys: keys(&mut reader, &database_url),
@@ -112,8 +115,9 @@ impl Config {
             sessions: session_stores(&mut reader, redis_url.as_deref()),
             concurrency: reader.required(variables::CONCURRENCY, concurrency),
             drain: reader.required(variables::DRAIN, |text| duration(text, SECOND..=HOUR)),
-            retention: reader
-                .required(variables::RETENTION, |text| duration_or_off(text, DAY..=Duration::MAX)),
+            retention: reader.required(variables::RETENTION, |text| {
+                duration_or_off(text, DAY..=Duration::MAX)
+            }),
             log: reader.required(variables::LOG, str::parse),
             database_url,
             redis_url,
@@ -157,7 +161,7 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("database_url", &redacted(&self.database_url))
             .field("redis_url", &self.redis_url.as_deref().map(redacted))
-            .field("smtp_url", &redacted(&self.smtp_url))
+            .field("mailer", &self.mailer)
             .field("from", &self.from)
             .field("link", &self.link)
             .field("keys", &self.keys)
@@ -194,17 +198,11 @@ fn redis_url(text: &str) -> Result<String, String> {
     }
 }
 
-/// Whether it is a transport at all; the mailer reads the rest.
-fn smtp_url(text: &str) -> Result<String, String> {
-    match text.split_once(':') {
-        Some(("smtp" | "smtps", rest)) if rest.starts_with("//") && rest.len() > 2 => Ok(text.to_owned()),
-        Some(("file", folder)) if !folder.is_empty() => Ok(text.to_owned()),
-        _ => Err("the URL is neither smtp://, smtps:// nor file:".to_owned()),
-    }
-}
-
 fn keys(reader: &mut Reader<'_>, database_url: &str) -> Keys {
-    match (reader.optional(variables::KEYS, str::parse), database::sqlite_file(database_url)) {
+    match (
+        reader.optional(variables::KEYS, str::parse),
+        database::sqlite_file(database_url),
+    ) {
         (Some(ring), _) => Keys::Given(ring),
         (None, Some(mut file)) => {
             file.as_mut_os_string().push(".keys");
@@ -223,12 +221,19 @@ fn audience(text: &str) -> Result<String, String> {
 
 /// Off where the default would come with the first letter; a mistake where it was asked for.
 fn reminder(reader: &mut Reader<'_>, ttl: Duration) -> Option<Duration> {
-    let reminder = reader.required(variables::REMINDER, |text| duration_or_off(text, SECOND..=Duration::MAX));
-    let Some(before) = reminder.filter(|before| *before >= ttl) else { return reminder };
+    let reminder = reader.required(variables::REMINDER, |text| {
+        duration_or_off(text, SECOND..=Duration::MAX)
+    });
+    let Some(before) = reminder.filter(|before| *before >= ttl) else {
+        return reminder;
+    };
     if reader.is_set(variables::REMINDER) {
         let ttl = humantime::format_duration(ttl);
         let before = humantime::format_duration(before);
-        reader.mistake(variables::REMINDER, format!("{before} is not shorter than GUESTLIST_TTL, {ttl}"));
+        reader.mistake(
+            variables::REMINDER,
+            format!("{before} is not shorter than GUESTLIST_TTL, {ttl}"),
+        );
     }
     None
 }
@@ -237,14 +242,19 @@ fn role_model(text: &str) -> Result<RoleModel, String> {
     if let Some(preset) = RoleModel::preset(text) {
         return Ok(preset);
     }
-    let toml = std::fs::read_to_string(text)
-        .map_err(|problem| format!("{text} is no preset and cannot be read as a file: {problem}"))?;
+    let toml = std::fs::read_to_string(text).map_err(|problem| {
+        format!("{text} is no preset and cannot be read as a file: {problem}")
+    })?;
     RoleModel::from_toml(&toml).map_err(|problem| format!("{text}: {problem}"))
 }
 
 fn folder(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
-    if path.is_dir() { Ok(path) } else { Err(format!("{text} is not a folder")) }
+    if path.is_dir() {
+        Ok(path)
+    } else {
+        Err(format!("{text} is not a folder"))
+    }
 }
 
 fn session_stores(reader: &mut Reader<'_>, redis_url: Option<&str>) -> Vec<SessionStoreConfig> {
@@ -265,12 +275,20 @@ fn concurrency(text: &str) -> Result<usize, String> {
 fn duration(text: &str, range: std::ops::RangeInclusive<Duration>) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|problem| format!("{text:?} is not a duration ({problem})"))?;
-    if range.contains(&duration) { Ok(duration) } else { Err(format!("{text:?} is out of range")) }
+    if range.contains(&duration) {
+        Ok(duration)
+    } else {
+        Err(format!("{text:?} is out of range"))
+    }
 }
 
 fn duration_or_off(
     text: &str,
     range: std::ops::RangeInclusive<Duration>,
 ) -> Result<Option<Duration>, String> {
-    if text == "off" { Ok(None) } else { duration(text, range).map(Some) }
+    if text == "off" {
+        Ok(None)
+    } else {
+        duration(text, range).map(Some)
+    }
 }

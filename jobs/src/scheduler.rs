@@ -51,7 +51,7 @@ impl Scheduler {
 
     /// Stands the worker down while its clock cannot be trusted.
     pub(crate) async fn look_at_the_clock(&self) {
-        let skew = match skew::skew(&self.context).await {
+        let skew = match skew::clock_skew(&self.context.library, &self.context.database).await {
             Ok(skew) => skew,
             Err(error) => return warn!(%error, "the database was not asked the time: {error}"),
         };

@@ -1,13 +1,164 @@
-//! Placeholder of the worker's own part.
+//! The worker as the environment configures it, from its start to its end.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use crate::config::Config;
+use anyhow::Context as _;
+use guestlist::Database;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
 
-/// Relay and all jobs.
+use crate::config::{Config, SessionStoreConfig};
+use crate::context::Context;
+use crate::letters::{Letters, Mailbox};
+use crate::mailer::{Deadlines, Mailer};
+use crate::queue::{DEFAULT_PREFIX, Queue};
+use crate::sessions::{RedisSessions, SessionStore, SqlSessions};
+use crate::worker::{Settings, Worker};
+
+/// Connections to the database beside those of letters at work: the relay's, the scheduler's, the
+/// renewal's, the settler's and the purges'.
+const OTHER_CONNECTIONS: usize = 8;
+
+/// Runs relay, queue and all jobs until SIGTERM or SIGINT, or until nothing is due.
+///
+/// The first signal lets running jobs finish; a second ends the process at once, and what was cut
+/// off is done again when its lease ends.
 ///
 /// # Errors
-/// Always, here.
-pub async fn run(_config: &Config, _until_idle: bool) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("the worker is not part of this build")
+/// What keeps the worker from starting. Once started it works on through every failure around it.
+pub async fn run(config: &Config, until_idle: bool) -> anyhow::Result<ExitCode> {
+    let database = config.open(connections(config)).await?;
+    let worker = Worker::new(
+        context(config, &database)?,
+        queue(config)?,
+        settings(config),
+    );
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(stop_by_signal(stop.clone())?);
+    let drained = if until_idle {
+        worker.run_until_idle(stop).await?
+    } else {
+        worker.run(stop).await
+    };
+    signals.abort();
+    match drained.abandoned {
+        0 => info!("stopped"),
+        jobs => warn!(
+            jobs,
+            "stopped; {jobs} jobs were cut off and will be done again"
+        ),
+    }
+    database.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn connections(config: &Config) -> u32 {
+    u32::try_from(config.concurrency + OTHER_CONNECTIONS).unwrap_or(u32::MAX)
+}
+
+/// How the worker works.
+pub fn settings(config: &Config) -> Settings {
+    Settings {
+        letters: config.concurrency,
+        drain: config.drain,
+        reminder: config.reminder,
+        retention: config.retention,
+    }
+}
+
+/// The queue: Redis where it is configured, else inside this process.
+///
+/// # Errors
+/// When `REDIS_URL` is not one.
+pub fn queue(config: &Config) -> anyhow::Result<Queue> {
+    match &config.redis_url {
+        Some(url) => Queue::redis(url, DEFAULT_PREFIX).context("REDIS_URL"),
+        None => Ok(Queue::memory()),
+    }
+}
+
+/// The tools of the jobs. Overridden letters that cannot be used are told and left out.
+///
+/// # Errors
+/// Without a key, without the folder of letters, or with a session store that is none.
+pub fn context(config: &Config, database: &Database) -> anyhow::Result<Context> {
+    let key_ring = config.keys.load()?;
+    let link = config.link.clone();
+    Ok(Context {
+        database: database.clone(),
+        library: config.organizations(key_ring),
+        letters: letters(config)?,
+        mailer: Mailer::new(
+            config.mailer.clone(),
+            config.concurrency,
+            Deadlines::default(),
+        ),
+        from: Mailbox {
+            name: config.from.name.clone(),
+            address: config.from.address.to_string(),
+        },
+        link: Arc::new(move |token| link.with(token)),
+        sessions: sessions(config, database)?,
+    })
+}
+
+fn letters(config: &Config) -> anyhow::Result<Letters> {
+    let Some(folder) = &config.templates else {
+        return Ok(Letters::built_in());
+    };
+    let (letters, alerts) = Letters::with_overrides(folder).context("GUESTLIST_TEMPLATES")?;
+    for alert in alerts {
+        error!(
+            file = alert.file,
+            "the built-in letter is used instead of {alert}"
+        );
+    }
+    Ok(letters)
+}
+
+fn sessions(config: &Config, database: &Database) -> anyhow::Result<Vec<Arc<dyn SessionStore>>> {
+    let open = |store: &SessionStoreConfig| -> anyhow::Result<Arc<dyn SessionStore>> {
+        Ok(match store {
+            SessionStoreConfig::Redis { url, pattern } => {
+                Arc::new(RedisSessions::new(url, pattern)?)
+            }
+            SessionStoreConfig::Sql { table, column } => Arc::new(SqlSessions::new(
+                database.clone(),
+                &format!("{table}.{column}"),
+            )?),
+        })
+    };
+    config
+        .sessions
+        .iter()
+        .map(open)
+        .collect::<Result<_, _>>()
+        .context("GUESTLIST_SESSIONS")
+}
+
+/// Listens at once, so that no signal is missed, and stops the worker at the first.
+fn stop_by_signal(
+    stop: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    Ok(async move {
+        next(&mut terminate, &mut interrupt).await;
+        info!("stopping; what runs is finished, and a second signal ends it at once");
+        stop.cancel();
+        next(&mut terminate, &mut interrupt).await;
+        warn!("ended at once; what was cut off will be done again");
+        std::process::exit(1);
+    })
+}
+
+async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
 }

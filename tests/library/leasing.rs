@@ -92,7 +92,7 @@ on_both_databases! {
         outbox::bury(&mut tx, held.id, held.generation - 1, team.now(), "stale").await.unwrap();
         assert!(outbox::take(&mut tx, held.id, held.generation).await.unwrap().is_some(), "a stale fence buries nothing");
         outbox::bury(&mut tx, held.id, held.generation, team.now(), "554 no").await.unwrap();
-        let dead = outbox::list(&mut tx, team.now(), State::Dead, 10).await.unwrap();
+        let dead = outbox::list(&mut tx, team.now(), State::Dead, None, 10).await.unwrap();
         assert_eq!((dead.len(), dead[0].state(team.now())), (1, State::Dead));
         tx.commit().await.unwrap();
         team.pass(TimeDelta::days(1));
@@ -125,7 +125,7 @@ on_both_databases! {
         let seen: Vec<_> = counts.iter().map(|count| (count.state, count.count)).collect();
         assert_eq!(seen, [(State::Leased, 1), (State::Ready, 2)]);
         assert!(!outbox::discard(&mut tx, team.now(), held.id).await.unwrap(), "somebody is at work on it");
-        let waiting = outbox::list(&mut tx, team.now(), State::Ready, 10).await.unwrap();
+        let waiting = outbox::list(&mut tx, team.now(), State::Ready, None, 10).await.unwrap();
         assert!(outbox::discard(&mut tx, team.now(), waiting[0].id).await.unwrap());
         assert_eq!(outbox::retry_dead(&mut tx, team.now()).await.unwrap(), 0);
     }

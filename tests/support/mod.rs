@@ -249,7 +249,7 @@ impl Team {
     /// The kinds of the messages that wait, oldest first.
     pub async fn messages(&self) -> Vec<String> {
         let mut tx = self.begin().await;
-        let messages = outbox::list(&mut tx, self.now(), outbox::State::Ready, 1000)
+        let messages = outbox::list(&mut tx, self.now(), outbox::State::Ready, None, 1000)
             .await
             .expect("read");
         messages.into_iter().map(|message| message.kind).collect()

@@ -47,8 +47,13 @@ impl Accept {
             Some(name) => user.named(name),
             None => user,
         };
-        let member = context.change(async |tx| context.organizations.accept(tx, &token, &user).await).await?;
-        let sentence = format!("{} is a member of {} as {}.", member.user, member.organization, member.role);
+        let member = context
+            .change(async |tx| context.organizations.accept(tx, &token, &user).await)
+            .await?;
+        let sentence = format!(
+            "{} is a member of {} as {}.",
+            member.user, member.organization, member.role
+        );
         context.output.one(&member::Listed(member), sentence)
     }
 }
@@ -57,9 +62,13 @@ impl Decline {
     pub(crate) async fn run(self, context: &Context) -> Done {
         context.require_keys()?;
         let token = token(context, self.token)?;
-        let declined = context.change(async |tx| context.organizations.decline(tx, &token).await).await?;
+        let declined = context
+            .change(async |tx| context.organizations.decline(tx, &token).await)
+            .await?;
         let sentence = format!("Declined for {}.", declined.email.as_str());
-        context.output.one(&invitation::Listed::new(declined, context), sentence)
+        context
+            .output
+            .one(&invitation::Listed::new(declined, context), sentence)
     }
 }
 
@@ -70,9 +79,15 @@ fn token(context: &Context, given: String) -> Result<String, Failure> {
     let mut text = given;
     if text == "-" {
         text.clear();
-        io::stdin().take(MAX_LENGTH).read_to_string(&mut text).map_err(|problem| {
-            Reason::fault("input", format!("cannot read the token from stdin: {problem}"))
-        })?;
+        io::stdin()
+            .take(MAX_LENGTH)
+            .read_to_string(&mut text)
+            .map_err(|problem| {
+                Reason::fault(
+                    "input",
+                    format!("cannot read the token from stdin: {problem}"),
+                )
+            })?;
     }
     Ok(context.config.link.token_in(text.trim()).to_owned())
 }

@@ -1,8 +1,8 @@
 //! What a command works with: the database, the library and the output.
 
 use guestlist::{
-    Connection, Database, Error, KeyRing, Organization, OrganizationId, Organizations, Page, Paging,
-    Transaction,
+    Connection, Database, Error, KeyRing, Organization, OrganizationId, Organizations, Page,
+    Paging, PooledConnection, Transaction,
 };
 use guestlist_jobs::config::{Config, Keys};
 
@@ -26,7 +26,12 @@ impl Context {
             Keys::Absent => KeyRing::default(),
             keys => keys.load()?,
         };
-        Ok(Self { organizations: config.organizations(key_ring), config, output, database })
+        Ok(Self {
+            organizations: config.organizations(key_ring),
+            config,
+            output,
+            database,
+        })
     }
 
     pub(crate) async fn close(&self) {
@@ -57,17 +62,16 @@ impl Context {
     /// Reads something.
     pub(crate) async fn read<T>(
         &self,
-        action: impl AsyncFnOnce(&mut Transaction) -> Result<T, Error>,
+        action: impl AsyncFnOnce(&mut PooledConnection) -> Result<T, Error>,
     ) -> Result<T, Failure> {
-        let mut transaction = self.database.begin_read().await?;
-        let found = action(&mut transaction).await?;
-        transaction.rollback().await?;
-        Ok(found)
+        Ok(action(&mut self.database.acquire().await?).await?)
     }
 
     /// The organization, or the refusal an unknown id gets.
     pub(crate) async fn organization(&self, id: OrganizationId) -> Result<Organization, Failure> {
-        let found = self.read(async |tx| self.organizations.organization(tx, id).await).await?;
+        let found = self
+            .read(async |tx| self.organizations.organization(tx, id).await)
+            .await?;
         found.ok_or_else(|| Error::NotFound.into())
     }
 
@@ -83,7 +87,9 @@ impl Context {
         let mut paging = Paging::first(page_length(0));
         let mut listed = 0;
         loop {
-            let page = self.read(async |tx| fetch(tx.into(), &paging).await).await?;
+            let page = self
+                .read(async |tx| fetch(tx.into(), &paging).await)
+                .await?;
             self.output.rows(&page.items)?;
             listed += u32::try_from(page.items.len()).expect("a page has at most 1000 items");
             match page.next {

@@ -11,7 +11,10 @@ use super::output::{Row, moment, or_dash};
 
 /// Print the history of an organization, oldest first, also of a deleted one.
 #[derive(Debug, Args)]
-#[command(name = "events", after_help = "Example:\n  guestlist events --organization ID --json")]
+#[command(
+    name = "events",
+    after_help = "Example:\n  guestlist events --organization ID --json"
+)]
 pub(crate) struct List {
     /// The organization.
     #[arg(long, value_name = "ID")]
@@ -24,8 +27,14 @@ pub(crate) struct List {
 impl List {
     pub(crate) async fn run(self, context: &Context) -> Done {
         let fetch = async |connection: Connection<'_>, paging: &_| {
-            let page = context.organizations.events(connection, self.organization, paging).await?;
-            Ok(Page { items: page.items.into_iter().map(Listed).collect(), next: page.next })
+            let page = context
+                .organizations
+                .events(connection, self.organization, paging)
+                .await?;
+            Ok(Page {
+                items: page.items.into_iter().map(Listed).collect(),
+                next: page.next,
+            })
         };
         if context.list(self.limit, fetch).await? == 0 {
             context.organization(self.organization).await?;
@@ -55,6 +64,11 @@ impl Row for Listed {
 
     fn cells(&self) -> Vec<String> {
         let Self(event) = self;
-        vec![moment(event.at), event.kind.to_string(), or_dash(event.actor.as_ref()), event.subject.clone()]
+        vec![
+            moment(event.at),
+            event.kind.to_string(),
+            or_dash(event.actor.as_ref()),
+            event.subject.clone(),
+        ]
     }
 }

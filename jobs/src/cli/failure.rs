@@ -48,7 +48,12 @@ impl From<Status> for ExitCode {
 
 impl Reason {
     fn new(status: Status, code: &'static str, message: impl ToString) -> Self {
-        Self { status, code, data: Map::new(), message: message.to_string() }
+        Self {
+            status,
+            code,
+            data: Map::new(),
+            message: message.to_string(),
+        }
     }
 
     /// A rule of the command line itself refused it.
@@ -104,7 +109,11 @@ impl Reason {
     pub(crate) fn report(&self, output: Output) -> ExitCode {
         let is_printed = output.is_json() && output.object(&Json::Object(self.json())).is_ok();
         if !is_printed || self.status == Status::Fault {
-            let side = if self.status == Status::Refused { "refused" } else { "error" };
+            let side = if self.status == Status::Refused {
+                "refused"
+            } else {
+                "error"
+            };
             output.note(format_args!("{side}: {}", self.message));
         }
         self.status.into()
@@ -147,7 +156,9 @@ impl From<ConfigError> for Failure {
         let mistakes = error.mistakes().iter().map(
             |mistake| json!({ "variable": mistake.variable, "problem": mistake.problem, "expected": mistake.expected }),
         );
-        Reason::invalid("configuration", &error).with("mistakes", mistakes.collect::<Vec<_>>()).into()
+        Reason::invalid("configuration", &error)
+            .with("mistakes", mistakes.collect::<Vec<_>>())
+            .into()
     }
 }
 
@@ -163,7 +174,15 @@ impl From<DatabaseError> for Failure {
 
 impl From<KeysError> for Failure {
     fn from(error: KeysError) -> Self {
-        Reason::fault(if matches!(error, KeysError::Absent) { "no_key" } else { "keys" }, error).into()
+        Reason::fault(
+            if matches!(error, KeysError::Absent) {
+                "no_key"
+            } else {
+                "keys"
+            },
+            error,
+        )
+        .into()
     }
 }
 
@@ -181,21 +200,27 @@ impl From<Error> for Reason {
             Fault::Infrastructure => Self::fault(error.code(), &error),
         };
         match error {
-            Error::Forbidden { role, action } => {
-                reason.with("role", role.as_str()).with("action", action.as_str())
-            }
-            Error::UnknownRole { role, known } => reason
+            Error::Forbidden { role, action } => reason
                 .with("role", role.as_str())
-                .with("known", known.iter().map(guestlist::Role::as_str).collect::<Vec<_>>()),
+                .with("action", action.as_str()),
+            Error::UnknownRole { role, known } => reason.with("role", role.as_str()).with(
+                "known",
+                known
+                    .iter()
+                    .map(guestlist::Role::as_str)
+                    .collect::<Vec<_>>(),
+            ),
             Error::LastOwner { role } => reason.with("role", role.as_str()),
             Error::AlreadyMember { user } => reason.with("user", user.as_str()),
-            Error::AlreadyPending { invitation } => reason.with("invitation", invitation.to_string()),
+            Error::AlreadyPending { invitation } => {
+                reason.with("invitation", invitation.to_string())
+            }
             Error::InvitationClosed { status } => reason.with("status", status.as_str()),
             Error::InvitationExpired { at } => reason.with("expired_at", json!(at)),
             Error::WrongAccount { invited } => reason.with("invited", invited),
-            Error::Throttled { limit, retry_after } => {
-                reason.with("limit", limit.as_str()).with("retry_after", retry_after.as_secs())
-            }
+            Error::Throttled { limit, retry_after } => reason
+                .with("limit", limit.as_str())
+                .with("retry_after", retry_after.as_secs()),
             _ => reason,
         }
     }

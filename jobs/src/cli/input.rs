@@ -12,7 +12,10 @@ use super::output::Output;
 /// Prints help, the version or what is wrong with the arguments.
 pub(crate) fn report(error: &clap::Error) -> ExitCode {
     let is_json = std::env::args_os().any(|argument| argument == "--json");
-    let is_asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let is_asked_for = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
     if is_json && !is_asked_for {
         return reason(error).report(Output::new(true));
     }
@@ -26,7 +29,11 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
 fn reason(error: &clap::Error) -> Reason {
     let code = error.source().map_or("usage", code);
     let text = error.to_string();
-    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let message = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
     let reason = Reason::invalid(code, message);
     match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => reason.with("argument", argument.as_str()),
@@ -52,5 +59,9 @@ fn code(source: &(dyn StdError + 'static)) -> &'static str {
         InvalidSessionKey => InvalidSessionKey,
         InvalidUserId => InvalidUserId
     }
-    if source.is::<uuid::Error>() { "invalid_id" } else { "usage" }
+    if source.is::<uuid::Error>() {
+        "invalid_id"
+    } else {
+        "usage"
+    }
 }

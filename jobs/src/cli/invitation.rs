@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use guestlist::{Connection, Filter, Invitation, InvitationId, OrganizationId, Page, Status, UserId};
+use guestlist::{
+    Connection, Filter, Invitation, InvitationId, OrganizationId, Page, Status, UserId,
+};
 use serde_json::{Value as Json, json};
 
 use super::Done;
@@ -65,7 +67,8 @@ struct Target {
 }
 
 fn statuses() -> impl TypedValueParser<Value = Status> {
-    PossibleValuesParser::new(Status::ALL.iter().map(Status::as_str)).try_map(|text| text.parse::<Status>())
+    PossibleValuesParser::new(Status::ALL.iter().map(Status::as_str))
+        .try_map(|text| text.parse::<Status>())
 }
 
 impl List {
@@ -73,19 +76,32 @@ impl List {
         let organization = context.organization(self.organization).await?.id;
         let filter = self.status.map_or(Filter::All, Filter::Only);
         let fetch = async |connection: Connection<'_>, paging: &_| {
-            let page = context.organizations.invitations(connection, organization, filter, paging).await?;
-            let items = page.items.into_iter().map(|invitation| Listed::new(invitation, context)).collect();
-            Ok(Page { items, next: page.next })
+            let page = context
+                .organizations
+                .invitations(connection, organization, filter, paging)
+                .await?;
+            let items = page
+                .items
+                .into_iter()
+                .map(|invitation| Listed::new(invitation, context))
+                .collect();
+            Ok(Page {
+                items,
+                next: page.next,
+            })
         };
-        context.show_list(self.limit, "There are no such invitations.", fetch).await
+        context
+            .show_list(self.limit, "There are no such invitations.", fetch)
+            .await
     }
 }
 
 impl Resend {
     pub(crate) async fn run(self, context: &Context) -> Done {
         let Target { invitation, actor } = self.target;
-        let resent =
-            context.change(async |tx| context.organizations.resend(tx, &actor, invitation).await).await?;
+        let resent = context
+            .change(async |tx| context.organizations.resend(tx, &actor, invitation).await)
+            .await?;
         let sentence = format!(
             "Sending it to {} again; it is open until {}.",
             resent.email.as_str(),
@@ -98,8 +114,9 @@ impl Resend {
 impl Revoke {
     pub(crate) async fn run(self, context: &Context) -> Done {
         let Target { invitation, actor } = self.target;
-        let revoked =
-            context.change(async |tx| context.organizations.revoke(tx, &actor, invitation).await).await?;
+        let revoked = context
+            .change(async |tx| context.organizations.revoke(tx, &actor, invitation).await)
+            .await?;
         let sentence = format!("Revoked the invitation of {}.", revoked.email.as_str());
         context.output.one(&Listed::new(revoked, context), sentence)
     }
@@ -109,8 +126,14 @@ impl Link {
     pub(crate) async fn run(self, context: &Context) -> Done {
         context.require_keys()?;
         let Target { invitation, actor } = self.target;
-        let token =
-            context.change(async |tx| context.organizations.show_link(tx, &actor, invitation).await).await?;
+        let token = context
+            .change(async |tx| {
+                context
+                    .organizations
+                    .show_link(tx, &actor, invitation)
+                    .await
+            })
+            .await?;
         let link = context.config.link.with(&token);
         context.output.sentence(json!({ "link": link }), link)
     }
@@ -124,12 +147,22 @@ pub(crate) struct Listed {
 
 impl Listed {
     pub(crate) fn new(invitation: Invitation, context: &Context) -> Self {
-        Self { invitation, now: context.organizations.now() }
+        Self {
+            invitation,
+            now: context.organizations.now(),
+        }
     }
 }
 
 impl Row for Listed {
-    const HEADER: &'static [&'static str] = &["invitation", "email", "role", "status", "delivery", "expires"];
+    const HEADER: &'static [&'static str] = &[
+        "invitation",
+        "email",
+        "role",
+        "status",
+        "delivery",
+        "expires",
+    ];
 
     fn json(&self) -> Json {
         let Self { invitation, now } = self;

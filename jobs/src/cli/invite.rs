@@ -30,7 +30,11 @@ use super::people::{Candidate, People, Terms, Wrong};
 )]
 pub(crate) struct Command {
     /// Whom to invite.
-    #[arg(value_name = "ADDRESS", required_unless_present = "file", conflicts_with = "file")]
+    #[arg(
+        value_name = "ADDRESS",
+        required_unless_present = "file",
+        conflicts_with = "file"
+    )]
     addresses: Vec<String>,
     /// Invite the people in this CSV file; - reads stdin.
     #[arg(long, value_name = "FILE")]
@@ -61,9 +65,29 @@ const BATCH: usize = 500;
 
 impl Command {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let Self { addresses, file, organization, role, actor, locale, message, dry_run } = self;
-        let terms = Terms { organization, role, locale, message };
-        let mut bulk = Bulk { context, actor, dry_run, tally: Tally::default(), bar: ProgressBar::hidden() };
+        let Self {
+            addresses,
+            file,
+            organization,
+            role,
+            actor,
+            locale,
+            message,
+            dry_run,
+        } = self;
+        let terms = Terms {
+            organization,
+            role,
+            locale,
+            message,
+        };
+        let mut bulk = Bulk {
+            context,
+            actor,
+            dry_run,
+            tally: Tally::default(),
+            bar: ProgressBar::hidden(),
+        };
         match file {
             Some(file) => {
                 let people = People::open(&file, terms)?;
@@ -71,7 +95,10 @@ impl Command {
                 context.output.note(bulk.summary());
             }
             None => {
-                let candidates: Vec<_> = addresses.iter().map(|email| terms.candidate(email)).collect();
+                let candidates: Vec<_> = addresses
+                    .iter()
+                    .map(|email| terms.candidate(email))
+                    .collect();
                 bulk.invite(candidates).await?;
             }
         }
@@ -101,20 +128,26 @@ impl Bulk<'_> {
     async fn invite_people(&mut self, mut people: People) -> Result<(), Failure> {
         self.bar = progress_bar(people.length());
         loop {
-            let batch = people.batch(BATCH).map_err(|failure| self.stopped(failure))?;
+            let batch = people
+                .batch(BATCH)
+                .map_err(|failure| self.stopped(failure))?;
             if batch.is_empty() {
                 self.bar.finish_and_clear();
                 return Ok(());
             }
-            self.invite(batch).await.map_err(|failure| self.stopped(failure))?;
+            self.invite(batch)
+                .await
+                .map_err(|failure| self.stopped(failure))?;
             self.bar.set_position(people.position());
         }
     }
 
     /// Invites a batch in one transaction and prints each outcome once it is committed.
     async fn invite(&mut self, candidates: Vec<Candidate>) -> Result<(), Failure> {
-        let invites: Vec<_> =
-            candidates.iter().filter_map(|candidate| candidate.invite.as_ref().ok().cloned()).collect();
+        let invites: Vec<_> = candidates
+            .iter()
+            .filter_map(|candidate| candidate.invite.as_ref().ok().cloned())
+            .collect();
         let mut outcomes = self.commit(invites).await?.into_iter();
         let mut lines = Vec::with_capacity(candidates.len());
         for candidate in candidates {
@@ -122,10 +155,17 @@ impl Bulk<'_> {
                 Ok(_) => outcomes
                     .next()
                     .expect("one outcome for each invite")
-                    .map_err(|error| Wrong { column: None, reason: error.into() }),
+                    .map_err(|error| Wrong {
+                        column: None,
+                        reason: error.into(),
+                    }),
                 Err(wrong) => Err(wrong),
             };
-            let result = Resulting { line: candidate.line, email: candidate.email, result };
+            let result = Resulting {
+                line: candidate.line,
+                email: candidate.email,
+                result,
+            };
             self.tally.count(result.outcome());
             lines.push(if self.context.output.is_json() {
                 result.json(self.dry_run).to_string()
@@ -139,7 +179,11 @@ impl Bulk<'_> {
 
     async fn commit(&self, invites: Vec<Invite>) -> Result<Vec<Outcome>, Error> {
         let mut transaction = self.context.begin().await?;
-        let outcomes = self.context.organizations.invite_all(&mut transaction, &self.actor, invites).await?;
+        let outcomes = self
+            .context
+            .organizations
+            .invite_all(&mut transaction, &self.actor, invites)
+            .await?;
         if self.dry_run {
             transaction.rollback().await?
         } else {
@@ -155,13 +199,29 @@ impl Bulk<'_> {
             Failure::Reason(reason) => (reason.code(), reason.message()),
             Failure::OutputClosed => ("output", "nobody reads the outcomes any more"),
         };
-        let far = format!("{message}; stopped after {} Running the same again is safe.", self.summary());
-        Reason::fault(code, far).with("rows", self.tally.rows()).with("invited", self.tally.invited).into()
+        let far = format!(
+            "{message}; stopped after {} Running the same again is safe.",
+            self.summary()
+        );
+        Reason::fault(code, far)
+            .with("rows", self.tally.rows())
+            .with("invited", self.tally.invited)
+            .into()
     }
 
     fn summary(&self) -> String {
-        let Tally { invited, already_pending, already_member, refused, invalid } = self.tally;
-        let tried = if self.dry_run { " (dry run, nothing was written)" } else { "" };
+        let Tally {
+            invited,
+            already_pending,
+            already_member,
+            refused,
+            invalid,
+        } = self.tally;
+        let tried = if self.dry_run {
+            " (dry run, nothing was written)"
+        } else {
+            ""
+        };
         format!(
             "{} rows{tried}: {invited} invited, {already_pending} already pending, \
              {already_member} already members, {refused} refused, {invalid} invalid.",
@@ -186,7 +246,10 @@ impl Tally {
     }
 
     fn status(&self) -> Status {
-        match (self.already_pending + self.already_member + self.refused, self.invalid) {
+        match (
+            self.already_pending + self.already_member + self.refused,
+            self.invalid,
+        ) {
             (0, 0) => Status::Done,
             (0, _) => Status::Usage,
             _ => Status::Refused,
@@ -243,14 +306,27 @@ impl Resulting {
     }
 
     fn text(&self) -> String {
-        let line = self.line.map(|line| format!("line {line:<8} ")).unwrap_or_default();
+        let line = self
+            .line
+            .map(|line| format!("line {line:<8} "))
+            .unwrap_or_default();
         let outcome = self.outcome().replace('_', " ");
         let why = match &self.result {
             Ok(_) => String::new(),
-            Err(Wrong { column: Some(column), reason }) => format!(": column {column}: {}", reason.message()),
-            Err(Wrong { column: None, reason }) => format!(": {}", reason.message()),
+            Err(Wrong {
+                column: Some(column),
+                reason,
+            }) => format!(": column {column}: {}", reason.message()),
+            Err(Wrong {
+                column: None,
+                reason,
+            }) => format!(": {}", reason.message()),
         };
-        format!("{line}{:<40} {outcome}{}", printable(&self.email), printable(&why))
+        format!(
+            "{line}{:<40} {outcome}{}",
+            printable(&self.email),
+            printable(&why)
+        )
     }
 }
 

@@ -54,7 +54,8 @@ struct Retry {
 }
 
 fn states() -> impl TypedValueParser<Value = State> {
-    PossibleValuesParser::new(State::ALL.iter().map(State::as_str)).try_map(|text| text.parse::<State>())
+    PossibleValuesParser::new(State::ALL.iter().map(State::as_str))
+        .try_map(|text| text.parse::<State>())
 }
 
 impl Command {
@@ -71,7 +72,9 @@ impl Command {
 
 async fn count(context: &Context) -> Done {
     let now = context.organizations.now();
-    let counts = context.read(async |tx| outbox::counts(tx, now).await).await?;
+    let counts = context
+        .read(async |tx| outbox::counts(tx, now).await)
+        .await?;
     context.output.rows(&counts)?;
     if counts.is_empty() && !context.output.is_json() {
         context.output.line("Nothing is left to do.")?;
@@ -88,10 +91,15 @@ async fn list(context: &Context, state: State, limit: Option<u32>) -> Done {
     let mut after = None;
     loop {
         let wanted = left.min(PAGE);
-        let messages = context.read(async |tx| outbox::list(tx, now, state, after, wanted).await).await?;
+        let messages = context
+            .read(async |tx| outbox::list(tx, now, state, after, wanted).await)
+            .await?;
         let read = u32::try_from(messages.len()).expect("no more than wanted");
         after = messages.last().map(|message| message.id);
-        let rows: Vec<_> = messages.into_iter().map(|message| Listed { message, now }).collect();
+        let rows: Vec<_> = messages
+            .into_iter()
+            .map(|message| Listed { message, now })
+            .collect();
         context.output.rows(&rows)?;
         left -= read;
         if read < wanted || left == 0 {
@@ -101,29 +109,47 @@ async fn list(context: &Context, state: State, limit: Option<u32>) -> Done {
 }
 
 fn out_of_reach(job: MessageId) -> Reason {
-    Reason::refused("not_found", format!("there is no job {job}, or a worker has it in hand"))
+    Reason::refused(
+        "not_found",
+        format!("there is no job {job}, or a worker has it in hand"),
+    )
 }
 
 async fn retry(context: &Context, job: MessageId) -> Done {
     let now = context.organizations.now();
-    if !context.change(async |tx| outbox::retry(tx, now, job).await).await? {
+    if !context
+        .change(async |tx| outbox::retry(tx, now, job).await)
+        .await?
+    {
         return Err(out_of_reach(job).into());
     }
-    context.output.sentence(json!({ "retried": 1 }), format!("{job} is due now."))
+    context
+        .output
+        .sentence(json!({ "retried": 1 }), format!("{job} is due now."))
 }
 
 async fn retry_dead(context: &Context) -> Done {
     let now = context.organizations.now();
-    let retried = context.change(async |tx| outbox::retry_dead(tx, now).await).await?;
-    context.output.sentence(json!({ "retried": retried }), format!("{retried} dead jobs are due now."))
+    let retried = context
+        .change(async |tx| outbox::retry_dead(tx, now).await)
+        .await?;
+    context.output.sentence(
+        json!({ "retried": retried }),
+        format!("{retried} dead jobs are due now."),
+    )
 }
 
 async fn discard(context: &Context, job: MessageId) -> Done {
     let now = context.organizations.now();
-    if !context.change(async |tx| outbox::discard(tx, now, job).await).await? {
+    if !context
+        .change(async |tx| outbox::discard(tx, now, job).await)
+        .await?
+    {
         return Err(out_of_reach(job).into());
     }
-    context.output.sentence(json!({ "discarded": 1 }), format!("Discarded {job}."))
+    context
+        .output
+        .sentence(json!({ "discarded": 1 }), format!("Discarded {job}."))
 }
 
 impl Row for Count {
@@ -134,7 +160,12 @@ impl Row for Count {
     }
 
     fn cells(&self) -> Vec<String> {
-        vec![self.kind.clone(), self.state.to_string(), self.count.to_string(), moment(self.oldest_at)]
+        vec![
+            self.kind.clone(),
+            self.state.to_string(),
+            self.count.to_string(),
+            moment(self.oldest_at),
+        ]
     }
 }
 

@@ -10,7 +10,10 @@ use super::output::{Row, moment, or_dash};
 
 /// List the members of an organization, in the order in which they joined.
 #[derive(Debug, Args)]
-#[command(name = "members", after_help = "Example:\n  guestlist members --organization ID --json")]
+#[command(
+    name = "members",
+    after_help = "Example:\n  guestlist members --organization ID --json"
+)]
 pub(crate) struct List {
     /// The organization.
     #[arg(long, value_name = "ID")]
@@ -72,19 +75,37 @@ impl List {
     pub(crate) async fn run(self, context: &Context) -> Done {
         let organization = context.organization(self.organization).await?.id;
         let fetch = async |connection: Connection<'_>, paging: &_| {
-            let page = context.organizations.members(connection, organization, paging).await?;
-            Ok(Page { items: page.items.into_iter().map(Listed).collect(), next: page.next })
+            let page = context
+                .organizations
+                .members(connection, organization, paging)
+                .await?;
+            Ok(Page {
+                items: page.items.into_iter().map(Listed).collect(),
+                next: page.next,
+            })
         };
-        context.show_list(self.limit, "There are no members.", fetch).await
+        context
+            .show_list(self.limit, "There are no members.", fetch)
+            .await
     }
 }
 
 impl ChangeRole {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let Self { user, role, by: By { organization, actor } } = self;
+        let Self {
+            user,
+            role,
+            by: By {
+                organization,
+                actor,
+            },
+        } = self;
         let member = context
             .change(async |tx| {
-                context.organizations.change_role(tx, &actor, organization, &user, &role).await
+                context
+                    .organizations
+                    .change_role(tx, &actor, organization, &user, &role)
+                    .await
             })
             .await?;
         let sentence = format!("{} is {} now.", member.user, member.role);
@@ -94,9 +115,20 @@ impl ChangeRole {
 
 impl Remove {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let Self { user, by: By { organization, actor } } = self;
+        let Self {
+            user,
+            by: By {
+                organization,
+                actor,
+            },
+        } = self;
         context
-            .change(async |tx| context.organizations.remove(tx, &actor, organization, &user).await)
+            .change(async |tx| {
+                context
+                    .organizations
+                    .remove(tx, &actor, organization, &user)
+                    .await
+            })
             .await?;
         let object = json!({ "user": user, "organization": organization, "removed": true });
         context.output.sentence(object, format!("Removed {user}."))
@@ -105,8 +137,13 @@ impl Remove {
 
 impl Leave {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let By { organization, actor } = self.by;
-        context.change(async |tx| context.organizations.leave(tx, &actor, organization).await).await?;
+        let By {
+            organization,
+            actor,
+        } = self.by;
+        context
+            .change(async |tx| context.organizations.leave(tx, &actor, organization).await)
+            .await?;
         let object = json!({ "user": actor, "organization": organization, "left": true });
         context.output.sentence(object, format!("{actor} left."))
     }
@@ -114,10 +151,19 @@ impl Leave {
 
 impl Transfer {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let Self { user, by: By { organization, actor } } = self;
+        let Self {
+            user,
+            by: By {
+                organization,
+                actor,
+            },
+        } = self;
         let heir = context
             .change(async |tx| {
-                context.organizations.transfer_ownership(tx, &actor, organization, &user).await
+                context
+                    .organizations
+                    .transfer_ownership(tx, &actor, organization, &user)
+                    .await
             })
             .await?;
         let sentence = format!("{} is {} now.", heir.user, heir.role);

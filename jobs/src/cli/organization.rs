@@ -72,10 +72,18 @@ impl Command {
             Self::Create(create) => create.run(context).await,
             Self::List { limit } => {
                 let fetch = async |connection: guestlist::Connection<'_>, paging: &_| {
-                    let page = context.organizations.organizations(connection, paging).await?;
-                    Ok(Page { items: page.items.into_iter().map(Listed).collect(), next: page.next })
+                    let page = context
+                        .organizations
+                        .organizations(connection, paging)
+                        .await?;
+                    Ok(Page {
+                        items: page.items.into_iter().map(Listed).collect(),
+                        next: page.next,
+                    })
                 };
-                context.show_list(limit, "There are no organizations.", fetch).await
+                context
+                    .show_list(limit, "There are no organizations.", fetch)
+                    .await
             }
             Self::Rename(rename) => rename.run(context).await,
             Self::Delete(delete) => delete.run(context).await,
@@ -91,7 +99,9 @@ impl Create {
             None => user,
         };
         let name = self.organization;
-        let made = context.change(async |tx| context.organizations.create(tx, name, &user).await).await?;
+        let made = context
+            .change(async |tx| context.organizations.create(tx, name, &user).await)
+            .await?;
         let sentence = format!("Created {}: {}.", made.name.as_str(), made.id);
         context.output.one(&Listed(made), sentence)
     }
@@ -99,9 +109,18 @@ impl Create {
 
 impl Rename {
     async fn run(self, context: &Context) -> Done {
-        let Self { organization, name, actor } = self;
+        let Self {
+            organization,
+            name,
+            actor,
+        } = self;
         let renamed = context
-            .change(async |tx| context.organizations.rename(tx, &actor, organization, name).await)
+            .change(async |tx| {
+                context
+                    .organizations
+                    .rename(tx, &actor, organization, name)
+                    .await
+            })
             .await?;
         let sentence = format!("It is called {} now.", renamed.name.as_str());
         context.output.one(&Listed(renamed), sentence)
@@ -110,10 +129,17 @@ impl Rename {
 
 impl Delete {
     async fn run(self, context: &Context) -> Done {
-        let Self { organization, actor } = self;
-        context.change(async |tx| context.organizations.delete(tx, &actor, organization).await).await?;
+        let Self {
+            organization,
+            actor,
+        } = self;
+        context
+            .change(async |tx| context.organizations.delete(tx, &actor, organization).await)
+            .await?;
         let object = json!({ "organization": organization, "deleted": true });
-        context.output.sentence(object, format!("Deleted {organization}."))
+        context
+            .output
+            .sentence(object, format!("Deleted {organization}."))
     }
 }
 

@@ -47,9 +47,14 @@ impl Output {
     }
 
     /// Prints many lines at once.
-    pub(crate) fn lines<L: fmt::Display>(self, lines: impl IntoIterator<Item = L>) -> io::Result<()> {
+    pub(crate) fn lines<L: fmt::Display>(
+        self,
+        lines: impl IntoIterator<Item = L>,
+    ) -> io::Result<()> {
         let mut stdout = io::BufWriter::new(io::stdout().lock());
-        lines.into_iter().try_for_each(|line| writeln!(stdout, "{line}"))?;
+        lines
+            .into_iter()
+            .try_for_each(|line| writeln!(stdout, "{line}"))?;
         stdout.flush()
     }
 
@@ -59,7 +64,11 @@ impl Output {
     }
 
     /// Prints what was done, as an object or as a sentence.
-    pub(crate) fn sentence(self, object: Json, sentence: impl fmt::Display) -> Result<Status, Failure> {
+    pub(crate) fn sentence(
+        self,
+        object: Json,
+        sentence: impl fmt::Display,
+    ) -> Result<Status, Failure> {
         if self.json {
             self.object(&object)?
         } else {
@@ -69,7 +78,11 @@ impl Output {
     }
 
     /// Prints one thing as it would be listed, with a sentence instead for people.
-    pub(crate) fn one<R: Row>(self, row: &R, sentence: impl fmt::Display) -> Result<Status, Failure> {
+    pub(crate) fn one<R: Row>(
+        self,
+        row: &R,
+        sentence: impl fmt::Display,
+    ) -> Result<Status, Failure> {
         self.sentence(row.json(), sentence)
     }
 
@@ -82,11 +95,16 @@ impl Output {
             return Ok(());
         }
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table
+            .load_preset(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(R::HEADER.iter().map(|title| title.to_uppercase()));
-        table.add_rows(
-            rows.iter().map(|row| row.cells().iter().map(|cell| printable(cell)).collect::<Vec<_>>()),
-        );
+        table.add_rows(rows.iter().map(|row| {
+            row.cells()
+                .iter()
+                .map(|cell| printable(cell))
+                .collect::<Vec<_>>()
+        }));
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
@@ -96,7 +114,9 @@ impl Output {
 
 /// A text without what would steer a terminal, such as the colours in a mail server's reply.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// A moment as people read it.

@@ -38,22 +38,38 @@ pub(crate) struct Wrong {
 impl Terms {
     /// Somebody whose address was given and nothing else.
     pub(crate) fn candidate(&self, email: &str) -> Candidate {
-        let invite = self.invite(email, "", "").map_err(|wrong| Wrong { column: None, ..wrong });
-        Candidate { line: None, email: email.to_owned(), invite }
+        let invite = self.invite(email, "", "").map_err(|wrong| Wrong {
+            column: None,
+            ..wrong
+        });
+        Candidate {
+            line: None,
+            email: email.to_owned(),
+            invite,
+        }
     }
 
     fn invite(&self, email: &str, role: &str, locale: &str) -> Result<Invite, Wrong> {
-        let email = email.parse::<EmailAddress>().map_err(|error| Wrong::at(EMAIL, error))?;
+        let email = email
+            .parse::<EmailAddress>()
+            .map_err(|error| Wrong::at(EMAIL, error))?;
         let role = match (role.trim_matches(' '), &self.role) {
             ("", Some(role)) => role.clone(),
             ("", None) => {
-                return Err(Wrong::new(ROLE, Reason::invalid("invalid_role", "the role is missing")));
+                return Err(Wrong::new(
+                    ROLE,
+                    Reason::invalid("invalid_role", "the role is missing"),
+                ));
             }
-            (role, _) => role.parse().map_err(|error: guestlist::InvalidRole| Wrong::at(ROLE, error))?,
+            (role, _) => role
+                .parse()
+                .map_err(|error: guestlist::InvalidRole| Wrong::at(ROLE, error))?,
         };
         let locale = match locale.trim_matches(' ') {
             "" => self.locale.clone(),
-            locale => locale.parse().map_err(|error: guestlist::InvalidLocale| Wrong::at(LOCALE, error))?,
+            locale => locale
+                .parse()
+                .map_err(|error: guestlist::InvalidLocale| Wrong::at(LOCALE, error))?,
         };
         let invite = Invite::new(self.organization, email, role).locale(locale);
         Ok(match &self.message {
@@ -69,7 +85,10 @@ const LOCALE: &str = "locale";
 
 impl Wrong {
     fn new(column: &'static str, reason: Reason) -> Self {
-        Self { column: Some(column), reason }
+        Self {
+            column: Some(column),
+            reason,
+        }
     }
 
     fn at(column: &'static str, error: impl Into<Error>) -> Self {
@@ -113,11 +132,20 @@ impl People {
             .flexible(true)
             .terminator(csv::Terminator::Any(b'\n'))
             .from_reader(source);
-        let header = reader.byte_headers().map_err(|problem| unreadable(&name, &problem))?;
+        let header = reader
+            .byte_headers()
+            .map_err(|problem| unreadable(&name, &problem))?;
         let columns = Columns::of(header, terms.role.is_some()).map_err(|problem| {
             Reason::invalid("header", format!("{name}, line 1: {problem}")).with("line", 1)
         })?;
-        Ok(Self { terms, reader, columns, record: ByteRecord::new(), name, length })
+        Ok(Self {
+            terms,
+            reader,
+            columns,
+            record: ByteRecord::new(),
+            name,
+            length,
+        })
     }
 
     /// The length of the file in bytes, where it is one.
@@ -148,7 +176,9 @@ impl People {
     fn candidate(&self) -> Candidate {
         Candidate {
             line: Some(self.line()),
-            email: String::from_utf8_lossy(self.field(self.columns.email)).trim_matches(' ').to_owned(),
+            email: String::from_utf8_lossy(self.field(self.columns.email))
+                .trim_matches(' ')
+                .to_owned(),
             invite: self.invite(),
         }
     }
@@ -156,23 +186,37 @@ impl People {
     /// The line the row starts on. The reader's own word for it is that of the first blank line
     /// before the row, so it is counted back from the row's end.
     fn line(&self) -> u64 {
-        let inside = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count();
+        let inside = self
+            .record
+            .as_slice()
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
         let inside = u64::try_from(inside).unwrap_or_default();
         let start = self.reader.position().line().saturating_sub(1 + inside);
-        self.record.position().map_or(start, |position| position.line().max(start))
+        self.record
+            .position()
+            .map_or(start, |position| position.line().max(start))
     }
 
     /// A field, or nothing where the row is too short; the last one without the CR of a CRLF.
     fn field(&self, index: usize) -> &[u8] {
         let field = self.record.get(index).unwrap_or_default();
-        if index + 1 == self.record.len() { field.strip_suffix(b"\r").unwrap_or(field) } else { field }
+        if index + 1 == self.record.len() {
+            field.strip_suffix(b"\r").unwrap_or(field)
+        } else {
+            field
+        }
     }
 
     fn invite(&self) -> Result<Invite, Wrong> {
         let (found, expected) = (self.record.len(), self.columns.count);
         if found != expected {
             let problem = format!("the row has {found} fields where the header has {expected}");
-            return Err(Wrong { column: None, reason: Reason::invalid("invalid_row", problem) });
+            return Err(Wrong {
+                column: None,
+                reason: Reason::invalid("invalid_row", problem),
+            });
         }
         let email = self.text(EMAIL, Some(self.columns.email))?;
         let role = self.text(ROLE, self.columns.role)?;
@@ -192,10 +236,15 @@ const MAX_SHOWN_HEADER: usize = 200;
 
 impl Columns {
     fn of(header: &ByteRecord, has_role: bool) -> Result<Self, String> {
-        let titles: Vec<_> =
-            header.iter().map(|title| String::from_utf8_lossy(title).trim().to_lowercase()).collect();
+        let titles: Vec<_> = header
+            .iter()
+            .map(|title| String::from_utf8_lossy(title).trim().to_lowercase())
+            .collect();
         let find = |name: &str| {
-            let mut places = titles.iter().enumerate().filter(|(_, title)| *title == name);
+            let mut places = titles
+                .iter()
+                .enumerate()
+                .filter(|(_, title)| *title == name);
             match (places.next(), places.next()) {
                 (_, Some(_)) => Err(format!("the header has the column {name} twice")),
                 (place, None) => Ok(place.map(|(index, _)| index)),

@@ -42,8 +42,9 @@ impl Command {
 }
 
 fn read(file: &Path) -> Result<RoleModel, Failure> {
-    let invalid =
-        |problem: &dyn Display| Reason::invalid("role_model", format!("{}: {problem}", file.display()));
+    let invalid = |problem: &dyn Display| {
+        Reason::invalid("role_model", format!("{}: {problem}", file.display()))
+    };
     let text = std::fs::read_to_string(file).map_err(|problem| invalid(&problem))?;
     Ok(RoleModel::from_toml(&text).map_err(|problem| invalid(&problem))?)
 }
@@ -51,11 +52,21 @@ fn read(file: &Path) -> Result<RoleModel, Failure> {
 /// Prints the model's matrix.
 fn show(model: &RoleModel, output: Output) -> Done {
     let names: Vec<_> = model.roles().iter().map(|role| role.name()).collect();
-    let rows: Vec<_> = names.iter().map(|name| Listed { model, role: name, all: &names }).collect();
+    let rows: Vec<_> = names
+        .iter()
+        .map(|name| Listed {
+            model,
+            role: name,
+            all: &names,
+        })
+        .collect();
     output.rows(&rows)?;
     if !output.is_json() {
         output.line("")?;
-        output.lines(rows.iter().map(|row| format!("{} may: {}", row.role, row.permissions().join(", "))))?;
+        output.lines(
+            rows.iter()
+                .map(|row| format!("{} may: {}", row.role, row.permissions().join(", "))),
+        )?;
         output.line("")?;
         output.line(format!("At least one member always is {}.", model.keeps()))?;
     }
@@ -70,7 +81,11 @@ struct Listed<'a> {
 
 impl<'a> Listed<'a> {
     fn those(&self, may: impl Fn(&Role) -> bool) -> Vec<&'a str> {
-        self.all.iter().filter(|role| may(role)).map(|role| role.as_str()).collect()
+        self.all
+            .iter()
+            .filter(|role| may(role))
+            .map(|role| role.as_str())
+            .collect()
     }
 
     fn invites(&self) -> Vec<&'a str> {
@@ -78,11 +93,19 @@ impl<'a> Listed<'a> {
     }
 
     fn changes_from(&self) -> Vec<&'a str> {
-        self.those(|from| self.all.iter().any(|to| self.model.may_change(self.role, from, to)))
+        self.those(|from| {
+            self.all
+                .iter()
+                .any(|to| self.model.may_change(self.role, from, to))
+        })
     }
 
     fn changes_to(&self) -> Vec<&'a str> {
-        self.those(|to| self.all.iter().any(|from| self.model.may_change(self.role, from, to)))
+        self.those(|to| {
+            self.all
+                .iter()
+                .any(|from| self.model.may_change(self.role, from, to))
+        })
     }
 
     fn removes(&self) -> Vec<&'a str> {
@@ -90,12 +113,16 @@ impl<'a> Listed<'a> {
     }
 
     fn permissions(&self) -> Vec<&'a str> {
-        self.model.get(self.role).map(|role| role.permissions().collect()).unwrap_or_default()
+        self.model
+            .get(self.role)
+            .map(|role| role.permissions().collect())
+            .unwrap_or_default()
     }
 }
 
 impl Row for Listed<'_> {
-    const HEADER: &'static [&'static str] = &["role", "invites", "changes from", "changes to", "removes"];
+    const HEADER: &'static [&'static str] =
+        &["role", "invites", "changes from", "changes to", "removes"];
 
     fn json(&self) -> Json {
         json!({
@@ -112,7 +139,13 @@ impl Row for Listed<'_> {
     }
 
     fn cells(&self) -> Vec<String> {
-        let listed = |roles: Vec<&str>| if roles.is_empty() { "-".to_owned() } else { roles.join(" ") };
+        let listed = |roles: Vec<&str>| {
+            if roles.is_empty() {
+                "-".to_owned()
+            } else {
+                roles.join(" ")
+            }
+        };
         vec![
             self.role.to_string(),
             listed(self.invites()),

@@ -13,7 +13,9 @@ use super::output::Row;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Record that a member signed in, so that the session ends with the membership.
-    #[command(after_help = "Example:\n  guestlist session record SESSION --user u2 --organization ID")]
+    #[command(
+        after_help = "Example:\n  guestlist session record SESSION --user u2 --organization ID"
+    )]
     Record(Session),
     List(List),
     /// Forget a session your application ended itself.
@@ -49,23 +51,43 @@ pub(crate) struct List {
 impl Command {
     pub(crate) async fn run(self, context: &Context) -> Done {
         match self {
-            Self::Record(Session { session, user, organization }) => {
+            Self::Record(Session {
+                session,
+                user,
+                organization,
+            }) => {
                 context
                     .change(async |tx| {
-                        context.organizations.record_session(tx, organization, &user, &session).await
+                        context
+                            .organizations
+                            .record_session(tx, organization, &user, &session)
+                            .await
                     })
                     .await?;
-                let object = json!({ "user": user, "organization": organization, "recorded": true });
-                context.output.sentence(object, format!("Recorded a session of {user}."))
+                let object =
+                    json!({ "user": user, "organization": organization, "recorded": true });
+                context
+                    .output
+                    .sentence(object, format!("Recorded a session of {user}."))
             }
-            Self::Forget(Session { session, user, organization }) => {
+            Self::Forget(Session {
+                session,
+                user,
+                organization,
+            }) => {
                 context
                     .change(async |tx| {
-                        context.organizations.forget_session(tx, organization, &user, &session).await
+                        context
+                            .organizations
+                            .forget_session(tx, organization, &user, &session)
+                            .await
                     })
                     .await?;
-                let object = json!({ "user": user, "organization": organization, "forgotten": true });
-                context.output.sentence(object, format!("Forgot a session of {user}."))
+                let object =
+                    json!({ "user": user, "organization": organization, "forgotten": true });
+                context
+                    .output
+                    .sentence(object, format!("Forgot a session of {user}."))
             }
             Self::List(list) => list.run(context).await,
         }
@@ -82,21 +104,39 @@ impl List {
         let mut paging = Paging::first(Paging::MAX_LIMIT);
         loop {
             let page = context
-                .read(async |tx| context.organizations.members(tx, organization, &paging).await)
+                .read(async |tx| {
+                    context
+                        .organizations
+                        .members(tx, organization, &paging)
+                        .await
+                })
                 .await?;
             for Membership { user, .. } in &page.items {
                 print(context, organization, user).await?;
             }
-            let Some(next) = page.next else { return Ok(Status::Done) };
+            let Some(next) = page.next else {
+                return Ok(Status::Done);
+            };
             paging = Paging::after(next, Paging::MAX_LIMIT);
         }
     }
 }
 
-async fn print(context: &Context, organization: OrganizationId, user: &UserId) -> Result<(), Failure> {
-    let sessions =
-        context.read(async |tx| context.organizations.sessions(tx, organization, user).await).await?;
-    let rows: Vec<_> = sessions.into_iter().map(|session| Listed { user: user.clone(), session }).collect();
+async fn print(
+    context: &Context,
+    organization: OrganizationId,
+    user: &UserId,
+) -> Result<(), Failure> {
+    let sessions = context
+        .read(async |tx| context.organizations.sessions(tx, organization, user).await)
+        .await?;
+    let rows: Vec<_> = sessions
+        .into_iter()
+        .map(|session| Listed {
+            user: user.clone(),
+            session,
+        })
+        .collect();
     Ok(context.output.rows(&rows)?)
 }
 

@@ -74,7 +74,9 @@ pub(super) fn check(url: &str) -> Result<String, InvalidDatabaseUrl> {
 
 /// The file of an SQLite database.
 pub(super) fn sqlite_file(url: &str) -> Option<PathBuf> {
-    let options = url.starts_with("sqlite:").then(|| SqliteConnectOptions::from_str(url).ok())??;
+    let options = url
+        .starts_with("sqlite:")
+        .then(|| SqliteConnectOptions::from_str(url).ok())??;
     Some(options.get_filename().to_owned())
 }
 
@@ -83,7 +85,9 @@ pub(crate) fn redacted(url: &str) -> String {
     if url.starts_with("sqlite:") || url.starts_with("file:") {
         return url.to_owned();
     }
-    let Ok(mut parsed) = Url::parse(url) else { return "(a URL that does not read)".to_owned() };
+    let Ok(mut parsed) = Url::parse(url) else {
+        return "(a URL that does not read)".to_owned();
+    };
     if parsed.password().is_some() && parsed.set_password(Some("***")).is_err() {
         return "(a URL with a password)".to_owned();
     }
@@ -94,10 +98,16 @@ pub(crate) fn redacted(url: &str) -> String {
 
 /// Opens the database as it is.
 pub(super) async fn connect(url: &str, connections: u32) -> Result<Database, DatabaseError> {
-    let unreachable = |problem| DatabaseError::Unreachable { database: redacted(url), problem };
+    let unreachable = |problem| DatabaseError::Unreachable {
+        database: redacted(url),
+        problem,
+    };
     match tokio::time::timeout(PATIENCE, Database::connect(url, connections)).await {
         Ok(connected) => connected.map_err(|error| unreachable(root_cause(&error))),
-        Err(_) => Err(unreachable(format!("no answer within {} seconds", PATIENCE.as_secs()))),
+        Err(_) => Err(unreachable(format!(
+            "no answer within {} seconds",
+            PATIENCE.as_secs()
+        ))),
     }
 }
 
@@ -116,9 +126,10 @@ pub(super) async fn open(url: &str, connections: u32) -> Result<Database, Databa
             guestlist::migrate(&database).await.map_err(unreachable)?;
             Ok(database)
         }
-        Schema::Missing => {
-            Err(DatabaseError::NotMigrated { database: name(), state: "has no guestlist tables" })
-        }
+        Schema::Missing => Err(DatabaseError::NotMigrated {
+            database: name(),
+            state: "has no guestlist tables",
+        }),
         Schema::Outdated => Err(DatabaseError::NotMigrated {
             database: name(),
             state: "has the tables of an older guestlist",
@@ -128,10 +139,7 @@ pub(super) async fn open(url: &str, connections: u32) -> Result<Database, Databa
 }
 
 async fn schema(database: &Database) -> Result<Schema, guestlist::Error> {
-    let mut transaction = database.begin_read().await?;
-    let schema = Schema::of(&mut transaction).await?;
-    transaction.rollback().await?;
-    Ok(schema)
+    Schema::of(&mut database.acquire().await?).await
 }
 
 /// The innermost reason in one line, without the layers' own words around it.
@@ -150,9 +158,18 @@ mod tests {
     #[test]
     fn a_password_is_not_shown() {
         for (url, shown) in [
-            ("postgres://me:hunter2@db.example/app", "postgres://me:***@db.example/app"),
-            ("postgres://me@db.example/app?password=hunter2", "postgres://me@db.example/app"),
-            ("redis://:hunter2@localhost:6379/1", "redis://:***@localhost:6379/1"),
+            (
+                "postgres://me:hunter2@db.example/app",
+                "postgres://me:***@db.example/app",
+            ),
+            (
+                "postgres://me@db.example/app?password=hunter2",
+                "postgres://me@db.example/app",
+            ),
+            (
+                "redis://:hunter2@localhost:6379/1",
+                "redis://:***@localhost:6379/1",
+            ),
             ("sqlite:guestlist.db", "sqlite:guestlist.db"),
             ("hunter2", "(a URL that does not read)"),
         ] {
@@ -162,11 +179,22 @@ mod tests {
 
     #[test]
     fn only_databases_that_last_are_accepted() {
-        for url in ["sqlite:a.db", "sqlite://a/b.db?mode=rwc", "postgres://a/b", "postgresql://u:p@a:1/b"] {
+        for url in [
+            "sqlite:a.db",
+            "sqlite://a/b.db?mode=rwc",
+            "postgres://a/b",
+            "postgresql://u:p@a:1/b",
+        ] {
             assert_eq!(check(url).as_deref(), Ok(url));
         }
-        for url in ["", "mysql://a/b", "sqlite:", "sqlite::memory:", "sqlite://:memory:", "postgres://a:x/b"]
-        {
+        for url in [
+            "",
+            "mysql://a/b",
+            "sqlite:",
+            "sqlite::memory:",
+            "sqlite://:memory:",
+            "postgres://a:x/b",
+        ] {
             assert!(check(url).is_err(), "{url:?} was accepted");
         }
     }

@@ -67,7 +67,10 @@ impl Keys {
 }
 
 fn load_or_make(path: &Path) -> Result<KeyRing, KeysError> {
-    let file_error = |problem| KeysError::File { path: path.display().to_string(), problem };
+    let file_error = |problem| KeysError::File {
+        path: path.display().to_string(),
+        problem,
+    };
     if let Some(ring) = load(path)? {
         return Ok(ring);
     }
@@ -84,11 +87,23 @@ fn load_or_make(path: &Path) -> Result<KeyRing, KeysError> {
 fn load(path: &Path) -> Result<Option<KeyRing>, KeysError> {
     let text = match read(path) {
         Ok(Some(text)) => text,
-        Ok(None) => return Err(KeysError::Exposed { path: path.display().to_string() }),
+        Ok(None) => {
+            return Err(KeysError::Exposed {
+                path: path.display().to_string(),
+            });
+        }
         Err(problem) if problem.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(problem) => return Err(KeysError::File { path: path.display().to_string(), problem }),
+        Err(problem) => {
+            return Err(KeysError::File {
+                path: path.display().to_string(),
+                problem,
+            });
+        }
     };
-    let invalid = |problem| KeysError::Invalid { path: path.display().to_string(), problem };
+    let invalid = |problem| KeysError::Invalid {
+        path: path.display().to_string(),
+        problem,
+    };
     text.parse().map(Some).map_err(invalid)
 }
 
@@ -109,7 +124,11 @@ fn read(path: &Path) -> io::Result<Option<String>> {
 fn make(path: &Path) -> io::Result<bool> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{:016x}", rand::random::<u64>()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
     let written = writeln!(file, "{}", Key::generate().expose()).and_then(|()| file.sync_all());
     let linked = written.and_then(|()| fs::hard_link(&draft, path));
     fs::remove_file(&draft)?;
@@ -161,7 +180,10 @@ mod tests {
         let keys = Keys::Beside(path.clone());
         for mode in [0o644, 0o640, 0o604] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            assert!(matches!(keys.load(), Err(KeysError::Exposed { .. })), "{mode:o}");
+            assert!(
+                matches!(keys.load(), Err(KeysError::Exposed { .. })),
+                "{mode:o}"
+            );
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         assert!(matches!(keys.load(), Err(KeysError::Invalid { .. })));

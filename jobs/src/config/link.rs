@@ -36,7 +36,9 @@ impl LinkTemplate {
 
     /// The token inside a link made from this template, or the text itself where it is none.
     pub fn token_in<'t>(&self, text: &'t str) -> &'t str {
-        let inside = text.strip_prefix(&self.before).and_then(|rest| rest.strip_suffix(&self.after));
+        let inside = text
+            .strip_prefix(&self.before)
+            .and_then(|rest| rest.strip_suffix(&self.after));
         inside.unwrap_or(text)
     }
 }
@@ -48,7 +50,8 @@ impl FromStr for LinkTemplate {
         let [before, after] = text.split(PLACE).collect::<Vec<_>>()[..] else {
             return Err(InvalidLinkTemplate::Places(text.matches(PLACE).count()));
         };
-        let url = Url::parse(&format!("{before}t{after}")).map_err(|_| InvalidLinkTemplate::NotAUrl)?;
+        let url =
+            Url::parse(&format!("{before}t{after}")).map_err(|_| InvalidLinkTemplate::NotAUrl)?;
         if !matches!(url.scheme(), "http" | "https") || text.contains(char::is_whitespace) {
             return Err(InvalidLinkTemplate::NotAUrl);
         }
@@ -56,7 +59,10 @@ impl FromStr for LinkTemplate {
         if !authority.contains(['/', '?', '#']) {
             return Err(InvalidLinkTemplate::TokenInHost);
         }
-        Ok(Self { before: before.to_owned(), after: after.to_owned() })
+        Ok(Self {
+            before: before.to_owned(),
+            after: after.to_owned(),
+        })
     }
 }
 
@@ -68,9 +74,11 @@ mod tests {
 
     #[test]
     fn the_token_is_found_again_in_the_link_and_passes_alone() {
-        for text in
-            ["https://a.example/join/{token}", "http://localhost:3000/?t={token}&x=1", "https://a.b/#{token}"]
-        {
+        for text in [
+            "https://a.example/join/{token}",
+            "http://localhost:3000/?t={token}&x=1",
+            "https://a.b/#{token}",
+        ] {
             let link: LinkTemplate = text.parse().unwrap();
             assert_eq!(link.token_in(&text.replace(PLACE, "AQdr")), "AQdr");
             assert_eq!(link.token_in("AQdr"), "AQdr");

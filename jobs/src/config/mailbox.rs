@@ -21,7 +21,9 @@ pub enum InvalidMailbox {
     #[error(transparent)]
     Address(#[from] InvalidEmailAddress),
     /// The name is too long or holds what could become structure of a header.
-    #[error("the name before the address has over 100 characters or holds a control character, < or >")]
+    #[error(
+        "the name before the address has over 100 characters or holds a control character, < or >"
+    )]
     Name,
 }
 
@@ -31,16 +33,28 @@ impl FromStr for Mailbox {
     type Err = InvalidMailbox;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let Some((name, address)) = text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) else {
-            return Ok(Self { name: None, address: text.parse()? });
+        let Some((name, address)) = text
+            .strip_suffix('>')
+            .and_then(|text| text.rsplit_once('<'))
+        else {
+            return Ok(Self {
+                name: None,
+                address: text.parse()?,
+            });
         };
         let name = name.trim();
-        let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name);
+        let name = name
+            .strip_prefix('"')
+            .and_then(|name| name.strip_suffix('"'))
+            .unwrap_or(name);
         let is_structure = |c: char| c.is_control() || matches!(c, '<' | '>');
         if name.chars().any(is_structure) || name.chars().count() > MAX_NAME_LENGTH {
             return Err(InvalidMailbox::Name);
         }
-        Ok(Self { name: Some(name.to_owned()).filter(|name| !name.is_empty()), address: address.parse()? })
+        Ok(Self {
+            name: Some(name.to_owned()).filter(|name| !name.is_empty()),
+            address: address.parse()?,
+        })
     }
 }
 
@@ -68,13 +82,23 @@ mod tests {
             ("\"Acme, Inc.\" <team@acme.example>", Some("Acme, Inc.")),
         ] {
             let mailbox: Mailbox = text.parse().unwrap();
-            assert_eq!((mailbox.name.as_deref(), mailbox.address.as_str()), (name, "team@acme.example"));
+            assert_eq!(
+                (mailbox.name.as_deref(), mailbox.address.as_str()),
+                (name, "team@acme.example")
+            );
         }
     }
 
     #[test]
     fn what_could_become_another_header_is_refused() {
-        for text in ["", "Acme", "Acme <x>", "A\r\nBcc: b@c.de <a@b.co>", "A <b@c.de> <a@b.co>", "a@b.co>"] {
+        for text in [
+            "",
+            "Acme",
+            "Acme <x>",
+            "A\r\nBcc: b@c.de <a@b.co>",
+            "A <b@c.de> <a@b.co>",
+            "a@b.co>",
+        ] {
             assert!(text.parse::<Mailbox>().is_err(), "{text:?} was accepted");
         }
     }

@@ -31,14 +31,20 @@ impl ConfigError {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; expected {}", self.variable, self.problem, self.expected)
+        write!(
+            f,
+            "{}: {}; expected {}",
+            self.variable, self.problem, self.expected
+        )
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the configuration has mistakes:")?;
-        self.mistakes.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+        self.mistakes
+            .iter()
+            .try_for_each(|mistake| write!(f, "\n  {mistake}"))
     }
 }
 
@@ -52,7 +58,10 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
-        Self { lookup, mistakes: Vec::new() }
+        Self {
+            lookup,
+            mistakes: Vec::new(),
+        }
     }
 
     /// The value of a variable that has a default. After a mistake it is the default, which nobody
@@ -94,15 +103,27 @@ impl<'a> Reader<'a> {
 
     pub(super) fn mistake(&mut self, variable: Variable, problem: impl fmt::Display) {
         let problem = problem.to_string().replace('\n', " ");
-        self.mistakes.push(Mistake { variable: variable.name, problem, expected: variable.expected });
+        self.mistakes.push(Mistake {
+            variable: variable.name,
+            problem,
+            expected: variable.expected,
+        });
     }
 
     /// Fails where anything was wrong.
     pub(super) fn finish(self) -> Result<(), ConfigError> {
         let mut mistakes = self.mistakes;
-        let place = |name| super::variables::ALL.iter().position(|variable| variable.name == name);
+        let place = |name| {
+            super::variables::ALL
+                .iter()
+                .position(|variable| variable.name == name)
+        };
         mistakes.sort_by_key(|mistake| place(mistake.variable));
-        if mistakes.is_empty() { Ok(()) } else { Err(ConfigError { mistakes }) }
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError { mistakes })
+        }
     }
 
     fn text(&mut self, variable: Variable) -> Option<String> {

@@ -52,10 +52,15 @@ pub(super) fn parse(
     if text == "none" {
         return Ok(Vec::new());
     }
-    text.split(',').map(|store| parse_one(store.trim(), redis_url)).collect()
+    text.split(',')
+        .map(|store| parse_one(store.trim(), redis_url))
+        .collect()
 }
 
-fn parse_one(text: &str, redis_url: Option<&str>) -> Result<SessionStoreConfig, InvalidSessionStores> {
+fn parse_one(
+    text: &str,
+    redis_url: Option<&str>,
+) -> Result<SessionStoreConfig, InvalidSessionStores> {
     match text.split_once(':').unwrap_or((text, "")) {
         ("redis", pattern) => {
             let pattern = if text == "redis" { BARE } else { pattern };
@@ -63,15 +68,22 @@ fn parse_one(text: &str, redis_url: Option<&str>) -> Result<SessionStoreConfig, 
                 return Err(InvalidSessionStores::Pattern(pattern.to_owned()));
             }
             let url = redis_url.ok_or(InvalidSessionStores::NoRedis)?.to_owned();
-            Ok(SessionStoreConfig::Redis { url, pattern: pattern.to_owned() })
+            Ok(SessionStoreConfig::Redis {
+                url,
+                pattern: pattern.to_owned(),
+            })
         }
         ("sql", place) => {
             let invalid = || InvalidSessionStores::Column(place.to_owned());
             let (table, column) = place.rsplit_once('.').ok_or_else(invalid)?;
-            if table.split('.').count() > 2 || !table.split('.').chain([column]).all(is_identifier) {
+            if table.split('.').count() > 2 || !table.split('.').chain([column]).all(is_identifier)
+            {
                 return Err(invalid());
             }
-            Ok(SessionStoreConfig::Sql { table: table.to_owned(), column: column.to_owned() })
+            Ok(SessionStoreConfig::Sql {
+                table: table.to_owned(),
+                column: column.to_owned(),
+            })
         }
         ("none", "") => Err(InvalidSessionStores::NoneAndSome),
         _ => Err(InvalidSessionStores::Unknown(text.to_owned())),
@@ -87,12 +99,16 @@ fn is_identifier(text: &str) -> bool {
 impl fmt::Debug for SessionStoreConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Redis { url, pattern } => {
-                f.debug_struct("Redis").field("url", &super::redacted(url)).field("pattern", pattern).finish()
-            }
-            Self::Sql { table, column } => {
-                f.debug_struct("Sql").field("table", table).field("column", column).finish()
-            }
+            Self::Redis { url, pattern } => f
+                .debug_struct("Redis")
+                .field("url", &super::redacted(url))
+                .field("pattern", pattern)
+                .finish(),
+            Self::Sql { table, column } => f
+                .debug_struct("Sql")
+                .field("table", table)
+                .field("column", column)
+                .finish(),
         }
     }
 }
@@ -104,11 +120,17 @@ mod tests {
     const URL: Option<&str> = Some("redis://:secret@localhost");
 
     fn redis(pattern: &str) -> SessionStoreConfig {
-        SessionStoreConfig::Redis { url: "redis://:secret@localhost".into(), pattern: pattern.into() }
+        SessionStoreConfig::Redis {
+            url: "redis://:secret@localhost".into(),
+            pattern: pattern.into(),
+        }
     }
 
     fn sql(table: &str, column: &str) -> SessionStoreConfig {
-        SessionStoreConfig::Sql { table: table.into(), column: column.into() }
+        SessionStoreConfig::Sql {
+            table: table.into(),
+            column: column.into(),
+        }
     }
 
     #[test]
@@ -116,7 +138,10 @@ mod tests {
         assert_eq!(parse("none", None), Ok(vec![]));
         assert_eq!(parse("redis", URL), Ok(vec![redis("{session}")]));
         let two = parse("redis:sess:{session}, sql:auth.sessions.id", URL);
-        assert_eq!(two, Ok(vec![redis("sess:{session}"), sql("auth.sessions", "id")]));
+        assert_eq!(
+            two,
+            Ok(vec![redis("sess:{session}"), sql("auth.sessions", "id")])
+        );
     }
 
     #[test]

@@ -4,12 +4,20 @@ use super::*;
 
 fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::read(&|name| {
-        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+        variables
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| OsString::from(value))
     })
 }
 
 fn mistaken(variables: &[(&str, &str)]) -> Vec<&'static str> {
-    read(variables).unwrap_err().mistakes().iter().map(|mistake| mistake.variable).collect()
+    read(variables)
+        .unwrap_err()
+        .mistakes()
+        .iter()
+        .map(|mistake| mistake.variable)
+        .collect()
 }
 
 #[test]
@@ -27,27 +35,48 @@ fn an_empty_environment_is_the_embedded_default() {
 
 #[test]
 fn a_variable_that_is_empty_counts_as_unset() {
-    let empty: Vec<_> = variables::ALL.iter().map(|variable| (variable.name, " ")).collect();
-    assert_eq!(format!("{:?}", read(&empty).unwrap()), format!("{:?}", read(&[]).unwrap()));
+    let empty: Vec<_> = variables::ALL
+        .iter()
+        .map(|variable| (variable.name, " "))
+        .collect();
+    assert_eq!(
+        format!("{:?}", read(&empty).unwrap()),
+        format!("{:?}", read(&[]).unwrap())
+    );
 }
 
 #[test]
 fn sessions_are_in_redis_where_there_is_one() {
     let config = read(&[("REDIS_URL", "redis://localhost/1")]).unwrap();
-    let redis = |url: &str| SessionStoreConfig::Redis { url: url.into(), pattern: "{session}".into() };
+    let redis = |url: &str| SessionStoreConfig::Redis {
+        url: url.into(),
+        pattern: "{session}".into(),
+    };
     assert_eq!(config.sessions, [redis("redis://localhost/1")]);
-    let config =
-        read(&[("REDIS_URL", "redis://localhost/1"), ("GUESTLIST_SESSIONS_REDIS_URL", "redis://other")]);
+    let config = read(&[
+        ("REDIS_URL", "redis://localhost/1"),
+        ("GUESTLIST_SESSIONS_REDIS_URL", "redis://other"),
+    ]);
     assert_eq!(config.unwrap().sessions, [redis("redis://other")]);
-    let config = read(&[("REDIS_URL", "redis://localhost/1"), ("GUESTLIST_SESSIONS", "none")]).unwrap();
+    let config = read(&[
+        ("REDIS_URL", "redis://localhost/1"),
+        ("GUESTLIST_SESSIONS", "none"),
+    ])
+    .unwrap();
     assert_eq!(config.sessions, []);
 }
 
 #[test]
 fn a_reminder_never_comes_with_the_letter_itself() {
     assert_eq!(read(&[("GUESTLIST_TTL", "2d")]).unwrap().reminder, None);
-    assert_eq!(read(&[("GUESTLIST_REMINDER", "off")]).unwrap().reminder, None);
-    assert_eq!(mistaken(&[("GUESTLIST_TTL", "1h"), ("GUESTLIST_REMINDER", "1h")]), ["GUESTLIST_REMINDER"]);
+    assert_eq!(
+        read(&[("GUESTLIST_REMINDER", "off")]).unwrap().reminder,
+        None
+    );
+    assert_eq!(
+        mistaken(&[("GUESTLIST_TTL", "1h"), ("GUESTLIST_REMINDER", "1h")]),
+        ["GUESTLIST_REMINDER"]
+    );
 }
 
 #[test]
@@ -72,11 +101,21 @@ fn every_mistake_is_reported_with_its_variable() {
         ("GUESTLIST_RETENTION", "1s"),
         ("GUESTLIST_LOG", "xml"),
     ];
-    let names: Vec<_> = variables::ALL.iter().map(|variable| variable.name).collect();
-    assert_eq!(mistaken(&wrong), names, "one mistake for each variable, in the table's order");
+    let names: Vec<_> = variables::ALL
+        .iter()
+        .map(|variable| variable.name)
+        .collect();
+    assert_eq!(
+        mistaken(&wrong),
+        names,
+        "one mistake for each variable, in the table's order"
+    );
     for line in read(&wrong).unwrap_err().mistakes() {
         let line = line.to_string();
-        assert!(line.contains("; expected ") && !line.contains('\n'), "{line}");
+        assert!(
+            line.contains("; expected ") && !line.contains('\n'),
+            "{line}"
+        );
     }
 }
 

@@ -10,12 +10,15 @@ use serde_json::{Value as Json, json};
 use crate::support::{Guestlist, Ran, text};
 
 fn people(count: usize) -> String {
-    (0..count)
-        .fold("email,role,locale\n".to_owned(), |file, n| file + &format!("p{n}@acme.example,agent,en\n"))
+    (0..count).fold("email,role,locale\n".to_owned(), |file, n| {
+        file + &format!("p{n}@acme.example,agent,en\n")
+    })
 }
 
 fn outcomes(rows: &[Json]) -> Vec<(u64, String)> {
-    rows.iter().map(|row| (row["line"].as_u64().unwrap(), text(&row["outcome"]))).collect()
+    rows.iter()
+        .map(|row| (row["line"].as_u64().unwrap(), text(&row["outcome"])))
+        .collect()
 }
 
 fn bulk(acme: &str) -> String {
@@ -114,7 +117,11 @@ stories! {
 /// A bulk invite that has read `rows` rows from a stdin that stays open.
 fn start(guestlist: &Guestlist, acme: &str, rows: usize) -> (std::process::Child, ChildStdin) {
     let line = format!("invite --file - --organization {acme} --as ann --json");
-    let mut child = guestlist.command(&line).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = guestlist
+        .command(&line)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(people(rows).as_bytes()).unwrap();
     (child, stdin)
@@ -136,27 +143,51 @@ fn a_header_without_what_is_needed_stops_before_anything_is_written() {
     let acme = guestlist.organization();
     for (file, says) in [
         ("", "no column"),
-        ("mail,role\na@acme.example,agent\n", "no column email; it has: mail, role"),
+        (
+            "mail,role\na@acme.example,agent\n",
+            "no column email; it has: mail, role",
+        ),
         ("email,locale\na@acme.example,en\n", "no column role"),
-        ("email,role,EMAIL\na@acme.example,agent,b@acme.example\n", "column email twice"),
+        (
+            "email,role,EMAIL\na@acme.example,agent,b@acme.example\n",
+            "column email twice",
+        ),
     ] {
         guestlist.write("people.csv", file);
         let ran = guestlist.run(&bulk(&acme)).ended(2).object();
-        assert_eq!((&ran["invalid"], &ran["line"]), (&json!("header"), &json!(1)));
+        assert_eq!(
+            (&ran["invalid"], &ran["line"]),
+            (&json!("header"), &json!(1))
+        );
         assert!(text(&ran["message"]).contains(says), "{ran}");
     }
-    assert!(guestlist.all(&format!("invitations --organization {acme}")).is_empty());
+    assert!(
+        guestlist
+            .all(&format!("invitations --organization {acme}"))
+            .is_empty()
+    );
 }
 
 #[test]
 fn role_and_locale_are_given_once_where_the_file_has_none() {
     let guestlist = Guestlist::on_sqlite();
     let acme = guestlist.organization();
-    guestlist.write("people.csv", "\u{feff}email,role\n\na@acme.example,\n\nb@acme.example,admin\n");
-    let ran = guestlist.run(&format!("{} --role agent --locale pt-BR", bulk(&acme))).done();
-    assert_eq!(outcomes(&ran.json()), [(3, "invited".to_owned()), (5, "invited".to_owned())]);
+    guestlist.write(
+        "people.csv",
+        "\u{feff}email,role\n\na@acme.example,\n\nb@acme.example,admin\n",
+    );
+    let ran = guestlist
+        .run(&format!("{} --role agent --locale pt-BR", bulk(&acme)))
+        .done();
+    assert_eq!(
+        outcomes(&ran.json()),
+        [(3, "invited".to_owned()), (5, "invited".to_owned())]
+    );
     let listed = guestlist.all(&format!("invitations --organization {acme}"));
-    assert_eq!((&listed[0]["role"], &listed[0]["locale"]), (&json!("agent"), &json!("pt-BR")));
+    assert_eq!(
+        (&listed[0]["role"], &listed[0]["locale"]),
+        (&json!("agent"), &json!("pt-BR"))
+    );
     assert_eq!(listed[1]["role"], "admin");
 }
 
@@ -166,8 +197,15 @@ fn a_limit_refuses_row_by_row_and_the_run_goes_on() {
     let acme = guestlist.organization();
     guestlist.write("people.csv", people(5) + "nonsense,agent,en\n");
     let rows = guestlist.run(&bulk(&acme)).ended(3).json();
-    assert_eq!(rows.iter().filter(|row| row["outcome"] == "invited").count(), 3);
-    let throttled = rows.iter().filter(|row| row["refused"] == "throttled" && row["retry_after"].is_u64());
+    assert_eq!(
+        rows.iter()
+            .filter(|row| row["outcome"] == "invited")
+            .count(),
+        3
+    );
+    let throttled = rows
+        .iter()
+        .filter(|row| row["refused"] == "throttled" && row["retry_after"].is_u64());
     assert_eq!(throttled.count(), 2);
     assert_eq!(rows[5]["outcome"], "invalid");
 }

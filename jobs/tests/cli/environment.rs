@@ -17,16 +17,27 @@ fn all_mistakes_are_reported_together_and_no_secret_with_them() {
         .with("GUESTLIST_TTL", "soon")
         .with("GUESTLIST_LOG", "xml");
     let ran = guestlist.run("organization list").ended(2);
-    for variable in
-        ["DATABASE_URL", "REDIS_URL", "SMTP_URL", "GUESTLIST_KEYS", "GUESTLIST_TTL", "GUESTLIST_LOG"]
-    {
-        let lines = ran.stderr.lines().filter(|line| line.trim_start().starts_with(&format!("{variable}: ")));
+    for variable in [
+        "DATABASE_URL",
+        "REDIS_URL",
+        "SMTP_URL",
+        "GUESTLIST_KEYS",
+        "GUESTLIST_TTL",
+        "GUESTLIST_LOG",
+    ] {
+        let lines = ran
+            .stderr
+            .lines()
+            .filter(|line| line.trim_start().starts_with(&format!("{variable}: ")));
         assert_eq!(lines.count(), 1, "{variable}: {}", ran.stderr);
     }
     let json = guestlist.run("organization list --json").ended(2);
     assert_eq!(json.object()["invalid"], "configuration");
     assert_eq!(json.object()["mistakes"].as_array().unwrap().len(), 6);
-    assert!(!ran.stderr.contains("hunter2") && !json.stdout.contains("hunter2"), "{ran:?}");
+    assert!(
+        !ran.stderr.contains("hunter2") && !json.stdout.contains("hunter2"),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -36,9 +47,15 @@ fn the_embedded_default_makes_a_private_key_and_keeps_it() {
     let file = guestlist.folder().join("guestlist.db.keys");
     assert_eq!(first.stderr.lines().count(), 1, "{first:?}");
     assert!(first.stderr.contains("guestlist.db.keys"), "{first:?}");
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     let key = fs::read_to_string(&file).unwrap();
-    assert!(!first.stderr.contains(key.trim().split_once(':').unwrap().1), "{first:?}");
+    assert!(
+        !first.stderr.contains(key.trim().split_once(':').unwrap().1),
+        "{first:?}"
+    );
 
     assert_eq!(guestlist.run("organization list").done().stderr, "");
     assert_eq!(fs::read_to_string(&file).unwrap(), key);
@@ -46,7 +63,10 @@ fn the_embedded_default_makes_a_private_key_and_keeps_it() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let exposed = guestlist.run("organization list --json").ended(1);
     assert_eq!(exposed.object()["error"], "keys");
-    assert!(exposed.stderr.contains("chmod 600 guestlist.db.keys"), "{exposed:?}");
+    assert!(
+        exposed.stderr.contains("chmod 600 guestlist.db.keys"),
+        "{exposed:?}"
+    );
 }
 
 #[test]
@@ -54,7 +74,10 @@ fn a_printed_key_is_one_the_variable_takes() {
     let guestlist = Guestlist::on_sqlite();
     let key = text(&guestlist.one("keys new")["key"]);
     assert_ne!(guestlist.run("keys new").done().stdout.trim(), key);
-    guestlist.with("GUESTLIST_KEYS", &key).run("organization list").done();
+    guestlist
+        .with("GUESTLIST_KEYS", &key)
+        .run("organization list")
+        .done();
 }
 
 #[test]
@@ -72,10 +95,15 @@ fn postgres_is_migrated_by_its_own_command_only() {
 fn without_a_key_all_but_links_works() {
     let guestlist = Guestlist::on_postgres().with("GUESTLIST_KEYS", "");
     let acme = guestlist.organization();
-    let invited =
-        guestlist.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
+    let invited = guestlist.one(&format!(
+        "invite bob@acme.example --organization {acme} --role agent --as ann"
+    ));
     let link = format!("link {} --as ann", text(&invited["invitation"]));
-    for line in [link.as_str(), "accept x --user bob --email bob@acme.example", "decline x"] {
+    for line in [
+        link.as_str(),
+        "accept x --user bob --email bob@acme.example",
+        "decline x",
+    ] {
         let ran = guestlist.run(&format!("{line} --json")).ended(1);
         assert_eq!(ran.object()["error"], "no_key");
         assert!(ran.stderr.contains("guestlist keys new"), "{ran:?}");
@@ -95,14 +123,29 @@ fn a_database_that_cannot_be_opened_is_one_clear_line() {
     };
     for (url, says) in [
         (missing.to_string(), "guestlist_no_such_database"),
-        (format!("postgres://me:hunter2@127.0.0.1:{closed_port}/app"), "efused"),
-        ("postgres://me:hunter2@no-such-host.invalid/app".to_owned(), "no-such-host.invalid"),
-        ("sqlite:no/such/folder/guestlist.db".to_owned(), "no/such/folder"),
+        (
+            format!("postgres://me:hunter2@127.0.0.1:{closed_port}/app"),
+            "efused",
+        ),
+        (
+            "postgres://me:hunter2@no-such-host.invalid/app".to_owned(),
+            "no-such-host.invalid",
+        ),
+        (
+            "sqlite:no/such/folder/guestlist.db".to_owned(),
+            "no/such/folder",
+        ),
     ] {
-        let ran = Guestlist::on_sqlite().with("DATABASE_URL", &url).run("organization list --json").ended(1);
+        let ran = Guestlist::on_sqlite()
+            .with("DATABASE_URL", &url)
+            .run("organization list --json")
+            .ended(1);
         assert_eq!(ran.object()["error"], "database", "{ran:?}");
         assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
-        assert!(ran.stderr.contains(says) && !ran.stderr.contains("hunter2"), "{ran:?}");
+        assert!(
+            ran.stderr.contains(says) && !ran.stderr.contains("hunter2"),
+            "{ran:?}"
+        );
     }
     drop(postgres);
 }
@@ -149,6 +192,9 @@ fn every_variable_is_documented_by_the_command_itself() {
     let listed = guestlist.all("variables");
     assert_eq!(listed.len(), 18);
     for variable in listed {
-        assert!(help.contains(&format!("\n  {}", text(&variable["variable"]))), "{variable}");
+        assert!(
+            help.contains(&format!("\n  {}", text(&variable["variable"]))),
+            "{variable}"
+        );
     }
 }

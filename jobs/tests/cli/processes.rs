@@ -8,11 +8,19 @@ use std::process::Child;
 use crate::support::{Guestlist, Ran, text};
 
 fn start_all(guestlist: &Guestlist, lines: &[String]) -> Vec<Ran> {
-    let children: Vec<Child> = lines.iter().map(|line| guestlist.command(line).spawn().unwrap()).collect();
+    let children: Vec<Child> = lines
+        .iter()
+        .map(|line| guestlist.command(line).spawn().unwrap())
+        .collect();
     // Their output is small enough for the pipe, or read while the others wait.
-    let ended = children.into_iter().map(|child| std::thread::spawn(|| child.wait_with_output().unwrap()));
+    let ended = children
+        .into_iter()
+        .map(|child| std::thread::spawn(|| child.wait_with_output().unwrap()));
     let ended: Vec<_> = ended.collect();
-    ended.into_iter().map(|thread| Ran::of(thread.join().unwrap())).collect()
+    ended
+        .into_iter()
+        .map(|thread| Ran::of(thread.join().unwrap()))
+        .collect()
 }
 
 fn write_people(guestlist: &Guestlist, name: &str, numbers: impl Iterator<Item = usize>) {
@@ -31,7 +39,13 @@ fn commands_that_start_on_an_empty_folder_at_once_agree_on_one_database_and_key(
         let guestlist = Guestlist::on_sqlite();
         let ran = start_all(&guestlist, &vec!["organization list".to_owned(); 8]);
         assert!(ran.iter().all(|ran| ran.status == 0), "{ran:#?}");
-        assert_eq!(ran.iter().filter(|ran| ran.stderr.contains("made the key")).count(), 1, "{ran:#?}");
+        assert_eq!(
+            ran.iter()
+                .filter(|ran| ran.stderr.contains("made the key"))
+                .count(),
+            1,
+            "{ran:#?}"
+        );
     }
 }
 
@@ -82,7 +96,10 @@ fn a_file_whose_outcomes_nobody_reads_is_not_taken_for_done() {
     let guestlist = Guestlist::on_sqlite().with("GUESTLIST_LIMITS", "none");
     let acme = guestlist.organization();
     write_people(&guestlist, "people.csv", 0..3000);
-    let mut child = guestlist.command(&bulk("people.csv", &acme)).spawn().unwrap();
+    let mut child = guestlist
+        .command(&bulk("people.csv", &acme))
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     let ran = Ran::of(child.wait_with_output().unwrap()).ended(1);
     assert!(ran.stderr.contains("nobody reads the outcomes"), "{ran:?}");

@@ -92,25 +92,49 @@ fn what_is_typed_wrong_ends_with_2_and_says_what() {
     let guestlist = Guestlist::on_sqlite();
     let acme = guestlist.organization();
     for (line, invalid) in [
-        ("organization create Acme --owner ann --email nonsense", "invalid_email_address"),
-        ("organization create www.evil.example --owner ann --email a@acme.example", "invalid_name"),
+        (
+            "organization create Acme --owner ann --email nonsense",
+            "invalid_email_address",
+        ),
+        (
+            "organization create www.evil.example --owner ann --email a@acme.example",
+            "invalid_name",
+        ),
         ("members --organization nonsense", "invalid_id"),
         ("revoke nonsense --as ann", "invalid_id"),
-        (&format!("change-role bob King! --organization {acme} --as ann"), "invalid_role"),
-        (&format!("invite a@b.co --role agent --organization {acme} --as ann --locale x"), "invalid_locale"),
-        (&format!("leave --organization {acme} --as {}", "x".repeat(256)), "invalid_user_id"),
+        (
+            &format!("change-role bob King! --organization {acme} --as ann"),
+            "invalid_role",
+        ),
+        (
+            &format!("invite a@b.co --role agent --organization {acme} --as ann --locale x"),
+            "invalid_locale",
+        ),
+        (
+            &format!("leave --organization {acme} --as {}", "x".repeat(256)),
+            "invalid_user_id",
+        ),
         (&format!("leave --organization {acme}"), "usage"),
-        (&format!("invitations --organization {acme} --status new"), "usage"),
+        (
+            &format!("invitations --organization {acme} --status new"),
+            "usage",
+        ),
         ("jobs retry", "usage"),
         ("nonsense", "usage"),
-        (&format!("invite --file missing.csv --organization {acme} --as ann"), "file"),
+        (
+            &format!("invite --file missing.csv --organization {acme} --as ann"),
+            "file",
+        ),
         ("roles check missing.toml", "role_model"),
     ] {
         let ran = guestlist.run(&format!("{line} --json")).ended(2);
         assert_eq!(ran.object()["invalid"], invalid, "{line}");
         assert!(!text(&ran.object()["message"]).is_empty(), "{line}");
         let ran = guestlist.run(line).ended(2);
-        assert!(ran.stdout.is_empty() && ran.stderr.starts_with("error: "), "{line}: {ran:?}");
+        assert!(
+            ran.stdout.is_empty() && ran.stderr.starts_with("error: "),
+            "{line}: {ran:?}"
+        );
     }
 }
 
@@ -128,19 +152,35 @@ fn help_and_version_end_with_0() {
     ] {
         assert!(!guestlist.run(line).done().stdout.is_empty(), "{line}");
     }
-    assert_eq!(guestlist.folder().read_dir().unwrap().count(), 0, "nothing was made");
+    assert_eq!(
+        guestlist.folder().read_dir().unwrap().count(),
+        0,
+        "nothing was made"
+    );
 }
 
 #[test]
 fn a_role_model_is_checked_and_shown() {
     let guestlist = Guestlist::on_sqlite();
     assert_eq!(guestlist.all("roles").len(), 4);
-    guestlist.write("roles.toml", "keeps = \"boss\"\n[[role]]\nname = \"boss\"\ninvites = [\"boss\"]\n");
+    guestlist.write(
+        "roles.toml",
+        "keeps = \"boss\"\n[[role]]\nname = \"boss\"\ninvites = [\"boss\"]\n",
+    );
     let boss = guestlist.one("roles check roles.toml");
-    assert_eq!((&boss["invites"], &boss["keeps_one"]), (&json!(["boss"]), &json!(true)));
+    assert_eq!(
+        (&boss["invites"], &boss["keeps_one"]),
+        (&json!(["boss"]), &json!(true))
+    );
     let guestlist = guestlist.with("GUESTLIST_ROLES", "roles.toml");
     assert_eq!(guestlist.one("roles")["role"], "boss");
-    guestlist.write("roles.toml", "keeps = \"boss\"\n[[role]]\nname = \"clerk\"\n");
+    guestlist.write(
+        "roles.toml",
+        "keeps = \"boss\"\n[[role]]\nname = \"clerk\"\n",
+    );
     let refused = guestlist.run("roles check roles.toml --json").ended(2);
-    assert!(text(&refused.object()["message"]).contains("boss"), "{refused:?}");
+    assert!(
+        text(&refused.object()["message"]).contains("boss"),
+        "{refused:?}"
+    );
 }

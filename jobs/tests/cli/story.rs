@@ -136,10 +136,19 @@ fn a_list_is_never_cut_silently() {
     let acme = guestlist.organization();
     let rows: String = (0..2100).map(|n| format!("p{n}@acme.example\n")).collect();
     guestlist.write("people.csv", format!("email\n{rows}"));
-    guestlist.run(&format!("invite --file people.csv --role agent --organization {acme} --as ann")).done();
+    guestlist
+        .run(&format!(
+            "invite --file people.csv --role agent --organization {acme} --as ann"
+        ))
+        .done();
     let list = format!("invitations --organization {acme}");
     assert_eq!(guestlist.all(&list).len(), 2100);
     assert_eq!(guestlist.all(&format!("{list} --limit 1500")).len(), 1500);
     assert_eq!(guestlist.all("jobs --state ready").len(), 2100);
-    assert_eq!(guestlist.all(&format!("events --organization {acme}")).len(), 2101);
+    assert_eq!(
+        guestlist
+            .all(&format!("events --organization {acme}"))
+            .len(),
+        2101
+    );
 }

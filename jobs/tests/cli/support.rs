@@ -51,7 +51,11 @@ pub(crate) struct Ran {
 impl Guestlist {
     /// An empty folder and nothing set: the embedded default.
     pub(crate) fn on_sqlite() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new(), database: None }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            variables: Vec::new(),
+            database: None,
+        }
     }
 
     /// A new migrated Postgres database and a key.
@@ -65,7 +69,10 @@ impl Guestlist {
     /// A new Postgres database without any table.
     pub(crate) fn on_empty_postgres() -> Self {
         let database = format!("guestlist_cli_{}", guestlist::Key::generate().id());
-        execute(maintenance().as_str(), &format!("CREATE DATABASE {database}"));
+        execute(
+            maintenance().as_str(),
+            &format!("CREATE DATABASE {database}"),
+        );
         let mut url = maintenance();
         url.set_path(&database);
         let mut guestlist = Self::on_sqlite();
@@ -93,9 +100,15 @@ impl Guestlist {
     /// A command whose arguments are the words of `line`.
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_guestlist"));
-        command.args(line.split_whitespace()).current_dir(self.folder()).env_clear();
+        command
+            .args(line.split_whitespace())
+            .current_dir(self.folder())
+            .env_clear();
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -107,7 +120,12 @@ impl Guestlist {
     /// Runs a command with something on its stdin.
     pub(crate) fn run_with_stdin(&self, line: &str, input: &str) -> Ran {
         let mut child = self.command(line).stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(input.as_bytes())
+            .unwrap();
         Ran::of(child.wait_with_output().unwrap())
     }
 
@@ -125,16 +143,22 @@ impl Guestlist {
 
     /// Creates an organization owned by `ann` and returns its id.
     pub(crate) fn organization(&self) -> String {
-        let created = self.one("organization create Acme --owner ann --email ann@acme.example --name Ann");
+        let created =
+            self.one("organization create Acme --owner ann --email ann@acme.example --name Ann");
         text(&created["organization"])
     }
 
     /// Makes `user` a member by invitation.
     pub(crate) fn member(&self, organization: &str, user: &str, role: &str) {
-        let invited = self
-            .one(&format!("invite {user}@acme.example --organization {organization} --role {role} --as ann"));
+        let invited = self.one(&format!(
+            "invite {user}@acme.example --organization {organization} --role {role} --as ann"
+        ));
         let link = self.one(&format!("link {} --as ann", text(&invited["invitation"])));
-        self.run(&format!("accept {} --user {user} --email {user}@acme.example", text(&link["link"]))).done();
+        self.run(&format!(
+            "accept {} --user {user} --email {user}@acme.example",
+            text(&link["link"])
+        ))
+        .done();
     }
 
     /// Executes SQL behind the commands' back.
@@ -143,7 +167,10 @@ impl Guestlist {
     }
 
     fn database_url(&self) -> String {
-        let set = self.variables.iter().find(|(name, _)| name == "DATABASE_URL");
+        let set = self
+            .variables
+            .iter()
+            .find(|(name, _)| name == "DATABASE_URL");
         let embedded = || format!("sqlite:{}", self.folder().join("guestlist.db").display());
         set.map_or_else(embedded, |(_, url)| url.clone())
     }
@@ -152,7 +179,10 @@ impl Guestlist {
 impl Drop for Guestlist {
     fn drop(&mut self) {
         if let Some(database) = &self.database {
-            execute(maintenance().as_str(), &format!("DROP DATABASE {database} WITH (FORCE)"));
+            execute(
+                maintenance().as_str(),
+                &format!("DROP DATABASE {database} WITH (FORCE)"),
+            );
         }
     }
 }
@@ -179,7 +209,10 @@ impl Ran {
 
     /// The objects on stdout.
     pub(crate) fn json(&self) -> Vec<Json> {
-        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// The one object on stdout.
@@ -192,7 +225,9 @@ impl Ran {
 
 /// The text of a JSON string.
 pub(crate) fn text(json: &Json) -> String {
-    json.as_str().unwrap_or_else(|| panic!("{json} is no text")).to_owned()
+    json.as_str()
+        .unwrap_or_else(|| panic!("{json} is no text"))
+        .to_owned()
 }
 
 fn maintenance() -> Url {
@@ -205,11 +240,20 @@ fn execute(url: &str, sql: &str) {
     let run = async {
         let statement = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
         if url.starts_with("sqlite:") {
-            statement.execute(&mut SqliteConnection::connect(url).await.unwrap()).await.map(drop)
+            statement
+                .execute(&mut SqliteConnection::connect(url).await.unwrap())
+                .await
+                .map(drop)
         } else {
-            statement.execute(&mut PgConnection::connect(url).await.unwrap()).await.map(drop)
+            statement
+                .execute(&mut PgConnection::connect(url).await.unwrap())
+                .await
+                .map(drop)
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(run).unwrap();
 }

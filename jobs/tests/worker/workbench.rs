@@ -161,7 +161,7 @@ impl Workbench {
 
     pub(crate) async fn waiting(&self, state: outbox::State) -> Vec<outbox::Message> {
         let mut connection = self.database().acquire().await.expect("a connection");
-        outbox::list(&mut connection, self.team.now(), state, 1000)
+        outbox::list(&mut connection, self.team.now(), state, None, 1000)
             .await
             .expect("read")
     }

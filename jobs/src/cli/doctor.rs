@@ -1,0 +1,199 @@
+//! Checks everything the worker needs, one line each.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use guestlist::{Database, Key, Schema};
+use guestlist_jobs::config::Config;
+use guestlist_jobs::letters::Letters;
+use guestlist_jobs::mailer::{Deadlines, Mailer};
+use guestlist_jobs::{clock_skew, is_too_much_skew, work};
+use serde_json::json;
+
+use super::Done;
+use super::failure::Status;
+use super::output::Output;
+
+/// How long a look at anything may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a look at one thing showed.
+enum Finding {
+    Well(String),
+    Doubtful(String),
+    Broken(String),
+}
+
+use Finding::{Broken, Doubtful, Well};
+
+/// The checks of one run, each printed as soon as it is done.
+struct Round {
+    output: Output,
+    broken: bool,
+}
+
+impl Round {
+    fn report(&mut self, check: &str, finding: Finding) -> Result<(), super::Failure> {
+        let (status, detail) = match finding {
+            Well(detail) => ("ok", detail),
+            Doubtful(detail) => ("warning", detail),
+            Broken(detail) => {
+                self.broken = true;
+                ("failed", detail)
+            }
+        };
+        let object = json!({ "check": check, "status": status, "detail": detail });
+        self.output
+            .sentence(object, format_args!("{status:<8} {check:<9} {detail}"))?;
+        Ok(())
+    }
+}
+
+/// Looks at database, tables, clock, Redis, mail server, keys and letters. Changes nothing, but
+/// creates the embedded database like every command does.
+pub(crate) async fn run(config: &Config, output: Output) -> Done {
+    let mut round = Round {
+        output,
+        broken: false,
+    };
+    let database = database(config, &mut round).await?;
+    round.report("redis", redis(config).await)?;
+    round.report("smtp", smtp(config).await)?;
+    round.report("keys", keys(config))?;
+    round.report("templates", templates(config))?;
+    if let Some(database) = database {
+        database.close().await;
+    }
+    Ok(if round.broken {
+        Status::Fault
+    } else {
+        Status::Done
+    })
+}
+
+async fn database(config: &Config, round: &mut Round) -> Result<Option<Database>, super::Failure> {
+    let database = match within(config.connect(1)).await {
+        Ok(database) => database,
+        Err(why) => {
+            for check in ["database", "schema", "clock"] {
+                let why = if check == "database" {
+                    why.as_str()
+                } else {
+                    "the database does not answer"
+                };
+                round.report(check, Broken(why.to_owned()))?;
+            }
+            return Ok(None);
+        }
+    };
+    let kind = match &database {
+        Database::Postgres(_) => "Postgres answers",
+        Database::Sqlite(_) => "the SQLite file can be used",
+    };
+    round.report("database", Well(kind.to_owned()))?;
+    round.report(
+        "schema",
+        within(schema(&database)).await.unwrap_or_else(Broken),
+    )?;
+    round.report(
+        "clock",
+        within(clock(config, &database))
+            .await
+            .unwrap_or_else(Broken),
+    )?;
+    Ok(Some(database))
+}
+
+async fn schema(database: &Database) -> Result<Finding, guestlist::Error> {
+    let embedded = matches!(database, Database::Sqlite(_));
+    Ok(match Schema::of(&mut database.acquire().await?).await? {
+        Schema::Current => Well("the tables are up to date".to_owned()),
+        Schema::Missing | Schema::Outdated if embedded => {
+            Well("the tables are made when the file is first used".to_owned())
+        }
+        Schema::Missing => Broken("there are no tables yet: run `guestlist migrate`".to_owned()),
+        Schema::Outdated => {
+            Broken("the tables are of an older version: run `guestlist migrate`".to_owned())
+        }
+        _ => Broken("the tables are of a newer version than this program".to_owned()),
+    })
+}
+
+async fn clock(config: &Config, database: &Database) -> Result<Finding, guestlist::Error> {
+    let library = config.organizations(guestlist::KeyRing::default());
+    let skew = clock_skew(&library, database).await?;
+    let millis = skew.num_milliseconds();
+    Ok(if is_too_much_skew(skew) {
+        Broken(format!(
+            "this machine's clock is {millis} ms ahead of the database's: the worker stands down"
+        ))
+    } else {
+        Well(format!(
+            "this machine's clock is {millis} ms ahead of the database's"
+        ))
+    })
+}
+
+async fn redis(config: &Config) -> Finding {
+    if config.redis_url.is_none() {
+        return Well("not configured; the queue lives inside the worker".to_owned());
+    }
+    let queue = match work::queue(config) {
+        Ok(queue) => queue,
+        Err(why) => return Broken(format!("{why:#}")),
+    };
+    match within(queue.check()).await {
+        Ok(health) => Well(health.to_string()),
+        Err(why) => Broken(why),
+    }
+}
+
+async fn smtp(config: &Config) -> Finding {
+    let deadlines = Deadlines {
+        connect: PATIENCE / 2,
+        greeting: PATIENCE / 2,
+        ..Deadlines::default()
+    };
+    let mailer = Mailer::new(config.mailer.clone(), 1, deadlines);
+    match within(mailer.check()).await {
+        Ok(report) => Well(report.to_string()),
+        Err(why) => Broken(why),
+    }
+}
+
+fn keys(config: &Config) -> Finding {
+    match config.keys.load() {
+        Ok(ring) => {
+            let signing = ring.signing().map_or("none", Key::id);
+            Well(format!("the key {signing} signs links"))
+        }
+        Err(why) => Broken(why.to_string()),
+    }
+}
+
+fn templates(config: &Config) -> Finding {
+    let Some(folder) = &config.templates else {
+        return Well("the built-in letters are used".to_owned());
+    };
+    match Letters::with_overrides(folder) {
+        Ok((_, alerts)) if alerts.is_empty() => {
+            Well(format!("the letters in {} are used", folder.display()))
+        }
+        Ok((_, alerts)) => {
+            let alerts: Vec<String> = alerts.iter().map(ToString::to_string).collect();
+            Doubtful(format!(
+                "built-in letters are used instead of: {}",
+                alerts.join("; ")
+            ))
+        }
+        Err(why) => Broken(why.to_string()),
+    }
+}
+
+async fn within<T, E: Display>(look: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+    match tokio::time::timeout(PATIENCE, look).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(why)) => Err(why.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
