@@ -24,7 +24,7 @@ fn mistaken(variables: &[(&str, &str)]) -> Vec<&'static str> {
 fn an_empty_environment_is_the_embedded_default() {
     let config = read(&[]).unwrap();
     assert_eq!(config.database_url, "sqlite:guestlist.db");
-    assert_eq!(config.smtp_url, "file:letters");
+    assert_eq!(config.mailer.to_string(), "file:letters");
     assert_eq!(config.from.to_string(), "Guestlist <guestlist@example.com>");
     assert!(matches!(&config.keys, Keys::Beside(file) if file.ends_with("guestlist.db.keys")));
     assert_eq!((config.ttl, config.reminder), (7 * DAY, Some(2 * DAY)));
