@@ -99,7 +99,9 @@ pub(crate) async fn run(context: &Context, message: &Message, held: &Held) -> Ou
             send_invitation::run(context, message, held, *invitation, *letter, true).await
         }
         Task::SendNotice { event } => send_notice::run(context, message, held, *event).await,
-        Task::PurgeSessions { user } => purge_sessions::run(context, message, user.as_ref()).await,
+        Task::PurgeSessions { user } => {
+            Ok(purge_sessions::run(context, message, user.as_ref()).await)
+        }
         _ => Ok(Next::Dead {
             why: format!("this version has no job for {}", message.kind),
         }

@@ -116,6 +116,10 @@ fn log(message: &outbox::Message, outcome: &Outcome) {
     match &outcome.next {
         Next::Done => debug!(%id, kind, "{kind} done"),
         Next::Cancel { why } => info!(%id, kind, why, "{kind} cancelled: {why}"),
+        // While a mail server is down every letter waits, and the mailer has said so once.
+        Next::Retry {
+            why, spent: false, ..
+        } => debug!(%id, kind, why, "{kind} waits: {why}"),
         Next::Retry { after, why, .. } => {
             info!(%id, kind, why, ?after, "{kind} again in {}: {why}", rounded(*after));
         }

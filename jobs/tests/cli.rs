@@ -8,6 +8,8 @@ mod support;
 
 #[path = "cli/bulk.rs"]
 mod bulk;
+#[path = "cli/demo.rs"]
+mod demo;
 #[path = "cli/environment.rs"]
 mod environment;
 #[path = "cli/processes.rs"]

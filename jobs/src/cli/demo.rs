@@ -1,10 +1,12 @@
 //! The whole story, played in a temporary folder with nothing installed.
 
+mod letter;
+mod plot;
 mod scene;
 
 use std::path::Path;
 
-use guestlist::{Invite, Role};
+use guestlist::{Invite, Role, User, UserId};
 
 use self::scene::Scene;
 use super::Done;
@@ -60,6 +62,7 @@ async fn play(scene: &Scene) -> Result<(), Failure> {
     scene.wait_for_letters(guests.count).await?;
     scene.show_letter(ada).await?;
 
+    scene.steal(ada).await?;
     scene.accept(ada, "ada").await?;
     scene.decline(chloe).await?;
     scene.expire(bob).await?;
@@ -74,4 +77,15 @@ async fn play(scene: &Scene) -> Result<(), Failure> {
 
 fn role(name: &str) -> Role {
     name.parse().expect("a role's name")
+}
+
+fn user(id: &str) -> UserId {
+    id.parse().expect("a user id")
+}
+
+fn person(id: &str, email: &str) -> User {
+    User::new(
+        user(id),
+        email.parse().expect("an address that was invited"),
+    )
 }

@@ -2,48 +2,75 @@
 
 use guestlist::outbox::Message;
 use guestlist::worker::{EndedSession, ended_sessions, forget_ended_sessions};
-use guestlist::{SessionKey, UserId};
-use tracing::info;
+use guestlist::{OrganizationId, SessionKey, UserId};
+use tracing::{info, warn};
 
-use super::{Fault, Next, Outcome, back_off};
+use super::{Next, Outcome, back_off};
 use crate::context::Context;
 
 /// Sessions a round: small enough that no store is held up by one.
 const BATCH: u32 = 500;
 
-/// Purges round by round until nothing is left, and retries until it is done: a session that
-/// outlives its membership is what this product exists to prevent.
-pub(super) async fn run(
-    context: &Context,
-    message: &Message,
-    user: Option<&UserId>,
-) -> Result<Outcome, Fault> {
-    let mut purged = 0;
-    loop {
-        let mut connection = context.database.acquire().await?;
-        let ended = ended_sessions(&mut connection, message.organization, user, BATCH).await?;
-        drop(connection);
-        if ended.is_empty() {
-            break;
+/// Purges round by round until nothing is left, and is tried again for ever, whatever fails: a
+/// session that outlives its membership is what this product exists to prevent.
+pub(super) async fn run(context: &Context, message: &Message, user: Option<&UserId>) -> Outcome {
+    match purge(context, message.organization, user).await {
+        Ok(0) => Next::Done.into(),
+        Ok(purged) => {
+            info!(organization = %message.organization, purged, "{purged} sessions purged");
+            Next::Done.into()
         }
-        if let Err(why) = delete(context, &ended).await {
+        Err(why) => {
+            warn!(organization = %message.organization, why, "sessions are not purged yet: {why}");
             let after = back_off::after_fault(message.attempts);
-            return Ok(Next::Retry {
+            Next::Retry {
                 after,
                 why,
                 spent: true,
             }
-            .into());
+            .into()
         }
-        let mut transaction = context.database.begin().await?;
-        forget_ended_sessions(&mut transaction, message.organization, &ended).await?;
-        transaction.commit().await?;
+    }
+}
+
+async fn purge(
+    context: &Context,
+    organization: OrganizationId,
+    user: Option<&UserId>,
+) -> Result<usize, String> {
+    let mut purged = 0;
+    loop {
+        let ended = next_round(context, organization, user)
+            .await
+            .map_err(|fault| fault.to_string())?;
+        if ended.is_empty() {
+            return Ok(purged);
+        }
+        delete(context, &ended).await?;
+        forget(context, organization, &ended)
+            .await
+            .map_err(|fault| fault.to_string())?;
         purged += ended.len();
     }
-    if purged > 0 {
-        info!(organization = %message.organization, purged, "{purged} sessions purged");
-    }
-    Ok(Next::Done.into())
+}
+
+async fn next_round(
+    context: &Context,
+    organization: OrganizationId,
+    user: Option<&UserId>,
+) -> Result<Vec<EndedSession>, guestlist::Error> {
+    let mut connection = context.database.acquire().await?;
+    ended_sessions(&mut connection, organization, user, BATCH).await
+}
+
+async fn forget(
+    context: &Context,
+    organization: OrganizationId,
+    ended: &[EndedSession],
+) -> Result<(), guestlist::Error> {
+    let mut transaction = context.database.begin().await?;
+    forget_ended_sessions(&mut transaction, organization, ended).await?;
+    transaction.commit().await
 }
 
 /// Deletes what no other membership still uses from every store.

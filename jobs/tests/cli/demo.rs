@@ -1,0 +1,61 @@
+//! The demonstration is the first thing a stranger runs.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+
+use crate::support::Guestlist;
+
+/// The folder it names, removed again.
+fn folder_of(stdout: &str) -> PathBuf {
+    let line = stdout.lines().find(|line| line.contains("guestlist-demo-"));
+    PathBuf::from(line.expect("it says where").trim())
+}
+
+#[test]
+fn the_whole_story_is_played_with_nothing_installed() {
+    let guestlist = Guestlist::on_sqlite();
+    let ran = guestlist.run("demo").ended(0);
+    for step in [
+        "ada@example.com opens the link and is a member",
+        "refused: this invitation is for a…@example.com",
+        "Too late, the link is refused",
+        "has a second letter",
+        "and the session is gone",
+        "a member whose role is owner",
+    ] {
+        assert!(
+            ran.stdout.contains(step),
+            "{step:?} is missing in {}",
+            ran.stdout
+        );
+    }
+    let folder = folder_of(&ran.stdout);
+    assert!(folder.join("letters").read_dir().unwrap().count() >= 4);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn the_people_of_a_file_are_invited_and_its_mistakes_are_told() {
+    let guestlist = Guestlist::on_sqlite();
+    guestlist.write(
+        "people.csv",
+        "email,role\nzed@example.com,manager\nnobody,agent\n",
+    );
+    let file = guestlist.folder().join("people.csv");
+    let ran = guestlist
+        .run(&format!("demo --file {}", file.display()))
+        .ended(0);
+    assert!(
+        ran.stdout
+            .contains("Olivia invites zed@example.com as manager"),
+        "{}",
+        ran.stdout
+    );
+    assert!(
+        ran.stdout.contains("Line 3 of the file is left out"),
+        "{}",
+        ran.stdout
+    );
+    std::fs::remove_dir_all(folder_of(&ran.stdout)).unwrap();
+}
