@@ -25,6 +25,7 @@ use uuid::Uuid;
 pub use check::Health;
 use memory::Memory;
 use pulse::Pulse;
+pub(crate) use runner::panic_text;
 use store::Store;
 
 /// The most dispatches that Redis, or memory, may hold over all lanes and all processes.

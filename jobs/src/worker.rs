@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::context::Context;
 use crate::job::{self, Retention};
 use crate::leases::Leases;
-use crate::queue::{Concurrency, Dispatch, Drained, Queue};
+use crate::queue::{Concurrency, Dispatch, Drained, Queue, panic_text};
 use crate::relay::Relay;
 use crate::scheduler::Scheduler;
 use crate::settle::Settler;
@@ -211,17 +211,9 @@ async fn handle(context: &Context, leases: &Leases, settler: &Settler, dispatch:
     };
     let job = AssertUnwindSafe(job::run(context, &message, &held)).catch_unwind();
     let outcome = job.await.unwrap_or_else(|panic| {
-        let why = format!("the job panicked: {}", panic_text(panic.as_ref()));
+        let why = format!("the job panicked: {}", panic_text(&*panic));
         error!(id = %message.id, kind = message.kind, "{why}");
         job::failed(&message, &why)
     });
     settler.settle(message, held, outcome).await;
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
 }

@@ -1,6 +1,7 @@
 //! What breaks around a worker.
 
 use chrono::TimeDelta;
+use guestlist::outbox;
 use guestlist_jobs::queue::Queue;
 use redis::AsyncCommands;
 
@@ -44,6 +45,26 @@ on_both_stacks! {
         let bench = Workbench { queue, ..bench };
         bench.work_until_idle().await;
         assert_one_letter_each(&bench, 1);
+    }
+
+    async fn a_letter_whose_lease_was_lost_is_dropped_before_it_is_finished(bench: Workbench) {
+        let stalled = crate::smtp::Script::default().on("DATA", crate::smtp::Act::Stall);
+        let bench = bench.with_mail_server(stalled).await;
+        invite_many(&bench.team, 1).await;
+        let worker = bench.start();
+        bench.smtp.until(|seen| seen.heard("DATA") == 1).await;
+        // Somebody else takes the message over, as after a pause of this process.
+        bench.team.pass(TimeDelta::seconds(21));
+        let mut connection = bench.database().acquire().await.unwrap();
+        let lease = std::time::Duration::from_secs(20);
+        let letters = (outbox::Priority::LETTER, outbox::Priority::LETTER);
+        let taken = outbox::lease(&mut connection, bench.team.now(), lease, letters, 1).await.unwrap();
+        assert_eq!(taken.len(), 1);
+        bench.smtp.until(|seen| seen.closed == 1).await;
+        assert!(bench.letters().is_empty());
+        let held = bench.waiting(outbox::State::Leased).await;
+        assert_eq!(held[0].generation, taken[0].generation, "the other's lease is left alone");
+        worker.stop().await;
     }
 
     async fn an_unknown_kind_is_set_aside_and_everything_else_flows(bench: Workbench) {
