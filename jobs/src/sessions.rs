@@ -8,8 +8,8 @@ use std::fmt;
 use futures::future::BoxFuture;
 use guestlist::SessionKey;
 
-pub use self::redis::{DEFAULT_PATTERN, InvalidPattern, RedisSessions};
-pub use self::sql::{InvalidColumn, SqlSessions};
+pub use self::redis::{InvalidPattern, InvalidUrl, KeyPattern, RedisSessions};
+pub use self::sql::{Column, InvalidColumn, SqlSessions};
 
 /// A store that sessions can be deleted from.
 pub trait SessionStore: Send + Sync {

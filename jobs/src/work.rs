@@ -122,12 +122,11 @@ fn sessions(config: &Config, database: &Database) -> anyhow::Result<Vec<Arc<dyn 
     let open = |store: &SessionStoreConfig| -> anyhow::Result<Arc<dyn SessionStore>> {
         Ok(match store {
             SessionStoreConfig::Redis { url, pattern } => {
-                Arc::new(RedisSessions::new(url, pattern)?)
+                Arc::new(RedisSessions::new(url, pattern.clone())?)
             }
-            SessionStoreConfig::Sql { table, column } => Arc::new(SqlSessions::new(
-                database.clone(),
-                &format!("{table}.{column}"),
-            )?),
+            SessionStoreConfig::Sql { column } => {
+                Arc::new(SqlSessions::new(database.clone(), column))
+            }
         })
     };
     config

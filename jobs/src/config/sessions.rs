@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::sessions::{Column, InvalidColumn, InvalidPattern, KeyPattern};
+
 /// A store of sessions to purge.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SessionStoreConfig {
@@ -9,15 +11,13 @@ pub enum SessionStoreConfig {
     Redis {
         /// The Redis; may hold a password.
         url: String,
-        /// The key's form, with `{session}` once.
-        pattern: String,
+        /// How a session's key is made.
+        pattern: KeyPattern,
     },
     /// Rows of a table in the same database.
     Sql {
-        /// The table, with its schema where it has one.
-        table: String,
         /// The column that holds the session.
-        column: String,
+        column: Column,
     },
 }
 
@@ -31,18 +31,15 @@ pub enum InvalidSessionStores {
     #[error("none stands beside other stores")]
     NoneAndSome,
     /// A pattern that does not name one session.
-    #[error("the pattern {0:?} does not hold {{session}} once")]
-    Pattern(String),
+    #[error(transparent)]
+    Pattern(#[from] InvalidPattern),
     /// Not a table and a column.
-    #[error("{0:?} is not TABLE.COLUMN in letters, digits and _")]
-    Column(String),
+    #[error(transparent)]
+    Column(#[from] InvalidColumn),
     /// Redis without a URL.
     #[error("a Redis store needs REDIS_URL or GUESTLIST_SESSIONS_REDIS_URL")]
     NoRedis,
 }
-
-/// What tower-sessions-redis-store writes: the session's id is the key.
-const BARE: &str = "{session}";
 
 /// Reads a list of stores, those in Redis being at `redis_url`.
 pub(super) fn parse(
@@ -63,37 +60,19 @@ fn parse_one(
 ) -> Result<SessionStoreConfig, InvalidSessionStores> {
     match text.split_once(':').unwrap_or((text, "")) {
         ("redis", pattern) => {
-            let pattern = if text == "redis" { BARE } else { pattern };
-            if pattern.matches(BARE).count() != 1 {
-                return Err(InvalidSessionStores::Pattern(pattern.to_owned()));
-            }
+            let pattern = match text {
+                "redis" => KeyPattern::default(),
+                _ => pattern.parse()?,
+            };
             let url = redis_url.ok_or(InvalidSessionStores::NoRedis)?.to_owned();
-            Ok(SessionStoreConfig::Redis {
-                url,
-                pattern: pattern.to_owned(),
-            })
+            Ok(SessionStoreConfig::Redis { url, pattern })
         }
-        ("sql", place) => {
-            let invalid = || InvalidSessionStores::Column(place.to_owned());
-            let (table, column) = place.rsplit_once('.').ok_or_else(invalid)?;
-            if table.split('.').count() > 2 || !table.split('.').chain([column]).all(is_identifier)
-            {
-                return Err(invalid());
-            }
-            Ok(SessionStoreConfig::Sql {
-                table: table.to_owned(),
-                column: column.to_owned(),
-            })
-        }
+        ("sql", column) => Ok(SessionStoreConfig::Sql {
+            column: column.parse()?,
+        }),
         ("none", "") => Err(InvalidSessionStores::NoneAndSome),
         _ => Err(InvalidSessionStores::Unknown(text.to_owned())),
     }
-}
-
-/// Whether a text can stand in SQL as a name and be nothing else.
-fn is_identifier(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 impl fmt::Debug for SessionStoreConfig {
@@ -104,11 +83,7 @@ impl fmt::Debug for SessionStoreConfig {
                 .field("url", &super::redacted(url))
                 .field("pattern", pattern)
                 .finish(),
-            Self::Sql { table, column } => f
-                .debug_struct("Sql")
-                .field("table", table)
-                .field("column", column)
-                .finish(),
+            Self::Sql { column } => f.debug_struct("Sql").field("column", column).finish(),
         }
     }
 }
@@ -122,14 +97,13 @@ mod tests {
     fn redis(pattern: &str) -> SessionStoreConfig {
         SessionStoreConfig::Redis {
             url: "redis://:secret@localhost".into(),
-            pattern: pattern.into(),
+            pattern: pattern.parse().expect("a pattern"),
         }
     }
 
-    fn sql(table: &str, column: &str) -> SessionStoreConfig {
+    fn sql(column: &str) -> SessionStoreConfig {
         SessionStoreConfig::Sql {
-            table: table.into(),
-            column: column.into(),
+            column: column.parse().expect("a column"),
         }
     }
 
@@ -140,24 +114,20 @@ mod tests {
         let two = parse("redis:sess:{session}, sql:auth.sessions.id", URL);
         assert_eq!(
             two,
-            Ok(vec![redis("sess:{session}"), sql("auth.sessions", "id")])
+            Ok(vec![redis("sess:{session}"), sql("auth.sessions.id")])
         );
     }
 
     #[test]
     fn what_names_no_session_or_no_column_is_refused() {
         use InvalidSessionStores as E;
-        for (text, error) in [
-            ("memcached", E::Unknown("memcached".into())),
-            ("redis,none", E::NoneAndSome),
-            ("redis:", E::Pattern(String::new())),
-            ("redis:sess:*", E::Pattern("sess:*".into())),
-            ("sql:sessions", E::Column("sessions".into())),
-            ("sql:a.b.c.d", E::Column("a.b.c.d".into())),
-            ("sql:s;drop.id", E::Column("s;drop.id".into())),
-            ("sql:\"s\".id", E::Column("\"s\".id".into())),
-        ] {
-            assert_eq!(parse(text, URL), Err(error), "{text}");
+        assert_eq!(parse("memcached", URL), Err(E::Unknown("memcached".into())));
+        assert_eq!(parse("redis,none", URL), Err(E::NoneAndSome));
+        for text in ["redis:", "redis:sess:*"] {
+            assert!(matches!(parse(text, URL), Err(E::Pattern(_))), "{text}");
+        }
+        for text in ["sql:sessions", "sql:a.b.c.d", "sql:s;drop.id", "sql:"] {
+            assert!(matches!(parse(text, URL), Err(E::Column(_))), "{text}");
         }
         assert_eq!(parse("redis", None), Err(E::NoRedis));
     }

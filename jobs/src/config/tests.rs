@@ -50,7 +50,7 @@ fn sessions_are_in_redis_where_there_is_one() {
     let config = read(&[("REDIS_URL", "redis://localhost/1")]).unwrap();
     let redis = |url: &str| SessionStoreConfig::Redis {
         url: url.into(),
-        pattern: "{session}".into(),
+        pattern: crate::sessions::KeyPattern::default(),
     };
     assert_eq!(config.sessions, [redis("redis://localhost/1")]);
     let config = read(&[

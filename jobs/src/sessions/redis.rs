@@ -1,5 +1,6 @@
 //! Sessions in Redis.
 
+use std::str::FromStr;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -10,50 +11,67 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
 use super::{SessionStore, StoreError};
 
-/// Sessions under one Redis key each, found by a pattern such as `sess:{session}`.
-pub struct RedisSessions {
-    client: redis::Client,
-    connection: Mutex<Option<ConnectionManager>>,
+/// How a session's key is made: text with `{session}` in it once.
+///
+/// The default is what tower-sessions-redis-store writes: the session and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeyPattern {
     before: String,
     after: String,
 }
 
-/// Why a pattern or URL is not one of sessions in Redis.
+/// The text does not name one session.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidPattern {
-    /// The place of the session is missing or there are several.
-    #[error("a pattern of session keys holds {{session}} exactly once")]
-    Session,
-    /// The URL is not one of Redis; it may hold a password, so it is not shown.
-    #[error("the sessions' Redis URL is not one")]
-    Url,
+#[error("the pattern {0:?} does not hold {{session}} once")]
+pub struct InvalidPattern(String);
+
+/// The URL is not one of Redis; it may hold a password, so it is not shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the sessions' Redis URL is not one")]
+pub struct InvalidUrl;
+
+/// Sessions in Redis, under one key each.
+pub struct RedisSessions {
+    client: redis::Client,
+    connection: Mutex<Option<ConnectionManager>>,
+    pattern: KeyPattern,
 }
 
-/// What tower-sessions-redis-store writes: the session's id and nothing else.
-pub const DEFAULT_PATTERN: &str = "{session}";
+const SESSION: &str = "{session}";
+
+impl KeyPattern {
+    fn key(&self, session: &SessionKey) -> String {
+        format!("{}{}{}", self.before, session.as_str(), self.after)
+    }
+}
+
+impl FromStr for KeyPattern {
+    type Err = InvalidPattern;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split(SESSION).collect::<Vec<_>>().as_slice() {
+            [before, after] => Ok(Self {
+                before: (*before).to_owned(),
+                after: (*after).to_owned(),
+            }),
+            _ => Err(InvalidPattern(text.to_owned())),
+        }
+    }
+}
 
 /// How long Redis may take to answer or to be connected to.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl RedisSessions {
-    /// Sessions on the server at `url`, each under the key that `pattern` makes of it.
-    /// It is connected to when there is something to delete.
+    /// Sessions on the server at `url`, connected to when there is something to delete.
     ///
     /// # Errors
-    /// [`InvalidPattern`].
-    pub fn new(url: &str, pattern: &str) -> Result<Self, InvalidPattern> {
-        let (before, after) = pattern
-            .split_once("{session}")
-            .ok_or(InvalidPattern::Session)?;
-        if after.contains("{session}") {
-            return Err(InvalidPattern::Session);
-        }
+    /// [`InvalidUrl`].
+    pub fn new(url: &str, pattern: KeyPattern) -> Result<Self, InvalidUrl> {
         Ok(Self {
-            client: redis::Client::open(url).map_err(|_| InvalidPattern::Url)?,
+            client: redis::Client::open(url).map_err(|_| InvalidUrl)?,
             connection: Mutex::new(None),
-            before: before.to_owned(),
-            after: after.to_owned(),
+            pattern,
         })
     }
 
@@ -87,8 +105,10 @@ impl RedisSessions {
         let mut connection = self.connection().await?;
         let mut pipeline = redis::pipe();
         for session in sessions {
-            let key = format!("{}{}{}", self.before, session.as_str(), self.after);
-            pipeline.cmd("UNLINK").arg(key).ignore();
+            pipeline
+                .cmd("UNLINK")
+                .arg(self.pattern.key(session))
+                .ignore();
         }
         pipeline.query_async(&mut connection).await
     }
@@ -120,19 +140,18 @@ mod tests {
 
     #[test]
     fn a_pattern_holds_the_session_once() {
-        for pattern in ["sess:", "{session}{session}", ""] {
-            let refused = RedisSessions::new("redis://127.0.0.1", pattern).err();
-            assert_eq!(refused, Some(InvalidPattern::Session), "{pattern}");
+        for text in ["sess:", "{session}{session}", ""] {
+            assert!(text.parse::<KeyPattern>().is_err(), "{text}");
         }
-        let store = RedisSessions::new("redis://127.0.0.1", "a:{session}:b").unwrap();
-        assert_eq!((store.before.as_str(), store.after.as_str()), ("a:", ":b"));
+        let session = "s1".parse().unwrap();
+        let pattern: KeyPattern = "a:{session}:b".parse().unwrap();
+        assert_eq!(pattern.key(&session), "a:s1:b");
+        assert_eq!(KeyPattern::default().key(&session), "s1");
     }
 
     #[test]
     fn a_url_that_is_none_is_refused_without_repeating_it() {
-        let refused = RedisSessions::new("http://user:secret@host", DEFAULT_PATTERN)
-            .err()
-            .unwrap();
-        assert!(!refused.to_string().contains("secret"));
+        let refused = RedisSessions::new("http://user:secret@host", KeyPattern::default());
+        assert!(!refused.err().unwrap().to_string().contains("secret"));
     }
 }

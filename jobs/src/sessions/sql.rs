@@ -1,5 +1,7 @@
 //! Sessions in a table of the host's database.
 
+use std::str::FromStr;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use guestlist::{Database, SessionKey};
@@ -7,38 +9,54 @@ use sqlx::AssertSqlSafe;
 
 use super::{SessionStore, StoreError};
 
-/// Sessions as rows of a table, found by a text column such as `tower_sessions.id`.
+/// A text column, written `table.column` or `schema.table.column`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    table: String,
+    column: String,
+}
+
+/// The text is not the name of a column.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not TABLE.COLUMN in letters, digits and _")]
+pub struct InvalidColumn(String);
+
+impl FromStr for Column {
+    type Err = InvalidColumn;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts: Vec<&str> = text.split('.').collect();
+        let table = match parts.as_slice() {
+            _ if !parts.iter().all(|part| is_identifier(part)) => None,
+            [table, _] => Some(format!("\"{table}\"")),
+            [schema, table, _] => Some(format!("\"{schema}\".\"{table}\"")),
+            _ => None,
+        };
+        match (table, parts.last()) {
+            (Some(table), Some(column)) => Ok(Self {
+                table,
+                column: format!("\"{column}\""),
+            }),
+            _ => Err(InvalidColumn(text.to_owned())),
+        }
+    }
+}
+
+/// Sessions as rows of a table, found by a column such as `tower_sessions.id`.
 pub struct SqlSessions {
     database: Database,
     statement: String,
 }
 
-/// The text is not the name of a column.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("sessions in SQL are named TABLE.COLUMN or SCHEMA.TABLE.COLUMN, of letters, digits and _")]
-pub struct InvalidColumn;
-
 impl SqlSessions {
-    /// Sessions in `column`, written `table.column` or `schema.table.column`.
-    ///
-    /// # Errors
-    /// [`InvalidColumn`].
-    pub fn new(database: Database, column: &str) -> Result<Self, InvalidColumn> {
-        let parts: Vec<&str> = column.split('.').collect();
-        let [tables @ .., column] = parts.as_slice() else {
-            return Err(InvalidColumn);
-        };
-        let is_named =
-            (1..=2).contains(&tables.len()) && parts.iter().all(|part| is_identifier(part));
-        if !is_named {
-            return Err(InvalidColumn);
-        }
-        let table: Vec<String> = tables.iter().map(|part| format!("\"{part}\"")).collect();
-        let statement = format!("DELETE FROM {} WHERE \"{column}\" = $1", table.join("."));
-        Ok(Self {
+    /// Sessions whose keys stand in `column`.
+    pub fn new(database: Database, column: &Column) -> Self {
+        let Column { table, column } = column;
+        let statement = format!("DELETE FROM {table} WHERE {column} = $1");
+        Self {
             database,
             statement,
-        })
+        }
     }
 }
 
@@ -87,11 +105,21 @@ mod tests {
 
     #[test]
     fn only_plain_names_are_columns() {
-        for part in ["id", "_x1", "Sessions"] {
-            assert!(is_identifier(part), "{part}");
+        for text in ["sessions.id", "auth.Sessions._x1"] {
+            assert!(text.parse::<Column>().is_ok(), "{text}");
         }
-        for part in ["", "1a", "a b", "a\"b", "a;b", "ü"] {
-            assert!(!is_identifier(part), "{part}");
+        for text in [
+            "",
+            "id",
+            "a.b.c.d",
+            "a b.c",
+            "t.id; DROP TABLE x",
+            "t.\"id\"",
+            "1a.id",
+            "t.ü",
+            "t.",
+        ] {
+            assert!(text.parse::<Column>().is_err(), "{text:?}");
         }
     }
 }

@@ -118,7 +118,8 @@ impl Scene {
     pub(super) fn start_worker(&self) -> Running {
         let letters = format!("file:{}", self.folder.join("letters").display());
         let mailer = letters.parse().expect("a folder for letters");
-        let sessions = SqlSessions::new(self.database.clone(), "tower_sessions.id");
+        let column = "tower_sessions.id".parse().expect("a column");
+        let sessions = SqlSessions::new(self.database.clone(), &column);
         let context = Context {
             database: self.database.clone(),
             library: self.library.clone(),
@@ -129,7 +130,7 @@ impl Scene {
                 address: "team@acme.example".to_owned(),
             },
             link: Arc::new(|token| format!("https://acme.example/join/{}", token.expose())),
-            sessions: vec![Arc::new(sessions.expect("a column"))],
+            sessions: vec![Arc::new(sessions)],
         };
         let settings = Settings {
             reminder: None,
