@@ -1,4 +1,103 @@
-//! Team membership for Rust applications.
+//! Team membership for Rust applications: invitations, roles and removal.
+//!
+//! People are invited by e-mail with a role, accept, change role, leave and are removed. Every
+//! operation of [`Organizations`] runs in the transaction that the host lends it, so the change, its
+//! audit [`Event`] and the promise of what has to follow (a letter, the end of sessions) are
+//! committed with whatever else the host writes, or not at all. A worker keeps the promises.
+//!
+//! # Quick start
+//!
+//! ```
+//! use guestlist::{Invite, Key, KeyRing, Organizations, User};
+//! # #[cfg(feature = "sqlite")]
+//! use sqlx::SqlitePool;
+//!
+//! # #[cfg(not(feature = "sqlite"))]
+//! # fn main() {}
+//! # #[cfg(feature = "sqlite")]
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let pool = SqlitePool::connect("sqlite::memory:").await?;
+//!     guestlist::migrate(&pool).await?;
+//!
+//!     // Once, when the application starts. Keep the keys: the worker signs links with the same ones.
+//!     let keys = KeyRing::of(Key::generate());
+//!     let organizations = Organizations::builder().key_ring(keys).build();
+//!
+//!     // Your transaction: what you write in it and what Guestlist writes commit together.
+//!     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+//!     let olivia = User::new("olivia".parse()?, "olivia@acme.example".parse()?);
+//!     let acme = organizations.create(&mut *tx, "Acme".parse()?, &olivia).await?;
+//!     let invite = Invite::new(acme.id, "bob@acme.example".parse()?, "agent".parse()?);
+//!     let invitation = organizations.invite(&mut *tx, &olivia.id, invite).await?;
+//!     tx.commit().await?; // from here on the worker mails Bob his link
+//!
+//!     // The link carries this token. The page behind it reads; only a POST accepts.
+//!     let token = organizations.token(&invitation)?;
+//!     let opened = organizations.open(&mut *pool.acquire().await?, token.expose()).await?;
+//!     assert_eq!(opened.organization, acme.id);
+//!
+//!     // Bob is signed in, and you have proof that the address is his.
+//!     let bob = User::new("bob".parse()?, "bob@acme.example".parse()?);
+//!     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+//!     organizations.accept(&mut *tx, token.expose(), &bob).await?;
+//!     tx.commit().await?;
+//!
+//!     // Your authorization check, wherever something needs a permission.
+//!     let mut connection = pool.acquire().await?;
+//!     assert!(organizations.allows(&mut *connection, acme.id, &bob.id, "inbox.reply").await?);
+//!     assert!(!organizations.allows(&mut *connection, acme.id, &bob.id, "billing.manage").await?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Transactions are lent
+//!
+//! An operation takes `impl Into<`[`Connection`]`>`: `&mut *tx` of an sqlx transaction on Postgres or
+//! SQLite. It runs its statements there and never begins, commits or rolls back. One that changes
+//! something refuses a connection without an open transaction ([`Error::NoTransaction`]), because
+//! its parts would be committed one by one. One that only reads takes any connection, and so does
+//! [`forget_session`](Organizations::forget_session), a single statement.
+//!
+//! - After an [`Error`] roll back. That is needed after [`Error::Database`], and right for whatever
+//!   else the transaction was to do together with what was refused.
+//! - On SQLite begin with `BEGIN IMMEDIATE` (`pool.begin_with("BEGIN IMMEDIATE")`): a transaction
+//!   that begins by reading and writes later fails where another wrote meanwhile, instead of waiting
+//!   for its turn. With a file, use the write-ahead log, and leave foreign keys on, as sqlx does.
+//!   [`Database`] does all of it, and serves programs that choose between the two at run time.
+//! - Most changes take one lock for each organization, under which the rules are checked and which
+//!   is held until the transaction ends. Keep it short.
+//!
+//! [`migrate`] creates the tables, all named `guestlist_…`, beside the host's own.
+//!
+//! # What a host does itself
+//!
+//! - It signs people in and says who they are: a [`User`] has the host's own [`UserId`] and an address
+//!   that the host verified.
+//! - It asks [`allows`](Organizations::allows) before something that needs a permission. The answer is
+//!   that of the database now, so access ends at the commit that removes a member.
+//! - It calls [`open`](Organizations::open) for the page behind a link, which changes nothing, and
+//!   [`accept`](Organizations::accept) or [`decline`](Organizations::decline) only on a POST, since
+//!   mail scanners follow links.
+//! - It calls [`record_session`](Organizations::record_session) at sign-in where sessions are to end
+//!   with a membership.
+//! - It shows refusals: variants of [`Error`] with their data. [`Error::fault`] tells whose side an
+//!   error is on, and [`Error::code`] is a stable word for programs.
+//!
+//! Roles and what each may do are a [`RoleModel`], one of two presets or the host's own. Links are
+//! signed by a [`KeyRing`]; a host that only invites needs none. [`Limits`] keep invitations from
+//! becoming a flood.
+//!
+//! # The worker
+//!
+//! The package `guestlist-jobs` in the same repository is the worker and the command `guestlist`. It
+//! leases what is due from the [`outbox`], mails letters, records expiry and purges sessions, in a
+//! process of its own or in the host's. It is configured with the same keys, audience and role model
+//! as the host. What it needs from this library beside the outbox is in [`worker`].
+//!
+//! # Cargo features
+//!
+//! `postgres` and `sqlite`, both on by default; each works alone, and one of them is needed.
 
 mod clock;
 mod connection;
