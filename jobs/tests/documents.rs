@@ -1,0 +1,10 @@
+//! What strangers read is true: README and ARCHITECTURE against the code, and the command itself.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "documents/architecture.rs"]
+mod architecture;
+#[path = "documents/markdown.rs"]
+mod markdown;
+#[path = "documents/readme.rs"]
+mod readme;
