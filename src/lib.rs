@@ -41,6 +41,8 @@
 //!     let bob = User::new("bob".parse()?, "bob@acme.example".parse()?);
 //!     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
 //!     organizations.accept(&mut *tx, token.expose(), &bob).await?;
+//!     let session = "the key of his session in your store".parse()?;
+//!     organizations.record_session(&mut *tx, acme.id, &bob.id, &session).await?;
 //!     tx.commit().await?;
 //!
 //!     // Your authorization check, wherever something needs a permission.

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use guestlist::{Limits, Role, RoleModel};
-use guestlist_jobs::config::variables;
+use guestlist::{Delivery, Limits, Role, RoleModel};
+use guestlist_jobs::config::{Config, variables};
 use guestlist_jobs::letters::Letters;
 
 use crate::markdown::{block, missing_paths, read, rows, section, spans};
@@ -104,14 +104,24 @@ fn table_of_commands() -> Vec<String> {
     commands
 }
 
-/// The help of a command: of two words where the second names one, else of the first.
+/// The help of a command, whose name is two words where the first has commands of its own.
 fn help_of(words: &[&str]) -> Option<String> {
-    let is_name = |word: &&&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-    let names: Vec<&str> = words.iter().take(2).take_while(is_name).copied().collect();
-    (1..=names.len()).rev().find_map(|length| {
-        let (ended_well, help) = guestlist(&[&["help"], &names[..length]].concat());
-        ended_well.then_some(help)
-    })
+    let is_name = |word: &&&str| word.starts_with(|c: char| c.is_ascii_lowercase());
+    let mut path = vec!["help"];
+    let mut help = None;
+    for name in words.iter().take_while(is_name) {
+        path.push(name);
+        let (ended_well, text) = guestlist(&path);
+        if !ended_well {
+            return None;
+        }
+        let has_commands = text.contains("\nCommands:\n");
+        help = Some(text);
+        if !has_commands {
+            break;
+        }
+    }
+    help
 }
 
 #[test]
@@ -208,4 +218,30 @@ fn the_limits_shown_are_the_default() {
     let shown = spans(section(&readme, "## Limits"));
     let limits: Vec<Limits> = shown.iter().filter_map(|span| span.parse().ok()).collect();
     assert_eq!(limits, [Limits::default()]);
+}
+
+#[test]
+fn the_session_stores_shown_are_understood() {
+    let readme = read("README.md");
+    let rows = rows(section(&readme, "## Sessions"));
+    assert!(rows.len() > 3, "{rows:?}");
+    for row in rows {
+        let store = spans(row[0]).remove(0);
+        let environment = |name: &str| match name {
+            "GUESTLIST_SESSIONS" => Some(store.clone().into()),
+            "REDIS_URL" => Some("redis://127.0.0.1".into()),
+            _ => None,
+        };
+        let config = Config::read(&environment).unwrap();
+        assert_eq!(config.sessions.is_empty(), store == "none", "{store}");
+    }
+}
+
+#[test]
+fn every_state_of_delivery_is_explained() {
+    let readme = read("README.md");
+    let rows = rows(section(&readme, "## Operating it"));
+    let explained: Vec<String> = rows.iter().flat_map(|row| spans(row[0])).collect();
+    let states: Vec<&str> = Delivery::ALL.iter().map(|state| state.as_str()).collect();
+    assert_eq!(explained, states);
 }
