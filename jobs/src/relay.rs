@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::context::Context;
 use crate::leases::LEASE;
 use crate::mailer::Gate;
-use crate::queue::{Dispatch, Lane, Queue};
+use crate::queue::{Dispatch, Lane, Queue, QueueError};
 
 /// How soon the relay looks again after it found something.
 const BUSY: Duration = Duration::from_millis(5);
@@ -38,7 +38,7 @@ enum Obstacle {
     #[error(transparent)]
     Database(#[from] guestlist::Error),
     #[error(transparent)]
-    Queue(#[from] crate::queue::QueueError),
+    Queue(#[from] QueueError),
 }
 
 impl Relay {
@@ -94,8 +94,22 @@ impl Relay {
             return Ok(0);
         }
         let dispatches = self.lease(lane, room).await?;
-        self.queue.push(lane, &dispatches).await?;
-        Ok(dispatches.len())
+        match self.queue.push(lane, &dispatches).await {
+            Ok(()) => Ok(dispatches.len()),
+            Err(QueueError::Full) => self.give_back(&dispatches).await,
+            Err(unknown) => Err(unknown.into()),
+        }
+    }
+
+    /// Another process filled the room first; its rows need not wait for the lease to lapse.
+    async fn give_back(&self, dispatches: &[Dispatch]) -> Result<usize, Obstacle> {
+        let leases: Vec<_> = dispatches
+            .iter()
+            .map(|dispatch| (dispatch.message.into(), dispatch.generation))
+            .collect();
+        let mut connection = self.context.database.acquire().await?;
+        outbox::release(&mut connection, &leases).await?;
+        Ok(0)
     }
 
     async fn lease(&self, lane: Lane, limit: usize) -> Result<Vec<Dispatch>, guestlist::Error> {

@@ -51,6 +51,18 @@ on_both_databases! {
         assert_eq!(all.len() + rest.len(), 40);
     }
 
+    async fn a_lease_given_back_is_due_at_once_and_its_fence_moves_on(team: Team) {
+        invite(&team, 2).await;
+        let held = lease(&team, 2).await;
+        let tickets = [(held[0].id, held[0].generation), (held[1].id, held[1].generation - 1)];
+        let mut tx = team.begin().await;
+        outbox::release(&mut tx, &tickets).await.unwrap();
+        tx.commit().await.unwrap();
+        let again = lease(&team, 2).await;
+        assert_eq!(again.iter().map(|lease| lease.id).collect::<Vec<_>>(), [held[0].id]);
+        assert_eq!(again[0].generation, held[0].generation + 1);
+    }
+
     async fn only_held_leases_are_renewed(team: Team) {
         invite(&team, 2).await;
         let held = lease(&team, 2).await;
