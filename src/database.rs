@@ -144,16 +144,19 @@ impl Database {
 }
 
 /// Write-ahead log, so readers do not wait for the writer; synchronous FULL, so what was committed
-/// survives a power cut; a busy time-out, so writers of several processes take turns.
+/// survives a power cut; a busy time-out, so writers of several processes take turns. Statements
+/// are not logged: one that waited for its turn is not slow, and is no news to anyone.
 #[cfg(feature = "sqlite")]
 fn sqlite_options(url: &str) -> Result<sqlx::sqlite::SqliteConnectOptions, sqlx::Error> {
+    use sqlx::ConnectOptions;
     use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
     Ok(SqliteConnectOptions::from_str(url)?
         .create_if_missing(true)
         .foreign_keys(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(PATIENCE))
+        .busy_timeout(PATIENCE)
+        .disable_statement_logging())
 }
 
 impl Transaction {
