@@ -16,7 +16,8 @@ use tracing::warn;
 /// How long a lease lives without renewal: a dead process's rows come back after as long.
 pub(crate) const LEASE: Duration = Duration::from_secs(20);
 
-/// How often running leases are renewed, and how old a lease may be before its job starts.
+/// How often running leases are renewed. A job may start on a lease that outlives two renewals, so
+/// that one may fail; a lease with less left is renewed first.
 const RENEWAL: Duration = Duration::from_secs(5);
 
 /// All leases of jobs that run in this process.
@@ -62,7 +63,7 @@ impl Leases {
         };
         let left = message.leased_until.map(|until| until - self.library.now());
         let left = left.and_then(|left| left.to_std().ok()).unwrap_or_default();
-        let until = if left > LEASE - RENEWAL {
+        let until = if left > 2 * RENEWAL {
             asked + left
         } else {
             let until = self.library.now() + LEASE;
