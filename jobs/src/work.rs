@@ -112,7 +112,8 @@ fn letters(config: &Config) -> anyhow::Result<Letters> {
     for alert in alerts {
         error!(
             file = alert.file,
-            "the built-in letter is used instead of {alert}"
+            "the built-in letter is used instead of {}/{alert}",
+            folder.display()
         );
     }
     Ok(letters)

@@ -20,11 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What a look at one thing showed.
 enum Finding {
     Well(String),
-    Doubtful(String),
     Broken(String),
 }
 
-use Finding::{Broken, Doubtful, Well};
+use Finding::{Broken, Well};
 
 /// The checks of one run, each printed as soon as it is done.
 struct Round {
@@ -36,7 +35,6 @@ impl Round {
     fn report(&mut self, check: &str, finding: Finding) -> Result<(), super::Failure> {
         let (status, detail) = match finding {
             Well(detail) => ("ok", detail),
-            Doubtful(detail) => ("warning", detail),
             Broken(detail) => {
                 self.broken = true;
                 ("failed", detail)
@@ -144,7 +142,7 @@ async fn redis(config: &Config) -> Finding {
     };
     match within(queue.check()).await {
         Ok(health) => Well(health.to_string()),
-        Err(why) => Broken(why),
+        Err(why) => Broken(format!("{why}: start it, or correct REDIS_URL")),
     }
 }
 
@@ -157,7 +155,7 @@ async fn smtp(config: &Config) -> Finding {
     let mailer = Mailer::new(config.mailer.clone(), 1, deadlines);
     match within(mailer.check()).await {
         Ok(report) => Well(report.to_string()),
-        Err(why) => Broken(why),
+        Err(why) => Broken(format!("{why}: mend that, or correct SMTP_URL")),
     }
 }
 
@@ -181,8 +179,9 @@ fn templates(config: &Config) -> Finding {
         }
         Ok((_, alerts)) => {
             let alerts: Vec<String> = alerts.iter().map(ToString::to_string).collect();
-            Doubtful(format!(
-                "built-in letters are used instead of: {}",
+            Broken(format!(
+                "mend what is in {}, until then built-in letters are used instead of: {}",
+                folder.display(),
                 alerts.join("; ")
             ))
         }
