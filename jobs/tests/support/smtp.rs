@@ -63,7 +63,12 @@ impl Script {
 
     /// Starts the server on a free port.
     pub(crate) async fn start(self) -> Smtp {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        self.start_on(0).await
+    }
+
+    /// Starts the server on a port that a client knows already.
+    pub(crate) async fn start_on(self, port: u16) -> Smtp {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (seen, seeing) = watch::channel(Seen::default());
         let script = Arc::new(Mutex::new(self));
@@ -109,6 +114,11 @@ pub(crate) struct Smtp {
 impl Smtp {
     pub(crate) fn seen(&self) -> Seen {
         self.seeing.borrow().clone()
+    }
+
+    /// How many letters came so far.
+    pub(crate) fn count(&self) -> usize {
+        self.seeing.borrow().letters.len()
     }
 
     /// Waits until the server has seen what is asked.

@@ -1,0 +1,39 @@
+//! The worker and the command line as processes of their own, as operations run them.
+//!
+//! What a test kills, flushes or stops is a server of its own. `GUESTLIST_TEST_POSTGRES` is the URL
+//! of a database whose user may create others.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(dead_code, reason = "each test program uses its part of the support")]
+
+#[macro_use]
+#[path = "cli/support.rs"]
+mod support;
+#[path = "support/postgres_server.rs"]
+mod postgres_server;
+#[path = "support/redis.rs"]
+mod redis_server;
+#[path = "support/smtp.rs"]
+mod smtp;
+
+#[path = "processes/bulk.rs"]
+mod bulk;
+#[path = "processes/doctor.rs"]
+mod doctor;
+#[path = "processes/embedded.rs"]
+mod embedded;
+#[path = "processes/expiry.rs"]
+mod expiry;
+#[path = "processes/mistakes.rs"]
+mod mistakes;
+#[path = "processes/outages.rs"]
+mod outages;
+#[path = "processes/post.rs"]
+mod post;
+#[path = "processes/sessions.rs"]
+mod sessions;
+#[path = "processes/signals.rs"]
+mod signals;
+#[path = "processes/site.rs"]
+mod site;
+#[path = "processes/worker.rs"]
+mod worker;

@@ -1,0 +1,143 @@
+//! What the doctor says when something is wrong: which, and what to do.
+
+use serde_json::Value as Json;
+
+use crate::redis_server::free_port;
+use crate::site::Site;
+use crate::smtp::{Act, Script};
+use crate::support::{Guestlist, text};
+
+/// The doctor's lines that are not well, by what they check.
+fn ailments(guestlist: &Guestlist, status: i32) -> Vec<(String, String)> {
+    let checks = guestlist.run("doctor --json").ended(status).json();
+    let names: Vec<_> = checks.iter().map(|check| text(&check["check"])).collect();
+    assert_eq!(
+        names,
+        [
+            "database",
+            "schema",
+            "clock",
+            "redis",
+            "smtp",
+            "keys",
+            "templates"
+        ]
+    );
+    let ill = checks.iter().filter(|check| check["status"] != "ok");
+    let part = |check: &Json, name: &str| text(&check[name]);
+    ill.map(|check| (part(check, "check"), part(check, "detail")))
+        .collect()
+}
+
+/// Insists that one thing is wrong, and that its line says all of `says`.
+fn assert_only(ailments: &[(String, String)], check: &str, says: &[&str]) {
+    let names: Vec<_> = ailments.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, [check], "{ailments:?}");
+    for part in says {
+        assert!(ailments[0].1.contains(part), "{part:?} in {ailments:?}");
+    }
+}
+
+#[test]
+fn all_is_well() {
+    assert_eq!(ailments(&Site::new().guestlist, 0), []);
+    assert_eq!(ailments(&Guestlist::on_sqlite(), 0), []);
+}
+
+#[test]
+fn the_database_does_not_answer() {
+    let port = free_port();
+    let site = Site::new().with(
+        "DATABASE_URL",
+        &format!("postgres://me:hunter2@127.0.0.1:{port}/app"),
+    );
+    let ailments = ailments(&site.guestlist, 1);
+    let names: Vec<_> = ailments.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["database", "schema", "clock"]);
+    assert!(
+        ailments[0].1.contains(&format!("127.0.0.1:{port}/app")),
+        "{ailments:?}"
+    );
+    assert!(
+        ailments
+            .iter()
+            .all(|(_, detail)| !detail.contains("hunter2")),
+        "{ailments:?}"
+    );
+}
+
+#[test]
+fn the_tables_are_missing() {
+    let key = guestlist::Key::generate();
+    let guestlist = Guestlist::on_empty_postgres().with("GUESTLIST_KEYS", &key.expose());
+    assert_only(
+        &ailments(&guestlist, 1),
+        "schema",
+        &["run `guestlist migrate`"],
+    );
+}
+
+#[test]
+fn redis_does_not_answer() {
+    let mut site = Site::new();
+    site.redis.kill();
+    let address = format!("127.0.0.1:{}", site.redis.port());
+    assert_only(
+        &ailments(&site.guestlist, 1),
+        "redis",
+        &[&address, "REDIS_URL"],
+    );
+}
+
+#[test]
+fn the_mail_server_does_not_answer() {
+    let port = free_port();
+    let site = Site::new().with("SMTP_URL", &format!("smtp://127.0.0.1:{port}?tls=none"));
+    let address = format!("127.0.0.1:{port}");
+    assert_only(
+        &ailments(&site.guestlist, 1),
+        "smtp",
+        &[&address, "SMTP_URL"],
+    );
+}
+
+#[test]
+fn the_mail_server_lets_nobody_in() {
+    let script = Script::default().on("CONNECT", Act::SayAndHang("554 5.7.1 go away"));
+    let site = Site::with_mail_server(script);
+    assert_only(
+        &ailments(&site.guestlist, 1),
+        "smtp",
+        &["554 5.7.1 go away"],
+    );
+}
+
+#[test]
+fn the_key_is_missing() {
+    let guestlist = Guestlist::on_postgres().with("GUESTLIST_KEYS", "");
+    assert_only(
+        &ailments(&guestlist, 1),
+        "keys",
+        &["guestlist keys new", "GUESTLIST_KEYS"],
+    );
+}
+
+#[test]
+fn a_letter_of_ones_own_is_broken() {
+    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_TEMPLATES", "own");
+    let folder = guestlist.folder().join("own/invitation");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("text.hbs"), "Come in\n{{#if}\n").unwrap();
+    assert_only(
+        &ailments(&guestlist, 1),
+        "templates",
+        &["invitation/text.hbs", "own"],
+    );
+}
+
+#[test]
+fn a_folder_of_letters_cannot_be_used() {
+    let guestlist = Guestlist::on_sqlite().with("SMTP_URL", "file:taken/letters");
+    guestlist.write("taken", "a file where a folder should be");
+    assert_only(&ailments(&guestlist, 1), "smtp", &["taken"]);
+}

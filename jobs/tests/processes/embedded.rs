@@ -1,0 +1,64 @@
+//! SQLite and the queue in memory: a host and a worker on one file, with nothing installed.
+
+use std::fs;
+
+use crate::post::Post;
+use crate::site::Host;
+use crate::support::Guestlist;
+use crate::worker::{Worker, eventually};
+
+const PEOPLE: usize = 1_000;
+
+fn letters(guestlist: &Guestlist) -> Vec<String> {
+    let files = fs::read_dir(guestlist.folder().join("letters"))
+        .into_iter()
+        .flatten();
+    let files = files.map(|file| file.unwrap().path());
+    let letters = files.filter(|file| file.extension().is_some_and(|extension| extension == "eml"));
+    letters
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_host_and_a_worker_share_one_file() {
+    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_LIMITS", "none");
+    let acme = guestlist.organization();
+    let rows: String = (0..PEOPLE)
+        .map(|n| format!("p{n}@acme.example\n"))
+        .collect();
+    guestlist.write("people.csv", format!("email\n{rows}"));
+    let mut worker = Worker::ready(&guestlist, "worker");
+    let host = Host::start(
+        &guestlist,
+        &format!("invite --file people.csv --role agent --organization {acme} --as ann --json"),
+    );
+    let other = Host::start(
+        &guestlist,
+        &format!("invite bob@acme.example --role agent --organization {acme} --as ann --json"),
+    );
+    let (host, other) = (host.ran().done(), other.ran().done());
+    assert_eq!(host.stdout.lines().count(), PEOPLE);
+    eventually("every job is done", || guestlist.all("jobs").is_empty());
+    worker.stop();
+    let mut letters = letters(&guestlist);
+    letters.retain(|letter| !letter.contains("To: bob@acme.example"));
+    Post::of(&letters).assert_one_letter_each(PEOPLE);
+    assert_eq!(letters.len(), PEOPLE);
+    assert_eq!(worker.complaints(), [""; 0]);
+    for stderr in [host.stderr, other.stderr, worker.log()] {
+        assert!(!stderr.contains("locked"), "{stderr}");
+    }
+}
+
+#[test]
+fn an_idle_worker_costs_next_to_nothing() {
+    let guestlist = Guestlist::on_sqlite();
+    guestlist.run("work --until-idle").done();
+    let worker = Worker::ready(&guestlist, "worker");
+    let (since, before) = (std::time::Instant::now(), worker.ticks());
+    eventually("some seconds pass", || since.elapsed().as_secs() >= 3);
+    // A debug build on a busy machine takes a few hundredths; a loop that spins takes all of it.
+    let share = worker.ticks() - before;
+    assert!(share < 60, "{share} of 300 ticks");
+}

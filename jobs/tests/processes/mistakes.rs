@@ -1,0 +1,155 @@
+//! Wrong settings and bad input: each is told with its place, and nothing is half done.
+
+use crate::site::Site;
+use crate::smtp::Script;
+use crate::support::{Guestlist, text};
+use crate::worker::Worker;
+
+#[test]
+fn a_worker_without_its_database_ends_and_says_which() {
+    let port = crate::redis_server::free_port();
+    let guestlist = Guestlist::on_sqlite()
+        .with(
+            "DATABASE_URL",
+            &format!("postgres://me:hunter2@127.0.0.1:{port}/app"),
+        )
+        .with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
+    for line in ["work", "work --until-idle", "organization list", "migrate"] {
+        let ran = guestlist.run(line).ended(1);
+        assert_eq!(ran.stderr.lines().count(), 1, "{line}: {ran:?}");
+        assert!(
+            ran.stderr.contains(&format!("127.0.0.1:{port}/app")),
+            "{line}: {ran:?}"
+        );
+        assert!(!ran.stderr.contains("hunter2"), "{line}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_worker_on_a_database_without_tables_ends_and_says_what_to_do() {
+    let guestlist =
+        Guestlist::on_empty_postgres().with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
+    let ran = guestlist.run("work").ended(1);
+    assert!(ran.stderr.contains("run `guestlist migrate`"), "{ran:?}");
+}
+
+#[test]
+fn a_worker_without_a_key_ends_and_says_how_to_make_one() {
+    let guestlist = Guestlist::on_postgres().with("GUESTLIST_KEYS", "");
+    let ran = guestlist.run("work").ended(1);
+    assert!(ran.stderr.contains("guestlist keys new"), "{ran:?}");
+}
+
+#[test]
+fn a_broken_letter_of_ones_own_is_told_by_file_and_the_built_in_one_leaves() {
+    let site = Site::new();
+    let folder = site.guestlist.folder().join("own/invitation");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("text.hbs"), "Come in\n{{#if}\n").unwrap();
+    let site = site.with("GUESTLIST_TEMPLATES", "own");
+    site.invite(3);
+    let mut worker = site.worker("worker");
+    site.until_done();
+    worker.stop();
+    site.assert_delivered(3);
+    let complaints = worker.complaints();
+    assert_eq!(complaints.len(), 1, "{complaints:?}");
+    assert!(
+        complaints[0].contains("own/invitation/text.hbs:2"),
+        "{complaints:?}"
+    );
+    assert!(
+        site.seen()
+            .letters
+            .iter()
+            .all(|letter| !letter.contains("Come in"))
+    );
+}
+
+#[test]
+fn letters_the_server_refuses_for_good_are_told_and_the_others_leave() {
+    let refusal = crate::smtp::Act::Say("550 5.1.1 no such user");
+    let site = Site::with_mail_server(Script::default().on("RCPT", refusal));
+    site.invite(10);
+    site.guestlist.run("work --until-idle").done();
+    let acme = text(&site.guestlist.one("organization list")["organization"]);
+    let invitations = site
+        .guestlist
+        .all(&format!("invitations --organization {acme}"));
+    let failed: Vec<_> = invitations
+        .iter()
+        .filter(|one| one["delivery"] == "failed")
+        .collect();
+    assert_eq!(failed.len(), 1, "{invitations:?}");
+    assert!(
+        text(&failed[0]["delivery_detail"]).contains("no such user"),
+        "{failed:?}"
+    );
+    let sent = invitations
+        .iter()
+        .filter(|one| one["delivery"] == "sent")
+        .count();
+    assert_eq!(
+        (sent, site.letters()),
+        (9, 10),
+        "nine letters and a notice to the inviter"
+    );
+    assert!(site.jobs().is_empty());
+}
+
+stories! {
+    fn rows_that_are_wrong_are_told_by_line_and_column_and_the_others_are_invited(guestlist) {
+        let acme = guestlist.organization();
+        guestlist.write("people.csv", "email,role\nok@acme.example,agent\nnonsense,agent\nboss@acme.example,emperor\nlast@acme.example,admin\nshort\n");
+        let ran = guestlist.run(&format!("invite --file people.csv --organization {acme} --as ann --json")).ended(3);
+        let told: Vec<_> = ran.json().iter().map(|row| (row["line"].as_u64().unwrap(), text(&row["outcome"]), row["column"].as_str().map(str::to_owned))).collect();
+        let email = Some("email".to_owned());
+        let expected = [
+            (2, "invited", None), (3, "invalid", email), (4, "refused", None), (5, "invited", None), (6, "invalid", None),
+        ];
+        assert_eq!(told, expected.map(|(line, outcome, column)| (line, outcome.to_owned(), column)));
+        assert_eq!(ran.json()[2]["refused"], "unknown_role");
+        assert!(ran.stderr.contains("2 invited"), "{ran:?}");
+        let mut pending: Vec<_> = guestlist.all(&format!("invitations --organization {acme}")).iter().map(|one| text(&one["email"])).collect();
+        pending.sort();
+        assert_eq!(pending, ["last@acme.example", "ok@acme.example"]);
+        assert_eq!(guestlist.one("jobs")["count"], 2);
+    }
+
+    fn an_unknown_role_invites_nobody_and_says_which_are_known(guestlist) {
+        let acme = guestlist.organization();
+        let ran = guestlist.run(&format!("invite a@acme.example b@acme.example --role emperor --organization {acme} --as ann")).ended(3);
+        assert!(ran.stdout.contains("emperor") && ran.stdout.contains("manager"), "{ran:?}");
+        assert!(guestlist.all(&format!("invitations --organization {acme}")).is_empty());
+        assert!(guestlist.all("jobs").is_empty());
+    }
+}
+
+#[test]
+fn a_folder_of_letters_that_cannot_be_written_is_told_and_nothing_is_lost() {
+    let guestlist = Guestlist::on_sqlite().with("SMTP_URL", "file:taken/letters");
+    guestlist.write("taken", "a file where a folder should be");
+    let acme = guestlist.organization();
+    guestlist.one(&format!(
+        "invite bob@acme.example --role agent --organization {acme} --as ann"
+    ));
+    let mut worker = Worker::ready(&guestlist, "worker");
+    crate::worker::eventually("it says what is wrong", || !worker.complaints().is_empty());
+    assert!(worker.complaints()[0].contains("taken"), "{}", worker.log());
+    worker.stop();
+    assert_eq!(guestlist.one("jobs")["count"], 1);
+    std::fs::remove_file(guestlist.folder().join("taken")).unwrap();
+    guestlist
+        .run(&format!(
+            "jobs retry {}",
+            text(&guestlist.one("jobs --state ready")["job"])
+        ))
+        .done();
+    guestlist.run("work --until-idle").done();
+    assert_eq!(
+        std::fs::read_dir(guestlist.folder().join("taken/letters"))
+            .unwrap()
+            .count(),
+        1
+    );
+}

@@ -1,0 +1,187 @@
+//! Postgres, Redis and a mail server with the commands configured for them.
+
+use std::thread::JoinHandle;
+
+use redis::FromRedisValue;
+use tokio::runtime::Runtime;
+
+use crate::post::Post;
+use crate::redis_server::{RedisServer, free_port};
+use crate::smtp::{Script, Seen, Smtp};
+use crate::support::{Guestlist, Ran};
+use crate::worker::{Worker, eventually};
+
+/// A database, a Redis and a mail server that belong to one test.
+pub(crate) struct Site {
+    pub(crate) guestlist: Guestlist,
+    pub(crate) redis: RedisServer,
+    smtp: Option<Smtp>,
+    smtp_port: u16,
+    runtime: Runtime,
+}
+
+impl Site {
+    /// A database of the shared Postgres, and servers that run.
+    pub(crate) fn new() -> Self {
+        let mut site = Self::without_mail_server(Guestlist::on_postgres());
+        site.start_mail_server(Script::default());
+        site
+    }
+
+    /// The same with a mail server that follows `script`.
+    pub(crate) fn with_mail_server(script: Script) -> Self {
+        let mut site = Self::without_mail_server(Guestlist::on_postgres());
+        site.start_mail_server(script);
+        site
+    }
+
+    /// The same with a port where no mail server answers yet.
+    pub(crate) fn without_mail_server(guestlist: Guestlist) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
+        let runtime = runtime.unwrap();
+        let redis = runtime.block_on(RedisServer::start());
+        let smtp_port = free_port();
+        let guestlist = guestlist
+            .with("REDIS_URL", &redis.url())
+            .with(
+                "SMTP_URL",
+                &format!("smtp://127.0.0.1:{smtp_port}?tls=none"),
+            )
+            .with("GUESTLIST_LIMITS", "none");
+        Self {
+            guestlist,
+            redis,
+            smtp: None,
+            smtp_port,
+            runtime,
+        }
+    }
+
+    /// Sets a variable.
+    pub(crate) fn with(self, name: &str, value: &str) -> Self {
+        Self {
+            guestlist: self.guestlist.with(name, value),
+            ..self
+        }
+    }
+
+    pub(crate) fn start_mail_server(&mut self, script: Script) {
+        self.smtp = Some(self.runtime.block_on(script.start_on(self.smtp_port)));
+    }
+
+    pub(crate) fn restart_redis(&mut self) {
+        self.runtime.block_on(self.redis.restart());
+    }
+
+    pub(crate) fn redis<T: FromRedisValue>(&self, line: &str) -> T {
+        self.runtime.block_on(self.redis.command(line))
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        self.smtp.as_ref().unwrap().seen()
+    }
+
+    /// How many letters came so far.
+    pub(crate) fn letters(&self) -> usize {
+        self.smtp.as_ref().map_or(0, Smtp::count)
+    }
+
+    pub(crate) fn until_letters(&self, count: usize) {
+        eventually(&format!("{count} letters"), || self.letters() >= count);
+    }
+
+    pub(crate) fn post(&self) -> Post {
+        Post::of(&self.seen().letters)
+    }
+
+    /// An organization, and a file of people to invite to it; returns the command that does.
+    pub(crate) fn people(&self, count: usize) -> String {
+        let acme = self.guestlist.organization();
+        let rows: String = (0..count)
+            .map(|n| format!("p{n}@acme.example,agent\n"))
+            .collect();
+        self.guestlist
+            .write("people.csv", format!("email,role\n{rows}"));
+        format!("invite --file people.csv --organization {acme} --as ann --json")
+    }
+
+    /// Invites so many people and returns the organization.
+    pub(crate) fn invite(&self, count: usize) {
+        let line = self.people(count);
+        assert_eq!(
+            self.guestlist.run(&line).done().stdout.lines().count(),
+            count
+        );
+    }
+
+    /// Starts a command beside the test.
+    pub(crate) fn host(&self, line: &str) -> Host {
+        Host::start(&self.guestlist, line)
+    }
+
+    pub(crate) fn worker(&self, name: &str) -> Worker {
+        Worker::ready(&self.guestlist, name)
+    }
+
+    /// How many tasks Redis holds, over both lanes.
+    pub(crate) fn tasks(&self) -> usize {
+        let lane = |name| {
+            self.redis::<usize>(&format!(
+                "HLEN {{core:apalis:queues:list}}:guestlist:{name}:data"
+            ))
+        };
+        lane("urgent") + lane("letters")
+    }
+
+    /// Waits until no job is left, and returns the most tasks that Redis held meanwhile.
+    pub(crate) fn until_done(&self) -> usize {
+        let mut peak = 0;
+        let mut look = 0;
+        eventually("every job is done", || {
+            peak = peak.max(self.tasks());
+            look += 1;
+            look % 25 == 0 && self.jobs().is_empty()
+        });
+        peak
+    }
+
+    pub(crate) fn jobs(&self) -> Vec<serde_json::Value> {
+        self.guestlist.all("jobs")
+    }
+
+    /// Insists that Redis holds nothing but its constant keys.
+    pub(crate) fn assert_redis_is_empty(&self) {
+        let keys: Vec<String> = self.redis("KEYS *");
+        assert!(
+            keys.iter().all(|key| key == "core:apalis:queues:list"),
+            "{keys:?}"
+        );
+    }
+
+    /// Insists that everyone got one letter and nothing is left to do.
+    pub(crate) fn assert_delivered(&self, count: usize) {
+        self.post().assert_one_letter_each(count);
+        assert!(self.jobs().is_empty());
+    }
+}
+
+/// A command that runs beside the test, as a host's process does.
+pub(crate) struct Host(JoinHandle<Ran>);
+
+impl Host {
+    /// Starts a command whose output is read meanwhile, so that no full pipe holds it up.
+    pub(crate) fn start(guestlist: &Guestlist, line: &str) -> Self {
+        let child = guestlist.command(line).spawn().unwrap();
+        Self(std::thread::spawn(|| {
+            Ran::of(child.wait_with_output().unwrap())
+        }))
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ran(self) -> Ran {
+        self.0.join().unwrap()
+    }
+}

@@ -1,0 +1,137 @@
+//! A `guestlist work` of its own, from its start to its end.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::Guestlist;
+
+/// How long a test waits for what has to come, longer than a lease that has to lapse first.
+const PATIENCE: Duration = Duration::from_secs(50);
+
+/// Waits for a condition, and fails when it does not come true.
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A running worker; killed when dropped.
+pub(crate) struct Worker {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Worker {
+    /// Starts a worker whose log goes to a file of this name.
+    pub(crate) fn start(guestlist: &Guestlist, name: &str) -> Self {
+        let log = guestlist.folder().join(format!("{name}.log"));
+        let mut command = guestlist.command("work");
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn();
+        Self {
+            child: child.unwrap(),
+            log,
+        }
+    }
+
+    /// Starts a worker and waits until it is at work.
+    pub(crate) fn ready(guestlist: &Guestlist, name: &str) -> Self {
+        let mut worker = Self::start(guestlist, name);
+        eventually("the worker is at work", || {
+            assert!(worker.is_running(), "{}", worker.log());
+            worker.log().contains("working")
+        });
+        worker
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end and says with which status and after how long.
+    pub(crate) fn ended(&mut self) -> (i32, Duration) {
+        let since = Instant::now();
+        eventually("the worker ends", || !self.is_running());
+        let status = self.child.wait().unwrap();
+        (status.code().unwrap_or(-1), since.elapsed())
+    }
+
+    /// Asks it to stop and insists that it does, with the status of success.
+    pub(crate) fn stop(&mut self) -> Duration {
+        self.signal("TERM");
+        let (status, time) = self.ended();
+        assert_eq!(status, 0, "{}", self.log());
+        time
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// What it wrote so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// How many lines of its log hold `text`.
+    pub(crate) fn said(&self, text: &str) -> usize {
+        self.log()
+            .lines()
+            .filter(|line| line.contains(text))
+            .count()
+    }
+
+    /// The lines that are warnings or errors.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let log = self.log();
+        let lines = log
+            .lines()
+            .filter(|line| line.contains(" WARN ") || line.contains(" ERROR "));
+        lines.map(str::to_owned).collect()
+    }
+
+    /// Processor time it took so far, in the system's ticks of 10 ms.
+    pub(crate) fn ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let behind_name = stat.rsplit(')').next().unwrap();
+        let field = |index: usize| {
+            behind_name
+                .split_whitespace()
+                .nth(index)
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+        };
+        field(11) + field(12)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- {}\n{}", self.log.display(), self.log());
+        }
+    }
+}
