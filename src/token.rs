@@ -184,6 +184,23 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_of_a_token_stay_what_they_are_from_version_to_version() {
+        let ring: KeyRing = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+            .parse()
+            .expect("valid");
+        let claims = Claims {
+            invitation: uuid::Uuid::from_u128(1).into(),
+            organization: uuid::Uuid::from_u128(2).into(),
+            ..claims()
+        };
+        let token = Token::sign(ring.signing().expect("a key"), claims, NONCE);
+        assert_eq!(
+            token.expose(),
+            "AQJrMQAAAAAAAAAAAAAAAAAAAAHNyYEIeWBt6Hb9NfWF71buD-k1pPiDNL0-fgJ9a7tSbQ"
+        );
+    }
+
+    #[test]
     fn a_key_of_the_same_name_with_another_secret_does_not_verify() {
         let (key, claims) = (Key::generate(), claims());
         let token = Token::sign(&key, claims, NONCE);
