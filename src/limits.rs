@@ -38,7 +38,8 @@ pub struct InvalidLimits(String);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Limits {
-    /// The longest window, one year, so that counting stays bounded.
+    /// The longest window and the longest pause, one year, so that counting stays bounded; longer
+    /// ones are brought to it.
     pub const MAX_WINDOW: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
     /// No limit and no pause, for bulk loads by an operator and for trials.
@@ -54,7 +55,7 @@ impl Limits {
     /// Limits the letters one actor causes, over all organizations.
     pub fn actor(self, limit: Limit) -> Self {
         Self {
-            actor: Some(limit),
+            actor: Self::bounded(limit),
             ..self
         }
     }
@@ -62,7 +63,7 @@ impl Limits {
     /// Limits the letters one organization causes.
     pub fn organization(self, limit: Limit) -> Self {
         Self {
-            organization: Some(limit),
+            organization: Self::bounded(limit),
             ..self
         }
     }
@@ -71,7 +72,7 @@ impl Limits {
     /// as other mailboxes.
     pub fn recipient(self, limit: Limit) -> Self {
         Self {
-            recipient: Some(limit),
+            recipient: Self::bounded(limit),
             ..self
         }
     }
@@ -79,9 +80,16 @@ impl Limits {
     /// Sets the shortest time between two letters of one invitation.
     pub fn resend_interval(self, interval: Duration) -> Self {
         Self {
-            resend_interval: interval,
+            resend_interval: interval.min(Self::MAX_WINDOW),
             ..self
         }
+    }
+
+    fn bounded(limit: Limit) -> Option<Limit> {
+        Some(Limit {
+            window: limit.window.min(Self::MAX_WINDOW),
+            ..limit
+        })
     }
 
     pub(crate) fn longest_window(&self) -> Duration {
@@ -173,6 +181,17 @@ mod tests {
             "resend=5s".parse(),
             Ok(Limits::none().resend_interval(Duration::from_secs(5)))
         );
+    }
+
+    #[test]
+    fn a_longer_span_than_a_year_is_brought_to_it() {
+        let endless = Limit {
+            letters: 1,
+            window: Duration::MAX,
+        };
+        let limits = Limits::none().actor(endless).resend_interval(Duration::MAX);
+        assert_eq!(limits.longest_window(), Limits::MAX_WINDOW);
+        assert_eq!(limits.resend_interval, Limits::MAX_WINDOW);
     }
 
     #[test]
