@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
+use crate::email_address::is_blank;
+
 /// The name of an organization or a person: 1 to 100 visible characters on one line.
 ///
 /// Letters carry names to people who never asked for them, so what reads as a link, a domain, an
@@ -71,7 +73,7 @@ impl FromStr for Name {
 }
 
 fn is_visible(c: char) -> bool {
-    is_allowed(c) && c != ' ' && !is_joiner(c)
+    is_allowed(c) && c != ' ' && !is_joiner(c) && !is_blank(c)
 }
 
 /// Everything but controls, other separators than the space, and format characters; the two
@@ -94,9 +96,11 @@ fn is_joiner(c: char) -> bool {
 }
 
 fn reads_as_contact(name: &str) -> bool {
-    // Full-width forms and ideographic stops read the same, so they are judged the same.
+    // What reads the same is judged the same: full-width forms, ideographic stops, and whatever
+    // stands between two characters without being seen, or only adorns one.
     let folded: String = name
-        .nfkc()
+        .nfkd()
+        .filter(|c| !is_joiner(*c) && c.general_category_group() != GeneralCategoryGroup::Mark)
         .collect::<String>()
         .to_lowercase()
         .replace('\u{3002}', ".");
@@ -203,6 +207,11 @@ mod tests {
             "bank\u{3002}example",
             "ｂａｎｋ．ｃｏｍ",
             "Call ٠٨٠٠١٢٣٤٥",
+            "bank\u{200d}.example",
+            "bank.\u{200c}example",
+            "bank\u{332}.example",
+            "0\u{200d}8\u{200d}0\u{200d}0\u{200d}1\u{200d}2\u{200d}3",
+            "\u{fe0f}",
         ];
         for text in refused {
             assert!(text.parse::<Name>().is_err(), "{text:?} was accepted");
