@@ -66,6 +66,14 @@ pub enum InvalidRoleModel {
     /// Roles include each other in a circle.
     #[error("role {0} includes itself, directly or through others")]
     Cycle(Role),
+    /// The role that keeps a holder is not the highest, so its last holder could rise above it.
+    #[error("role {keeps} keeps a holder, but role {above} ranks above it")]
+    KeepsBelow {
+        /// The role that keeps a holder.
+        keeps: Role,
+        /// The highest role.
+        above: Role,
+    },
     /// A role may grant what ranks above it.
     #[error("role {by} may grant {grants}, which ranks above it")]
     GrantsAbove {
@@ -106,10 +114,12 @@ impl RoleModel {
         }
     }
 
-    /// A model of `roles`, lowest rank first, in which `keeps` is held by at least one member.
+    /// A model of `roles`, lowest rank first, the last of which, `keeps`, is held by at least one
+    /// member.
     ///
     /// # Errors
-    /// When a role is named but not defined, defined twice, includes itself or grants above itself.
+    /// When a role is named but not defined, defined twice, includes itself or grants above itself,
+    /// or when `keeps` is not the highest.
     pub fn new(roles: Vec<RoleDefinition>, keeps: Role) -> Result<Self, InvalidRoleModel> {
         let mut model = Model { roles, keeps };
         model.check()?;
@@ -144,8 +154,8 @@ impl RoleModel {
 
     /// The role one step below the kept one, which who hands over ownership gets.
     pub(crate) fn below_kept(&self) -> &Role {
-        let kept = self.rank(self.keeps()).unwrap_or_default();
-        self.0.roles[kept.saturating_sub(1)].name()
+        let below = self.0.roles.len().saturating_sub(2);
+        self.0.roles[below].name()
     }
 
     /// Whether `role` carries `permission`; a role the model does not know carries none.
@@ -320,7 +330,13 @@ impl Model {
                 });
             }
         }
-        Ok(())
+        match self.roles.last() {
+            Some(highest) if highest.name != self.keeps => Err(InvalidRoleModel::KeepsBelow {
+                keeps: self.keeps.clone(),
+                above: highest.name.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Copies the permissions of included roles, so a check never walks.
@@ -407,6 +423,13 @@ mod tests {
                 InvalidRoleModel::UnknownRole {
                     at: "invites of role a".into(),
                     role: role("x"),
+                },
+            ),
+            (
+                "keeps = 'a'\n[[role]]\nname = 'a'\n[[role]]\nname = 'b'",
+                InvalidRoleModel::KeepsBelow {
+                    keeps: role("a"),
+                    above: role("b"),
                 },
             ),
             (
