@@ -121,6 +121,7 @@ mod organizations;
 pub mod outbox;
 mod page;
 mod personal_message;
+mod remark;
 mod role;
 mod role_model;
 mod session;

@@ -14,6 +14,7 @@ use sqlx::FromRow;
 use crate::connection::{Connection, Dialect, sql};
 use crate::error::Error;
 use crate::id::{EventId, InvitationId, MessageId, OrganizationId, UserId};
+use crate::remark::remark;
 
 /// What a message asks for. It speaks of ids only: never an address, a name or a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -361,7 +362,11 @@ pub async fn postpone(
     let statement = statement.bind(id.as_uuid()).bind(generation).bind(run_at);
     connection
         .into()
-        .execute(statement.bind(i64::from(spent_attempts)).bind(why))
+        .execute(
+            statement
+                .bind(i64::from(spent_attempts))
+                .bind(remark(why).as_str()),
+        )
         .await?;
     Ok(())
 }
@@ -387,7 +392,7 @@ pub async fn bury(
                 .bind(id.as_uuid())
                 .bind(generation)
                 .bind(now)
-                .bind(why),
+                .bind(remark(why).as_str()),
         )
         .await?;
     Ok(())

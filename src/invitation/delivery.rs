@@ -9,6 +9,7 @@ use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, OrganizationId};
+use crate::remark::remark;
 
 /// What became of one letter of an invitation.
 #[derive(Debug, Clone)]
@@ -42,9 +43,10 @@ pub async fn record_delivery(
     let statement = statement
         .bind(report.invitation.as_uuid())
         .bind(report.letter);
+    let detail = report.detail.as_deref().map(remark);
     let statement = statement
         .bind(report.delivery.as_str())
-        .bind(report.detail.as_deref());
+        .bind(detail.as_deref());
     let Some((organization, email)) = connection
         .fetch_optional::<(OrganizationId, String)>(statement)
         .await?
@@ -54,7 +56,7 @@ pub async fn record_delivery(
     if report.delivery != Delivery::Failed {
         return Ok(());
     }
-    let reason = report.detail.as_deref().unwrap_or("refused");
+    let reason = detail.as_deref().unwrap_or("refused");
     if let Ok(email) = email.parse() {
         suppress(&mut connection, now, &email, reason).await?;
     }
