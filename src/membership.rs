@@ -1,6 +1,6 @@
 //! Memberships: who belongs to what, as what.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
@@ -473,7 +473,8 @@ async fn keep_an_owner(
     }
 }
 
-/// Where a page of members starts.
+/// Where a page of members starts; whoever forges a cursor reaches only times and ids that both
+/// databases can hold.
 #[derive(Default)]
 struct MemberKey(DateTime<Utc>, String);
 
@@ -486,7 +487,9 @@ impl std::str::FromStr for MemberKey {
             .parse()
             .ok()
             .and_then(DateTime::from_timestamp_micros)
+            .filter(|joined_at| (0..=9999).contains(&joined_at.year()))
             .ok_or(())?;
-        Ok(Self(joined_at, user.to_owned()))
+        let user: UserId = user.parse().map_err(drop)?;
+        Ok(Self(joined_at, user.into()))
     }
 }

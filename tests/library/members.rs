@@ -1,7 +1,7 @@
-use guestlist::{Error, Paging};
+use guestlist::{Error, Paging, User};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, name, person, user};
+use crate::support::{OLIVIA, Team, address, name, person, user};
 
 on_both_databases! {
     async fn a_change_of_role_counts_from_the_commit_and_the_member_is_told(team: Team) {
@@ -108,5 +108,62 @@ on_both_databases! {
         let bob = person("bob").named(name("Bób O'Brien 👩\u{200d}🚀"));
         team.accept(&team.token(&invitation), &bob).await.unwrap();
         assert_eq!(team.membership("bob").await.unwrap().name, bob.name);
+    }
+
+    async fn members_who_joined_at_one_moment_are_all_listed(team: Team) {
+        for who in ["c", "a", "b"] {
+            let invitation = team.invite(OLIVIA, &address(who), "agent").await.unwrap();
+            let someone = User::new(user(&format!("tenant:{who}")), address(who).parse().unwrap());
+            team.accept(&team.token(&invitation), &someone).await.unwrap();
+        }
+        let mut tx = team.begin().await;
+        let mut paging = Paging::first(1);
+        let mut seen = Vec::new();
+        while let Some(next) = {
+            let page = team.library.members(&mut tx, team.organization.id, &paging).await.unwrap();
+            seen.extend(page.items.iter().map(|member| member.user.to_string()));
+            page.next
+        } {
+            paging = Paging::after(next, 1);
+        }
+        assert_eq!(seen, [OLIVIA, "tenant:a", "tenant:b", "tenant:c"]);
+    }
+
+    async fn a_forged_cursor_is_refused_before_it_reaches_the_database(team: Team) {
+        let mut tx = team.begin().await;
+        for text in ["", ":", "1", "x:a", "0:", "0:a\0b", "9223372036854775807:a", "8000000000000000000:a", "-9000000000000000:a:b\n"] {
+            let forged = Paging::after(text.to_owned().into(), 10);
+            let refused = team.library.members(&mut tx, team.organization.id, &forged).await;
+            assert!(matches!(refused, Err(Error::InvalidCursor)), "{text:?}: {refused:?}");
+            let refused = team.library.memberships(&mut tx, &user(OLIVIA), &forged).await;
+            assert!(matches!(refused, Err(Error::InvalidCursor)), "{text:?}: {refused:?}");
+        }
+    }
+
+    async fn nobody_is_written_to_about_what_they_did_themselves(team: Team) {
+        team.join("adam", "admin").await;
+        let notices = async || team.messages().await.iter().filter(|kind| *kind == "send_notice").count();
+        let before = notices().await;
+        team.change_role("adam", "adam", "agent").await.unwrap();
+        assert_eq!(notices().await, before);
+        team.change_role(OLIVIA, "adam", "manager").await.unwrap();
+        assert_eq!(notices().await, before + 1);
+    }
+
+    async fn a_role_the_model_does_not_know_is_given_to_nobody(team: Team) {
+        team.join("bob", "agent").await;
+        assert!(matches!(team.change_role(OLIVIA, "bob", "boss").await, Err(Error::UnknownRole { .. })));
+        assert_eq!(team.role_of("bob").await.as_deref(), Some("agent"));
+    }
+
+    async fn a_member_whose_role_left_the_model_may_do_nothing_but_leave(team: Team) {
+        team.join("bob", "agent").await;
+        let model = "keeps = 'owner'\n[[role]]\nname = 'owner'\ninvites = ['owner']\nremoves = ['owner']";
+        let narrowed = team.configured(|builder| builder.role_model(guestlist::RoleModel::from_toml(model).unwrap()));
+        let mut tx = team.begin().await;
+        assert!(!narrowed.library.allows(&mut tx, team.organization.id, &user("bob"), "inbox.reply").await.unwrap());
+        drop(tx);
+        assert!(matches!(narrowed.invite("bob", "x@example.com", "owner").await, Err(Error::Forbidden { .. })));
+        narrowed.leave("bob").await.expect("one may always leave");
     }
 }
