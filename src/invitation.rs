@@ -19,7 +19,7 @@ pub use self::delivery::{DeliveryReport, lift_suppression, record_delivery, supp
 pub use self::expire::{delete_closed, expire_due, remind_due};
 pub use self::invite::{Invite, Outcome};
 pub use self::list::Filter;
-use crate::connection::{Connection, sql};
+use crate::connection::{Connection, Dialect, sql};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::id::{InvitationId, OrganizationId, UserId};
@@ -112,6 +112,9 @@ text_enum! {
 const COLUMNS: &str = "id, organization_id, email, role, locale, message, status, delivery, delivery_detail, \
                        granted_by, accepted_by, letters, last_letter_at, created_at, expires_at, closed_at, nonce, \
                        replaced_nonces";
+
+const FIND: &str =
+    const_format::formatcp!("SELECT {COLUMNS} FROM guestlist_invitations WHERE id = $1");
 
 const NONCE_LENGTH: usize = 16;
 
@@ -223,7 +226,7 @@ impl Organizations {
         connection.require_transaction()?;
         let unlocked = find(connection, id).await?.ok_or(Error::NotFound)?;
         organization::lock(connection, unlocked.organization, self.now()).await?;
-        find(connection, id).await?.ok_or(Error::NotFound)
+        find_locked(connection, id).await?.ok_or(Error::NotFound)
     }
 }
 
@@ -231,9 +234,24 @@ async fn find(
     connection: &mut Connection<'_>,
     id: InvitationId,
 ) -> Result<Option<Invitation>, Error> {
-    const FIND: &str =
-        const_format::formatcp!("SELECT {COLUMNS} FROM guestlist_invitations WHERE id = $1");
     Ok(connection
         .fetch_optional(sql(FIND).bind(id.as_uuid()))
+        .await?)
+}
+
+/// Reads an invitation as it is now and keeps it so until the host's transaction ends: the sweep
+/// that expires and the worker that records a delivery take no organization's lock.
+async fn find_locked(
+    connection: &mut Connection<'_>,
+    id: InvitationId,
+) -> Result<Option<Invitation>, Error> {
+    let text = match connection.dialect() {
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => const_format::concatcp!(FIND, " FOR UPDATE"),
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => FIND,
+    };
+    Ok(connection
+        .fetch_optional(sql(text).bind(id.as_uuid()))
         .await?)
 }

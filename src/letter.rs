@@ -18,43 +18,14 @@ pub(crate) struct Letter<'a> {
     pub(crate) recipient: &'a EmailAddress,
 }
 
-/// Counts the letter in, or refuses it where a limit is reached.
-pub(crate) async fn promise(
+/// Refuses the letter where a limit is reached, and writes nothing.
+pub(crate) async fn check(
     connection: &mut Connection<'_>,
     limits: &Limits,
     now: DateTime<Utc>,
     letter: Letter<'_>,
 ) -> Result<(), Error> {
-    if limits.longest_window().is_zero() {
-        return Ok(());
-    }
     let bucket = letter.recipient.bucket();
-    check(connection, limits, now, letter, &bucket).await?;
-    let statement = sql(
-        "INSERT INTO guestlist_letters (id, organization_id, actor, recipient, at)
-                         VALUES ($1, $2, $3, $4, $5)",
-    );
-    let statement = statement
-        .bind(EventId::new(now).as_uuid())
-        .bind(letter.organization.as_uuid());
-    connection
-        .execute(
-            statement
-                .bind(letter.actor.as_str())
-                .bind(bucket.as_str())
-                .bind(now),
-        )
-        .await?;
-    Ok(())
-}
-
-async fn check(
-    connection: &mut Connection<'_>,
-    limits: &Limits,
-    now: DateTime<Utc>,
-    letter: Letter<'_>,
-    bucket: &str,
-) -> Result<(), Error> {
     macro_rules! nth_latest {
         ($column:literal) => {
             sql(concat!(
@@ -68,7 +39,7 @@ async fn check(
         (
             LimitKind::Recipient,
             limits.recipient,
-            nth_latest!("recipient").bind(bucket),
+            nth_latest!("recipient").bind(bucket.as_str()),
         ),
         (
             LimitKind::Actor,
@@ -104,10 +75,39 @@ async fn check(
     Ok(())
 }
 
+/// Counts the letter in, where anything is limited.
+pub(crate) async fn count(
+    connection: &mut Connection<'_>,
+    limits: &Limits,
+    now: DateTime<Utc>,
+    letter: Letter<'_>,
+) -> Result<(), Error> {
+    if limits.longest_window().is_zero() {
+        return Ok(());
+    }
+    let bucket = letter.recipient.bucket();
+    let statement = sql(
+        "INSERT INTO guestlist_letters (id, organization_id, actor, recipient, at)
+                         VALUES ($1, $2, $3, $4, $5)",
+    );
+    let statement = statement
+        .bind(EventId::new(now).as_uuid())
+        .bind(letter.organization.as_uuid());
+    connection
+        .execute(
+            statement
+                .bind(letter.actor.as_str())
+                .bind(bucket.as_str())
+                .bind(now),
+        )
+        .await?;
+    Ok(())
+}
+
 /// Rounded up, so that trying again after it succeeds.
 pub(crate) fn whole_seconds(wait: TimeDelta) -> Duration {
-    let seconds = u64::try_from(wait.num_seconds()).unwrap_or_default();
-    Duration::from_secs(seconds + 1)
+    let wait = wait.to_std().unwrap_or_default();
+    Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }
 
 /// Deletes up to `limit` counted letters from before `before`, and says how many went.
@@ -125,4 +125,17 @@ pub async fn delete_old(
         .into()
         .execute(statement.bind(before).bind(i64::from(limit)))
         .await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_rounded_up_to_whole_seconds() {
+        for (millis, seconds) in [(-5, 0), (0, 0), (1, 1), (1000, 1), (1001, 2)] {
+            let wait = whole_seconds(TimeDelta::milliseconds(millis));
+            assert_eq!(wait, Duration::from_secs(seconds), "{millis} ms");
+        }
+    }
 }

@@ -12,12 +12,13 @@ use crate::outbox::{self, Task};
 macro_rules! expire_statement {
     ($lock:literal) => {
         const_format::concatcp!(
-            "UPDATE guestlist_invitations SET status = 'expired', closed_at = $1
-             WHERE id IN (
-                 SELECT id FROM guestlist_invitations WHERE status = 'pending' AND expires_at <= $1
-                 ORDER BY expires_at LIMIT $2 ",
+            "WITH due AS MATERIALIZED (
+                 SELECT id AS due_id FROM guestlist_invitations
+                 WHERE status = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2 ",
             $lock,
             ")
+             UPDATE guestlist_invitations SET status = 'expired', closed_at = $1
+             FROM due WHERE id = due_id
              RETURNING ",
             COLUMNS
         )
@@ -88,13 +89,14 @@ async fn tell(
 macro_rules! remind_statement {
     ($lock:literal) => {
         concat!(
-            "UPDATE guestlist_invitations SET reminded_at = $1
-             WHERE id IN (
-                 SELECT id FROM guestlist_invitations
+            "WITH due AS MATERIALIZED (
+                 SELECT id AS due_id FROM guestlist_invitations
                  WHERE status = 'pending' AND reminded_at IS NULL AND expires_at > $1 AND expires_at <= $2
                  ORDER BY expires_at LIMIT $3 ",
             $lock,
             ")
+             UPDATE guestlist_invitations SET reminded_at = $1
+             FROM due WHERE id = due_id
              RETURNING id, organization_id, letters, delivery"
         )
     };

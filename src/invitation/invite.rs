@@ -93,19 +93,19 @@ impl Organizations {
         {
             return Err(Error::AlreadyMember { user: member.user });
         }
-        self.make_room(connection, actor, &invite).await?;
+        let open = find_open(connection, invite.organization, &invite.email).await?;
+        self.may_replace(&invite, open.as_ref())?;
         let letter = Letter {
             organization: invite.organization,
             actor,
             recipient: &invite.email,
         };
-        letter::promise(connection, self.limits(), self.now(), letter).await?;
-        let invitation = self.draft(actor, invite);
-        if !insert(connection, &invitation).await? {
-            return Err(Error::AlreadyPending {
-                invitation: pending_id(connection, &invitation).await?,
-            });
+        letter::check(connection, self.limits(), self.now(), letter).await?;
+        if open.is_some() {
+            self.make_room(connection, actor, &invite).await?;
         }
+        let invitation = self.draft(actor, invite);
+        insert(connection, &invitation).await?;
         self.announce(connection, actor, &invitation).await?;
         Ok(invitation)
     }
@@ -113,8 +113,9 @@ impl Organizations {
     /// Invites many, each on its own: one refused leaves the others as they are. The outcomes come
     /// in the order of the invites.
     ///
-    /// The rows are written in the order of their addresses, so that two batches with people in
-    /// common wait for each other instead of running into a deadlock.
+    /// Batches of one organization go one after the other, under its lock, and in the order of
+    /// their addresses: so two with people in common run into no deadlock, and each sees how many
+    /// letters the other promised.
     ///
     /// # Errors
     /// [`Error::NoTransaction`] and [`Error::Database`], after which nothing of the batch may stay.
@@ -128,6 +129,7 @@ impl Organizations {
         connection.require_transaction()?;
         let mut invites: Vec<_> = invites.into_iter().enumerate().collect();
         invites.sort_by_cached_key(|(_, invite)| (invite.organization, invite.email.canonical()));
+        self.lock_every(&mut connection, &invites).await?;
         let mut outcomes = Vec::with_capacity(invites.len());
         for (place, invite) in invites {
             match self.invite(&mut connection, actor, invite).await {
@@ -137,6 +139,21 @@ impl Organizations {
         }
         outcomes.sort_by_key(|(place, _)| *place);
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    /// Takes the locks of the organizations that sorted invites speak of, where they exist.
+    async fn lock_every(
+        &self,
+        connection: &mut Connection<'_>,
+        invites: &[(usize, Invite)],
+    ) -> Result<(), Error> {
+        for run in invites.chunk_by(|(_, one), (_, other)| one.organization == other.organization) {
+            match organization::lock(connection, run[0].1.organization, self.now()).await {
+                Ok(()) | Err(Error::NotFound) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
     }
 
     async fn may_invite(
@@ -157,7 +174,19 @@ impl Organizations {
         }
     }
 
-    /// Closes the address's open invitation where its time is over or it is to be superseded.
+    /// Refuses to touch an invitation that is open and not to be superseded.
+    fn may_replace(&self, invite: &Invite, open: Option<&Invitation>) -> Result<(), Error> {
+        match open {
+            Some(open) if open.is_pending(self.now()) && !invite.superseding => {
+                Err(Error::AlreadyPending {
+                    invitation: open.id,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Closes the address's open invitation, whose time is over or which is to be superseded.
     async fn make_room(
         &self,
         connection: &mut Connection<'_>,
@@ -165,18 +194,17 @@ impl Organizations {
         invite: &Invite,
     ) -> Result<(), Error> {
         let now = self.now();
-        let Some(open) = find_open(connection, invite.organization, &invite.email).await? else {
-            return Ok(());
-        };
-        if open.is_pending(now) && !invite.superseding {
-            return Err(Error::AlreadyPending {
-                invitation: open.id,
-            });
-        }
         organization::lock(connection, invite.organization, now).await?;
         let Some(open) = find_open(connection, invite.organization, &invite.email).await? else {
             return Ok(());
         };
+        let open = super::find_locked(connection, open.id)
+            .await?
+            .unwrap_or(open);
+        if open.status != Status::Pending {
+            return Ok(());
+        }
+        self.may_replace(invite, Some(&open))?;
         if open.is_pending(now) {
             self.withdraw(connection, actor, open).await
         } else {
@@ -215,6 +243,12 @@ impl Organizations {
         invitation: &Invitation,
     ) -> Result<(), Error> {
         let now = invitation.created_at;
+        let letter = Letter {
+            organization: invitation.organization,
+            actor,
+            recipient: &invitation.email,
+        };
+        letter::count(connection, self.limits(), now, letter).await?;
         Event::new(
             now,
             invitation.organization,
@@ -234,7 +268,7 @@ impl Organizations {
 }
 
 /// Writes the invitation, unless the address has an open one: the index decides, also in a race.
-async fn insert(connection: &mut Connection<'_>, invitation: &Invitation) -> Result<bool, Error> {
+async fn insert(connection: &mut Connection<'_>, invitation: &Invitation) -> Result<(), Error> {
     let email_key = invitation.email.canonical();
     let statement = sql("INSERT INTO guestlist_invitations
              (id, organization_id, email, email_key, role, locale, message, status, delivery, nonce,
@@ -256,15 +290,24 @@ async fn insert(connection: &mut Connection<'_>, invitation: &Invitation) -> Res
     .bind(invitation.letters)
     .bind(invitation.created_at)
     .bind(invitation.expires_at);
-    Ok(connection.execute(statement).await? == 1)
+    match connection.execute(statement).await {
+        Ok(0) => {
+            let winner = find_open(connection, invitation.organization, &invitation.email).await?;
+            Err(Error::AlreadyPending {
+                invitation: winner.map_or(invitation.id, |winner| winner.id),
+            })
+        }
+        Ok(_) => Ok(()),
+        Err(fault) if is_orphan(&fault) => Err(Error::NotFound),
+        Err(fault) => Err(fault.into()),
+    }
 }
 
-async fn pending_id(
-    connection: &mut Connection<'_>,
-    invitation: &Invitation,
-) -> Result<InvitationId, Error> {
-    let winner = find_open(connection, invitation.organization, &invitation.email).await?;
-    Ok(winner.map_or(invitation.id, |winner| winner.id))
+/// Whether the organization was deleted between the check and the insert.
+fn is_orphan(fault: &sqlx::Error) -> bool {
+    fault
+        .as_database_error()
+        .is_some_and(|fault| fault.is_foreign_key_violation())
 }
 
 /// The address's invitation that is not recorded as closed, whether or not its time is over.

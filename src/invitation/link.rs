@@ -6,6 +6,7 @@ use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, UserId};
 use crate::membership;
+use crate::organization;
 use crate::organizations::Organizations;
 use crate::token::{Presented, Token};
 
@@ -20,7 +21,8 @@ impl Organizations {
         connection: impl Into<Connection<'_>>,
         token: &str,
     ) -> Result<Invitation, Error> {
-        let invitation = self.verify(&mut connection.into(), token).await?;
+        let presented = self.presented(token)?;
+        let invitation = self.verify(&mut connection.into(), &presented).await?;
         invitation.require_pending(self.now())?;
         Ok(invitation)
     }
@@ -61,18 +63,45 @@ impl Organizations {
 
     /// The invitation that a token was made for. Whatever does not hold gets one and the same
     /// answer; reasons are given only to who holds a token that was once valid.
-    pub(super) async fn verify(
+    async fn verify(
+        &self,
+        connection: &mut Connection<'_>,
+        presented: &Presented,
+    ) -> Result<Invitation, Error> {
+        let found = super::find(connection, presented.invitation).await?;
+        self.opened_by(presented, found)
+    }
+
+    /// Verifies a token, takes the organization's lock and verifies again what may have changed.
+    pub(super) async fn lock_by_token(
         &self,
         connection: &mut Connection<'_>,
         token: &str,
     ) -> Result<Invitation, Error> {
+        connection.require_transaction()?;
+        let presented = self.presented(token)?;
+        let unlocked = self.verify(connection, &presented).await?;
+        match organization::lock(connection, unlocked.organization, self.now()).await {
+            Err(Error::NotFound) => return Err(Error::InvalidToken),
+            locked => locked?,
+        }
+        let found = super::find_locked(connection, unlocked.id).await?;
+        self.opened_by(&presented, found)
+    }
+
+    fn presented(&self, token: &str) -> Result<Presented, Error> {
         if self.key_ring().signing().is_none() {
             return Err(Error::NoKey);
         }
-        let presented = Presented::parse(token).ok_or(Error::InvalidToken)?;
-        let invitation = super::find(connection, presented.invitation)
-            .await?
-            .ok_or(Error::InvalidToken)?;
+        Presented::parse(token).ok_or(Error::InvalidToken)
+    }
+
+    fn opened_by(
+        &self,
+        presented: &Presented,
+        found: Option<Invitation>,
+    ) -> Result<Invitation, Error> {
+        let invitation = found.ok_or(Error::InvalidToken)?;
         let canonical_email = invitation.email.canonical();
         let claims = self.claims(&invitation, &canonical_email);
         if presented.verify(self.key_ring(), claims, &invitation.nonce) {
@@ -83,22 +112,5 @@ impl Organizations {
             return Err(Error::LinkReplaced);
         }
         Err(Error::InvalidToken)
-    }
-
-    /// Verifies a token, takes the organization's lock and verifies again what may have changed.
-    pub(super) async fn lock_by_token(
-        &self,
-        connection: &mut Connection<'_>,
-        token: &str,
-    ) -> Result<Invitation, Error> {
-        connection.require_transaction()?;
-        let unlocked = self.verify(connection, token).await?;
-        match crate::organization::lock(connection, unlocked.organization, self.now()).await {
-            Err(Error::NotFound) => Err(Error::InvalidToken),
-            locked => {
-                locked?;
-                self.verify(connection, token).await
-            }
-        }
     }
 }

@@ -38,10 +38,11 @@ impl Organizations {
             actor,
             recipient: &before.email,
         };
-        letter::promise(&mut connection, self.limits(), self.now(), letter).await?;
+        letter::check(&mut connection, self.limits(), self.now(), letter).await?;
+        letter::count(&mut connection, self.limits(), self.now(), letter).await?;
         let after = self.renew(actor, &before);
         update(&mut connection, &after).await?;
-        if before.delivery == Delivery::Failed {
+        if matches!(before.delivery, Delivery::Failed | Delivery::Suppressed) {
             super::lift_suppression(&mut connection, &before.email).await?;
         }
         let now = self.now();

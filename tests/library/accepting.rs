@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use guestlist::{Error, Key, KeyRing, Status, User};
+use guestlist::{Error, Key, KeyRing, ResendPolicy, Status, User, worker};
 
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team, address, person, user};
@@ -195,5 +195,80 @@ on_both_databases! {
         let token = team.in_transaction(async |tx| team.library.show_link(tx, &user(OLIVIA), id).await).await.unwrap();
         assert_eq!(team.history().await.last(), Some(&"invitation_link_shown"));
         team.accept(token.expose(), &person("bob")).await.expect("it works");
+    }
+
+    async fn accepting_at_the_last_moment_and_the_sweep_have_one_winner(team: Team) {
+        for round in 0..20 {
+            let who = format!("p{round}");
+            let invitation = team.invite(OLIVIA, &address(&who), "agent").await.unwrap();
+            let (token, someone) = (team.token(&invitation), person(&who));
+            let worker = team.clone();
+            let sweep = tokio::spawn(async move {
+                let mut tx = worker.begin().await;
+                let expired = worker::expire_due(&mut tx, invitation.expires_at, 10).await.unwrap();
+                tx.commit().await.unwrap();
+                expired
+            });
+            let (accepted, expired) = tokio::join!(team.accept(&token, &someone), sweep);
+            let expired = expired.unwrap();
+            assert_eq!(usize::from(accepted.is_ok()) + expired, 1, "{accepted:?} {expired}");
+            let status = team.invitation(invitation.id).await.status;
+            assert_eq!(status, if expired == 0 { Status::Accepted } else { Status::Expired });
+        }
+    }
+
+    async fn accepting_while_it_is_sent_again_leaves_it_accepted_or_the_link_replaced(team: Team) {
+        let team = team.configured(|builder| {
+            builder.resend_policy(ResendPolicy::Rotate).limits(guestlist::Limits::none())
+        });
+        for round in 0..20 {
+            let who = format!("p{round}");
+            let invitation = team.invite(OLIVIA, &address(&who), "agent").await.unwrap();
+            let (token, someone) = (team.token(&invitation), person(&who));
+            let (accepted, resent) = tokio::join!(team.accept(&token, &someone), team.resend(OLIVIA, invitation.id));
+            assert!(accepted.is_ok() != resent.is_ok(), "{accepted:?} {resent:?}");
+            assert_eq!(team.membership(&who).await.is_some(), accepted.is_ok());
+        }
+    }
+
+    async fn a_clock_set_back_opens_and_closes_nothing(team: Team) {
+        let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        team.pass(-TimeDelta::hours(2));
+        team.accept(&team.token(&invitation), &person("bob")).await.expect("open before and after");
+    }
+
+    async fn a_member_raised_by_an_invitation_is_recorded_as_changed_by_who_granted_it(team: Team) {
+        team.join("bob", "agent").await;
+        let invitation = team.invite(OLIVIA, "bob2@example.com", "admin").await.unwrap();
+        let bob = User::new(user("bob"), "bob2@example.com".parse().unwrap());
+        team.accept(&team.token(&invitation), &bob).await.unwrap();
+        let events = team.events().await;
+        let change = &events[events.len() - 2];
+        assert_eq!((change.kind.as_str(), change.actor.as_ref()), ("role_changed", Some(&user(OLIVIA))));
+    }
+
+    async fn a_link_is_not_shown_of_what_is_closed_or_over(team: Team) {
+        let revoked = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
+        team.revoke(OLIVIA, revoked.id).await.unwrap();
+        let expired = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
+        team.pass(TimeDelta::days(7));
+        let show = async |id| team.in_transaction(async |tx| team.library.show_link(tx, &user(OLIVIA), id).await).await;
+        assert!(matches!(show(revoked.id).await, Err(Error::InvitationClosed { .. })));
+        assert!(matches!(show(expired.id).await, Err(Error::InvitationExpired { .. })));
+        assert!(!team.history().await.contains(&"invitation_link_shown"));
+    }
+
+    async fn a_joined_member_speaks_the_language_they_were_invited_in_unless_the_host_knows_better(team: Team) {
+        for (who, own, expected) in [("bob", None, "de"), ("carl", Some("fr"), "fr")] {
+            let invite = team.invitation_of(&address(who), "agent").locale("de".parse().unwrap());
+            let invitation =
+                team.in_transaction(async |tx| team.library.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
+            let someone = match own {
+                Some(locale) => person(who).speaking(locale.parse().unwrap()),
+                None => person(who),
+            };
+            let membership = team.accept(&team.token(&invitation), &someone).await.unwrap();
+            assert_eq!(membership.locale.as_str(), expected);
+        }
     }
 }

@@ -1,7 +1,9 @@
-use guestlist::{Delivery, Error, Filter, Paging, Status};
+use std::time::Duration;
+
+use guestlist::{Delivery, Error, Filter, Limit, Limits, Paging, Status};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, user};
+use crate::support::{OLIVIA, Team, user};
 
 on_both_databases! {
     async fn an_invitation_is_stored_with_its_event_and_the_promise_of_its_letter(team: Team) {
@@ -127,5 +129,97 @@ on_both_databases! {
             assert!(matches!(refused, Error::AlreadyPending { .. }), "{refused:?}");
         }
         assert_eq!(team.messages().await.len(), 20);
+    }
+
+    async fn a_refused_invite_leaves_the_open_one_as_it_was(team: Team) {
+        let old = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let one_an_hour = Limit { letters: 1, window: Duration::from_secs(3600) };
+        let limited = team.configured(|builder| builder.limits(Limits::none().actor(one_an_hour)));
+        limited.invite(OLIVIA, "carl@example.com", "agent").await.unwrap();
+        let invites = vec![team.invitation_of("bob@example.com", "manager").superseding()];
+        let outcomes = limited
+            .in_transaction(async |tx| limited.library.invite_all(tx, &user(OLIVIA), invites).await)
+            .await
+            .unwrap();
+        assert!(matches!(outcomes[0], Err(Error::Throttled { .. })), "{outcomes:?}");
+        assert_eq!(team.invitation(old.id).await.status, Status::Pending);
+    }
+
+    async fn a_lost_race_counts_no_letter(team: Team) {
+        let two_an_hour = Limit { letters: 2, window: Duration::from_secs(3600) };
+        let team = team.configured(|builder| builder.limits(Limits::none().recipient(two_an_hour)));
+        for email in ["bob@example.com", "BOB@example.com"] {
+            let invites = vec![team.invitation_of(email, "agent"), team.invitation_of(email, "agent")];
+            team.in_transaction(async |tx| team.library.invite_all(tx, &user(OLIVIA), invites).await).await.unwrap();
+        }
+        team.invite(OLIVIA, "bob+2@example.com", "agent").await.expect("one letter was promised, not four");
+    }
+
+    async fn batches_with_people_in_common_run_at_once_without_a_deadlock(team: Team) {
+        for round in 0..5 {
+            let batch = |reversed: bool| {
+                let mut emails: Vec<_> = (0..20).map(|number| format!("r{round}p{number}@example.com")).collect();
+                if reversed {
+                    emails.reverse();
+                }
+                let team = team.clone();
+                async move {
+                    let invites = emails.iter().map(|email| team.invitation_of(email, "agent").superseding()).collect();
+                    team.in_transaction(async |tx| team.library.invite_all(tx, &user(OLIVIA), invites).await).await
+                }
+            };
+            let (one, other) = tokio::join!(tokio::spawn(batch(false)), tokio::spawn(batch(true)));
+            for outcomes in [one.unwrap(), other.unwrap()] {
+                assert!(outcomes.expect("no deadlock").iter().all(Result::is_ok));
+            }
+        }
+    }
+
+    async fn inviting_to_an_organization_that_is_being_deleted_finds_none(team: Team) {
+        for _ in 0..10 {
+            let team = Team::on(team.database.clone()).await;
+            let id = team.organization.id;
+            let deletion = team.in_transaction(async |tx| team.library.delete(tx, &user(OLIVIA), id).await);
+            let (invited, deleted) = tokio::join!(team.invite(OLIVIA, "bob@example.com", "agent"), deletion);
+            deleted.expect("deleted");
+            assert!(matches!(invited, Ok(_) | Err(Error::NotFound)), "{invited:?}");
+            let mut tx = team.begin().await;
+            let left = team.library.invitations(&mut tx, id, Filter::All, &Paging::first(9)).await.unwrap();
+            assert!(left.items.is_empty());
+        }
+    }
+
+    async fn a_page_holds_at_least_one_item_and_at_most_the_limit(team: Team) {
+        for number in 0..3 {
+            team.invite(OLIVIA, &format!("p{number}@example.com"), "agent").await.unwrap();
+        }
+        let mut tx = team.begin().await;
+        for (limit, expected, more) in [(0, 1, true), (2, 2, true), (3, 3, false), (u32::MAX, 3, false)] {
+            let page = team.library.pending(&mut tx, team.organization.id, &Paging::first(limit)).await.unwrap();
+            assert_eq!((page.items.len(), page.next.is_some()), (expected, more), "limit {limit}");
+        }
+    }
+
+    async fn an_invitation_of_another_organization_is_not_listed(team: Team) {
+        let other = Team::on(team.database.clone()).await;
+        team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let mut tx = team.begin().await;
+        for filter in [Filter::All, Filter::Only(Status::Pending), Filter::Only(Status::Expired), Filter::Only(Status::Revoked)] {
+            let page = team.library.invitations(&mut tx, other.organization.id, filter, &Paging::first(9)).await.unwrap();
+            assert!(page.items.is_empty(), "{filter:?}");
+        }
+    }
+
+    async fn only_who_may_grant_a_role_withdraws_an_invitation_to_it(team: Team) {
+        team.join("adam", "admin").await;
+        team.join("mia", "manager").await;
+        let owner = team.invite(OLIVIA, "bob@example.com", "owner").await.unwrap();
+        let agent = team.invite(OLIVIA, "carl@example.com", "agent").await.unwrap();
+        assert!(matches!(team.revoke("adam", owner.id).await, Err(Error::Forbidden { .. })));
+        assert!(matches!(team.revoke("mia", agent.id).await, Err(Error::Forbidden { .. })));
+        team.revoke("adam", agent.id).await.expect("an admin withdraws what an owner sent");
+        assert!(matches!(team.revoke("adam", agent.id).await, Err(Error::InvitationClosed { status: Status::Revoked })));
+        team.pass(chrono::TimeDelta::days(7));
+        assert!(matches!(team.revoke(OLIVIA, owner.id).await, Err(Error::InvitationExpired { .. })));
     }
 }

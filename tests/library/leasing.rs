@@ -19,6 +19,15 @@ async fn lease(team: &Team, limit: usize) -> Vec<outbox::Lease> {
     leases
 }
 
+fn is_postgres(team: &Team) -> bool {
+    match team.database {
+        #[cfg(feature = "postgres")]
+        guestlist::Database::Postgres(_) => true,
+        #[cfg(feature = "sqlite")]
+        guestlist::Database::Sqlite(_) => false,
+    }
+}
+
 async fn invite(team: &Team, count: usize) {
     for number in 0..count {
         team.invite(OLIVIA, &format!("p{number}@example.com"), "agent")
@@ -140,5 +149,69 @@ on_both_databases! {
         let waiting = outbox::list(&mut tx, team.now(), State::Ready, None, 10).await.unwrap();
         assert!(outbox::discard(&mut tx, team.now(), waiting[0].id).await.unwrap());
         assert_eq!(outbox::retry_dead(&mut tx, team.now()).await.unwrap(), 0);
+    }
+
+    async fn a_worker_does_not_wait_for_what_another_is_leasing(team: Team) {
+        if !is_postgres(&team) {
+            return;
+        }
+        invite(&team, 2).await;
+        let mut slow = team.begin().await;
+        let held = outbox::lease(&mut slow, team.now(), LEASE, ALL, 1).await.unwrap();
+        let quick = tokio::time::timeout(Duration::from_secs(10), lease(&team, 10)).await.expect("no waiting");
+        assert_eq!(quick.len(), 1);
+        assert_ne!(quick[0].id, held[0].id);
+    }
+
+    async fn a_stale_fence_postpones_and_buries_nothing(team: Team) {
+        invite(&team, 1).await;
+        let stale = lease(&team, 1).await[0];
+        team.pass(TimeDelta::seconds(20));
+        let held = lease(&team, 1).await[0];
+        let mut tx = team.begin().await;
+        let later = team.now() + TimeDelta::days(1);
+        outbox::postpone(&mut tx, stale.id, stale.generation, later, 1, "stale").await.unwrap();
+        outbox::bury(&mut tx, stale.id, stale.generation, team.now(), "stale").await.unwrap();
+        let message = outbox::take(&mut tx, held.id, held.generation).await.unwrap().expect("still held");
+        assert_eq!((message.attempts, message.last_error), (0, None));
+    }
+
+    async fn what_is_dead_is_retried_with_all_its_attempts_and_what_is_held_is_left_alone(team: Team) {
+        invite(&team, 3).await;
+        let held = lease(&team, 2).await;
+        let mut tx = team.begin().await;
+        for lease in &held {
+            assert!(!outbox::retry(&mut tx, team.now(), lease.id).await.unwrap(), "somebody is at work on it");
+            outbox::bury(&mut tx, lease.id, lease.generation, team.now(), "554 \0no\r\n").await.unwrap();
+        }
+        let dead = outbox::list(&mut tx, team.now(), State::Dead, None, 10).await.unwrap();
+        assert_eq!((dead[0].attempts, dead[0].last_error.as_deref()), (1, Some("554  no  ")));
+        let behind = outbox::list(&mut tx, team.now(), State::Dead, Some(dead[0].id), 10).await.unwrap();
+        assert_eq!(behind.iter().map(|message| message.id).collect::<Vec<_>>(), [dead[1].id]);
+        assert_eq!(outbox::unsettled(&mut tx, team.now()).await.unwrap(), 1);
+        assert!(outbox::retry(&mut tx, team.now(), dead[0].id).await.unwrap());
+        assert_eq!(outbox::retry_dead(&mut tx, team.now()).await.unwrap(), 1);
+        let ready = outbox::list(&mut tx, team.now(), State::Ready, None, 10).await.unwrap();
+        assert_eq!(ready.iter().map(|message| message.attempts).collect::<Vec<_>>(), [0, 0, 0]);
+    }
+
+    async fn only_the_named_messages_are_settled(team: Team) {
+        invite(&team, 2).await;
+        let held = lease(&team, 2).await;
+        let mut tx = team.begin().await;
+        outbox::complete(&mut tx, &[]).await.unwrap();
+        outbox::complete(&mut tx, &[held[0].id]).await.unwrap();
+        assert!(outbox::take(&mut tx, held[0].id, held[0].generation).await.unwrap().is_none());
+        assert!(outbox::take(&mut tx, held[1].id, held[1].generation).await.unwrap().is_some());
+    }
+
+    async fn letters_can_be_left_to_other_hands(team: Team) {
+        team.join("bob", "agent").await;
+        team.remove(OLIVIA, "bob").await.unwrap();
+        let mut tx = team.begin().await;
+        let urgent = (Priority::URGENT, Priority::URGENT);
+        let leases = outbox::lease(&mut tx, team.now(), LEASE, urgent, 10).await.unwrap();
+        assert_eq!(leases.len(), 1);
+        assert!(leases[0].is_urgent());
     }
 }

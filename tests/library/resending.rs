@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use guestlist::{Error, LimitKind, ResendPolicy, Status};
+use guestlist::{Delivery, Error, LimitKind, ResendPolicy, Status, worker};
 
 use crate::on_both_databases;
 use crate::support::{OLIVIA, person};
@@ -84,5 +84,46 @@ on_both_databases! {
         team.pass(TimeDelta::minutes(2));
         let refused = team.resend(OLIVIA, old.id).await;
         assert!(matches!(refused, Err(Error::AlreadyPending { invitation }) if invitation == new.id), "{refused:?}");
+    }
+
+    async fn who_became_a_member_another_way_is_not_written_to_again(team: Team) {
+        let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        team.pass(TimeDelta::days(7));
+        team.join("bob", "agent").await;
+        team.pass(TimeDelta::minutes(2));
+        let refused = team.resend(OLIVIA, invitation.id).await;
+        assert!(matches!(refused, Err(Error::AlreadyMember { .. })), "{refused:?}");
+    }
+
+    async fn what_is_sent_again_is_reminded_of_again(team: Team) {
+        let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        for letter in 1..=2 {
+            let report = worker::DeliveryReport {
+                invitation: invitation.id, letter, delivery: Delivery::Sent, detail: None,
+            };
+            let mut tx = team.begin().await;
+            worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
+            team.pass(TimeDelta::days(6));
+            assert_eq!(worker::remind_due(&mut tx, team.now(), team.now() + TimeDelta::days(2), 10).await.unwrap(), 1);
+            tx.commit().await.unwrap();
+            team.resend(OLIVIA, invitation.id).await.unwrap();
+        }
+    }
+
+    async fn sending_again_lifts_a_suppression_that_another_organization_ran_into(team: Team) {
+        let other = crate::support::Team::on(team.database.clone()).await;
+        let first = other.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let second = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let mut tx = team.begin().await;
+        for (invitation, delivery) in [(&first, Delivery::Failed), (&second, Delivery::Suppressed)] {
+            let detail = Some("550 5.1.1 no\0such user".to_owned());
+            let report = worker::DeliveryReport { invitation: invitation.id, letter: 1, delivery, detail };
+            worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        team.pass(TimeDelta::minutes(2));
+        team.resend(OLIVIA, second.id).await.unwrap();
+        let mut tx = team.begin().await;
+        assert_eq!(worker::suppression(&mut tx, &second.email).await.unwrap(), None);
     }
 }

@@ -107,4 +107,60 @@ on_both_databases! {
             assert_eq!(ended(&team, team.organization.id, &who).await.len(), usize::from(recorded.is_ok()));
         }
     }
+
+    async fn a_session_recorded_again_before_its_purge_is_alive(team: Team) {
+        team.join("bob", "agent").await;
+        record(&team, "bob", "s").await.unwrap();
+        team.remove(OLIVIA, "bob").await.unwrap();
+        let id = team.organization.id;
+        let mut tx = team.begin().await;
+        let purged = worker::ended_sessions(&mut tx, id, Some(&user("bob")), 100).await.unwrap();
+        drop(tx);
+        team.join("bob", "agent").await;
+        record(&team, "bob", "s").await.unwrap();
+        let mut tx = team.begin().await;
+        worker::forget_ended_sessions(&mut tx, id, &purged).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(live(&team, "bob").await, ["s"]);
+    }
+
+    async fn forgetting_a_session_leaves_ended_ones_to_the_purge(team: Team) {
+        team.join("bob", "agent").await;
+        record(&team, "bob", "s").await.unwrap();
+        team.remove(OLIVIA, "bob").await.unwrap();
+        let id = team.organization.id;
+        team.in_transaction(async |tx| team.library.forget_session(tx, id, &user("bob"), &key("s")).await)
+            .await
+            .unwrap();
+        assert_eq!(ended(&team, id, "bob").await.len(), 1);
+    }
+
+    async fn deleting_an_organization_leaves_the_sessions_of_others(team: Team) {
+        let other = Team::on(team.database.clone()).await;
+        record(&other, OLIVIA, "there").await.unwrap();
+        record(&team, OLIVIA, "here").await.unwrap();
+        let id = team.organization.id;
+        team.in_transaction(async |tx| team.library.delete(tx, &user(OLIVIA), id).await).await.unwrap();
+        assert_eq!(live(&other, OLIVIA).await, ["there"]);
+    }
+
+    async fn a_purge_takes_batches_of_one_organization(team: Team) {
+        let other = Team::on(team.database.clone()).await;
+        for joined in [&team, &other] {
+            joined.join("bob", "agent").await;
+            for session in ["a", "b", "c"] {
+                record(joined, "bob", session).await.unwrap();
+            }
+            joined.remove(OLIVIA, "bob").await.unwrap();
+        }
+        let mut tx = team.begin().await;
+        let id = team.organization.id;
+        for left in [2, 1] {
+            let batch = worker::ended_sessions(&mut tx, id, Some(&user("bob")), 2).await.unwrap();
+            assert_eq!(batch.len(), left);
+            worker::forget_ended_sessions(&mut tx, id, &batch).await.unwrap();
+        }
+        drop(tx);
+        assert_eq!(ended(&other, other.organization.id, "bob").await.len(), 3);
+    }
 }

@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use chrono::TimeDelta;
-use guestlist::{Filter, Paging, Status, worker};
+use guestlist::{Delivery, Filter, Paging, Status, worker};
 
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team};
@@ -55,7 +57,7 @@ on_both_databases! {
         let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let unsent = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
         let report = worker::DeliveryReport {
-            invitation: invitation.id, letter: 1, delivery: guestlist::Delivery::Sent, detail: None,
+            invitation: invitation.id, letter: 1, delivery: Delivery::Sent, detail: None,
         };
         let mut tx = team.begin().await;
         worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
@@ -73,7 +75,7 @@ on_both_databases! {
         let report = worker::DeliveryReport {
             invitation: invitation.id,
             letter: 1,
-            delivery: guestlist::Delivery::Failed,
+            delivery: Delivery::Failed,
             detail: Some("550 5.1.1 no such user".to_owned()),
         };
         let mut tx = team.begin().await;
@@ -82,7 +84,7 @@ on_both_databases! {
         assert_eq!(reason.as_deref(), Some("550 5.1.1 no such user"));
         tx.commit().await.unwrap();
         let failed = team.invitation(invitation.id).await;
-        assert_eq!((failed.status, failed.delivery), (Status::Pending, guestlist::Delivery::Failed));
+        assert_eq!((failed.status, failed.delivery), (Status::Pending, Delivery::Failed));
         assert_eq!(team.history().await.last(), Some(&"invitation_undeliverable"));
         team.pass(TimeDelta::minutes(2));
         team.resend(OLIVIA, invitation.id).await.unwrap();
@@ -90,7 +92,7 @@ on_both_databases! {
         assert_eq!(worker::suppression(&mut tx, &invitation.email).await.unwrap(), None);
         worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
         let renewed = team.library.invitation(&mut tx, invitation.id).await.unwrap().unwrap();
-        assert_eq!(renewed.delivery, guestlist::Delivery::Queued, "a report on an older letter changes nothing");
+        assert_eq!(renewed.delivery, Delivery::Queued, "a report on an older letter changes nothing");
     }
 
     async fn what_is_old_is_deleted_in_batches(team: Team) {
@@ -107,5 +109,51 @@ on_both_databases! {
         assert_eq!(worker::delete_old_events(&mut tx, horizon, 100).await.unwrap(), 8);
         tx.commit().await.unwrap();
         team.invitation(open.id).await;
+    }
+
+    async fn nothing_is_reminded_of_that_is_closed_or_over(team: Team) {
+        let revoked = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
+        team.revoke(OLIVIA, revoked.id).await.unwrap();
+        team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
+        team.pass(TimeDelta::days(6));
+        assert_eq!(remind(&team, TimeDelta::hours(1)).await, 0, "too early");
+        team.pass(TimeDelta::days(1));
+        assert_eq!(remind(&team, TimeDelta::days(2)).await, 0, "too late");
+    }
+
+    async fn counted_letters_are_deleted_when_no_window_reaches_them(team: Team) {
+        let team = team.configured(|builder| builder.limits(guestlist::Limits::default()));
+        for number in 0..3 {
+            team.invite(OLIVIA, &format!("p{number}@example.com"), "agent").await.unwrap();
+        }
+        let first = team.now();
+        team.pass(TimeDelta::days(2));
+        team.invite(OLIVIA, "late@example.com", "agent").await.unwrap();
+        let mut tx = team.begin().await;
+        assert_eq!(worker::delete_old_letters(&mut tx, first, 9).await.unwrap(), 0);
+        let horizon = team.now() - TimeDelta::days(1);
+        assert_eq!(worker::delete_old_letters(&mut tx, horizon, 2).await.unwrap(), 2);
+        assert_eq!(worker::delete_old_letters(&mut tx, horizon, 9).await.unwrap(), 1);
+    }
+
+    async fn a_letter_that_was_only_put_off_suppresses_nobody(team: Team) {
+        let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
+        let mut tx = team.begin().await;
+        for delivery in [Delivery::Deferred, Delivery::Suppressed, Delivery::Sent] {
+            let report = worker::DeliveryReport { invitation: invitation.id, letter: 1, delivery, detail: None };
+            worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
+            assert_eq!(worker::suppression(&mut tx, &invitation.email).await.unwrap(), None);
+        }
+        tx.commit().await.unwrap();
+        assert_eq!(team.history().await.last(), Some(&"invitation_created"));
+    }
+
+    async fn a_lifetime_is_between_a_second_and_a_year(team: Team) {
+        for (asked, given) in [(Duration::ZERO, TimeDelta::seconds(1)), (Duration::MAX, TimeDelta::days(366))] {
+            let team = team.configured(|builder| builder.lifetime(asked));
+            let email = format!("p{}@example.com", asked.as_secs());
+            let invitation = team.invite(OLIVIA, &email, "agent").await.unwrap();
+            assert_eq!(invitation.expires_at - team.now(), given);
+        }
     }
 }

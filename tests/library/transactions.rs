@@ -1,9 +1,9 @@
 //! Together or not at all, in the host's own transaction.
 
-use guestlist::{Database, Error};
+use guestlist::{Database, Error, worker};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, person, user};
+use crate::support::{OLIVIA, name, person, user};
 
 on_both_databases! {
     async fn what_the_host_rolls_back_never_happened(team: Team) {
@@ -68,5 +68,39 @@ on_both_databases! {
             tokio::spawn(async move { team.invite(OLIVIA, "bob@example.com", "agent").await })
         };
         spawned.await.unwrap().expect("futures are Send");
+    }
+
+    async fn every_mutation_asks_for_a_transaction(team: Team) {
+        team.join("bob", "agent").await;
+        let invitation = team.invite(OLIVIA, "carl@example.com", "agent").await.unwrap();
+        let (token, id, owner, bob) = (team.token(&invitation), team.organization.id, user(OLIVIA), user("bob"));
+        let library = &team.library;
+        let mut connection = team.database.acquire().await.unwrap();
+        let connection = &mut connection;
+        let report = worker::DeliveryReport {
+            invitation: invitation.id, letter: 1, delivery: guestlist::Delivery::Failed, detail: None,
+        };
+        let refused = [
+            library.create(&mut *connection, name("B"), &person("x")).await.map(drop),
+            library.rename(&mut *connection, &owner, id, name("B")).await.map(drop),
+            library.delete(&mut *connection, &owner, id).await,
+            library.invite_all(&mut *connection, &owner, vec![]).await.map(drop),
+            library.resend(&mut *connection, &owner, invitation.id).await.map(drop),
+            library.revoke(&mut *connection, &owner, invitation.id).await.map(drop),
+            library.show_link(&mut *connection, &owner, invitation.id).await.map(drop),
+            library.accept(&mut *connection, &token, &person("carl")).await.map(drop),
+            library.decline(&mut *connection, &token).await.map(drop),
+            library.change_role(&mut *connection, &owner, id, &bob, &"admin".parse().unwrap()).await.map(drop),
+            library.remove(&mut *connection, &owner, id, &bob).await,
+            library.leave(&mut *connection, &bob, id).await,
+            library.transfer_ownership(&mut *connection, &owner, id, &bob).await.map(drop),
+            library.record_session(&mut *connection, id, &bob, &"s".parse().unwrap()).await,
+            worker::expire_due(&mut *connection, team.now(), 1).await.map(drop),
+            worker::remind_due(&mut *connection, team.now(), team.now(), 1).await.map(drop),
+            worker::record_delivery(&mut *connection, team.now(), &report).await,
+        ];
+        for (place, refused) in refused.into_iter().enumerate() {
+            assert!(matches!(refused, Err(Error::NoTransaction)), "{place}: {refused:?}");
+        }
     }
 }
