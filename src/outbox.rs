@@ -117,6 +117,8 @@ pub struct Message {
     pub created_at: DateTime<Utc>,
     /// How many attempts were spent.
     pub attempts: i64,
+    /// How many of them failed by themselves, and not for the recipient's sake.
+    pub faults: i64,
     /// The fencing token: it rises whenever the message is leased.
     pub generation: i64,
     /// Until when someone holds it.
@@ -172,7 +174,7 @@ impl Lease {
     }
 }
 
-const COLUMNS: &str = "id, kind, ids, organization_id, run_at, created_at, attempts, generation, leased_until, \
+const COLUMNS: &str = "id, kind, ids, organization_id, run_at, created_at, attempts, faults, generation, leased_until, \
                        dead_at, last_error";
 
 macro_rules! lease_statement {
@@ -344,6 +346,17 @@ pub async fn complete(
     Ok(())
 }
 
+/// What putting a message back costs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    /// Nothing: it was not its turn, or nobody could be served.
+    Nothing,
+    /// An attempt: its recipient asked to come back later.
+    Attempt,
+    /// An attempt, and one of the few faults a message may have: it failed by itself.
+    Fault,
+}
+
 /// Puts a message back until `run_at`, unless its fence moved.
 ///
 /// # Errors
@@ -353,18 +366,19 @@ pub async fn postpone(
     id: MessageId,
     generation: i64,
     run_at: DateTime<Utc>,
-    spent_attempts: u32,
+    cost: Cost,
     why: &str,
 ) -> Result<(), Error> {
     let statement = sql("UPDATE guestlist_outbox
-             SET run_at = $3, attempts = attempts + $4, last_error = $5, leased_until = NULL
+             SET run_at = $3, attempts = attempts + $4, faults = faults + $5, last_error = $6, leased_until = NULL
              WHERE id = $1 AND generation = $2 AND dead_at IS NULL");
     let statement = statement.bind(id.as_uuid()).bind(generation).bind(run_at);
     connection
         .into()
         .execute(
             statement
-                .bind(i64::from(spent_attempts))
+                .bind(i64::from(cost != Cost::Nothing))
+                .bind(i64::from(cost == Cost::Fault))
                 .bind(remark(why).as_str()),
         )
         .await?;
@@ -487,7 +501,7 @@ pub async fn retry(
     id: MessageId,
 ) -> Result<bool, Error> {
     let statement = sql(
-        "UPDATE guestlist_outbox SET run_at = $2, attempts = 0, dead_at = NULL
+        "UPDATE guestlist_outbox SET run_at = $2, attempts = 0, faults = 0, dead_at = NULL
              WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2)",
     );
     Ok(connection
@@ -506,7 +520,7 @@ pub async fn retry_dead(
     now: DateTime<Utc>,
 ) -> Result<u64, Error> {
     let statement = sql(
-        "UPDATE guestlist_outbox SET run_at = $1, attempts = 0, dead_at = NULL WHERE dead_at IS NOT NULL",
+        "UPDATE guestlist_outbox SET run_at = $1, attempts = 0, faults = 0, dead_at = NULL WHERE dead_at IS NOT NULL",
     );
     Ok(connection.into().execute(statement.bind(now)).await?)
 }

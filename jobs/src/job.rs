@@ -14,7 +14,7 @@ mod send_notice;
 
 use std::time::Duration;
 
-use guestlist::outbox::{Message, Task};
+use guestlist::outbox::{Cost, Message, Task};
 use guestlist::worker::DeliveryReport;
 
 pub(crate) use self::expire_invitations::expire_invitations;
@@ -39,8 +39,8 @@ pub enum Next {
         after: Duration,
         /// Why.
         why: String,
-        /// Whether this counts as an attempt.
-        spent: bool,
+        /// What it costs the message.
+        cost: Cost,
     },
     /// Someone has to look at it.
     Dead {
@@ -83,7 +83,7 @@ pub enum Fault {
 }
 
 /// How often a message is tried whose job fails by itself, before it is given up.
-const MAX_ATTEMPTS: i64 = 10;
+const MAX_FAULTS: i64 = 10;
 
 /// Runs the job of a message and says what is next, whatever happens to the job.
 pub(crate) async fn run(context: &Context, message: &Message, held: &Held) -> Outcome {
@@ -113,14 +113,14 @@ pub(crate) async fn run(context: &Context, message: &Message, held: &Held) -> Ou
 /// What is next for a message whose job failed or panicked.
 pub(crate) fn failed(message: &Message, why: &str) -> Outcome {
     let why = why.to_owned();
-    if message.attempts + 1 >= MAX_ATTEMPTS {
+    if message.faults + 1 >= MAX_FAULTS {
         return Next::Dead { why }.into();
     }
-    let after = back_off::after_fault(message.attempts);
+    let after = back_off::after_fault(message.faults);
     Next::Retry {
         after,
         why,
-        spent: true,
+        cost: Cost::Fault,
     }
     .into()
 }

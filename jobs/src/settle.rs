@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use guestlist::outbox::Cost;
 use guestlist::{Database, MessageId, Organizations, outbox, worker};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
@@ -99,10 +100,9 @@ async fn record(
         let (id, generation) = (message.id, held.generation());
         match &outcome.next {
             Next::Done | Next::Cancel { .. } => settled.push(id),
-            Next::Retry { after, why, spent } => {
+            Next::Retry { after, why, cost } => {
                 let run_at = now + *after;
-                let spent = u32::from(*spent);
-                outbox::postpone(&mut transaction, id, generation, run_at, spent, why).await?;
+                outbox::postpone(&mut transaction, id, generation, run_at, *cost, why).await?;
             }
             Next::Dead { why } => outbox::bury(&mut transaction, id, generation, now, why).await?,
         }
@@ -118,7 +118,9 @@ fn log(message: &outbox::Message, outcome: &Outcome) {
         Next::Cancel { why } => info!(%id, kind, why, "{kind} cancelled: {why}"),
         // While a mail server is down every letter waits, and the mailer has said so once.
         Next::Retry {
-            why, spent: false, ..
+            why,
+            cost: Cost::Nothing,
+            ..
         } => debug!(%id, kind, why, "{kind} waits: {why}"),
         Next::Retry { after, why, .. } => {
             info!(%id, kind, why, ?after, "{kind} again in {}: {why}", rounded(*after));

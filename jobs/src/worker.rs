@@ -36,7 +36,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             letters: 16,
-            drain: Duration::from_secs(30),
+            drain: Duration::from_secs(25),
             reminder: Some(Duration::from_secs(2 * 24 * 60 * 60)),
             retention: Some(Duration::from_secs(400 * 24 * 60 * 60)),
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[path = "support/smtp.rs"]
+#[allow(dead_code, reason = "each test program uses its part of the support")]
 mod smtp;
 
 #[path = "mailer/deliver.rs"]

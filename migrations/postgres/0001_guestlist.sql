@@ -85,6 +85,8 @@ CREATE TABLE guestlist_outbox (
     run_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL,
     attempts bigint NOT NULL DEFAULT 0,
+    -- Those of them that failed by themselves, and not for the recipient's sake.
+    faults bigint NOT NULL DEFAULT 0,
     generation bigint NOT NULL DEFAULT 0,
     leased_until timestamptz,
     dead_at timestamptz,

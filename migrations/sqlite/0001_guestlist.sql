@@ -84,6 +84,8 @@ CREATE TABLE guestlist_outbox (
     run_at TEXT NOT NULL,
     created_at TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
+    -- Those of them that failed by themselves, and not for the recipient's sake.
+    faults INTEGER NOT NULL DEFAULT 0,
     generation INTEGER NOT NULL DEFAULT 0,
     leased_until TEXT,
     dead_at TEXT,

@@ -102,7 +102,7 @@ on_both_databases! {
         let held = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
         let later = team.now() + TimeDelta::minutes(5);
-        outbox::postpone(&mut tx, held.id, held.generation, later, 1, "450 busy").await.unwrap();
+        outbox::postpone(&mut tx, held.id, held.generation, later, outbox::Cost::Attempt, "450 busy").await.unwrap();
         tx.commit().await.unwrap();
         assert!(lease(&team, 1).await.is_empty());
         team.pass(TimeDelta::minutes(5));
@@ -170,7 +170,7 @@ on_both_databases! {
         let held = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
         let later = team.now() + TimeDelta::days(1);
-        outbox::postpone(&mut tx, stale.id, stale.generation, later, 1, "stale").await.unwrap();
+        outbox::postpone(&mut tx, stale.id, stale.generation, later, outbox::Cost::Attempt, "stale").await.unwrap();
         outbox::bury(&mut tx, stale.id, stale.generation, team.now(), "stale").await.unwrap();
         let message = outbox::take(&mut tx, held.id, held.generation).await.unwrap().expect("still held");
         assert_eq!((message.attempts, message.last_error), (0, None));

@@ -1,6 +1,6 @@
 //! Posting a letter under a lease, and what its verdict means for the message.
 
-use guestlist::outbox::Message;
+use guestlist::outbox::{Cost, Message};
 use guestlist::{EmailAddress, Locale};
 
 use super::{Next, back_off};
@@ -64,7 +64,7 @@ fn lease_lost() -> Next {
     Next::Retry {
         after: std::time::Duration::ZERO,
         why,
-        spent: false,
+        cost: Cost::Nothing,
     }
 }
 
@@ -72,11 +72,11 @@ fn judge(message: &Message, verdict: Verdict) -> Posted {
     match verdict {
         Verdict::Accepted { .. } => Posted::Accepted,
         Verdict::Deferred { why } => {
-            let after = back_off::after_deferral(message.attempts);
+            let after = back_off::after_deferral(message.attempts - message.faults);
             let next = Next::Retry {
                 after,
                 why: why.clone(),
-                spent: true,
+                cost: Cost::Attempt,
             };
             Posted::Deferred { next, why }
         }
@@ -87,21 +87,21 @@ fn judge(message: &Message, verdict: Verdict) -> Posted {
             Posted::Waiting(Next::Retry {
                 after: retry_after,
                 why,
-                spent: false,
+                cost: Cost::Nothing,
             })
         }
         Verdict::ServerFault { why, retry_after } | Verdict::Ours { why, retry_after } => {
             Posted::Waiting(Next::Retry {
                 after: retry_after,
                 why,
-                spent: false,
+                cost: Cost::Nothing,
             })
         }
-        Verdict::Unknown { why, .. } if message.attempts >= MAX_UNKNOWN => Posted::Faulty { why },
+        Verdict::Unknown { why, .. } if message.faults >= MAX_UNKNOWN => Posted::Faulty { why },
         Verdict::Unknown { why, retry_after } => Posted::Waiting(Next::Retry {
             after: retry_after,
             why,
-            spent: true,
+            cost: Cost::Fault,
         }),
     }
 }

@@ -1,6 +1,8 @@
 //! Deletes the sessions that ended with a membership, wherever the host keeps them.
 
-use guestlist::outbox::Message;
+use std::time::Duration;
+
+use guestlist::outbox::{Cost, Message};
 use guestlist::worker::{EndedSession, ended_sessions, forget_ended_sessions};
 use guestlist::{OrganizationId, SessionKey, UserId};
 use tracing::{info, warn};
@@ -10,6 +12,9 @@ use crate::context::Context;
 
 /// Sessions a round: small enough that no store is held up by one.
 const BATCH: u32 = 500;
+
+/// The longest wait before a store that failed is tried again.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Purges round by round until nothing is left, and is tried again for ever, whatever fails: a
 /// session that outlives its membership is what this product exists to prevent.
@@ -22,11 +27,11 @@ pub(super) async fn run(context: &Context, message: &Message, user: Option<&User
         }
         Err(why) => {
             warn!(organization = %message.organization, why, "sessions are not purged yet: {why}");
-            let after = back_off::after_fault(message.attempts);
+            let after = back_off::after_fault(message.faults).min(LONGEST_WAIT);
             Next::Retry {
                 after,
                 why,
-                spent: true,
+                cost: Cost::Fault,
             }
             .into()
         }

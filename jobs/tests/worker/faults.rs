@@ -91,6 +91,31 @@ on_both_stacks! {
         assert_one_letter_each(&bench, 200);
     }
 
+    async fn deferrals_do_not_use_up_what_faults_are_allowed(bench: Workbench) {
+        let busy = crate::smtp::Act::Say("450 4.2.1 busy\r\n");
+        let script = (0..12).fold(crate::smtp::Script::default(), |script, _| script.on("RCPT", busy));
+        let bench = bench.with_mail_server(script).await;
+        invite_many(&bench.team, 1).await;
+        for deferrals in 1..=12 {
+            bench.work_until_idle().await;
+            assert_eq!(bench.waiting(outbox::State::Ready).await[0].attempts, deferrals);
+            bench.team.pass(TimeDelta::minutes(133));
+        }
+        let mut context = bench.context();
+        let fails = std::sync::atomic::AtomicBool::new(true);
+        context.link = std::sync::Arc::new(move |token| {
+            assert!(!fails.swap(false, std::sync::atomic::Ordering::SeqCst), "it fails once");
+            format!("https://app.example.com/join/{}", token.expose())
+        });
+        let worker = guestlist_jobs::Worker::new(context, bench.queue.clone(), bench.settings);
+        worker.run_until_idle(tokio_util::sync::CancellationToken::new()).await.unwrap();
+        let message = bench.waiting(outbox::State::Ready).await.remove(0);
+        assert_eq!((message.attempts, message.faults), (13, 1));
+        bench.team.pass(TimeDelta::seconds(2));
+        bench.work_until_idle().await;
+        assert_one_letter_each(&bench, 1);
+    }
+
     async fn a_job_that_panics_every_time_is_set_aside_and_everything_else_flows(bench: Workbench) {
         invite_many(&bench.team, 3).await;
         let mut context = bench.context();

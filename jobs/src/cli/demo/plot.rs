@@ -1,6 +1,6 @@
 //! What happens in the demonstration, a step each.
 
-use guestlist::{Database, Delivery, Error, Invitation, Paging, SessionKey, Status};
+use guestlist::{Database, Delivery, Error, Invitation, Paging, SessionKey, Status, outbox};
 
 use super::super::failure::{Failure, Reason};
 use super::letter::token_in;
@@ -222,6 +222,11 @@ impl Scene {
     }
 
     pub(super) async fn sum_up(&self) -> Result<(), Failure> {
+        let settled = async || {
+            let mut connection = self.database.acquire().await?;
+            Ok(outbox::unsettled(&mut connection, self.library.now()).await? == 0)
+        };
+        self.wait_until("the last notices", settled).await?;
         let mut connection = self.database.acquire().await?;
         let paging = Paging::first(Paging::MAX_LIMIT);
         let events = self
