@@ -126,7 +126,7 @@ impl Workbench {
     /// Works until nothing is due.
     pub(crate) async fn work_until_idle(&self) {
         let work = self.worker().run_until_idle(CancellationToken::new());
-        let drained = tokio::time::timeout(Duration::from_secs(30), work).await;
+        let drained = tokio::time::timeout(Duration::from_secs(120), work).await;
         drained
             .expect("it became idle")
             .expect("the database answers");
