@@ -223,20 +223,3 @@ impl Organizations {
         }))
     }
 }
-
-/// Deletes up to `limit` events from before `before`, and says how many went.
-///
-/// # Errors
-/// [`Error::Database`].
-pub async fn delete_old(
-    connection: impl Into<Connection<'_>>,
-    before: DateTime<Utc>,
-    limit: u32,
-) -> Result<u64, Error> {
-    let statement = sql("DELETE FROM guestlist_events
-             WHERE id IN (SELECT id FROM guestlist_events WHERE at < $1 ORDER BY at LIMIT $2)");
-    Ok(connection
-        .into()
-        .execute(statement.bind(before).bind(i64::from(limit)))
-        .await?)
-}

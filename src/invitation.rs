@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
 pub use self::delivery::{DeliveryReport, lift_suppression, record_delivery, suppression};
-pub use self::expire::{delete_closed, expire_due, remind_due};
+pub use self::expire::{expire_due, remind_due};
 pub use self::invite::{Invite, Outcome};
 pub use self::list::Filter;
 use crate::connection::{Connection, Dialect, sql};

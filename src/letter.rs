@@ -110,23 +110,6 @@ pub(crate) fn whole_seconds(wait: TimeDelta) -> Duration {
     Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }
 
-/// Deletes up to `limit` counted letters from before `before`, and says how many went.
-///
-/// # Errors
-/// [`Error::Database`].
-pub async fn delete_old(
-    connection: impl Into<Connection<'_>>,
-    before: DateTime<Utc>,
-    limit: u32,
-) -> Result<u64, Error> {
-    let statement = sql("DELETE FROM guestlist_letters
-             WHERE id IN (SELECT id FROM guestlist_letters WHERE at < $1 ORDER BY at LIMIT $2)");
-    Ok(connection
-        .into()
-        .execute(statement.bind(before).bind(i64::from(limit)))
-        .await?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -122,6 +122,7 @@ pub mod outbox;
 mod page;
 mod personal_message;
 mod remark;
+mod retention;
 mod role;
 mod role_model;
 mod session;

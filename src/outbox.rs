@@ -469,7 +469,7 @@ pub async fn list(
     let text = match state {
         State::Ready => list!("dead_at IS NULL AND (leased_until IS NULL OR leased_until <= $1)"),
         State::Leased => list!("dead_at IS NULL AND leased_until > $1"),
-        State::Dead => list!("dead_at <= $1"),
+        State::Dead => list!("dead_at IS NOT NULL AND dead_at <= $1"),
     };
     let after = after.map_or(uuid::Uuid::nil(), |after| after.as_uuid());
     Ok(connection

@@ -156,19 +156,31 @@ pub async fn ended(
     user: Option<&UserId>,
     limit: u32,
 ) -> Result<Vec<EndedSession>, Error> {
-    let statement = sql("SELECT user_id, session, EXISTS (
-                 SELECT 1 FROM guestlist_sessions AS other
-                 WHERE other.session = ended.session AND other.ended_at IS NULL) AS is_shared
-             FROM guestlist_sessions AS ended
-             WHERE organization_id = $1 AND (user_id = $2 OR $2 IS NULL) AND ended_at IS NOT NULL
-             ORDER BY organization_id, user_id, session LIMIT $3");
+    macro_rules! ended {
+        ($condition:literal) => {
+            sql(concat!(
+                "SELECT user_id, session, EXISTS (
+                     SELECT 1 FROM guestlist_sessions AS other
+                     WHERE other.session = ended.session AND other.ended_at IS NULL) AS is_shared
+                 FROM guestlist_sessions AS ended
+                 WHERE organization_id = $1 AND ended_at IS NOT NULL",
+                $condition,
+                " ORDER BY organization_id, user_id, session LIMIT $2"
+            ))
+        };
+    }
+    let statement = match user {
+        Some(_) => ended!(" AND user_id = $3"),
+        None => ended!(""),
+    };
     let statement = statement
         .bind(organization.as_uuid())
-        .bind(user.map(UserId::as_str));
-    Ok(connection
-        .into()
-        .fetch_all(statement.bind(i64::from(limit)))
-        .await?)
+        .bind(i64::from(limit));
+    let statement = match user {
+        Some(user) => statement.bind(user.as_str()),
+        None => statement,
+    };
+    Ok(connection.into().fetch_all(statement).await?)
 }
 
 /// Forgets purged sessions, unless they were recorded again meanwhile: the worker's side.

@@ -10,12 +10,10 @@ use crate::connection::{Connection, Dialect, sql};
 use crate::error::Error;
 use crate::organizations::Organizations;
 
-pub use crate::event::delete_old as delete_old_events;
 pub use crate::invitation::{
-    DeliveryReport, delete_closed as delete_closed_invitations, expire_due, lift_suppression,
-    record_delivery, remind_due, suppression,
+    DeliveryReport, expire_due, lift_suppression, record_delivery, remind_due, suppression,
 };
-pub use crate::letter::delete_old as delete_old_letters;
+pub use crate::retention::{delete_closed_invitations, delete_old_events, delete_old_letters};
 pub use crate::session::{
     EndedSession, ended as ended_sessions, forget_ended as forget_ended_sessions,
 };

@@ -51,8 +51,7 @@ CREATE TABLE guestlist_invitations (
 CREATE UNIQUE INDEX guestlist_invitations_one_pending
     ON guestlist_invitations (organization_id, email_key) WHERE status = 'pending';
 CREATE INDEX guestlist_invitations_by_organization ON guestlist_invitations (organization_id, id);
-CREATE INDEX guestlist_invitations_pending
-    ON guestlist_invitations (organization_id, id) WHERE status = 'pending';
+CREATE INDEX guestlist_invitations_by_status ON guestlist_invitations (organization_id, status, id);
 CREATE INDEX guestlist_invitations_due
     ON guestlist_invitations (expires_at) WHERE status = 'pending';
 CREATE INDEX guestlist_invitations_to_remind
@@ -100,6 +99,7 @@ CREATE TABLE guestlist_outbox (
     autovacuum_vacuum_cost_delay = 0
 );
 CREATE INDEX guestlist_outbox_ready ON guestlist_outbox (priority, run_at) WHERE dead_at IS NULL;
+CREATE INDEX guestlist_outbox_dead ON guestlist_outbox (id) WHERE dead_at IS NOT NULL;
 
 CREATE TABLE guestlist_sessions (
     organization_id uuid NOT NULL,

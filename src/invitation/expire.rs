@@ -135,20 +135,3 @@ pub async fn remind_due(
     }
     Ok(due.len())
 }
-
-/// Deletes up to `limit` invitations closed before `before`, and says how many went.
-///
-/// # Errors
-/// [`Error::Database`].
-pub async fn delete_closed(
-    connection: impl Into<Connection<'_>>,
-    before: DateTime<Utc>,
-    limit: u32,
-) -> Result<u64, Error> {
-    let statement = sql("DELETE FROM guestlist_invitations
-             WHERE id IN (SELECT id FROM guestlist_invitations WHERE closed_at < $1 ORDER BY closed_at LIMIT $2)");
-    Ok(connection
-        .into()
-        .execute(statement.bind(before).bind(i64::from(limit)))
-        .await?)
-}

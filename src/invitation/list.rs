@@ -17,6 +17,18 @@ pub enum Filter {
     Only(Status),
 }
 
+/// What was recorded as expired and what is overdue, each read in the order of its index.
+const EXPIRED: &str = const_format::formatcp!(
+    "SELECT {COLUMNS} FROM (
+         SELECT * FROM (SELECT {COLUMNS} FROM guestlist_invitations
+             WHERE organization_id = $1 AND id > $2 AND status = 'expired' ORDER BY id LIMIT $3) AS recorded
+         UNION ALL
+         SELECT * FROM (SELECT {COLUMNS} FROM guestlist_invitations
+             WHERE organization_id = $1 AND id > $2 AND status = 'pending' AND expires_at <= $4
+             ORDER BY id LIMIT $3) AS overdue
+     ) AS expired ORDER BY id LIMIT $3"
+);
+
 impl Organizations {
     /// The invitations of an organization, oldest first.
     ///
@@ -44,9 +56,7 @@ impl Organizations {
         let statement = match filter {
             Filter::All => list!(""),
             Filter::Only(Status::Pending) => list!(" AND status = 'pending' AND expires_at > $4"),
-            Filter::Only(Status::Expired) => {
-                list!(" AND (status = 'expired' OR (status = 'pending' AND expires_at <= $4))")
-            }
+            Filter::Only(Status::Expired) => sql(EXPIRED),
             Filter::Only(_) => list!(" AND status = $4"),
         };
         let after: uuid::Uuid = paging.key()?.unwrap_or_default();

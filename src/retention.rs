@@ -1,0 +1,58 @@
+//! Deleting what is old, a batch at a time: the worker's side.
+
+use chrono::{DateTime, Utc};
+
+use crate::connection::{Connection, Dialect, sql};
+use crate::error::Error;
+
+/// A batch by the primary key, of which Postgres is told that it is small: given a subquery, it
+/// would read the whole table once per batch.
+macro_rules! delete_old {
+    ($(#[$doc:meta])* $name:ident, $table:literal, $time:literal) => {
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// [`Error::Database`].
+        pub async fn $name(
+            connection: impl Into<Connection<'_>>,
+            before: DateTime<Utc>,
+            limit: u32,
+        ) -> Result<u64, Error> {
+            const OLDEST: &str = concat!(
+                "SELECT id FROM ", $table, " WHERE ", $time, " < $1 ORDER BY ", $time, " LIMIT $2"
+            );
+            let mut connection = connection.into();
+            let text = match connection.dialect() {
+                #[cfg(feature = "postgres")]
+                Dialect::Postgres => const_format::concatcp!(
+                    "DELETE FROM ", $table, " WHERE id = ANY (ARRAY(", OLDEST, "))"
+                ),
+                #[cfg(feature = "sqlite")]
+                Dialect::Sqlite => const_format::concatcp!(
+                    "DELETE FROM ", $table, " WHERE id IN (", OLDEST, ")"
+                ),
+            };
+            let statement = sql(text).bind(before).bind(i64::from(limit));
+            Ok(connection.execute(statement).await?)
+        }
+    };
+}
+
+delete_old!(
+    /// Deletes up to `limit` events from before `before`, and says how many went.
+    delete_old_events,
+    "guestlist_events",
+    "at"
+);
+delete_old!(
+    /// Deletes up to `limit` counted letters from before `before`, and says how many went.
+    delete_old_letters,
+    "guestlist_letters",
+    "at"
+);
+delete_old!(
+    /// Deletes up to `limit` invitations closed before `before`, and says how many went.
+    delete_closed_invitations,
+    "guestlist_invitations",
+    "closed_at"
+);
