@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 
 /// Which page of a list: how many items, and after which one.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Paging {
     after: Option<Cursor>,
     limit: u32,
 }
 
 /// A page of a list.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Page<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
@@ -56,6 +56,13 @@ impl Paging {
     /// One more than asked for, which tells whether there is a next page.
     pub(crate) fn fetch_limit(&self) -> i64 {
         i64::from(self.limit.clamp(1, Self::MAX_LIMIT)) + 1
+    }
+}
+
+/// The first 50 items.
+impl Default for Paging {
+    fn default() -> Self {
+        Self::first(50)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::role::Role;
 
 /// What to invite someone to.
 #[derive(Debug, Clone)]
+#[must_use = "nobody is invited until it is passed to `invite`"]
 pub struct Invite {
     organization: OrganizationId,
     email: EmailAddress,
