@@ -74,17 +74,7 @@ fn ordered_uuid(now: DateTime<Utc>) -> Uuid {
 
 /// The host's own identifier of a user: opaque text of 1 to 255 bytes without control characters.
 #[derive(
-    Debug,
-    Clone,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    sqlx::Type,
-    derive_more::Display,
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type,
 )]
 #[serde(try_from = "String", into = "String")]
 #[sqlx(transparent)]
@@ -95,42 +85,8 @@ pub struct UserId(String);
 #[error("a user id is 1 to 255 bytes of text without control characters")]
 pub struct InvalidUserId;
 
-impl UserId {
-    /// The longest user id, in bytes.
-    pub const MAX_LENGTH: usize = 255;
-
-    /// The identifier as the host gave it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for UserId {
-    type Err = InvalidUserId;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.to_owned().try_into()
-    }
-}
-
-impl TryFrom<String> for UserId {
-    type Error = InvalidUserId;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let fits = (1..=Self::MAX_LENGTH).contains(&text.len());
-        if fits && !text.chars().any(char::is_control) {
-            Ok(Self(text))
-        } else {
-            Err(InvalidUserId)
-        }
-    }
-}
-
-impl From<UserId> for String {
-    fn from(user: UserId) -> Self {
-        user.0
-    }
-}
+crate::text::text!(printed UserId, InvalidUserId);
+crate::text::opaque_text!(UserId, InvalidUserId, 255);
 
 /// The store's own key of a session, as the host recorded it.
 ///
@@ -145,42 +101,8 @@ pub struct SessionKey(String);
 #[error("a session key is 1 to 512 bytes of text without control characters")]
 pub struct InvalidSessionKey;
 
-impl SessionKey {
-    /// The longest session key, in bytes.
-    pub const MAX_LENGTH: usize = 512;
-
-    /// The key as the host gave it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for SessionKey {
-    type Err = InvalidSessionKey;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.to_owned().try_into()
-    }
-}
-
-impl TryFrom<String> for SessionKey {
-    type Error = InvalidSessionKey;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let fits = (1..=Self::MAX_LENGTH).contains(&text.len());
-        if fits && !text.chars().any(char::is_control) {
-            Ok(Self(text))
-        } else {
-            Err(InvalidSessionKey)
-        }
-    }
-}
-
-impl From<SessionKey> for String {
-    fn from(session: SessionKey) -> Self {
-        session.0
-    }
-}
+crate::text::text!(SessionKey, InvalidSessionKey);
+crate::text::opaque_text!(SessionKey, InvalidSessionKey, 512);
 
 impl fmt::Debug for SessionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

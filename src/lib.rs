@@ -126,6 +126,7 @@ mod retention;
 mod role;
 mod role_model;
 mod session;
+mod text;
 mod text_enum;
 mod token;
 mod user;

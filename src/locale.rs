@@ -1,6 +1,5 @@
 //! The language an invitee is written to in.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -18,13 +17,6 @@ pub struct Locale(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a locale is a language tag such as en, de or pt-BR")]
 pub struct InvalidLocale;
-
-impl Locale {
-    /// The tag as given.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 impl Default for Locale {
     fn default() -> Self {
@@ -51,25 +43,7 @@ impl FromStr for Locale {
     }
 }
 
-impl TryFrom<String> for Locale {
-    type Error = InvalidLocale;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Locale> for String {
-    fn from(locale: Locale) -> Self {
-        locale.0
-    }
-}
-
-impl fmt::Display for Locale {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
+crate::text::text!(printed Locale, InvalidLocale);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,5 @@
 //! What people type about themselves: names and personal messages.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -40,11 +39,6 @@ pub enum InvalidName {
 impl Name {
     /// The longest name, in characters.
     pub const MAX_LENGTH: usize = 100;
-
-    /// The name as it is shown.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl FromStr for Name {
@@ -157,25 +151,7 @@ fn holds_telephone_number(name: &str) -> bool {
     false
 }
 
-impl TryFrom<String> for Name {
-    type Error = InvalidName;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Name> for String {
-    fn from(name: Name) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
+crate::text::text!(printed Name, InvalidName);
 
 #[cfg(test)]
 mod tests {

@@ -30,11 +30,6 @@ pub enum InvalidMessage {
 impl PersonalMessage {
     /// The longest message, in characters.
     pub const MAX_LENGTH: usize = 1000;
-
-    /// The message, its lines ending in LF.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl FromStr for PersonalMessage {
@@ -60,19 +55,7 @@ fn is_refused(c: char) -> bool {
         && !matches!(c, '\n' | '\u{200C}' | '\u{200D}')
 }
 
-impl TryFrom<String> for PersonalMessage {
-    type Error = InvalidMessage;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<PersonalMessage> for String {
-    fn from(message: PersonalMessage) -> Self {
-        message.0
-    }
-}
+crate::text::text!(printed PersonalMessage, InvalidMessage);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,5 @@
 //! The name of a role.
 
-use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -18,13 +17,6 @@ pub struct Role(String);
 #[error("a role's name is 1 to 64 of a-z, 0-9, - and _")]
 pub struct InvalidRole;
 
-impl Role {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl FromStr for Role {
     type Err = InvalidRole;
 
@@ -39,22 +31,4 @@ impl FromStr for Role {
     }
 }
 
-impl TryFrom<String> for Role {
-    type Error = InvalidRole;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Role> for String {
-    fn from(role: Role) -> Self {
-        role.0
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
+crate::text::text!(printed Role, InvalidRole);

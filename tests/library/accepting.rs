@@ -271,4 +271,17 @@ on_both_databases! {
             assert_eq!(membership.locale.as_str(), expected);
         }
     }
+
+    async fn accepting_while_the_inviter_is_removed_happens_before_it_or_not_at_all(team: Team) {
+        for round in 0..20 {
+            let (inviter, who) = (format!("i{round}"), format!("p{round}"));
+            team.join(&inviter, "admin").await;
+            let invitation = team.invite(&inviter, &address(&who), "agent").await.unwrap();
+            let (token, someone) = (team.token(&invitation), person(&who));
+            let (accepted, removed) = tokio::join!(team.accept(&token, &someone), team.remove(OLIVIA, &inviter));
+            removed.expect("removed");
+            let last = *team.history().await.last().unwrap();
+            assert_eq!(last, "member_removed", "{accepted:?}");
+        }
+    }
 }
