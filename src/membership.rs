@@ -1,13 +1,17 @@
 //! Memberships: who belongs to what, as what.
 
-use chrono::{DateTime, Datelike, Utc};
+mod change_role;
+mod end;
+mod list;
+
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
 use crate::connection::{Connection, sql};
 use crate::email_address::EmailAddress;
-use crate::error::{Action, Error};
+use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::id::{OrganizationId, UserId};
 use crate::locale::Locale;
@@ -15,7 +19,6 @@ use crate::name::Name;
 use crate::organization;
 use crate::organizations::Organizations;
 use crate::outbox::{self, Task};
-use crate::page::{Page, Paging};
 use crate::role::Role;
 use crate::role_model::RoleModel;
 use crate::session;
@@ -74,207 +77,6 @@ impl Organizations {
         let membership = self.membership(connection, organization, user).await?;
         Ok(membership
             .is_some_and(|membership| self.role_model().allows(&membership.role, permission)))
-    }
-
-    /// The members of an organization, by the time they joined.
-    ///
-    /// # Errors
-    /// [`Error::InvalidCursor`], [`Error::Database`].
-    pub async fn members(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        organization: OrganizationId,
-        paging: &Paging,
-    ) -> Result<Page<Membership>, Error> {
-        const LIST: &str = const_format::formatcp!(
-            "SELECT {COLUMNS} FROM guestlist_memberships
-             WHERE organization_id = $1 AND (joined_at, user_id) > ($2, $3)
-             ORDER BY joined_at, user_id LIMIT $4"
-        );
-        let MemberKey(joined_at, user) = paging.key()?.unwrap_or_default();
-        let statement = sql(LIST)
-            .bind(organization.as_uuid())
-            .bind(joined_at)
-            .bind(user.as_str());
-        let members = connection
-            .into()
-            .fetch_all(statement.bind(paging.fetch_limit()))
-            .await?;
-        Ok(Page::of(members, paging, |member: &Membership| {
-            format!("{}:{}", member.joined_at.timestamp_micros(), member.user)
-        }))
-    }
-
-    /// The organizations a user is a member of, by id.
-    ///
-    /// # Errors
-    /// [`Error::InvalidCursor`], [`Error::Database`].
-    pub async fn memberships(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        user: &UserId,
-        paging: &Paging,
-    ) -> Result<Page<Membership>, Error> {
-        const LIST: &str = const_format::formatcp!(
-            "SELECT {COLUMNS} FROM guestlist_memberships
-             WHERE user_id = $1 AND organization_id > $2 ORDER BY organization_id LIMIT $3"
-        );
-        let after: uuid::Uuid = paging.key()?.unwrap_or_default();
-        let statement = sql(LIST)
-            .bind(user.as_str())
-            .bind(after)
-            .bind(paging.fetch_limit());
-        let items = connection.into().fetch_all(statement).await?;
-        Ok(Page::of(items, paging, |membership: &Membership| {
-            membership.organization.to_string()
-        }))
-    }
-
-    /// Gives a member another role; the same role again is no change.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::UnknownRole`], [`Error::LastOwner`].
-    pub async fn change_role(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
-        organization: OrganizationId,
-        user: &UserId,
-        role: &Role,
-    ) -> Result<Membership, Error> {
-        let mut connection = connection.into();
-        let (actor, member) = self
-            .lock_pair(&mut connection, actor, organization, user)
-            .await?;
-        self.known_role(role)?;
-        if member.role == *role {
-            return Ok(member);
-        }
-        if !self
-            .role_model()
-            .may_change(&actor.role, &member.role, role)
-        {
-            return Err(Error::Forbidden {
-                role: actor.role,
-                action: Action::ChangeRole,
-            });
-        }
-        keep_an_owner(&mut connection, self.role_model(), &member).await?;
-        member
-            .become_role(
-                &mut connection,
-                self.now(),
-                &actor.user,
-                role,
-                EventKind::RoleChanged,
-            )
-            .await
-    }
-
-    /// Ends another member's membership. Their access ends with the host's commit; the sessions
-    /// recorded for this organization are purged by the worker right after.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::LastOwner`].
-    pub async fn remove(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
-        organization: OrganizationId,
-        user: &UserId,
-    ) -> Result<(), Error> {
-        let mut connection = connection.into();
-        let (actor, member) = self
-            .lock_pair(&mut connection, actor, organization, user)
-            .await?;
-        if !self.role_model().may_remove(&actor.role, &member.role) {
-            return Err(Error::Forbidden {
-                role: actor.role,
-                action: Action::Remove,
-            });
-        }
-        keep_an_owner(&mut connection, self.role_model(), &member).await?;
-        member
-            .end(
-                &mut connection,
-                self.now(),
-                &actor.user,
-                EventKind::MemberRemoved,
-            )
-            .await
-    }
-
-    /// Ends one's own membership.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::LastOwner`].
-    pub async fn leave(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
-        organization: OrganizationId,
-    ) -> Result<(), Error> {
-        let mut connection = connection.into();
-        let (actor, member) = self
-            .lock_pair(&mut connection, actor, organization, actor)
-            .await?;
-        keep_an_owner(&mut connection, self.role_model(), &member).await?;
-        member
-            .end(
-                &mut connection,
-                self.now(),
-                &actor.user,
-                EventKind::MemberLeft,
-            )
-            .await
-    }
-
-    /// Gives the kept role to another member; the actor steps down by one rank.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Forbidden`] for whoever does not hold the kept role.
-    pub async fn transfer_ownership(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
-        organization: OrganizationId,
-        to: &UserId,
-    ) -> Result<Membership, Error> {
-        let mut connection = connection.into();
-        let (actor, member) = self
-            .lock_pair(&mut connection, actor, organization, to)
-            .await?;
-        let (owner, below) = (self.role_model().keeps(), self.role_model().below_kept());
-        if actor.role != *owner {
-            return Err(Error::Forbidden {
-                role: actor.role,
-                action: Action::TransferOwnership,
-            });
-        }
-        if actor.user == member.user {
-            return Ok(member);
-        }
-        let now = self.now();
-        let by = actor.user.clone();
-        let heir = if member.role == *owner {
-            member
-        } else {
-            member
-                .become_role(
-                    &mut connection,
-                    now,
-                    &by,
-                    owner,
-                    EventKind::OwnershipTransferred,
-                )
-                .await?
-        };
-        if below != owner {
-            actor
-                .become_role(&mut connection, now, &by, below, EventKind::RoleChanged)
-                .await?;
-        }
-        Ok(heir)
     }
 
     /// Takes the organization's lock and reads who acts and on whom.
@@ -470,26 +272,5 @@ async fn keep_an_owner(
     {
         0 => Err(Error::LastOwner { role: role.clone() }),
         _ => Ok(()),
-    }
-}
-
-/// Where a page of members starts; whoever forges a cursor reaches only times and ids that both
-/// databases can hold.
-#[derive(Default)]
-struct MemberKey(DateTime<Utc>, String);
-
-impl std::str::FromStr for MemberKey {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (micros, user) = text.split_once(':').ok_or(())?;
-        let joined_at = micros
-            .parse()
-            .ok()
-            .and_then(DateTime::from_timestamp_micros)
-            .filter(|joined_at| (0..=9999).contains(&joined_at.year()))
-            .ok_or(())?;
-        let user: UserId = user.parse().map_err(drop)?;
-        Ok(Self(joined_at, user.into()))
     }
 }

@@ -1,0 +1,87 @@
+//! Lists of members, and of what someone is a member of.
+
+use chrono::{DateTime, Datelike, Utc};
+
+use super::{COLUMNS, Membership};
+use crate::connection::{Connection, sql};
+use crate::error::Error;
+use crate::id::{OrganizationId, UserId};
+use crate::organizations::Organizations;
+use crate::page::{Page, Paging};
+
+impl Organizations {
+    /// The members of an organization, by the time they joined.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCursor`], [`Error::Database`].
+    pub async fn members(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        organization: OrganizationId,
+        paging: &Paging,
+    ) -> Result<Page<Membership>, Error> {
+        const LIST: &str = const_format::formatcp!(
+            "SELECT {COLUMNS} FROM guestlist_memberships
+             WHERE organization_id = $1 AND (joined_at, user_id) > ($2, $3)
+             ORDER BY joined_at, user_id LIMIT $4"
+        );
+        let MemberKey(joined_at, user) = paging.key()?.unwrap_or_default();
+        let statement = sql(LIST)
+            .bind(organization.as_uuid())
+            .bind(joined_at)
+            .bind(user.as_str());
+        let members = connection
+            .into()
+            .fetch_all(statement.bind(paging.fetch_limit()))
+            .await?;
+        Ok(Page::of(members, paging, |member: &Membership| {
+            format!("{}:{}", member.joined_at.timestamp_micros(), member.user)
+        }))
+    }
+
+    /// The organizations a user is a member of, by id.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCursor`], [`Error::Database`].
+    pub async fn memberships(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        user: &UserId,
+        paging: &Paging,
+    ) -> Result<Page<Membership>, Error> {
+        const LIST: &str = const_format::formatcp!(
+            "SELECT {COLUMNS} FROM guestlist_memberships
+             WHERE user_id = $1 AND organization_id > $2 ORDER BY organization_id LIMIT $3"
+        );
+        let after: uuid::Uuid = paging.key()?.unwrap_or_default();
+        let statement = sql(LIST)
+            .bind(user.as_str())
+            .bind(after)
+            .bind(paging.fetch_limit());
+        let items = connection.into().fetch_all(statement).await?;
+        Ok(Page::of(items, paging, |membership: &Membership| {
+            membership.organization.to_string()
+        }))
+    }
+}
+
+/// Where a page of members starts; whoever forges a cursor reaches only times and ids that both
+/// databases can hold.
+#[derive(Default)]
+struct MemberKey(DateTime<Utc>, String);
+
+impl std::str::FromStr for MemberKey {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (micros, user) = text.split_once(':').ok_or(())?;
+        let joined_at = micros
+            .parse()
+            .ok()
+            .and_then(DateTime::from_timestamp_micros)
+            .filter(|joined_at| (0..=9999).contains(&joined_at.year()))
+            .ok_or(())?;
+        let user: UserId = user.parse().map_err(drop)?;
+        Ok(Self(joined_at, user.into()))
+    }
+}

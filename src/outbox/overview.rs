@@ -1,0 +1,141 @@
+//! What operations see of the outbox, and how they steer it.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::FromRow;
+
+use super::{COLUMNS, Message, State};
+use crate::connection::{Connection, sql};
+use crate::error::Error;
+use crate::id::MessageId;
+
+/// How many messages of a kind stand where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+pub struct Count {
+    /// The kind of task.
+    pub kind: String,
+    /// Where they stand.
+    #[sqlx(try_from = "String")]
+    pub state: State,
+    /// How many.
+    pub count: i64,
+    /// When the oldest was promised.
+    pub oldest_at: DateTime<Utc>,
+}
+
+/// Counts the messages by kind and state as of `now`.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn counts(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Count>, Error> {
+    let statement = sql(
+        "SELECT kind, state, count(*) AS count, min(created_at) AS oldest_at FROM (
+                 SELECT kind, created_at, CASE WHEN dead_at IS NOT NULL THEN 'dead'
+                     WHEN leased_until > $1 THEN 'leased' ELSE 'ready' END AS state
+                 FROM guestlist_outbox) AS messages
+             GROUP BY kind, state ORDER BY kind, state",
+    );
+    Ok(connection.into().fetch_all(statement.bind(now)).await?)
+}
+
+/// The messages in `state` behind `after`, oldest first, at most `limit`.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn list(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+    state: State,
+    after: Option<MessageId>,
+    limit: u32,
+) -> Result<Vec<Message>, Error> {
+    macro_rules! list {
+        ($condition:literal) => {
+            const_format::concatcp!(
+                "SELECT ",
+                COLUMNS,
+                " FROM guestlist_outbox WHERE ",
+                $condition,
+                " AND id > $2 ORDER BY id LIMIT $3"
+            )
+        };
+    }
+    let text = match state {
+        State::Ready => list!("dead_at IS NULL AND (leased_until IS NULL OR leased_until <= $1)"),
+        State::Leased => list!("dead_at IS NULL AND leased_until > $1"),
+        State::Dead => list!("dead_at IS NOT NULL AND dead_at <= $1"),
+    };
+    let after = after.map_or(uuid::Uuid::nil(), |after| after.as_uuid());
+    Ok(connection
+        .into()
+        .fetch_all(sql(text).bind(now).bind(after).bind(i64::from(limit)))
+        .await?)
+}
+
+/// How many messages are due or in somebody's hands as of `now`.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn unsettled(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+) -> Result<i64, Error> {
+    let statement =
+        sql("SELECT count(*) FROM guestlist_outbox WHERE dead_at IS NULL AND run_at <= $1");
+    Ok(connection.into().fetch_count(statement.bind(now)).await?)
+}
+
+/// Makes a dead or waiting message due now with all its attempts, and says whether there was one.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn retry(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+    id: MessageId,
+) -> Result<bool, Error> {
+    let statement = sql(
+        "UPDATE guestlist_outbox SET run_at = $2, attempts = 0, faults = 0, dead_at = NULL
+             WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2)",
+    );
+    Ok(connection
+        .into()
+        .execute(statement.bind(id.as_uuid()).bind(now))
+        .await?
+        == 1)
+}
+
+/// Makes every dead message due now, and says how many there were.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn retry_dead(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+) -> Result<u64, Error> {
+    let statement = sql(
+        "UPDATE guestlist_outbox SET run_at = $1, attempts = 0, faults = 0, dead_at = NULL WHERE dead_at IS NOT NULL",
+    );
+    Ok(connection.into().execute(statement.bind(now)).await?)
+}
+
+/// Deletes a message that nobody holds: its promise is broken on purpose.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn discard(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+    id: MessageId,
+) -> Result<bool, Error> {
+    let statement = sql("DELETE FROM guestlist_outbox
+             WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2)");
+    Ok(connection
+        .into()
+        .execute(statement.bind(id.as_uuid()).bind(now))
+        .await?
+        == 1)
+}

@@ -1,0 +1,109 @@
+//! How a message ends, or comes back.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value as Json, json};
+
+use crate::connection::{Connection, Dialect, sql};
+use crate::error::Error;
+use crate::id::MessageId;
+use crate::remark::remark;
+
+/// Deletes messages whose effect is confirmed, whoever holds them now: what was done is done.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn complete(
+    connection: impl Into<Connection<'_>>,
+    messages: &[MessageId],
+) -> Result<(), Error> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let mut connection = connection.into();
+    let text = match connection.dialect() {
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => {
+            "WITH done AS MATERIALIZED (
+                 SELECT id AS done_id FROM guestlist_outbox
+                 WHERE id IN (SELECT value::uuid FROM jsonb_array_elements_text($1) AS done (value))
+                 ORDER BY id FOR UPDATE)
+             DELETE FROM guestlist_outbox USING done WHERE id = done_id"
+        }
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => {
+            "DELETE FROM guestlist_outbox WHERE id IN (SELECT unhex(value) FROM json_each($1))"
+        }
+    };
+    let ids: Json = messages
+        .iter()
+        .map(|id| json!(id.as_uuid().simple()))
+        .collect();
+    connection.execute(sql(text).bind(ids)).await?;
+    Ok(())
+}
+
+/// What putting a message back costs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    /// Nothing: it was not its turn, or nobody could be served.
+    Nothing,
+    /// An attempt: its recipient asked to come back later.
+    Attempt,
+    /// An attempt, and one of the few faults a message may have: it failed by itself.
+    Fault,
+}
+
+/// Puts a message back until `run_at`, unless its fence moved.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn postpone(
+    connection: impl Into<Connection<'_>>,
+    id: MessageId,
+    generation: i64,
+    run_at: DateTime<Utc>,
+    cost: Cost,
+    why: &str,
+) -> Result<(), Error> {
+    let statement = sql("UPDATE guestlist_outbox
+             SET run_at = $3, attempts = attempts + $4, faults = faults + $5, last_error = $6, leased_until = NULL
+             WHERE id = $1 AND generation = $2 AND dead_at IS NULL");
+    let statement = statement.bind(id.as_uuid()).bind(generation).bind(run_at);
+    connection
+        .into()
+        .execute(
+            statement
+                .bind(i64::from(cost != Cost::Nothing))
+                .bind(i64::from(cost == Cost::Fault))
+                .bind(remark(why).as_str()),
+        )
+        .await?;
+    Ok(())
+}
+
+/// Gives a message up, unless its fence moved; it stays until someone retries or discards it.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn bury(
+    connection: impl Into<Connection<'_>>,
+    id: MessageId,
+    generation: i64,
+    now: DateTime<Utc>,
+    why: &str,
+) -> Result<(), Error> {
+    let statement = sql("UPDATE guestlist_outbox
+             SET dead_at = $3, attempts = attempts + 1, last_error = $4, leased_until = NULL
+             WHERE id = $1 AND generation = $2 AND dead_at IS NULL");
+    connection
+        .into()
+        .execute(
+            statement
+                .bind(id.as_uuid())
+                .bind(generation)
+                .bind(now)
+                .bind(remark(why).as_str()),
+        )
+        .await?;
+    Ok(())
+}
