@@ -15,6 +15,10 @@ use crate::error::Error;
 ///
 /// Made by `.into()` from `&mut PgConnection` or `&mut SqliteConnection`, so a host passes
 /// `&mut *tx`. Guestlist runs statements on it and never opens, commits or rolls back.
+///
+/// A transaction on SQLite is best begun with `pool.begin_with("BEGIN IMMEDIATE")`: a deferred one,
+/// what `pool.begin()` gives, fails at once with "database is locked" when it reads first and
+/// another writer was quicker. Foreign keys must be on, as sqlx has them by default.
 #[derive(Debug)]
 pub enum Connection<'c> {
     /// A Postgres connection.

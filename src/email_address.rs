@@ -214,6 +214,8 @@ impl fmt::Display for EmailAddress {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use proptest::prelude::*;
 

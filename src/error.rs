@@ -16,7 +16,8 @@ use crate::role::{InvalidRole, Role};
 ///
 /// Refusals are variants a host can match on and show; faults keep their source. Whenever an
 /// operation returns an error it has written nothing, except for [`Error::Database`], after which
-/// the host rolls its transaction back.
+/// the host rolls its transaction back. It does so as well after an invite on
+/// Postgres is answered [`Error::NotFound`] because the organization was deleted at that moment.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -19,15 +19,6 @@ async fn lease(team: &Team, limit: usize) -> Vec<outbox::Lease> {
     leases
 }
 
-fn is_postgres(team: &Team) -> bool {
-    match team.database {
-        #[cfg(feature = "postgres")]
-        guestlist::Database::Postgres(_) => true,
-        #[cfg(feature = "sqlite")]
-        guestlist::Database::Sqlite(_) => false,
-    }
-}
-
 async fn invite(team: &Team, count: usize) {
     for number in 0..count {
         team.invite(OLIVIA, &format!("p{number}@example.com"), "agent")
@@ -152,7 +143,7 @@ on_both_databases! {
     }
 
     async fn a_worker_does_not_wait_for_what_another_is_leasing(team: Team) {
-        if !is_postgres(&team) {
+        if !team.is_postgres() {
             return;
         }
         invite(&team, 2).await;

@@ -10,7 +10,7 @@ on_both_databases! {
         let found = team.library.organization(&mut tx, team.organization.id).await.unwrap();
         assert_eq!(found.as_ref(), Some(&team.organization));
         let all = team.library.organizations(&mut tx, &Paging::first(10)).await.unwrap();
-        assert_eq!(all.items, [team.organization.clone()]);
+        assert_eq!(all.items, std::slice::from_ref(&team.organization));
     }
 
     async fn an_owner_needs_a_verified_address(team: Team) {

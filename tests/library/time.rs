@@ -114,11 +114,32 @@ on_both_databases! {
     async fn nothing_is_reminded_of_that_is_closed_or_over(team: Team) {
         let revoked = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         team.revoke(OLIVIA, revoked.id).await.unwrap();
-        team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
         team.pass(TimeDelta::days(6));
-        assert_eq!(remind(&team, TimeDelta::hours(1)).await, 0, "too early");
-        team.pass(TimeDelta::days(1));
+        assert_eq!(remind(&team, TimeDelta::days(2)).await, 0, "closed");
+        team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
+        assert_eq!(remind(&team, TimeDelta::days(2)).await, 0, "too early");
+        team.pass(TimeDelta::days(7));
         assert_eq!(remind(&team, TimeDelta::days(2)).await, 0, "too late");
+    }
+
+    async fn a_sweep_does_not_wait_for_what_another_has_in_hand(team: Team) {
+        if !team.is_postgres() {
+            return;
+        }
+        for number in 0..2 {
+            team.invite(OLIVIA, &format!("p{number}@example.com"), "agent").await.unwrap();
+        }
+        let soon = TimeDelta::days(8);
+        let mut slow = team.begin().await;
+        assert_eq!(worker::remind_due(&mut slow, team.now(), team.now() + soon, 1).await.unwrap(), 1);
+        let quick = tokio::time::timeout(Duration::from_secs(10), remind(&team, soon)).await;
+        assert_eq!(quick.expect("no waiting"), 1);
+        slow.commit().await.unwrap();
+        team.pass(soon);
+        let mut slow = team.begin().await;
+        assert_eq!(worker::expire_due(&mut slow, team.now(), 1).await.unwrap(), 1);
+        let quick = tokio::time::timeout(Duration::from_secs(10), sweep(&team, 10)).await;
+        assert_eq!(quick.expect("no waiting"), 1);
     }
 
     async fn counted_letters_are_deleted_when_no_window_reaches_them(team: Team) {
