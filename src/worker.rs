@@ -32,15 +32,12 @@ pub async fn clock_skew(
         return Ok(TimeDelta::zero());
     }
     let mut connection = connection.into();
-    let row: Option<(DateTime<Utc>,)> = match connection.dialect() {
+    let text = match connection.dialect() {
         #[cfg(feature = "postgres")]
-        Dialect::Postgres => {
-            connection
-                .fetch_optional(sql("SELECT clock_timestamp()"))
-                .await?
-        }
+        Dialect::Postgres => "SELECT clock_timestamp()",
         #[cfg(feature = "sqlite")]
-        Dialect::Sqlite => None,
+        Dialect::Sqlite => "SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
     };
+    let row: Option<(DateTime<Utc>,)> = connection.fetch_optional(sql(text)).await?;
     Ok(library.now() - row.map_or_else(Utc::now, |(time,)| time))
 }

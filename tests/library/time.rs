@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guestlist::{Delivery, Filter, Paging, Status, worker};
+use guestlist::{Clock, Delivery, Filter, Paging, Status, worker};
 
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team};
@@ -175,6 +175,15 @@ on_both_databases! {
             let email = format!("p{}@example.com", asked.as_secs());
             let invitation = team.invite(OLIVIA, &email, "agent").await.unwrap();
             assert_eq!(invitation.expires_at - team.now(), given);
+        }
+    }
+
+    async fn the_worker_learns_how_far_its_clock_is_off(team: Team) {
+        let mut connection = team.database.acquire().await.unwrap();
+        for hours in [0, 2, -2] {
+            let shifted = team.configured(|builder| builder.clock(Clock::Shifted(TimeDelta::hours(hours))));
+            let skew = worker::clock_skew(&shifted.library, &mut connection).await.unwrap();
+            assert!((skew - TimeDelta::hours(hours)).abs() < TimeDelta::seconds(5), "{hours} h: {skew}");
         }
     }
 }
