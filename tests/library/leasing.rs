@@ -63,6 +63,28 @@ on_both_databases! {
         assert_eq!(again[0].generation, held[0].generation + 1);
     }
 
+    async fn renewals_that_meet_wait_for_each_other_and_never_deadlock(team: Team) {
+        invite(&team, 100).await;
+        let mut tickets: Vec<_> = lease(&team, 100).await.iter().map(|lease| (lease.id, lease.generation)).collect();
+        let until = team.now() + TimeDelta::seconds(60);
+        let renewing = tickets.clone();
+        let database = team.database.clone();
+        let renewals = tokio::spawn(async move {
+            for _ in 0..50 {
+                outbox::renew(&mut database.begin().await.unwrap(), until, &renewing).await.unwrap();
+            }
+        });
+        tickets.reverse();
+        for _ in 0..50 {
+            outbox::renew(&mut team.begin().await, until, &tickets).await.unwrap();
+        }
+        renewals.await.unwrap();
+        let mut tx = team.begin().await;
+        let ids: Vec<_> = tickets.iter().map(|(id, _)| *id).collect();
+        outbox::complete(&mut tx, &ids).await.unwrap();
+        assert_eq!(outbox::unsettled(&mut tx, team.now()).await.unwrap(), 0);
+    }
+
     async fn only_held_leases_are_renewed(team: Team) {
         invite(&team, 2).await;
         let held = lease(&team, 2).await;
