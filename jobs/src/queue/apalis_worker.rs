@@ -37,13 +37,14 @@ pub(super) fn on_redis(
     runner: Runner,
 ) -> Run {
     // apalis's channel of acknowledgements has room for four batches and is not read while a
-    // stopping worker waits for its handlers: with more handlers than that, the stop hangs. A
-    // larger batch would only hoard what another process could run.
+    // stopping worker waits for its handlers. At the stop a batch may just have been fetched on
+    // top of full slots, none of them acknowledged: unless four batches hold all of that and one
+    // more, the stop hangs. A larger batch would only hoard what another process could run.
     // The janitor beats for live workers and buries dead ones, so apalis's own burial, which
     // delivers a dispatch again under the same generation, is put off for a year.
     let config = Config::default()
         .queue(queue)
-        .batch_size(slots.div_ceil(4))
+        .batch_size((slots + 1).div_ceil(3))
         .lock_tasks(false)
         .persist_results(true)
         .emit_events(false)
