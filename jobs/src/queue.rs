@@ -25,7 +25,11 @@ use uuid::Uuid;
 pub use check::Health;
 use memory::Memory;
 use pulse::Pulse;
+<<<<<<< HEAD
 pub(crate) use runner::panic_text;
+=======
+use runner::Unstarted;
+>>>>>>> 60f4a63 (jobs: give back at the stop what was fetched and not started)
 use store::Store;
 
 /// The most dispatches that Redis, or memory, may hold over all lanes and all processes.
@@ -168,6 +172,7 @@ type Handler = Arc<dyn Fn(Lane, Dispatch) -> BoxFuture<'static, ()> + Send + Syn
 pub struct Queue {
     transport: Transport,
     pulses: Lanes<Arc<Pulse>>,
+    unstarted: Arc<Unstarted>,
 }
 
 #[derive(Clone)]
@@ -199,6 +204,7 @@ impl Queue {
         Self {
             transport,
             pulses: Lanes::each(|_| Arc::default()),
+            unstarted: Arc::default(),
         }
     }
 
@@ -259,6 +265,16 @@ impl Queue {
         drain: Duration,
     ) -> Drained {
         supervisor::run(self, concurrency, Arc::new(handler), stop, drain).await
+    }
+
+    /// Takes what this process holds and did not start before it was stopped. Nobody else will
+    /// run it, so its leases can be given back at once.
+    pub fn take_unstarted(&self) -> Vec<Dispatch> {
+        let mut unstarted = self.unstarted.take();
+        if let Transport::Memory(memory) = &self.transport {
+            unstarted.extend(memory.drain());
+        }
+        unstarted
     }
 
     /// Whether a worker of every lane of this process really asks for work: readiness.

@@ -98,6 +98,7 @@ impl Worker {
                 error!(%failure, "a part of the worker failed: {failure}");
             }
         }
+        self.give_back().await;
         // Finished jobs waited for their commit, so only those that were cut off are left.
         if tokio::time::timeout(SETTLED_BY, &mut settling)
             .await
@@ -181,6 +182,22 @@ impl Worker {
         self.queue
             .run(concurrency, handler, stop, self.settings.drain)
             .await
+    }
+
+    /// Gives back the leases of what was fetched and not started, so that it is due elsewhere now.
+    async fn give_back(&self) {
+        let unstarted = self.queue.take_unstarted();
+        let leases: Vec<_> = unstarted
+            .iter()
+            .map(|dispatch| (dispatch.message.into(), dispatch.generation))
+            .collect();
+        let released = async {
+            let mut connection = self.context.database.acquire().await?;
+            outbox::release(&mut connection, &leases).await
+        };
+        if let Ok(Err(error)) = tokio::time::timeout(SETTLED_BY, released).await {
+            warn!(%error, "leases were not given back and lapse by themselves: {error}");
+        }
     }
 
     /// Takes leave of the mail server, if it lets us within the drain time.

@@ -37,6 +37,12 @@ impl Memory {
         self.0.of(lane).lock().len()
     }
 
+    /// Takes everything that waits.
+    pub(super) fn drain(&self) -> impl Iterator<Item = Dispatch> {
+        let lanes = Lane::ALL.into_iter();
+        lanes.flat_map(|lane| std::mem::take(&mut *self.0.of(lane).lock()))
+    }
+
     /// An endless stream of the lane's dispatches; several streams share them.
     pub(super) fn take(self: Arc<Self>, lane: Lane) -> impl Stream<Item = Dispatch> + Send {
         stream::unfold(self, move |memory| async move {

@@ -1,6 +1,10 @@
 //! The runner of a lane: gives a dispatch to its handler, whatever becomes of the worker.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use futures::FutureExt;
 use tokio::sync::Semaphore;
@@ -17,10 +21,29 @@ pub(super) struct Runner {
     pub(super) lane: Lane,
     pub(super) handler: Handler,
     pub(super) pulse: Arc<Pulse>,
+    pub(super) unstarted: Arc<Unstarted>,
     pub(super) slots: Arc<Semaphore>,
     pub(super) handlers: TaskTracker,
     pub(super) stop: CancellationToken,
     pub(super) abandon: CancellationToken,
+}
+
+/// Dispatches that were fetched and then not started, because the stop came first.
+#[derive(Debug, Default)]
+pub(super) struct Unstarted(Mutex<Vec<Dispatch>>);
+
+impl Unstarted {
+    fn add(&self, dispatch: Dispatch) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(dispatch);
+    }
+
+    /// Takes them all.
+    pub(super) fn take(&self) -> Vec<Dispatch> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Runner {
@@ -39,7 +62,7 @@ impl Runner {
             return;
         };
         if self.stop.is_cancelled() {
-            return;
+            return self.unstarted.add(dispatch);
         }
         let _occupied = self.pulse.occupy();
         self.abandon

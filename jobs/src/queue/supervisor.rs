@@ -83,6 +83,7 @@ impl Crew {
                 lane,
                 handler: Arc::clone(handler),
                 pulse,
+                unstarted: Arc::clone(&queue.unstarted),
                 slots: Arc::new(Semaphore::new(slots)),
                 handlers: handlers.clone(),
                 stop: stop.clone(),

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::post::Post;
 use crate::site::Host;
-use crate::support::Guestlist;
+use crate::support::{Guestlist, text};
 use crate::worker::{Worker, eventually};
 
 const PEOPLE: usize = 1_000;
@@ -49,6 +49,27 @@ fn a_host_and_a_worker_share_one_file() {
     for stderr in [host.stderr, other.stderr, worker.log()] {
         assert!(!stderr.contains("locked"), "{stderr}");
     }
+}
+
+#[test]
+fn what_a_stopped_worker_did_not_start_is_due_at_once() {
+    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_LIMITS", "none");
+    let acme = guestlist.organization();
+    let rows: String = (0..PEOPLE)
+        .map(|n| format!("p{n}@acme.example\n"))
+        .collect();
+    guestlist.write("people.csv", format!("email\n{rows}"));
+    let invite = format!("invite --file people.csv --role agent --organization {acme} --as ann");
+    guestlist.run(&invite).done();
+    let mut worker = Worker::ready(&guestlist, "worker");
+    eventually("it is amid the letters", || !letters(&guestlist).is_empty());
+    worker.stop();
+    let states: Vec<_> = guestlist
+        .all("jobs")
+        .iter()
+        .map(|job| text(&job["state"]))
+        .collect();
+    assert_eq!(states, ["ready"]);
 }
 
 #[test]

@@ -14,13 +14,13 @@ fn stalling(connections: usize) -> Script {
 }
 
 #[test]
-fn a_worker_restarted_in_the_middle_finishes_what_runs_and_the_next_goes_on() {
+fn a_worker_restarted_again_and_again_finishes_what_runs_and_the_next_goes_on() {
     let site = Site::new();
     site.invite(PEOPLE);
     let mut first = site.worker("first");
     let mut beside = site.worker("beside");
-    for (signal, share) in [("TERM", 10), ("INT", 3)] {
-        site.until_letters(PEOPLE / share);
+    for (tenths, signal) in (1..8).zip(["TERM", "INT"].into_iter().cycle()) {
+        site.until_letters(PEOPLE / 10 * tenths);
         first.signal(signal);
         let (status, time) = first.ended();
         assert_eq!(status, 0, "{}", first.log());
