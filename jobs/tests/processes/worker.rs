@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::support::Guestlist;
 
 /// How long a test waits for what has to come, longer than a lease that has to lapse first.
-const PATIENCE: Duration = Duration::from_secs(50);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Waits for a condition, and fails when it does not come true.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
