@@ -31,3 +31,13 @@ mod sessions;
 mod time;
 #[path = "library/transactions.rs"]
 mod transactions;
+
+/// Whether writers can work side by side; SQLite has one at a time.
+fn has_many_writers(team: &support::Team) -> bool {
+    match team.database {
+        #[cfg(feature = "postgres")]
+        guestlist::Database::Postgres(_) => true,
+        #[cfg(feature = "sqlite")]
+        guestlist::Database::Sqlite(_) => false,
+    }
+}

@@ -83,16 +83,6 @@ impl Team {
         }
     }
 
-    /// Whether writers can work side by side; SQLite has one at a time.
-    pub fn is_postgres(&self) -> bool {
-        match self.database {
-            #[cfg(feature = "postgres")]
-            Database::Postgres(_) => true,
-            #[cfg(feature = "sqlite")]
-            Database::Sqlite(_) => false,
-        }
-    }
-
     pub fn now(&self) -> DateTime<Utc> {
         self.library.now()
     }
