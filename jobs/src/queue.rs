@@ -25,11 +25,8 @@ use uuid::Uuid;
 pub use check::Health;
 use memory::Memory;
 use pulse::Pulse;
-<<<<<<< HEAD
-pub(crate) use runner::panic_text;
-=======
 use runner::Unstarted;
->>>>>>> 60f4a63 (jobs: give back at the stop what was fetched and not started)
+pub(crate) use runner::panic_text;
 use store::Store;
 
 /// The most dispatches that Redis, or memory, may hold over all lanes and all processes.

@@ -28,6 +28,12 @@ struct Settlement {
     recorded: oneshot::Sender<()>,
 }
 
+impl Settlement {
+    fn is_done(&self) -> bool {
+        matches!(self.outcome.next, Next::Done | Next::Cancel { .. })
+    }
+}
+
 impl Settler {
     /// Starts the task. It ends when no settler is left and everything is recorded.
     pub(crate) fn start(
@@ -65,9 +71,13 @@ async fn work(
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     while receiver.recv_many(&mut batch, BATCH).await > 0 {
-        while let Err(error) = record(&database, &library, &batch).await {
-            warn!(%error, "outcomes could not be recorded, trying again: {error}");
-            tokio::time::sleep(PAUSE).await;
+        // Rows are locked in the order of their ids, as renewals lock them.
+        batch.sort_by_key(|settlement| settlement.message.id);
+        while let Err(error) = complete(&database, &library, &batch).await {
+            rest_after(&error).await;
+        }
+        while let Err(error) = put_back(&database, &library, &batch).await {
+            rest_after(&error).await;
         }
         for settlement in batch.drain(..) {
             // Nobody waits any more where the job was cut off; it is recorded all the same.
@@ -76,38 +86,66 @@ async fn work(
     }
 }
 
-async fn record(
+async fn rest_after(error: &guestlist::Error) {
+    warn!(%error, "outcomes could not be recorded, trying again: {error}");
+    tokio::time::sleep(PAUSE).await;
+}
+
+/// Deletes what is done with, and records what became of its letter.
+async fn complete(
     database: &Database,
     library: &Organizations,
     batch: &[Settlement],
 ) -> Result<(), guestlist::Error> {
+    let done: Vec<&Settlement> = batch
+        .iter()
+        .filter(|settlement| settlement.is_done())
+        .collect();
+    if done.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<MessageId> = done
+        .iter()
+        .map(|settlement| settlement.message.id)
+        .collect();
+    let mut transaction = database.begin().await?;
+    let completed = outbox::complete(&mut transaction, &ids).await?;
+    for settlement in done {
+        if let (Some(report), true) = (
+            &settlement.outcome.report,
+            completed.contains(&settlement.message.id),
+        ) {
+            worker::record_delivery(&mut transaction, library.now(), report).await?;
+        }
+    }
+    transaction.commit().await
+}
+
+/// Puts back what is to be tried again, and sets aside what is given up.
+async fn put_back(
+    database: &Database,
+    library: &Organizations,
+    batch: &[Settlement],
+) -> Result<(), guestlist::Error> {
+    if batch.iter().all(Settlement::is_done) {
+        return Ok(());
+    }
     let now = library.now();
     let mut transaction = database.begin().await?;
-    for report in batch
-        .iter()
-        .filter_map(|settlement| settlement.outcome.report.as_ref())
-    {
-        worker::record_delivery(&mut transaction, now, report).await?;
-    }
-    let mut settled: Vec<MessageId> = Vec::new();
-    for Settlement {
-        message,
-        held,
-        outcome,
-        ..
-    } in batch
-    {
-        let (id, generation) = (message.id, held.generation());
-        match &outcome.next {
-            Next::Done | Next::Cancel { .. } => settled.push(id),
+    for settlement in batch {
+        let (id, generation) = (settlement.message.id, settlement.held.generation());
+        match &settlement.outcome.next {
+            Next::Done | Next::Cancel { .. } => continue,
             Next::Retry { after, why, cost } => {
                 let run_at = now + *after;
                 outbox::postpone(&mut transaction, id, generation, run_at, *cost, why).await?;
             }
             Next::Dead { why } => outbox::bury(&mut transaction, id, generation, now, why).await?,
         }
+        if let Some(report) = &settlement.outcome.report {
+            worker::record_delivery(&mut transaction, now, report).await?;
+        }
     }
-    outbox::complete(&mut transaction, &settled).await?;
     transaction.commit().await
 }
 

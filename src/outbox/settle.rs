@@ -9,15 +9,16 @@ use crate::id::MessageId;
 use crate::remark::remark;
 
 /// Deletes messages whose effect is confirmed, whoever holds them now: what was done is done.
+/// Says which were still there, so that whatever goes with it is recorded once.
 ///
 /// # Errors
 /// [`Error::Database`].
 pub async fn complete(
     connection: impl Into<Connection<'_>>,
     messages: &[MessageId],
-) -> Result<(), Error> {
+) -> Result<Vec<MessageId>, Error> {
     if messages.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut connection = connection.into();
     let text = match connection.dialect() {
@@ -27,19 +28,20 @@ pub async fn complete(
                  SELECT id AS done_id FROM guestlist_outbox
                  WHERE id IN (SELECT value::uuid FROM jsonb_array_elements_text($1) AS done (value))
                  ORDER BY id FOR UPDATE)
-             DELETE FROM guestlist_outbox USING done WHERE id = done_id"
+             DELETE FROM guestlist_outbox USING done WHERE id = done_id RETURNING id"
         }
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => {
-            "DELETE FROM guestlist_outbox WHERE id IN (SELECT unhex(value) FROM json_each($1))"
+            "DELETE FROM guestlist_outbox
+             WHERE id IN (SELECT unhex(value) FROM json_each($1)) RETURNING id"
         }
     };
     let ids: Json = messages
         .iter()
         .map(|id| json!(id.as_uuid().simple()))
         .collect();
-    connection.execute(sql(text).bind(ids)).await?;
-    Ok(())
+    let completed: Vec<(MessageId,)> = connection.fetch_all(sql(text).bind(ids)).await?;
+    Ok(completed.into_iter().map(|(id,)| id).collect())
 }
 
 /// What putting a message back costs it.
