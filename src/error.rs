@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 
 use crate::email_address::InvalidEmailAddress;
 use crate::id::{InvalidSessionKey, InvalidUserId, InvitationId, UserId};
-use crate::invitation::Status;
 use crate::locale::InvalidLocale;
 use crate::name::InvalidName;
 use crate::personal_message::InvalidMessage;
 use crate::role::{InvalidRole, Role};
+use crate::status::Status;
 
 /// Why an operation did nothing.
 ///

@@ -28,7 +28,7 @@ use crate::organization;
 use crate::organizations::Organizations;
 use crate::personal_message::PersonalMessage;
 use crate::role::Role;
-use crate::text_enum::text_enum;
+use crate::status::{Delivery, Status};
 use crate::token::{Claims, Token};
 
 /// An offer of membership to an address.
@@ -75,38 +75,6 @@ pub struct Invitation {
     nonce: Vec<u8>,
     #[serde(skip)]
     replaced_nonces: Vec<u8>,
-}
-
-text_enum! {
-    /// What became of an invitation.
-    Status {
-        /// Open.
-        Pending = "pending",
-        /// The invitee is a member.
-        Accepted = "accepted",
-        /// The invitee said no.
-        Declined = "declined",
-        /// Withdrawn.
-        Revoked = "revoked",
-        /// Its time ran out.
-        Expired = "expired",
-    }
-}
-
-text_enum! {
-    /// How an invitation's newest letter fares.
-    Delivery {
-        /// Waiting for a worker.
-        Queued = "queued",
-        /// A mail server took it.
-        Sent = "sent",
-        /// A mail server asked to try again later.
-        Deferred = "deferred",
-        /// A mail server refused it for good.
-        Failed = "failed",
-        /// Not sent on purpose.
-        Suppressed = "suppressed",
-    }
 }
 
 const COLUMNS: &str = "id, organization_id, email, role, locale, message, status, delivery, delivery_detail, \

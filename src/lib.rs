@@ -126,6 +126,7 @@ mod retention;
 mod role;
 mod role_model;
 mod session;
+mod status;
 mod text;
 mod text_enum;
 mod token;
@@ -142,7 +143,7 @@ pub use crate::id::{
     EventId, InvalidSessionKey, InvalidUserId, InvitationId, MessageId, OrganizationId, SessionKey,
     UserId,
 };
-pub use crate::invitation::{Delivery, Filter, Invitation, Invite, Outcome, Status};
+pub use crate::invitation::{Filter, Invitation, Invite, Outcome};
 pub use crate::key_ring::{InvalidKeyRing, Key, KeyRing};
 pub use crate::limits::{InvalidLimits, Limit, Limits};
 pub use crate::locale::{InvalidLocale, Locale};
@@ -155,5 +156,6 @@ pub use crate::page::{Cursor, Page, Paging};
 pub use crate::personal_message::{InvalidMessage, PersonalMessage};
 pub use crate::role::{InvalidRole, Role};
 pub use crate::role_model::{InvalidRoleModel, RoleDefinition, RoleModel};
+pub use crate::status::{Delivery, Status};
 pub use crate::token::Token;
 pub use crate::user::User;
