@@ -46,8 +46,9 @@ impl Default for Settings {
 /// How many purges of sessions are at work at a time.
 const URGENT_SLOTS: usize = 4;
 
-/// How long the last outcomes may take to be recorded after the jobs were drained.
-const SETTLED_BY: Duration = Duration::from_secs(1);
+/// How long each part of the farewell may take once the jobs are drained: all four fit between
+/// the default drain time and the 30 s after which most platforms kill.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How often a worker that stops when idle looks whether it is.
 const IDLE_CHECK: Duration = Duration::from_millis(50);
@@ -93,20 +94,24 @@ impl Worker {
         background.spawn(scheduler.run(stop.clone()));
         info!("working");
         let drained = self.dispatch(leases, settler, stands_down, stop).await;
-        while let Some(ended) = background.join_next().await {
-            if let Err(failure) = ended {
-                error!(%failure, "a part of the worker failed: {failure}");
+        let ending = async {
+            while let Some(ended) = background.join_next().await {
+                if let Err(failure) = ended {
+                    error!(%failure, "a part of the worker failed: {failure}");
+                }
             }
-        }
+        };
+        within_farewell("the relay and the scheduler did not end", ending).await;
         self.give_back().await;
         // Finished jobs waited for their commit, so only those that were cut off are left.
-        if tokio::time::timeout(SETTLED_BY, &mut settling)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(FAREWELL, &mut settling).await.is_err() {
             settling.abort();
         }
-        self.close().await;
+        within_farewell(
+            "the mail server did not take leave",
+            self.context.mailer.close(),
+        )
+        .await;
         drained
     }
 
@@ -195,20 +200,15 @@ impl Worker {
             let mut connection = self.context.database.acquire().await?;
             outbox::release(&mut connection, &leases).await
         };
-        if let Ok(Err(error)) = tokio::time::timeout(SETTLED_BY, released).await {
+        if let Ok(Err(error)) = tokio::time::timeout(FAREWELL, released).await {
             warn!(%error, "leases were not given back and lapse by themselves: {error}");
         }
     }
+}
 
-    /// Takes leave of the mail server, if it lets us within the drain time.
-    async fn close(&self) {
-        let closing = self.context.mailer.close();
-        if tokio::time::timeout(self.settings.drain, closing)
-            .await
-            .is_err()
-        {
-            warn!("the mail server did not take leave in time");
-        }
+async fn within_farewell(otherwise: &str, part: impl Future<Output = ()>) {
+    if tokio::time::timeout(FAREWELL, part).await.is_err() {
+        warn!("{otherwise} in time");
     }
 }
 
