@@ -21,9 +21,10 @@ pub use self::invite::{Invite, Outcome};
 pub use self::list::Filter;
 use crate::connection::{Connection, Dialect, sql};
 use crate::email_address::EmailAddress;
-use crate::error::Error;
+use crate::error::{Action, Error};
 use crate::id::{InvitationId, OrganizationId, UserId};
 use crate::locale::Locale;
+use crate::membership;
 use crate::organization;
 use crate::organizations::Organizations;
 use crate::personal_message::PersonalMessage;
@@ -105,6 +106,11 @@ impl Invitation {
         }
     }
 
+    /// What an actor must be able to grant to act on it.
+    fn grant(&self) -> (OrganizationId, &Role) {
+        (self.organization, &self.role)
+    }
+
     /// What events keep of it.
     fn facts(&self) -> Json {
         json!({ "email": self.email, "role": self.role, "status": self.status, "expires_at": self.expires_at })
@@ -182,6 +188,27 @@ impl Organizations {
             organization: invitation.organization,
             canonical_email,
             role: invitation.role.as_str(),
+        }
+    }
+
+    /// Refuses whoever is no member, or whose role may not grant `role`: the one right that inviting
+    /// and everything done to an invitation rests on.
+    async fn may_grant(
+        &self,
+        connection: &mut Connection<'_>,
+        actor: &UserId,
+        (organization, role): (OrganizationId, &Role),
+        action: Action,
+    ) -> Result<(), Error> {
+        let actor = membership::require(connection, organization, actor).await?;
+        self.known_role(role)?;
+        if self.role_model().may_invite(&actor.role, role) {
+            Ok(())
+        } else {
+            Err(Error::Forbidden {
+                role: actor.role,
+                action,
+            })
         }
     }
 

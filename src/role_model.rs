@@ -1,10 +1,13 @@
 //! Who may do what, and who may do what to whom.
 
+mod definition;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
+pub use self::definition::RoleDefinition;
 use crate::role::Role;
 
 /// The roles of an application, lowest rank first, as one checked value.
@@ -17,29 +20,6 @@ pub struct RoleModel(Arc<Model>);
 struct Model {
     roles: Vec<RoleDefinition>,
     keeps: Role,
-}
-
-/// One role: what it permits and on whom it may act.
-///
-/// `invites`, `changes_from`, `changes_to` and `removes` name roles. Nobody may grant what ranks
-/// above their own role, whatever these lists say: such a list is refused when the model is built.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RoleDefinition {
-    name: Role,
-    title: Option<String>,
-    #[serde(default)]
-    includes: Option<Role>,
-    #[serde(default)]
-    permissions: BTreeSet<String>,
-    #[serde(default)]
-    invites: BTreeSet<Role>,
-    #[serde(default)]
-    changes_from: BTreeSet<Role>,
-    #[serde(default)]
-    changes_to: BTreeSet<Role>,
-    #[serde(default)]
-    removes: BTreeSet<Role>,
 }
 
 /// Why roles do not make a model.
@@ -191,96 +171,6 @@ impl RoleModel {
 impl Default for RoleModel {
     fn default() -> Self {
         Self::four_tier()
-    }
-}
-
-impl RoleDefinition {
-    /// A role that may do nothing yet.
-    pub fn new(name: Role) -> Self {
-        Self {
-            name,
-            title: None,
-            includes: None,
-            permissions: BTreeSet::new(),
-            invites: BTreeSet::new(),
-            changes_from: BTreeSet::new(),
-            changes_to: BTreeSet::new(),
-            removes: BTreeSet::new(),
-        }
-    }
-
-    /// Sets what people read instead of the name.
-    pub fn title(mut self, title: impl Into<String>) -> Self {
-        self.title = Some(title.into());
-        self
-    }
-
-    /// Gives the role every permission of `other`.
-    pub fn including(mut self, other: Role) -> Self {
-        self.includes = Some(other);
-        self
-    }
-
-    /// Adds permissions, free words such as `billing.manage`.
-    pub fn permitting<P: Into<String>>(mut self, permissions: impl IntoIterator<Item = P>) -> Self {
-        self.permissions
-            .extend(permissions.into_iter().map(Into::into));
-        self
-    }
-
-    /// Lets the role invite to `roles`.
-    pub fn inviting(mut self, roles: impl IntoIterator<Item = Role>) -> Self {
-        self.invites.extend(roles);
-        self
-    }
-
-    /// Lets the role change a member's role from any of `from` to any of `to`.
-    pub fn changing(
-        mut self,
-        from: impl IntoIterator<Item = Role>,
-        to: impl IntoIterator<Item = Role>,
-    ) -> Self {
-        self.changes_from.extend(from);
-        self.changes_to.extend(to);
-        self
-    }
-
-    /// Lets the role remove holders of `roles`.
-    pub fn removing(mut self, roles: impl IntoIterator<Item = Role>) -> Self {
-        self.removes.extend(roles);
-        self
-    }
-
-    /// The role's name.
-    pub fn name(&self) -> &Role {
-        &self.name
-    }
-
-    /// What people read: the title, or the name where none is set.
-    pub fn display_name(&self) -> &str {
-        self.title.as_deref().unwrap_or(self.name.as_str())
-    }
-
-    /// The permissions, those of included roles among them.
-    pub fn permissions(&self) -> impl Iterator<Item = &str> {
-        self.permissions.iter().map(String::as_str)
-    }
-
-    fn grants(&self) -> impl Iterator<Item = &Role> {
-        self.invites.iter().chain(&self.changes_to)
-    }
-
-    fn named_roles(&self) -> impl Iterator<Item = (&'static str, &Role)> {
-        let lists = [
-            ("invites", &self.invites),
-            ("changes_from", &self.changes_from),
-            ("changes_to", &self.changes_to),
-            ("removes", &self.removes),
-        ];
-        let listed = lists
-            .into_iter()
-            .flat_map(|(list, roles)| roles.iter().map(move |role| (list, role)));
-        listed.chain(self.includes.iter().map(|role| ("includes", role)))
     }
 }
 

@@ -88,7 +88,9 @@ impl Organizations {
         let mut connection = connection.into();
         connection.require_transaction()?;
         let connection = &mut connection;
-        self.may_invite(connection, actor, &invite).await?;
+        let grant = (invite.organization, &invite.role);
+        self.may_grant(connection, actor, grant, Action::Invite)
+            .await?;
         if let Some(member) =
             membership::find_by_email(connection, invite.organization, &invite.email).await?
         {
@@ -157,24 +159,6 @@ impl Organizations {
         Ok(())
     }
 
-    async fn may_invite(
-        &self,
-        connection: &mut Connection<'_>,
-        actor: &UserId,
-        invite: &Invite,
-    ) -> Result<(), Error> {
-        let actor = membership::require(connection, invite.organization, actor).await?;
-        self.known_role(&invite.role)?;
-        if self.role_model().may_invite(&actor.role, &invite.role) {
-            Ok(())
-        } else {
-            Err(Error::Forbidden {
-                role: actor.role,
-                action: Action::Invite,
-            })
-        }
-    }
-
     /// Refuses to touch an invitation that is open and not to be superseded.
     fn may_replace(&self, invite: &Invite, open: Option<&Invitation>) -> Result<(), Error> {
         match open {
@@ -207,7 +191,9 @@ impl Organizations {
         }
         self.may_replace(invite, Some(&open))?;
         if open.is_pending(now) {
-            self.withdraw(connection, actor, open).await
+            self.may_grant(connection, actor, open.grant(), Action::Revoke)
+                .await?;
+            self.withdraw(connection, actor, open).await.map(drop)
         } else {
             expire::record(connection, now, &open).await
         }

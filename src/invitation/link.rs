@@ -5,7 +5,6 @@ use crate::connection::Connection;
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, UserId};
-use crate::membership;
 use crate::organization;
 use crate::organizations::Organizations;
 use crate::token::{Presented, Token};
@@ -40,13 +39,8 @@ impl Organizations {
     ) -> Result<Token, Error> {
         let mut connection = connection.into();
         let invitation = self.lock_invitation(&mut connection, id).await?;
-        let member = membership::require(&mut connection, invitation.organization, actor).await?;
-        if !self.role_model().may_invite(&member.role, &invitation.role) {
-            return Err(Error::Forbidden {
-                role: member.role,
-                action: Action::ShowLink,
-            });
-        }
+        self.may_grant(&mut connection, actor, invitation.grant(), Action::ShowLink)
+            .await?;
         invitation.require_pending(self.now())?;
         let token = self.token(&invitation)?;
         Event::new(

@@ -71,13 +71,8 @@ impl Organizations {
         actor: &UserId,
         invitation: &Invitation,
     ) -> Result<(), Error> {
-        let actor = membership::require(connection, invitation.organization, actor).await?;
-        if !self.role_model().may_invite(&actor.role, &invitation.role) {
-            return Err(Error::Forbidden {
-                role: actor.role,
-                action: Action::Resend,
-            });
-        }
+        self.may_grant(connection, actor, invitation.grant(), Action::Resend)
+            .await?;
         if !matches!(invitation.status, Status::Pending | Status::Expired) {
             return Err(Error::InvitationClosed {
                 status: invitation.status,

@@ -5,7 +5,6 @@ use crate::connection::Connection;
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, UserId};
-use crate::membership;
 use crate::organizations::Organizations;
 
 impl Organizations {
@@ -23,59 +22,32 @@ impl Organizations {
     ) -> Result<Invitation, Error> {
         let mut connection = connection.into();
         let invitation = self.lock_invitation(&mut connection, id).await?;
-        let member = membership::require(&mut connection, invitation.organization, actor).await?;
-        if !self.role_model().may_invite(&member.role, &invitation.role) {
-            return Err(Error::Forbidden {
-                role: member.role,
-                action: Action::Revoke,
-            });
-        }
+        self.may_grant(&mut connection, actor, invitation.grant(), Action::Revoke)
+            .await?;
         invitation.require_pending(self.now())?;
-        let after = invitation
-            .close(&mut connection, self.now(), Status::Revoked, None)
-            .await?;
-        self.tell_revoked(&mut connection, actor, &invitation, &after)
-            .await?;
-        Ok(after)
+        self.withdraw(&mut connection, actor, invitation).await
     }
 
-    /// Revokes what a newer invitation supersedes, by the same actor's right.
+    /// Revokes an open invitation, locked and checked by who asks.
     pub(super) async fn withdraw(
         &self,
         connection: &mut Connection<'_>,
         actor: &UserId,
         open: Invitation,
-    ) -> Result<(), Error> {
-        let member = membership::require(connection, open.organization, actor).await?;
-        if !self.role_model().may_invite(&member.role, &open.role) {
-            return Err(Error::Forbidden {
-                role: member.role,
-                action: Action::Revoke,
-            });
-        }
-        let after = open
-            .close(connection, self.now(), Status::Revoked, None)
-            .await?;
-        self.tell_revoked(connection, actor, &open, &after).await
-    }
-
-    async fn tell_revoked(
-        &self,
-        connection: &mut Connection<'_>,
-        actor: &UserId,
-        before: &Invitation,
-        after: &Invitation,
-    ) -> Result<(), Error> {
+    ) -> Result<Invitation, Error> {
+        let now = self.now();
+        let after = open.close(connection, now, Status::Revoked, None).await?;
         Event::new(
-            self.now(),
-            before.organization,
+            now,
+            open.organization,
             EventKind::InvitationRevoked,
-            before.id,
+            open.id,
         )
         .by(actor)
-        .before(before.facts())
+        .before(open.facts())
         .after(after.facts())
         .record(connection)
-        .await
+        .await?;
+        Ok(after)
     }
 }
