@@ -24,8 +24,8 @@ use crate::email_address::EmailAddress;
 use crate::error::{Action, Error};
 use crate::id::{InvitationId, OrganizationId, UserId};
 use crate::locale::Locale;
+use crate::lock;
 use crate::membership;
-use crate::organization;
 use crate::organizations::Organizations;
 use crate::personal_message::PersonalMessage;
 use crate::role::Role;
@@ -220,7 +220,7 @@ impl Organizations {
     ) -> Result<Invitation, Error> {
         connection.require_transaction()?;
         let unlocked = find(connection, id).await?.ok_or(Error::NotFound)?;
-        organization::lock(connection, unlocked.organization, self.now()).await?;
+        lock::organization(connection, unlocked.organization, self.now()).await?;
         find_locked(connection, id).await?.ok_or(Error::NotFound)
     }
 }

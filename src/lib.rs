@@ -113,6 +113,7 @@ mod key_ring;
 mod letter;
 mod limits;
 mod locale;
+mod lock;
 mod membership;
 mod migrate;
 mod name;

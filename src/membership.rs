@@ -15,8 +15,8 @@ use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::id::{OrganizationId, UserId};
 use crate::locale::Locale;
+use crate::lock;
 use crate::name::Name;
-use crate::organization;
 use crate::organizations::Organizations;
 use crate::outbox::{self, Task};
 use crate::role::Role;
@@ -88,7 +88,7 @@ impl Organizations {
         user: &UserId,
     ) -> Result<(Membership, Membership), Error> {
         connection.require_transaction()?;
-        organization::lock(connection, organization, self.now()).await?;
+        lock::organization(connection, organization, self.now()).await?;
         let actor = require(connection, organization, actor).await?;
         let member = if actor.user == *user {
             actor.clone()

@@ -9,6 +9,7 @@ use crate::connection::{Connection, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::id::{OrganizationId, UserId};
+use crate::lock;
 use crate::membership::{self, Membership};
 use crate::name::Name;
 use crate::organizations::Organizations;
@@ -196,7 +197,7 @@ impl Organizations {
         action: Action,
     ) -> Result<Organization, Error> {
         connection.require_transaction()?;
-        lock(connection, id, self.now()).await?;
+        lock::organization(connection, id, self.now()).await?;
         let actor = membership::require(connection, id, actor).await?;
         if !self.role_model().allows(&actor.role, permission) {
             return Err(Error::Forbidden {
@@ -216,21 +217,4 @@ pub(crate) async fn find(
     Ok(connection
         .fetch_optional(statement.bind(id.as_uuid()))
         .await?)
-}
-
-/// Takes the one lock under which an organization's rules are checked: a row lock in Postgres, the
-/// write lock in SQLite, held until the host's transaction ends.
-pub(crate) async fn lock(
-    connection: &mut Connection<'_>,
-    id: OrganizationId,
-    now: DateTime<Utc>,
-) -> Result<(), Error> {
-    let statement = sql("UPDATE guestlist_organizations SET updated_at = $2 WHERE id = $1");
-    match connection
-        .execute(statement.bind(id.as_uuid()).bind(now))
-        .await?
-    {
-        1 => Ok(()),
-        _ => Err(Error::NotFound),
-    }
 }

@@ -10,8 +10,8 @@ use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, OrganizationId, UserId};
 use crate::letter::{self, Letter};
 use crate::locale::Locale;
+use crate::lock;
 use crate::membership;
-use crate::organization;
 use crate::organizations::Organizations;
 use crate::outbox::{self, Task};
 use crate::personal_message::PersonalMessage;
@@ -151,7 +151,7 @@ impl Organizations {
         invites: &[(usize, Invite)],
     ) -> Result<(), Error> {
         for run in invites.chunk_by(|(_, one), (_, other)| one.organization == other.organization) {
-            match organization::lock(connection, run[0].1.organization, self.now()).await {
+            match lock::organization(connection, run[0].1.organization, self.now()).await {
                 Ok(()) | Err(Error::NotFound) => {}
                 Err(fault) => return Err(fault),
             }
@@ -179,7 +179,7 @@ impl Organizations {
         invite: &Invite,
     ) -> Result<(), Error> {
         let now = self.now();
-        organization::lock(connection, invite.organization, now).await?;
+        lock::organization(connection, invite.organization, now).await?;
         let Some(open) = find_open(connection, invite.organization, &invite.email).await? else {
             return Ok(());
         };

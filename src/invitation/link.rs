@@ -5,7 +5,7 @@ use crate::connection::Connection;
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, UserId};
-use crate::organization;
+use crate::lock;
 use crate::organizations::Organizations;
 use crate::token::{Presented, Token};
 
@@ -75,7 +75,7 @@ impl Organizations {
         connection.require_transaction()?;
         let presented = self.presented(token)?;
         let unlocked = self.verify(connection, &presented).await?;
-        match organization::lock(connection, unlocked.organization, self.now()).await {
+        match lock::organization(connection, unlocked.organization, self.now()).await {
             Err(Error::NotFound) => return Err(Error::InvalidToken),
             locked => locked?,
         }
