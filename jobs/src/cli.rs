@@ -65,7 +65,7 @@ enum Command {
     /// Run the worker: mail letters and notices, expire invitations, end sessions.
     ///
     /// Runs until SIGTERM or SIGINT, then finishes what it has in hand. Several may run at once,
-    /// on one or many machines.
+    /// on one or many machines, if they share a Postgres and a Redis.
     #[command(after_help = "Examples:\n  guestlist work\n  guestlist work --until-idle")]
     Work {
         /// Exit with status 0 as soon as nothing is due any more: for scripts.

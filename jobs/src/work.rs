@@ -119,7 +119,14 @@ fn letters(config: &Config) -> anyhow::Result<Letters> {
     Ok(letters)
 }
 
-fn sessions(config: &Config, database: &Database) -> anyhow::Result<Vec<Arc<dyn SessionStore>>> {
+/// The stores that sessions are purged from.
+///
+/// # Errors
+/// When a store's URL is none.
+pub fn sessions(
+    config: &Config,
+    database: &Database,
+) -> anyhow::Result<Vec<Arc<dyn SessionStore>>> {
     let open = |store: &SessionStoreConfig| -> anyhow::Result<Arc<dyn SessionStore>> {
         Ok(match store {
             SessionStoreConfig::Redis { url, pattern } => {

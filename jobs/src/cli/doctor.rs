@@ -47,7 +47,7 @@ impl Round {
     }
 }
 
-/// Looks at database, tables, clock, Redis, mail server, keys and letters. Changes nothing, but
+/// Looks at database, tables, clock, session stores, Redis, mail server, keys and letters. Changes nothing, but
 /// creates the embedded database like every command does.
 pub(crate) async fn run(config: &Config, output: Output) -> Done {
     let mut round = Round {
@@ -55,6 +55,7 @@ pub(crate) async fn run(config: &Config, output: Output) -> Done {
         broken: false,
     };
     let database = database(config, &mut round).await?;
+    round.report("sessions", sessions(config, database.as_ref()).await)?;
     round.report("redis", redis(config).await)?;
     round.report("smtp", smtp(config).await)?;
     round.report("keys", keys(config))?;
@@ -129,6 +130,31 @@ async fn clock(config: &Config, database: &Database) -> Result<Finding, guestlis
         Well(format!(
             "this machine's clock is {millis} ms ahead of the database's"
         ))
+    })
+}
+
+/// Deletes a session that does not exist from every store: what a purge needs, and nothing else.
+async fn sessions(config: &Config, database: Option<&Database>) -> Finding {
+    let Some(database) = database else {
+        return Broken("the database does not answer".to_owned());
+    };
+    let stores = match work::sessions(config, database) {
+        Ok(stores) => stores,
+        Err(why) => return Broken(format!("{why:#}")),
+    };
+    let nobody = format!("guestlist-doctor-{}", uuid::Uuid::now_v7());
+    let nobody = [nobody.parse().expect("a session key")];
+    for store in &stores {
+        if let Err(why) = within(store.delete(&nobody)).await {
+            return Broken(format!(
+                "{}: {why}: correct GUESTLIST_SESSIONS",
+                store.name()
+            ));
+        }
+    }
+    Well(match stores.len() {
+        0 => "no store is configured, so removed members' sessions are not deleted".to_owned(),
+        _ => "sessions can be deleted".to_owned(),
     })
 }
 

@@ -21,6 +21,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 pub(super) async fn run(context: &Context, message: &Message, user: Option<&UserId>) -> Outcome {
     match purge(context, message.organization, user).await {
         Ok(0) => Next::Done.into(),
+        Ok(forgotten) if context.sessions.is_empty() => {
+            warn!(organization = %message.organization, forgotten, "{forgotten} sessions forgotten and not deleted: no store is configured");
+            Next::Done.into()
+        }
         Ok(purged) => {
             info!(organization = %message.organization, purged, "{purged} sessions purged");
             Next::Done.into()

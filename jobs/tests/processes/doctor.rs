@@ -17,6 +17,7 @@ fn ailments(guestlist: &Guestlist, status: i32) -> Vec<(String, String)> {
             "database",
             "schema",
             "clock",
+            "sessions",
             "redis",
             "smtp",
             "keys",
@@ -53,7 +54,7 @@ fn the_database_does_not_answer() {
     );
     let ailments = ailments(&site.guestlist, 1);
     let names: Vec<_> = ailments.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["database", "schema", "clock"]);
+    assert_eq!(names, ["database", "schema", "clock", "sessions"]);
     assert!(
         ailments[0].1.contains(&format!("127.0.0.1:{port}/app")),
         "{ailments:?}"
@@ -82,11 +83,12 @@ fn redis_does_not_answer() {
     let mut site = Site::new();
     site.redis.kill();
     let address = format!("127.0.0.1:{}", site.redis.port());
-    assert_only(
-        &ailments(&site.guestlist, 1),
-        "redis",
-        &[&address, "REDIS_URL"],
+    let ailments = ailments(&site.guestlist, 1);
+    assert_eq!(
+        ailments[0].0, "sessions",
+        "they are in that Redis: {ailments:?}"
     );
+    assert_only(&ailments[1..], "redis", &[&address, "REDIS_URL"]);
 }
 
 #[test]
@@ -140,4 +142,14 @@ fn a_folder_of_letters_cannot_be_used() {
     let guestlist = Guestlist::on_sqlite().with("SMTP_URL", "file:taken/letters");
     guestlist.write("taken", "a file where a folder should be");
     assert_only(&ailments(&guestlist, 1), "smtp", &["taken"]);
+}
+
+#[test]
+fn the_sessions_are_not_where_they_are_said_to_be() {
+    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_SESSIONS", "sql:nosuch.id");
+    assert_only(
+        &ailments(&guestlist, 1),
+        "sessions",
+        &["nosuch", "correct GUESTLIST_SESSIONS"],
+    );
 }
