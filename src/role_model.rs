@@ -3,6 +3,7 @@
 mod definition;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -12,11 +13,13 @@ use crate::role::Role;
 
 /// The roles of an application, lowest rank first, as one checked value.
 ///
-/// It decides every rule about roles; memberships only name one. Cloning is cheap.
-#[derive(Debug, Clone)]
+/// It decides every rule about roles; memberships only name one. Cloning is cheap. Two models are
+/// equal when they have the same roles in the same order, each with the same title, permissions and
+/// grants; whether a permission was listed or inherited makes no difference.
+#[derive(Clone, PartialEq, Eq)]
 pub struct RoleModel(Arc<Model>);
 
-#[derive(Debug)]
+#[derive(PartialEq, Eq)]
 struct Model {
     roles: Vec<RoleDefinition>,
     keeps: Role,
@@ -168,6 +171,19 @@ impl RoleModel {
     }
 }
 
+/// Names the roles and the kept one; their permissions and grants would fill pages.
+impl fmt::Debug for RoleModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ranks: Vec<_> = self.0.roles.iter().map(|role| role.name.as_str()).collect();
+        write!(
+            f,
+            "RoleModel({}; keeps {})",
+            ranks.join(" < "),
+            self.keeps()
+        )
+    }
+}
+
 impl Default for RoleModel {
     fn default() -> Self {
         Self::four_tier()
@@ -229,7 +245,7 @@ impl Model {
         }
     }
 
-    /// Copies the permissions of included roles, so a check never walks.
+    /// Copies the permissions of included roles and drops the references, so a check never walks.
     fn inherit(&mut self) -> Result<(), InvalidRoleModel> {
         for index in 0..self.roles.len() {
             let mut inherited = BTreeSet::new();
@@ -247,6 +263,9 @@ impl Model {
                 visited.push(role);
             }
             self.roles[index].permissions.extend(inherited);
+        }
+        for role in &mut self.roles {
+            role.includes = None;
         }
         Ok(())
     }
@@ -348,7 +367,27 @@ mod tests {
     }
 
     #[test]
+    fn a_model_shows_its_roles_in_one_line() {
+        let shown = format!("{:#?}", RoleModel::two_role());
+        assert_eq!(shown, "RoleModel(user < admin < owner; keeps owner)");
+    }
+
+    #[test]
     fn a_model_built_in_rust_equals_one_read_from_toml() {
+        let read = model(
+            "keeps = 'chief'
+             [[role]]
+             name = 'reader'
+             permissions = ['docs.read']
+             [[role]]
+             name = 'chief'
+             title = 'Chief'
+             permissions = ['docs.read']
+             invites = ['chief', 'reader']
+             changes_from = ['reader']
+             changes_to = ['chief']
+             removes = ['reader']",
+        );
         let built = RoleModel::new(
             vec![
                 RoleDefinition::new(role("reader")).permitting(["docs.read"]),
@@ -362,6 +401,8 @@ mod tests {
             role("chief"),
         )
         .expect("valid");
+        assert_eq!(read.as_ref(), Ok(&built));
+        assert_ne!(read, Ok(RoleModel::four_tier()));
         assert!(built.allows(&role("chief"), "docs.read"));
         assert!(built.may_change(&role("chief"), &role("reader"), &role("chief")));
         assert_eq!(

@@ -10,7 +10,7 @@ use crate::role::Role;
 ///
 /// `invites`, `changes_from`, `changes_to` and `removes` name roles. Nobody may grant what ranks
 /// above their own role, whatever these lists say: such a list is refused when the model is built.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RoleDefinition {
     pub(super) name: Role,
