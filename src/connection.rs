@@ -176,9 +176,9 @@ impl<'a> Statement<'a> {
 pub(crate) enum Value<'a> {
     Uuid(Uuid),
     Text(Option<&'a str>),
-    Bytes(&'a [u8]),
-    Int(i64),
-    Time(DateTime<Utc>),
+    Bytes(Option<&'a [u8]>),
+    Int(Option<i64>),
+    Time(Option<DateTime<Utc>>),
     Json(Option<Json>),
 }
 
@@ -196,9 +196,12 @@ value_from! {
     Uuid => Uuid(uuid) uuid;
     &'a str => Text(text) Some(text);
     Option<&'a str> => Text(text) text;
-    &'a [u8] => Bytes(bytes) bytes;
-    i64 => Int(number) number;
-    DateTime<Utc> => Time(time) time;
+    &'a [u8] => Bytes(bytes) Some(bytes);
+    Option<&'a [u8]> => Bytes(bytes) bytes;
+    i64 => Int(number) Some(number);
+    Option<i64> => Int(number) number;
+    DateTime<Utc> => Time(time) Some(time);
+    Option<DateTime<Utc>> => Time(time) time;
     Json => Json(json) Some(json);
     Option<Json> => Json(json) json;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::email_address::InvalidEmailAddress;
-use crate::id::{InvalidSessionKey, InvalidUserId, InvitationId, UserId};
+use crate::id::{InvalidSessionKey, InvalidUserId, InvitationId, OrganizationId, UserId};
 use crate::locale::InvalidLocale;
 use crate::name::InvalidName;
 use crate::personal_message::InvalidMessage;
@@ -15,9 +15,8 @@ use crate::status::Status;
 /// Why an operation did nothing.
 ///
 /// Refusals are variants a host can match on and show; faults keep their source. Whenever an
-/// operation returns an error it has written nothing, except for [`Error::Database`], after which
-/// the host rolls its transaction back. It does so as well after an invite on
-/// Postgres is answered [`Error::NotFound`] because the organization was deleted at that moment.
+/// operation returns an error it has written nothing, except for [`Error::Database`] and
+/// [`Error::Conflict`], after which the host rolls its transaction back.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -43,10 +42,24 @@ pub enum Error {
         known: Vec<Role>,
     },
     /// The organization would be left without a holder of the role that keeps one.
-    #[error("the organization would be left without a member whose role is {role}")]
+    #[error(
+        "{} would be left without a member whose role is {role}",
+        organizations_left(organizations)
+    )]
     LastOwner {
-        /// The role that keeps at least one holder.
+        /// The role that keeps at least one holder who is not suspended.
         role: Role,
+        /// Where; more than one only when a user is to be removed everywhere.
+        organizations: Vec<OrganizationId>,
+    },
+    /// The membership is suspended, and stays so.
+    #[error("this membership is suspended; someone who may reinstate it has to do so first")]
+    Suspended,
+    /// Every seat is taken.
+    #[error("all seats are taken, of which there are {seats}")]
+    NoSeat {
+        /// How many there are.
+        seats: u32,
     },
     /// The address belongs to a member already.
     #[error("this address belongs to a member already")]
@@ -131,9 +144,13 @@ pub enum Error {
     /// The URL names neither Postgres nor SQLite, or support for it is not compiled in.
     #[error("the database URL starts with neither postgres: nor sqlite:")]
     UnknownDatabase,
+    /// Another transaction was in the way: a deadlock, a serialization failure or a wait that was
+    /// too long. Roll back and run the whole transaction again.
+    #[error("another transaction was in the way; roll back and try again: {0}")]
+    Conflict(#[source] sqlx::Error),
     /// The database failed.
     #[error("the database failed: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     /// The schema could not be brought up to date.
     #[error("the schema could not be brought up to date: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -146,6 +163,8 @@ crate::text_enum::text_enum! {
         Invite = "invite to this role",
         /// Send an invitation to a role again.
         Resend = "resend this invitation",
+        /// Change the role of an invitation.
+        ChangeInvitationRole = "change the role of this invitation",
         /// Withdraw an invitation to a role.
         Revoke = "revoke this invitation",
         /// See the link of an invitation.
@@ -154,6 +173,10 @@ crate::text_enum::text_enum! {
         ChangeRole = "change this role",
         /// Remove a member.
         Remove = "remove this member",
+        /// Keep a member out for a while.
+        Suspend = "suspend this member",
+        /// Let a suspended member in again.
+        Reinstate = "reinstate this member",
         /// Hand the ownership over.
         TransferOwnership = "transfer the ownership",
         /// Rename the organization.
@@ -196,6 +219,8 @@ impl Error {
             Self::Forbidden { .. } => "forbidden",
             Self::UnknownRole { .. } => "unknown_role",
             Self::LastOwner { .. } => "last_owner",
+            Self::Suspended => "suspended",
+            Self::NoSeat { .. } => "no_seat",
             Self::AlreadyMember { .. } => "already_member",
             Self::AlreadyPending { .. } => "already_pending",
             Self::InvitationClosed { .. } => "invitation_closed",
@@ -217,6 +242,7 @@ impl Error {
             Self::InvalidSessionKey(_) => "invalid_session_key",
             Self::InvalidCursor => "invalid_cursor",
             Self::UnknownDatabase => "unknown_database",
+            Self::Conflict(_) => "conflict",
             Self::Database(_) => "database",
             Self::Migrate(_) => "migrate",
         }
@@ -229,6 +255,8 @@ impl Error {
             | Self::Forbidden { .. }
             | Self::UnknownRole { .. }
             | Self::LastOwner { .. }
+            | Self::Suspended
+            | Self::NoSeat { .. }
             | Self::AlreadyMember { .. }
             | Self::AlreadyPending { .. }
             | Self::InvitationClosed { .. }
@@ -250,8 +278,41 @@ impl Error {
             Self::NoTransaction
             | Self::NoKey
             | Self::UnknownDatabase
+            | Self::Conflict(_)
             | Self::Database(_)
             | Self::Migrate(_) => Fault::Infrastructure,
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|error| error.code());
+        if code.is_some_and(|code| is_conflict(&code)) {
+            Self::Conflict(error)
+        } else {
+            Self::Database(error)
+        }
+    }
+}
+
+/// Postgres: serialization_failure, deadlock_detected, lock_not_available (Appendix A of its
+/// manual). SQLite: SQLITE_BUSY and SQLITE_LOCKED, the low byte of an extended result code; its
+/// codes are decimal numbers of up to four digits, and those of Postgres have five characters.
+fn is_conflict(code: &str) -> bool {
+    match code {
+        "40001" | "40P01" | "55P03" => true,
+        _ if code.len() < 5 => matches!(code.parse().map(|code: u16| code & 0xff), Ok(5 | 6)),
+        _ => false,
+    }
+}
+
+fn organizations_left(organizations: &[OrganizationId]) -> String {
+    match organizations {
+        [_] => "the organization".to_owned(),
+        several => {
+            let ids: Vec<_> = several.iter().map(ToString::to_string).collect();
+            format!("the organizations {}", ids.join(", "))
         }
     }
 }

@@ -25,7 +25,7 @@ pub struct Event {
     /// What happened.
     #[sqlx(try_from = "String")]
     pub kind: EventKind,
-    /// Who did it; nobody where time or a mail server did.
+    /// Who did it; nobody where time, a mail server or the host itself did.
     pub actor: Option<UserId>,
     /// What it happened to: the id of an invitation, of a user or of the organization.
     pub subject: String,
@@ -46,10 +46,14 @@ text_enum! {
         OrganizationRenamed = "organization_renamed",
         /// An organization was deleted, with its memberships and invitations.
         OrganizationDeleted = "organization_deleted",
+        /// The host gave an organization another number of seats.
+        SeatsChanged = "seats_changed",
         /// Someone was invited.
         InvitationCreated = "invitation_created",
         /// An invitation was sent again and lives longer.
         InvitationResent = "invitation_resent",
+        /// An open invitation is to another role now.
+        InvitationRoleChanged = "invitation_role_changed",
         /// An invitation was withdrawn.
         InvitationRevoked = "invitation_revoked",
         /// An invitee became a member.
@@ -66,10 +70,16 @@ text_enum! {
         RoleChanged = "role_changed",
         /// A member became owner by transfer.
         OwnershipTransferred = "ownership_transferred",
+        /// A member is kept out for a while.
+        MemberSuspended = "member_suspended",
+        /// A suspended member was let in again.
+        MemberReinstated = "member_reinstated",
         /// A member was removed.
         MemberRemoved = "member_removed",
         /// A member left.
         MemberLeft = "member_left",
+        /// A member's account was deleted by the host.
+        MemberForgotten = "member_forgotten",
     }
 }
 
@@ -90,9 +100,11 @@ impl EventKind {
             | Self::InvitationDeclined
             | Self::InvitationExpired
             | Self::InvitationUndeliverable => Some(Addressee::Inviter),
-            Self::RoleChanged | Self::OwnershipTransferred | Self::MemberRemoved => {
-                Some(Addressee::Member)
-            }
+            Self::RoleChanged
+            | Self::OwnershipTransferred
+            | Self::MemberSuspended
+            | Self::MemberReinstated
+            | Self::MemberRemoved => Some(Addressee::Member),
             _ => None,
         }
     }
@@ -121,9 +133,9 @@ impl Event {
         }
     }
 
-    pub(crate) fn by(self, actor: &UserId) -> Self {
+    pub(crate) fn by<'a>(self, actor: impl Into<Option<&'a UserId>>) -> Self {
         Self {
-            actor: Some(actor.clone()),
+            actor: actor.into().cloned(),
             ..self
         }
     }

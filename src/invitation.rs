@@ -1,6 +1,7 @@
 //! Invitations: who may join, as what, until when.
 
 mod accept;
+mod change_role;
 mod decline;
 mod delivery;
 mod expire;
@@ -18,19 +19,21 @@ use sqlx::FromRow;
 pub use self::delivery::{DeliveryReport, lift_suppression, record_delivery, suppression};
 pub use self::expire::{expire_due, remind_due};
 pub use self::invite::{Invite, Outcome};
+use self::link::Link;
 pub use self::list::Filter;
+pub(crate) use self::list::find_open_anywhere;
 use crate::connection::{Connection, Dialect, sql};
 use crate::email_address::EmailAddress;
 use crate::error::{Action, Error};
 use crate::id::{InvitationId, OrganizationId, UserId};
 use crate::locale::Locale;
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::membership;
 use crate::organizations::Organizations;
 use crate::personal_message::PersonalMessage;
 use crate::role::Role;
+use crate::seal::Seal;
 use crate::status::{Delivery, Status};
-use crate::token::{Claims, Token};
 
 /// An offer of membership to an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
@@ -74,22 +77,22 @@ pub struct Invitation {
     pub closed_at: Option<DateTime<Utc>>,
     #[serde(skip)]
     nonce: Vec<u8>,
+    /// For which role the link was made, where that is another by now.
     #[serde(skip)]
-    replaced_nonces: Vec<u8>,
+    link_role: Option<Role>,
+    #[serde(skip)]
+    role_seal: Option<Seal>,
+    #[serde(skip)]
+    #[sqlx(json)]
+    replaced_links: Vec<Link>,
 }
 
 const COLUMNS: &str = "id, organization_id, email, role, locale, message, status, delivery, delivery_detail, \
                        granted_by, accepted_by, letters, last_letter_at, created_at, expires_at, closed_at, nonce, \
-                       replaced_nonces";
+                       link_role, role_seal, replaced_links";
 
 const FIND: &str =
     const_format::formatcp!("SELECT {COLUMNS} FROM guestlist_invitations WHERE id = $1");
-
-const NONCE_LENGTH: usize = 16;
-
-fn new_nonce() -> [u8; NONCE_LENGTH] {
-    rand::random()
-}
 
 impl Invitation {
     /// Whether it can be accepted at `now`. Time decides, not whether a worker recorded it.
@@ -167,30 +170,6 @@ impl Organizations {
         find(&mut connection.into(), id).await
     }
 
-    /// The token that opens an invitation now. Whoever has it can accept with the invited address.
-    ///
-    /// # Errors
-    /// [`Error::NoKey`].
-    pub fn token(&self, invitation: &Invitation) -> Result<Token, Error> {
-        let key = self.key_ring().signing().ok_or(Error::NoKey)?;
-        let canonical_email = invitation.email.canonical();
-        Ok(Token::sign(
-            key,
-            self.claims(invitation, &canonical_email),
-            &invitation.nonce,
-        ))
-    }
-
-    fn claims<'a>(&'a self, invitation: &'a Invitation, canonical_email: &'a str) -> Claims<'a> {
-        Claims {
-            audience: self.audience(),
-            invitation: invitation.id,
-            organization: invitation.organization,
-            canonical_email,
-            role: invitation.role.as_str(),
-        }
-    }
-
     /// Refuses whoever is no member, or whose role may not grant `role`: the one right that inviting
     /// and everything done to an invitation rests on.
     async fn may_grant(
@@ -217,11 +196,12 @@ impl Organizations {
         &self,
         connection: &mut Connection<'_>,
         id: InvitationId,
-    ) -> Result<Invitation, Error> {
+    ) -> Result<(Lock, Invitation), Error> {
         connection.require_transaction()?;
         let unlocked = find(connection, id).await?.ok_or(Error::NotFound)?;
-        lock::organization(connection, unlocked.organization, self.now()).await?;
-        find_locked(connection, id).await?.ok_or(Error::NotFound)
+        let lock = lock::organization(connection, unlocked.organization, self.now()).await?;
+        let invitation = find_locked(connection, id).await?.ok_or(Error::NotFound)?;
+        Ok((lock, invitation))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::ZeroizeOnDrop;
 
@@ -50,6 +50,9 @@ impl Key {
     /// The length of a secret, in bytes: the output of SHA-256, as RFC 2104 section 3 advises.
     pub const LENGTH: usize = 32;
 
+    /// The length of a MAC, in bytes: HMAC-SHA-256, RFC 2104.
+    pub(crate) const MAC_LENGTH: usize = 32;
+
     /// The longest id, in bytes.
     pub const MAX_ID_LENGTH: usize = 16;
 
@@ -72,8 +75,15 @@ impl Key {
         format!("{}:{}", self.id, STANDARD.encode(self.secret))
     }
 
-    pub(crate) fn mac(&self) -> Hmac<Sha256> {
-        Hmac::new_from_slice(&self.secret).expect("HMAC takes a key of any length")
+    /// The MAC of fields, each preceded by its length, so no two rows of fields read the same.
+    pub(crate) fn mac(&self, fields: &[&[u8]]) -> [u8; Self::MAC_LENGTH] {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes a key of any length");
+        for field in fields {
+            mac.update(&(field.len() as u64).to_be_bytes());
+            mac.update(field);
+        }
+        mac.finalize().into_bytes().into()
     }
 
     fn parse(number: usize, text: &str) -> Result<Self, InvalidKeyRing> {

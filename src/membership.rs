@@ -2,7 +2,9 @@
 
 mod change_role;
 mod end;
+mod forget;
 mod list;
+mod suspend;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -15,7 +17,7 @@ use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::id::{OrganizationId, UserId};
 use crate::locale::Locale;
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::name::Name;
 use crate::organizations::Organizations;
 use crate::outbox::{self, Task};
@@ -24,7 +26,8 @@ use crate::role_model::RoleModel;
 use crate::session;
 use crate::user::User;
 
-/// The relation between a user and an organization. Whoever has none has no access.
+/// The relation between a user and an organization. Whoever has none, or a suspended one, has no
+/// access.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
 #[non_exhaustive]
 pub struct Membership {
@@ -45,12 +48,21 @@ pub struct Membership {
     pub role: Role,
     /// Since when.
     pub joined_at: DateTime<Utc>,
+    /// Since when they are kept out, if they are.
+    pub suspended_at: Option<DateTime<Utc>>,
+    /// What the role permits: set on whatever leaves the library.
+    #[sqlx(skip)]
+    #[serde(skip)]
+    role_model: Option<RoleModel>,
 }
 
-const COLUMNS: &str = "organization_id, user_id, email, name, locale, role, joined_at";
+const COLUMNS: &str =
+    "organization_id, user_id, email, name, locale, role, joined_at, suspended_at";
 
 impl Organizations {
-    /// A user's membership, read now: with [`allows`](Self::allows) the host's authorization check.
+    /// A user's membership, read now: the host's authorization check, of which
+    /// [`Membership::allows`] asks the rest. A suspended member has no access, so they get `None`
+    /// as a stranger does.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -60,7 +72,10 @@ impl Organizations {
         organization: OrganizationId,
         user: &UserId,
     ) -> Result<Option<Membership>, Error> {
-        find(&mut connection.into(), organization, user).await
+        let found = find(&mut connection.into(), organization, user).await?;
+        Ok(found
+            .filter(|membership| !membership.is_suspended())
+            .map(|membership| membership.under(self.role_model())))
     }
 
     /// Whether `user` is a member whose role carries `permission`, as of now.
@@ -75,8 +90,7 @@ impl Organizations {
         permission: &str,
     ) -> Result<bool, Error> {
         let membership = self.membership(connection, organization, user).await?;
-        Ok(membership
-            .is_some_and(|membership| self.role_model().allows(&membership.role, permission)))
+        Ok(membership.is_some_and(|membership| membership.allows(permission)))
     }
 
     /// Takes the organization's lock and reads who acts and on whom.
@@ -86,20 +100,47 @@ impl Organizations {
         actor: &UserId,
         organization: OrganizationId,
         user: &UserId,
-    ) -> Result<(Membership, Membership), Error> {
-        connection.require_transaction()?;
-        lock::organization(connection, organization, self.now()).await?;
+    ) -> Result<(Lock, Membership, Membership), Error> {
+        let lock = lock::organization(connection, organization, self.now()).await?;
         let actor = require(connection, organization, actor).await?;
         let member = if actor.user == *user {
             actor.clone()
         } else {
-            require(connection, organization, user).await?
+            find(connection, organization, user)
+                .await?
+                .ok_or(Error::NotFound)?
         };
-        Ok((actor, member))
+        Ok((
+            lock,
+            actor.under(self.role_model()),
+            member.under(self.role_model()),
+        ))
     }
 }
 
 impl Membership {
+    /// Whether the role carries `permission`; no while the member is suspended.
+    pub fn allows(&self, permission: &str) -> bool {
+        !self.is_suspended()
+            && self
+                .role_model
+                .as_ref()
+                .is_some_and(|model| model.allows(&self.role, permission))
+    }
+
+    /// Whether the member is kept out.
+    pub fn is_suspended(&self) -> bool {
+        self.suspended_at.is_some()
+    }
+
+    /// The same membership, with what its role permits.
+    pub(crate) fn under(self, role_model: &RoleModel) -> Self {
+        Self {
+            role_model: Some(role_model.clone()),
+            ..self
+        }
+    }
+
     pub(crate) fn of(
         user: &User,
         organization: OrganizationId,
@@ -121,12 +162,21 @@ impl Membership {
             locale: locale.unwrap_or_default(),
             role,
             joined_at,
+            suspended_at: None,
+            role_model: None,
         }
     }
 
     /// What an event keeps of it.
     pub(crate) fn facts(&self) -> Json {
-        json!({ "user": self.user, "email": self.email, "name": self.name, "locale": self.locale, "role": self.role })
+        json!({
+            "user": self.user,
+            "email": self.email,
+            "name": self.name,
+            "locale": self.locale,
+            "role": self.role,
+            "suspended_at": self.suspended_at,
+        })
     }
 
     /// Writes the membership, unless the user has one already.
@@ -177,12 +227,12 @@ impl Membership {
         Ok(after)
     }
 
-    /// Deletes the membership, ends its sessions and promises their purge.
+    /// Deletes the membership and ends its sessions without asking; who asks has checked.
     async fn end(
         self,
         connection: &mut Connection<'_>,
         now: DateTime<Utc>,
-        actor: &UserId,
+        actor: Option<&UserId>,
         kind: EventKind,
     ) -> Result<(), Error> {
         let statement =
@@ -194,19 +244,29 @@ impl Membership {
                     .bind(self.user.as_str()),
             )
             .await?;
-        session::end(connection, now, self.organization, &self.user).await?;
-        let purge = Task::PurgeSessions {
-            user: Some(self.user.clone()),
-        };
-        outbox::push(connection, now, self.organization, &purge).await?;
+        self.end_sessions(connection, now).await?;
         Event::new(now, self.organization, kind, &self.user)
             .by(actor)
             .before(self.facts())
             .record(connection)
             .await
     }
+
+    /// Ends the member's sessions of this organization and promises their purge.
+    async fn end_sessions(
+        &self,
+        connection: &mut Connection<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        session::end(connection, now, self.organization, &self.user).await?;
+        let purge = Task::PurgeSessions {
+            user: Some(self.user.clone()),
+        };
+        outbox::push(connection, now, self.organization, &purge).await
+    }
 }
 
+/// A user's membership, suspended or not.
 pub(crate) async fn find(
     connection: &mut Connection<'_>,
     organization: OrganizationId,
@@ -220,7 +280,8 @@ pub(crate) async fn find(
         .await?)
 }
 
-/// The membership, or the answer an unknown id gets.
+/// The membership of who acts, or the answer an unknown id gets: a suspended member acts no more
+/// than a stranger.
 pub(crate) async fn require(
     connection: &mut Connection<'_>,
     organization: OrganizationId,
@@ -228,10 +289,11 @@ pub(crate) async fn require(
 ) -> Result<Membership, Error> {
     find(connection, organization, user)
         .await?
+        .filter(|membership| !membership.is_suspended())
         .ok_or(Error::NotFound)
 }
 
-/// The member who joined with that address.
+/// The member who joined with that address, suspended or not.
 pub(crate) async fn find_by_email(
     connection: &mut Connection<'_>,
     organization: OrganizationId,
@@ -250,27 +312,40 @@ pub(crate) async fn find_by_email(
         .await?)
 }
 
-/// The one check on the last owner: refuses when `leaving`, who is about to lose the kept role,
-/// is its only holder. The organization's lock is held.
+/// The one check on the last owner: refuses when `leaving`, who is about to lose the kept role or
+/// their access, is the only one who holds the role and is not suspended.
 async fn keep_an_owner(
     connection: &mut Connection<'_>,
+    lock: &Lock,
     role_model: &RoleModel,
     leaving: &Membership,
 ) -> Result<(), Error> {
+    if is_last_owner(connection, lock, role_model, leaving).await? {
+        return Err(Error::LastOwner {
+            role: role_model.keeps().clone(),
+            organizations: vec![lock.organization()],
+        });
+    }
+    Ok(())
+}
+
+async fn is_last_owner(
+    connection: &mut Connection<'_>,
+    lock: &Lock,
+    role_model: &RoleModel,
+    member: &Membership,
+) -> Result<bool, Error> {
     let role = role_model.keeps();
-    if leaving.role != *role {
-        return Ok(());
+    if member.role != *role || member.is_suspended() {
+        return Ok(false);
     }
     let statement = sql("SELECT count(*) FROM guestlist_memberships
-                         WHERE organization_id = $1 AND role = $2 AND user_id <> $3");
+         WHERE organization_id = $1 AND role = $2 AND user_id <> $3 AND suspended_at IS NULL");
     let statement = statement
-        .bind(leaving.organization.as_uuid())
+        .bind(lock.organization().as_uuid())
         .bind(role.as_str());
-    match connection
-        .fetch_count(statement.bind(leaving.user.as_str()))
-        .await?
-    {
-        0 => Err(Error::LastOwner { role: role.clone() }),
-        _ => Ok(()),
-    }
+    let others = connection
+        .fetch_count(statement.bind(member.user.as_str()))
+        .await?;
+    Ok(others == 0)
 }

@@ -1,10 +1,13 @@
 //! Organizations: what people are members of.
 
+mod seats;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
 use sqlx::FromRow;
 
+pub(crate) use self::seats::Seat;
 use crate::connection::{Connection, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
@@ -28,6 +31,16 @@ pub struct Organization {
     pub name: Name,
     /// Since when it exists.
     pub created_at: DateTime<Utc>,
+    seats: Option<i64>,
+}
+
+const COLUMNS: &str = "id, name, created_at, seats";
+
+impl Organization {
+    /// How many seats the host gave it; without them the configured number holds.
+    pub fn seats(&self) -> Option<u32> {
+        self.seats.and_then(|seats| seats.try_into().ok())
+    }
 }
 
 impl Organizations {
@@ -49,6 +62,7 @@ impl Organizations {
             id: OrganizationId::new(now),
             name,
             created_at: now,
+            seats: None,
         };
         let statement = sql(
             "INSERT INTO guestlist_organizations (id, name, created_at, updated_at)
@@ -58,12 +72,8 @@ impl Organizations {
             .bind(organization.id.as_uuid())
             .bind(organization.name.as_str());
         connection.execute(statement.bind(now)).await?;
-        let owner = Membership::of(
-            owner,
-            organization.id,
-            self.role_model().keeps().clone(),
-            now,
-        );
+        let role = self.role_model().keeps().clone();
+        let owner = Membership::of(owner, organization.id, role, now);
         owner.insert(&mut connection).await?;
         Event::new(
             now,
@@ -99,13 +109,12 @@ impl Organizations {
         connection: impl Into<Connection<'_>>,
         paging: &Paging,
     ) -> Result<Page<Organization>, Error> {
+        const LIST: &str = const_format::formatcp!(
+            "SELECT {COLUMNS} FROM guestlist_organizations WHERE id > $1 ORDER BY id LIMIT $2"
+        );
         let after: uuid::Uuid = paging.key()?.unwrap_or_default();
-        let statement = sql("SELECT id, name, created_at FROM guestlist_organizations
-                             WHERE id > $1 ORDER BY id LIMIT $2");
-        let items = connection
-            .into()
-            .fetch_all(statement.bind(after).bind(paging.fetch_limit()))
-            .await?;
+        let statement = sql(LIST).bind(after).bind(paging.fetch_limit());
+        let items = connection.into().fetch_all(statement).await?;
         Ok(Page::of(items, paging, |organization: &Organization| {
             organization.id.to_string()
         }))
@@ -196,7 +205,6 @@ impl Organizations {
         permission: &str,
         action: Action,
     ) -> Result<Organization, Error> {
-        connection.require_transaction()?;
         lock::organization(connection, id, self.now()).await?;
         let actor = membership::require(connection, id, actor).await?;
         if !self.role_model().allows(&actor.role, permission) {
@@ -213,8 +221,9 @@ pub(crate) async fn find(
     connection: &mut Connection<'_>,
     id: OrganizationId,
 ) -> Result<Option<Organization>, Error> {
-    let statement = sql("SELECT id, name, created_at FROM guestlist_organizations WHERE id = $1");
+    const FIND: &str =
+        const_format::formatcp!("SELECT {COLUMNS} FROM guestlist_organizations WHERE id = $1");
     Ok(connection
-        .fetch_optional(statement.bind(id.as_uuid()))
+        .fetch_optional(sql(FIND).bind(id.as_uuid()))
         .await?)
 }

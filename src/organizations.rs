@@ -11,6 +11,7 @@ use crate::key_ring::KeyRing;
 use crate::limits::Limits;
 use crate::role::Role;
 use crate::role_model::RoleModel;
+use crate::seats::Seats;
 
 /// Every operation on organizations, their members and invitations, under one configuration.
 ///
@@ -28,6 +29,7 @@ struct Configuration {
     key_ring: KeyRing,
     audience: String,
     limits: Limits,
+    seats: Seats,
     resend_policy: ResendPolicy,
 }
 
@@ -56,6 +58,7 @@ impl Default for Configuration {
             key_ring: KeyRing::default(),
             audience: "guestlist".to_owned(),
             limits: Limits::default(),
+            seats: Seats::default(),
             resend_policy: ResendPolicy::default(),
         }
     }
@@ -102,6 +105,12 @@ impl Builder {
     /// Sets the throttles on letters; default [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.0.limits = limits;
+        self
+    }
+
+    /// Sets how many people organizations have room for; default [`Seats::unlimited`].
+    pub fn seats(mut self, seats: Seats) -> Self {
+        self.0.seats = seats;
         self
     }
 
@@ -152,6 +161,10 @@ impl Organizations {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    pub(crate) fn seats(&self) -> Seats {
+        self.0.seats
     }
 
     pub(crate) fn resend_policy(&self) -> ResendPolicy {

@@ -3,9 +3,11 @@
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
-use crate::connection::{Connection, Dialect, sql};
+use crate::connection::{Connection, sql};
 use crate::error::Error;
 use crate::id::{OrganizationId, SessionKey, UserId};
+use crate::lock;
+use crate::membership;
 use crate::organizations::Organizations;
 
 /// A session whose membership ended and which is still to be purged.
@@ -25,7 +27,7 @@ impl Organizations {
     /// Records that a member signed in, under the key of the host's session store.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for who is not a member (any more).
+    /// [`Error::NotFound`] for who is not a member (any more), or is suspended.
     pub async fn record_session(
         &self,
         connection: impl Into<Connection<'_>>,
@@ -34,8 +36,8 @@ impl Organizations {
         session: &SessionKey,
     ) -> Result<(), Error> {
         let mut connection = connection.into();
-        connection.require_transaction()?;
-        hold_membership(&mut connection, organization, user).await?;
+        lock::organization(&mut connection, organization, self.now()).await?;
+        membership::require(&mut connection, organization, user).await?;
         let statement = sql(
             "INSERT INTO guestlist_sessions (organization_id, user_id, session, recorded_at)
              VALUES ($1, $2, $3, $4)
@@ -85,30 +87,6 @@ impl Organizations {
         connection.into().execute(statement).await?;
         Ok(())
     }
-}
-
-/// Keeps the membership from ending before the host's transaction does, so that whoever ends it
-/// sees the session that is about to be recorded. SQLite has one writer at a time anyway.
-async fn hold_membership(
-    connection: &mut Connection<'_>,
-    organization: OrganizationId,
-    user: &UserId,
-) -> Result<(), Error> {
-    let text = match connection.dialect() {
-        #[cfg(feature = "postgres")]
-        Dialect::Postgres => {
-            "SELECT CAST(1 AS bigint) FROM guestlist_memberships
-             WHERE organization_id = $1 AND user_id = $2 FOR SHARE"
-        }
-        #[cfg(feature = "sqlite")]
-        Dialect::Sqlite => {
-            "SELECT 1 FROM guestlist_memberships WHERE organization_id = $1 AND user_id = $2"
-        }
-    };
-    let held: Option<(i64,)> = connection
-        .fetch_optional(sql(text).bind(organization.as_uuid()).bind(user.as_str()))
-        .await?;
-    held.map(drop).ok_or(Error::NotFound)
 }
 
 /// Ends a member's sessions of one organization; the purge deletes them.

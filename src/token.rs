@@ -4,7 +4,6 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::Mac;
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::id::{InvitationId, OrganizationId};
@@ -27,6 +26,7 @@ pub(crate) struct Claims<'a> {
     pub(crate) organization: OrganizationId,
     pub(crate) canonical_email: &'a str,
     pub(crate) role: &'a str,
+    pub(crate) nonce: &'a [u8],
 }
 
 /// A token taken apart; nothing in it is believed yet.
@@ -34,16 +34,15 @@ pub(crate) struct Claims<'a> {
 pub(crate) struct Presented {
     key_id: String,
     pub(crate) invitation: InvitationId,
-    mac: [u8; MAC_LENGTH],
+    mac: [u8; Key::MAC_LENGTH],
 }
 
 const VERSION: u8 = 1;
 const PURPOSE: &str = "guestlist invitation";
-const MAC_LENGTH: usize = 32;
 const ID_LENGTH: usize = 16;
 
 /// No token is longer, so longer text is not looked at.
-const MAX_LENGTH: usize = (2 + Key::MAX_ID_LENGTH + ID_LENGTH + MAC_LENGTH).div_ceil(3) * 4;
+const MAX_LENGTH: usize = (2 + Key::MAX_ID_LENGTH + ID_LENGTH + Key::MAC_LENGTH).div_ceil(3) * 4;
 
 impl Token {
     /// The token as it stands in a link: a secret, to be mailed or shown and never logged.
@@ -51,14 +50,14 @@ impl Token {
         &self.0
     }
 
-    pub(crate) fn sign(key: &Key, claims: Claims<'_>, nonce: &[u8]) -> Self {
+    pub(crate) fn sign(key: &Key, claims: Claims<'_>) -> Self {
         let mut bytes = vec![
             VERSION,
             u8::try_from(key.id().len()).expect("an id has at most 16 bytes"),
         ];
         bytes.extend(key.id().as_bytes());
         bytes.extend(claims.invitation.as_uuid().as_bytes());
-        bytes.extend(mac(key, claims, nonce));
+        bytes.extend(claims.mac(key, PURPOSE, &[]));
         Self(URL_SAFE_NO_PAD.encode(bytes))
     }
 }
@@ -83,36 +82,35 @@ impl Presented {
         })
     }
 
-    /// Whether the key it names signed these claims with this nonce, compared in constant time.
-    pub(crate) fn verify(&self, ring: &KeyRing, claims: Claims<'_>, nonce: &[u8]) -> bool {
-        let Some(key) = ring.get(&self.key_id) else {
+    /// Whether the key it names signed these claims, compared in constant time. A key that is not
+    /// in the ring costs as much as one that is.
+    pub(crate) fn verify(&self, ring: &KeyRing, claims: Claims<'_>) -> bool {
+        let named = ring.get(&self.key_id);
+        let Some(key) = named.or_else(|| ring.signing()) else {
             return false;
         };
-        let matches: Choice = mac(key, claims, nonce).ct_eq(&self.mac);
-        matches.into()
+        let matches: Choice = claims.mac(key, PURPOSE, &[]).ct_eq(&self.mac);
+        (matches & Choice::from(u8::from(named.is_some()))).into()
     }
 }
 
-/// Every field is preceded by its length, so no two sets of claims read the same.
-fn mac(key: &Key, claims: Claims<'_>, nonce: &[u8]) -> [u8; MAC_LENGTH] {
-    let invitation = claims.invitation.as_uuid();
-    let organization = claims.organization.as_uuid();
-    let fields: [&[u8]; 8] = [
-        PURPOSE.as_bytes(),
-        claims.audience.as_bytes(),
-        key.id().as_bytes(),
-        invitation.as_bytes(),
-        organization.as_bytes(),
-        claims.canonical_email.as_bytes(),
-        claims.role.as_bytes(),
-        nonce,
-    ];
-    let mut mac = key.mac();
-    for field in fields {
-        mac.update(&(field.len() as u64).to_be_bytes());
-        mac.update(field);
+impl Claims<'_> {
+    /// The MAC of the claims for one purpose, with whatever else that speaks of.
+    pub(crate) fn mac(&self, key: &Key, purpose: &str, more: &[&[u8]]) -> [u8; Key::MAC_LENGTH] {
+        let (invitation, organization) = (self.invitation.as_uuid(), self.organization.as_uuid());
+        let mut fields: Vec<&[u8]> = vec![
+            purpose.as_bytes(),
+            self.audience.as_bytes(),
+            key.id().as_bytes(),
+            invitation.as_bytes(),
+            organization.as_bytes(),
+            self.canonical_email.as_bytes(),
+            self.role.as_bytes(),
+            self.nonce,
+        ];
+        fields.extend(more);
+        key.mac(&fields)
     }
-    mac.finalize().into_bytes().into()
 }
 
 impl fmt::Debug for Token {
@@ -135,19 +133,20 @@ mod tests {
             organization: OrganizationId::new(Utc::now()),
             canonical_email: "a@b.co",
             role: "admin",
+            nonce: NONCE,
         }
     }
 
-    fn holds(ring: &KeyRing, token: &str, claims: Claims<'_>, nonce: &[u8]) -> bool {
-        Presented::parse(token).is_some_and(|presented| presented.verify(ring, claims, nonce))
+    fn holds(ring: &KeyRing, token: &str, claims: Claims<'_>) -> bool {
+        Presented::parse(token).is_some_and(|presented| presented.verify(ring, claims))
     }
 
     #[test]
     fn a_token_holds_for_what_it_was_signed_for_and_nothing_else() {
         let (key, claims) = (Key::generate(), claims());
         let ring = KeyRing::of(key.clone());
-        let token = Token::sign(&key, claims, NONCE);
-        assert!(holds(&ring, token.expose(), claims, NONCE));
+        let token = Token::sign(&key, claims);
+        assert!(holds(&ring, token.expose(), claims));
         let others = [
             Claims {
                 audience: "other",
@@ -171,16 +170,19 @@ mod tests {
             },
         ];
         for other in others {
-            assert!(!holds(&ring, token.expose(), other, NONCE), "{other:?}");
+            assert!(!holds(&ring, token.expose(), other), "{other:?}");
         }
-        assert!(!holds(&ring, token.expose(), claims, &[8; 16]));
+        let other_nonce = Claims {
+            nonce: &[8; 16],
+            ..claims
+        };
+        assert!(!holds(&ring, token.expose(), other_nonce));
         assert!(!holds(
             &KeyRing::of(Key::generate()),
             token.expose(),
-            claims,
-            NONCE
+            claims
         ));
-        assert!(!holds(&KeyRing::default(), token.expose(), claims, NONCE));
+        assert!(!holds(&KeyRing::default(), token.expose(), claims));
     }
 
     #[test]
@@ -193,7 +195,7 @@ mod tests {
             organization: uuid::Uuid::from_u128(2).into(),
             ..claims()
         };
-        let token = Token::sign(ring.signing().expect("a key"), claims, NONCE);
+        let token = Token::sign(ring.signing().expect("a key"), claims);
         assert_eq!(
             token.expose(),
             "AQJrMQAAAAAAAAAAAAAAAAAAAAHNyYEIeWBt6Hb9NfWF71buD-k1pPiDNL0-fgJ9a7tSbQ"
@@ -203,7 +205,7 @@ mod tests {
     #[test]
     fn a_key_of_the_same_name_with_another_secret_does_not_verify() {
         let (key, claims) = (Key::generate(), claims());
-        let token = Token::sign(&key, claims, NONCE);
+        let token = Token::sign(&key, claims);
         let renamed = Key::generate()
             .expose()
             .replace(Key::generate().id(), key.id());
@@ -211,7 +213,7 @@ mod tests {
             format!("{}:{}", key.id(), renamed.split_once(':').expect("a key").1)
                 .parse()
                 .expect("valid");
-        assert!(!holds(&impostor, token.expose(), claims, NONCE));
+        assert!(!holds(&impostor, token.expose(), claims));
     }
 
     #[test]
@@ -219,25 +221,20 @@ mod tests {
         let (key, claims) = (Key::generate(), claims());
         let ring = KeyRing::of(key.clone());
         let bytes = URL_SAFE_NO_PAD
-            .decode(Token::sign(&key, claims, NONCE).expose())
+            .decode(Token::sign(&key, claims).expose())
             .expect("base64");
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             let token = URL_SAFE_NO_PAD.encode(flipped);
             let opens_same = Presented::parse(&token).is_some_and(|presented| {
-                presented.invitation == claims.invitation && presented.verify(&ring, claims, NONCE)
+                presented.invitation == claims.invitation && presented.verify(&ring, claims)
             });
             assert!(!opens_same, "bit {bit}");
         }
         for length in 0..bytes.len() {
             assert!(
-                !holds(
-                    &ring,
-                    &URL_SAFE_NO_PAD.encode(&bytes[..length]),
-                    claims,
-                    NONCE
-                ),
+                !holds(&ring, &URL_SAFE_NO_PAD.encode(&bytes[..length]), claims),
                 "length {length}"
             );
         }
@@ -247,7 +244,7 @@ mod tests {
     fn padded_longer_and_foreign_text_is_refused() {
         let (key, claims) = (Key::generate(), claims());
         let ring = KeyRing::of(key.clone());
-        let token = Token::sign(&key, claims, NONCE);
+        let token = Token::sign(&key, claims);
         let padded = format!("{}=", token.expose());
         let longer = format!("{}AAAA", token.expose());
         for text in [
@@ -259,13 +256,13 @@ mod tests {
             &longer,
             &"A".repeat(1 << 20),
         ] {
-            assert!(!holds(&ring, text, claims, NONCE));
+            assert!(!holds(&ring, text, claims));
         }
     }
 
     #[test]
     fn a_token_is_not_printed() {
-        let token = Token::sign(&Key::generate(), claims(), NONCE);
+        let token = Token::sign(&Key::generate(), claims());
         assert_eq!(format!("{token:?}"), "Token(…)");
     }
 }

@@ -5,6 +5,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::membership::{self, Membership};
+use crate::organization::Seat;
 use crate::organizations::Organizations;
 use crate::user::User;
 
@@ -12,12 +13,12 @@ impl Organizations {
     /// Makes `user` a member by an invitation's token.
     ///
     /// The same user may do it again: they get the same membership, and nothing is written. A
-    /// member who holds a higher role keeps it.
+    /// member who holds a higher role keeps it, and one who is suspended stays so.
     ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::LinkReplaced`], [`Error::InvitationClosed`],
     /// [`Error::InvitationExpired`], [`Error::WrongAccount`], [`Error::UnverifiedEmail`],
-    /// [`Error::InviterLostRight`].
+    /// [`Error::InviterLostRight`], [`Error::Suspended`], [`Error::NoSeat`].
     pub async fn accept(
         &self,
         connection: impl Into<Connection<'_>>,
@@ -25,14 +26,21 @@ impl Organizations {
         user: &User,
     ) -> Result<Membership, Error> {
         let mut connection = connection.into();
-        let invitation = self.lock_by_token(&mut connection, token).await?;
+        let (lock, invitation) = self.lock_by_token(&mut connection, token).await?;
         let current = membership::find(&mut connection, invitation.organization, &user.id).await?;
-        if let (true, Some(current)) = (invitation.accepted_by.as_ref() == Some(&user.id), &current)
-        {
-            return Ok(current.clone());
+        let is_again = invitation.accepted_by.as_ref() == Some(&user.id);
+        match current {
+            Some(current) if is_again => return self.unless_suspended(current),
+            _ => invitation.require_pending(self.now())?,
         }
-        invitation.require_pending(self.now())?;
         self.may_accept(&mut connection, &invitation, user).await?;
+        let current = current
+            .map(|current| self.unless_suspended(current))
+            .transpose()?;
+        if current.is_none() {
+            self.require_seat(&mut connection, &lock, Seat::Member)
+                .await?;
+        }
         let membership = self
             .admit(&mut connection, &invitation, user, current)
             .await?;
@@ -57,7 +65,15 @@ impl Organizations {
         .after(facts)
         .record(&mut connection)
         .await?;
-        Ok(membership)
+        Ok(membership.under(self.role_model()))
+    }
+
+    fn unless_suspended(&self, current: Membership) -> Result<Membership, Error> {
+        if current.is_suspended() {
+            Err(Error::Suspended)
+        } else {
+            Ok(current.under(self.role_model()))
+        }
     }
 
     async fn may_accept(
@@ -79,7 +95,7 @@ impl Organizations {
         }
     }
 
-    /// Whether who granted the invitation is still a member whose role may grant it.
+    /// Whether who granted the invitation is still a member, not suspended, whose role may grant it.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -88,12 +104,9 @@ impl Organizations {
         connection: impl Into<Connection<'_>>,
         invitation: &Invitation,
     ) -> Result<bool, Error> {
-        let granter = membership::find(
-            &mut connection.into(),
-            invitation.organization,
-            &invitation.granted_by,
-        )
-        .await?;
+        let granter = self
+            .membership(connection, invitation.organization, &invitation.granted_by)
+            .await?;
         Ok(granter.is_some_and(|granter| {
             self.role_model()
                 .may_invite(&granter.role, &invitation.role)

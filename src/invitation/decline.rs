@@ -19,7 +19,7 @@ impl Organizations {
         token: &str,
     ) -> Result<Invitation, Error> {
         let mut connection = connection.into();
-        let invitation = self.lock_by_token(&mut connection, token).await?;
+        let (_, invitation) = self.lock_by_token(&mut connection, token).await?;
         if invitation.status == Status::Declined {
             return Ok(invitation);
         }

@@ -2,16 +2,18 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{COLUMNS, Delivery, Invitation, Status, expire, new_nonce};
+use super::link::new_nonce;
+use super::{COLUMNS, Delivery, Invitation, Status, expire};
 use crate::connection::{Connection, sql};
 use crate::email_address::EmailAddress;
-use crate::error::{Action, Error};
+use crate::error::{Action, Error, Fault};
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, OrganizationId, UserId};
 use crate::letter::{self, Letter};
 use crate::locale::Locale;
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::membership;
+use crate::organization::Seat;
 use crate::organizations::Organizations;
 use crate::outbox::{self, Task};
 use crate::personal_message::PersonalMessage;
@@ -78,7 +80,7 @@ impl Organizations {
     /// # Errors
     /// [`Error::NotFound`] when the actor is no member, [`Error::Forbidden`],
     /// [`Error::UnknownRole`], [`Error::AlreadyMember`], [`Error::AlreadyPending`],
-    /// [`Error::Throttled`].
+    /// [`Error::NoSeat`], [`Error::Throttled`].
     pub async fn invite(
         &self,
         connection: impl Into<Connection<'_>>,
@@ -86,31 +88,9 @@ impl Organizations {
         invite: Invite,
     ) -> Result<Invitation, Error> {
         let mut connection = connection.into();
-        connection.require_transaction()?;
-        let connection = &mut connection;
-        let grant = (invite.organization, &invite.role);
-        self.may_grant(connection, actor, grant, Action::Invite)
-            .await?;
-        if let Some(member) =
-            membership::find_by_email(connection, invite.organization, &invite.email).await?
-        {
-            return Err(Error::AlreadyMember { user: member.user });
-        }
-        let open = find_open(connection, invite.organization, &invite.email).await?;
-        self.may_replace(&invite, open.as_ref())?;
-        let letter = Letter {
-            organization: invite.organization,
-            actor,
-            recipient: &invite.email,
-        };
-        letter::check(connection, self.limits(), self.now(), letter).await?;
-        if open.is_some() {
-            self.make_room(connection, actor, &invite).await?;
-        }
-        let invitation = self.draft(actor, invite);
-        insert(connection, &invitation).await?;
-        self.announce(connection, actor, &invitation).await?;
-        Ok(invitation)
+        let lock = lock::organization(&mut connection, invite.organization, self.now()).await?;
+        self.invite_under(&mut connection, &lock, actor, invite)
+            .await
     }
 
     /// Invites many, each on its own: one refused leaves the others as they are. The outcomes come
@@ -121,7 +101,8 @@ impl Organizations {
     /// letters the other promised.
     ///
     /// # Errors
-    /// [`Error::NoTransaction`] and [`Error::Database`], after which nothing of the batch may stay.
+    /// [`Error::NoTransaction`], [`Error::Conflict`] and [`Error::Database`], after which nothing of
+    /// the batch may stay.
     pub async fn invite_all(
         &self,
         connection: impl Into<Connection<'_>>,
@@ -132,31 +113,77 @@ impl Organizations {
         connection.require_transaction()?;
         let mut invites: Vec<_> = invites.into_iter().enumerate().collect();
         invites.sort_by_cached_key(|(_, invite)| (invite.organization, invite.email.canonical()));
-        self.lock_every(&mut connection, &invites).await?;
         let mut outcomes = Vec::with_capacity(invites.len());
-        for (place, invite) in invites {
-            match self.invite(&mut connection, actor, invite).await {
-                Err(Error::Database(fault)) => return Err(fault.into()),
-                outcome => outcomes.push((place, outcome)),
-            }
+        for batch in invites.chunk_by(|(_, one), (_, other)| one.organization == other.organization)
+        {
+            outcomes.extend(self.invite_batch(&mut connection, actor, batch).await?);
         }
         outcomes.sort_by_key(|(place, _)| *place);
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    /// Takes the locks of the organizations that sorted invites speak of, where they exist.
-    async fn lock_every(
+    /// Invites to one organization, under its lock.
+    async fn invite_batch(
         &self,
         connection: &mut Connection<'_>,
-        invites: &[(usize, Invite)],
-    ) -> Result<(), Error> {
-        for run in invites.chunk_by(|(_, one), (_, other)| one.organization == other.organization) {
-            match lock::organization(connection, run[0].1.organization, self.now()).await {
-                Ok(()) | Err(Error::NotFound) => {}
-                Err(fault) => return Err(fault),
+        actor: &UserId,
+        batch: &[(usize, Invite)],
+    ) -> Result<Vec<(usize, Outcome)>, Error> {
+        let organization = batch[0].1.organization;
+        let lock = match lock::organization(connection, organization, self.now()).await {
+            Err(Error::NotFound) => {
+                let unknown = batch
+                    .iter()
+                    .map(|(place, _)| (*place, Err(Error::NotFound)));
+                return Ok(unknown.collect());
+            }
+            locked => locked?,
+        };
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for (place, invite) in batch {
+            let outcome = self
+                .invite_under(connection, &lock, actor, invite.clone())
+                .await;
+            match outcome {
+                Err(fault) if fault.fault() == Fault::Infrastructure => return Err(fault),
+                outcome => outcomes.push((*place, outcome)),
             }
         }
-        Ok(())
+        Ok(outcomes)
+    }
+
+    async fn invite_under(
+        &self,
+        connection: &mut Connection<'_>,
+        lock: &Lock,
+        actor: &UserId,
+        invite: Invite,
+    ) -> Result<Invitation, Error> {
+        let grant = (invite.organization, &invite.role);
+        self.may_grant(connection, actor, grant, Action::Invite)
+            .await?;
+        if let Some(member) =
+            membership::find_by_email(connection, invite.organization, &invite.email).await?
+        {
+            return Err(Error::AlreadyMember { user: member.user });
+        }
+        let open = find_open(connection, invite.organization, &invite.email).await?;
+        self.may_replace(&invite, open.as_ref())?;
+        self.require_seat(connection, lock, Seat::Invitation(&invite.email))
+            .await?;
+        let letter = Letter {
+            organization: invite.organization,
+            actor,
+            recipient: &invite.email,
+        };
+        letter::check(connection, self.limits(), self.now(), letter).await?;
+        if let Some(open) = open {
+            self.make_room(connection, actor, open).await?;
+        }
+        let invitation = self.draft(actor, invite);
+        insert(connection, &invitation).await?;
+        self.announce(connection, actor, &invitation).await?;
+        Ok(invitation)
     }
 
     /// Refuses to touch an invitation that is open and not to be superseded.
@@ -171,31 +198,25 @@ impl Organizations {
         }
     }
 
-    /// Closes the address's open invitation, whose time is over or which is to be superseded.
+    /// Closes the address's open invitation, whose time is over or which is to be superseded. The
+    /// sweep takes no lock, so it may have been quicker.
     async fn make_room(
         &self,
         connection: &mut Connection<'_>,
         actor: &UserId,
-        invite: &Invite,
+        open: Invitation,
     ) -> Result<(), Error> {
         let now = self.now();
-        lock::organization(connection, invite.organization, now).await?;
-        let Some(open) = find_open(connection, invite.organization, &invite.email).await? else {
-            return Ok(());
-        };
-        let open = super::find_locked(connection, open.id)
-            .await?
-            .unwrap_or(open);
-        if open.status != Status::Pending {
-            return Ok(());
-        }
-        self.may_replace(invite, Some(&open))?;
-        if open.is_pending(now) {
-            self.may_grant(connection, actor, open.grant(), Action::Revoke)
-                .await?;
-            self.withdraw(connection, actor, open).await.map(drop)
-        } else {
-            expire::record(connection, now, &open).await
+        match super::find_locked(connection, open.id).await? {
+            Some(open) if open.is_pending(now) => {
+                self.may_grant(connection, actor, open.grant(), Action::Revoke)
+                    .await?;
+                self.withdraw(connection, Some(actor), open).await.map(drop)
+            }
+            Some(open) if open.status == Status::Pending => {
+                expire::record(connection, now, &open).await
+            }
+            _ => Ok(()),
         }
     }
 
@@ -218,8 +239,10 @@ impl Organizations {
             created_at: now,
             expires_at: now + self.lifetime(),
             closed_at: None,
-            nonce: new_nonce().to_vec(),
-            replaced_nonces: Vec::new(),
+            nonce: new_nonce(),
+            link_role: None,
+            role_seal: None,
+            replaced_links: Vec::new(),
         }
     }
 
@@ -254,13 +277,14 @@ impl Organizations {
     }
 }
 
-/// Writes the invitation, unless the address has an open one: the index decides, also in a race.
+/// Writes the invitation. Under the lock the address has no open one; the index sees to it even
+/// where the lock is not held.
 async fn insert(connection: &mut Connection<'_>, invitation: &Invitation) -> Result<(), Error> {
     let email_key = invitation.email.canonical();
     let statement = sql("INSERT INTO guestlist_invitations
              (id, organization_id, email, email_key, role, locale, message, status, delivery, nonce,
-              replaced_nonces, granted_by, letters, last_letter_at, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15)
+              granted_by, letters, last_letter_at, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14)
          ON CONFLICT (organization_id, email_key) WHERE status = 'pending' DO NOTHING")
     .bind(invitation.id.as_uuid())
     .bind(invitation.organization.as_uuid())
@@ -272,29 +296,17 @@ async fn insert(connection: &mut Connection<'_>, invitation: &Invitation) -> Res
     .bind(invitation.status.as_str())
     .bind(invitation.delivery.as_str())
     .bind(invitation.nonce.as_slice())
-    .bind(invitation.replaced_nonces.as_slice())
     .bind(invitation.granted_by.as_str())
     .bind(invitation.letters)
     .bind(invitation.created_at)
     .bind(invitation.expires_at);
-    match connection.execute(statement).await {
-        Ok(0) => {
-            let winner = find_open(connection, invitation.organization, &invitation.email).await?;
-            Err(Error::AlreadyPending {
-                invitation: winner.map_or(invitation.id, |winner| winner.id),
-            })
-        }
-        Ok(_) => Ok(()),
-        Err(fault) if is_orphan(&fault) => Err(Error::NotFound),
-        Err(fault) => Err(fault.into()),
+    if connection.execute(statement).await? == 0 {
+        let winner = find_open(connection, invitation.organization, &invitation.email).await?;
+        return Err(Error::AlreadyPending {
+            invitation: winner.map_or(invitation.id, |winner| winner.id),
+        });
     }
-}
-
-/// Whether the organization was deleted between the check and the insert.
-fn is_orphan(fault: &sqlx::Error) -> bool {
-    fault
-        .as_database_error()
-        .is_some_and(|fault| fault.is_foreign_key_violation())
+    Ok(())
 }
 
 /// The address's invitation that is not recorded as closed, whether or not its time is over.

@@ -1,15 +1,84 @@
 //! From a link to its invitation, and back.
 
-use super::{Invitation, NONCE_LENGTH};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Invitation;
 use crate::connection::Connection;
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, UserId};
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::organizations::Organizations;
-use crate::token::{Presented, Token};
+use crate::role::Role;
+use crate::token::{Claims, Presented, Token};
+
+/// What a link is made of beside the invitation and a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Link {
+    /// 128 random bits, and a UUID in form only.
+    pub(super) nonce: Uuid,
+    /// The role it was made for.
+    pub(super) role: Role,
+}
+
+/// How many replaced links are remembered well enough to say that they were replaced.
+const REMEMBERED: usize = 8;
+
+pub(super) fn new_nonce() -> Vec<u8> {
+    rand::random::<[u8; 16]>().to_vec()
+}
+
+impl Invitation {
+    /// The link that opens it now.
+    pub(super) fn link(&self) -> Link {
+        Link {
+            nonce: Uuid::from_slice(&self.nonce).unwrap_or_default(),
+            role: self.link_role.as_ref().unwrap_or(&self.role).clone(),
+        }
+    }
+
+    /// Replaces the link by a new one and remembers the old.
+    pub(super) fn rotate(&mut self) {
+        self.replaced_links.push(self.link());
+        let surplus = self.replaced_links.len().saturating_sub(REMEMBERED);
+        self.replaced_links.drain(..surplus);
+        self.nonce = new_nonce();
+        self.link_role = None;
+        self.role_seal = None;
+    }
+}
 
 impl Organizations {
+    /// The token that opens an invitation now. Whoever has it can accept with the invited address.
+    ///
+    /// # Errors
+    /// [`Error::NoKey`].
+    pub fn token(&self, invitation: &Invitation) -> Result<Token, Error> {
+        let key = self.key_ring().signing().ok_or(Error::NoKey)?;
+        let (link, canonical_email) = (invitation.link(), invitation.email.canonical());
+        Ok(Token::sign(
+            key,
+            self.claims(invitation, &canonical_email, &link),
+        ))
+    }
+
+    pub(super) fn claims<'a>(
+        &'a self,
+        invitation: &Invitation,
+        canonical_email: &'a str,
+        link: &'a Link,
+    ) -> Claims<'a> {
+        Claims {
+            audience: self.audience(),
+            invitation: invitation.id,
+            organization: invitation.organization,
+            canonical_email,
+            role: link.role.as_str(),
+            nonce: link.nonce.as_bytes(),
+        }
+    }
+
     /// The invitation a token opens, for the page behind a link. Changes nothing.
     ///
     /// # Errors
@@ -38,7 +107,7 @@ impl Organizations {
         id: InvitationId,
     ) -> Result<Token, Error> {
         let mut connection = connection.into();
-        let invitation = self.lock_invitation(&mut connection, id).await?;
+        let (_, invitation) = self.lock_invitation(&mut connection, id).await?;
         self.may_grant(&mut connection, actor, invitation.grant(), Action::ShowLink)
             .await?;
         invitation.require_pending(self.now())?;
@@ -71,16 +140,16 @@ impl Organizations {
         &self,
         connection: &mut Connection<'_>,
         token: &str,
-    ) -> Result<Invitation, Error> {
+    ) -> Result<(Lock, Invitation), Error> {
         connection.require_transaction()?;
         let presented = self.presented(token)?;
         let unlocked = self.verify(connection, &presented).await?;
-        match lock::organization(connection, unlocked.organization, self.now()).await {
+        let lock = match lock::organization(connection, unlocked.organization, self.now()).await {
             Err(Error::NotFound) => return Err(Error::InvalidToken),
             locked => locked?,
-        }
+        };
         let found = super::find_locked(connection, unlocked.id).await?;
-        self.opened_by(&presented, found)
+        Ok((lock, self.opened_by(&presented, found)?))
     }
 
     fn presented(&self, token: &str) -> Result<Presented, Error> {
@@ -95,16 +164,63 @@ impl Organizations {
         presented: &Presented,
         found: Option<Invitation>,
     ) -> Result<Invitation, Error> {
-        let invitation = found.ok_or(Error::InvalidToken)?;
-        let canonical_email = invitation.email.canonical();
-        let claims = self.claims(&invitation, &canonical_email);
-        if presented.verify(self.key_ring(), claims, &invitation.nonce) {
-            return Ok(invitation);
+        let Some(invitation) = found else {
+            self.refuse_slowly(presented);
+            return Err(Error::InvalidToken);
+        };
+        let (link, canonical_email) = (invitation.link(), invitation.email.canonical());
+        let claims = self.claims(&invitation, &canonical_email, &link);
+        if presented.verify(self.key_ring(), claims) {
+            let is_genuine = self.leads_to_its_role(&invitation, claims);
+            return is_genuine.then_some(invitation).ok_or(Error::InvalidToken);
         }
-        let mut replaced = invitation.replaced_nonces.chunks_exact(NONCE_LENGTH);
-        if replaced.any(|nonce| presented.verify(self.key_ring(), claims, nonce)) {
+        if self.was_replaced(presented, claims, &invitation.replaced_links) {
             return Err(Error::LinkReplaced);
         }
         Err(Error::InvalidToken)
+    }
+
+    /// Whether the role is the one the link was made for, or was changed by the library since.
+    fn leads_to_its_role(&self, invitation: &Invitation, claims: Claims<'_>) -> bool {
+        match (&invitation.link_role, &invitation.role_seal) {
+            (None, _) => true,
+            (Some(_), Some(seal)) => seal.holds(self.key_ring(), claims, &invitation.role),
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Whether one of the replaced links is presented. As many are tried however many there are, so
+    /// that the time of a refusal does not tell.
+    fn was_replaced(&self, presented: &Presented, claims: Claims<'_>, replaced: &[Link]) -> bool {
+        let nothing = Link {
+            nonce: Uuid::nil(),
+            role: self.role_model().keeps().clone(),
+        };
+        let mut was_replaced = false;
+        for place in 0..REMEMBERED {
+            let link = replaced.get(place).unwrap_or(&nothing);
+            let claims = Claims {
+                role: link.role.as_str(),
+                nonce: link.nonce.as_bytes(),
+                ..claims
+            };
+            let verified = presented.verify(self.key_ring(), claims);
+            was_replaced |= verified && place < replaced.len();
+        }
+        was_replaced
+    }
+
+    /// Does for an invitation that is not there what a link that does not hold costs for one that is.
+    fn refuse_slowly(&self, presented: &Presented) {
+        let claims = Claims {
+            audience: self.audience(),
+            invitation: presented.invitation,
+            organization: Uuid::nil().into(),
+            canonical_email: "nobody@example.com",
+            role: self.role_model().keeps().as_str(),
+            nonce: &[0; 16],
+        };
+        std::hint::black_box(presented.verify(self.key_ring(), claims));
+        std::hint::black_box(self.was_replaced(presented, claims, &[]));
     }
 }

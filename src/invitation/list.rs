@@ -2,6 +2,7 @@
 
 use super::{COLUMNS, Invitation, Status};
 use crate::connection::{Connection, sql};
+use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::id::OrganizationId;
 use crate::organizations::Organizations;
@@ -93,4 +94,19 @@ impl Organizations {
         )
         .await
     }
+}
+
+/// What is not recorded as closed for an address, in every organization, in the order of their ids.
+pub(crate) async fn find_open_anywhere(
+    connection: &mut Connection<'_>,
+    email: &EmailAddress,
+) -> Result<Vec<Invitation>, Error> {
+    const FIND: &str = const_format::formatcp!(
+        "SELECT {COLUMNS} FROM guestlist_invitations
+         WHERE email_key = $1 AND status = 'pending' ORDER BY organization_id"
+    );
+    let email_key = email.canonical();
+    Ok(connection
+        .fetch_all(sql(FIND).bind(email_key.as_str()))
+        .await?)
 }

@@ -1,17 +1,19 @@
 //! Sending an invitation again: it lives its full time anew.
 
-use super::{Delivery, Invitation, NONCE_LENGTH, Status, new_nonce};
+use serde_json::json;
+
+use super::{Delivery, Invitation, Status};
 use crate::connection::{Connection, sql};
 use crate::error::{Action, Error, LimitKind};
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, UserId};
 use crate::letter::{self, Letter, whole_seconds};
 use crate::membership;
+use crate::organization::Seat;
 use crate::organizations::{Organizations, ResendPolicy};
 use crate::outbox::{self, Task};
-
-/// How many replaced links are remembered well enough to say that they were replaced.
-const REMEMBERED_LINKS: usize = 8;
+use crate::role::Role;
+use crate::seal::Seal;
 
 impl Organizations {
     /// Renews an open or expired invitation to its full lifetime from now and promises another
@@ -23,7 +25,7 @@ impl Organizations {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::InvitationClosed`],
     /// [`Error::AlreadyPending`] when the expired one's address was invited anew meanwhile,
-    /// [`Error::AlreadyMember`], [`Error::Throttled`].
+    /// [`Error::AlreadyMember`], [`Error::NoSeat`] for an expired one, [`Error::Throttled`].
     pub async fn resend(
         &self,
         connection: impl Into<Connection<'_>>,
@@ -31,8 +33,12 @@ impl Organizations {
         id: InvitationId,
     ) -> Result<Invitation, Error> {
         let mut connection = connection.into();
-        let before = self.lock_invitation(&mut connection, id).await?;
+        let (lock, before) = self.lock_invitation(&mut connection, id).await?;
         self.may_resend(&mut connection, actor, &before).await?;
+        if !before.is_pending(self.now()) {
+            let seat = Seat::Invitation(&before.email);
+            self.require_seat(&mut connection, &lock, seat).await?;
+        }
         let letter = Letter {
             organization: before.organization,
             actor,
@@ -123,23 +129,11 @@ impl Organizations {
     }
 }
 
-impl Invitation {
-    /// Replaces the link by a new one and remembers the old.
-    fn rotate(&mut self) {
-        self.replaced_nonces.extend_from_slice(&self.nonce);
-        let surplus = self
-            .replaced_nonces
-            .len()
-            .saturating_sub(REMEMBERED_LINKS * NONCE_LENGTH);
-        self.replaced_nonces.drain(..surplus);
-        self.nonce = new_nonce().to_vec();
-    }
-}
-
 async fn update(connection: &mut Connection<'_>, invitation: &Invitation) -> Result<(), Error> {
     let statement = sql("UPDATE guestlist_invitations
          SET status = $2, delivery = $3, delivery_detail = NULL, granted_by = $4, letters = $5, last_letter_at = $6,
-             expires_at = $7, closed_at = NULL, reminded_at = NULL, nonce = $8, replaced_nonces = $9
+             expires_at = $7, closed_at = NULL, reminded_at = NULL, nonce = $8, link_role = $9,
+             role_seal = $10, replaced_links = $11
          WHERE id = $1")
     .bind(invitation.id.as_uuid())
     .bind(invitation.status.as_str())
@@ -149,7 +143,9 @@ async fn update(connection: &mut Connection<'_>, invitation: &Invitation) -> Res
     .bind(invitation.last_letter_at)
     .bind(invitation.expires_at)
     .bind(invitation.nonce.as_slice())
-    .bind(invitation.replaced_nonces.as_slice());
+    .bind(invitation.link_role.as_ref().map(Role::as_str))
+    .bind(invitation.role_seal.as_ref().map(Seal::as_bytes))
+    .bind(json!(invitation.replaced_links));
     connection.execute(statement).await?;
     Ok(())
 }

@@ -21,18 +21,19 @@ impl Organizations {
         id: InvitationId,
     ) -> Result<Invitation, Error> {
         let mut connection = connection.into();
-        let invitation = self.lock_invitation(&mut connection, id).await?;
+        let (_, invitation) = self.lock_invitation(&mut connection, id).await?;
         self.may_grant(&mut connection, actor, invitation.grant(), Action::Revoke)
             .await?;
         invitation.require_pending(self.now())?;
-        self.withdraw(&mut connection, actor, invitation).await
+        self.withdraw(&mut connection, Some(actor), invitation)
+            .await
     }
 
     /// Revokes an open invitation, locked and checked by who asks.
     pub(super) async fn withdraw(
         &self,
         connection: &mut Connection<'_>,
-        actor: &UserId,
+        actor: Option<&UserId>,
         open: Invitation,
     ) -> Result<Invitation, Error> {
         let now = self.now();
@@ -49,5 +50,19 @@ impl Organizations {
         .record(connection)
         .await?;
         Ok(after)
+    }
+
+    /// Revokes an invitation if it is open, on behalf of nobody; its organization is locked.
+    pub(crate) async fn withdraw_open(
+        &self,
+        connection: &mut Connection<'_>,
+        id: InvitationId,
+    ) -> Result<(), Error> {
+        match super::find_locked(connection, id).await? {
+            Some(open) if open.is_pending(self.now()) => {
+                self.withdraw(connection, None, open).await.map(drop)
+            }
+            _ => Ok(()),
+        }
     }
 }

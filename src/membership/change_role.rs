@@ -22,7 +22,7 @@ impl Organizations {
         role: &Role,
     ) -> Result<Membership, Error> {
         let mut connection = connection.into();
-        let (actor, member) = self
+        let (lock, actor, member) = self
             .lock_pair(&mut connection, actor, organization, user)
             .await?;
         self.known_role(role)?;
@@ -38,7 +38,7 @@ impl Organizations {
                 action: Action::ChangeRole,
             });
         }
-        keep_an_owner(&mut connection, self.role_model(), &member).await?;
+        keep_an_owner(&mut connection, &lock, self.role_model(), &member).await?;
         member
             .become_role(
                 &mut connection,
@@ -53,7 +53,8 @@ impl Organizations {
     /// Gives the kept role to another member; the actor steps down by one rank.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Forbidden`] for whoever does not hold the kept role.
+    /// [`Error::NotFound`], [`Error::Forbidden`] for whoever does not hold the kept role,
+    /// [`Error::Suspended`] when the heir is.
     pub async fn transfer_ownership(
         &self,
         connection: impl Into<Connection<'_>>,
@@ -62,7 +63,7 @@ impl Organizations {
         to: &UserId,
     ) -> Result<Membership, Error> {
         let mut connection = connection.into();
-        let (actor, member) = self
+        let (_, actor, member) = self
             .lock_pair(&mut connection, actor, organization, to)
             .await?;
         let (owner, below) = (self.role_model().keeps(), self.role_model().below_kept());
@@ -74,6 +75,9 @@ impl Organizations {
         }
         if actor.user == member.user {
             return Ok(member);
+        }
+        if member.is_suspended() {
+            return Err(Error::Suspended);
         }
         let now = self.now();
         let by = actor.user.clone();

@@ -21,7 +21,7 @@ impl Organizations {
         user: &UserId,
     ) -> Result<(), Error> {
         let mut connection = connection.into();
-        let (actor, member) = self
+        let (lock, actor, member) = self
             .lock_pair(&mut connection, actor, organization, user)
             .await?;
         if !self.role_model().may_remove(&actor.role, &member.role) {
@@ -30,18 +30,18 @@ impl Organizations {
                 action: Action::Remove,
             });
         }
-        keep_an_owner(&mut connection, self.role_model(), &member).await?;
+        keep_an_owner(&mut connection, &lock, self.role_model(), &member).await?;
         member
             .end(
                 &mut connection,
                 self.now(),
-                &actor.user,
+                Some(&actor.user),
                 EventKind::MemberRemoved,
             )
             .await
     }
 
-    /// Ends one's own membership.
+    /// Ends one's own membership. Who is suspended does nothing here, so they cannot leave either.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::LastOwner`].
@@ -52,15 +52,15 @@ impl Organizations {
         organization: OrganizationId,
     ) -> Result<(), Error> {
         let mut connection = connection.into();
-        let (actor, member) = self
+        let (lock, _, member) = self
             .lock_pair(&mut connection, actor, organization, actor)
             .await?;
-        keep_an_owner(&mut connection, self.role_model(), &member).await?;
+        keep_an_owner(&mut connection, &lock, self.role_model(), &member).await?;
         member
             .end(
                 &mut connection,
                 self.now(),
-                &actor.user,
+                Some(actor),
                 EventKind::MemberLeft,
             )
             .await

@@ -3,14 +3,14 @@
 use chrono::{DateTime, Datelike, Utc};
 
 use super::{COLUMNS, Membership};
-use crate::connection::{Connection, sql};
+use crate::connection::{Connection, Statement, sql};
 use crate::error::Error;
 use crate::id::{OrganizationId, UserId};
 use crate::organizations::Organizations;
 use crate::page::{Page, Paging};
 
 impl Organizations {
-    /// The members of an organization, by the time they joined.
+    /// The members of an organization, suspended ones too, by the time they joined.
     ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::Database`].
@@ -30,16 +30,15 @@ impl Organizations {
             .bind(organization.as_uuid())
             .bind(joined_at)
             .bind(user.as_str());
-        let members = connection
-            .into()
-            .fetch_all(statement.bind(paging.fetch_limit()))
+        let members = self
+            .fetch_memberships(connection, statement.bind(paging.fetch_limit()))
             .await?;
         Ok(Page::of(members, paging, |member: &Membership| {
             format!("{}:{}", member.joined_at.timestamp_micros(), member.user)
         }))
     }
 
-    /// The organizations a user is a member of, by id.
+    /// The organizations a user is a member of and not kept out of, by id.
     ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::Database`].
@@ -51,17 +50,29 @@ impl Organizations {
     ) -> Result<Page<Membership>, Error> {
         const LIST: &str = const_format::formatcp!(
             "SELECT {COLUMNS} FROM guestlist_memberships
-             WHERE user_id = $1 AND organization_id > $2 ORDER BY organization_id LIMIT $3"
+             WHERE user_id = $1 AND organization_id > $2 AND suspended_at IS NULL ORDER BY organization_id LIMIT $3"
         );
         let after: uuid::Uuid = paging.key()?.unwrap_or_default();
         let statement = sql(LIST)
             .bind(user.as_str())
             .bind(after)
             .bind(paging.fetch_limit());
-        let items = connection.into().fetch_all(statement).await?;
+        let items = self.fetch_memberships(connection, statement).await?;
         Ok(Page::of(items, paging, |membership: &Membership| {
             membership.organization.to_string()
         }))
+    }
+
+    async fn fetch_memberships(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        statement: Statement<'_>,
+    ) -> Result<Vec<Membership>, Error> {
+        let found: Vec<Membership> = connection.into().fetch_all(statement).await?;
+        Ok(found
+            .into_iter()
+            .map(|membership| membership.under(self.role_model()))
+            .collect())
     }
 }
 

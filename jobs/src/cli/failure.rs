@@ -210,7 +210,13 @@ impl From<Error> for Reason {
                     .map(guestlist::Role::as_str)
                     .collect::<Vec<_>>(),
             ),
-            Error::LastOwner { role } => reason.with("role", role.as_str()),
+            Error::LastOwner {
+                role,
+                organizations,
+            } => reason
+                .with("role", role.as_str())
+                .with("organizations", json!(organizations)),
+            Error::NoSeat { seats } => reason.with("seats", seats),
             Error::AlreadyMember { user } => reason.with("user", user.as_str()),
             Error::AlreadyPending { invitation } => {
                 reason.with("invitation", invitation.to_string())

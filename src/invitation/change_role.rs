@@ -1,0 +1,90 @@
+//! Changing what an invitation is to.
+
+use super::Invitation;
+use crate::connection::{Connection, sql};
+use crate::error::{Action, Error};
+use crate::event::{Event, EventKind};
+use crate::id::{InvitationId, UserId};
+use crate::organizations::Organizations;
+use crate::role::Role;
+use crate::seal::Seal;
+
+impl Organizations {
+    /// Gives an open invitation another role; from here on it rests on the actor's right to grant
+    /// that role. The link that was mailed leads to the new role, and no letter is sent. The same
+    /// role again is no change.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::UnknownRole`], [`Error::Forbidden`] unless the actor may grant
+    /// the old role and the new one, [`Error::InvitationClosed`], [`Error::InvitationExpired`],
+    /// [`Error::NoKey`].
+    pub async fn change_invitation_role(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        actor: &UserId,
+        id: InvitationId,
+        role: &Role,
+    ) -> Result<Invitation, Error> {
+        let mut connection = connection.into();
+        let connection = &mut connection;
+        let (_, before) = self.lock_invitation(connection, id).await?;
+        for role in [&before.role, role] {
+            let grant = (before.organization, role);
+            self.may_grant(connection, actor, grant, Action::ChangeInvitationRole)
+                .await?;
+        }
+        before.require_pending(self.now())?;
+        if before.role == *role {
+            return Ok(before);
+        }
+        let after = Invitation {
+            granted_by: actor.clone(),
+            ..self.lead_to(before.clone(), role)?
+        };
+        update(connection, &after).await?;
+        Event::new(
+            self.now(),
+            after.organization,
+            EventKind::InvitationRoleChanged,
+            after.id,
+        )
+        .by(actor)
+        .before(before.facts())
+        .after(after.facts())
+        .record(connection)
+        .await?;
+        Ok(after)
+    }
+
+    /// The invitation with another role, to which its link is sealed to lead.
+    fn lead_to(&self, invitation: Invitation, role: &Role) -> Result<Invitation, Error> {
+        let made_for = invitation.link().role;
+        let (link_role, role_seal) = if made_for == *role {
+            (None, None)
+        } else {
+            let key = self.key_ring().signing().ok_or(Error::NoKey)?;
+            let canonical_email = invitation.email.canonical();
+            let link = invitation.link();
+            let claims = self.claims(&invitation, &canonical_email, &link);
+            (Some(made_for), Some(Seal::of(key, claims, role)))
+        };
+        Ok(Invitation {
+            role: role.clone(),
+            link_role,
+            role_seal,
+            ..invitation
+        })
+    }
+}
+
+async fn update(connection: &mut Connection<'_>, invitation: &Invitation) -> Result<(), Error> {
+    let statement = sql("UPDATE guestlist_invitations
+         SET role = $2, link_role = $3, role_seal = $4, granted_by = $5 WHERE id = $1")
+    .bind(invitation.id.as_uuid())
+    .bind(invitation.role.as_str())
+    .bind(invitation.link_role.as_ref().map(Role::as_str))
+    .bind(invitation.role_seal.as_ref().map(Seal::as_bytes))
+    .bind(invitation.granted_by.as_str());
+    connection.execute(statement).await?;
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! How many people an organization has room for.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The seats of organizations to which the host gave none of their own, and what takes one.
+///
+/// A member who is not suspended takes a seat, and so does an open invitation, since it is the
+/// promise of one; [`without_pending`](Self::without_pending) counts members alone. Written as
+/// `none`, `25`, or `25,members` where members alone count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seats {
+    pub(crate) limit: Option<u32>,
+    pub(crate) pending: bool,
+}
+
+/// Why a text does not spell seats.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a number of seats: write none, 25, or 25,members")]
+pub struct InvalidSeats(String);
+
+impl Seats {
+    /// Room for everyone, but where [`set_seats`](crate::Organizations::set_seats) says otherwise.
+    pub fn unlimited() -> Self {
+        Self {
+            limit: None,
+            pending: true,
+        }
+    }
+
+    /// Room for `seats` people.
+    pub fn at_most(seats: u32) -> Self {
+        Self {
+            limit: Some(seats),
+            ..Self::unlimited()
+        }
+    }
+
+    /// Lets open invitations take no seat: then more people can be invited than have room, and who
+    /// accepts last is refused.
+    pub fn without_pending(self) -> Self {
+        Self {
+            pending: false,
+            ..self
+        }
+    }
+}
+
+impl Default for Seats {
+    fn default() -> Self {
+        Self::unlimited()
+    }
+}
+
+impl FromStr for Seats {
+    type Err = InvalidSeats;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidSeats(text.to_owned());
+        let (number, counted) = match text.trim().split_once(',') {
+            Some((number, "members")) => (number, Self::without_pending as fn(Self) -> Self),
+            Some(_) => return Err(invalid()),
+            None => (text.trim(), (|seats| seats) as fn(Self) -> Self),
+        };
+        let seats = match number {
+            "none" => Self::unlimited(),
+            number => Self::at_most(number.parse().map_err(|_| invalid())?),
+        };
+        Ok(counted(seats))
+    }
+}
+
+impl fmt::Display for Seats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.limit {
+            Some(seats) => write!(f, "{seats}")?,
+            None => f.write_str("none")?,
+        }
+        f.write_str(if self.pending { "" } else { ",members" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seats_read_as_they_are_printed() {
+        for (text, seats) in [
+            ("none", Seats::unlimited()),
+            ("25", Seats::at_most(25)),
+            ("25,members", Seats::at_most(25).without_pending()),
+            ("none,members", Seats::unlimited().without_pending()),
+        ] {
+            assert_eq!(text.parse(), Ok(seats));
+            assert_eq!(seats.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_misspelled_number_of_seats_is_refused() {
+        for text in ["", "-1", "25.5", "many", "25,pending", "4294967296", "25,"] {
+            assert!(text.parse::<Seats>().is_err(), "{text:?} was accepted");
+        }
+    }
+}
