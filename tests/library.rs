@@ -11,6 +11,8 @@ mod support;
 
 #[path = "library/accepting.rs"]
 mod accepting;
+#[path = "library/forgetting.rs"]
+mod forgetting;
 #[path = "library/inviting.rs"]
 mod inviting;
 #[path = "library/leasing.rs"]
@@ -23,10 +25,16 @@ mod members;
 mod organizations;
 #[path = "library/owners.rs"]
 mod owners;
+#[path = "library/pending_role.rs"]
+mod pending_role;
 #[path = "library/resending.rs"]
 mod resending;
+#[path = "library/seats.rs"]
+mod seats;
 #[path = "library/sessions.rs"]
 mod sessions;
+#[path = "library/suspending.rs"]
+mod suspending;
 #[path = "library/time.rs"]
 mod time;
 #[path = "library/transactions.rs"]

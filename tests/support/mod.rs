@@ -166,6 +166,26 @@ impl Team {
         .await
     }
 
+    pub async fn suspend(&self, actor: &str, member: &str) -> Result<Membership, Error> {
+        let id = self.organization.id;
+        self.in_transaction(async |tx| {
+            self.library
+                .suspend(tx, &user(actor), id, &user(member))
+                .await
+        })
+        .await
+    }
+
+    pub async fn reinstate(&self, actor: &str, member: &str) -> Result<Membership, Error> {
+        let id = self.organization.id;
+        self.in_transaction(async |tx| {
+            self.library
+                .reinstate(tx, &user(actor), id, &user(member))
+                .await
+        })
+        .await
+    }
+
     pub async fn leave(&self, actor: &str) -> Result<(), Error> {
         self.in_transaction(async |tx| {
             self.library

@@ -1,0 +1,96 @@
+//! Removing a user everywhere.
+
+use guestlist::{Error, Status, User};
+
+use crate::on_both_databases;
+use crate::support::{OLIVIA, Team, address, person, user};
+
+async fn forget(team: &Team, who: &User) -> Result<(), Error> {
+    team.in_transaction(async |tx| team.library.forget_user(tx, who).await)
+        .await
+}
+
+on_both_databases! {
+    async fn a_forgotten_user_is_nowhere_and_nobody_else_is_touched(team: Team) {
+        let other = Team::on(team.database.clone()).await;
+        let third = Team::on(team.database.clone()).await;
+        team.join("bob", "agent").await;
+        team.join("carl", "agent").await;
+        other.join("bob", "admin").await;
+        let session = "shared".parse().unwrap();
+        for team in [&team, &other] {
+            let id = team.organization.id;
+            team.in_transaction(async |tx| team.library.record_session(tx, id, &user("bob"), &session).await).await.unwrap();
+        }
+        let id = third.invite(OLIVIA, "BOB@example.com", "agent").await.unwrap().id;
+        let for_carl = third.invite(OLIVIA, &address("carl"), "agent").await.unwrap().id;
+
+        forget(&team, &person("bob")).await.unwrap();
+
+        for team in [&team, &other] {
+            assert_eq!(team.membership("bob").await, None);
+            let mut tx = team.begin().await;
+            assert_eq!(team.library.sessions(&mut tx, team.organization.id, &user("bob")).await.unwrap(), []);
+            drop(tx);
+            let last = team.events().await.pop().unwrap();
+            assert_eq!((last.kind.as_str(), last.actor, last.subject.as_str()), ("member_forgotten", None, "bob"));
+        }
+        assert_eq!(third.invitation(id).await.status, Status::Revoked);
+        assert_eq!(third.invitation(for_carl).await.status, Status::Pending);
+        assert!(team.membership("carl").await.is_some());
+        let purges = team.messages().await.iter().filter(|kind| *kind == "purge_sessions").count();
+        assert_eq!(purges, 2);
+        let notices = team.messages().await.iter().filter(|kind| *kind == "send_notice").count();
+        assert_eq!(notices, 3, "of the three who accepted, and none of who is forgotten");
+    }
+
+    async fn the_last_owner_of_any_organization_is_refused_and_told_where(team: Team) {
+        let alone = Team::on(team.database.clone()).await;
+        let shared = Team::on(team.database.clone()).await;
+        let member = Team::on(team.database.clone()).await;
+        shared.join("bob", "owner").await;
+        member.join("bob", "agent").await;
+        let pending = member.invite(OLIVIA, "olivia2@example.com", "agent").await.unwrap();
+        let olivia = User::new(user(OLIVIA), "olivia2@example.com".parse().unwrap());
+        match forget(&team, &olivia).await {
+            Err(Error::LastOwner { organizations, .. }) => {
+                let mut expected = vec![team.organization.id, alone.organization.id, member.organization.id];
+                expected.sort();
+                assert_eq!(organizations, expected);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(shared.membership(OLIVIA).await.is_some(), "nothing ended anywhere");
+        assert_eq!(member.invitation(pending.id).await.status, Status::Pending);
+    }
+
+    async fn a_suspended_membership_is_forgotten_too(team: Team) {
+        team.join("bob", "owner").await;
+        team.suspend(OLIVIA, "bob").await.unwrap();
+        forget(&team, &person("bob")).await.unwrap();
+        let mut tx = team.begin().await;
+        let members = team.library.members(&mut tx, team.organization.id, &guestlist::Paging::first(9)).await.unwrap().items;
+        assert_eq!(members.len(), 1);
+    }
+
+    async fn an_address_that_was_not_verified_revokes_nobodys_invitation(team: Team) {
+        let invitation = team.invite(OLIVIA, &address("victim"), "agent").await.unwrap();
+        let mallory = User::new(user("mallory"), address("victim").parse().unwrap()).unverified();
+        forget(&team, &mallory).await.unwrap();
+        assert_eq!(team.invitation(invitation.id).await.status, Status::Pending);
+    }
+
+    async fn what_is_overdue_stays_for_the_sweep_to_record(team: Team) {
+        let invitation = team.invite(OLIVIA, &address("bob"), "agent").await.unwrap();
+        team.pass(chrono::TimeDelta::days(7));
+        forget(&team, &person("bob")).await.unwrap();
+        assert_eq!(team.invitation(invitation.id).await.status_at(team.now()), Status::Expired);
+        assert_eq!(team.history().await, ["organization_created", "invitation_created"]);
+    }
+
+    async fn a_user_nobody_knows_is_forgotten_without_a_trace(team: Team) {
+        let before = team.events().await.len();
+        forget(&team, &person("nobody")).await.unwrap();
+        assert_eq!(team.events().await.len(), before);
+    }
+}
