@@ -336,7 +336,7 @@ async fn is_last_owner(
     member: &Membership,
 ) -> Result<bool, Error> {
     let role = role_model.keeps();
-    if member.role != *role || member.is_suspended() {
+    if member.role != *role {
         return Ok(false);
     }
     let statement = sql("SELECT count(*) FROM guestlist_memberships

@@ -26,11 +26,11 @@ async fn edit(team: &Team, assignment: &'static str) {
     match &team.database {
         #[cfg(feature = "postgres")]
         guestlist::Database::Postgres(pool) => {
-            drop(sqlx::query(text).execute(pool).await.expect("edited"));
+            sqlx::query(text).execute(pool).await.expect("edited");
         }
         #[cfg(feature = "sqlite")]
         guestlist::Database::Sqlite(pool) => {
-            drop(sqlx::query(text).execute(pool).await.expect("edited"));
+            sqlx::query(text).execute(pool).await.expect("edited");
         }
     }
 }
