@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::Clock;
 use crate::connection::{Connection, Dialect, sql};
+use crate::database::{Database, Transaction};
 use crate::error::Error;
 use crate::organizations::Organizations;
 
@@ -17,6 +18,27 @@ pub use crate::retention::{delete_closed_invitations, delete_old_events, delete_
 pub use crate::session::{
     EndedSession, ended as ended_sessions, forget_ended as forget_ended_sessions,
 };
+
+/// Begins a transaction that gives way to those of hosts: on Postgres it waits half a second for a
+/// row and then fails with [`Error::Conflict`], to be run again.
+///
+/// A worker changes many invitations at once, in an order that no host knows. Should the two wait
+/// for each other, it is the worker that gives up, since Postgres looks for a deadlock only after a
+/// second (`deadlock_timeout`). SQLite has one writer at a time, so nobody waits for a row.
+///
+/// # Errors
+/// [`Error::Database`] when no connection is free in time or the database does not answer.
+pub async fn begin(database: &Database) -> Result<Transaction, Error> {
+    match database {
+        #[cfg(feature = "postgres")]
+        Database::Postgres(pool) => {
+            let begin = "BEGIN; SET LOCAL lock_timeout = '500ms'";
+            Ok(Transaction::Postgres(pool.begin_with(begin).await?))
+        }
+        #[cfg(feature = "sqlite")]
+        Database::Sqlite(_) => database.begin().await,
+    }
+}
 
 /// How far the configured clock is ahead of the database's, or behind it where negative.
 ///

@@ -21,6 +21,8 @@ mod leasing;
 mod limits;
 #[path = "library/members.rs"]
 mod members;
+#[path = "library/migrating.rs"]
+mod migrating;
 #[path = "library/organizations.rs"]
 mod organizations;
 #[path = "library/owners.rs"]

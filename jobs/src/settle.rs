@@ -108,7 +108,7 @@ async fn complete(
         .iter()
         .map(|settlement| settlement.message.id)
         .collect();
-    let mut transaction = database.begin().await?;
+    let mut transaction = worker::begin(database).await?;
     let completed = outbox::complete(&mut transaction, &ids).await?;
     for settlement in done {
         if let (Some(report), true) = (
@@ -131,7 +131,7 @@ async fn put_back(
         return Ok(());
     }
     let now = library.now();
-    let mut transaction = database.begin().await?;
+    let mut transaction = worker::begin(database).await?;
     for settlement in batch {
         let (id, generation) = (settlement.message.id, settlement.held.generation());
         match &settlement.outcome.next {

@@ -37,6 +37,34 @@ on_both_databases! {
         assert!(team.membership("bob").await.is_some());
     }
 
+    async fn a_deadlock_of_the_hosts_own_making_is_a_conflict_that_may_be_tried_again(team: Team) {
+        if !crate::has_many_writers(&team) {
+            return; // There the second of the two waits for its turn before it has any lock.
+        }
+        let there = crate::support::Team::on(team.database.clone()).await;
+        let (here, there) = (team.organization.id, there.organization.id);
+        let rename = async |tx: &mut guestlist::Transaction, id| {
+            team.library.rename(tx, &user(OLIVIA), id, name("Renamed")).await.map(drop)
+        };
+        let (mut one, mut other) = (team.begin().await, team.begin().await);
+        rename(&mut one, here).await.unwrap();
+        rename(&mut other, there).await.unwrap();
+        let in_turn = async |mut tx: guestlist::Transaction, id| {
+            let renamed = rename(&mut tx, id).await;
+            match &renamed {
+                Ok(()) => tx.commit().await.unwrap(),
+                Err(_) => tx.rollback().await.unwrap(),
+            }
+            renamed
+        };
+        let outcomes: [_; 2] = tokio::join!(in_turn(one, there), in_turn(other, here)).into();
+        let conflicts = outcomes.iter().filter(|outcome| matches!(outcome, Err(Error::Conflict(_)))).count();
+        assert_eq!((conflicts, outcomes.iter().filter(|outcome| outcome.is_ok()).count()), (1, 1), "{outcomes:?}");
+        for id in [here, there] {
+            team.in_transaction(async |tx| rename(tx, id).await).await.expect("the loser tries again");
+        }
+    }
+
     async fn a_mutation_without_a_transaction_is_refused(team: Team) {
         let invite = team.invitation_of("bob@example.com", "agent");
         let refused = match &team.database {
@@ -94,6 +122,11 @@ on_both_databases! {
             library.remove(&mut *connection, &owner, id, &bob).await,
             library.leave(&mut *connection, &bob, id).await,
             library.transfer_ownership(&mut *connection, &owner, id, &bob).await.map(drop),
+            library.suspend(&mut *connection, &owner, id, &bob).await.map(drop),
+            library.reinstate(&mut *connection, &owner, id, &bob).await.map(drop),
+            library.forget_user(&mut *connection, &person("bob")).await,
+            library.set_seats(&mut *connection, id, Some(1)).await.map(drop),
+            library.change_invitation_role(&mut *connection, &owner, invitation.id, &"admin".parse().unwrap()).await.map(drop),
             library.record_session(&mut *connection, id, &bob, &"s".parse().unwrap()).await,
             worker::expire_due(&mut *connection, team.now(), 1).await.map(drop),
             worker::remind_due(&mut *connection, team.now(), team.now(), 1).await.map(drop),
@@ -102,5 +135,79 @@ on_both_databases! {
         for (place, refused) in refused.into_iter().enumerate() {
             assert!(matches!(refused, Err(Error::NoTransaction)), "{place}: {refused:?}");
         }
+    }
+}
+
+/// The host waits first, so that Postgres would break the deadlock at the host's expense.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_gives_way_to_a_host_that_waits_for_it() {
+    let team = crate::support::Team::on(crate::postgres::schema().await).await;
+    let one = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
+    let other = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
+    let sent = |invitation| worker::DeliveryReport {
+        invitation,
+        letter: 1,
+        delivery: guestlist::Delivery::Sent,
+        detail: None,
+    };
+    let mut host = team.begin().await;
+    let pid = backend(&mut host).await;
+    let mut settling = worker::begin(&team.database).await.unwrap();
+    let (olivia, now) = (user(OLIVIA), team.now());
+    let revoke = async |tx: &mut guestlist::Transaction, id| {
+        team.library.revoke(tx, &olivia, id).await.map(drop)
+    };
+    let record = async |tx: &mut guestlist::Transaction, id| {
+        worker::record_delivery(tx, now, &sent(id)).await
+    };
+    revoke(&mut host, one.id).await.unwrap();
+    record(&mut settling, other.id).await.unwrap();
+    let (revoked, recorded) = tokio::join!(
+        async {
+            team.library
+                .revoke(&mut host, &user(OLIVIA), other.id)
+                .await
+        },
+        async {
+            until_it_waits(&team.database, pid).await;
+            let recorded = record(&mut settling, one.id).await;
+            settling.rollback().await.unwrap();
+            recorded
+        }
+    );
+    assert!(matches!(recorded, Err(Error::Conflict(_))), "{recorded:?}");
+    revoked.expect("the host notices nothing");
+}
+
+#[cfg(feature = "postgres")]
+async fn backend(tx: &mut guestlist::Transaction) -> i32 {
+    match tx {
+        guestlist::Transaction::Postgres(tx) => {
+            let pid = sqlx::query_scalar("SELECT pg_backend_pid()");
+            pid.fetch_one(&mut **tx).await.unwrap()
+        }
+        #[cfg(feature = "sqlite")]
+        guestlist::Transaction::Sqlite(_) => unreachable!("a schema of Postgres"),
+    }
+}
+
+#[cfg(feature = "postgres")]
+async fn until_it_waits(database: &Database, pid: i32) {
+    let mut tx = database.begin().await.unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        let waits: bool = match &mut tx {
+            guestlist::Transaction::Postgres(tx) => {
+                let waits = sqlx::query_scalar("SELECT cardinality(pg_blocking_pids($1)) > 0");
+                waits.bind(pid).fetch_one(&mut **tx).await.unwrap()
+            }
+            #[cfg(feature = "sqlite")]
+            guestlist::Transaction::Sqlite(_) => unreachable!("a schema of Postgres"),
+        };
+        if waits {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "it does not wait");
     }
 }

@@ -1,6 +1,6 @@
 //! Records overdue invitations as expired.
 
-use guestlist::worker::expire_due;
+use guestlist::worker::{self, expire_due};
 
 use crate::context::Context;
 
@@ -9,7 +9,7 @@ const BATCH: u32 = 200;
 
 /// Records one batch and says whether there may be more.
 pub(crate) async fn expire_invitations(context: &Context) -> Result<bool, guestlist::Error> {
-    let mut transaction = context.database.begin().await?;
+    let mut transaction = worker::begin(&context.database).await?;
     let expired = expire_due(&mut transaction, context.library.now(), BATCH).await?;
     transaction.commit().await?;
     if expired > 0 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use guestlist::worker::{delete_closed_invitations, delete_old_events, delete_old_letters};
+use guestlist::worker::{self, delete_closed_invitations, delete_old_events, delete_old_letters};
 
 use crate::context::Context;
 
@@ -23,7 +23,7 @@ pub(crate) async fn forget_old(
     retention: Retention,
 ) -> Result<bool, guestlist::Error> {
     let now = context.library.now();
-    let mut transaction = context.database.begin().await?;
+    let mut transaction = worker::begin(&context.database).await?;
     let letters = delete_old_letters(&mut transaction, now - retention.letters, BATCH).await?;
     let (mut events, mut invitations) = (0, 0);
     if let Some(history) = retention.history {

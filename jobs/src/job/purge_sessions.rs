@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use guestlist::outbox::{Cost, Message};
-use guestlist::worker::{EndedSession, ended_sessions, forget_ended_sessions};
+use guestlist::worker::{self, EndedSession, ended_sessions, forget_ended_sessions};
 use guestlist::{OrganizationId, SessionKey, UserId};
 use tracing::{info, warn};
 
@@ -77,7 +77,7 @@ async fn forget(
     organization: OrganizationId,
     ended: &[EndedSession],
 ) -> Result<(), guestlist::Error> {
-    let mut transaction = context.database.begin().await?;
+    let mut transaction = worker::begin(&context.database).await?;
     forget_ended_sessions(&mut transaction, organization, ended).await?;
     transaction.commit().await
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use guestlist::worker::remind_due;
+use guestlist::worker::{self, remind_due};
 
 use crate::context::Context;
 
@@ -10,7 +10,7 @@ const BATCH: u32 = 200;
 
 /// Promises one batch of reminders, `lead` before expiry, and says whether there may be more.
 pub(crate) async fn remind(context: &Context, lead: Duration) -> Result<bool, guestlist::Error> {
-    let mut transaction = context.database.begin().await?;
+    let mut transaction = worker::begin(&context.database).await?;
     let now = context.library.now();
     let seen = remind_due(&mut transaction, now, now + lead, BATCH).await?;
     transaction.commit().await?;

@@ -1,0 +1,130 @@
+//! What an older version stored is still worth something after the migration.
+
+#![allow(
+    irrefutable_let_patterns,
+    reason = "with one database alone there is nothing else a `Database` could be"
+)]
+
+use std::borrow::Cow;
+
+use guestlist::{Database, Error, InvitationId, Key, KeyRing, Organizations};
+use sqlx::migrate::Migrator;
+use uuid::Uuid;
+
+const NONCES: [u128; 3] = [1, 2, 3];
+
+/// The first migration alone, recorded where `guestlist::migrate` records its own.
+fn first(all: Migrator) -> Migrator {
+    Migrator {
+        migrations: Cow::Owned(all.migrations[..1].to_vec()),
+        table_name: Cow::Borrowed("guestlist_migrations"),
+        ..all
+    }
+}
+
+/// An invitation whose link was replaced twice, as the first version stored it, in the SQL of both.
+fn rows(id: Uuid, literal: impl Fn(&[u8]) -> String, now: &str) -> Vec<String> {
+    let [first, second, current] = NONCES.map(u128::to_be_bytes);
+    let (id, replaced) = (literal(id.as_bytes()), [first, second].concat());
+    let (current, replaced) = (literal(&current), literal(&replaced));
+    vec![
+        format!(
+            "INSERT INTO guestlist_organizations (id, name, created_at, updated_at)
+             VALUES ({id}, 'Acme', '{now}', '{now}')"
+        ),
+        format!(
+            "INSERT INTO guestlist_invitations
+                 (id, organization_id, email, email_key, role, locale, status, delivery, nonce, replaced_nonces,
+                  granted_by, letters, last_letter_at, created_at, expires_at)
+             VALUES ({id}, {id}, 'bob@example.com', 'bob@example.com', 'agent', 'en', 'pending', 'sent', {current},
+                     {replaced}, 'olivia', 3, '{now}', '{now}', '9000-01-01T00:00:00+00:00')"
+        ),
+    ]
+}
+
+async fn links_keep_what_they_were(database: &Database, id: Uuid) {
+    let library = Organizations::builder()
+        .key_ring(KeyRing::of(Key::generate()))
+        .build();
+    let id = InvitationId::from(id);
+    let mut tx = database.begin().await.unwrap();
+    let invitation = library.invitation(&mut tx, id).await.unwrap().unwrap();
+    let current = library.token(&invitation).unwrap();
+    library.open(&mut tx, current.expose()).await.unwrap();
+    tx.rollback().await.unwrap();
+    for nonce in &NONCES[..2] {
+        let mut tx = database.begin().await.unwrap();
+        let bytes = nonce.to_be_bytes().to_vec();
+        let put_back = "UPDATE guestlist_invitations SET nonce = $1";
+        match &mut tx {
+            #[cfg(feature = "postgres")]
+            guestlist::Transaction::Postgres(tx) => {
+                let query = sqlx::query(put_back).bind(bytes);
+                query.execute(&mut **tx).await.unwrap();
+            }
+            #[cfg(feature = "sqlite")]
+            guestlist::Transaction::Sqlite(tx) => {
+                let query = sqlx::query(put_back).bind(bytes);
+                query.execute(&mut **tx).await.unwrap();
+            }
+        }
+        let former = library.invitation(&mut tx, id).await.unwrap().unwrap();
+        tx.rollback().await.unwrap();
+        let former = library.token(&former).unwrap();
+        let mut tx = database.begin().await.unwrap();
+        let opened = library.open(&mut tx, former.expose()).await;
+        assert!(matches!(opened, Err(Error::LinkReplaced)), "{opened:?}");
+    }
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn replaced_links_of_the_first_version_are_still_known_on_postgres() {
+    let database = crate::postgres::schema().await;
+    let Database::Postgres(pool) = &database else {
+        unreachable!("a schema of Postgres")
+    };
+    let id = Uuid::now_v7();
+    let all = first(sqlx::migrate!("migrations/postgres"));
+    all.run(pool).await.unwrap();
+    let literal = |bytes: &[u8]| {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let kind = if bytes == id.as_bytes() {
+            ("", "uuid")
+        } else {
+            ("\\x", "bytea")
+        };
+        format!("'{}{hex}'::{}", kind.0, kind.1)
+    };
+    for row in rows(id, literal, "2026-01-01T00:00:00+00:00") {
+        let insert = sqlx::query(sqlx::AssertSqlSafe(row));
+        insert.execute(pool).await.unwrap();
+    }
+    guestlist::migrate(&database).await.unwrap();
+    links_keep_what_they_were(&database, id).await;
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn replaced_links_of_the_first_version_are_still_known_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = crate::sqlite::file(folder.path()).await;
+    let Database::Sqlite(pool) = &database else {
+        unreachable!("a file of SQLite")
+    };
+    let id = Uuid::now_v7();
+    first(sqlx::migrate!("migrations/sqlite"))
+        .run(pool)
+        .await
+        .unwrap();
+    let literal = |bytes: &[u8]| {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("X'{hex}'")
+    };
+    for row in rows(id, literal, "2026-01-01T00:00:00+00:00") {
+        let insert = sqlx::query(sqlx::AssertSqlSafe(row));
+        insert.execute(pool).await.unwrap();
+    }
+    guestlist::migrate(&database).await.unwrap();
+    links_keep_what_they_were(&database, id).await;
+}
