@@ -66,7 +66,8 @@ impl FromStr for Name {
     }
 }
 
-fn is_visible(c: char) -> bool {
+/// Whether a reader sees the character.
+pub(crate) fn is_visible(c: char) -> bool {
     is_allowed(c) && c != ' ' && !is_joiner(c) && !is_blank(c)
 }
 

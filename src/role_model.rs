@@ -1,14 +1,15 @@
 //! Who may do what, and who may do what to whom.
 
 mod definition;
+mod document;
+mod invalid;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 pub use self::definition::RoleDefinition;
+pub use self::invalid::InvalidRoleModel;
 use crate::role::Role;
 
 /// The roles of an application, lowest rank first, as one checked value.
@@ -25,64 +26,26 @@ struct Model {
     keeps: Role,
 }
 
-/// Why roles do not make a model.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidRoleModel {
-    /// The text is not TOML of the expected shape.
-    #[error("the role model does not read as TOML: {0}")]
-    Syntax(String),
-    /// There is no role at all.
-    #[error("a role model has at least one role")]
-    Empty,
-    /// Two roles share a name.
-    #[error("role {0} is defined twice")]
-    Duplicate(Role),
-    /// A list, `includes` or `keeps` names a role that is not defined.
-    #[error("{at} names the role {role}, which is not defined")]
-    UnknownRole {
-        /// Where it is named.
-        at: String,
-        /// What is named.
-        role: Role,
-    },
-    /// Roles include each other in a circle.
-    #[error("role {0} includes itself, directly or through others")]
-    Cycle(Role),
-    /// The role that keeps a holder is not the highest, so its last holder could rise above it.
-    #[error("role {keeps} keeps a holder, but role {above} ranks above it")]
-    KeepsBelow {
-        /// The role that keeps a holder.
-        keeps: Role,
-        /// The highest role.
-        above: Role,
-    },
-    /// A role may grant what ranks above it.
-    #[error("role {by} may grant {grants}, which ranks above it")]
-    GrantsAbove {
-        /// The role that grants.
-        by: Role,
-        /// The role it grants.
-        grants: Role,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    keeps: Role,
-    #[serde(default, rename = "role")]
-    roles: Vec<RoleDefinition>,
-}
-
 impl RoleModel {
-    /// Agent, Manager, Admin and Owner, where only Owners add or remove Owners.
+    /// Agent, Manager, Admin and Owner.
+    ///
+    /// An Agent handles conversations in the inbox, replies and views the conversations assigned to
+    /// them; a Manager also views reports, manages client records and sees all conversations; an
+    /// Admin also configures AI assistants, playbooks, training context, settings and channels, and
+    /// manages everyone below Owner; an Owner does everything, billing included, and only Owners add
+    /// or remove Owners. The last one stays.
     pub fn four_tier() -> Self {
         Self::from_toml(include_str!("role_model/four_tier.toml"))
             .expect("the preset is valid, a test says so")
     }
 
-    /// User and Admin under one account owner, who is only ever replaced by a transfer.
+    /// User and Admin under one account owner.
+    ///
+    /// A User works the inbox and the leads: replies, archives, blocks contacts, resolves
+    /// escalations, pauses and resumes AI replies, assigns and reassigns. An Admin does everything;
+    /// Admins and the owner invite, change roles and remove. The owner cannot be removed or demoted,
+    /// and nobody can be made one but by a transfer. Deleting the organization, which would remove
+    /// the owner with it, is the owner's alone.
     pub fn two_role() -> Self {
         Self::from_toml(include_str!("role_model/two_role.toml"))
             .expect("the preset is valid, a test says so")
@@ -101,8 +64,9 @@ impl RoleModel {
     /// member.
     ///
     /// # Errors
-    /// When a role is named but not defined, defined twice, includes itself or grants above itself,
-    /// or when `keeps` is not the highest.
+    /// The first of the [`InvalidRoleModel`]s that holds, except for
+    /// [`Malformed`](InvalidRoleModel::Malformed) and
+    /// [`NoProtectedRole`](InvalidRoleModel::NoProtectedRole).
     pub fn new(roles: Vec<RoleDefinition>, keeps: Role) -> Result<Self, InvalidRoleModel> {
         let mut model = Model { roles, keeps };
         model.check()?;
@@ -113,11 +77,14 @@ impl RoleModel {
     /// Reads a model from TOML: `keeps = "owner"`, then a `[[role]]` per role, lowest rank first.
     ///
     /// # Errors
-    /// When the text is not of that shape, or for what [`RoleModel::new`] refuses.
+    /// [`InvalidRoleModel::Malformed`] with the place in `text`,
+    /// [`InvalidRoleModel::NoProtectedRole`], or what [`RoleModel::new`] refuses.
     pub fn from_toml(text: &str) -> Result<Self, InvalidRoleModel> {
-        let document: Document = toml::from_str(text)
-            .map_err(|error| InvalidRoleModel::Syntax(error.to_string().trim_end().to_owned()))?;
-        Self::new(document.roles, document.keeps)
+        let (roles, keeps) = document::read(text)?;
+        if roles.is_empty() {
+            return Err(InvalidRoleModel::Empty);
+        }
+        Self::new(roles, keeps.ok_or(InvalidRoleModel::NoProtectedRole)?)
     }
 
     /// The roles, lowest rank first.
@@ -136,7 +103,7 @@ impl RoleModel {
     }
 
     /// The role one step below the kept one, which who hands over ownership gets.
-    pub(crate) fn below_kept(&self) -> &Role {
+    pub fn below_kept(&self) -> &Role {
         let below = self.0.roles.len().saturating_sub(2);
         self.0.roles[below].name()
     }
@@ -203,77 +170,119 @@ impl Model {
             .position(|definition| definition.name == *role)
     }
 
-    fn check(&self) -> Result<(), InvalidRoleModel> {
-        if self.roles.is_empty() {
+    fn check(&mut self) -> Result<(), InvalidRoleModel> {
+        let Some(highest) = self.roles.last() else {
             return Err(InvalidRoleModel::Empty);
-        }
-        if self.get(&self.keeps).is_none() {
-            return Err(InvalidRoleModel::UnknownRole {
-                at: "keeps".to_owned(),
-                role: self.keeps.clone(),
-            });
-        }
+        };
+        let highest = highest.name.clone();
+        self.require("keeps", &self.keeps)?;
         for (rank, role) in self.roles.iter().enumerate() {
             if self.rank(&role.name) != Some(rank) {
                 return Err(InvalidRoleModel::Duplicate(role.name.clone()));
             }
-            for (list, named) in role.named_roles() {
-                if self.get(named).is_none() {
-                    let at = format!("{list} of role {}", role.name);
-                    return Err(InvalidRoleModel::UnknownRole {
-                        at,
-                        role: named.clone(),
-                    });
-                }
-            }
-            if let Some(above) = role
-                .grants()
-                .find(|granted| self.rank(granted) > Some(rank))
-            {
-                return Err(InvalidRoleModel::GrantsAbove {
-                    by: role.name.clone(),
-                    grants: above.clone(),
-                });
-            }
         }
-        match self.roles.last() {
-            Some(highest) if highest.name != self.keeps => Err(InvalidRoleModel::KeepsBelow {
+        for role in &self.roles {
+            self.check_grants(role)?;
+        }
+        if highest != self.keeps {
+            return Err(InvalidRoleModel::KeepsBelow {
                 keeps: self.keeps.clone(),
-                above: highest.name.clone(),
+                above: highest,
+            });
+        }
+        self.roles
+            .iter_mut()
+            .try_for_each(RoleDefinition::check_texts)
+    }
+
+    fn check_grants(&self, role: &RoleDefinition) -> Result<(), InvalidRoleModel> {
+        let by = &role.name;
+        for (list, named) in role.named_roles() {
+            self.require(&format!("{list} of role {by}"), named)?;
+        }
+        if let Some(grants) = role.grants().find(|named| self.ranks_above(named, by)) {
+            return Err(InvalidRoleModel::GrantsAbove {
+                by: by.clone(),
+                grants: grants.clone(),
+            });
+        }
+        match (role.changes_from.is_empty(), role.changes_to.is_empty()) {
+            (true, false) => Err(InvalidRoleModel::HalfChange {
+                role: by.clone(),
+                missing: "changes_from",
+            }),
+            (false, true) => Err(InvalidRoleModel::HalfChange {
+                role: by.clone(),
+                missing: "changes_to",
             }),
             _ => Ok(()),
         }
+    }
+
+    fn require(&self, at: &str, named: &Role) -> Result<(), InvalidRoleModel> {
+        if self.get(named).is_some() {
+            return Ok(());
+        }
+        Err(InvalidRoleModel::UnknownRole {
+            at: at.to_owned(),
+            role: named.clone(),
+            known: self.roles.iter().map(|role| role.name.clone()).collect(),
+        })
+    }
+
+    fn ranks_above(&self, one: &Role, other: &Role) -> bool {
+        self.rank(one) > self.rank(other)
     }
 
     /// Copies the permissions of included roles and drops the references, so a check never walks.
     fn inherit(&mut self) -> Result<(), InvalidRoleModel> {
         for index in 0..self.roles.len() {
             let mut inherited = BTreeSet::new();
-            let mut visited = vec![self.roles[index].name.clone()];
+            let mut path = vec![self.roles[index].name.clone()];
             let mut next = self.roles[index].includes.clone();
             while let Some(role) = next {
-                if visited.contains(&role) {
-                    return Err(InvalidRoleModel::Cycle(role));
+                if let Some(start) = path.iter().position(|before| *before == role) {
+                    path.push(role);
+                    return Err(InvalidRoleModel::Cycle(path.split_off(start)));
                 }
                 let included = self
                     .get(&role)
                     .expect("checked before: every named role is defined");
                 inherited.extend(included.permissions.iter().cloned());
                 next = included.includes.clone();
-                visited.push(role);
+                path.push(role);
             }
             self.roles[index].permissions.extend(inherited);
         }
-        for role in &mut self.roles {
-            role.includes = None;
+        for index in 0..self.roles.len() {
+            let name = self.roles[index].name.clone();
+            if let Some(includes) = self.roles[index].includes.take()
+                && self.ranks_above(&includes, &name)
+            {
+                return Err(InvalidRoleModel::IncludesAbove {
+                    role: name,
+                    includes,
+                });
+            }
         }
         Ok(())
+    }
+}
+
+/// How much of a wrong word an error shows, in characters: enough to find it.
+const SHOWN: usize = 40;
+
+fn excerpt(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::Name;
 
     fn role(name: &str) -> Role {
         name.parse().expect("a role's name")
@@ -312,58 +321,177 @@ mod tests {
         assert!(!model.allows(&role("nobody"), "inbox.reply"));
     }
 
-    #[test]
-    fn a_model_with_a_mistake_is_refused_by_name() {
-        let cases = [
-            ("keeps = 'a'", InvalidRoleModel::Empty),
-            (
-                "keeps = 'b'\n[[role]]\nname = 'a'",
-                InvalidRoleModel::UnknownRole {
-                    at: "keeps".into(),
-                    role: role("b"),
-                },
-            ),
-            (
-                "keeps = 'a'\n[[role]]\nname = 'a'\n[[role]]\nname = 'a'",
-                InvalidRoleModel::Duplicate(role("a")),
-            ),
-            (
-                "keeps = 'a'\n[[role]]\nname = 'a'\ninvites = ['x']",
-                InvalidRoleModel::UnknownRole {
-                    at: "invites of role a".into(),
-                    role: role("x"),
-                },
-            ),
-            (
-                "keeps = 'a'\n[[role]]\nname = 'a'\n[[role]]\nname = 'b'",
-                InvalidRoleModel::KeepsBelow {
-                    keeps: role("a"),
-                    above: role("b"),
-                },
-            ),
-            (
-                "keeps = 'a'\n[[role]]\nname = 'a'\nincludes = 'a'",
-                InvalidRoleModel::Cycle(role("a")),
-            ),
-            (
-                "keeps = 'a'\n[[role]]\nname = 'a'\nchanges_to = ['b']\n[[role]]\nname = 'b'",
-                InvalidRoleModel::GrantsAbove {
-                    by: role("a"),
-                    grants: role("b"),
-                },
-            ),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(model(text).expect_err(text), expected);
+    /// A model of roles a and b, lowest first, with more in each of them.
+    fn two(of_a: &str, of_b: &str) -> Result<RoleModel, InvalidRoleModel> {
+        model(&format!(
+            "keeps = 'b'\n[[role]]\nname = 'a'\n{of_a}\n[[role]]\nname = 'b'\n{of_b}"
+        ))
+    }
+
+    fn unknown(at: &str, named: &str) -> InvalidRoleModel {
+        InvalidRoleModel::UnknownRole {
+            at: at.to_owned(),
+            role: role(named),
+            known: vec![role("a"), role("b")],
         }
-        assert!(matches!(
-            model("keeps = 'a'\n[[role]]\nname = 'A'"),
-            Err(InvalidRoleModel::Syntax(_))
-        ));
-        assert!(matches!(
-            model("keeps = 'a'\n[[role]]\nnane = 'a'"),
-            Err(InvalidRoleModel::Syntax(_))
-        ));
+    }
+
+    #[test]
+    fn a_role_that_is_not_defined_is_refused_wherever_it_is_named() {
+        for list in ["invites", "changes_from", "changes_to", "removes"] {
+            let refused = two(&format!("{list} = ['x']"), "");
+            assert_eq!(refused, Err(unknown(&format!("{list} of role a"), "x")));
+        }
+        let refused = two("", "includes = 'x'");
+        assert_eq!(refused, Err(unknown("includes of role b", "x")));
+        let roles = ["a", "b"].map(|name| RoleDefinition::new(role(name)));
+        let refused = RoleModel::new(roles.to_vec(), role("c"));
+        assert_eq!(refused, Err(unknown("keeps", "c")));
+        assert_eq!(
+            refused.expect_err("refused").to_string(),
+            "keeps names the role c, which is not defined; the roles are a, b"
+        );
+    }
+
+    #[test]
+    fn a_model_without_a_role_or_a_protected_one_is_refused() {
+        for text in ["", "keeps = 'a'"] {
+            assert_eq!(model(text), Err(InvalidRoleModel::Empty));
+        }
+        assert_eq!(
+            RoleModel::new(Vec::new(), role("a")),
+            Err(InvalidRoleModel::Empty)
+        );
+        assert_eq!(
+            model("[[role]]\nname = 'a'"),
+            Err(InvalidRoleModel::NoProtectedRole)
+        );
+    }
+
+    #[test]
+    fn the_protected_role_is_the_highest() {
+        let text = "keeps = 'a'\n[[role]]\nname = 'a'\n[[role]]\nname = 'b'";
+        let (keeps, above) = (role("a"), role("b"));
+        assert_eq!(
+            model(text),
+            Err(InvalidRoleModel::KeepsBelow { keeps, above })
+        );
+    }
+
+    #[test]
+    fn a_role_is_defined_once() {
+        let text = "keeps = 'a'\n[[role]]\nname = 'a'\n[[role]]\nname = 'a'";
+        assert_eq!(model(text), Err(InvalidRoleModel::Duplicate(role("a"))));
+    }
+
+    #[test]
+    fn nobody_grants_or_includes_what_ranks_above_them() {
+        for list in [
+            "invites = ['b']",
+            "changes_from = ['a']\nchanges_to = ['b']",
+        ] {
+            let (by, grants) = (role("a"), role("b"));
+            assert_eq!(
+                two(list, ""),
+                Err(InvalidRoleModel::GrantsAbove { by, grants })
+            );
+        }
+        let refused = InvalidRoleModel::IncludesAbove {
+            role: role("a"),
+            includes: role("b"),
+        };
+        assert_eq!(two("includes = 'b'", ""), Err(refused));
+    }
+
+    #[test]
+    fn roles_that_include_each_other_are_named_in_a_circle() {
+        let itself = two("includes = 'a'", "");
+        assert_eq!(
+            itself,
+            Err(InvalidRoleModel::Cycle(vec![role("a"), role("a")]))
+        );
+        let text = "keeps = 'c'
+             [[role]]\nname = 'a'\nincludes = 'b'
+             [[role]]\nname = 'b'\nincludes = 'c'
+             [[role]]\nname = 'c'\nincludes = 'b'";
+        assert_eq!(
+            model(text).expect_err("a circle").to_string(),
+            "roles include each other in a circle: b includes c includes b"
+        );
+    }
+
+    #[test]
+    fn a_change_takes_both_of_its_lists() {
+        for (list, missing) in [
+            ("changes_from", "changes_to"),
+            ("changes_to", "changes_from"),
+        ] {
+            let role = role("b");
+            assert_eq!(
+                two("", &format!("{list} = ['a']")),
+                Err(InvalidRoleModel::HalfChange { role, missing })
+            );
+        }
+    }
+
+    #[test]
+    fn a_permission_is_one_word_that_can_be_seen() {
+        let permitting = |permission: &str| {
+            let only = RoleDefinition::new(role("a")).permitting([permission]);
+            RoleModel::new(vec![only], role("a"))
+        };
+        for accepted in [
+            "x",
+            "inbox.reply",
+            "a:b/c-d_e",
+            "größe.ändern",
+            &"x".repeat(100),
+        ] {
+            permitting(accepted).expect(accepted);
+        }
+        for refused in [
+            "",
+            " ",
+            "a b",
+            "a\tb",
+            "a\n",
+            "\0",
+            "a\u{200b}b",
+            "a\u{202e}b",
+            "\u{3164}",
+            "\u{a0}",
+        ] {
+            let named = InvalidRoleModel::InvalidPermission {
+                role: role("a"),
+                permission: refused.to_owned(),
+            };
+            assert_eq!(permitting(refused), Err(named));
+        }
+        let long = permitting(&"x".repeat(101)).expect_err("too long");
+        assert!(long.to_string().contains("\"xxx"), "{long}");
+        assert!(long.to_string().len() < 200, "{long}");
+    }
+
+    #[test]
+    fn a_title_is_held_to_the_rules_of_a_name() {
+        let titled = |title: &str| {
+            let only = RoleDefinition::new(role("a")).title(title);
+            RoleModel::new(vec![only], role("a"))
+        };
+        for refused in ["", "  ", "a\r\nBcc: x", "a\u{202e}b", "bank.example"] {
+            let problem = refused.parse::<Name>().expect_err(refused);
+            let role = role("a");
+            let named = InvalidRoleModel::InvalidTitle { role, problem };
+            assert_eq!(titled(refused), Err(named));
+        }
+        titled(&"x".repeat(100)).expect("long enough");
+        titled(&"x".repeat(101)).expect_err("too long");
+        let spaced = titled(" Head of Support ").expect("a title");
+        assert_eq!(
+            spaced.roles()[0].display_name(),
+            "Head of Support",
+            "as a name is kept"
+        );
     }
 
     #[test]

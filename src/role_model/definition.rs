@@ -2,30 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
-
+use super::{InvalidRoleModel, SHOWN, excerpt};
+use crate::name::{Name, is_visible};
 use crate::role::Role;
 
 /// One role: what it permits and on whom it may act.
 ///
 /// `invites`, `changes_from`, `changes_to` and `removes` name roles. Nobody may grant what ranks
 /// above their own role, whatever these lists say: such a list is refused when the model is built.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleDefinition {
     pub(super) name: Role,
     pub(super) title: Option<String>,
-    #[serde(default)]
     pub(super) includes: Option<Role>,
-    #[serde(default)]
     pub(super) permissions: BTreeSet<String>,
-    #[serde(default)]
     pub(super) invites: BTreeSet<Role>,
-    #[serde(default)]
     pub(super) changes_from: BTreeSet<Role>,
-    #[serde(default)]
     pub(super) changes_to: BTreeSet<Role>,
-    #[serde(default)]
     pub(super) removes: BTreeSet<Role>,
 }
 
@@ -44,7 +37,11 @@ impl RoleDefinition {
         }
     }
 
-    /// Sets what people read instead of the name.
+    /// The longest permission, in characters.
+    pub const MAX_PERMISSION_LENGTH: usize = 100;
+
+    /// Sets what people read instead of the name. Letters carry it, so it is held to the rules of a
+    /// [`Name`].
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = Some(title.into());
         self
@@ -56,7 +53,8 @@ impl RoleDefinition {
         self
     }
 
-    /// Adds permissions, free words such as `billing.manage`.
+    /// Adds permissions, free words such as `billing.manage`: 1 to
+    /// [`MAX_PERMISSION_LENGTH`](Self::MAX_PERMISSION_LENGTH) visible characters without spaces.
     pub fn permitting<P: Into<String>>(mut self, permissions: impl IntoIterator<Item = P>) -> Self {
         self.permissions
             .extend(permissions.into_iter().map(Into::into));
@@ -116,5 +114,29 @@ impl RoleDefinition {
             .into_iter()
             .flat_map(|(list, roles)| roles.iter().map(move |role| (list, role)));
         listed.chain(self.includes.iter().map(|role| ("includes", role)))
+    }
+
+    /// Checks the texts, and brings the title into the form of a [`Name`].
+    pub(super) fn check_texts(&mut self) -> Result<(), InvalidRoleModel> {
+        if let Some(title) = &self.title {
+            let title: Name = title
+                .parse()
+                .map_err(|problem| InvalidRoleModel::InvalidTitle {
+                    role: self.name.clone(),
+                    problem,
+                })?;
+            self.title = Some(title.into());
+        }
+        let is_word = |permission: &str| {
+            (1..=Self::MAX_PERMISSION_LENGTH).contains(&permission.chars().count())
+                && permission.chars().all(is_visible)
+        };
+        match self.permissions().find(|permission| !is_word(permission)) {
+            Some(permission) => Err(InvalidRoleModel::InvalidPermission {
+                role: self.name.clone(),
+                permission: excerpt(permission, SHOWN),
+            }),
+            None => Ok(()),
+        }
     }
 }
