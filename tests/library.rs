@@ -29,6 +29,8 @@ mod organizations;
 mod owners;
 #[path = "library/pending_role.rs"]
 mod pending_role;
+#[path = "library/presets.rs"]
+mod presets;
 #[path = "library/resending.rs"]
 mod resending;
 #[path = "library/seats.rs"]

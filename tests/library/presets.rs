@@ -1,0 +1,498 @@
+//! What each preset promises, as tables written out by hand, against what real members get.
+//!
+//! Every pair of roles does every deed, in a transaction that is rolled back, so that no deed meets
+//! what another one left. Break a list in a preset's TOML, or a check of the role model in an
+//! operation, and these fail.
+
+use std::collections::BTreeSet;
+
+use guestlist::{Action, Error, RoleModel};
+
+use self::stage::{Stage, actor, is_refused, role, subject, suspended};
+use crate::on_both_databases;
+use crate::support::{OLIVIA, Team, name, person, user};
+
+#[path = "presets/stage.rs"]
+mod stage;
+
+struct Preset {
+    model: fn() -> RoleModel,
+    /// Lowest first.
+    roles: &'static [&'static str],
+    /// What is promised in words, the permission that says it, and who has it.
+    permissions: &'static str,
+    /// Whether an actor's deed on a holder of a role, or on an invitation to it, is done.
+    deeds: &'static str,
+    /// Whether an actor's change of a member's role is done, or is none.
+    changes: &'static str,
+    /// The same for the role of an open invitation, which takes the right to grant both.
+    regrants: &'static str,
+}
+
+const FOUR_TIER: Preset = Preset {
+    model: RoleModel::four_tier,
+    roles: &["agent", "manager", "admin", "owner"],
+    permissions: "
+        handle conversations in the inbox       | conversations.handle        | agent manager admin owner
+        reply                                   | inbox.reply                 | agent manager admin owner
+        view own assigned conversations         | conversations.view_assigned | agent manager admin owner
+        view reports                            | reports.view                | manager admin owner
+        manage client records                   | clients.manage              | manager admin owner
+        see all conversations                   | conversations.view_all      | manager admin owner
+        configure AI assistants                 | assistants.configure        | admin owner
+        configure playbooks                     | playbooks.configure         | admin owner
+        configure training context              | training.configure          | admin owner
+        configure settings                      | settings.configure          | admin owner
+        the name of the organization, a setting | organization.rename         | admin owner
+        configure channels                      | channels.configure          | admin owner
+        manage users below Owner                | members.manage              | admin owner
+        billing                                 | billing.manage              | owner
+        add or remove Owners                    | owners.manage               | owner
+        everything                              | organization.delete         | owner",
+    deeds: "
+        actor    subject  invite  resend  revoke  remove  suspend  reinstate  transfer
+        agent    agent    no      no      no      no      no       no         no
+        agent    manager  no      no      no      no      no       no         no
+        agent    admin    no      no      no      no      no       no         no
+        agent    owner    no      no      no      no      no       no         no
+        manager  agent    no      no      no      no      no       no         no
+        manager  manager  no      no      no      no      no       no         no
+        manager  admin    no      no      no      no      no       no         no
+        manager  owner    no      no      no      no      no       no         no
+        admin    agent    yes     yes     yes     yes     yes      yes        no
+        admin    manager  yes     yes     yes     yes     yes      yes        no
+        admin    admin    yes     yes     yes     yes     yes      yes        no
+        admin    owner    no      no      no      no      no       no         no
+        owner    agent    yes     yes     yes     yes     yes      yes        yes
+        owner    manager  yes     yes     yes     yes     yes      yes        yes
+        owner    admin    yes     yes     yes     yes     yes      yes        yes
+        owner    owner    yes     yes     yes     yes     yes      yes        yes",
+    changes: "
+        actor    from     agent   manager admin   owner
+        agent    agent    same    no      no      no
+        agent    manager  no      same    no      no
+        agent    admin    no      no      same    no
+        agent    owner    no      no      no      same
+        manager  agent    same    no      no      no
+        manager  manager  no      same    no      no
+        manager  admin    no      no      same    no
+        manager  owner    no      no      no      same
+        admin    agent    same    yes     yes     no
+        admin    manager  yes     same    yes     no
+        admin    admin    yes     yes     same    no
+        admin    owner    no      no      no      same
+        owner    agent    same    yes     yes     yes
+        owner    manager  yes     same    yes     yes
+        owner    admin    yes     yes     same    yes
+        owner    owner    yes     yes     yes     same",
+    regrants: "
+        actor    from     agent   manager admin   owner
+        agent    agent    no      no      no      no
+        agent    manager  no      no      no      no
+        agent    admin    no      no      no      no
+        agent    owner    no      no      no      no
+        manager  agent    no      no      no      no
+        manager  manager  no      no      no      no
+        manager  admin    no      no      no      no
+        manager  owner    no      no      no      no
+        admin    agent    same    yes     yes     no
+        admin    manager  yes     same    yes     no
+        admin    admin    yes     yes     same    no
+        admin    owner    no      no      no      no
+        owner    agent    same    yes     yes     yes
+        owner    manager  yes     same    yes     yes
+        owner    admin    yes     yes     same    yes
+        owner    owner    yes     yes     yes     same",
+};
+
+const TWO_ROLE: Preset = Preset {
+    model: RoleModel::two_role,
+    roles: &["user", "admin", "owner"],
+    permissions: "
+        inbox                                                       | inbox.view           | user admin owner
+        leads                                                       | leads.view           | user admin owner
+        reply                                                       | inbox.reply          | user admin owner
+        archive                                                     | inbox.archive        | user admin owner
+        block contacts                                              | contacts.block       | user admin owner
+        resolve escalations                                         | escalations.resolve  | user admin owner
+        pause and resume AI replies                                 | ai_replies.pause     | user admin owner
+        assign and reassign                                         | conversations.assign | user admin owner
+        users                                                       | members.manage       | admin owner
+        roles                                                       | roles.manage         | admin owner
+        billing                                                     | billing.manage       | admin owner
+        AI configuration                                            | assistants.configure | admin owner
+        everything                                                  | settings.configure   | admin owner
+        the name of the organization, a setting                     | organization.rename  | admin owner
+        the owner cannot be removed, not even with the organization | organization.delete  | owner",
+    deeds: "
+        actor    subject  invite  resend  revoke  remove  suspend  reinstate  transfer
+        user     user     no      no      no      no      no       no         no
+        user     admin    no      no      no      no      no       no         no
+        user     owner    no      no      no      no      no       no         no
+        admin    user     yes     yes     yes     yes     yes      yes        no
+        admin    admin    yes     yes     yes     yes     yes      yes        no
+        admin    owner    no      no      no      no      no       no         no
+        owner    user     yes     yes     yes     yes     yes      yes        yes
+        owner    admin    yes     yes     yes     yes     yes      yes        yes
+        owner    owner    no      no      no      no      no       no         yes",
+    changes: "
+        actor    from     user    admin   owner
+        user     user     same    no      no
+        user     admin    no      same    no
+        user     owner    no      no      same
+        admin    user     same    yes     no
+        admin    admin    yes     same    no
+        admin    owner    no      no      same
+        owner    user     same    yes     no
+        owner    admin    yes     same    no
+        owner    owner    no      no      same",
+    regrants: "
+        actor    from     user    admin   owner
+        user     user     no      no      no
+        user     admin    no      no      no
+        user     owner    no      no      no
+        admin    user     same    yes     no
+        admin    admin    yes     same    no
+        admin    owner    no      no      no
+        owner    user     same    yes     no
+        owner    admin    yes     same    no
+        owner    owner    no      no      no",
+};
+
+/// Not a preset: a model in which nobody has two of the lists, as in the presets everybody has.
+const APART: Preset = Preset {
+    model: apart,
+    roles: &["recruiter", "sheriff", "registrar", "owner"],
+    permissions: "",
+    deeds: "
+        actor      subject    invite  resend  revoke  remove  suspend  reinstate  transfer
+        recruiter  recruiter  yes     yes     yes     no      no       no         no
+        recruiter  sheriff    no      no      no      no      no       no         no
+        recruiter  registrar  no      no      no      no      no       no         no
+        recruiter  owner      no      no      no      no      no       no         no
+        sheriff    recruiter  no      no      no      yes     yes      yes        no
+        sheriff    sheriff    no      no      no      no      no       no         no
+        sheriff    registrar  no      no      no      no      no       no         no
+        sheriff    owner      no      no      no      no      no       no         no
+        registrar  recruiter  no      no      no      no      no       no         no
+        registrar  sheriff    no      no      no      no      no       no         no
+        registrar  registrar  no      no      no      no      no       no         no
+        registrar  owner      no      no      no      no      no       no         no
+        owner      recruiter  no      no      no      no      no       no         yes
+        owner      sheriff    no      no      no      no      no       no         yes
+        owner      registrar  no      no      no      no      no       no         yes
+        owner      owner      no      no      no      no      no       no         yes",
+    changes: "
+        actor      from       recruiter  sheriff    registrar  owner
+        recruiter  recruiter  same       no         no         no
+        recruiter  sheriff    no         same       no         no
+        recruiter  registrar  no         no         same       no
+        recruiter  owner      no         no         no         same
+        sheriff    recruiter  same       no         no         no
+        sheriff    sheriff    no         same       no         no
+        sheriff    registrar  no         no         same       no
+        sheriff    owner      no         no         no         same
+        registrar  recruiter  same       no         no         no
+        registrar  sheriff    yes        same       no         no
+        registrar  registrar  no         no         same       no
+        registrar  owner      no         no         no         same
+        owner      recruiter  same       no         no         no
+        owner      sheriff    no         same       no         no
+        owner      registrar  no         no         same       no
+        owner      owner      no         no         no         same",
+    regrants: "
+        actor      from       recruiter  sheriff    registrar  owner
+        recruiter  recruiter  same       no         no         no
+        recruiter  sheriff    no         no         no         no
+        recruiter  registrar  no         no         no         no
+        recruiter  owner      no         no         no         no
+        sheriff    recruiter  no         no         no         no
+        sheriff    sheriff    no         no         no         no
+        sheriff    registrar  no         no         no         no
+        sheriff    owner      no         no         no         no
+        registrar  recruiter  no         no         no         no
+        registrar  sheriff    no         no         no         no
+        registrar  registrar  no         no         no         no
+        registrar  owner      no         no         no         no
+        owner      recruiter  no         no         no         no
+        owner      sheriff    no         no         no         no
+        owner      registrar  no         no         no         no
+        owner      owner      no         no         no         no",
+};
+
+fn apart() -> RoleModel {
+    let text = "keeps = 'owner'
+        [[role]]
+        name = 'recruiter'
+        invites = ['recruiter']
+        [[role]]
+        name = 'sheriff'
+        removes = ['recruiter']
+        [[role]]
+        name = 'registrar'
+        changes_from = ['sheriff']
+        changes_to = ['recruiter']
+        [[role]]
+        name = 'owner'";
+    RoleModel::from_toml(text).expect("valid")
+}
+
+on_both_databases! {
+    async fn the_four_tier_preset_permits_what_its_table_says(team: Team) {
+        permissions_hold(&Stage::set(team, &FOUR_TIER).await).await;
+    }
+
+    async fn the_two_role_preset_permits_what_its_table_says(team: Team) {
+        permissions_hold(&Stage::set(team, &TWO_ROLE).await).await;
+    }
+
+    async fn under_the_four_tier_preset_each_deed_ends_as_its_table_says(team: Team) {
+        deeds_end_as_told(&Stage::set(team, &FOUR_TIER).await).await;
+    }
+
+    async fn under_the_two_role_preset_each_deed_ends_as_its_table_says(team: Team) {
+        deeds_end_as_told(&Stage::set(team, &TWO_ROLE).await).await;
+    }
+
+    async fn under_the_four_tier_preset_each_change_ends_as_its_table_says(team: Team) {
+        changes_end_as_told(&Stage::set(team, &FOUR_TIER).await).await;
+    }
+
+    async fn under_the_two_role_preset_each_change_ends_as_its_table_says(team: Team) {
+        changes_end_as_told(&Stage::set(team, &TWO_ROLE).await).await;
+    }
+
+    async fn under_the_four_tier_preset_each_regrant_ends_as_its_table_says(team: Team) {
+        regrants_end_as_told(&Stage::set(team, &FOUR_TIER).await).await;
+    }
+
+    async fn under_the_two_role_preset_each_regrant_ends_as_its_table_says(team: Team) {
+        regrants_end_as_told(&Stage::set(team, &TWO_ROLE).await).await;
+    }
+
+    async fn each_deed_asks_its_own_list(team: Team) {
+        let stage = Stage::set(team, &APART).await;
+        deeds_end_as_told(&stage).await;
+        changes_end_as_told(&stage).await;
+        regrants_end_as_told(&stage).await;
+    }
+
+    async fn under_the_four_tier_preset_the_last_owner_stays(team: Team) {
+        let team = team.configured(|builder| builder.role_model(RoleModel::four_tier()));
+        team.join("adam", "admin").await;
+        for role in ["agent", "manager", "admin"] {
+            assert!(is_last_owner(&team.change_role(OLIVIA, OLIVIA, role).await), "{role}");
+            assert!(is_forbidden(&team.change_role("adam", OLIVIA, role).await), "{role}");
+        }
+        assert!(is_last_owner(&team.remove(OLIVIA, OLIVIA).await));
+        assert!(is_forbidden(&team.remove("adam", OLIVIA).await));
+        assert!(is_last_owner(&team.leave(OLIVIA).await));
+        assert!(is_last_owner(&suspend(&team, OLIVIA, OLIVIA).await));
+        assert!(is_forbidden(&suspend(&team, "adam", OLIVIA).await));
+        assert!(is_last_owner(&forget(&team, OLIVIA).await));
+        assert_eq!(team.role_of(OLIVIA).await.as_deref(), Some("owner"));
+        team.join("oscar", "owner").await;
+        suspend(&team, OLIVIA, "oscar").await.expect("not the last");
+        assert!(is_last_owner(&team.leave(OLIVIA).await), "who is kept out is no owner to stay");
+        reinstate(&team, OLIVIA, "oscar").await.expect("in again");
+        team.leave(OLIVIA).await.expect("no longer the last");
+        assert!(is_last_owner(&team.leave("oscar").await));
+    }
+
+    async fn under_the_two_role_preset_the_owner_is_only_replaced_by_a_transfer(team: Team) {
+        let team = team.configured(|builder| builder.role_model(RoleModel::two_role()));
+        team.join("adam", "admin").await;
+        for actor in [OLIVIA, "adam"] {
+            assert!(is_forbidden(&team.remove(actor, OLIVIA).await), "{actor}");
+            assert!(is_forbidden(&suspend(&team, actor, OLIVIA).await), "{actor}");
+            for role in ["user", "admin"] {
+                assert!(is_forbidden(&team.change_role(actor, OLIVIA, role).await), "{actor} {role}");
+            }
+            assert!(is_forbidden(&team.change_role(actor, "adam", "owner").await), "{actor}");
+            assert!(is_forbidden(&team.invite(actor, "new@example.com", "owner").await), "{actor}");
+        }
+        assert!(is_last_owner(&team.leave(OLIVIA).await));
+        assert!(is_last_owner(&forget(&team, OLIVIA).await));
+        team.transfer(OLIVIA, "adam").await.expect("a transfer");
+        assert_eq!(team.role_of("adam").await.as_deref(), Some("owner"));
+        assert_eq!(team.role_of(OLIVIA).await.as_deref(), Some("admin"));
+        assert!(is_forbidden(&team.remove(OLIVIA, "adam").await));
+    }
+}
+
+fn is_last_owner<T>(result: &Result<T, Error>) -> bool {
+    matches!(result, Err(Error::LastOwner { .. }))
+}
+
+fn is_forbidden<T>(result: &Result<T, Error>) -> bool {
+    matches!(result, Err(Error::Forbidden { .. }))
+}
+
+async fn suspend(team: &Team, by: &str, who: &str) -> Result<(), Error> {
+    let id = team.organization.id;
+    team.in_transaction(async |tx| team.library.suspend(tx, &user(by), id, &user(who)).await)
+        .await
+        .map(drop)
+}
+
+async fn reinstate(team: &Team, by: &str, who: &str) -> Result<(), Error> {
+    let id = team.organization.id;
+    team.in_transaction(async |tx| team.library.reinstate(tx, &user(by), id, &user(who)).await)
+        .await
+        .map(drop)
+}
+
+async fn forget(team: &Team, who: &str) -> Result<(), Error> {
+    team.in_transaction(async |tx| team.library.forget_user(tx, &person(who)).await)
+        .await
+}
+
+/// A row of a table by hand: who, on what, and the cell under each heading.
+type Row = (
+    &'static str,
+    &'static str,
+    Vec<(&'static str, &'static str)>,
+);
+
+fn rows(table: &'static str) -> Vec<Row> {
+    let mut lines = table.trim().lines().map(|line| line.split_whitespace());
+    let headings: Vec<_> = lines.next().expect("headings").skip(2).collect();
+    let row = |mut cells: std::str::SplitWhitespace<'static>| {
+        let (actor, on) = (
+            cells.next().expect("an actor"),
+            cells.next().expect("a subject"),
+        );
+        let cells: Vec<_> = cells.collect();
+        assert_eq!(cells.len(), headings.len(), "the row of {actor} and {on}");
+        (actor, on, headings.iter().copied().zip(cells).collect())
+    };
+    lines.map(row).collect()
+}
+
+/// A permission and the roles that have it.
+type Held = (&'static str, Vec<&'static str>);
+
+/// The phrases of a table of permissions, and the permission of each.
+fn promised(table: &'static str) -> (Vec<&'static str>, Vec<Held>) {
+    let cells = |line: &'static str| line.split('|').map(str::trim).collect::<Vec<_>>();
+    let row = |line| match cells(line)[..] {
+        [phrase, word, holders] => (phrase, (word, holders.split(' ').collect())),
+        _ => panic!("no row: {line}"),
+    };
+    table.trim().lines().map(row).unzip()
+}
+
+async fn permissions_hold(stage: &Stage) {
+    let Stage { team, preset, .. } = stage;
+    let (phrases, permissions) = promised(preset.permissions);
+    let words: BTreeSet<_> = permissions.iter().map(|(word, _)| *word).collect();
+    let once = phrases.iter().collect::<BTreeSet<_>>();
+    assert_eq!(
+        (once.len(), words.len()),
+        (phrases.len(), phrases.len()),
+        "a permission for each phrase"
+    );
+    let model = team.library.role_model();
+    let names: Vec<_> = model
+        .roles()
+        .iter()
+        .map(|role| role.name().as_str())
+        .collect();
+    assert_eq!(names, preset.roles);
+    for holder in preset.roles {
+        let holds = |(_, holders): &&Held| holders.contains(holder);
+        let expected: BTreeSet<_> = permissions
+            .iter()
+            .filter(holds)
+            .map(|(word, _)| *word)
+            .collect();
+        let definition = model.get(&role(holder)).expect("defined");
+        assert_eq!(
+            definition.permissions().collect::<BTreeSet<_>>(),
+            expected,
+            "{holder}"
+        );
+        let nobodys = ["", "billing", "BILLING.MANAGE", "billing.manage ", "*"];
+        let mut tx = team.begin().await;
+        for word in words.iter().copied().chain(nobodys) {
+            let allowed = team
+                .library
+                .allows(&mut tx, team.organization.id, &actor(holder), word)
+                .await;
+            assert_eq!(
+                allowed.unwrap(),
+                expected.contains(word),
+                "{holder}: {word:?}"
+            );
+        }
+        let (library, id) = (&team.library, team.organization.id);
+        let renamed = library
+            .rename(&mut tx, &actor(holder), id, name("Zenith"))
+            .await;
+        let refused = is_refused(renamed.map(drop), holder, Action::Rename);
+        assert_eq!(!refused, expected.contains("organization.rename"));
+        let deleted = library.delete(&mut tx, &actor(holder), id).await;
+        let refused = is_refused(deleted, holder, Action::Delete);
+        assert_eq!(!refused, expected.contains("organization.delete"));
+    }
+}
+
+async fn deeds_end_as_told(stage: &Stage) {
+    let rows = rows(stage.preset.deeds);
+    assert_covers(stage.preset, &rows);
+    for (by, on, cells) in rows {
+        for (deed, expected) in cells {
+            let mut others = vec![if deed == "reinstate" {
+                suspended(on)
+            } else {
+                subject(on)
+            }];
+            if by == on && matches!(deed, "remove" | "suspend" | "transfer") {
+                others.push(actor(by));
+            }
+            for who in others {
+                let found = stage.deed(deed, by, &who, on).await;
+                assert_eq!(found, expected, "{by}: {deed} {on}, {who}");
+            }
+        }
+    }
+}
+
+async fn changes_end_as_told(stage: &Stage) {
+    let rows = rows(stage.preset.changes);
+    assert_covers(stage.preset, &rows);
+    for (by, from, cells) in rows {
+        for (to, expected) in cells {
+            let mut others = vec![subject(from), suspended(from)];
+            if by == from {
+                others.push(actor(by));
+            }
+            for who in others {
+                let found = stage.change(by, &who, from, to).await;
+                assert_eq!(found, expected, "{by}: {from} to {to}, {who}");
+            }
+        }
+    }
+}
+
+async fn regrants_end_as_told(stage: &Stage) {
+    let rows = rows(stage.preset.regrants);
+    assert_covers(stage.preset, &rows);
+    for (by, from, cells) in rows {
+        for (to, expected) in cells {
+            let found = stage.regrant(by, from, to).await;
+            assert_eq!(found, expected, "{by}: an invitation from {from} to {to}");
+        }
+    }
+}
+
+/// Every pair of roles has one row.
+fn assert_covers(preset: &Preset, rows: &[Row]) {
+    let pairs: BTreeSet<_> = rows.iter().map(|(by, on, _)| (*by, *on)).collect();
+    assert_eq!(pairs.len(), rows.len(), "a pair twice");
+    for by in preset.roles {
+        for on in preset.roles {
+            assert!(pairs.contains(&(*by, *on)), "{by} and {on} are missing");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Where the deeds of the tables are done: one after the other, each in a transaction of its own
+//! that is rolled back.
+
+use guestlist::{
+    Action, Error, InvitationId, Paging, Role, RoleDefinition, RoleModel, Transaction, UserId,
+};
+
+use super::{Preset, suspend};
+use crate::support::{OLIVIA, Team, address, user};
+
+pub fn role(name: &str) -> Role {
+    name.parse().expect("a role")
+}
+
+/// Who acts for a role; Olivia owns the organization beside them.
+pub fn actor(role: &str) -> UserId {
+    user(&format!("acting-{role}"))
+}
+
+pub fn subject(role: &str) -> UserId {
+    user(&format!("other-{role}"))
+}
+
+pub fn suspended(role: &str) -> UserId {
+    user(&format!("suspended-{role}"))
+}
+
+/// Whether it was refused, and for the reason that it had to be.
+pub fn is_refused(result: Result<(), Error>, by: &str, action: Action) -> bool {
+    match result {
+        Ok(()) => false,
+        Err(Error::Forbidden {
+            role: named,
+            action: refused,
+        }) => {
+            assert_eq!((named, refused), (role(by), action));
+            true
+        }
+        Err(error) => panic!("{by}: {action}, refused for another reason: {error}"),
+    }
+}
+
+/// An organization under a preset with three members of each role, one of them suspended, and an
+/// open invitation to each.
+pub struct Stage {
+    pub team: Team,
+    pub preset: &'static Preset,
+    invitations: Vec<InvitationId>,
+}
+
+/// What a member is, and whether they are suspended.
+type Standing = Option<(Role, bool)>;
+
+impl Stage {
+    /// Seats everyone under a model in which the owner may do what the presets withhold even from
+    /// owners, and puts the preset in force then.
+    pub async fn set(team: Team, preset: &'static Preset) -> Self {
+        let every = || preset.roles.iter().map(|name| role(name));
+        let mut roles: Vec<_> = every().map(RoleDefinition::new).collect();
+        let owner = roles.pop().expect("a highest role");
+        let keeps = owner.name().clone();
+        roles.push(owner.inviting(every()).removing(every()));
+        let model = RoleModel::new(roles, keeps).expect("valid");
+        let seating = team.configured(|builder| builder.role_model(model));
+        let mut invitations = Vec::new();
+        for name in preset.roles {
+            for who in [actor(name), subject(name), suspended(name)] {
+                seating.join(who.as_str(), name).await;
+            }
+            let out = suspended(name);
+            suspend(&seating, OLIVIA, out.as_str())
+                .await
+                .expect("suspended");
+            let email = address(&format!("pending-{name}"));
+            let invitation = seating.invite(OLIVIA, &email, name).await;
+            invitations.push(invitation.expect("invited").id);
+        }
+        // Letters to one address keep a distance.
+        team.pass(chrono::TimeDelta::minutes(2));
+        Self {
+            team: team.configured(|builder| builder.role_model((preset.model)())),
+            preset,
+            invitations,
+        }
+    }
+
+    /// What comes of a deed: `yes` or `no`, seen in what it left.
+    pub async fn deed(&self, deed: &str, by: &str, who: &UserId, on: &str) -> &'static str {
+        let mut tx = self.team.begin().await;
+        let before = self.standing(&mut tx, who).await;
+        let (result, action) = self.attempt(&mut tx, deed, by, who, on).await;
+        let refused = is_refused(result, by, action);
+        let after = self.standing(&mut tx, who).await;
+        let steps_down = deed == "transfer" && !refused && *who != actor(by);
+        let expected = match deed {
+            _ if refused => before,
+            "remove" => None,
+            "suspend" => Some((role(on), true)),
+            "reinstate" => Some((role(on), false)),
+            "transfer" => Some((role("owner"), false)),
+            _ => before,
+        };
+        assert_eq!(after, expected, "{by}: {deed} {on}, {who}");
+        if *who != actor(by) {
+            let below_owner = self.preset.roles[self.preset.roles.len() - 2];
+            let expected = role(if steps_down { below_owner } else { by });
+            let actor = self.standing(&mut tx, &actor(by)).await;
+            assert_eq!(actor, Some((expected, false)), "{by}: {deed} {on}");
+        }
+        if refused { "no" } else { "yes" }
+    }
+
+    async fn attempt(
+        &self,
+        tx: &mut Transaction,
+        deed: &str,
+        by: &str,
+        who: &UserId,
+        on: &str,
+    ) -> (Result<(), Error>, Action) {
+        let (library, id, by) = (&self.team.library, self.team.organization.id, actor(by));
+        match deed {
+            "invite" => {
+                let invite = self.team.invitation_of("new@example.com", on);
+                let invited = library.invite(tx, &by, invite).await;
+                let invited = invited.map(|invitation| assert_eq!(invitation.role, role(on)));
+                (invited, Action::Invite)
+            }
+            "resend" => {
+                let resent = library.resend(tx, &by, self.pending(on)).await;
+                (resent.map(drop), Action::Resend)
+            }
+            "revoke" => {
+                let revoked = library.revoke(tx, &by, self.pending(on)).await;
+                (revoked.map(drop), Action::Revoke)
+            }
+            "remove" => (library.remove(tx, &by, id, who).await, Action::Remove),
+            "suspend" => {
+                let suspended = library.suspend(tx, &by, id, who).await;
+                (suspended.map(drop), Action::Suspend)
+            }
+            "reinstate" => {
+                let reinstated = library.reinstate(tx, &by, id, who).await;
+                (reinstated.map(drop), Action::Reinstate)
+            }
+            "transfer" => {
+                let transferred = library.transfer_ownership(tx, &by, id, who).await;
+                (transferred.map(drop), Action::TransferOwnership)
+            }
+            _ => panic!("no deed: {deed}"),
+        }
+    }
+
+    /// What comes of a change of a member's role: `yes`, `no`, or `same` where nothing was to do.
+    pub async fn change(&self, by: &str, who: &UserId, from: &str, to: &str) -> &'static str {
+        let (library, id) = (&self.team.library, self.team.organization.id);
+        let mut tx = self.team.begin().await;
+        let events = self.count_events(&mut tx).await;
+        let changed = library
+            .change_role(&mut tx, &actor(by), id, who, &role(to))
+            .await;
+        let refused = is_refused(changed.map(drop), by, Action::ChangeRole);
+        let is = self.standing(&mut tx, who).await.expect("a member").0;
+        let events = self.count_events(&mut tx).await - events;
+        outcome(refused, events, &is, (from, to))
+    }
+
+    /// What comes of a change of an open invitation's role, in the same words.
+    pub async fn regrant(&self, by: &str, from: &str, to: &str) -> &'static str {
+        let library = &self.team.library;
+        let mut tx = self.team.begin().await;
+        let events = self.count_events(&mut tx).await;
+        let changed = library
+            .change_invitation_role(&mut tx, &actor(by), self.pending(from), &role(to))
+            .await;
+        let refused = is_refused(changed.map(drop), by, Action::ChangeInvitationRole);
+        let invitation = library.invitation(&mut tx, self.pending(from)).await;
+        let is = invitation.unwrap().expect("there").role;
+        let events = self.count_events(&mut tx).await - events;
+        outcome(refused, events, &is, (from, to))
+    }
+
+    fn pending(&self, role: &str) -> InvitationId {
+        let place = self.preset.roles.iter().position(|name| *name == role);
+        self.invitations[place.expect("a role of the preset")]
+    }
+
+    async fn standing(&self, tx: &mut Transaction, who: &UserId) -> Standing {
+        let paging = Paging::first(Paging::MAX_LIMIT);
+        let members = self
+            .team
+            .library
+            .members(tx, self.team.organization.id, &paging);
+        let page = members.await.unwrap();
+        assert!(page.next.is_none(), "all fit a page");
+        let member = page.items.into_iter().find(|member| member.user == *who)?;
+        Some((member.role, member.suspended_at.is_some()))
+    }
+
+    async fn count_events(&self, tx: &mut Transaction) -> usize {
+        let paging = Paging::first(Paging::MAX_LIMIT);
+        let events = self
+            .team
+            .library
+            .events(tx, self.team.organization.id, &paging);
+        let page = events.await.unwrap();
+        assert!(page.next.is_none(), "all fit a page");
+        page.items.len()
+    }
+}
+
+/// The word for a change, which writes one event where it is one and none where it is not.
+fn outcome(refused: bool, events: usize, is: &Role, (from, to): (&str, &str)) -> &'static str {
+    match (refused, events) {
+        (true, 0) if is.as_str() == from => "no",
+        (false, 0) if is.as_str() == from && from == to => "same",
+        (false, 1) if is.as_str() == to && from != to => "yes",
+        _ => panic!("{from} to {to}: {is}, {events} events, refused: {refused}"),
+    }
+}
