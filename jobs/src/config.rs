@@ -5,6 +5,7 @@ mod keys;
 mod link;
 mod mailbox;
 mod reader;
+mod role_model;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,7 @@ pub mod variables;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use guestlist::{Builder, Database, KeyRing, Limits, Organizations, RoleModel};
@@ -25,6 +26,7 @@ pub use self::link::{InvalidLinkTemplate, LinkTemplate};
 pub use self::mailbox::{InvalidMailbox, Mailbox};
 use self::reader::Reader;
 pub use self::reader::{ConfigError, Mistake};
+pub use self::role_model::{UnreadRoleModel, read_role_model};
 pub use self::sessions::{InvalidSessionStores, SessionStoreConfig};
 use crate::mailer::MailerConfig;
 
@@ -242,10 +244,12 @@ fn role_model(text: &str) -> Result<RoleModel, String> {
     if let Some(preset) = RoleModel::preset(text) {
         return Ok(preset);
     }
-    let toml = std::fs::read_to_string(text).map_err(|problem| {
-        format!("{text} is no preset and cannot be read as a file: {problem}")
-    })?;
-    RoleModel::from_toml(&toml).map_err(|problem| format!("{text}: {problem}"))
+    read_role_model(Path::new(text)).map_err(|problem| match problem {
+        UnreadRoleModel::File(problem) => {
+            format!("{text} is no preset and cannot be read as a file: {problem}")
+        }
+        problem => format!("{text}: {problem}"),
+    })
 }
 
 fn folder(text: &str) -> Result<PathBuf, String> {

@@ -14,6 +14,8 @@ mod demo;
 mod environment;
 #[path = "cli/processes.rs"]
 mod processes;
+#[path = "cli/roles.rs"]
+mod roles;
 #[path = "cli/statuses.rs"]
 mod statuses;
 #[path = "cli/story.rs"]

@@ -94,17 +94,25 @@ impl Output {
         if rows.is_empty() {
             return Ok(());
         }
+        let header = R::HEADER.iter().map(|title| title.to_uppercase());
+        self.table(header, rows.iter().map(Row::cells))
+    }
+
+    /// Prints an aligned table.
+    pub(crate) fn table(
+        self,
+        header: impl IntoIterator<Item = String>,
+        rows: impl IntoIterator<Item = Vec<String>>,
+    ) -> io::Result<()> {
         let mut table = Table::new();
         table
             .load_preset(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(R::HEADER.iter().map(|title| title.to_uppercase()));
-        table.add_rows(rows.iter().map(|row| {
-            row.cells()
-                .iter()
-                .map(|cell| printable(cell))
-                .collect::<Vec<_>>()
-        }));
+        table.set_header(header);
+        table.add_rows(
+            rows.into_iter()
+                .map(|cells| cells.iter().map(|cell| printable(cell)).collect::<Vec<_>>()),
+        );
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }

@@ -158,29 +158,3 @@ fn help_and_version_end_with_0() {
         "nothing was made"
     );
 }
-
-#[test]
-fn a_role_model_is_checked_and_shown() {
-    let guestlist = Guestlist::on_sqlite();
-    assert_eq!(guestlist.all("roles").len(), 4);
-    guestlist.write(
-        "roles.toml",
-        "keeps = \"boss\"\n[[role]]\nname = \"boss\"\ninvites = [\"boss\"]\n",
-    );
-    let boss = guestlist.one("roles check roles.toml");
-    assert_eq!(
-        (&boss["invites"], &boss["keeps_one"]),
-        (&json!(["boss"]), &json!(true))
-    );
-    let guestlist = guestlist.with("GUESTLIST_ROLES", "roles.toml");
-    assert_eq!(guestlist.one("roles")["role"], "boss");
-    guestlist.write(
-        "roles.toml",
-        "keeps = \"boss\"\n[[role]]\nname = \"clerk\"\n",
-    );
-    let refused = guestlist.run("roles check roles.toml --json").ended(2);
-    assert!(
-        text(&refused.object()["message"]).contains("boss"),
-        "{refused:?}"
-    );
-}

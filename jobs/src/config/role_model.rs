@@ -1,0 +1,49 @@
+//! A file that holds a role model.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use guestlist::{InvalidRoleModel, RoleModel};
+
+/// The largest file, in bytes: a thousand roles with twenty permissions each are smaller.
+const MAX_SIZE: usize = 1024 * 1024;
+
+/// Why a file gives no role model.
+#[derive(Debug, thiserror::Error)]
+pub enum UnreadRoleModel {
+    /// There is no such file, or it cannot be read.
+    #[error("cannot be read: {0}")]
+    File(#[from] io::Error),
+    /// The file is larger than 1 MiB; no more of it was read.
+    #[error("larger than 1 MiB, so it is no role model")]
+    TooLarge,
+    /// The file holds something else than text in UTF-8.
+    #[error("line {line}: not text in UTF-8")]
+    NotText {
+        /// The line of the first wrong byte, from 1.
+        line: usize,
+    },
+    /// The text is no role model.
+    #[error(transparent)]
+    Invalid(#[from] InvalidRoleModel),
+}
+
+/// Reads a role model from a TOML file of at most 1 MiB.
+///
+/// # Errors
+/// [`UnreadRoleModel`], which does not name the file.
+pub fn read_role_model(file: &Path) -> Result<RoleModel, UnreadRoleModel> {
+    let mut bytes = Vec::new();
+    let most = u64::try_from(MAX_SIZE + 1).expect("a MiB fits");
+    File::open(file)?.take(most).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_SIZE {
+        return Err(UnreadRoleModel::TooLarge);
+    }
+    let text = str::from_utf8(&bytes).map_err(|wrong| {
+        let before = &bytes[..wrong.valid_up_to()];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        UnreadRoleModel::NotText { line }
+    })?;
+    Ok(RoleModel::from_toml(text)?)
+}
