@@ -93,24 +93,16 @@ impl Source<'_> {
         Ok(set)
     }
 
-    /// A mistake that the parser found, in the words of TOML instead of the parser's.
+    /// A mistake that the parser found.
     fn explain(&self, error: &toml::de::Error) -> InvalidRoleModel {
-        let span = error.span().unwrap_or(self.0.len()..self.0.len());
-        let problem = error.message().trim();
-        let problem = match problem.split_once(' ') {
-            Some(("unknown", rest)) => rest.replacen("field", "unknown key", 1),
-            Some(("missing", rest)) => rest.replacen("field", "missing key", 1),
-            _ => problem
-                .replacen("invalid type: map,", "invalid type: table,", 1)
-                .replacen("invalid type: sequence,", "invalid type: list,", 1)
-                .replacen("expected a sequence", "expected a list", 1),
-        };
-        let hint = match self.0.get(span.clone()) {
-            Some("[role]") => "; every role begins with [[role]]",
-            Some("keeps") => "; keeps stands above the first [[role]]",
-            _ => "",
-        };
-        self.malformed(span, problem + hint)
+        let end = self.0.len();
+        let span = error.span().unwrap_or(end..end);
+        let there = self.0.get(span.clone()).unwrap_or_default();
+        let next = self
+            .0
+            .get(span.start..)
+            .and_then(|rest| rest.chars().next());
+        self.malformed(span, reworded(error.message().trim(), there, next))
     }
 
     fn malformed(&self, at: Range<usize>, problem: String) -> InvalidRoleModel {
@@ -122,6 +114,48 @@ impl Source<'_> {
             problem: excerpt(&problem.replace(char::is_control, " "), 300),
         }
     }
+}
+
+/// What the parser says of the text `there`, which begins with `next`, in the words of TOML.
+fn reworded(told: &str, there: &str, next: Option<char>) -> String {
+    // The parser guesses by the first letter what a value was to be.
+    let is_no_value = [
+        "string values must be quoted",
+        "invalid boolean",
+        "invalid float",
+    ]
+    .iter()
+    .any(|guess| told.starts_with(guess));
+    match next {
+        Some(c) if is_no_value && c.is_alphabetic() => {
+            return "a word without quotes, expected a text in quotes".to_owned();
+        }
+        None | Some('\n' | '\r' | '#') if is_no_value => {
+            return "no value, expected a text in quotes or a list".to_owned();
+        }
+        _ => {}
+    }
+    if told == "duplicate key" {
+        return format!("key `{}` stands here a second time", excerpt(there, SHOWN));
+    }
+    const WORDS: [(&str, &str); 4] = [
+        ("unknown field", "unknown key"),
+        ("missing field", "missing key"),
+        ("invalid type: map,", "invalid type: table,"),
+        ("invalid type: sequence,", "invalid type: list,"),
+    ];
+    let word = WORDS.iter().find(|(theirs, _)| told.starts_with(theirs));
+    let problem = word.map_or_else(
+        || told.to_owned(),
+        |(theirs, ours)| told.replacen(theirs, ours, 1),
+    );
+    let problem = problem.replacen("expected a sequence", "expected a list", 1);
+    let hint = match there {
+        "[role]" | "role" => "; every role begins with [[role]]",
+        "keeps" => "; keeps stands above the first [[role]]",
+        _ => "",
+    };
+    problem + hint
 }
 
 #[cfg(test)]
@@ -148,17 +182,25 @@ mod tests {
             ("keeps = \"The Boss\"".into(), "line 1, column 9: \"The Boss\" names no role; a role's name is 1 to 64 of a-z, 0-9, - and _".into()),
             ("keep = \"a\"".into(), "line 1, column 1: unknown key `keep`, expected `keeps` or `role`".into()),
             ("keeps = \"a\"\n[role]\nname = \"a\"".into(), "line 2, column 1: invalid type: table, expected a list; every role begins with [[role]]".into()),
+            ("keeps = \"a\"\n[role.a]".into(), "line 2, column 2: invalid type: table, expected a list; every role begins with [[role]]".into()),
+            ("keeps = \"a\"\nkeeps = \"b\"".into(), "line 2, column 1: key `keeps` stands here a second time".into()),
+            ("keeps = owner".into(), "line 1, column 9: a word without quotes, expected a text in quotes".into()),
+            ("keeps = team".into(), "line 1, column 9: a word without quotes, expected a text in quotes".into()),
+            ("keeps =\n".into(), "line 1, column 8: no value, expected a text in quotes or a list".into()),
+            ("keeps = # who?".into(), "line 1, column 9: no value, expected a text in quotes or a list".into()),
             ("role = [5]".into(), "line 1, column 9: invalid type: integer `5`, expected a table [[role]]".into()),
             (format!("{begun}title = \"a\""), "line 2, column 1: missing key `name`".into()),
             (format!("{begun}\tnäme = \"a\""), "line 3, column 3: invalid unquoted key, expected letters, numbers, `-`, `_`".into()),
             (format!("{begun}nane = \"a\""), unknown("line 3, column 1", "nane", "")),
             (format!("{begun}name = \"a\"\nkeeps = \"a\""), unknown("line 4, column 1", "keeps", "; keeps stands above the first [[role]]")),
-            (format!("{begun}name = \"a\"\nname = \"b\""), "line 4, column 1: duplicate key".into()),
+            (format!("{begun}name = \"a\"\nname = \"b\""), "line 4, column 1: key `name` stands here a second time".into()),
             (format!("{begun}name = \"a\"\ntitle = \"é\" x"), "line 4, column 13: unexpected key or value, expected newline, `#`".into()),
             (format!("{begun}name = \"a\"\nincludes = [\"a\"]"), "line 4, column 12: invalid type: list, expected a string".into()),
             (format!("{begun}name = \"a\"\ninvites = \"a\""), "line 4, column 11: invalid type: string \"a\", expected a list".into()),
             (format!("{begun}name = \"a\"\ninvites = [\n  \"a\",\n  \"Ä\"]"), "line 6, column 3: \"Ä\" names no role; a role's name is 1 to 64 of a-z, 0-9, - and _".into()),
             (format!("{begun}name = \"a\"\nremoves = [\"a\", \"a\"]"), "line 4, column 17: \"a\" stands in this list twice".into()),
+            (format!("{begun}name = \"a\"\npermissions = [inbox.reply]"), "line 4, column 16: a word without quotes, expected a text in quotes".into()),
+            (format!("{begun}name = \"a\"\npermissions = [\"a\" \"b\"]"), "line 4, column 20: missing comma between array elements, expected `,`".into()),
             (format!("{begun}name = \"a\"\npermissions = [\"a\", true]"), "line 4, column 21: invalid type: boolean `true`, expected a string".into()),
         ];
         for (text, expected) in cases {

@@ -87,7 +87,7 @@ pub enum InvalidRoleModel {
         permission: String,
     },
     /// A title is not fit for letters.
-    #[error("the title of role {role} is not fit for letters: {problem}")]
+    #[error("letters carry titles, and that of role {role} is not fit for one: {problem}")]
     InvalidTitle {
         /// The role that has it.
         role: Role,

@@ -275,7 +275,7 @@ fn a_file_that_holds_no_model_is_named_with_what_is_wrong_and_what_to_do() {
         (
             "title.toml",
             Some(b"keeps = \"boss\"\n[[role]]\nname = \"boss\"\ntitle = \"a\\r\\nBcc: x\"\n"),
-            "the title of role boss is not fit for letters: the name holds a line break, an invisible character or an encoded word",
+            "letters carry titles, and that of role boss is not fit for one: the name holds a line break, an invisible character or an encoded word",
             wrong,
         ),
     ];
