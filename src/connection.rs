@@ -4,9 +4,12 @@
 //! dialects part, the statement asks [`Connection::dialect`]. With `database.rs` beside it this is
 //! the only place that knows there are two.
 
+use std::borrow::Cow;
+use std::fmt::Write;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value as Json;
-use sqlx::Connection as _;
+use sqlx::{AssertSqlSafe, Connection as _};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -74,19 +77,24 @@ macro_rules! on_driver {
     };
 }
 
-/// Binds every value to a query of either driver.
-macro_rules! bound {
-    ($query:expr, $values:expr) => {
-        $values
-            .into_iter()
-            .fold($query, |query, value| match value {
+/// The query of a statement, of either driver, with every value bound. Text with as many
+/// placeholders as there happened to be values is not kept prepared.
+macro_rules! query {
+    ($of:path, $statement:ident) => {
+        $statement.values.into_iter().fold(
+            match $statement.sql {
+                Cow::Borrowed(sql) => $of(sql),
+                Cow::Owned(sql) => $of(AssertSqlSafe(sql)).persistent($statement.is_kept),
+            },
+            |query, value| match value {
                 Value::Uuid(value) => query.bind(value),
                 Value::Text(value) => query.bind(value),
                 Value::Bytes(value) => query.bind(value),
                 Value::Int(value) => query.bind(value),
                 Value::Time(value) => query.bind(value),
                 Value::Json(value) => query.bind(value),
-            })
+            },
+        )
     };
 }
 
@@ -112,20 +120,32 @@ impl Connection<'_> {
 
     /// Runs a statement and returns how many rows it touched.
     pub(crate) async fn execute(&mut self, statement: Statement<'_>) -> sqlx::Result<u64> {
-        let Statement { sql, values } = statement;
         on_driver!(self, connection => {
-            let query = bound!(sqlx::query(sql), values);
+            let query = query!(sqlx::query, statement);
             Ok(query.execute(&mut **connection).await?.rows_affected())
         })
+    }
+
+    /// Inserts rows, few or many, into a table and its columns.
+    pub(crate) async fn insert<'a, const N: usize>(
+        &mut self,
+        into: &'static str,
+        mut rows: Vec<[Value<'a>; N]>,
+    ) -> sqlx::Result<()> {
+        while !rows.is_empty() {
+            let rest = rows.split_off(rows.len().min(MAX_VALUES / N));
+            self.execute(insert(into, rows)).await?;
+            rows = rest;
+        }
+        Ok(())
     }
 
     pub(crate) async fn fetch_all<T: Record>(
         &mut self,
         statement: Statement<'_>,
     ) -> sqlx::Result<Vec<T>> {
-        let Statement { sql, values } = statement;
         on_driver!(self, connection => {
-            let query = bound!(sqlx::query_as::<_, T>(sql), values);
+            let query = query!(sqlx::query_as::<_, T>, statement);
             query.fetch_all(&mut **connection).await
         })
     }
@@ -144,17 +164,45 @@ impl Connection<'_> {
     }
 }
 
+/// The most values of one statement: SQLite takes 32,766, Postgres 65,535.
+const MAX_VALUES: usize = 32_000;
+
 /// A statement and the values for its placeholders.
 #[derive(Debug)]
 pub(crate) struct Statement<'a> {
-    sql: &'static str,
+    sql: Cow<'static, str>,
     values: Vec<Value<'a>>,
+    is_kept: bool,
 }
 
 pub(crate) fn sql(sql: &'static str) -> Statement<'static> {
     Statement {
-        sql,
+        sql: Cow::Borrowed(sql),
         values: Vec::new(),
+        is_kept: true,
+    }
+}
+
+fn insert<'a, const N: usize>(into: &str, rows: Vec<[Value<'a>; N]>) -> Statement<'a> {
+    let (mut sql, mut values) = (format!("INSERT INTO {into} VALUES "), Vec::new());
+    for row in rows {
+        sql.push_str(if values.is_empty() { "(" } else { ", (" });
+        placeholders(&mut sql, values.len(), N);
+        sql.push(')');
+        values.extend(row);
+    }
+    Statement {
+        sql: Cow::Owned(sql),
+        is_kept: values.len() == N,
+        values,
+    }
+}
+
+/// Appends `count` placeholders that follow `bound` others.
+fn placeholders(sql: &mut String, bound: usize, count: usize) {
+    for number in bound + 1..=bound + count {
+        let comma = if number > bound + 1 { ", " } else { "" };
+        write!(sql, "{comma}${number}").expect("a string can be written to");
     }
 }
 
@@ -165,8 +213,22 @@ impl<'a> Statement<'a> {
     {
         let mut values: Vec<Value<'b>> = self.values;
         values.push(value.into());
+        Statement { values, ..self }
+    }
+
+    /// Binds a list, not an empty one, to the place that the text marks by `{}`.
+    pub(crate) fn bind_list<'b>(self, list: &'b [String]) -> Statement<'b>
+    where
+        'a: 'b,
+    {
+        let mut values: Vec<Value<'b>> = self.values;
+        let bound = values.len();
+        values.extend(list.iter().map(|text| Value::from(text.as_str())));
+        let mut marks = String::new();
+        placeholders(&mut marks, bound, values.len() - bound);
         Statement {
-            sql: self.sql,
+            sql: Cow::Owned(self.sql.replacen("{}", &marks, 1)),
+            is_kept: values.len() == bound + 1,
             values,
         }
     }

@@ -167,30 +167,38 @@ impl Event {
 
     /// Writes the event and, where someone is to be told, the message that does it.
     pub(crate) async fn record(self, connection: &mut Connection<'_>) -> Result<(), Error> {
-        connection
-            .execute(
-                sql("INSERT INTO guestlist_events (id, organization_id, kind, actor, subject, before, after, at)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
-                .bind(self.id.as_uuid())
-                .bind(self.organization.as_uuid())
-                .bind(self.kind.as_str())
-                .bind(self.actor.as_ref().map(UserId::as_str))
-                .bind(self.subject.as_str())
-                .bind(self.before.clone())
-                .bind(self.after.clone())
-                .bind(self.at),
-            )
-            .await?;
-        if self.is_worth_a_notice() {
-            outbox::push(
-                connection,
-                self.at,
-                self.organization,
-                &Task::SendNotice { event: self.id },
-            )
-            .await?;
+        Self::record_all(connection, &[self]).await
+    }
+
+    /// Writes events that happened at one time.
+    pub(crate) async fn record_all(
+        connection: &mut Connection<'_>,
+        events: &[Self],
+    ) -> Result<(), Error> {
+        let rows = events.iter().map(|event| {
+            [
+                event.id.as_uuid().into(),
+                event.organization.as_uuid().into(),
+                event.kind.as_str().into(),
+                event.actor.as_ref().map(UserId::as_str).into(),
+                event.subject.as_str().into(),
+                event.before.clone().into(),
+                event.after.clone().into(),
+                event.at.into(),
+            ]
+        });
+        let into =
+            "guestlist_events (id, organization_id, kind, actor, subject, before, after, at)";
+        connection.insert(into, rows.collect()).await?;
+        let notices: Vec<_> = events
+            .iter()
+            .filter(|event| event.is_worth_a_notice())
+            .map(|event| (event.organization, Task::SendNotice { event: event.id }))
+            .collect();
+        match events.first() {
+            Some(first) => outbox::push(connection, first.at, &notices).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Reads one event.

@@ -28,7 +28,7 @@ use crate::error::{Action, Error};
 use crate::id::{InvitationId, OrganizationId, UserId};
 use crate::locale::Locale;
 use crate::lock::{self, Lock};
-use crate::membership;
+use crate::membership::{self, Membership};
 use crate::organizations::Organizations;
 use crate::personal_message::PersonalMessage;
 use crate::role::Role;
@@ -180,15 +180,18 @@ impl Organizations {
         action: Action,
     ) -> Result<(), Error> {
         let actor = membership::require(connection, organization, actor).await?;
+        self.grants(&actor, role, action)
+    }
+
+    fn grants(&self, actor: &Membership, role: &Role, action: Action) -> Result<(), Error> {
         self.known_role(role)?;
         if self.role_model().may_invite(&actor.role, role) {
-            Ok(())
-        } else {
-            Err(Error::Forbidden {
-                role: actor.role,
-                action,
-            })
+            return Ok(());
         }
+        Err(Error::Forbidden {
+            role: actor.role.clone(),
+            action,
+        })
     }
 
     /// Takes the lock of the organization an invitation belongs to, then reads the invitation.

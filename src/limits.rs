@@ -27,6 +27,12 @@ pub struct Limit {
     pub window: Duration,
 }
 
+impl Limit {
+    pub(crate) fn capacity(self) -> usize {
+        self.letters.try_into().unwrap_or(usize::MAX)
+    }
+}
+
 /// Why a text does not spell limits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(

@@ -6,6 +6,8 @@ mod forget;
 mod list;
 mod suspend;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -262,7 +264,7 @@ impl Membership {
         let purge = Task::PurgeSessions {
             user: Some(self.user.clone()),
         };
-        outbox::push(connection, now, self.organization, &purge).await
+        outbox::push(connection, now, &[(self.organization, purge)]).await
     }
 }
 
@@ -293,23 +295,17 @@ pub(crate) async fn require(
         .ok_or(Error::NotFound)
 }
 
-/// The member who joined with that address, suspended or not.
+/// The members who joined with one of these addresses, suspended or not, by the address.
 pub(crate) async fn find_by_email(
     connection: &mut Connection<'_>,
     organization: OrganizationId,
-    email: &EmailAddress,
-) -> Result<Option<Membership>, Error> {
-    const FIND: &str = const_format::formatcp!(
-        "SELECT {COLUMNS} FROM guestlist_memberships WHERE organization_id = $1 AND email_key = $2 LIMIT 1"
-    );
-    let email_key = email.canonical();
-    Ok(connection
-        .fetch_optional(
-            sql(FIND)
-                .bind(organization.as_uuid())
-                .bind(email_key.as_str()),
-        )
-        .await?)
+    email_keys: &[String],
+) -> Result<HashMap<String, UserId>, Error> {
+    let statement = sql("SELECT email_key, user_id FROM guestlist_memberships
+                         WHERE organization_id = $1 AND email_key IN ({})");
+    let statement = statement.bind(organization.as_uuid()).bind_list(email_keys);
+    let members: Vec<(String, UserId)> = connection.fetch_all(statement).await?;
+    Ok(members.into_iter().collect())
 }
 
 /// The one check on the last owner: refuses when `leaving`, who is about to lose the kept role or

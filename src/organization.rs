@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::FromRow;
 
-pub(crate) use self::seats::Seat;
+pub(crate) use self::seats::Room;
 use crate::connection::{Connection, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
@@ -183,13 +183,8 @@ impl Organizations {
             .execute(sql("DELETE FROM guestlist_organizations WHERE id = $1").bind(id.as_uuid()))
             .await?;
         session::end_all(&mut connection, now, id).await?;
-        outbox::push(
-            &mut connection,
-            now,
-            id,
-            &Task::PurgeSessions { user: None },
-        )
-        .await?;
+        let purge = Task::PurgeSessions { user: None };
+        outbox::push(&mut connection, now, &[(id, purge)]).await?;
         Event::new(now, id, EventKind::OrganizationDeleted, id)
             .by(actor)
             .before(json!({ "name": before.name }))

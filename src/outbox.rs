@@ -16,7 +16,7 @@ use sqlx::FromRow;
 pub use self::lease::{Lease, lease, release, renew, take};
 pub use self::overview::{Count, counts, discard, list, retry, retry_dead, unsettled};
 pub use self::settle::{Cost, bury, complete, postpone};
-use crate::connection::{Connection, sql};
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::id::{EventId, InvitationId, MessageId, OrganizationId, UserId};
 
@@ -69,6 +69,13 @@ impl Priority {
 }
 
 impl Task {
+    /// The kind and the ids, as they are stored.
+    fn spelled(&self) -> (String, Json) {
+        let mut tagged = serde_json::to_value(self).expect("a task holds nothing but ids");
+        let kind = tagged["kind"].as_str().unwrap_or_default().to_owned();
+        (kind, tagged["ids"].take())
+    }
+
     /// The task's place among others.
     pub fn priority(&self) -> Priority {
         match self {
@@ -78,27 +85,29 @@ impl Task {
     }
 }
 
-/// Writes a message in the transaction that promises it.
+/// Writes messages in the transaction that promises them.
 pub(crate) async fn push(
     connection: &mut Connection<'_>,
     now: DateTime<Utc>,
-    organization: OrganizationId,
-    task: &Task,
+    tasks: &[(OrganizationId, Task)],
 ) -> Result<(), Error> {
-    let mut tagged = serde_json::to_value(task).expect("a task holds nothing but ids");
-    let ids = tagged["ids"].take();
-    connection
-        .execute(
-            sql("INSERT INTO guestlist_outbox (id, kind, ids, organization_id, priority, run_at, created_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $6)")
-            .bind(MessageId::new(now).as_uuid())
-            .bind(tagged["kind"].as_str())
-            .bind(ids)
-            .bind(organization.as_uuid())
-            .bind(task.priority().get())
-            .bind(now),
-        )
-        .await?;
+    let spelled: Vec<_> = tasks
+        .iter()
+        .map(|(organization, task)| (organization, task, task.spelled()))
+        .collect();
+    let rows = spelled.iter().map(|(organization, task, (kind, ids))| {
+        [
+            MessageId::new(now).as_uuid().into(),
+            kind.as_str().into(),
+            ids.clone().into(),
+            organization.as_uuid().into(),
+            task.priority().get().into(),
+            now.into(),
+            now.into(),
+        ]
+    });
+    let into = "guestlist_outbox (id, kind, ids, organization_id, priority, run_at, created_at)";
+    connection.insert(into, rows.collect()).await?;
     Ok(())
 }
 

@@ -5,7 +5,6 @@ use crate::connection::Connection;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::membership::{self, Membership};
-use crate::organization::Seat;
 use crate::organizations::Organizations;
 use crate::user::User;
 
@@ -38,8 +37,7 @@ impl Organizations {
             .map(|current| self.unless_suspended(current))
             .transpose()?;
         if current.is_none() {
-            self.require_seat(&mut connection, &lock, Seat::Member)
-                .await?;
+            self.room(&mut connection, &lock, 1).await?.for_member()?;
         }
         let membership = self
             .admit(&mut connection, &invitation, user, current)

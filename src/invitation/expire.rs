@@ -47,9 +47,8 @@ pub async fn expire_due(
     let expired: Vec<Invitation> = connection
         .fetch_all(sql(text).bind(now).bind(i64::from(limit)))
         .await?;
-    for invitation in &expired {
-        tell(&mut connection, now, invitation).await?;
-    }
+    let events: Vec<_> = expired.iter().map(|expired| event(now, expired)).collect();
+    Event::record_all(&mut connection, &events).await?;
     Ok(expired.len())
 }
 
@@ -62,14 +61,10 @@ pub(super) async fn record(
     let expired = invitation
         .close(connection, now, Status::Expired, None)
         .await?;
-    tell(connection, now, &expired).await
+    event(now, &expired).record(connection).await
 }
 
-async fn tell(
-    connection: &mut Connection<'_>,
-    now: DateTime<Utc>,
-    expired: &Invitation,
-) -> Result<(), Error> {
+fn event(now: DateTime<Utc>, expired: &Invitation) -> Event {
     let before = Invitation {
         status: Status::Pending,
         ..expired.clone()
@@ -82,8 +77,6 @@ async fn tell(
     )
     .before(before.facts())
     .after(expired.facts())
-    .record(connection)
-    .await
 }
 
 macro_rules! remind_statement {
@@ -124,14 +117,13 @@ pub async fn remind_due(
     let statement = sql(text).bind(now).bind(horizon).bind(i64::from(limit));
     let due: Vec<(InvitationId, OrganizationId, i64, String)> =
         connection.fetch_all(statement).await?;
-    for (invitation, organization, letter, delivery) in &due {
-        if delivery == super::Delivery::Sent.as_str() {
-            let task = Task::SendReminder {
-                invitation: *invitation,
-                letter: *letter,
-            };
-            outbox::push(&mut connection, now, *organization, &task).await?;
-        }
-    }
+    let reminders: Vec<_> = due
+        .iter()
+        .filter(|(.., delivery)| delivery == super::Delivery::Sent.as_str())
+        .map(|&(invitation, organization, letter, _)| {
+            (organization, Task::SendReminder { invitation, letter })
+        })
+        .collect();
+    outbox::push(&mut connection, now, &reminders).await?;
     Ok(due.len())
 }

@@ -1,19 +1,22 @@
 //! Inviting: the mutation everything begins with.
 
+mod standing;
+
 use chrono::{DateTime, Utc};
 
+use self::standing::Standing;
+pub(super) use self::standing::find_open;
 use super::link::new_nonce;
-use super::{COLUMNS, Delivery, Invitation, Status, expire};
-use crate::connection::{Connection, sql};
+use super::{Delivery, Invitation, Status, expire};
+use crate::connection::Connection;
 use crate::email_address::EmailAddress;
-use crate::error::{Action, Error, Fault};
+use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, OrganizationId, UserId};
 use crate::letter::{self, Letter};
 use crate::locale::Locale;
 use crate::lock::{self, Lock};
-use crate::membership;
-use crate::organization::Seat;
+use crate::membership::{self, Membership};
 use crate::organizations::Organizations;
 use crate::outbox::{self, Task};
 use crate::personal_message::PersonalMessage;
@@ -87,10 +90,9 @@ impl Organizations {
         actor: &UserId,
         invite: Invite,
     ) -> Result<Invitation, Error> {
-        let mut connection = connection.into();
-        let lock = lock::organization(&mut connection, invite.organization, self.now()).await?;
-        self.invite_under(&mut connection, &lock, actor, invite)
-            .await
+        let outcomes = self.invite_all(connection, actor, vec![invite]).await?;
+        let outcome = outcomes.into_iter().next();
+        outcome.expect("each invite has its outcome")
     }
 
     /// Invites many, each on its own: one refused leaves the others as they are. The outcomes come
@@ -114,9 +116,12 @@ impl Organizations {
         let mut invites: Vec<_> = invites.into_iter().enumerate().collect();
         invites.sort_by_cached_key(|(_, invite)| (invite.organization, invite.email.canonical()));
         let mut outcomes = Vec::with_capacity(invites.len());
-        for batch in invites.chunk_by(|(_, one), (_, other)| one.organization == other.organization)
-        {
-            outcomes.extend(self.invite_batch(&mut connection, actor, batch).await?);
+        while let Some((_, first)) = invites.first() {
+            let organization = first.organization;
+            let end = invites.partition_point(|(_, invite)| invite.organization <= organization);
+            let batch = invites.drain(..end).collect();
+            let invited = self.invite_batch(&mut connection, actor, organization, batch);
+            outcomes.extend(invited.await?);
         }
         outcomes.sort_by_key(|(place, _)| *place);
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
@@ -127,101 +132,76 @@ impl Organizations {
         &self,
         connection: &mut Connection<'_>,
         actor: &UserId,
-        batch: &[(usize, Invite)],
+        organization: OrganizationId,
+        mut batch: Vec<(usize, Invite)>,
     ) -> Result<Vec<(usize, Outcome)>, Error> {
-        let organization = batch[0].1.organization;
+        let unknown = |batch: Vec<(usize, Invite)>| {
+            let refused = |(place, _)| (place, Err(Error::NotFound));
+            Ok(batch.into_iter().map(refused).collect())
+        };
         let lock = match lock::organization(connection, organization, self.now()).await {
-            Err(Error::NotFound) => {
-                let unknown = batch
-                    .iter()
-                    .map(|(place, _)| (*place, Err(Error::NotFound)));
-                return Ok(unknown.collect());
-            }
+            Err(Error::NotFound) => return unknown(batch),
             locked => locked?,
         };
+        let actor = match membership::require(connection, organization, actor).await {
+            Err(Error::NotFound) => return unknown(batch),
+            actor => actor?,
+        };
         let mut outcomes = Vec::with_capacity(batch.len());
-        for (place, invite) in batch {
-            let outcome = self
-                .invite_under(connection, &lock, actor, invite.clone())
-                .await;
-            match outcome {
-                Err(fault) if fault.fault() == Fault::Infrastructure => return Err(fault),
-                outcome => outcomes.push((*place, outcome)),
-            }
+        while !batch.is_empty() {
+            let round = next_round(&mut batch);
+            let actor = actor.clone();
+            outcomes.extend(self.invite_round(connection, &lock, actor, round).await?);
         }
         Ok(outcomes)
     }
 
-    async fn invite_under(
+    /// Invites addresses of which none occurs twice: decides about each, then writes what was
+    /// granted all together.
+    async fn invite_round(
         &self,
         connection: &mut Connection<'_>,
         lock: &Lock,
-        actor: &UserId,
-        invite: Invite,
-    ) -> Result<Invitation, Error> {
-        let grant = (invite.organization, &invite.role);
-        self.may_grant(connection, actor, grant, Action::Invite)
-            .await?;
-        if let Some(member) =
-            membership::find_by_email(connection, invite.organization, &invite.email).await?
-        {
-            return Err(Error::AlreadyMember { user: member.user });
-        }
-        let open = find_open(connection, invite.organization, &invite.email).await?;
-        self.may_replace(&invite, open.as_ref())?;
-        self.require_seat(connection, lock, Seat::Invitation(&invite.email))
-            .await?;
-        let letter = Letter {
-            organization: invite.organization,
-            actor,
-            recipient: &invite.email,
-        };
-        letter::check(connection, self.limits(), self.now(), letter).await?;
-        if let Some(open) = open {
-            self.make_room(connection, actor, open).await?;
-        }
-        let invitation = self.draft(actor, invite);
-        insert(connection, &invitation).await?;
-        self.announce(connection, actor, &invitation).await?;
-        Ok(invitation)
-    }
-
-    /// Refuses to touch an invitation that is open and not to be superseded.
-    fn may_replace(&self, invite: &Invite, open: Option<&Invitation>) -> Result<(), Error> {
-        match open {
-            Some(open) if open.is_pending(self.now()) && !invite.superseding => {
-                Err(Error::AlreadyPending {
-                    invitation: open.id,
-                })
+        actor: Membership,
+        round: Vec<(usize, Invite)>,
+    ) -> Result<Vec<(usize, Outcome)>, Error> {
+        let (now, actor_id) = (self.now(), actor.user.clone());
+        let mut standing = Standing::read(self, connection, lock, actor, &round).await?;
+        let (mut outcomes, mut granted) = (Vec::with_capacity(round.len()), Vec::new());
+        for (place, invite) in round {
+            match standing.grant(self, &invite) {
+                Ok(open) => {
+                    if let Some(open) = open {
+                        self.close_former(connection, &actor_id, open).await?;
+                    }
+                    let invitation = self.draft(now, &actor_id, invite);
+                    granted.push(invitation.clone());
+                    outcomes.push((place, Ok(invitation)));
+                }
+                Err(refusal) => outcomes.push((place, Err(refusal))),
             }
-            _ => Ok(()),
         }
+        insert(connection, &granted).await?;
+        self.announce(connection, now, &actor_id, &granted).await?;
+        Ok(outcomes)
     }
 
-    /// Closes the address's open invitation, whose time is over or which is to be superseded. The
-    /// sweep takes no lock, so it may have been quicker.
-    async fn make_room(
+    /// Closes an open invitation whose time is over or which is superseded.
+    async fn close_former(
         &self,
         connection: &mut Connection<'_>,
         actor: &UserId,
         open: Invitation,
     ) -> Result<(), Error> {
         let now = self.now();
-        match super::find_locked(connection, open.id).await? {
-            Some(open) if open.is_pending(now) => {
-                self.may_grant(connection, actor, open.grant(), Action::Revoke)
-                    .await?;
-                self.withdraw(connection, Some(actor), open).await.map(drop)
-            }
-            Some(open) if open.status == Status::Pending => {
-                expire::record(connection, now, &open).await
-            }
-            _ => Ok(()),
+        if open.is_pending(now) {
+            self.withdraw(connection, Some(actor), open).await.map(drop)
+        } else {
+            expire::record(connection, now, &open).await
         }
     }
 
-    fn draft(&self, actor: &UserId, invite: Invite) -> Invitation {
-        let now = self.now();
+    fn draft(&self, now: DateTime<Utc>, actor: &UserId, invite: Invite) -> Invitation {
         Invitation {
             id: InvitationId::new(now),
             organization: invite.organization,
@@ -246,87 +226,99 @@ impl Organizations {
         }
     }
 
+    /// Writes the events, the count of the letters and the promise of each.
     async fn announce(
         &self,
         connection: &mut Connection<'_>,
+        now: DateTime<Utc>,
         actor: &UserId,
-        invitation: &Invitation,
+        invitations: &[Invitation],
     ) -> Result<(), Error> {
-        let now = invitation.created_at;
-        let letter = Letter {
-            organization: invitation.organization,
-            actor,
-            recipient: &invitation.email,
-        };
-        letter::count(connection, self.limits(), now, letter).await?;
-        Event::new(
-            now,
-            invitation.organization,
-            EventKind::InvitationCreated,
-            invitation.id,
-        )
-        .by(actor)
-        .after(invitation.facts())
-        .record(connection)
-        .await?;
-        let task = Task::SendInvitation {
-            invitation: invitation.id,
-            letter: invitation.letters,
-        };
-        outbox::push(connection, now, invitation.organization, &task).await
+        let letters: Vec<_> = invitations
+            .iter()
+            .map(|invitation| Letter {
+                organization: invitation.organization,
+                actor,
+                recipient: &invitation.email,
+            })
+            .collect();
+        letter::count(connection, self.limits(), now, &letters).await?;
+        let events: Vec<_> = invitations
+            .iter()
+            .map(|invitation| {
+                let kind = EventKind::InvitationCreated;
+                Event::new(now, invitation.organization, kind, invitation.id)
+                    .by(actor)
+                    .after(invitation.facts())
+            })
+            .collect();
+        Event::record_all(connection, &events).await?;
+        let tasks: Vec<_> = invitations
+            .iter()
+            .map(|invitation| {
+                let task = Task::SendInvitation {
+                    invitation: invitation.id,
+                    letter: invitation.letters,
+                };
+                (invitation.organization, task)
+            })
+            .collect();
+        outbox::push(connection, now, &tasks).await
     }
 }
 
-/// Writes the invitation. Under the lock the address has no open one; the index sees to it even
-/// where the lock is not held.
-async fn insert(connection: &mut Connection<'_>, invitation: &Invitation) -> Result<(), Error> {
-    let email_key = invitation.email.canonical();
-    let statement = sql("INSERT INTO guestlist_invitations
-             (id, organization_id, email, email_key, role, locale, message, status, delivery, nonce,
-              granted_by, letters, last_letter_at, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14)
-         ON CONFLICT (organization_id, email_key) WHERE status = 'pending' DO NOTHING")
-    .bind(invitation.id.as_uuid())
-    .bind(invitation.organization.as_uuid())
-    .bind(invitation.email.as_str())
-    .bind(email_key.as_str())
-    .bind(invitation.role.as_str())
-    .bind(invitation.locale.as_str())
-    .bind(invitation.message.as_ref().map(PersonalMessage::as_str))
-    .bind(invitation.status.as_str())
-    .bind(invitation.delivery.as_str())
-    .bind(invitation.nonce.as_slice())
-    .bind(invitation.granted_by.as_str())
-    .bind(invitation.letters)
-    .bind(invitation.created_at)
-    .bind(invitation.expires_at);
-    if connection.execute(statement).await? == 0 {
-        let winner = find_open(connection, invitation.organization, &invitation.email).await?;
-        return Err(Error::AlreadyPending {
-            invitation: winner.map_or(invitation.id, |winner| winner.id),
-        });
-    }
+/// The most invites that are decided about and written together.
+const ROUND: usize = 1000;
+
+/// Takes invites off a sorted batch, of each address the first.
+fn next_round(batch: &mut Vec<(usize, Invite)>) -> Vec<(usize, Invite)> {
+    let mut last = None;
+    let mut taken = 0;
+    let first_of_each = batch.extract_if(.., |(_, invite)| {
+        let key = Some(invite.email.canonical());
+        let is_taken = taken < ROUND && key != last;
+        taken += usize::from(is_taken);
+        last = key;
+        is_taken
+    });
+    first_of_each.collect()
+}
+
+/// Writes invitations. Under the lock their addresses have no open one; the index sees to it even
+/// where somebody writes without the lock.
+async fn insert(connection: &mut Connection<'_>, invitations: &[Invitation]) -> Result<(), Error> {
+    let keys: Vec<_> = invitations
+        .iter()
+        .map(|invitation| invitation.email.canonical())
+        .collect();
+    let rows = invitations.iter().zip(&keys).map(|(invitation, key)| {
+        [
+            invitation.id.as_uuid().into(),
+            invitation.organization.as_uuid().into(),
+            invitation.email.as_str().into(),
+            key.as_str().into(),
+            invitation.role.as_str().into(),
+            invitation.locale.as_str().into(),
+            invitation
+                .message
+                .as_ref()
+                .map(PersonalMessage::as_str)
+                .into(),
+            invitation.status.as_str().into(),
+            invitation.delivery.as_str().into(),
+            invitation.nonce.as_slice().into(),
+            invitation.granted_by.as_str().into(),
+            invitation.letters.into(),
+            invitation.last_letter_at.into(),
+            invitation.created_at.into(),
+            invitation.expires_at.into(),
+        ]
+    });
+    let into = "guestlist_invitations
+         (id, organization_id, email, email_key, role, locale, message, status, delivery, nonce,
+          granted_by, letters, last_letter_at, created_at, expires_at)";
+    connection.insert(into, rows.collect()).await?;
     Ok(())
-}
-
-/// The address's invitation that is not recorded as closed, whether or not its time is over.
-pub(super) async fn find_open(
-    connection: &mut Connection<'_>,
-    organization: OrganizationId,
-    email: &EmailAddress,
-) -> Result<Option<Invitation>, Error> {
-    const FIND: &str = const_format::formatcp!(
-        "SELECT {COLUMNS} FROM guestlist_invitations
-         WHERE organization_id = $1 AND email_key = $2 AND status = 'pending'"
-    );
-    let email_key = email.canonical();
-    Ok(connection
-        .fetch_optional(
-            sql(FIND)
-                .bind(organization.as_uuid())
-                .bind(email_key.as_str()),
-        )
-        .await?)
 }
 
 impl Invitation {

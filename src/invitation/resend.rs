@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
+use super::invite::find_open;
 use super::{Delivery, Invitation, Status};
 use crate::connection::{Connection, sql};
 use crate::error::{Action, Error, LimitKind};
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, UserId};
-use crate::letter::{self, Letter, whole_seconds};
+use crate::letter::{self, Letter, Limited, whole_seconds};
 use crate::membership;
-use crate::organization::Seat;
 use crate::organizations::{Organizations, ResendPolicy};
 use crate::outbox::{self, Task};
 use crate::role::Role;
@@ -36,16 +36,18 @@ impl Organizations {
         let (lock, before) = self.lock_invitation(&mut connection, id).await?;
         self.may_resend(&mut connection, actor, &before).await?;
         if !before.is_pending(self.now()) {
-            let seat = Seat::Invitation(&before.email);
-            self.require_seat(&mut connection, &lock, seat).await?;
+            let room = self.room(&mut connection, &lock, 1).await?;
+            room.for_invitation(false)?;
         }
-        let letter = Letter {
+        let letters = [Letter {
             organization: before.organization,
             actor,
             recipient: &before.email,
-        };
-        letter::check(&mut connection, self.limits(), self.now(), letter).await?;
-        letter::count(&mut connection, self.limits(), self.now(), letter).await?;
+        }];
+        let mut limited =
+            Limited::read(&mut connection, self.limits(), self.now(), &letters).await?;
+        limited.admit(&before.email)?;
+        letter::count(&mut connection, self.limits(), self.now(), &letters).await?;
         let after = self.renew(actor, &before);
         update(&mut connection, &after).await?;
         if matches!(before.delivery, Delivery::Failed | Delivery::Suppressed) {
@@ -67,7 +69,7 @@ impl Organizations {
             invitation: after.id,
             letter: after.letters,
         };
-        outbox::push(&mut connection, now, after.organization, &task).await?;
+        outbox::push(&mut connection, now, &[(after.organization, task)]).await?;
         Ok(after)
     }
 
@@ -84,20 +86,18 @@ impl Organizations {
                 status: invitation.status,
             });
         }
-        if let Some(member) =
-            membership::find_by_email(connection, invitation.organization, &invitation.email)
-                .await?
-        {
-            return Err(Error::AlreadyMember { user: member.user });
+        let (organization, key) = (invitation.organization, [invitation.email.canonical()]);
+        let members = membership::find_by_email(connection, organization, &key).await?;
+        if let Some(user) = members.into_values().next() {
+            return Err(Error::AlreadyMember { user });
         }
-        if invitation.status == Status::Expired
-            && let Some(open) =
-                super::invite::find_open(connection, invitation.organization, &invitation.email)
-                    .await?
-        {
-            return Err(Error::AlreadyPending {
-                invitation: open.id,
-            });
+        if invitation.status == Status::Expired {
+            let open = find_open(connection, organization, &key).await?;
+            if let Some(open) = open.into_values().next() {
+                return Err(Error::AlreadyPending {
+                    invitation: open.id,
+                });
+            }
         }
         let wait = invitation.next_letter_at(self.limits().resend_interval) - self.now();
         if wait > chrono::TimeDelta::zero() {

@@ -7,7 +7,6 @@ use crate::connection::{Connection, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::id::{OrganizationId, UserId};
-use crate::organization::Seat;
 use crate::organizations::Organizations;
 use crate::role::Role;
 
@@ -67,8 +66,7 @@ impl Organizations {
         if !member.is_suspended() {
             return Ok(member);
         }
-        self.require_seat(&mut connection, &lock, Seat::Member)
-            .await?;
+        self.room(&mut connection, &lock, 1).await?.for_member()?;
         member
             .become_suspended(
                 &mut connection,

@@ -4,20 +4,42 @@ use serde_json::json;
 
 use super::{Organization, find};
 use crate::connection::{Connection, sql};
-use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::id::OrganizationId;
 use crate::lock::{self, Lock};
 use crate::organizations::Organizations;
 
-/// What is about to take a seat.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Seat<'a> {
-    /// Someone with access.
-    Member,
-    /// An invitation of this address, whose other open invitation it replaces, if there is one.
-    Invitation(&'a EmailAddress),
+/// How many of an organization's seats are taken.
+#[derive(Debug)]
+pub(crate) struct Room {
+    seats: Option<u32>,
+    members: i64,
+    pending: i64,
+}
+
+impl Room {
+    /// Refuses one more person with access, where every seat is taken by those who have it.
+    pub(crate) fn for_member(&self) -> Result<(), Error> {
+        self.for_one_more(self.members)
+    }
+
+    /// Refuses one more invitation, in the place of an open one if it `replaces` one.
+    pub(crate) fn for_invitation(&self, replaces: bool) -> Result<(), Error> {
+        self.for_one_more(self.members + self.pending - i64::from(replaces))
+    }
+
+    /// Takes a seat for an invitation.
+    pub(crate) fn take(&mut self) {
+        self.pending += 1;
+    }
+
+    fn for_one_more(&self, taken: i64) -> Result<(), Error> {
+        match self.seats {
+            Some(seats) if taken >= i64::from(seats) => Err(Error::NoSeat { seats }),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Organizations {
@@ -52,62 +74,36 @@ impl Organizations {
         Ok(Organization { seats, ..before })
     }
 
-    /// Refuses where every seat is taken.
-    pub(crate) async fn require_seat(
+    /// Counts who takes a seat, where there is a limit to hold it against and only as far as it
+    /// matters to `more` takers.
+    pub(crate) async fn room(
         &self,
         connection: &mut Connection<'_>,
         lock: &Lock,
-        taker: Seat<'_>,
-    ) -> Result<(), Error> {
-        let Some(seats) = lock.seats().or(self.seats().limit) else {
-            return Ok(());
+        more: usize,
+    ) -> Result<Room, Error> {
+        let mut room = Room {
+            seats: lock.seats().or(self.seats().limit),
+            members: 0,
+            pending: 0,
         };
-        let taken = match taker {
-            Seat::Invitation(email) if self.seats().pending => {
-                members(connection, lock, seats).await?
-                    + self
-                        .invitations_of_others(connection, lock, seats, email)
-                        .await?
+        if let Some(seats) = room.seats {
+            let enough = i64::from(seats).saturating_add_unsigned(more as u64);
+            let members = sql("SELECT count(*) FROM (
+                     SELECT 1 FROM guestlist_memberships
+                     WHERE organization_id = $1 AND suspended_at IS NULL LIMIT $2
+                 ) AS taken");
+            let members = members.bind(lock.organization().as_uuid()).bind(enough);
+            room.members = connection.fetch_count(members).await?;
+            if self.seats().pending {
+                let pending = sql("SELECT count(*) FROM (
+                         SELECT 1 FROM guestlist_invitations
+                         WHERE organization_id = $1 AND status = 'pending' AND expires_at > $2 LIMIT $3
+                     ) AS taken");
+                let pending = pending.bind(lock.organization().as_uuid()).bind(self.now());
+                room.pending = connection.fetch_count(pending.bind(enough)).await?;
             }
-            _ => members(connection, lock, seats).await?,
-        };
-        if taken < i64::from(seats) {
-            Ok(())
-        } else {
-            Err(Error::NoSeat { seats })
         }
+        Ok(room)
     }
-
-    async fn invitations_of_others(
-        &self,
-        connection: &mut Connection<'_>,
-        lock: &Lock,
-        seats: u32,
-        email: &EmailAddress,
-    ) -> Result<i64, Error> {
-        let statement = sql("SELECT count(*) FROM (
-                 SELECT 1 FROM guestlist_invitations
-                 WHERE organization_id = $1 AND status = 'pending' AND expires_at > $2 AND email_key <> $3
-                 LIMIT $4
-             ) AS taken");
-        let email_key = email.canonical();
-        let statement = statement
-            .bind(lock.organization().as_uuid())
-            .bind(self.now())
-            .bind(email_key.as_str())
-            .bind(i64::from(seats));
-        Ok(connection.fetch_count(statement).await?)
-    }
-}
-
-/// How many have access; no more are counted than there are seats.
-async fn members(connection: &mut Connection<'_>, lock: &Lock, seats: u32) -> Result<i64, Error> {
-    let statement = sql("SELECT count(*) FROM (
-             SELECT 1 FROM guestlist_memberships
-             WHERE organization_id = $1 AND suspended_at IS NULL LIMIT $2
-         ) AS taken");
-    let statement = statement
-        .bind(lock.organization().as_uuid())
-        .bind(i64::from(seats));
-    Ok(connection.fetch_count(statement).await?)
 }

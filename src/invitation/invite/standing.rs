@@ -1,0 +1,117 @@
+//! How things stand for those who are to be invited, and what the rules make of it.
+
+use std::collections::HashMap;
+
+use super::super::{COLUMNS, Invitation};
+use super::Invite;
+use crate::connection::{Connection, Dialect, sql};
+use crate::error::{Action, Error};
+use crate::id::{OrganizationId, UserId};
+use crate::letter::{Letter, Limited};
+use crate::lock::Lock;
+use crate::membership::{self, Membership};
+use crate::organization::Room;
+use crate::organizations::Organizations;
+
+/// What the rules ask about when an actor invites some addresses, each once, to an organization:
+/// read under its lock, in as many statements for a thousand of them as for one.
+#[derive(Debug)]
+pub(super) struct Standing {
+    actor: Membership,
+    members: HashMap<String, UserId>,
+    open: HashMap<String, Invitation>,
+    room: Room,
+    limited: Limited,
+}
+
+impl Standing {
+    pub(super) async fn read(
+        library: &Organizations,
+        connection: &mut Connection<'_>,
+        lock: &Lock,
+        actor: Membership,
+        invites: &[(usize, Invite)],
+    ) -> Result<Self, Error> {
+        let organization = lock.organization();
+        let keys: Vec<String> = invites
+            .iter()
+            .map(|(_, invite)| invite.email.canonical())
+            .collect();
+        let letters: Vec<_> = invites
+            .iter()
+            .map(|(_, invite)| Letter {
+                organization,
+                actor: &actor.user,
+                recipient: &invite.email,
+            })
+            .collect();
+        let members = membership::find_by_email(connection, organization, &keys).await?;
+        let open = find_open(connection, organization, &keys).await?;
+        let room = library.room(connection, lock, invites.len()).await?;
+        let limited = Limited::read(connection, library.limits(), library.now(), &letters).await?;
+        Ok(Self {
+            actor,
+            members,
+            open,
+            room,
+            limited,
+        })
+    }
+
+    /// Grants an invite or refuses it. What is granted counts when the next one is looked at.
+    /// Returns the open invitation that has to go first, if there is one.
+    pub(super) fn grant(
+        &mut self,
+        library: &Organizations,
+        invite: &Invite,
+    ) -> Result<Option<Invitation>, Error> {
+        library.grants(&self.actor, &invite.role, Action::Invite)?;
+        let key = invite.email.canonical();
+        if let Some(user) = self.members.get(&key) {
+            return Err(Error::AlreadyMember { user: user.clone() });
+        }
+        let open = self.open.get(&key);
+        let pending = open.filter(|open| open.is_pending(library.now()));
+        match pending {
+            Some(pending) if !invite.superseding => {
+                return Err(Error::AlreadyPending {
+                    invitation: pending.id,
+                });
+            }
+            Some(pending) => library.grants(&self.actor, &pending.role, Action::Revoke)?,
+            None => {}
+        }
+        let replaces = pending.is_some();
+        self.room.for_invitation(replaces)?;
+        self.limited.admit(&invite.email)?;
+        if !replaces {
+            self.room.take();
+        }
+        Ok(self.open.remove(&key))
+    }
+}
+
+/// The invitations of these addresses that are not recorded as closed, whether or not their time is
+/// over, kept as they are until the host's transaction ends: the sweep takes no lock.
+pub(in crate::invitation) async fn find_open(
+    connection: &mut Connection<'_>,
+    organization: OrganizationId,
+    email_keys: &[String],
+) -> Result<HashMap<String, Invitation>, Error> {
+    const FIND: &str = const_format::formatcp!(
+        "SELECT {COLUMNS} FROM guestlist_invitations
+         WHERE organization_id = $1 AND status = 'pending' AND email_key IN ({{}}) ORDER BY id"
+    );
+    let text = match connection.dialect() {
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => const_format::concatcp!(FIND, " FOR UPDATE"),
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => FIND,
+    };
+    let statement = sql(text).bind(organization.as_uuid()).bind_list(email_keys);
+    let open: Vec<Invitation> = connection.fetch_all(statement).await?;
+    Ok(open
+        .into_iter()
+        .map(|invitation| (invitation.email.canonical(), invitation))
+        .collect())
+}
