@@ -180,6 +180,8 @@ fn about_member(
     let before = event.before.as_ref()?;
     let role = |facts: &Json| Some(title(context, &text(facts, "role")?.parse().ok()?));
     let letter = match event.kind {
+        EventKind::MemberSuspended => Letter::Suspended { organization, by },
+        EventKind::MemberReinstated => Letter::Reinstated { organization, by },
         EventKind::MemberRemoved => Letter::Removed { organization, by },
         EventKind::RoleChanged | EventKind::OwnershipTransferred => {
             let (before, after) = (role(before)?, role(event.after.as_ref()?)?);

@@ -90,6 +90,20 @@ pub enum Letter {
         /// Who changed it; none when no person did.
         by: Option<Person>,
     },
+    /// To a member: no access for now.
+    Suspended {
+        /// The organization closed to them.
+        organization: String,
+        /// Who suspended them; none when no person did.
+        by: Option<Person>,
+    },
+    /// To a member who was suspended: access again.
+    Reinstated {
+        /// The organization open to them.
+        organization: String,
+        /// Who reinstated them; none when no person did.
+        by: Option<Person>,
+    },
     /// To a former member: access has ended.
     Removed {
         /// The organization left.
@@ -128,6 +142,8 @@ impl Letter {
             Self::Expired { .. } => "notices/expired",
             Self::Undeliverable { .. } => "notices/undeliverable",
             Self::RoleChanged { .. } => "notices/role-changed",
+            Self::Suspended { .. } => "notices/suspended",
+            Self::Reinstated { .. } => "notices/reinstated",
             Self::Removed { .. } => "notices/removed",
         }
     }
@@ -196,7 +212,9 @@ impl Letter {
                 ("after", Title(after)),
                 ("by", Fact::Person(by.as_ref())),
             ],
-            Self::Removed { organization, by } => vec![
+            Self::Suspended { organization, by }
+            | Self::Reinstated { organization, by }
+            | Self::Removed { organization, by } => vec![
                 ("organization", Name(organization)),
                 ("by", Fact::Person(by.as_ref())),
             ],

@@ -79,6 +79,14 @@ impl Sample {
                 after: self.text("after"),
                 by: self.complete.then(|| self.person("by")),
             },
+            Letter::Suspended {
+                organization: organization.clone(),
+                by: self.complete.then(|| self.person("by")),
+            },
+            Letter::Reinstated {
+                organization: organization.clone(),
+                by: self.complete.then(|| self.person("by")),
+            },
             Letter::Removed {
                 organization,
                 by: self.complete.then(|| self.person("by")),

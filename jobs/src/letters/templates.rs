@@ -11,7 +11,7 @@ macro_rules! files {
 }
 
 /// Every template that ships, by its path below `templates/`.
-const BUILT_IN: [(&str, &str); 26] = files![
+const BUILT_IN: [(&str, &str); 32] = files![
     "layout/text.hbs",
     "layout/html.hbs",
     "invitation/subject.hbs",
@@ -35,6 +35,12 @@ const BUILT_IN: [(&str, &str); 26] = files![
     "notices/role-changed/subject.hbs",
     "notices/role-changed/text.hbs",
     "notices/role-changed/html.hbs",
+    "notices/suspended/subject.hbs",
+    "notices/suspended/text.hbs",
+    "notices/suspended/html.hbs",
+    "notices/reinstated/subject.hbs",
+    "notices/reinstated/text.hbs",
+    "notices/reinstated/html.hbs",
     "notices/removed/subject.hbs",
     "notices/removed/text.hbs",
     "notices/removed/html.hbs",

@@ -78,6 +78,14 @@ pub(crate) fn letters(organization: &str, name: &str, message: &str) -> Vec<Lett
             after: "Admin".to_owned(),
             by: Some(person(name, "ann@acme.example")),
         },
+        Letter::Suspended {
+            organization: organization.clone(),
+            by: Some(person(name, "ann@acme.example")),
+        },
+        Letter::Reinstated {
+            organization: organization.clone(),
+            by: Some(person(name, "ann@acme.example")),
+        },
         Letter::Removed {
             organization,
             by: Some(person(name, "ann@acme.example")),

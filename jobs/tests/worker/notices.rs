@@ -62,6 +62,25 @@ on_both_stacks! {
         assert_eq!(bench.letters_to("bob@example.com").len(), 2);
     }
 
+    async fn a_member_hears_of_suspension_and_of_reinstatement_once_each(bench: Workbench) {
+        let team = &bench.team;
+        team.join("bob", "agent").await;
+        team.suspend(OLIVIA, "bob").await.unwrap();
+        team.suspend(OLIVIA, "bob").await.unwrap();
+        let suspended = told(&bench, "bob@example.com").await;
+        assert_eq!(suspended.len(), 1, "{suspended:?}");
+        for fact in ["Your access to Acme is suspended", "olivia@example.com", "your role is kept"] {
+            assert!(suspended[0].contains(fact), "{fact} is missing in {suspended:?}");
+        }
+        team.reinstate(OLIVIA, "bob").await.unwrap();
+        team.reinstate(OLIVIA, "bob").await.unwrap();
+        let told = told(&bench, "bob@example.com").await;
+        assert_eq!(told.len(), 2, "{told:?}");
+        for fact in ["You have access to Acme again", "olivia@example.com", "You can sign in again."] {
+            assert!(told[1].contains(fact), "{fact} is missing in {told:?}");
+        }
+    }
+
     async fn nobody_is_told_what_they_did_themselves(bench: Workbench) {
         bench.team.join("adam", "admin").await;
         bench.work_until_idle().await;
