@@ -9,6 +9,7 @@ mod role_model;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod unknown;
 pub mod variables;
 
 use std::ffi::OsString;
@@ -16,7 +17,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use guestlist::{Builder, Database, KeyRing, Limits, Organizations, RoleModel};
+use guestlist::{Builder, Database, KeyRing, Limits, Organizations, RoleModel, Seats};
 use redis::IntoConnectionInfo;
 
 pub(crate) use self::database::redacted;
@@ -59,6 +60,8 @@ pub struct Config {
     pub templates: Option<PathBuf>,
     /// `GUESTLIST_LIMITS`.
     pub limits: Limits,
+    /// `GUESTLIST_SEATS`.
+    pub seats: Seats,
     /// `GUESTLIST_SESSIONS`.
     pub sessions: Vec<SessionStoreConfig>,
     /// `GUESTLIST_CONCURRENCY`, in letters.
@@ -85,12 +88,18 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Config {
-    /// Reads the process's environment.
+    /// Reads the process's environment. A name that is nearly that of a variable is a mistake too,
+    /// since what was meant would silently stay at its default.
     ///
     /// # Errors
     /// [`ConfigError`] with every mistake there is.
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(&|name| std::env::var_os(name))
+        let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+        let names: Vec<_> = set
+            .filter_map(|(name, _)| name.into_string().ok())
+            .collect();
+        let reader = Reader::new(&|name| std::env::var_os(name));
+        Self::read_all(reader.misspelled(&names))
     }
 
     /// Reads variables through `lookup`.
@@ -98,7 +107,10 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with every mistake there is.
     pub fn read(lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
-        let mut reader = Reader::new(lookup);
+        Self::read_all(Reader::new(lookup))
+    }
+
+    fn read_all(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
         let database_url = reader.required(variables::DATABASE_URL, database::check);
         let redis_url = reader.optional(variables::REDIS_URL, redis_url);
         let ttl = reader.required(variables::TTL, |text| {
@@ -113,7 +125,8 @@ impl Config {
             reminder: reminder(&mut reader, ttl),
             role_model: reader.required(variables::ROLES, role_model),
             templates: reader.optional(variables::TEMPLATES, folder),
-            limits: reader.required(variables::LIMITS, str::parse),
+            limits: reader.required(variables::LIMITS, limits),
+            seats: reader.required(variables::SEATS, seats),
             sessions: session_stores(&mut reader, redis_url.as_deref()),
             concurrency: reader.required(variables::CONCURRENCY, concurrency),
             drain: reader.required(variables::DRAIN, |text| duration(text, SECOND..=HOUR)),
@@ -154,6 +167,7 @@ impl Config {
             .key_ring(key_ring)
             .audience(&self.audience)
             .limits(self.limits.clone())
+            .seats(self.seats)
             .build()
     }
 }
@@ -172,6 +186,7 @@ impl fmt::Debug for Config {
             .field("reminder", &self.reminder)
             .field("templates", &self.templates)
             .field("limits", &self.limits)
+            .field("seats", &self.seats)
             .field("sessions", &self.sessions)
             .field("concurrency", &self.concurrency)
             .field("drain", &self.drain)
@@ -230,8 +245,7 @@ fn reminder(reader: &mut Reader<'_>, ttl: Duration) -> Option<Duration> {
         return reminder;
     };
     if reader.is_set(variables::REMINDER) {
-        let ttl = humantime::format_duration(ttl);
-        let before = humantime::format_duration(before);
+        let (ttl, before) = (in_words(ttl), in_words(before));
         reader.mistake(
             variables::REMINDER,
             format!("{before} is not shorter than GUESTLIST_TTL, {ttl}"),
@@ -250,6 +264,20 @@ fn role_model(text: &str) -> Result<RoleModel, String> {
         }
         problem => format!("{text}: {problem}"),
     })
+}
+
+/// What limits look like is said beside every mistake, so the library's own hint is left out.
+fn limits(text: &str) -> Result<Limits, String> {
+    text.parse().map_err(|_| {
+        let mut parts = text.split(',').map(str::trim);
+        let wrong = parts.find(|part| part.parse::<Limits>().is_err());
+        format!("{:?} is not a limit", wrong.unwrap_or(text))
+    })
+}
+
+fn seats(text: &str) -> Result<Seats, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is not a number of seats"))
 }
 
 fn folder(text: &str) -> Result<PathBuf, String> {
@@ -284,6 +312,16 @@ fn duration(text: &str, range: std::ops::RangeInclusive<Duration>) -> Result<Dur
     } else {
         Err(format!("{text:?} is out of range"))
     }
+}
+
+/// A duration as people write it: `8 days 12h`, where the words have a space before them.
+fn in_words(duration: Duration) -> String {
+    let words = humantime::format_duration(duration).to_string();
+    ["year", "month", "day"]
+        .into_iter()
+        .fold(words, |words, unit| {
+            words.replace(unit, &format!(" {unit}"))
+        })
 }
 
 fn duration_or_off(

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 
+use super::unknown;
 use super::variables::Variable;
 
 /// Everything that is wrong with the configuration, one line each.
@@ -15,7 +16,7 @@ pub struct ConfigError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     /// The variable's name.
-    pub variable: &'static str,
+    pub variable: String,
     /// What is wrong with its value.
     pub problem: String,
     /// The form a right value has.
@@ -64,6 +65,20 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Counts as mistakes those of `names` that are nearly the name of a variable.
+    pub(super) fn misspelled(mut self, names: &[String]) -> Self {
+        for name in names {
+            if let Some(meant) = unknown::meant(name) {
+                self.mistakes.push(Mistake {
+                    variable: name.clone(),
+                    problem: "there is no such variable".to_owned(),
+                    expected: meant,
+                });
+            }
+        }
+        self
+    }
+
     /// The value of a variable that has a default. After a mistake it is the default, which nobody
     /// gets to see.
     pub(super) fn required<T, E: fmt::Display>(
@@ -104,7 +119,7 @@ impl<'a> Reader<'a> {
     pub(super) fn mistake(&mut self, variable: Variable, problem: impl fmt::Display) {
         let problem = problem.to_string().replace('\n', " ");
         self.mistakes.push(Mistake {
-            variable: variable.name,
+            variable: variable.name.to_owned(),
             problem,
             expected: variable.expected,
         });
@@ -113,12 +128,12 @@ impl<'a> Reader<'a> {
     /// Fails where anything was wrong.
     pub(super) fn finish(self) -> Result<(), ConfigError> {
         let mut mistakes = self.mistakes;
-        let place = |name| {
+        let place = |name: &str| {
             super::variables::ALL
                 .iter()
                 .position(|variable| variable.name == name)
         };
-        mistakes.sort_by_key(|mistake| place(mistake.variable));
+        mistakes.sort_by_key(|mistake| place(&mistake.variable));
         if mistakes.is_empty() {
             Ok(())
         } else {

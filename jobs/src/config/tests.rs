@@ -11,12 +11,12 @@ fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     })
 }
 
-fn mistaken(variables: &[(&str, &str)]) -> Vec<&'static str> {
+fn mistaken(variables: &[(&str, &str)]) -> Vec<String> {
     read(variables)
         .unwrap_err()
         .mistakes()
         .iter()
-        .map(|mistake| mistake.variable)
+        .map(|mistake| mistake.variable.clone())
         .collect()
 }
 
@@ -94,6 +94,7 @@ fn every_mistake_is_reported_with_its_variable() {
         ("GUESTLIST_ROLES", "/nowhere/roles.toml"),
         ("GUESTLIST_TEMPLATES", "/nowhere/templates"),
         ("GUESTLIST_LIMITS", "few"),
+        ("GUESTLIST_SEATS", "plenty"),
         ("GUESTLIST_SESSIONS", "memcached"),
         ("GUESTLIST_SESSIONS_REDIS_URL", "localhost"),
         ("GUESTLIST_CONCURRENCY", "0"),
@@ -112,11 +113,31 @@ fn every_mistake_is_reported_with_its_variable() {
     );
     for line in read(&wrong).unwrap_err().mistakes() {
         let line = line.to_string();
-        assert!(
-            line.contains("; expected ") && !line.contains('\n'),
-            "{line}"
-        );
+        assert_eq!(line.matches("; expected ").count(), 1, "{line}");
+        assert!(!line.contains('\n'), "{line}");
+        let (problem, expected) = line.split_once("; expected ").unwrap();
+        assert!(!problem.contains(expected), "the hint is doubled: {line}");
     }
+}
+
+#[test]
+fn the_part_that_is_wrong_is_named_and_durations_are_written_out() {
+    let problem = |variables: &[(&str, &str)]| {
+        let error = read(variables).unwrap_err();
+        error.mistakes()[0].problem.clone()
+    };
+    assert_eq!(
+        problem(&[("GUESTLIST_LIMITS", "actor=5/1d,acter=5/1d")]),
+        "\"acter=5/1d\" is not a limit"
+    );
+    assert_eq!(
+        problem(&[("GUESTLIST_LIMITS", "none,resend=1m")]),
+        "\"none,resend=1m\" is not a limit"
+    );
+    assert_eq!(
+        problem(&[("GUESTLIST_REMINDER", "8d 1h"), ("GUESTLIST_TTL", "1d")]),
+        "8 days 1h is not shorter than GUESTLIST_TTL, 1 day"
+    );
 }
 
 #[test]

@@ -65,6 +65,12 @@ variables! {
         "default, none, or a list such as actor=1000/1d,organization=2000/1d,recipient=10/1d,resend=1m",
         "How many letters one person, one organization and one recipient may cause or get. `none` \
          also switches off the pause between two letters of one invitation.";
+    SEATS: "GUESTLIST_SEATS" = "none",
+        "none, a number such as 25, or 25,members where only members take a seat and open \
+         invitations do not",
+        "How many people an organization has room for, where `guestlist organization seats` or your \
+         application gave it no number of its own; the same as `Organizations::builder().seats(…)` in \
+         your application.";
     SESSIONS: "GUESTLIST_SESSIONS" = "",
         "none, redis, redis:PATTERN with {session} once, or sql:TABLE.COLUMN, several separated by commas",
         "Where your application keeps sessions, so that a removed member's end. While unset it is \
