@@ -127,7 +127,7 @@ impl People {
             (name, Box::new(file), length)
         };
         // Only LF ends a row, and the last row has one too: that is what makes lines countable.
-        let source: Box<dyn Read> = Box::new(source.chain(&b"\n"[..]));
+        let source: Box<dyn Read> = Box::new(source.chain(END));
         let mut reader = csv::ReaderBuilder::new()
             .flexible(true)
             .terminator(csv::Terminator::Any(b'\n'))
@@ -135,9 +135,11 @@ impl People {
         let header = reader
             .byte_headers()
             .map_err(|problem| unreadable(&name, &problem))?;
-        let columns = Columns::of(header, terms.role.is_some()).map_err(|problem| {
-            Reason::invalid("header", format!("{name}, line 1: {problem}")).with("line", 1)
-        })?;
+        let columns = check_header(header)
+            .and_then(|()| Columns::of(header, terms.role.is_some()))
+            .map_err(|problem| {
+                Reason::invalid("header", format!("{name}, line 1: {problem}")).with("line", 1)
+            })?;
         Ok(Self {
             terms,
             reader,
@@ -166,7 +168,8 @@ impl People {
             if !read.map_err(|problem| unreadable(&self.name, &problem))? {
                 break;
             }
-            if self.record.len() > 1 || !self.field(0).is_empty() {
+            let is_end = self.record.len() == 1 && self.record[0] == END[1..];
+            if !is_end && (self.record.len() > 1 || !self.field(0).is_empty()) {
                 candidates.push(self.candidate());
             }
         }
@@ -176,11 +179,19 @@ impl People {
     fn candidate(&self) -> Candidate {
         Candidate {
             line: Some(self.line()),
-            email: String::from_utf8_lossy(self.field(self.columns.email))
-                .trim_matches(' ')
-                .to_owned(),
+            email: self.shown_email(),
             invite: self.invite(),
         }
+    }
+
+    /// The address as it is repeated: of what an open quote swallowed, the first line.
+    fn shown_email(&self) -> String {
+        let email = String::from_utf8_lossy(self.field(self.columns.email));
+        let shown = match email.split_once('\n') {
+            Some((first, _)) if is_unclosed(&self.record) => first,
+            _ => &email,
+        };
+        shown.trim_matches(' ').to_owned()
     }
 
     /// The line the row starts on. The reader's own word for it is that of the first blank line
@@ -193,7 +204,9 @@ impl People {
             .filter(|byte| **byte == b'\n')
             .count();
         let inside = u64::try_from(inside).unwrap_or_default();
-        let start = self.reader.position().line().saturating_sub(1 + inside);
+        // What an open quote swallowed has no LF behind it.
+        let behind = u64::from(!is_unclosed(&self.record));
+        let start = (self.reader.position().line()).saturating_sub(behind + inside);
         self.record
             .position()
             .map_or(start, |position| position.line().max(start))
@@ -210,6 +223,12 @@ impl People {
     }
 
     fn invite(&self) -> Result<Invite, Wrong> {
+        if is_unclosed(&self.record) {
+            return Err(Wrong {
+                column: None,
+                reason: Reason::invalid("unclosed_quote", UNCLOSED),
+            });
+        }
         let (found, expected) = (self.record.len(), self.columns.count);
         if found != expected {
             let problem = format!("the row has {found} fields where the header has {expected}");
@@ -229,6 +248,54 @@ impl People {
         std::str::from_utf8(field)
             .map_err(|_| Wrong::new(column, Reason::invalid("not_utf8", "the text is not UTF-8")))
     }
+}
+
+/// What is read behind every file: the LF of its last row, and a row that no text holds. A row
+/// whose last field ends with both is one whose quote was still open at the end.
+const END: &[u8] = b"\n\0";
+
+const UNCLOSED: &str = "a quote (\") is opened and never closed, so nothing after it could be read";
+
+fn is_unclosed(record: &ByteRecord) -> bool {
+    record
+        .iter()
+        .next_back()
+        .is_some_and(|field| field.ends_with(END))
+}
+
+/// Says of what is no CSV with commas what it is, as far as its first row tells.
+fn check_header(header: &ByteRecord) -> Result<(), String> {
+    if is_unclosed(header) {
+        return Err(UNCLOSED.to_owned());
+    }
+    let bytes = header.as_slice();
+    if bytes.is_empty() || bytes == &END[1..] {
+        return Err(
+            "the file is empty; its first line has to name the columns, such as email,role,locale"
+                .to_owned(),
+        );
+    }
+    if bytes.contains(&0) || std::str::from_utf8(bytes).is_err() {
+        return Err(
+            "this is no text in UTF-8; save the table as CSV, in UTF-8 and with commas".to_owned(),
+        );
+    }
+    for (separator, name) in [(b';', "semicolons"), (b'\t', "tabs"), (b'|', "bars")] {
+        let titles = header
+            .iter()
+            .flat_map(|field| field.split(|byte| *byte == separator));
+        let is_known = |title: &[u8]| {
+            [EMAIL, ROLE, LOCALE]
+                .iter()
+                .any(|name| title.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+        };
+        if bytes.contains(&separator) && titles.filter(|title| is_known(title)).count() > 1 {
+            return Err(format!(
+                "the columns are separated by {name}; separate them by commas"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// How much of a header is repeated, in characters: it may be a whole file without line ends.

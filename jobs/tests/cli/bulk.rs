@@ -142,7 +142,18 @@ fn a_header_without_what_is_needed_stops_before_anything_is_written() {
     let guestlist = Guestlist::on_sqlite();
     let acme = guestlist.organization();
     for (file, says) in [
-        ("", "no column"),
+        ("", "the file is empty"),
+        ("\n\n", "the file is empty"),
+        (
+            "email;role\na@acme.example;agent\n",
+            "separated by semicolons",
+        ),
+        ("email\trole\na@acme.example\tagent\n", "separated by tabs"),
+        ("PK\u{3}\u{4}\0\0\0email,role\n", "no text in UTF-8"),
+        (
+            "email,\"role\na@acme.example,agent\n",
+            "a quote (\") is opened and never closed",
+        ),
         (
             "mail,role\na@acme.example,agent\n",
             "no column email; it has: mail, role",
@@ -166,6 +177,46 @@ fn a_header_without_what_is_needed_stops_before_anything_is_written() {
             .all(&format!("invitations --organization {acme}"))
             .is_empty()
     );
+}
+
+#[test]
+fn a_spreadsheet_saved_as_something_else_is_named_for_what_it_is() {
+    let guestlist = Guestlist::on_sqlite();
+    let acme = guestlist.organization();
+    let utf16: Vec<u8> = "\u{feff}email,role\na@acme.example,agent\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    guestlist.write("people.csv", utf16);
+    let ran = guestlist.run(&bulk(&acme)).ended(2).object();
+    assert!(text(&ran["message"]).contains("no text in UTF-8"), "{ran}");
+}
+
+#[test]
+fn an_open_quote_is_named_with_the_line_of_its_row() {
+    let guestlist = Guestlist::on_sqlite();
+    let acme = guestlist.organization();
+    for end in ["", "\n", "\n\n"] {
+        let file = format!(
+            "email,role,note\n\na@acme.example,agent,\"two\nlines\"\n\
+             b@acme.example,\"agent,x\nc@acme.example,agent,y{end}"
+        );
+        guestlist.write("people.csv", file);
+        let rows = guestlist
+            .run(&format!("{} --dry-run", bulk(&acme)))
+            .ended(2)
+            .json();
+        assert_eq!(
+            outcomes(&rows),
+            [(3, "invited".to_owned()), (5, "invalid".to_owned())]
+        );
+        assert_eq!(rows[1]["invalid"], "unclosed_quote");
+        assert_eq!(rows[1]["email"], "b@acme.example");
+    }
+    let closed = "email,role,note\na@acme.example,agent,\"ends with a break\n\"";
+    guestlist.write("people.csv", closed);
+    let rows = guestlist.run(&bulk(&acme)).done().json();
+    assert_eq!(outcomes(&rows), [(2, "invited".to_owned())]);
 }
 
 #[test]
