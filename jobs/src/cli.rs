@@ -5,22 +5,26 @@
 //! refused it.
 
 mod acceptance;
+mod arguments;
 mod context;
 mod demo;
 mod doctor;
 mod event;
 mod failure;
+mod id;
 mod input;
 mod invitation;
 mod invite;
 mod job;
 mod key;
 mod member;
+mod not_found;
 mod organization;
 mod output;
 mod people;
 mod role;
 mod session;
+mod user;
 mod variable;
 
 use std::io::{self, IsTerminal};
@@ -99,14 +103,18 @@ enum Daily {
     Invitations(invitation::List),
     Resend(invitation::Resend),
     Revoke(invitation::Revoke),
+    ChangeInvitationRole(invitation::ChangeRole),
     Link(invitation::Link),
     Accept(acceptance::Accept),
     Decline(acceptance::Decline),
     Members(member::List),
     ChangeRole(member::ChangeRole),
+    Suspend(member::Suspend),
+    Reinstate(member::Reinstate),
     Remove(member::Remove),
     Leave(member::Leave),
     Transfer(member::Transfer),
+    Forget(user::Forget),
     /// Record, list and forget the sessions that end with a membership.
     #[command(subcommand)]
     Session(session::Command),
@@ -171,14 +179,18 @@ impl Daily {
             Self::Invitations(command) => command.run(context).await,
             Self::Resend(command) => command.run(context).await,
             Self::Revoke(command) => command.run(context).await,
+            Self::ChangeInvitationRole(command) => command.run(context).await,
             Self::Link(command) => command.run(context).await,
             Self::Accept(command) => command.run(context).await,
             Self::Decline(command) => command.run(context).await,
             Self::Members(command) => command.run(context).await,
             Self::ChangeRole(command) => command.run(context).await,
+            Self::Suspend(command) => command.run(context).await,
+            Self::Reinstate(command) => command.run(context).await,
             Self::Remove(command) => command.run(context).await,
             Self::Leave(command) => command.run(context).await,
             Self::Transfer(command) => command.run(context).await,
+            Self::Forget(command) => command.run(context).await,
             Self::Session(command) => command.run(context).await,
             Self::Events(command) => command.run(context).await,
             Self::Jobs(command) => command.run(context).await,

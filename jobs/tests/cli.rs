@@ -8,6 +8,8 @@ mod support;
 
 #[path = "cli/bulk.rs"]
 mod bulk;
+#[path = "cli/conflicts.rs"]
+mod conflicts;
 #[path = "cli/demo.rs"]
 mod demo;
 #[path = "cli/environment.rs"]

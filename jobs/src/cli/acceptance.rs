@@ -3,11 +3,13 @@
 use std::io::{self, Read};
 
 use clap::Args;
-use guestlist::{EmailAddress, Name, User, UserId};
+use guestlist::{EmailAddress, Fault, Name, User, UserId};
+use serde_json::json;
 
 use super::Done;
 use super::context::Context;
 use super::failure::{Failure, Reason};
+use super::output::Row;
 use super::{invitation, member};
 
 /// Accept an invitation: make a user a member.
@@ -47,14 +49,34 @@ impl Accept {
             Some(name) => user.named(name),
             None => user,
         };
-        let member = context
-            .change(async |tx| context.organizations.accept(tx, &token, &user).await)
+        let (offered, member) = context
+            .change(async |tx| {
+                // A link that cannot be opened is refused by accept with the same reason, unless it
+                // was the same user who used it up, who is told the role they have.
+                let offered = match context.organizations.open(&mut *tx, &token).await {
+                    Ok(invitation) => Some(invitation.role),
+                    Err(problem) if problem.fault() == Fault::Rule => None,
+                    Err(problem) => return Err(problem),
+                };
+                let member = context.organizations.accept(tx, &token, &user).await?;
+                Ok((offered, member))
+            })
             .await?;
-        let sentence = format!(
+        let mut sentence = format!(
             "{} is a member of {} as {}.",
             member.user, member.organization, member.role
         );
-        context.output.one(&member::Listed(member), sentence)
+        let kept = offered.is_some_and(|offered| {
+            if offered != member.role {
+                sentence += &format!(
+                    " They were a member already and kept that role; the invitation was to {offered}."
+                );
+            }
+            offered != member.role
+        });
+        let mut object = member::Listed(member).json();
+        object["role_kept"] = json!(kept);
+        context.output.sentence(object, sentence)
     }
 }
 

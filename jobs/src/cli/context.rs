@@ -1,5 +1,7 @@
 //! What a command works with: the database, the library and the output.
 
+use std::time::{Duration, Instant};
+
 use guestlist::{
     Connection, Database, Error, KeyRing, Organization, OrganizationId, Organizations, Page,
     Paging, PooledConnection, Transaction,
@@ -7,7 +9,17 @@ use guestlist::{
 use guestlist_jobs::config::{Config, Keys};
 
 use super::failure::{Failure, Status};
+use super::not_found::{self, Named};
 use super::output::{Output, Row};
+
+/// How often a change is tried.
+const ATTEMPTS: u32 = 5;
+
+/// After how long it is not tried again.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The longest pause after the first attempt; each later one is longer by as much.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// An open database and the configured library.
 #[derive(Debug)]
@@ -16,6 +28,15 @@ pub(crate) struct Context {
     pub(crate) organizations: Organizations,
     pub(crate) output: Output,
     database: Database,
+}
+
+/// What becomes of what was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It lasts.
+    Commit,
+    /// It was only tried out.
+    Rollback,
 }
 
 impl Context {
@@ -44,18 +65,63 @@ impl Context {
         Ok(())
     }
 
-    pub(crate) async fn begin(&self) -> Result<Transaction, Error> {
-        self.database.begin().await
-    }
-
     /// Does something in a transaction of its own: all of it or nothing.
     pub(crate) async fn change<T>(
         &self,
-        action: impl AsyncFnOnce(&mut Transaction) -> Result<T, Error>,
+        action: impl AsyncFn(&mut Transaction) -> Result<T, Error>,
     ) -> Result<T, Failure> {
-        let mut transaction = self.begin().await?;
+        Ok(self.attempt(Ending::Commit, action).await?)
+    }
+
+    /// The same, and says which of what was named is missing where the library finds nothing.
+    pub(crate) async fn change_named<T>(
+        &self,
+        named: &Named<'_>,
+        action: impl AsyncFn(&mut Transaction) -> Result<T, Error>,
+    ) -> Result<T, Failure> {
+        match self.attempt(Ending::Commit, action).await {
+            Err(Error::NotFound) => Err(named.missing(self).await?.into()),
+            done => Ok(done?),
+        }
+    }
+
+    /// The same with the library's own error, and only tried out where it is not to last. Where
+    /// another transaction was in the way it is rolled back and run again: at most [`ATTEMPTS`]
+    /// times, and not once [`PATIENCE`] is over.
+    pub(crate) async fn attempt<T>(
+        &self,
+        ending: Ending,
+        action: impl AsyncFn(&mut Transaction) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let started = Instant::now();
+        let mut attempt = 1;
+        loop {
+            let problem = match self.once(ending, &action).await {
+                Err(problem @ Error::Conflict(_)) => problem,
+                settled => return settled,
+            };
+            if attempt == ATTEMPTS || started.elapsed() >= PATIENCE {
+                return Err(problem);
+            }
+            // Two that met once and wait equally long would meet again.
+            let pause = rand::random_range(FIRST_PAUSE / 2..=FIRST_PAUSE) * attempt;
+            tracing::debug!(attempt, "another transaction was in the way, trying again");
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    async fn once<T>(
+        &self,
+        ending: Ending,
+        action: &impl AsyncFn(&mut Transaction) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut transaction = self.database.begin().await?;
         let done = action(&mut transaction).await?;
-        transaction.commit().await?;
+        match ending {
+            Ending::Commit => transaction.commit().await?,
+            Ending::Rollback => transaction.rollback().await?,
+        }
         Ok(done)
     }
 
@@ -72,7 +138,7 @@ impl Context {
         let found = self
             .read(async |tx| self.organizations.organization(tx, id).await)
             .await?;
-        found.ok_or_else(|| Error::NotFound.into())
+        found.ok_or_else(|| not_found::nothing("organization", &id).into())
     }
 
     /// Prints a list page by page, to its end or to `limit`, and says how many there were. No

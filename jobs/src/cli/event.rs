@@ -1,10 +1,11 @@
 //! The audit trail.
 
 use clap::Args;
-use guestlist::{Connection, Event, OrganizationId, Page};
+use guestlist::{Connection, Event, Page};
 use serde_json::{Value as Json, json};
 
 use super::Done;
+use super::arguments::{Limit, Within};
 use super::context::Context;
 use super::failure::Status;
 use super::output::{Row, moment, or_dash};
@@ -16,28 +17,27 @@ use super::output::{Row, moment, or_dash};
     after_help = "Example:\n  guestlist events --organization ID --json"
 )]
 pub(crate) struct List {
-    /// The organization.
-    #[arg(long, value_name = "ID")]
-    organization: OrganizationId,
-    /// Stop after so many.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
+    #[command(flatten)]
+    within: Within,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 impl List {
     pub(crate) async fn run(self, context: &Context) -> Done {
+        let organization = self.within.organization;
         let fetch = async |connection: Connection<'_>, paging: &_| {
             let page = context
                 .organizations
-                .events(connection, self.organization, paging)
+                .events(connection, organization, paging)
                 .await?;
             Ok(Page {
                 items: page.items.into_iter().map(Listed).collect(),
                 next: page.next,
             })
         };
-        if context.list(self.limit, fetch).await? == 0 {
-            context.organization(self.organization).await?;
+        if context.list(self.limit.limit, fetch).await? == 0 {
+            context.organization(organization).await?;
         }
         Ok(Status::Done)
     }

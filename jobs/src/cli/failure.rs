@@ -154,7 +154,7 @@ impl From<Error> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let mistakes = error.mistakes().iter().map(
-            |mistake| json!({ "variable": mistake.variable, "problem": mistake.problem, "expected": mistake.expected }),
+            |mistake| json!({ "variable": &mistake.variable, "problem": mistake.problem, "expected": mistake.expected }),
         );
         Reason::invalid("configuration", &error)
             .with("mistakes", mistakes.collect::<Vec<_>>())
@@ -192,12 +192,43 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+/// What an operator can do where the rule alone does not say it.
+fn advice(error: &Error) -> Option<&'static str> {
+    Some(match error {
+        Error::LastOwner { .. } => {
+            "nothing was changed; hand the ownership to another member first (`guestlist transfer`)"
+        }
+        Error::NoSeat { .. } => {
+            "nothing was changed; revoke an open invitation, suspend or remove a member, or give \
+             the organization more (`guestlist organization seats`)"
+        }
+        Error::Suspended => "nothing was changed; `guestlist reinstate` ends the suspension",
+        Error::Conflict(_) => "nothing was changed; run the same command again",
+        _ => return None,
+    })
+}
+
+/// The error in a line of its own, without the driver's words where they help nobody.
+fn sentence(error: &Error) -> String {
+    let what = match error {
+        Error::Conflict(_) => {
+            "another transaction was in the way, however often it was tried".to_owned()
+        }
+        error => error.to_string(),
+    };
+    match advice(error) {
+        Some(advice) => format!("{what}; {advice}"),
+        None => what,
+    }
+}
+
 impl From<Error> for Reason {
     fn from(error: Error) -> Self {
+        let message = sentence(&error);
         let reason = match error.fault() {
-            Fault::Rule => Self::refused(error.code(), &error),
-            Fault::Input => Self::invalid(error.code(), &error),
-            Fault::Infrastructure => Self::fault(error.code(), &error),
+            Fault::Rule => Self::refused(error.code(), message),
+            Fault::Input => Self::invalid(error.code(), message),
+            Fault::Infrastructure => Self::fault(error.code(), message),
         };
         match error {
             Error::Forbidden { role, action } => reason

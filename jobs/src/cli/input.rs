@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use guestlist::Error;
 
 use super::failure::{Reason, Status};
+use super::id::InvalidId;
 use super::output::Output;
 
 /// Prints help, the version or what is wrong with the arguments.
@@ -59,7 +60,7 @@ fn code(source: &(dyn StdError + 'static)) -> &'static str {
         InvalidSessionKey => InvalidSessionKey,
         InvalidUserId => InvalidUserId
     }
-    if source.is::<uuid::Error>() {
+    if source.is::<InvalidId>() {
         "invalid_id"
     } else {
         "usage"

@@ -4,12 +4,16 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use guestlist::{
-    Connection, Filter, Invitation, InvitationId, OrganizationId, Page, Status, UserId,
+    Connection, Error, Filter, Invitation, InvitationId, Page, Role, Status, Transaction, UserId,
 };
 use serde_json::{Value as Json, json};
 
 use super::Done;
+use super::arguments::{Limit, Within};
 use super::context::Context;
+use super::failure::Failure;
+use super::id;
+use super::not_found::Named;
 use super::output::{Row, moment};
 
 /// List the invitations of an organization, oldest first.
@@ -19,15 +23,13 @@ use super::output::{Row, moment};
     after_help = "Example:\n  guestlist invitations --organization ID --status pending"
 )]
 pub(crate) struct List {
-    /// The organization.
-    #[arg(long, value_name = "ID")]
-    organization: OrganizationId,
+    #[command(flatten)]
+    within: Within,
     /// Only those of this status, as it holds now.
     #[arg(long, value_parser = statuses())]
     status: Option<Status>,
-    /// Stop after so many.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 /// Send an open or expired invitation again; it lives its full time from now.
@@ -57,9 +59,26 @@ pub(crate) struct Link {
     target: Target,
 }
 
+/// Give an open invitation another role.
+///
+/// The link that was mailed leads to the new role; no letter is sent.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  guestlist change-invitation-role INVITATION manager --as u1")]
+pub(crate) struct ChangeRole {
+    /// The invitation.
+    #[arg(value_parser = id::invitation)]
+    invitation: InvitationId,
+    /// The role it is to from now on.
+    role: Role,
+    /// Who does it: a member who may invite to both roles.
+    #[arg(long = "as", value_name = "USER")]
+    actor: UserId,
+}
+
 #[derive(Debug, Args)]
 struct Target {
     /// The invitation.
+    #[arg(value_parser = id::invitation)]
     invitation: InvitationId,
     /// Who does it: a member who may invite to the invitation's role.
     #[arg(long = "as", value_name = "USER")]
@@ -73,7 +92,7 @@ fn statuses() -> impl TypedValueParser<Value = Status> {
 
 impl List {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let organization = context.organization(self.organization).await?.id;
+        let organization = context.organization(self.within.organization).await?.id;
         let filter = self.status.map_or(Filter::All, Filter::Only);
         let fetch = async |connection: Connection<'_>, paging: &_| {
             let page = context
@@ -91,16 +110,19 @@ impl List {
             })
         };
         context
-            .show_list(self.limit, "There are no such invitations.", fetch)
+            .show_list(self.limit.limit, "There are no such invitations.", fetch)
             .await
     }
 }
 
 impl Resend {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let Target { invitation, actor } = self.target;
-        let resent = context
-            .change(async |tx| context.organizations.resend(tx, &actor, invitation).await)
+        let Target { invitation, actor } = &self.target;
+        let resent = self
+            .target
+            .change(context, async |tx| {
+                context.organizations.resend(tx, actor, *invitation).await
+            })
             .await?;
         let sentence = format!(
             "Sending it to {} again; it is open until {}.",
@@ -113,9 +135,12 @@ impl Resend {
 
 impl Revoke {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let Target { invitation, actor } = self.target;
-        let revoked = context
-            .change(async |tx| context.organizations.revoke(tx, &actor, invitation).await)
+        let Target { invitation, actor } = &self.target;
+        let revoked = self
+            .target
+            .change(context, async |tx| {
+                context.organizations.revoke(tx, actor, *invitation).await
+            })
             .await?;
         let sentence = format!("Revoked the invitation of {}.", revoked.email.as_str());
         context.output.one(&Listed::new(revoked, context), sentence)
@@ -125,17 +150,56 @@ impl Revoke {
 impl Link {
     pub(crate) async fn run(self, context: &Context) -> Done {
         context.require_keys()?;
-        let Target { invitation, actor } = self.target;
-        let token = context
-            .change(async |tx| {
+        let Target { invitation, actor } = &self.target;
+        let token = self
+            .target
+            .change(context, async |tx| {
                 context
                     .organizations
-                    .show_link(tx, &actor, invitation)
+                    .show_link(tx, actor, *invitation)
                     .await
             })
             .await?;
         let link = context.config.link.with(&token);
         context.output.sentence(json!({ "link": link }), link)
+    }
+}
+
+impl ChangeRole {
+    pub(crate) async fn run(self, context: &Context) -> Done {
+        context.require_keys()?;
+        let Self {
+            invitation,
+            role,
+            actor,
+        } = self;
+        let named = Named::invitation(invitation).actor(&actor);
+        let changed = context
+            .change_named(&named, async |tx| {
+                context
+                    .organizations
+                    .change_invitation_role(tx, &actor, invitation, &role)
+                    .await
+            })
+            .await?;
+        let sentence = format!(
+            "The invitation of {} is to {} now.",
+            changed.email.as_str(),
+            changed.role
+        );
+        context.output.one(&Listed::new(changed, context), sentence)
+    }
+}
+
+impl Target {
+    /// Has the library change something, and says what is missing where it finds nothing.
+    async fn change<T>(
+        &self,
+        context: &Context,
+        action: impl AsyncFn(&mut Transaction) -> Result<T, Error>,
+    ) -> Result<T, Failure> {
+        let named = Named::invitation(self.invitation).actor(&self.actor);
+        context.change_named(&named, action).await
     }
 }
 

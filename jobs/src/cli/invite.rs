@@ -8,8 +8,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value as Json, json};
 
 use super::Done;
-use super::context::Context;
+use super::context::{Context, Ending};
 use super::failure::{Failure, Reason, Status};
+use super::id;
+use super::not_found::Named;
 use super::output::printable;
 use super::people::{Candidate, People, Terms, Wrong};
 
@@ -40,7 +42,7 @@ pub(crate) struct Command {
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The organization they are invited to.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = id::organization)]
     organization: OrganizationId,
     /// The role they are invited to; for a file, of rows without one.
     #[arg(long, required_unless_present = "file")]
@@ -83,6 +85,7 @@ impl Command {
         };
         let mut bulk = Bulk {
             context,
+            organization,
             actor,
             dry_run,
             tally: Tally::default(),
@@ -108,6 +111,7 @@ impl Command {
 
 struct Bulk<'a> {
     context: &'a Context,
+    organization: OrganizationId,
     actor: UserId,
     dry_run: bool,
     tally: Tally,
@@ -148,7 +152,9 @@ impl Bulk<'_> {
             .iter()
             .filter_map(|candidate| candidate.invite.as_ref().ok().cloned())
             .collect();
-        let mut outcomes = self.commit(invites).await?.into_iter();
+        let outcomes = self.commit(invites).await?;
+        let missing = self.missing(&outcomes).await?;
+        let mut outcomes = outcomes.into_iter();
         let mut lines = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             let result = match candidate.invite {
@@ -157,7 +163,10 @@ impl Bulk<'_> {
                     .expect("one outcome for each invite")
                     .map_err(|error| Wrong {
                         column: None,
-                        reason: error.into(),
+                        reason: match (error, &missing) {
+                            (Error::NotFound, Some(missing)) => missing.clone(),
+                            (error, _) => error.into(),
+                        },
                     }),
                 Err(wrong) => Err(wrong),
             };
@@ -178,18 +187,31 @@ impl Bulk<'_> {
     }
 
     async fn commit(&self, invites: Vec<Invite>) -> Result<Vec<Outcome>, Error> {
-        let mut transaction = self.context.begin().await?;
-        let outcomes = self
-            .context
-            .organizations
-            .invite_all(&mut transaction, &self.actor, invites)
-            .await?;
-        if self.dry_run {
-            transaction.rollback().await?
+        let ending = if self.dry_run {
+            Ending::Rollback
         } else {
-            transaction.commit().await?
+            Ending::Commit
+        };
+        self.context
+            .attempt(ending, async |tx| {
+                self.context
+                    .organizations
+                    .invite_all(tx, &self.actor, invites.clone())
+                    .await
+            })
+            .await
+    }
+
+    /// Who or what is not there, where that is why an outcome is a refusal.
+    async fn missing(&self, outcomes: &[Outcome]) -> Result<Option<Reason>, Failure> {
+        if !outcomes
+            .iter()
+            .any(|outcome| matches!(outcome, Err(Error::NotFound)))
+        {
+            return Ok(None);
         }
-        Ok(outcomes)
+        let named = Named::organization(self.organization).actor(&self.actor);
+        named.missing(self.context).await.map(Some)
     }
 
     /// Says how far it came, which is what someone needs to know who reads of a fault.

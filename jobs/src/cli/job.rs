@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use super::Done;
 use super::context::Context;
 use super::failure::{Reason, Status};
+use super::id;
 use super::output::{Row, moment, or_dash};
 
 /// Count the jobs that are still to be done, list them, retry or discard them.
@@ -37,7 +38,7 @@ enum Action {
     /// Delete a job without doing it.
     Discard {
         /// The job.
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = id::job)]
         job: MessageId,
     },
 }
@@ -46,7 +47,7 @@ enum Action {
 #[group(required = true, multiple = false)]
 struct Retry {
     /// The job.
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = id::job)]
     job: Option<MessageId>,
     /// Every dead job.
     #[arg(long)]

@@ -1,10 +1,11 @@
 //! Members and their roles.
 
 use clap::Args;
-use guestlist::{Connection, Membership, Name, OrganizationId, Page, Role, UserId};
+use guestlist::{Connection, Membership, Name, Page, Role, UserId};
 use serde_json::{Value as Json, json};
 
 use super::Done;
+use super::arguments::{By, Limit, ToMember, Within};
 use super::context::Context;
 use super::output::{Row, moment, or_dash};
 
@@ -15,12 +16,10 @@ use super::output::{Row, moment, or_dash};
     after_help = "Example:\n  guestlist members --organization ID --json"
 )]
 pub(crate) struct List {
-    /// The organization.
-    #[arg(long, value_name = "ID")]
-    organization: OrganizationId,
-    /// Stop after so many.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
+    #[command(flatten)]
+    within: Within,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 /// Give a member another role.
@@ -35,14 +34,28 @@ pub(crate) struct ChangeRole {
     by: By,
 }
 
+/// Keep a member out for a while; their sessions of this organization end, role and history stay.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  guestlist suspend u2 --organization ID --as u1")]
+pub(crate) struct Suspend {
+    #[command(flatten)]
+    member: ToMember,
+}
+
+/// Let a suspended member in again, in the role they have.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  guestlist reinstate u2 --organization ID --as u1")]
+pub(crate) struct Reinstate {
+    #[command(flatten)]
+    member: ToMember,
+}
+
 /// End another member's membership; their sessions of this organization end with it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  guestlist remove u2 --organization ID --as u1")]
 pub(crate) struct Remove {
-    /// The member.
-    user: UserId,
     #[command(flatten)]
-    by: By,
+    member: ToMember,
 }
 
 /// End one's own membership.
@@ -55,25 +68,13 @@ pub(crate) struct Leave {
 /// Hand the ownership to another member; the old owner steps down by one rank.
 #[derive(Debug, Args)]
 pub(crate) struct Transfer {
-    /// The member who becomes owner.
-    user: UserId,
     #[command(flatten)]
-    by: By,
-}
-
-#[derive(Debug, Args)]
-struct By {
-    /// The organization.
-    #[arg(long, value_name = "ID")]
-    organization: OrganizationId,
-    /// Who does it: a member of the organization.
-    #[arg(long = "as", value_name = "USER")]
-    actor: UserId,
+    heir: ToMember,
 }
 
 impl List {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let organization = context.organization(self.organization).await?.id;
+        let organization = context.organization(self.within.organization).await?.id;
         let fetch = async |connection: Connection<'_>, paging: &_| {
             let page = context
                 .organizations
@@ -85,51 +86,79 @@ impl List {
             })
         };
         context
-            .show_list(self.limit, "There are no members.", fetch)
+            .show_list(self.limit.limit, "There are no members.", fetch)
             .await
     }
 }
 
 impl ChangeRole {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let Self {
-            user,
-            role,
-            by: By {
-                organization,
-                actor,
-            },
-        } = self;
-        let member = context
-            .change(async |tx| {
+        let Self { user, role, by } = self;
+        let member = ToMember { user, by };
+        let changed = member
+            .change(context, async |tx| {
+                let ToMember { user, by } = &member;
                 context
                     .organizations
-                    .change_role(tx, &actor, organization, &user, &role)
+                    .change_role(tx, &by.actor, by.organization(), user, &role)
                     .await
             })
             .await?;
-        let sentence = format!("{} is {} now.", member.user, member.role);
-        context.output.one(&Listed(member), sentence)
+        let sentence = format!("{} is {} now.", changed.user, changed.role);
+        context.output.one(&Listed(changed), sentence)
+    }
+}
+
+impl Suspend {
+    pub(crate) async fn run(self, context: &Context) -> Done {
+        let suspended = self
+            .member
+            .change(context, async |tx| {
+                let ToMember { user, by } = &self.member;
+                context
+                    .organizations
+                    .suspend(tx, &by.actor, by.organization(), user)
+                    .await
+            })
+            .await?;
+        let sentence = format!("{} is suspended.", suspended.user);
+        context.output.one(&Listed(suspended), sentence)
+    }
+}
+
+impl Reinstate {
+    pub(crate) async fn run(self, context: &Context) -> Done {
+        let reinstated = self
+            .member
+            .change(context, async |tx| {
+                let ToMember { user, by } = &self.member;
+                context
+                    .organizations
+                    .reinstate(tx, &by.actor, by.organization(), user)
+                    .await
+            })
+            .await?;
+        let sentence = format!(
+            "{} has access again, as {}.",
+            reinstated.user, reinstated.role
+        );
+        context.output.one(&Listed(reinstated), sentence)
     }
 }
 
 impl Remove {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let Self {
-            user,
-            by: By {
-                organization,
-                actor,
-            },
-        } = self;
-        context
-            .change(async |tx| {
+        self.member
+            .change(context, async |tx| {
+                let ToMember { user, by } = &self.member;
                 context
                     .organizations
-                    .remove(tx, &actor, organization, &user)
+                    .remove(tx, &by.actor, by.organization(), user)
                     .await
             })
             .await?;
+        let user = &self.member.user;
+        let organization = self.member.organization();
         let object = json!({ "user": user, "organization": organization, "removed": true });
         context.output.sentence(object, format!("Removed {user}."))
     }
@@ -137,13 +166,16 @@ impl Remove {
 
 impl Leave {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let By {
-            organization,
-            actor,
-        } = self.by;
-        context
-            .change(async |tx| context.organizations.leave(tx, &actor, organization).await)
-            .await?;
+        let Self { by } = self;
+        by.change(context, async |tx| {
+            context
+                .organizations
+                .leave(tx, &by.actor, by.organization())
+                .await
+        })
+        .await?;
+        let organization = by.organization();
+        let actor = by.actor;
         let object = json!({ "user": actor, "organization": organization, "left": true });
         context.output.sentence(object, format!("{actor} left."))
     }
@@ -151,18 +183,13 @@ impl Leave {
 
 impl Transfer {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let Self {
-            user,
-            by: By {
-                organization,
-                actor,
-            },
-        } = self;
-        let heir = context
-            .change(async |tx| {
+        let heir = self
+            .heir
+            .change(context, async |tx| {
+                let ToMember { user, by } = &self.heir;
                 context
                     .organizations
-                    .transfer_ownership(tx, &actor, organization, &user)
+                    .transfer_ownership(tx, &by.actor, by.organization(), user)
                     .await
             })
             .await?;
@@ -175,7 +202,8 @@ impl Transfer {
 pub(crate) struct Listed(pub(crate) Membership);
 
 impl Row for Listed {
-    const HEADER: &'static [&'static str] = &["user", "email", "name", "role", "joined"];
+    const HEADER: &'static [&'static str] =
+        &["user", "email", "name", "role", "joined", "suspended"];
 
     fn json(&self) -> Json {
         let Self(member) = self;
@@ -186,6 +214,7 @@ impl Row for Listed {
             "role": member.role,
             "organization": member.organization,
             "joined_at": member.joined_at,
+            "suspended_at": member.suspended_at,
         })
     }
 
@@ -197,6 +226,7 @@ impl Row for Listed {
             or_dash(member.name.as_ref().map(Name::as_str)),
             member.role.to_string(),
             moment(member.joined_at),
+            or_dash(member.suspended_at.map(moment)),
         ]
     }
 }

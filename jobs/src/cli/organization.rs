@@ -1,11 +1,16 @@
 //! Organizations.
 
+use std::str::FromStr;
+
 use clap::{Args, Subcommand};
 use guestlist::{EmailAddress, Name, Organization, OrganizationId, Page, User, UserId};
 use serde_json::{Value as Json, json};
 
 use super::Done;
+use super::arguments::Limit;
 use super::context::Context;
+use super::id;
+use super::not_found::Named;
 use super::output::{Row, moment};
 
 /// What can be done about organizations.
@@ -13,12 +18,9 @@ use super::output::{Row, moment};
 pub(crate) enum Command {
     Create(Create),
     /// List every organization, oldest first.
-    List {
-        /// Stop after so many.
-        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-        limit: Option<u32>,
-    },
+    List(Limit),
     Rename(Rename),
+    Seats(Seats),
     Delete(Delete),
 }
 
@@ -46,7 +48,7 @@ pub(crate) struct Create {
 #[derive(Debug, Args)]
 pub(crate) struct Rename {
     /// The organization.
-    #[arg(value_name = "ORGANIZATION")]
+    #[arg(value_name = "ORGANIZATION", value_parser = id::organization)]
     organization: OrganizationId,
     /// What it is called from now on.
     name: Name,
@@ -55,11 +57,32 @@ pub(crate) struct Rename {
     actor: UserId,
 }
 
+/// Give an organization another number of seats.
+///
+/// It is the host's own doing, when a plan was bought for instance, so no member has to permit it.
+/// Who is in already stays in, however few seats there are.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  guestlist organization seats ORGANIZATION 25\n  guestlist organization seats ORGANIZATION default"
+)]
+pub(crate) struct Seats {
+    /// The organization.
+    #[arg(value_name = "ORGANIZATION", value_parser = id::organization)]
+    organization: OrganizationId,
+    /// How many people it has room for, or default for what GUESTLIST_SEATS says.
+    #[arg(value_name = "NUMBER|default")]
+    seats: Number,
+}
+
+/// How many seats: a number of its own, or the configured one.
+#[derive(Debug, Clone, Copy)]
+struct Number(Option<u32>);
+
 /// Delete an organization with its memberships and invitations; its history stays.
 #[derive(Debug, Args)]
 pub(crate) struct Delete {
     /// The organization.
-    #[arg(value_name = "ORGANIZATION")]
+    #[arg(value_name = "ORGANIZATION", value_parser = id::organization)]
     organization: OrganizationId,
     /// Who does it: a member whose role permits `organization.delete`.
     #[arg(long = "as", value_name = "USER")]
@@ -70,7 +93,7 @@ impl Command {
     pub(crate) async fn run(self, context: &Context) -> Done {
         match self {
             Self::Create(create) => create.run(context).await,
-            Self::List { limit } => {
+            Self::List(Limit { limit }) => {
                 let fetch = async |connection: guestlist::Connection<'_>, paging: &_| {
                     let page = context
                         .organizations
@@ -86,6 +109,7 @@ impl Command {
                     .await
             }
             Self::Rename(rename) => rename.run(context).await,
+            Self::Seats(seats) => seats.run(context).await,
             Self::Delete(delete) => delete.run(context).await,
         }
     }
@@ -100,7 +124,7 @@ impl Create {
         };
         let name = self.organization;
         let made = context
-            .change(async |tx| context.organizations.create(tx, name, &user).await)
+            .change(async |tx| context.organizations.create(tx, name.clone(), &user).await)
             .await?;
         let sentence = format!("Created {}: {}.", made.name.as_str(), made.id);
         context.output.one(&Listed(made), sentence)
@@ -114,11 +138,12 @@ impl Rename {
             name,
             actor,
         } = self;
+        let named = Named::organization(organization).actor(&actor);
         let renamed = context
-            .change(async |tx| {
+            .change_named(&named, async |tx| {
                 context
                     .organizations
-                    .rename(tx, &actor, organization, name)
+                    .rename(tx, &actor, organization, name.clone())
                     .await
             })
             .await?;
@@ -133,8 +158,11 @@ impl Delete {
             organization,
             actor,
         } = self;
+        let named = Named::organization(organization).actor(&actor);
         context
-            .change(async |tx| context.organizations.delete(tx, &actor, organization).await)
+            .change_named(&named, async |tx| {
+                context.organizations.delete(tx, &actor, organization).await
+            })
             .await?;
         let object = json!({ "organization": organization, "deleted": true });
         context
@@ -143,16 +171,54 @@ impl Delete {
     }
 }
 
+impl Seats {
+    async fn run(self, context: &Context) -> Done {
+        let Self {
+            organization,
+            seats: Number(seats),
+        } = self;
+        let changed = context
+            .change_named(&Named::organization(organization), async |tx| {
+                context
+                    .organizations
+                    .set_seats(tx, organization, seats)
+                    .await
+            })
+            .await?;
+        let name = changed.name.as_str();
+        let sentence = match changed.seats() {
+            Some(seats) => format!("{name} has {seats} seats now."),
+            None => format!("{name} has the configured number of seats now."),
+        };
+        context.output.one(&Listed(changed), sentence)
+    }
+}
+
+impl FromStr for Number {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "default" => Ok(Self(None)),
+            number => number
+                .parse()
+                .map(|seats| Self(Some(seats)))
+                .map_err(|_| "write a number such as 25, or default".to_owned()),
+        }
+    }
+}
+
 struct Listed(Organization);
 
 impl Row for Listed {
-    const HEADER: &'static [&'static str] = &["organization", "name", "created"];
+    const HEADER: &'static [&'static str] = &["organization", "name", "seats", "created"];
 
     fn json(&self) -> Json {
         let Self(organization) = self;
         json!({
             "organization": organization.id,
             "name": organization.name,
+            "seats": organization.seats(),
             "created_at": organization.created_at,
         })
     }
@@ -162,6 +228,9 @@ impl Row for Listed {
         vec![
             organization.id.to_string(),
             organization.name.as_str().to_owned(),
+            organization
+                .seats()
+                .map_or_else(|| "default".to_owned(), |seats| seats.to_string()),
             moment(organization.created_at),
         ]
     }

@@ -5,8 +5,10 @@ use guestlist::{Membership, OrganizationId, Paging, SessionKey, UserId};
 use serde_json::{Value as Json, json};
 
 use super::Done;
+use super::arguments::Within;
 use super::context::Context;
 use super::failure::{Failure, Status};
+use super::not_found::{self, Named};
 use super::output::Row;
 
 /// What can be done about sessions.
@@ -30,9 +32,8 @@ pub(crate) struct Session {
     /// The member.
     #[arg(long, value_name = "USER")]
     user: UserId,
-    /// The organization.
-    #[arg(long, value_name = "ID")]
-    organization: OrganizationId,
+    #[command(flatten)]
+    within: Within,
 }
 
 /// List the recorded sessions of one member, or of every member of an organization.
@@ -40,9 +41,8 @@ pub(crate) struct Session {
 /// Whoever sees a session's key may be able to use the session.
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// The organization.
-    #[arg(long, value_name = "ID")]
-    organization: OrganizationId,
+    #[command(flatten)]
+    within: Within,
     /// Only this member's.
     #[arg(long, value_name = "USER")]
     user: Option<UserId>,
@@ -51,82 +51,112 @@ pub(crate) struct List {
 impl Command {
     pub(crate) async fn run(self, context: &Context) -> Done {
         match self {
-            Self::Record(Session {
-                session,
-                user,
-                organization,
-            }) => {
-                context
-                    .change(async |tx| {
-                        context
-                            .organizations
-                            .record_session(tx, organization, &user, &session)
-                            .await
-                    })
-                    .await?;
-                let object =
-                    json!({ "user": user, "organization": organization, "recorded": true });
-                context
-                    .output
-                    .sentence(object, format!("Recorded a session of {user}."))
-            }
-            Self::Forget(Session {
-                session,
-                user,
-                organization,
-            }) => {
-                context
-                    .change(async |tx| {
-                        context
-                            .organizations
-                            .forget_session(tx, organization, &user, &session)
-                            .await
-                    })
-                    .await?;
-                let object =
-                    json!({ "user": user, "organization": organization, "forgotten": true });
-                context
-                    .output
-                    .sentence(object, format!("Forgot a session of {user}."))
-            }
+            Self::Record(session) => session.record(context).await,
+            Self::Forget(session) => session.forget(context).await,
             Self::List(list) => list.run(context).await,
         }
     }
 }
 
-impl List {
-    async fn run(self, context: &Context) -> Done {
-        let organization = context.organization(self.organization).await?.id;
-        if let Some(user) = &self.user {
-            print(context, organization, user).await?;
-            return Ok(Status::Done);
-        }
-        let mut paging = Paging::first(Paging::MAX_LIMIT);
-        loop {
-            let page = context
-                .read(async |tx| {
-                    context
-                        .organizations
-                        .members(tx, organization, &paging)
-                        .await
-                })
-                .await?;
-            for Membership { user, .. } in &page.items {
-                print(context, organization, user).await?;
-            }
-            let Some(next) = page.next else {
-                return Ok(Status::Done);
-            };
-            paging = Paging::after(next, Paging::MAX_LIMIT);
-        }
+impl Session {
+    async fn record(self, context: &Context) -> Done {
+        let Self {
+            session,
+            user,
+            within: Within { organization },
+        } = self;
+        let named = Named::organization(organization).member(&user);
+        context
+            .change_named(&named, async |tx| {
+                context
+                    .organizations
+                    .record_session(tx, organization, &user, &session)
+                    .await
+            })
+            .await?;
+        let object = json!({ "user": user, "organization": organization, "recorded": true });
+        context
+            .output
+            .sentence(object, format!("Recorded a session of {user}."))
+    }
+
+    async fn forget(self, context: &Context) -> Done {
+        let Self {
+            session,
+            user,
+            within: Within { organization },
+        } = self;
+        context
+            .change(async |tx| {
+                context
+                    .organizations
+                    .forget_session(tx, organization, &user, &session)
+                    .await
+            })
+            .await?;
+        let object = json!({ "user": user, "organization": organization, "forgotten": true });
+        context
+            .output
+            .sentence(object, format!("Forgot a session of {user}."))
     }
 }
 
+impl List {
+    async fn run(self, context: &Context) -> Done {
+        let organization = context.organization(self.within.organization).await?.id;
+        let listed = match &self.user {
+            Some(user) => of_member(context, organization, user).await?,
+            None => of_everyone(context, organization).await?,
+        };
+        if listed == 0 && !context.output.is_json() {
+            context.output.line("There are no recorded sessions.")?;
+        }
+        Ok(Status::Done)
+    }
+}
+
+async fn of_member(
+    context: &Context,
+    organization: OrganizationId,
+    user: &UserId,
+) -> Result<usize, Failure> {
+    if not_found::membership(context, organization, user)
+        .await?
+        .is_none()
+    {
+        return Err(not_found::no_member(organization, user).into());
+    }
+    print(context, organization, user).await
+}
+
+async fn of_everyone(context: &Context, organization: OrganizationId) -> Result<usize, Failure> {
+    let mut listed = 0;
+    let mut paging = Paging::first(Paging::MAX_LIMIT);
+    loop {
+        let page = context
+            .read(async |tx| {
+                context
+                    .organizations
+                    .members(tx, organization, &paging)
+                    .await
+            })
+            .await?;
+        for Membership { user, .. } in &page.items {
+            listed += print(context, organization, user).await?;
+        }
+        let Some(next) = page.next else {
+            return Ok(listed);
+        };
+        paging = Paging::after(next, Paging::MAX_LIMIT);
+    }
+}
+
+/// Prints a member's sessions and says how many there were.
 async fn print(
     context: &Context,
     organization: OrganizationId,
     user: &UserId,
-) -> Result<(), Failure> {
+) -> Result<usize, Failure> {
     let sessions = context
         .read(async |tx| context.organizations.sessions(tx, organization, user).await)
         .await?;
@@ -137,7 +167,8 @@ async fn print(
             session,
         })
         .collect();
-    Ok(context.output.rows(&rows)?)
+    context.output.rows(&rows)?;
+    Ok(rows.len())
 }
 
 struct Listed {

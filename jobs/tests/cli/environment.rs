@@ -155,7 +155,7 @@ stories! {
         guestlist.run("organization list").done();
         guestlist.sql(
             "INSERT INTO guestlist_migrations (version, description, success, checksum, execution_time)
-             SELECT 999999, 'from the future', success, checksum, 1 FROM guestlist_migrations",
+             SELECT 999999, 'from the future', success, checksum, 1 FROM guestlist_migrations LIMIT 1",
         );
         let ran = guestlist.run("organization list --json").ended(1);
         assert_eq!(ran.object()["error"], "schema");
@@ -190,11 +190,36 @@ fn every_variable_is_documented_by_the_command_itself() {
     let guestlist = Guestlist::on_sqlite();
     let help = guestlist.run("--help").done().stdout;
     let listed = guestlist.all("variables");
-    assert_eq!(listed.len(), 18);
+    assert_eq!(listed.len(), 19);
     for variable in listed {
         assert!(
             help.contains(&format!("\n  {}", text(&variable["variable"]))),
             "{variable}"
         );
     }
+}
+
+#[test]
+fn a_name_that_is_nearly_a_variable_does_not_pass_silently() {
+    let guestlist = Guestlist::on_sqlite()
+        .with("GUESTLIST_LIMIT", "none")
+        .with("GUESTLIST_DATABASE_URL", "sqlite:other.db")
+        .with("GUESTLIST_SERVICE_HOST", "10.0.0.1")
+        .with("GUESTLIST_TEST_LETTERS", "1")
+        .with("GUESTLIST_SEAT", "");
+    let ran = guestlist.run("organization list --json").ended(2);
+    let mistakes = ran.object()["mistakes"].as_array().unwrap().clone();
+    let mut found: Vec<_> = mistakes
+        .iter()
+        .map(|mistake| (text(&mistake["variable"]), text(&mistake["expected"])))
+        .collect();
+    found.sort();
+    let pairs = [
+        ("GUESTLIST_DATABASE_URL", "DATABASE_URL"),
+        ("GUESTLIST_LIMIT", "GUESTLIST_LIMITS"),
+    ];
+    assert_eq!(
+        found,
+        pairs.map(|(name, meant)| (name.to_owned(), meant.to_owned()))
+    );
 }

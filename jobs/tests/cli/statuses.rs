@@ -9,12 +9,14 @@ use crate::support::{Guestlist, text};
 stories! {
     fn the_last_owner_can_neither_leave_nor_be_removed_nor_demoted(guestlist) {
         let acme = guestlist.organization();
-        for command in ["leave", "remove ann", "change-role ann agent"] {
+        for command in ["leave", "remove ann", "suspend ann", "change-role ann agent"] {
             let refused = guestlist.run(&format!("{command} --organization {acme} --as ann --json")).ended(3);
             let expected = json!({
                 "refused": "last_owner",
                 "role": "owner",
-                "message": "the organization would be left without a member whose role is owner",
+                "organizations": [acme],
+                "message": "the organization would be left without a member whose role is owner; nothing was \
+                            changed; hand the ownership to another member first (`guestlist transfer`)",
             });
             assert_eq!(refused.object(), expected, "{command}");
         }
@@ -58,6 +60,79 @@ stories! {
             let refused = guestlist.run(&format!("{command} --organization {nowhere} --json")).ended(3);
             assert_eq!(refused.object()["refused"], "not_found", "{command}");
         }
+    }
+
+    fn what_was_not_found_is_named(guestlist) {
+        let acme = guestlist.organization();
+        guestlist.member(&acme, "bob", "admin");
+        guestlist.member(&acme, "eve", "admin");
+        guestlist.run(&format!("suspend eve --organization {acme} --as ann")).done();
+        let invited = guestlist.one(&format!("invite zoe@acme.example --organization {acme} --role agent --as ann"));
+        let zoe = text(&invited["invitation"]);
+        let nowhere = "01a206f3-c0d9-7145-a1bc-2971c8b37363";
+        for (line, says) in [
+            (format!("remove bob --organization {nowhere} --as ann"), format!("there is no organization {nowhere}")),
+            (format!("members --organization {nowhere}"), format!("there is no organization {nowhere}")),
+            (format!("organization seats {nowhere} 5"), format!("there is no organization {nowhere}")),
+            (format!("revoke {nowhere} --as ann"), format!("there is no invitation {nowhere}")),
+            (format!("revoke {zoe} --as dan"), format!("dan is no member of the organization {acme}")),
+            (format!("remove dan --organization {acme} --as ann"), format!("dan is no member of the organization {acme}")),
+            (format!("remove bob --organization {acme} --as dan"), format!("dan is no member of the organization {acme}")),
+            (format!("remove bob --organization {acme} --as eve"), format!("eve is suspended in the organization {acme}")),
+            (format!("organization rename {acme} Other --as dan"), format!("dan is no member of the organization {acme}")),
+            (format!("session record s1 --user eve --organization {acme}"), format!("eve is suspended in the organization {acme}")),
+            (format!("session list --user dan --organization {acme}"), format!("dan is no member of the organization {acme}")),
+            (format!("invite y@acme.example --organization {acme} --role agent --as dan"), format!("dan is no member of the organization {acme}")),
+        ] {
+            let refused = guestlist.run(&format!("{line} --json")).ended(3).object();
+            assert_eq!(refused["refused"], "not_found", "{line}");
+            assert!(text(&refused["message"]).starts_with(&says), "{line}: {refused}");
+        }
+    }
+
+    fn a_full_organization_says_how_many_seats_it_has_and_what_to_do(guestlist) {
+        let acme = guestlist.organization();
+        guestlist.member(&acme, "bob", "agent");
+        assert_eq!(guestlist.one("organization list")["seats"], json!(null));
+        assert_eq!(guestlist.one(&format!("organization seats {acme} 2"))["seats"], 2);
+        let table = guestlist.run("organization list").done().stdout;
+        assert!(table.lines().next().unwrap().contains("SEATS"), "{table}");
+        let invite = format!("invite eve@acme.example --organization {acme} --role agent --as ann --json");
+        let refused = guestlist.run(&invite).ended(3).object();
+        assert_eq!((&refused["refused"], &refused["seats"]), (&json!("no_seat"), &json!(2)));
+        for says in ["all seats are taken", "nothing was changed", "guestlist organization seats"] {
+            assert!(text(&refused["message"]).contains(says), "{refused}");
+        }
+        guestlist.run(&format!("suspend bob --organization {acme} --as ann")).done();
+        guestlist.member(&acme, "eve", "agent");
+        let refused = guestlist.run(&format!("reinstate bob --organization {acme} --as ann --json")).ended(3);
+        assert_eq!(refused.object()["refused"], "no_seat");
+        assert_eq!(guestlist.one(&format!("organization seats {acme} default"))["seats"], json!(null));
+        guestlist.run(&format!("reinstate bob --organization {acme} --as ann")).done();
+        let guestlist = guestlist.with("GUESTLIST_SEATS", "3");
+        let refused = guestlist.run(&invite.replace("eve@", "zoe@")).ended(3).object();
+        assert_eq!((&refused["refused"], &refused["seats"]), (&json!("no_seat"), &json!(3)));
+        let guestlist = guestlist.with("GUESTLIST_SEATS", "4");
+        guestlist.run(&invite.replace("eve@", "zoe@")).done();
+        let refused = guestlist.run(&invite.replace("eve@", "yan@")).ended(3).object();
+        assert_eq!(refused["seats"], 4);
+        let guestlist = guestlist.with("GUESTLIST_SEATS", "4,members");
+        guestlist.run(&invite.replace("eve@", "yan@")).done();
+    }
+
+    fn a_suspended_member_who_accepts_is_told_what_ends_it(guestlist) {
+        let acme = guestlist.organization();
+        let invite = |address: &str| {
+            let invited = guestlist.one(&format!("invite {address} --organization {acme} --role manager --as ann"));
+            text(&guestlist.one(&format!("link {} --as ann", text(&invited["invitation"])))["link"])
+        };
+        guestlist.member(&acme, "bob", "agent");
+        let link = invite("robert@acme.example");
+        guestlist.run(&format!("suspend bob --organization {acme} --as ann")).done();
+        let accept = format!("accept {link} --user bob --email robert@acme.example");
+        let refused = guestlist.run(&format!("{accept} --json")).ended(3).object();
+        assert_eq!(refused["refused"], "suspended");
+        assert!(text(&refused["message"]).contains("guestlist reinstate"), "{refused}");
     }
 
     fn several_addresses_have_an_outcome_each(guestlist) {
@@ -157,4 +232,37 @@ fn help_and_version_end_with_0() {
         0,
         "nothing was made"
     );
+}
+
+#[test]
+fn an_id_that_is_none_is_answered_with_what_one_looks_like() {
+    let guestlist = Guestlist::on_sqlite();
+    for (line, kind, shown_by) in [
+        (
+            "members --organization nonsense",
+            "an organization",
+            "guestlist organization list",
+        ),
+        (
+            "organization delete Acme --as ann",
+            "an organization",
+            "guestlist organization list",
+        ),
+        (
+            "revoke bob@acme.example --as ann",
+            "an invitation",
+            "guestlist invitations",
+        ),
+        ("jobs discard 12", "a job", "guestlist jobs"),
+    ] {
+        let ran = guestlist.run(&format!("{line} --json")).ended(2).object();
+        assert_eq!(ran["invalid"], "invalid_id", "{line}");
+        let message = text(&ran["message"]);
+        assert!(
+            message.contains(&format!("no id of {kind}, which looks like ")),
+            "{message}"
+        );
+        assert!(message.contains(shown_by), "{message}");
+        assert!(!message.contains("character"), "{message}");
+    }
 }

@@ -86,9 +86,75 @@ stories! {
         guestlist.run(&format!("session forget s1 --user bob --organization {acme}")).done();
         assert_eq!(guestlist.one(&list)["session"], "s2");
         guestlist.run(&format!("remove bob --organization {acme} --as ann")).done();
-        assert!(guestlist.all(&format!("{list} --user bob")).is_empty());
+        let gone = guestlist.run(&format!("{list} --user bob --json")).ended(3);
+        assert_eq!(gone.object()["refused"], "not_found");
+        assert_eq!(guestlist.run(&list).done().stdout.trim(), "There are no recorded sessions.");
         let record = format!("session record s3 --user bob --organization {acme} --json");
         assert_eq!(guestlist.run(&record).ended(3).object()["refused"], "not_found");
+    }
+
+    fn a_member_is_suspended_and_reinstated(guestlist) {
+        let acme = guestlist.organization();
+        guestlist.member(&acme, "bob", "agent");
+        guestlist.run(&format!("session record s1 --user bob --organization {acme}")).done();
+        let suspended = guestlist.one(&format!("suspend bob --organization {acme} --as ann"));
+        assert!(suspended["suspended_at"].is_string());
+        assert!(guestlist.all(&format!("session list --user bob --organization {acme}")).is_empty());
+        let members = guestlist.all(&format!("members --organization {acme}"));
+        assert_eq!((&members[0]["suspended_at"], &members[1]["suspended_at"]), (&json!(null), &suspended["suspended_at"]));
+        let table = guestlist.run(&format!("members --organization {acme}")).done().stdout;
+        let lines: Vec<_> = table.lines().collect();
+        assert!(lines[0].ends_with("SUSPENDED") && lines[1].ends_with('-') && !lines[2].ends_with('-'), "{table}");
+        let reinstated = guestlist.one(&format!("reinstate bob --organization {acme} --as ann"));
+        assert_eq!((&reinstated["suspended_at"], &reinstated["role"]), (&json!(null), &json!("agent")));
+        let again = guestlist.run(&format!("reinstate bob --organization {acme} --as ann")).done().stdout;
+        assert_eq!(again.trim(), "bob has access again, as agent.");
+    }
+
+    fn an_open_invitation_gets_another_role(guestlist) {
+        let acme = guestlist.organization();
+        let invited = guestlist.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
+        let bob = text(&invited["invitation"]);
+        let link = text(&guestlist.one(&format!("link {bob} --as ann"))["link"]);
+        assert_eq!(guestlist.one(&format!("change-invitation-role {bob} manager --as ann"))["role"], "manager");
+        let member = guestlist.one(&format!("accept {link} --user bob --email bob@acme.example"));
+        assert_eq!((&member["role"], &member["role_kept"]), (&json!("manager"), &json!(false)));
+        let closed = guestlist.run(&format!("change-invitation-role {bob} agent --as ann --json")).ended(3);
+        assert_eq!(closed.object()["refused"], "invitation_closed");
+    }
+
+    fn a_member_who_accepts_again_with_another_address_hears_that_the_role_was_kept(guestlist) {
+        let acme = guestlist.organization();
+        guestlist.member(&acme, "bob", "admin");
+        let invited = guestlist.one(&format!("invite robert@acme.example --organization {acme} --role agent --as ann"));
+        let link = text(&guestlist.one(&format!("link {} --as ann", text(&invited["invitation"])))["link"]);
+        let accept = format!("accept {link} --user bob --email robert@acme.example");
+        let said = guestlist.run(&accept).done().stdout;
+        assert_eq!(
+            said.trim(),
+            format!("bob is a member of {acme} as admin. They were a member already and kept that role; the invitation was to agent.")
+        );
+    }
+
+    fn a_user_is_forgotten_everywhere_or_nowhere(guestlist) {
+        let acme = guestlist.organization();
+        let other = text(&guestlist.one("organization create Beta --owner ann --email ann@acme.example")["organization"]);
+        guestlist.member(&acme, "bob", "agent");
+        guestlist.member(&other, "bob", "agent");
+        let refused = guestlist.run("forget ann --email ann@acme.example --json").ended(3).object();
+        assert_eq!((&refused["refused"], &refused["organizations"]), (&json!("last_owner"), &json!([acme, other])));
+        let said = guestlist.run("forget ann --email ann@acme.example").ended(3).stderr;
+        assert!(said.contains(&format!("in Acme ({acme}), Beta ({other}); nothing was changed")), "{said}");
+        let forgotten = guestlist.one("forget bob --email bob@acme.example");
+        assert_eq!(
+            forgotten,
+            json!({ "user": "bob", "forgotten": true, "organizations": [acme, other], "names": ["Acme", "Beta"] })
+        );
+        for organization in [&acme, &other] {
+            assert_eq!(guestlist.all(&format!("members --organization {organization}")).len(), 1);
+        }
+        let again = guestlist.run("forget bob --email bob@acme.example").done().stdout;
+        assert!(again.starts_with("Forgot bob: they had access to no organization;"), "{again}");
     }
 
     fn jobs_are_counted_listed_retried_and_discarded(guestlist) {
@@ -125,7 +191,8 @@ stories! {
         assert_eq!(refused.stdout, "");
         assert_eq!(
             refused.stderr.lines().last().unwrap(),
-            "refused: the organization would be left without a member whose role is owner"
+            "refused: the organization would be left without a member whose role is owner; nothing was \
+             changed; hand the ownership to another member first (`guestlist transfer`)"
         );
     }
 }

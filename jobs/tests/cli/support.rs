@@ -166,7 +166,8 @@ impl Guestlist {
         execute(&self.database_url(), sql);
     }
 
-    fn database_url(&self) -> String {
+    /// Where the tables are.
+    pub(crate) fn database_url(&self) -> String {
         let set = self
             .variables
             .iter()

@@ -1,0 +1,142 @@
+//! Users of the host, wherever they are members.
+
+use clap::Args;
+use guestlist::{
+    EmailAddress, Error, Membership, OrganizationId, Paging, Transaction, User, UserId,
+};
+use serde_json::json;
+
+use super::Done;
+use super::context::{Context, Ending};
+use super::failure::{Failure, Reason};
+
+/// Remove a user everywhere, because your application deletes their account.
+///
+/// Every membership ends with its sessions, suspended ones included, and every open invitation to
+/// their addresses is revoked. Nobody has to permit it and nobody is written to. Run it when they
+/// cannot sign in any more.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  guestlist forget u2 --email bob@acme.example")]
+pub(crate) struct Forget {
+    /// The user's id in your application.
+    user: UserId,
+    /// The user's address, which your application has verified; those they joined with are known.
+    #[arg(long, value_name = "ADDRESS")]
+    email: EmailAddress,
+}
+
+impl Forget {
+    pub(crate) async fn run(self, context: &Context) -> Done {
+        let user = User::new(self.user, self.email);
+        let forgotten = context
+            .attempt(Ending::Commit, async |tx| {
+                let active = memberships(context, tx, &user.id).await?;
+                context.organizations.forget_user(tx, &user).await?;
+                Ok(active)
+            })
+            .await;
+        let ended = match forgotten {
+            Err(Error::LastOwner {
+                role,
+                organizations,
+            }) => {
+                let organizations = named(context, organizations).await?;
+                return Err(last_owner(&user.id, role.as_str(), &organizations).into());
+            }
+            ended => ended?,
+        };
+        let organizations: Vec<_> = ended
+            .into_iter()
+            .map(|membership| membership.organization)
+            .collect();
+        let organizations = named(context, organizations).await?;
+        let sentence = format!(
+            "Forgot {}: {}; suspended memberships, sessions and open invitations to their \
+             addresses ended too, where there were any.",
+            user.id,
+            match organizations.as_slice() {
+                [] => "they had access to no organization".to_owned(),
+                ended => format!("their access to {} ended", listed(ended)),
+            }
+        );
+        let object = json!({
+            "user": user.id,
+            "forgotten": true,
+            "organizations": ids(&organizations),
+            "names": names(&organizations),
+        });
+        context.output.sentence(object, sentence)
+    }
+}
+
+/// Where the user has access.
+async fn memberships(
+    context: &Context,
+    transaction: &mut Transaction,
+    user: &UserId,
+) -> Result<Vec<Membership>, Error> {
+    let mut memberships = Vec::new();
+    let mut paging = Paging::first(Paging::MAX_LIMIT);
+    loop {
+        let page = context
+            .organizations
+            .memberships(&mut *transaction, user, &paging)
+            .await?;
+        memberships.extend(page.items);
+        match page.next {
+            Some(next) => paging = Paging::after(next, Paging::MAX_LIMIT),
+            None => return Ok(memberships),
+        }
+    }
+}
+
+/// An organization and what it is called.
+type NamedOrganization = (OrganizationId, String);
+
+async fn named(
+    context: &Context,
+    ids: Vec<OrganizationId>,
+) -> Result<Vec<NamedOrganization>, Failure> {
+    let mut named = Vec::with_capacity(ids.len());
+    for id in ids {
+        let found = context
+            .read(async |connection| context.organizations.organization(connection, id).await)
+            .await?;
+        named.push((
+            id,
+            found.map_or_else(String::new, |found| found.name.to_string()),
+        ));
+    }
+    Ok(named)
+}
+
+fn last_owner(user: &UserId, role: &str, organizations: &[NamedOrganization]) -> Reason {
+    let message = format!(
+        "{user} is the last member whose role is {role} in {}; nothing was changed; hand the \
+         ownership over (`guestlist transfer`) or delete the organization first",
+        listed(organizations)
+    );
+    Reason::refused("last_owner", message)
+        .with("role", role)
+        .with("organizations", json!(ids(organizations)))
+        .with("names", json!(names(organizations)))
+}
+
+fn listed(organizations: &[NamedOrganization]) -> String {
+    let each: Vec<_> = organizations
+        .iter()
+        .map(|(id, name)| format!("{name} ({id})"))
+        .collect();
+    each.join(", ")
+}
+
+fn ids(organizations: &[NamedOrganization]) -> Vec<OrganizationId> {
+    organizations.iter().map(|(id, _)| *id).collect()
+}
+
+fn names(organizations: &[NamedOrganization]) -> Vec<&str> {
+    organizations
+        .iter()
+        .map(|(_, name)| name.as_str())
+        .collect()
+}
