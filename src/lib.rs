@@ -45,10 +45,12 @@
 //!     organizations.record_session(&mut *tx, acme.id, &bob.id, &session).await?;
 //!     tx.commit().await?;
 //!
-//!     // Your authorization check, wherever something needs a permission.
+//!     // Your authorization check, once for each request: one read, and then as many questions as you like.
 //!     let mut connection = pool.acquire().await?;
-//!     assert!(organizations.allows(&mut *connection, acme.id, &bob.id, "inbox.reply").await?);
-//!     assert!(!organizations.allows(&mut *connection, acme.id, &bob.id, "billing.manage").await?);
+//!     let member = organizations.membership(&mut *connection, acme.id, &bob.id).await?;
+//!     let member = member.ok_or("bob has no access")?; // None too while he is suspended
+//!     assert!(member.allows("inbox.reply"));
+//!     assert!(!member.allows("billing.manage"));
 //!     Ok(())
 //! }
 //! ```
