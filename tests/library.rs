@@ -7,12 +7,18 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 #[path = "support/sqlite.rs"]
 mod sqlite;
+#[path = "support/addresses.rs"]
+mod strategies;
+#[path = "support/strength.rs"]
+mod strength;
 mod support;
 
 #[path = "library/accepting.rs"]
 mod accepting;
 #[path = "library/forgetting.rs"]
 mod forgetting;
+#[path = "library/addresses.rs"]
+mod addresses;
 #[path = "library/inviting.rs"]
 mod inviting;
 #[path = "library/leasing.rs"]
