@@ -1,6 +1,8 @@
 //! The library through its public API, on both databases.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+#[path = "support/dump.rs"]
+mod dump;
 #[cfg(feature = "postgres")]
 #[path = "support/postgres.rs"]
 mod postgres;
@@ -47,6 +49,8 @@ mod sessions;
 mod suspending;
 #[path = "library/time.rs"]
 mod time;
+#[path = "library/tokens.rs"]
+mod tokens;
 #[path = "library/transactions.rs"]
 mod transactions;
 
