@@ -77,7 +77,7 @@ impl EmailAddress {
     /// sigmas, long s, sharp s), they stay apart, because to a mail server they can be different
     /// mailboxes.
     pub fn canonical(&self) -> String {
-        let local: String = self.local_part().chars().map(lower_case).nfc().collect();
+        let local: String = self.local_part().nfd().map(lower_case).nfc().collect();
         format!("{local}@{}", self.domain())
     }
 

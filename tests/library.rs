@@ -23,6 +23,8 @@ mod forgetting;
 mod addresses;
 #[path = "library/inviting.rs"]
 mod inviting;
+#[path = "library/known_holes.rs"]
+mod known_holes;
 #[path = "library/leasing.rs"]
 mod leasing;
 #[path = "library/limits.rs"]
@@ -53,6 +55,8 @@ mod time;
 mod tokens;
 #[path = "library/transactions.rs"]
 mod transactions;
+#[path = "library/wrong_types.rs"]
+mod wrong_types;
 
 /// Whether writers can work side by side; SQLite has one at a time.
 fn has_many_writers(team: &support::Team) -> bool {

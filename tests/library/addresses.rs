@@ -306,6 +306,8 @@ const SAME: &[(&str, &str)] = &[
     ("m\u{fc}ller@b.co", "MU\u{308}LLER@b.co"),
     ("\u{3b1}\u{3c3}\u{3b1}@b.co", "\u{391}\u{3a3}\u{391}@b.co"),
     ("\u{431}@b.co", "\u{411}@b.co"),
+    ("i\u{32c}\u{307}@b.co", "I\u{32c}\u{307}@b.co"),
+    ("i\u{307}@b.co", "\u{130}@b.co"),
     ("a@m\u{fc}ller.example", "a@xn--mller-kva.example"),
     ("a@b\u{3002}co", "a@b.co"),
     // A domain name has no second encodings: every resolver maps them before it asks.

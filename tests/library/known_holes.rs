@@ -1,0 +1,418 @@
+//! Holes that products of this kind are known for, by class.
+//!
+//! Some classes have a file of their own: a signature that is not checked (`tokens.rs`), accepting
+//! by any account or with an unverified address (`accepting.rs`), Unicode case folding
+//! (`addresses.rs`).
+
+use chrono::TimeDelta;
+use guestlist::{
+    EmailAddress, Error, InvitationId, OrganizationId, ResendPolicy, Status, Transaction, User,
+    worker,
+};
+
+use crate::dump::dump;
+use crate::on_both_databases;
+use crate::support::{OLIVIA, Team, address, name, person, user};
+
+/// Everything an actor can do to an organization.
+const OPERATIONS: &[&str] = &[
+    "invite",
+    "invite superseding",
+    "invite all",
+    "resend",
+    "revoke",
+    "show the link",
+    "change the role of an invitation",
+    "change a role",
+    "change one's own role",
+    "transfer the ownership",
+    "remove",
+    "leave",
+    "suspend",
+    "reinstate",
+    "reinstate oneself",
+    "rename",
+    "delete",
+    "record a session",
+];
+
+/// What the operations act on.
+#[derive(Clone, Copy)]
+struct Target {
+    organization: OrganizationId,
+    invitation: InvitationId,
+}
+
+/// Sam, an owner beside Olivia; Bob, an agent; Dave, a suspended one; Carl, invited two minutes ago.
+async fn stage(team: &Team) -> Target {
+    team.join("sam", "owner").await;
+    team.join("bob", "agent").await;
+    team.join("dave", "agent").await;
+    suspend(team, "dave").await;
+    let invitation = team
+        .invite(OLIVIA, &address("carl"), "agent")
+        .await
+        .unwrap()
+        .id;
+    team.pass(TimeDelta::minutes(2));
+    Target {
+        organization: team.organization.id,
+        invitation,
+    }
+}
+
+async fn suspend(team: &Team, who: &str) {
+    let id = team.organization.id;
+    team.in_transaction(async |tx| {
+        team.library
+            .suspend(tx, &user(OLIVIA), id, &user(who))
+            .await
+    })
+    .await
+    .unwrap();
+}
+
+async fn attempt(
+    team: &Team,
+    tx: &mut Transaction,
+    operation: &str,
+    actor: &str,
+    on: Target,
+) -> Result<(), Error> {
+    let (library, actor, bob, dave) = (&team.library, user(actor), user("bob"), user("dave"));
+    let Target {
+        organization,
+        invitation,
+    } = on;
+    let agent = "agent".parse().unwrap();
+    let manager = "manager".parse().unwrap();
+    let invite = |who: &str| {
+        guestlist::Invite::new(
+            organization,
+            address(who).parse().unwrap(),
+            "agent".parse().unwrap(),
+        )
+    };
+    match operation {
+        "invite" => library.invite(tx, &actor, invite("eve")).await.map(drop),
+        "invite superseding" => library
+            .invite(tx, &actor, invite("carl").superseding())
+            .await
+            .map(drop),
+        "invite all" => {
+            let outcomes = library
+                .invite_all(tx, &actor, vec![invite("eve"), invite("fay")])
+                .await?;
+            outcomes
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()
+                .map(drop)
+        }
+        "resend" => library.resend(tx, &actor, invitation).await.map(drop),
+        "revoke" => library.revoke(tx, &actor, invitation).await.map(drop),
+        "show the link" => library.show_link(tx, &actor, invitation).await.map(drop),
+        "change the role of an invitation" => library
+            .change_invitation_role(tx, &actor, invitation, &manager)
+            .await
+            .map(drop),
+        "change a role" => library
+            .change_role(tx, &actor, organization, &bob, &manager)
+            .await
+            .map(drop),
+        "change one's own role" => library
+            .change_role(tx, &actor, organization, &actor, &agent)
+            .await
+            .map(drop),
+        "transfer the ownership" => library
+            .transfer_ownership(tx, &actor, organization, &bob)
+            .await
+            .map(drop),
+        "remove" => library.remove(tx, &actor, organization, &bob).await,
+        "leave" => library.leave(tx, &actor, organization).await,
+        "suspend" => library
+            .suspend(tx, &actor, organization, &bob)
+            .await
+            .map(drop),
+        "reinstate" => library
+            .reinstate(tx, &actor, organization, &dave)
+            .await
+            .map(drop),
+        "reinstate oneself" => library
+            .reinstate(tx, &actor, organization, &actor)
+            .await
+            .map(drop),
+        "rename" => library
+            .rename(tx, &actor, organization, name("Other"))
+            .await
+            .map(drop),
+        "delete" => library.delete(tx, &actor, organization).await,
+        "record a session" => {
+            library
+                .record_session(tx, organization, &actor, &"key".parse().unwrap())
+                .await
+        }
+        unknown => panic!("{unknown} is no operation"),
+    }
+}
+
+/// The answer as it is told, from a transaction that is committed whatever it is.
+async fn told(team: &Team, operation: &str, actor: &str, on: Target) -> Option<String> {
+    let mut tx = team.begin().await;
+    let refused = attempt(team, &mut tx, operation, actor, on).await.err();
+    tx.commit().await.expect("a refusal spoils no transaction");
+    refused.map(|error| format!("{error:?} {error} {}", error.code()))
+}
+
+fn stranger_hears() -> String {
+    let error = Error::NotFound;
+    format!("{error:?} {error} {}", error.code())
+}
+
+/// Insists that each text is refused and nothing was written.
+async fn insist_refused(
+    team: &Team,
+    token: &str,
+    who: &User,
+    is_expected: impl Fn(&Error) -> bool,
+) {
+    let before = dump(&team.database).await;
+    let mut tx = team.begin().await;
+    let refused = team.library.accept(&mut tx, token, who).await;
+    tx.commit().await.expect("a refusal spoils no transaction");
+    assert!(
+        refused.as_ref().is_err_and(&is_expected),
+        "{} {}: {refused:?}",
+        who.id,
+        who.email
+    );
+    assert_eq!(dump(&team.database).await, before);
+}
+
+on_both_databases! {
+    async fn every_operation_is_open_to_an_owner(team: Team) {
+        let on = stage(&team).await;
+        for operation in OPERATIONS {
+            let mut tx = team.begin().await;
+            attempt(&team, &mut tx, operation, "sam", on).await.unwrap_or_else(|error| panic!("{operation}: {error}"));
+            tx.rollback().await.unwrap();
+        }
+    }
+
+    async fn a_suspended_owner_does_nothing_and_is_told_what_a_stranger_is(team: Team) {
+        let on = stage(&team).await;
+        let mine = team.invite("sam", &address("gil"), "agent").await.unwrap();
+        suspend(&team, "sam").await;
+        let before = dump(&team.database).await;
+        for operation in OPERATIONS {
+            assert_eq!(told(&team, operation, "sam", on).await, Some(stranger_hears()), "{operation}");
+        }
+        assert_eq!(team.membership("sam").await, None);
+        let mut tx = team.begin().await;
+        for permission in ["inbox.reply", "billing.manage", "organization.delete"] {
+            assert!(!team.library.allows(&mut tx, on.organization, &user("sam"), permission).await.unwrap(), "{permission}");
+        }
+        let own = team.library.memberships(&mut tx, &user("sam"), &guestlist::Paging::first(9)).await.unwrap();
+        assert!(own.items.is_empty());
+        drop(tx);
+        assert_eq!(dump(&team.database).await, before);
+        // Neither an invitation of theirs nor one to them lets anyone in.
+        insist_refused(&team, &team.token(&mine), &person("gil"), |error| matches!(error, Error::InviterLostRight)).await;
+        let again = team.invite(OLIVIA, "sam2@example.com", "owner").await.unwrap();
+        let sam = User::new(user("sam"), "sam2@example.com".parse().unwrap());
+        insist_refused(&team, &team.token(&again), &sam, |error| matches!(error, Error::Suspended)).await;
+    }
+
+    async fn nobody_from_outside_does_anything_or_learns_whether_there_is_something(team: Team) {
+        let other = Team::on(team.database.clone()).await;
+        other.join("mallory", "owner").await;
+        let on = stage(&team).await;
+        team.join("fred", "owner").await;
+        team.remove(OLIVIA, "fred").await.unwrap();
+        let nothing = Target {
+            organization: uuid::Uuid::from_u128(7).into(),
+            invitation: uuid::Uuid::from_u128(8).into(),
+        };
+        let before = dump(&team.database).await;
+        for actor in ["mallory", "fred", "nobody", "carl"] {
+            for operation in OPERATIONS {
+                assert_eq!(told(&team, operation, actor, on).await, Some(stranger_hears()), "{actor}: {operation}");
+                assert_eq!(told(&team, operation, actor, nothing).await, Some(stranger_hears()), "{actor}: {operation}");
+            }
+        }
+        assert_eq!(dump(&team.database).await, before);
+    }
+
+    async fn an_invitation_of_another_organization_is_out_of_reach_however_it_is_named(team: Team) {
+        let other = Team { keys: team.keys.clone(), ..Team::on(team.database.clone()).await }.configured(|builder| builder);
+        let invitation = team.invite(OLIVIA, &address("bob"), "admin").await.unwrap();
+        other.join("bob", "agent").await;
+        team.accept(&team.token(&invitation), &person("bob")).await.unwrap();
+        assert_eq!(other.role_of("bob").await.as_deref(), Some("agent"), "it says nothing about the other organization");
+        // Moved by hand to another organization, the link opens neither.
+        let moved = team.invite(OLIVIA, &address("carl"), "owner").await.unwrap();
+        let statement = format!(
+            "UPDATE guestlist_invitations SET organization_id = (SELECT organization_id FROM guestlist_memberships
+             WHERE user_id = 'bob' AND role = 'agent') WHERE email_key = '{}'", moved.email
+        );
+        match team.begin().await {
+            #[cfg(feature = "postgres")]
+            Transaction::Postgres(mut tx) => {
+                sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *tx).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+            #[cfg(feature = "sqlite")]
+            Transaction::Sqlite(mut tx) => {
+                sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *tx).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+        }
+        assert_eq!(team.invitation(moved.id).await.organization, other.organization.id);
+        insist_refused(&team, &team.token(&moved), &person("carl"), |error| matches!(error, Error::InvalidToken)).await;
+    }
+
+    async fn what_is_over_is_refused_at_once_and_by_everything_though_no_clean_up_ran(team: Team) {
+        let on = stage(&team).await;
+        let token = team.token(&team.invitation(on.invitation).await);
+        team.pass(TimeDelta::days(7));
+        let before = dump(&team.database).await;
+        assert!(before.iter().any(|row| row.contains("pending")), "nobody recorded that it is over");
+        for operation in ["revoke", "show the link", "change the role of an invitation"] {
+            let answer = told(&team, operation, OLIVIA, on).await;
+            assert!(answer.as_ref().is_some_and(|answer| answer.ends_with("invitation_expired")), "{operation}: {answer:?}");
+        }
+        let mut tx = team.begin().await;
+        assert!(matches!(team.library.open(&mut tx, &token).await, Err(Error::InvitationExpired { .. })));
+        assert!(matches!(team.library.decline(&mut tx, &token).await, Err(Error::InvitationExpired { .. })));
+        tx.commit().await.unwrap();
+        insist_refused(&team, &token, &person("carl"), |error| matches!(error, Error::InvitationExpired { .. })).await;
+        assert_eq!(dump(&team.database).await, before);
+        let mut tx = team.begin().await;
+        assert_eq!(worker::expire_due(&mut tx, team.now(), 10).await.unwrap(), 1);
+        tx.commit().await.unwrap();
+        insist_refused(&team, &token, &person("carl"), |error| matches!(error, Error::InvitationExpired { .. } | Error::InvitationClosed { status: Status::Expired })).await;
+    }
+
+    async fn a_link_that_was_used_is_of_no_use_to_anybody_else(team: Team) {
+        let invitation = team.invite(OLIVIA, &address("bob"), "admin").await.unwrap();
+        let token = team.token(&invitation);
+        team.accept(&token, &person("bob")).await.unwrap();
+        let used = |error: &Error| matches!(error, Error::InvitationClosed { status: Status::Accepted });
+        let twin = User::new(user("twin"), "bob@example.com".parse().unwrap());
+        for thief in [person("mallory"), twin, person("nobody").unverified(), person(OLIVIA)] {
+            insist_refused(&team, &token, &thief, used).await;
+        }
+        assert!(matches!(team.decline(&token).await, Err(Error::InvitationClosed { .. })));
+        suspend(&team, "bob").await;
+        insist_refused(&team, &token, &person("bob"), |error| matches!(error, Error::Suspended)).await;
+        team.remove(OLIVIA, "bob").await.unwrap();
+        insist_refused(&team, &token, &person("bob"), used).await;
+        // Invited again as less, the old link does not bring back more.
+        team.invite(OLIVIA, &address("bob"), "agent").await.unwrap();
+        insist_refused(&team, &token, &person("bob"), used).await;
+    }
+
+    async fn a_link_of_before_a_demotion_does_not_restore_the_role(team: Team) {
+        let invitation = team.invite(OLIVIA, &address("bob"), "admin").await.unwrap();
+        let token = team.token(&invitation);
+        team.accept(&token, &person("bob")).await.unwrap();
+        team.change_role(OLIVIA, "bob", "agent").await.unwrap();
+        let before = dump(&team.database).await;
+        assert_eq!(team.accept(&token, &person("bob")).await.unwrap().role.as_str(), "agent");
+        assert_eq!(dump(&team.database).await, before);
+    }
+
+    async fn a_link_that_was_withdrawn_replaced_or_declined_stays_shut(team: Team) {
+        let rotating = team.configured(|builder| builder.resend_policy(ResendPolicy::Rotate));
+        let replaced = rotating.invite(OLIVIA, &address("a"), "agent").await.unwrap();
+        let token = rotating.token(&replaced);
+        team.pass(TimeDelta::minutes(2));
+        rotating.resend(OLIVIA, replaced.id).await.unwrap();
+        insist_refused(&rotating, &token, &person("a"), |error| matches!(error, Error::LinkReplaced)).await;
+        let superseded = team.invite(OLIVIA, &address("b"), "owner").await.unwrap();
+        let invite = team.invitation_of(&address("b"), "agent").superseding();
+        let new = team.in_transaction(async |tx| team.library.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
+        insist_refused(&team, &team.token(&superseded), &person("b"), |error| matches!(error, Error::InvitationClosed { status: Status::Revoked })).await;
+        assert_eq!(team.accept(&team.token(&new), &person("b")).await.unwrap().role.as_str(), "agent");
+        let declined = team.invite(OLIVIA, &address("c"), "agent").await.unwrap();
+        team.decline(&team.token(&declined)).await.unwrap();
+        insist_refused(&team, &team.token(&declined), &person("c"), |error| matches!(error, Error::InvitationClosed { status: Status::Declined })).await;
+    }
+
+    async fn no_other_domain_passes_for_the_invited_one(team: Team) {
+        let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let token = team.token(&invitation);
+        let others = [
+            "bob@mail.example.com", "bob@example.com.evil.example", "bob@evil-example.com", "bob@evilexample.com", "bob@example.co",
+            "bob@example.org", "bob@examp1e.com", "bob@exarnple.com", "bob@xn--xample-2of.com", "bob@ex\u{e4}mple.com", "bob@exampl\u{435}.com",
+            "bob@example-com.evil.example", "bob%example.com@evil.example", "bob+bob=example.com@evil.example", "bob@com.example",
+            "example.com@bob.example", "bob.example.com@evil.example",
+        ];
+        for other in others {
+            let thief = User::new(user("mallory"), other.parse().unwrap());
+            insist_refused(&team, &token, &thief, |error| matches!(error, Error::WrongAccount { .. })).await;
+        }
+        let no_addresses = [
+            "bob@example.com.", "bob@.example.com", "bob@example..com", "bob@evil.example@example.com", "bob@example.com@evil.example",
+            "bob@evil.example,bob@example.com", "bob@evil.example bob@example.com", "bob@evil.example\0@example.com", "bob@evil.example\n@example.com",
+            "bob@example.com\0.evil.example", "\"bob@example.com\"@evil.example", "bob@example.com(.evil.example)", "bob@[example.com]",
+            "bob@example.com/evil.example", "bob@example.com#evil.example", "bob@example.com:25", "<bob@example.com>evil@evil.example", "@evil.example:bob@example.com",
+        ];
+        for text in no_addresses {
+            assert!(text.parse::<EmailAddress>().is_err(), "{text:?}");
+        }
+        team.accept(&token, &person("bob")).await.expect("it was Bob's all the time");
+    }
+
+    async fn an_address_nobody_verified_ends_nothing_that_is_another_persons(team: Team) {
+        let invitation = team.invite(OLIVIA, &address("victim"), "agent").await.unwrap();
+        let claims = User::new(user("mallory"), address("victim").parse().unwrap()).unverified();
+        insist_refused(&team, &team.token(&invitation), &claims, |error| matches!(error, Error::UnverifiedEmail)).await;
+        team.join("mallory", "agent").await;
+        team.in_transaction(async |tx| team.library.forget_user(tx, &claims).await).await.unwrap();
+        assert_eq!(team.invitation(invitation.id).await.status, Status::Pending);
+        team.accept(&team.token(&invitation), &person("victim")).await.expect("it is still theirs");
+    }
+
+    async fn who_may_not_invite_learns_nothing_about_an_address(team: Team) {
+        let on = stage(&team).await;
+        let mut tx = team.begin().await;
+        for actor in ["bob", "nobody", "dave"] {
+            let mut answers = Vec::new();
+            // A member, a suspended one, someone invited, someone unknown.
+            for who in [OLIVIA, "dave", "carl", "unknown"] {
+                let invite = guestlist::Invite::new(on.organization, address(who).parse().unwrap(), "agent".parse().unwrap());
+                for invite in [invite.clone(), invite.superseding()] {
+                    let refused = team.library.invite(&mut tx, &user(actor), invite).await.expect_err("refused");
+                    answers.push(format!("{refused:?} {refused}"));
+                }
+            }
+            answers.dedup();
+            assert_eq!(answers.len(), 1, "{actor}: {answers:?}");
+        }
+    }
+
+    async fn who_holds_a_link_of_someone_else_learns_no_address_and_nothing_about_their_own(team: Team) {
+        stage(&team).await;
+        let invitation = team.invite(OLIVIA, "someone.private@example.com", "agent").await.unwrap();
+        let token = team.token(&invitation);
+        let mut answers = Vec::new();
+        let outsider = |who: &str| User::new(user("x"), address(who).parse().unwrap());
+        for thief in [person("bob"), person("dave"), outsider("carl"), outsider("unknown"), outsider("unknown").unverified(), outsider(OLIVIA)] {
+            let refused = team.accept(&token, &thief).await.expect_err("refused");
+            answers.push(format!("{refused:?} {refused} {}", refused.code()));
+        }
+        answers.dedup();
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        assert!(answers[0].contains("s…@example.com") && !answers[0].contains("private"), "{answers:?}");
+        // And without a link there is nothing to learn for anyone.
+        let mut answers = Vec::new();
+        for guess in [person("bob"), person("carl"), person("unknown"), person(OLIVIA).unverified()] {
+            for text in [invitation.id.to_string(), "nonsense".to_owned(), token[1..].to_owned()] {
+                let refused = team.accept(&text, &guess).await.expect_err("refused");
+                answers.push(format!("{refused:?} {refused}"));
+            }
+        }
+        answers.dedup();
+        assert_eq!(answers, ["InvalidToken this link is not valid"]);
+    }
+}
