@@ -1,8 +1,6 @@
 //! The library through its public API, on both databases.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
-#[path = "support/dump.rs"]
-mod dump;
 #[cfg(feature = "postgres")]
 #[path = "support/postgres.rs"]
 mod postgres;
@@ -14,13 +12,15 @@ mod strategies;
 #[path = "support/strength.rs"]
 mod strength;
 mod support;
+#[path = "support/dump.rs"]
+mod tables;
 
 #[path = "library/accepting.rs"]
 mod accepting;
-#[path = "library/forgetting.rs"]
-mod forgetting;
 #[path = "library/addresses.rs"]
 mod addresses;
+#[path = "library/forgetting.rs"]
+mod forgetting;
 #[path = "library/inviting.rs"]
 mod inviting;
 #[path = "library/known_holes.rs"]
@@ -65,5 +65,32 @@ fn has_many_writers(team: &support::Team) -> bool {
         guestlist::Database::Postgres(_) => true,
         #[cfg(feature = "sqlite")]
         guestlist::Database::Sqlite(_) => false,
+    }
+}
+
+/// What every table holds; two dumps are equal when nothing was written between.
+async fn dump(database: &guestlist::Database) -> Vec<String> {
+    use sqlx::{AssertSqlSafe, query_scalar};
+    match database {
+        #[cfg(feature = "postgres")]
+        guestlist::Database::Postgres(pool) => {
+            let ask = async |sql: String| {
+                query_scalar(AssertSqlSafe(sql))
+                    .fetch_all(pool)
+                    .await
+                    .unwrap()
+            };
+            tables::dump(tables::Dialect::Postgres, ask).await
+        }
+        #[cfg(feature = "sqlite")]
+        guestlist::Database::Sqlite(pool) => {
+            let ask = async |sql: String| {
+                query_scalar(AssertSqlSafe(sql))
+                    .fetch_all(pool)
+                    .await
+                    .unwrap()
+            };
+            tables::dump(tables::Dialect::Sqlite, ask).await
+        }
     }
 }

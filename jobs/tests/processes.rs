@@ -14,7 +14,11 @@ mod postgres_server;
 mod redis_server;
 #[path = "support/smtp.rs"]
 mod smtp;
+#[path = "../../tests/support/dump.rs"]
+mod tables;
 
+#[path = "processes/at_rest.rs"]
+mod at_rest;
 #[path = "processes/bulk.rs"]
 mod bulk;
 #[path = "processes/doctor.rs"]

@@ -10,7 +10,7 @@ use guestlist::{
     worker,
 };
 
-use crate::dump::dump;
+use crate::dump;
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team, address, name, person, user};
 

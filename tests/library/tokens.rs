@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use guestlist::{Error, Invitation, Key, KeyRing, Organizations};
 
-use crate::dump::dump;
+use crate::dump;
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team, person};
 

