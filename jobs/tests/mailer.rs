@@ -5,7 +5,19 @@
 #[path = "support/smtp.rs"]
 #[allow(dead_code, reason = "each test program uses its part of the support")]
 mod smtp;
+#[path = "../../tests/support/addresses.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test program uses its part of the support"
+)]
+mod strategies;
+#[path = "../../tests/support/strength.rs"]
+#[allow(unreachable_pub)]
+mod strength;
 
+#[path = "mailer/addresses.rs"]
+mod addresses;
 #[path = "mailer/deliver.rs"]
 mod deliver;
 #[path = "mailer/folder.rs"]
