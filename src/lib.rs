@@ -152,7 +152,7 @@ pub use crate::invitation::{Filter, Invitation, Invite, Outcome};
 pub use crate::key_ring::{InvalidKeyRing, Key, KeyRing};
 pub use crate::limits::{InvalidLimits, Limit, Limits};
 pub use crate::locale::{InvalidLocale, Locale};
-pub use crate::membership::Membership;
+pub use crate::membership::{Forgotten, Membership};
 pub use crate::migrate::{Schema, migrate};
 pub use crate::name::{InvalidName, Name};
 pub use crate::organization::Organization;

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
+pub use self::forget::Forgotten;
 use crate::connection::{Connection, sql};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
@@ -231,7 +232,7 @@ impl Membership {
 
     /// Deletes the membership and ends its sessions without asking; who asks has checked.
     async fn end(
-        self,
+        &self,
         connection: &mut Connection<'_>,
         now: DateTime<Utc>,
         actor: Option<&UserId>,

@@ -37,7 +37,7 @@ impl Organizations {
             .map(|current| self.unless_suspended(current))
             .transpose()?;
         if current.is_none() {
-            self.room(&mut connection, &lock, 1).await?.for_member()?;
+            self.room(&mut connection, &lock, 1).await?.for_invitee()?;
         }
         let membership = self
             .admit(&mut connection, &invitation, user, current)

@@ -52,16 +52,16 @@ pub async fn expire_due(
     Ok(expired.len())
 }
 
-/// Records one overdue invitation as expired.
-pub(super) async fn record(
+/// Closes one overdue invitation as expired; the event is still to be written.
+pub(super) async fn close(
     connection: &mut Connection<'_>,
     now: DateTime<Utc>,
     invitation: &Invitation,
-) -> Result<(), Error> {
+) -> Result<Event, Error> {
     let expired = invitation
         .close(connection, now, Status::Expired, None)
         .await?;
-    event(now, &expired).record(connection).await
+    Ok(event(now, &expired))
 }
 
 fn event(now: DateTime<Utc>, expired: &Invitation) -> Event {

@@ -167,14 +167,16 @@ impl Organizations {
     ) -> Result<Vec<(usize, Outcome)>, Error> {
         let (now, actor_id) = (self.now(), actor.user.clone());
         let mut standing = Standing::read(self, connection, lock, actor, &round).await?;
-        let (mut outcomes, mut granted) = (Vec::with_capacity(round.len()), Vec::new());
+        let mut outcomes = Vec::with_capacity(round.len());
+        let (mut granted, mut events) = (Vec::new(), Vec::new());
         for (place, invite) in round {
             match standing.grant(self, &invite) {
-                Ok(open) => {
-                    if let Some(open) = open {
-                        self.close_former(connection, &actor_id, open).await?;
+                Ok(former) => {
+                    if let Some(former) = former {
+                        events.push(self.close_former(connection, &actor_id, &former).await?);
                     }
                     let invitation = self.draft(now, &actor_id, invite);
+                    events.push(created(&invitation));
                     granted.push(invitation.clone());
                     outcomes.push((place, Ok(invitation)));
                 }
@@ -182,7 +184,8 @@ impl Organizations {
             }
         }
         insert(connection, &granted).await?;
-        self.announce(connection, now, &actor_id, &granted).await?;
+        Event::record_all(connection, &events).await?;
+        self.promise_letters(connection, now, &granted).await?;
         Ok(outcomes)
     }
 
@@ -191,13 +194,14 @@ impl Organizations {
         &self,
         connection: &mut Connection<'_>,
         actor: &UserId,
-        open: Invitation,
-    ) -> Result<(), Error> {
+        former: &Invitation,
+    ) -> Result<Event, Error> {
         let now = self.now();
-        if open.is_pending(now) {
-            self.withdraw(connection, Some(actor), open).await.map(drop)
+        if former.is_pending(now) {
+            let revoking = self.close_revoked(connection, Some(actor), former);
+            revoking.await.map(|(_, event)| event)
         } else {
-            expire::record(connection, now, &open).await
+            expire::close(connection, now, former).await
         }
     }
 
@@ -226,33 +230,22 @@ impl Organizations {
         }
     }
 
-    /// Writes the events, the count of the letters and the promise of each.
-    async fn announce(
+    /// Counts the letters and promises each.
+    async fn promise_letters(
         &self,
         connection: &mut Connection<'_>,
         now: DateTime<Utc>,
-        actor: &UserId,
         invitations: &[Invitation],
     ) -> Result<(), Error> {
         let letters: Vec<_> = invitations
             .iter()
             .map(|invitation| Letter {
                 organization: invitation.organization,
-                actor,
+                actor: &invitation.granted_by,
                 recipient: &invitation.email,
             })
             .collect();
         letter::count(connection, self.limits(), now, &letters).await?;
-        let events: Vec<_> = invitations
-            .iter()
-            .map(|invitation| {
-                let kind = EventKind::InvitationCreated;
-                Event::new(now, invitation.organization, kind, invitation.id)
-                    .by(actor)
-                    .after(invitation.facts())
-            })
-            .collect();
-        Event::record_all(connection, &events).await?;
         let tasks: Vec<_> = invitations
             .iter()
             .map(|invitation| {
@@ -267,21 +260,28 @@ impl Organizations {
     }
 }
 
+fn created(invitation: &Invitation) -> Event {
+    Event::new(
+        invitation.created_at,
+        invitation.organization,
+        EventKind::InvitationCreated,
+        invitation.id,
+    )
+    .by(&invitation.granted_by)
+    .after(invitation.facts())
+}
+
 /// The most invites that are decided about and written together.
 const ROUND: usize = 1000;
 
-/// Takes invites off a sorted batch, of each address the first.
+/// Takes invites off the front of a sorted batch, up to an address that comes again: what becomes
+/// of the second depends on the first.
 fn next_round(batch: &mut Vec<(usize, Invite)>) -> Vec<(usize, Invite)> {
-    let mut last = None;
-    let mut taken = 0;
-    let first_of_each = batch.extract_if(.., |(_, invite)| {
-        let key = Some(invite.email.canonical());
-        let is_taken = taken < ROUND && key != last;
-        taken += usize::from(is_taken);
-        last = key;
-        is_taken
-    });
-    first_of_each.collect()
+    let is_again =
+        |pair: &[(usize, Invite)]| pair[0].1.email.canonical() == pair[1].1.email.canonical();
+    let again = batch.windows(2).position(is_again).map(|first| first + 1);
+    let end = again.unwrap_or(batch.len()).min(ROUND);
+    batch.drain(..end).collect()
 }
 
 /// Writes invitations. Under the lock their addresses have no open one; the index sees to it even

@@ -37,7 +37,7 @@ impl Organizations {
         self.may_resend(&mut connection, actor, &before).await?;
         if !before.is_pending(self.now()) {
             let room = self.room(&mut connection, &lock, 1).await?;
-            room.for_invitation(false)?;
+            room.for_newcomer(false)?;
         }
         let letters = [Letter {
             organization: before.organization,

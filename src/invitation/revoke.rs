@@ -29,27 +29,35 @@ impl Organizations {
             .await
     }
 
-    /// Revokes an open invitation, locked and checked by who asks.
-    pub(super) async fn withdraw(
+    /// Revokes an open invitation, locked and checked by who asks, and records it.
+    async fn withdraw(
         &self,
         connection: &mut Connection<'_>,
         actor: Option<&UserId>,
         open: Invitation,
     ) -> Result<Invitation, Error> {
+        let (revoked, event) = self.close_revoked(connection, actor, &open).await?;
+        event.record(connection).await?;
+        Ok(revoked)
+    }
+
+    /// Revokes an open invitation, locked and checked by who asks; the event is still to be written.
+    pub(super) async fn close_revoked(
+        &self,
+        connection: &mut Connection<'_>,
+        actor: Option<&UserId>,
+        open: &Invitation,
+    ) -> Result<(Invitation, Event), Error> {
         let now = self.now();
-        let after = open.close(connection, now, Status::Revoked, None).await?;
-        Event::new(
+        let revoked = open.close(connection, now, Status::Revoked, None).await?;
+        let event = Event::new(
             now,
             open.organization,
             EventKind::InvitationRevoked,
             open.id,
-        )
-        .by(actor)
-        .before(open.facts())
-        .after(after.facts())
-        .record(connection)
-        .await?;
-        Ok(after)
+        );
+        let event = event.by(actor).before(open.facts()).after(revoked.facts());
+        Ok((revoked, event))
     }
 
     /// Revokes an invitation if it is open, on behalf of nobody; its organization is locked.
@@ -57,12 +65,12 @@ impl Organizations {
         &self,
         connection: &mut Connection<'_>,
         id: InvitationId,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Invitation>, Error> {
         match super::find_locked(connection, id).await? {
             Some(open) if open.is_pending(self.now()) => {
-                self.withdraw(connection, None, open).await.map(drop)
+                self.withdraw(connection, None, open).await.map(Some)
             }
-            _ => Ok(()),
+            _ => Ok(None),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use super::{COLUMNS, Membership, is_last_owner};
 use crate::connection::{Connection, sql};
 use crate::email_address::EmailAddress;
@@ -13,10 +15,20 @@ use crate::lock::{self, Lock};
 use crate::organizations::Organizations;
 use crate::user::User;
 
-/// Where a user is known: what forgetting them ends.
+/// What forgetting a user ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Forgotten {
+    /// Their memberships, suspended ones too, as they were.
+    pub memberships: Vec<Membership>,
+    /// What was pending to one of their addresses, revoked now.
+    pub invitations: Vec<Invitation>,
+}
+
+/// Where a user is known.
 struct Traces {
     memberships: Vec<Membership>,
-    /// Pending to one of their addresses.
+    /// Not recorded as closed, to one of their addresses.
     invitations: Vec<Invitation>,
 }
 
@@ -40,7 +52,7 @@ impl Organizations {
         &self,
         connection: impl Into<Connection<'_>>,
         user: &User,
-    ) -> Result<(), Error> {
+    ) -> Result<Forgotten, Error> {
         let mut connection = connection.into();
         connection.require_transaction()?;
         let connection = &mut connection;
@@ -48,15 +60,22 @@ impl Organizations {
         self.keep_owners(connection, &locks, &traces.memberships)
             .await?;
         let now = self.now();
-        for membership in traces.memberships {
+        for membership in &traces.memberships {
             membership
                 .end(connection, now, None, EventKind::MemberForgotten)
                 .await?;
         }
+        let mut invitations = Vec::new();
         for invitation in traces.invitations {
-            self.withdraw_open(connection, invitation.id).await?;
+            invitations.extend(self.withdraw_open(connection, invitation.id).await?);
         }
-        Ok(())
+        let memberships = traces.memberships.into_iter();
+        Ok(Forgotten {
+            memberships: memberships
+                .map(|membership| membership.under(self.role_model()))
+                .collect(),
+            invitations,
+        })
     }
 
     /// Locks every organization that knows the user. What is known is read again under the locks,

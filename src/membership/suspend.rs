@@ -46,8 +46,8 @@ impl Organizations {
             .await
     }
 
-    /// Lets a suspended member in again, in the role they have. Where nobody is suspended it is no
-    /// change.
+    /// Lets a suspended member in again, in the role they have, where a seat is free that no open
+    /// invitation was promised. Where nobody is suspended it is no change.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::NoSeat`].
@@ -66,7 +66,9 @@ impl Organizations {
         if !member.is_suspended() {
             return Ok(member);
         }
-        self.room(&mut connection, &lock, 1).await?.for_member()?;
+        self.room(&mut connection, &lock, 1)
+            .await?
+            .for_newcomer(false)?;
         member
             .become_suspended(
                 &mut connection,

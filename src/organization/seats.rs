@@ -10,28 +10,33 @@ use crate::id::OrganizationId;
 use crate::lock::{self, Lock};
 use crate::organizations::Organizations;
 
-/// How many of an organization's seats are taken.
+/// How many of an organization's seats are taken, by members and by invitations where they count.
 #[derive(Debug)]
 pub(crate) struct Room {
     seats: Option<u32>,
     members: i64,
-    pending: i64,
+    pending: Option<i64>,
 }
 
 impl Room {
-    /// Refuses one more person with access, where every seat is taken by those who have it.
-    pub(crate) fn for_member(&self) -> Result<(), Error> {
+    /// Refuses who accepts, where those who have access take every seat: a seat that was promised
+    /// is theirs.
+    pub(crate) fn for_invitee(&self) -> Result<(), Error> {
         self.for_one_more(self.members)
     }
 
-    /// Refuses one more invitation, in the place of an open one if it `replaces` one.
-    pub(crate) fn for_invitation(&self, replaces: bool) -> Result<(), Error> {
-        self.for_one_more(self.members + self.pending - i64::from(replaces))
+    /// Refuses who was promised no seat yet, or one by an open invitation that the new one
+    /// `replaces`.
+    pub(crate) fn for_newcomer(&self, replaces: bool) -> Result<(), Error> {
+        let promised = self
+            .pending
+            .map_or(0, |pending| pending - i64::from(replaces));
+        self.for_one_more(self.members + promised)
     }
 
     /// Takes a seat for an invitation.
-    pub(crate) fn take(&mut self) {
-        self.pending += 1;
+    pub(crate) fn promise(&mut self) {
+        self.pending = self.pending.map(|pending| pending + 1);
     }
 
     fn for_one_more(&self, taken: i64) -> Result<(), Error> {
@@ -85,7 +90,7 @@ impl Organizations {
         let mut room = Room {
             seats: lock.seats().or(self.seats().limit),
             members: 0,
-            pending: 0,
+            pending: None,
         };
         if let Some(seats) = room.seats {
             let enough = i64::from(seats).saturating_add_unsigned(more as u64);
@@ -101,7 +106,7 @@ impl Organizations {
                          WHERE organization_id = $1 AND status = 'pending' AND expires_at > $2 LIMIT $3
                      ) AS taken");
                 let pending = pending.bind(lock.organization().as_uuid()).bind(self.now());
-                room.pending = connection.fetch_count(pending.bind(enough)).await?;
+                room.pending = Some(connection.fetch_count(pending.bind(enough)).await?);
             }
         }
         Ok(room)

@@ -1,11 +1,11 @@
 //! Removing a user everywhere.
 
-use guestlist::{Error, Status, User};
+use guestlist::{Error, Forgotten, Status, User};
 
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team, address, person, user};
 
-async fn forget(team: &Team, who: &User) -> Result<(), Error> {
+async fn forget(team: &Team, who: &User) -> Result<Forgotten, Error> {
     team.in_transaction(async |tx| team.library.forget_user(tx, who).await)
         .await
 }
@@ -25,7 +25,10 @@ on_both_databases! {
         let id = third.invite(OLIVIA, "BOB@example.com", "agent").await.unwrap().id;
         let for_carl = third.invite(OLIVIA, &address("carl"), "agent").await.unwrap().id;
 
-        forget(&team, &person("bob")).await.unwrap();
+        let forgotten = forget(&team, &person("bob")).await.unwrap();
+        let ended: Vec<_> = forgotten.memberships.iter().map(|membership| membership.organization).collect();
+        assert_eq!(ended, [team.organization.id, other.organization.id]);
+        assert_eq!(forgotten.invitations.iter().map(|invitation| invitation.id).collect::<Vec<_>>(), [id]);
 
         for team in [&team, &other] {
             assert_eq!(team.membership("bob").await, None);

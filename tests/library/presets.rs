@@ -345,6 +345,7 @@ async fn reinstate(team: &Team, by: &str, who: &str) -> Result<(), Error> {
 async fn forget(team: &Team, who: &str) -> Result<(), Error> {
     team.in_transaction(async |tx| team.library.forget_user(tx, &person(who)).await)
         .await
+        .map(drop)
 }
 
 /// A row of a table by hand: who, on what, and the cell under each heading.

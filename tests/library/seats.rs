@@ -99,6 +99,10 @@ on_both_databases! {
         team.join("carl", "agent").await;
         no_seat(team.reinstate(OLIVIA, "bob").await, 2);
         team.remove(OLIVIA, "carl").await.unwrap();
+        let promised = team.invite(OLIVIA, "dora@example.com", "agent").await.unwrap();
+        no_seat(team.reinstate(OLIVIA, "bob").await, 2);
+        team.accept(&team.token(&promised), &person("dora")).await.expect("the seat was promised");
+        team.remove(OLIVIA, "dora").await.unwrap();
         team.reinstate(OLIVIA, "bob").await.expect("a seat is free");
     }
 

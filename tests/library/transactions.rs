@@ -124,7 +124,7 @@ on_both_databases! {
             library.transfer_ownership(&mut *connection, &owner, id, &bob).await.map(drop),
             library.suspend(&mut *connection, &owner, id, &bob).await.map(drop),
             library.reinstate(&mut *connection, &owner, id, &bob).await.map(drop),
-            library.forget_user(&mut *connection, &person("bob")).await,
+            library.forget_user(&mut *connection, &person("bob")).await.map(drop),
             library.set_seats(&mut *connection, id, Some(1)).await.map(drop),
             library.change_invitation_role(&mut *connection, &owner, invitation.id, &"admin".parse().unwrap()).await.map(drop),
             library.record_session(&mut *connection, id, &bob, &"s".parse().unwrap()).await,

@@ -1,9 +1,7 @@
 //! Users of the host, wherever they are members.
 
 use clap::Args;
-use guestlist::{
-    EmailAddress, Error, Membership, OrganizationId, Paging, Transaction, User, UserId,
-};
+use guestlist::{EmailAddress, Error, OrganizationId, User, UserId};
 use serde_json::json;
 
 use super::Done;
@@ -30,9 +28,7 @@ impl Forget {
         let user = User::new(self.user, self.email);
         let forgotten = context
             .attempt(Ending::Commit, async |tx| {
-                let active = memberships(context, tx, &user.id).await?;
-                context.organizations.forget_user(tx, &user).await?;
-                Ok(active)
+                context.organizations.forget_user(tx, &user).await
             })
             .await;
         let ended = match forgotten {
@@ -45,48 +41,33 @@ impl Forget {
             }
             ended => ended?,
         };
-        let organizations: Vec<_> = ended
-            .into_iter()
+        let organizations = ended.memberships.iter();
+        let organizations = organizations
             .map(|membership| membership.organization)
             .collect();
         let organizations = named(context, organizations).await?;
         let sentence = format!(
-            "Forgot {}: {}; suspended memberships, sessions and open invitations to their \
-             addresses ended too, where there were any.",
+            "Forgot {}: {}; {}.",
             user.id,
             match organizations.as_slice() {
-                [] => "they had access to no organization".to_owned(),
-                ended => format!("their access to {} ended", listed(ended)),
-            }
+                [] => "they were a member of no organization".to_owned(),
+                ended => format!("their membership of {} ended", listed(ended)),
+            },
+            match ended.invitations.len() {
+                0 => "no invitation to them was open".to_owned(),
+                1 => "the one open invitation to them was revoked".to_owned(),
+                several => format!("{several} open invitations to them were revoked"),
+            },
         );
+        let revoked = ended.invitations.iter();
         let object = json!({
             "user": user.id,
             "forgotten": true,
             "organizations": ids(&organizations),
             "names": names(&organizations),
+            "revoked": revoked.map(|invitation| invitation.id).collect::<Vec<_>>(),
         });
         context.output.sentence(object, sentence)
-    }
-}
-
-/// Where the user has access.
-async fn memberships(
-    context: &Context,
-    transaction: &mut Transaction,
-    user: &UserId,
-) -> Result<Vec<Membership>, Error> {
-    let mut memberships = Vec::new();
-    let mut paging = Paging::first(Paging::MAX_LIMIT);
-    loop {
-        let page = context
-            .organizations
-            .memberships(&mut *transaction, user, &paging)
-            .await?;
-        memberships.extend(page.items);
-        match page.next {
-            Some(next) => paging = Paging::after(next, Paging::MAX_LIMIT),
-            None => return Ok(memberships),
-        }
     }
 }
 

@@ -82,10 +82,10 @@ impl Standing {
             None => {}
         }
         let replaces = pending.is_some();
-        self.room.for_invitation(replaces)?;
+        self.room.for_newcomer(replaces)?;
         self.limited.admit(&invite.email)?;
         if !replaces {
-            self.room.take();
+            self.room.promise();
         }
         Ok(self.open.remove(&key))
     }
