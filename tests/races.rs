@@ -1,0 +1,86 @@
+//! Whatever two people do at the same moment, it comes out as if one had been first.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+#[path = "races/operation.rs"]
+mod operation;
+#[path = "races/outcome.rs"]
+mod outcome;
+#[cfg(feature = "postgres")]
+#[path = "support/postgres.rs"]
+mod postgres;
+#[cfg(feature = "sqlite")]
+#[path = "support/sqlite.rs"]
+mod sqlite;
+#[path = "support/strength.rs"]
+mod strength;
+#[allow(dead_code)]
+mod support;
+#[path = "races/table.rs"]
+mod table;
+#[path = "races/turn.rs"]
+mod turn;
+#[path = "races/world.rs"]
+mod world;
+
+use std::sync::Arc;
+
+use crate::operation::Operation;
+use crate::support::Team;
+use crate::turn::Turn;
+use crate::world::{Scene, World};
+
+const SCENES: [Scene; 3] = [Scene::Plenty, Scene::LastSeat, Scene::LastLetter];
+
+/// The pairs are dealt to so many tests, so that they share the machine.
+const SHARES: usize = 4;
+
+async fn a_share_comes_out_serial(team: Team, share: usize) {
+    let rounds = strength::rounds(3, 200);
+    let mut database = team.database;
+    for scene in SCENES {
+        let world = World::of(Team::on(database.clone()).await, scene).await;
+        let pairs = table::pairs(&Operation::of(scene));
+        let dealt: Vec<_> = pairs.into_iter().skip(share).step_by(SHARES).collect();
+        let world = Arc::new(world);
+        let tally = table::race_all(Arc::clone(&world), &dealt, rounds, share as u64).await;
+        println!(
+            "{}",
+            tally.measured(&format!("{scene:?} {}", share + 1), rounds)
+        );
+        println!("seen one way only: {:?}", tally.one_way);
+        tally.assert_serial();
+        database = Arc::into_inner(world)
+            .expect("the races are over")
+            .leave()
+            .await;
+    }
+}
+
+on_both_databases! {
+    async fn every_operation_succeeds_when_nobody_interferes(team: Team) {
+        let world = World::of(team, Scene::Plenty).await;
+        for operation in Operation::ALL {
+            world.restore().await;
+            let mut tx = world.team.begin().await;
+            let turn = Turn { world: &world, tx: &mut tx };
+            let result = operation.run(turn).await;
+            assert!(result.is_ok(), "{operation:?}: {result:?}");
+        }
+    }
+
+    async fn the_first_share_of_all_pairs_is_serial(team: Team) {
+        a_share_comes_out_serial(team, 0).await;
+    }
+
+    async fn the_second_share_of_all_pairs_is_serial(team: Team) {
+        a_share_comes_out_serial(team, 1).await;
+    }
+
+    async fn the_third_share_of_all_pairs_is_serial(team: Team) {
+        a_share_comes_out_serial(team, 2).await;
+    }
+
+    async fn the_fourth_share_of_all_pairs_is_serial(team: Team) {
+        a_share_comes_out_serial(team, 3).await;
+    }
+}

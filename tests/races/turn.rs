@@ -1,0 +1,249 @@
+//! What one transaction does, in the words of the operations.
+
+use chrono::TimeDelta;
+use guestlist::worker::{DeliveryReport, expire_due, record_delivery, remind_due};
+use guestlist::{Delivery, Error, Invitation, Membership, Transaction};
+
+use crate::support::{address, name, person, user};
+use crate::world::World;
+
+/// A world and an open transaction on it. Every call answers in words that are the same in every
+/// run.
+pub struct Turn<'a> {
+    pub world: &'a World,
+    pub tx: &'a mut Transaction,
+}
+
+type Answer = Result<String, Error>;
+
+impl Turn<'_> {
+    pub async fn invite(&mut self, actor: &str, who: &str, role: &str) -> Answer {
+        let invite = self.world.team.invitation_of(&address(who), role);
+        self.world
+            .library()
+            .invite(&mut *self.tx, &user(actor), invite)
+            .await
+            .map(said)
+    }
+
+    pub async fn supersede(&mut self, actor: &str, who: &str, role: &str) -> Answer {
+        let invite = self
+            .world
+            .team
+            .invitation_of(&address(who), role)
+            .superseding();
+        self.world
+            .library()
+            .invite(&mut *self.tx, &user(actor), invite)
+            .await
+            .map(said)
+    }
+
+    pub async fn invite_all(&mut self, actor: &str, who: [&str; 2]) -> Answer {
+        let invites = who.map(|who| self.world.team.invitation_of(&address(who), "agent"));
+        let outcomes = self
+            .world
+            .library()
+            .invite_all(&mut *self.tx, &user(actor), invites.into())
+            .await?;
+        let words = outcomes.into_iter().map(|outcome| match outcome {
+            Ok(invitation) => said(invitation),
+            Err(error) => error.code().to_owned(),
+        });
+        Ok(words.collect::<Vec<_>>().join(", "))
+    }
+
+    pub async fn resend(&mut self, actor: &str, whose: &str) -> Answer {
+        let id = self.world.invitation(whose).id;
+        self.world
+            .library()
+            .resend(&mut *self.tx, &user(actor), id)
+            .await
+            .map(said)
+    }
+
+    pub async fn revoke(&mut self, actor: &str, whose: &str) -> Answer {
+        let id = self.world.invitation(whose).id;
+        self.world
+            .library()
+            .revoke(&mut *self.tx, &user(actor), id)
+            .await
+            .map(said)
+    }
+
+    pub async fn accept(&mut self, who: &str) -> Answer {
+        let link = self.world.link(who);
+        self.world
+            .library()
+            .accept(&mut *self.tx, &link, &person(who))
+            .await
+            .map(held)
+    }
+
+    pub async fn decline(&mut self, who: &str) -> Answer {
+        let link = self.world.link(who);
+        self.world
+            .library()
+            .decline(&mut *self.tx, &link)
+            .await
+            .map(said)
+    }
+
+    pub async fn show_link(&mut self, actor: &str, whose: &str) -> Answer {
+        let id = self.world.invitation(whose).id;
+        let shown = self
+            .world
+            .library()
+            .show_link(&mut *self.tx, &user(actor), id)
+            .await?;
+        Ok(format!(
+            "the first link: {}",
+            shown.expose() == self.world.link(whose)
+        ))
+    }
+
+    pub async fn change_invitation_role(&mut self, actor: &str, whose: &str, role: &str) -> Answer {
+        let (id, role) = (self.world.invitation(whose).id, role.parse()?);
+        self.world
+            .library()
+            .change_invitation_role(&mut *self.tx, &user(actor), id, &role)
+            .await
+            .map(said)
+    }
+
+    pub async fn change_role(&mut self, actor: &str, who: &str, role: &str) -> Answer {
+        let (acme, role) = (self.world.acme(), role.parse()?);
+        self.world
+            .library()
+            .change_role(&mut *self.tx, &user(actor), acme, &user(who), &role)
+            .await
+            .map(held)
+    }
+
+    pub async fn remove(&mut self, actor: &str, who: &str) -> Answer {
+        let acme = self.world.acme();
+        self.world
+            .library()
+            .remove(&mut *self.tx, &user(actor), acme, &user(who))
+            .await
+            .map(done)
+    }
+
+    pub async fn leave(&mut self, who: &str) -> Answer {
+        let acme = self.world.acme();
+        self.world
+            .library()
+            .leave(&mut *self.tx, &user(who), acme)
+            .await
+            .map(done)
+    }
+
+    pub async fn transfer_ownership(&mut self, actor: &str, who: &str) -> Answer {
+        let acme = self.world.acme();
+        self.world
+            .library()
+            .transfer_ownership(&mut *self.tx, &user(actor), acme, &user(who))
+            .await
+            .map(held)
+    }
+
+    pub async fn suspend(&mut self, actor: &str, who: &str) -> Answer {
+        let acme = self.world.acme();
+        self.world
+            .library()
+            .suspend(&mut *self.tx, &user(actor), acme, &user(who))
+            .await
+            .map(held)
+    }
+
+    pub async fn reinstate(&mut self, actor: &str, who: &str) -> Answer {
+        let acme = self.world.acme();
+        self.world
+            .library()
+            .reinstate(&mut *self.tx, &user(actor), acme, &user(who))
+            .await
+            .map(held)
+    }
+
+    pub async fn forget(&mut self, who: &str) -> Answer {
+        self.world
+            .library()
+            .forget_user(&mut *self.tx, &person(who))
+            .await
+            .map(done)
+    }
+
+    pub async fn set_seats(&mut self, seats: u32) -> Answer {
+        let acme = self.world.acme();
+        self.world
+            .library()
+            .set_seats(&mut *self.tx, acme, Some(seats))
+            .await
+            .map(|_| done(()))
+    }
+
+    pub async fn rename(&mut self, actor: &str, to: &str) -> Answer {
+        let acme = self.world.acme();
+        self.world
+            .library()
+            .rename(&mut *self.tx, &user(actor), acme, name(to))
+            .await
+            .map(|_| done(()))
+    }
+
+    pub async fn delete(&mut self, actor: &str) -> Answer {
+        let acme = self.world.acme();
+        self.world
+            .library()
+            .delete(&mut *self.tx, &user(actor), acme)
+            .await
+            .map(done)
+    }
+
+    pub async fn sign_in(&mut self, who: &str, session: &str) -> Answer {
+        let (acme, session) = (self.world.acme(), session.parse()?);
+        self.world
+            .library()
+            .record_session(&mut *self.tx, acme, &user(who), &session)
+            .await
+            .map(done)
+    }
+
+    /// Expires by the clock of a worker that is so far ahead.
+    pub async fn expire_at(&mut self, ahead: TimeDelta) -> Answer {
+        let now = self.world.team.now() + ahead;
+        expire_due(&mut *self.tx, now, 100).await.map(|_| done(()))
+    }
+
+    pub async fn remind_ahead(&mut self, time: TimeDelta) -> Answer {
+        let now = self.world.team.now();
+        remind_due(&mut *self.tx, now, now + time, 100)
+            .await
+            .map(|_| done(()))
+    }
+
+    /// The mail server says of the first letter that there is no such person.
+    pub async fn letter_fails(&mut self, whose: &str) -> Answer {
+        let report = DeliveryReport {
+            invitation: self.world.invitation(whose).id,
+            letter: 1,
+            delivery: Delivery::Failed,
+            detail: Some("550 5.1.1 no such user".to_owned()),
+        };
+        record_delivery(&mut *self.tx, self.world.team.now(), &report)
+            .await
+            .map(done)
+    }
+}
+
+fn said(invitation: Invitation) -> String {
+    format!("{} {}", invitation.role, invitation.status)
+}
+
+fn held(membership: Membership) -> String {
+    membership.role.to_string()
+}
+
+fn done((): ()) -> String {
+    "done".to_owned()
+}
