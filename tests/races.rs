@@ -8,6 +8,8 @@ mod outcome;
 #[cfg(feature = "postgres")]
 #[path = "support/postgres.rs"]
 mod postgres;
+#[path = "races/rows.rs"]
+mod rows;
 #[cfg(feature = "sqlite")]
 #[path = "support/sqlite.rs"]
 mod sqlite;
@@ -24,8 +26,10 @@ mod world;
 
 use std::sync::Arc;
 
+use guestlist::Database;
+
 use crate::operation::Operation;
-use crate::support::Team;
+use crate::support::{OLIVIA, Team};
 use crate::turn::Turn;
 use crate::world::{Scene, World};
 
@@ -34,25 +38,18 @@ const SCENES: [Scene; 3] = [Scene::Plenty, Scene::LastSeat, Scene::LastLetter];
 /// The pairs are dealt to so many tests, so that they share the machine.
 const SHARES: usize = 4;
 
-async fn a_share_comes_out_serial(team: Team, share: usize) {
-    let rounds = strength::rounds(3, 200);
-    let mut database = team.database;
+async fn a_share_comes_out_serial(mut team: Team, share: usize) {
+    let rounds = strength::rounds(1, 200);
     for scene in SCENES {
-        let world = World::of(Team::on(database.clone()).await, scene).await;
+        let world = Arc::new(World::of(team, scene).await);
         let pairs = table::pairs(&Operation::of(scene));
         let dealt: Vec<_> = pairs.into_iter().skip(share).step_by(SHARES).collect();
-        let world = Arc::new(world);
-        let tally = table::race_all(Arc::clone(&world), &dealt, rounds, share as u64).await;
-        println!(
-            "{}",
-            tally.measured(&format!("{scene:?} {}", share + 1), rounds)
-        );
-        println!("seen one way only: {:?}", tally.one_way);
+        let tally = table::race_all(&world, &dealt, rounds, share as u64).await;
+        println!("{}", tally.measured(&world.team.database, rounds));
+        println!("seen in one order only: {:?}", tally.one_way);
         tally.assert_serial();
-        database = Arc::into_inner(world)
-            .expect("the races are over")
-            .leave()
-            .await;
+        let world = Arc::into_inner(world).expect("the races are over");
+        team = Team::on(world.leave().await).await;
     }
 }
 
@@ -66,6 +63,21 @@ on_both_databases! {
             let result = operation.run(turn).await;
             assert!(result.is_ok(), "{operation:?}: {result:?}");
         }
+    }
+
+    async fn the_index_refuses_a_second_pending_invitation_without_anybodys_help(team: Team) {
+        let first = team.invite(OLIVIA, "ivy@example.com", "agent").await.unwrap();
+        team.revoke(OLIVIA, first.id).await.unwrap();
+        team.invite(OLIVIA, "ivy@example.com", "agent").await.unwrap();
+        let reopen = "UPDATE guestlist_invitations SET status = 'pending' WHERE status = 'revoked'";
+        let refused = match &team.database {
+            #[cfg(feature = "postgres")]
+            Database::Postgres(pool) => sqlx::query(reopen).execute(pool).await.map(drop),
+            #[cfg(feature = "sqlite")]
+            Database::Sqlite(pool) => sqlx::query(reopen).execute(pool).await.map(drop),
+        };
+        let refused = refused.unwrap_err();
+        assert!(refused.as_database_error().is_some_and(|error| error.is_unique_violation()), "{refused}");
     }
 
     async fn the_first_share_of_all_pairs_is_serial(team: Team) {

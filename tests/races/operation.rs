@@ -140,6 +140,11 @@ impl Operation {
         matches!(self, Expire | ExpireEarly | Remind)
     }
 
+    /// Whether a worker does it, which gives way to hosts.
+    pub fn is_the_workers(self) -> bool {
+        self.is_a_sweep() || self == IvysLetterFails
+    }
+
     /// Does it in the transaction, and says what came of it.
     pub async fn run(self, mut turn: Turn<'_>) -> Result<String, Error> {
         match self {

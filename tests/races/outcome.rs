@@ -1,18 +1,14 @@
 //! What came of two operations, without what differs between any two runs.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use guestlist::{
-    Error, Event, EventKind, Fault, Filter, Invitation, Membership, Organization, Paging, Status,
-    outbox, worker,
-};
-use serde_json::Value as Json;
+use guestlist::{Error, Fault};
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
 
-use crate::support::user;
+use crate::rows::{self, Rows};
 use crate::world::World;
-
-/// Who signs in during a race. Of the others' sessions it is enough to see which ended.
-const SIGNING_IN: [&str; 2] = ["adam", "gus"];
 
 /// The answers of both, and every row there is afterwards, ids replaced by what they stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,158 +59,158 @@ pub fn is_a_fault(answer: &str) -> bool {
     answer.starts_with("FAULT")
 }
 
-/// Everything that is in the database, read through the public API.
-pub struct State {
-    organization: Option<Organization>,
-    members: Vec<Membership>,
-    invitations: Vec<Invitation>,
-    events: Vec<Event>,
-    messages: Vec<outbox::Message>,
-    others: Vec<String>,
-}
+/// Everything that is in the database.
+pub struct State(Rows);
 
 impl State {
-    pub async fn read(world: &World) -> Result<Self, Error> {
-        let library = world.library();
-        let acme = world.acme();
-        let all = &Paging::first(Paging::MAX_LIMIT);
-        let mut connection = world.team.database.acquire().await?;
-        let connection = &mut connection;
-        let link = match library.open(&mut *connection, &world.link("ivy")).await {
-            Ok(_) => "opens".to_owned(),
-            Err(error) => answer(&Err(error)),
-        };
-        let mut others = vec![format!("ivy's first link: {link}")];
-        if let Some(reason) =
-            worker::suppression(&mut *connection, &world.invitation("ivy").email).await?
-        {
-            others.push(format!("suppressed: {reason}"));
-        }
-        for who in SIGNING_IN {
-            for session in library.sessions(&mut *connection, acme, &user(who)).await? {
-                others.push(format!("session: {who} {}", session.as_str()));
-            }
-        }
-        for ended in worker::ended_sessions(&mut *connection, acme, None, 100).await? {
-            others.push(format!("ended: {} {}", ended.user, ended.session.as_str()));
-        }
-        let now = library.now();
-        Ok(Self {
-            organization: library.organization(&mut *connection, acme).await?,
-            members: library.members(&mut *connection, acme, all).await?.items,
-            invitations: library
-                .invitations(&mut *connection, acme, Filter::All, all)
-                .await?
-                .items,
-            events: library.events(&mut *connection, acme, all).await?.items,
-            messages: outbox::list(&mut *connection, now, outbox::State::Ready, None, 1000).await?,
-            others,
-        })
+    pub async fn read(world: &World) -> Self {
+        Self(rows::read(&world.team.database, &world.reading).await)
+    }
+
+    fn of(&self, table: &str) -> &[Json] {
+        self.0.get(table).map_or(&[], Vec::as_slice)
+    }
+
+    /// What links are made of.
+    pub fn nonces(&self) -> BTreeSet<String> {
+        let invitations = self.of("guestlist_invitations").iter();
+        invitations.map(|row| row["nonce"].to_string()).collect()
     }
 
     /// The rows in words, sorted: what two runs have in common if the same happened in both.
-    pub fn rows(&self) -> Vec<String> {
-        let mut rows = self.others.clone();
-        rows.extend(
-            self.organization
-                .iter()
-                .map(|row| line("organization", row)),
-        );
-        rows.extend(self.members.iter().map(|row| line("member", row)));
-        rows.extend(self.invitations.iter().map(|row| line("invitation", row)));
-        rows.extend(self.events.iter().map(|row| line("event", row)));
-        rows.extend(
-            self.messages
-                .iter()
-                .map(|message| format!("message: {} {}", message.kind, message.ids)),
-        );
-        for row in &mut rows {
-            *row = self.without_ids(row);
-        }
-        rows.sort();
-        rows
+    pub fn words(&self, world: &World) -> Vec<String> {
+        let names = self.names();
+        let rows = self.0.iter().flat_map(|(table, rows)| {
+            let table = table.trim_start_matches("guestlist_");
+            rows.iter()
+                .map(move |row| format!("{table}: {}", without_chance(row.clone(), world)))
+        });
+        let mut words: Vec<_> = rows
+            .map(|row| {
+                let replace = |row: String, (id, name): &(String, String)| row.replace(id, name);
+                names.iter().fold(row, replace)
+            })
+            .collect();
+        words.sort();
+        words
     }
 
-    fn without_ids(&self, row: &str) -> String {
-        let mut row = row.to_owned();
-        for event in &self.events {
-            let words = format!("the {} of {}", event.kind, event.subject);
-            row = row.replace(&event.id.to_string(), &words);
-        }
-        for invitation in &self.invitations {
-            row = row.replace(&invitation.id.to_string(), invitation.email.as_str());
-        }
-        for event in &self.events {
-            let facts = event.after.as_ref().or(event.before.as_ref());
-            let email = facts.and_then(|facts| facts["email"].as_str());
-            if let (Some(email), true) = (email, is_an_id(&event.subject)) {
-                row = row.replace(&event.subject, email);
+    /// What stands for each id that is made up anew in every run.
+    fn names(&self) -> Vec<(String, String)> {
+        let events = self.of("guestlist_events").iter();
+        let mut names: Vec<_> = events
+            .map(|event| {
+                let name = format!("{} of {}", text(&event["kind"]), text(&event["subject"]));
+                (id(&event["id"]), name)
+            })
+            .collect();
+        for event in self.of("guestlist_events") {
+            let facts = if event["after"].is_null() {
+                &event["before"]
+            } else {
+                &event["after"]
+            };
+            let email = facts_of(facts)["email"].clone();
+            if let (Json::String(email), Ok(id)) = (email, text(&event["subject"]).parse::<Uuid>())
+            {
+                names.push((id.to_string(), email));
             }
         }
-        row
+        names
     }
 
     /// What may never be, whatever happened in whichever order.
-    pub fn violations(&self, owner: &str) -> Vec<String> {
+    pub fn violations(&self) -> Vec<String> {
+        let (organizations, members) = (
+            self.of("guestlist_organizations"),
+            self.of("guestlist_memberships"),
+        );
+        let invitations = self.of("guestlist_invitations");
         let mut violations = Vec::new();
-        let is_owner =
-            |member: &Membership| member.role.as_str() == owner && member.suspended_at.is_none();
-        if self.organization.is_some() && !self.members.iter().any(is_owner) {
+        let is_active_owner =
+            |member: &Json| member["role"] == "owner" && member["suspended_at"].is_null();
+        if organizations.is_empty() {
+            if !(members.is_empty() && invitations.is_empty()) {
+                violations.push("members or invitations of no organization".to_owned());
+            }
+        } else if !members.iter().any(is_active_owner) {
             violations.push("no active owner".to_owned());
         }
-        if self.organization.is_none() && !(self.members.is_empty() && self.invitations.is_empty())
-        {
-            violations.push("members or invitations of no organization".to_owned());
-        }
-        for (place, one) in self.members.iter().enumerate() {
-            if self.members[..place]
-                .iter()
-                .any(|other| other.user == one.user)
-            {
-                violations.push(format!("two memberships of {}", one.user));
-            }
-        }
-        let pending: Vec<_> = self
-            .invitations
-            .iter()
-            .filter(|invitation| invitation.status == Status::Pending)
-            .collect();
-        for (place, one) in pending.iter().enumerate() {
-            let same = |other: &&Invitation| other.email.canonical() == one.email.canonical();
-            if pending[..place].iter().any(same) {
-                violations.push(format!("two pending invitations to {}", one.email.as_str()));
-            }
-        }
-        for invitation in &self.invitations {
-            if let Some(user) = &invitation.accepted_by
-                && self.organization.is_some()
-                && !self.members.iter().any(|member| member.user == *user)
-                && !self.was_ended(user.as_str())
-            {
+        let users = members.iter().map(|member| text(&member["user_id"]));
+        violations.extend(repeated(users).map(|user| format!("two memberships of {user}")));
+        let pending = invitations.iter().filter(|row| row["status"] == "pending");
+        let emails = pending.map(|row| text(&row["email_key"]));
+        violations.extend(repeated(emails).map(|email| format!("two pending to {email}")));
+        for invitation in invitations.iter().filter(|row| row["status"] == "accepted") {
+            let user = &invitation["accepted_by"];
+            if !members.iter().any(|member| member["user_id"] == *user) && !self.has_ended(user) {
                 violations.push(format!("{user} accepted and is no member"));
             }
         }
         violations
     }
 
-    fn was_ended(&self, user: &str) -> bool {
-        use EventKind::{MemberForgotten, MemberLeft, MemberRemoved};
-        let ends = |kind| matches!(kind, MemberRemoved | MemberLeft | MemberForgotten);
-        self.events
+    fn has_ended(&self, user: &Json) -> bool {
+        let ends = ["member_removed", "member_left", "member_forgotten"];
+        self.of("guestlist_events")
             .iter()
-            .any(|event| ends(event.kind) && event.subject == user)
+            .any(|event| ends.contains(&text(&event["kind"])) && event["subject"] == *user)
     }
 }
 
-fn is_an_id(subject: &str) -> bool {
-    subject.parse::<uuid::Uuid>().is_ok()
+fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
+    let mut seen = BTreeSet::new();
+    names.filter(move |name| !seen.insert(*name))
 }
 
-fn line(what: &str, row: &impl serde::Serialize) -> String {
-    let mut row = serde_json::to_value(row).expect("a row is JSON");
+/// The row without made-up ids, and with the nonces of links only as far as they say which link.
+fn without_chance(mut row: Json, world: &World) -> Json {
     let Json::Object(fields) = &mut row else {
         panic!("a row is an object: {row}");
     };
-    fields.remove("id");
-    format!("{what}: {row}")
+    for field in ["id", "organization_id", "updated_at"] {
+        fields.remove(field);
+    }
+    let which = |nonce: &Json| {
+        if world.mailed.contains(&nonce.to_string()) {
+            "mailed"
+        } else {
+            "new"
+        }
+    };
+    if let Some(nonce) = fields.get_mut("nonce") {
+        *nonce = json!(which(nonce));
+    }
+    if let Some(seal) = fields.get_mut("role_seal") {
+        *seal = json!(!seal.is_null());
+    }
+    if let Some(links) = fields.get_mut("replaced_links") {
+        *links = facts_of(links);
+        for link in links.as_array_mut().expect("a list") {
+            link["nonce"].take();
+        }
+    }
+    for field in ["ids", "before", "after"] {
+        if let Some(facts) = fields.get_mut(field) {
+            *facts = facts_of(facts);
+        }
+    }
+    row
+}
+
+/// JSON is text in SQLite.
+fn facts_of(value: &Json) -> Json {
+    match value {
+        Json::String(text) => text.parse().expect("JSON"),
+        value => value.clone(),
+    }
+}
+
+fn text(value: &Json) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The id as it is spelled elsewhere; SQLite shows the bytes.
+fn id(value: &Json) -> String {
+    text(value).parse::<Uuid>().expect("an id").to_string()
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use guestlist::{Database, Error};
+use guestlist::{Database, Error, worker};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::Barrier;
@@ -50,12 +50,12 @@ pub struct Tally {
 }
 
 /// Races every pair so many times against its two serial outcomes.
-pub async fn race_all(world: Arc<World>, pairs: &[Pair], rounds: u32, seed: u64) -> Tally {
+pub async fn race_all(world: &Arc<World>, pairs: &[Pair], rounds: u32, seed: u64) -> Tally {
     let mut random = StdRng::seed_from_u64(seed);
     let mut tally = Tally::default();
     for pair in pairs {
         world.tidy().await;
-        race_one(&world, *pair, rounds, &mut random, &mut tally).await;
+        race_one(world, *pair, rounds, &mut random, &mut tally).await;
     }
     tally
 }
@@ -106,7 +106,7 @@ async fn serial(world: &World, operations: [Operation; 2]) -> Observation {
     world.restore().await;
     let mut answers = Vec::new();
     for operation in operations {
-        answers.push(answer(&attempt(world, operation, None).await.0));
+        answers.push(answer(&attempt(world, operation).await.0));
     }
     let answers = answers.try_into().expect("two");
     let (observed, wrong) = observe(world, operations, answers).await;
@@ -133,7 +133,13 @@ async fn race(
     };
     let start = |operation, wait| {
         let (world, line) = (Arc::clone(world), Arc::clone(&line));
-        tokio::spawn(async move { attempt(&world, operation, Some((&line, wait))).await })
+        tokio::spawn(async move {
+            line.wait().await;
+            for _ in 0..wait {
+                tokio::task::yield_now().await;
+            }
+            attempt(&world, operation).await
+        })
     };
     let (one_runs, other_runs) = (start(one, waits[0]), start(other, waits[1]));
     let both = async {
@@ -151,47 +157,33 @@ async fn race(
     (observed, overlapped, wrong)
 }
 
-/// Runs one operation in a transaction of its own, committed only when it succeeded, and says when
-/// it ran. In a race it waits at the line, with its transaction open where that excludes nobody,
-/// and lets others have so many turns.
+/// Runs one operation and says when it ran. A worker that gave way to a host comes back.
 async fn attempt(
     world: &World,
     operation: Operation,
-    line: Option<(&Barrier, u32)>,
 ) -> (Result<String, Error>, (Instant, Instant)) {
-    let database = &world.team.database;
-    let mut open = None;
-    if has_many_writers(database) {
-        open = Some(database.begin().await.expect("a transaction"));
-    }
-    if let Some((line, wait)) = line {
-        line.wait().await;
-        for _ in 0..wait {
-            tokio::task::yield_now().await;
+    let began = Instant::now();
+    loop {
+        let result = in_transaction(world, operation).await;
+        let gave_way = matches!(result, Err(Error::Conflict(_))) && operation.is_the_workers();
+        if !gave_way || began.elapsed() > DEADLINE {
+            return (result, (began, Instant::now()));
         }
     }
-    let began = Instant::now();
-    let mut tx = match open {
-        Some(tx) => tx,
-        None => match database.begin().await {
-            Ok(tx) => tx,
-            Err(error) => return (Err(error), (began, Instant::now())),
-        },
-    };
-    let turn = Turn { world, tx: &mut tx };
-    let result = match operation.run(turn).await {
-        Ok(word) => tx.commit().await.map(|()| word),
-        Err(error) => tx.rollback().await.and(Err(error)),
-    };
-    (result, (began, Instant::now()))
 }
 
-fn has_many_writers(database: &Database) -> bool {
-    match database {
-        #[cfg(feature = "postgres")]
-        Database::Postgres(_) => true,
-        #[cfg(feature = "sqlite")]
-        Database::Sqlite(_) => false,
+/// Runs one operation in a transaction of its own, committed only when it succeeded.
+async fn in_transaction(world: &World, operation: Operation) -> Result<String, Error> {
+    let database = &world.team.database;
+    let mut tx = if operation.is_the_workers() {
+        worker::begin(database).await?
+    } else {
+        database.begin().await?
+    };
+    let turn = Turn { world, tx: &mut tx };
+    match operation.run(turn).await {
+        Ok(word) => tx.commit().await.map(|()| word),
+        Err(error) => tx.rollback().await.and(Err(error)),
     }
 }
 
@@ -205,21 +197,27 @@ async fn observe(
         .into_iter()
         .filter(|operation| operation.is_a_sweep())
     {
-        attempt(world, sweep, None)
+        attempt(world, sweep)
             .await
             .0
             .expect("a sweep alone succeeds");
     }
-    let state = State::read(world).await.expect("read");
-    let mut wrong = state.violations("owner");
+    let state = State::read(world).await;
+    let mut wrong = state.violations();
     wrong.extend(answers.iter().filter(|answer| is_a_fault(answer)).cloned());
-    let rows = state.rows();
+    let rows = state.words(world);
     (Observation { answers, rows }, wrong)
 }
 
 impl Tally {
-    /// One line of numbers, which `bin/test` shows.
-    pub fn measured(&self, what: &str, rounds: u32) -> String {
+    /// The numbers that `bin/test` shows at its end.
+    pub fn measured(&self, database: &Database, rounds: u32) -> String {
+        let database = match database {
+            #[cfg(feature = "postgres")]
+            Database::Postgres(_) => "Postgres",
+            #[cfg(feature = "sqlite")]
+            Database::Sqlite(_) => "SQLite",
+        };
         let Self {
             pairs,
             races,
@@ -229,8 +227,8 @@ impl Tally {
             ..
         } = self;
         format!(
-            "measured: races {what}: pairs={pairs} rounds={rounds} races={races} overlapped={overlapped} \
-             order_tells={telling} seen_both_ways={both_ways}"
+            "measured: races on {database}: pairs={pairs} rounds={rounds} races={races} overlapped={overlapped} \
+             pairs_that_tell_their_order={telling} seen_in_both={both_ways}"
         )
     }
 

@@ -1,5 +1,7 @@
 //! The organization that is raced over, the same to the last row in every round.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use guestlist::worker::{DeliveryReport, record_delivery};
 use guestlist::{
@@ -8,6 +10,8 @@ use guestlist::{
 };
 use sqlx::AssertSqlSafe;
 
+use crate::outcome::State;
+use crate::rows;
 use crate::support::{OLIVIA, Team, address, user};
 
 /// What is scarce.
@@ -31,6 +35,10 @@ pub struct World {
     /// Puts every row back.
     restoration: String,
     vacuum: String,
+    /// Reads every row.
+    pub reading: String,
+    /// The nonces of links that were mailed before.
+    pub mailed: BTreeSet<String>,
 }
 
 /// The members who take a seat.
@@ -57,7 +65,7 @@ impl World {
         team.pass(TimeDelta::days(6));
         let ivy = invited_by_adam(&team, "ivy").await;
         team.pass(TimeDelta::days(2));
-        let tables = tables(&team.database).await;
+        let tables = rows::tables(&team.database).await;
         for table in &tables {
             let rows = if is_of_the_past(table) {
                 " WHERE false"
@@ -72,7 +80,8 @@ impl World {
             .iter()
             .filter(|table| !is_of_the_past(table))
             .map(|table| format!("INSERT INTO {table} SELECT * FROM copy_of_{table};"));
-        Self {
+        let reading = rows::reading(&team.database, &tables).await;
+        let mut world = Self {
             restoration: deletes.chain(inserts).collect(),
             vacuum: format!("VACUUM {}", tables.join(", ")),
             team: team.configured(|builder| match scene {
@@ -82,7 +91,11 @@ impl World {
             }),
             ivy,
             dora,
-        }
+            reading,
+            mailed: BTreeSet::new(),
+        };
+        world.mailed = State::read(&world).await.nonces();
+        world
     }
 
     pub fn library(&self) -> &Organizations {
@@ -127,7 +140,7 @@ impl World {
     /// Leaves an empty database for the next scene.
     pub async fn leave(self) -> Database {
         let database = self.team.database;
-        for table in tables(&database).await {
+        for table in rows::tables(&database).await {
             let text = format!("DELETE FROM {table}; DROP TABLE copy_of_{table};");
             run(&database, text).await;
         }
@@ -171,29 +184,6 @@ fn one_letter_a_day() -> Limits {
         letters: 1,
         window: day,
     })
-}
-
-/// Every table of the library that holds what it is about, the organizations first.
-async fn tables(database: &Database) -> Vec<String> {
-    let mut tables: Vec<String> = match database {
-        #[cfg(feature = "postgres")]
-        Database::Postgres(pool) => sqlx::query_scalar(
-            "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()",
-        )
-        .fetch_all(pool)
-        .await
-        .expect("the catalog"),
-        #[cfg(feature = "sqlite")]
-        Database::Sqlite(pool) => {
-            sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'table'")
-                .fetch_all(pool)
-                .await
-                .expect("the catalog")
-        }
-    };
-    tables.retain(|table| table.starts_with("guestlist_") && table != "guestlist_migrations");
-    tables.sort_by_key(|table| (table != "guestlist_organizations", table.clone()));
-    tables
 }
 
 /// Whether the table only grows: a round begins without a history and without promises.
