@@ -232,6 +232,17 @@ impl Tally {
         )
     }
 
+    /// Panics unless races go both ways: one that always ends alike is none.
+    pub fn assert_open(&self) {
+        let one_way = self.one_way.len();
+        assert!(
+            one_way * 10 <= self.telling,
+            "{one_way} of {} pairs always came out in one order: {:?}",
+            self.telling,
+            self.one_way
+        );
+    }
+
     /// Panics with every pair that came out as no order explains.
     pub fn assert_serial(&self) {
         let mut report = String::new();
