@@ -41,9 +41,11 @@ pub struct Tally {
     pub overlapped: usize,
     /// Pairs whose outcome tells who was first.
     pub telling: usize,
-    /// Those of them that were seen both ways.
+    /// In how many of those pairs' races the first operation of the pair was first, and the other.
+    pub first: [u32; 2],
+    /// Pairs that were seen both ways.
     pub both_ways: usize,
-    /// Those of them that were not.
+    /// Pairs that tell and were not.
     pub one_way: Vec<Pair>,
     /// What came out that no order explains, the first time for each pair.
     pub failures: BTreeMap<String, String>,
@@ -93,6 +95,8 @@ async fn race_one(
     tally.pairs += 1;
     if in_turn != in_return {
         tally.telling += 1;
+        tally.first[0] += seen[0];
+        tally.first[1] += seen[1];
         if seen.contains(&0) {
             tally.one_way.push(pair);
         } else {
@@ -224,11 +228,12 @@ impl Tally {
             overlapped,
             telling,
             both_ways,
+            first: [one, other],
             ..
         } = self;
         format!(
             "measured: races on {database}: pairs={pairs} rounds={rounds} races={races} overlapped={overlapped} \
-             pairs_that_tell_their_order={telling} seen_in_both={both_ways}"
+             pairs_that_tell_the_order={telling} seen_in_both_orders={both_ways} one_first={one} other_first={other}"
         )
     }
 
