@@ -34,7 +34,7 @@ pub struct World {
     dora: Invitation,
     /// Puts every row back.
     restoration: String,
-    vacuum: String,
+    tables: Vec<String>,
     /// Reads every row.
     pub reading: String,
     /// The nonces of links that were mailed before.
@@ -83,7 +83,7 @@ impl World {
         let reading = rows::reading(&team.database, &tables).await;
         let mut world = Self {
             restoration: deletes.chain(inserts).collect(),
-            vacuum: format!("VACUUM {}", tables.join(", ")),
+            tables,
             team: team.configured(|builder| match scene {
                 Scene::Plenty => builder,
                 Scene::LastSeat => builder.seats(Seats::at_most(ONE_MORE)),
@@ -129,7 +129,7 @@ impl World {
         match &self.team.database {
             #[cfg(feature = "postgres")]
             Database::Postgres(pool) => {
-                let vacuum = AssertSqlSafe(self.vacuum.clone());
+                let vacuum = AssertSqlSafe(format!("VACUUM {}", self.tables.join(", ")));
                 sqlx::query(vacuum).execute(pool).await.expect("vacuumed");
             }
             #[cfg(feature = "sqlite")]
@@ -140,7 +140,7 @@ impl World {
     /// Leaves an empty database for the next scene.
     pub async fn leave(self) -> Database {
         let database = self.team.database;
-        for table in rows::tables(&database).await {
+        for table in self.tables {
             let text = format!("DELETE FROM {table}; DROP TABLE copy_of_{table};");
             run(&database, text).await;
         }
