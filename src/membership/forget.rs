@@ -131,11 +131,13 @@ impl Organizations {
 
 impl Traces {
     async fn of(connection: &mut Connection<'_>, user: &User) -> Result<Self, Error> {
-        let memberships = find_all(connection, &user.id).await?;
+        let joined = find_all(connection, &user.id).await?;
         let mut invitations = Vec::new();
-        for address in addresses(user, &memberships) {
+        for address in addresses(user, &joined) {
             invitations.extend(invitation::find_open_anywhere(connection, &address).await?);
         }
+        // What was accepted between the two reads was neither; it is a membership by now.
+        let memberships = find_all(connection, &user.id).await?;
         Ok(Self {
             memberships,
             invitations,
