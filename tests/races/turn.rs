@@ -170,6 +170,7 @@ impl Turn<'_> {
             .library()
             .forget_user(&mut *self.tx, &person(who))
             .await
+            .map(drop)
             .map(done)
     }
 
