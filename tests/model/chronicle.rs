@@ -1,0 +1,82 @@
+//! What the events alone tell: the state, reconstructed without looking at anything else.
+
+use std::collections::BTreeMap;
+
+use guestlist::{Event, EventKind};
+use serde_json::Value as Json;
+
+/// The state of one organization as its events tell it; a deleted one has none.
+#[derive(Debug, Default, PartialEq)]
+pub struct Chronicle {
+    pub name: Option<String>,
+    pub members: BTreeMap<String, Json>,
+    pub invitations: BTreeMap<String, Json>,
+}
+
+impl Chronicle {
+    pub fn of(events: &[Event]) -> Self {
+        let mut chronicle = Self::default();
+        events.iter().for_each(|event| chronicle.hear(event));
+        chronicle
+    }
+
+    fn hear(&mut self, event: &Event) {
+        let after = event.after.clone().unwrap_or_default();
+        match event.kind {
+            EventKind::OrganizationCreated => {
+                self.name = text(&after["name"]);
+                self.settle_member(&after["owner"]);
+            }
+            EventKind::OrganizationRenamed => {
+                assert_eq!(
+                    event.before.as_ref().map(|before| text(&before["name"])),
+                    Some(self.name.take())
+                );
+                self.name = text(&after["name"]);
+            }
+            EventKind::OrganizationDeleted => *self = Self::default(),
+            EventKind::InvitationUndeliverable | EventKind::InvitationLinkShown => {}
+            EventKind::RoleChanged | EventKind::OwnershipTransferred => {
+                self.change_member(event, after)
+            }
+            EventKind::MemberRemoved | EventKind::MemberLeft => self.change_member(event, after),
+            _ => self.change_invitation(event, after),
+        }
+    }
+
+    /// What a member was before is what was told of them last.
+    fn change_member(&mut self, event: &Event, after: Json) {
+        let before = self.members.remove(&event.subject);
+        assert_eq!(
+            event.before, before,
+            "{event:?} starts where the last event ended"
+        );
+        if !after.is_null() {
+            self.settle_member(&after);
+        }
+    }
+
+    fn change_invitation(&mut self, event: &Event, mut after: Json) {
+        let before = self.invitations.remove(&event.subject);
+        assert_eq!(
+            event.before, before,
+            "{event:?} starts where the last event ended"
+        );
+        if let Some(member) = after
+            .as_object_mut()
+            .and_then(|after| after.remove("member"))
+        {
+            self.settle_member(&member);
+        }
+        self.invitations.insert(event.subject.clone(), after);
+    }
+
+    fn settle_member(&mut self, facts: &Json) {
+        let user = text(&facts["user"]).expect("a member is someone");
+        self.members.insert(user, facts.clone());
+    }
+}
+
+fn text(json: &Json) -> Option<String> {
+    json.as_str().map(str::to_owned)
+}

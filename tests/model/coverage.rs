@@ -1,0 +1,199 @@
+//! What the histories of a run did: which operation ended how, and how often.
+
+use std::collections::BTreeMap;
+
+use crate::deed::Answer;
+use crate::history::Verb;
+
+#[derive(Debug, Default)]
+pub struct Coverage {
+    pub histories: u64,
+    pub steps: u64,
+    pub seen: BTreeMap<(Verb, &'static str), u64>,
+}
+
+impl Coverage {
+    pub fn count(&mut self, verb: Verb, answer: &Answer) {
+        let outcome = answer
+            .as_ref()
+            .map_or_else(|refusal| refusal.code, |()| "ok");
+        *self.seen.entry((verb, outcome)).or_default() += 1;
+    }
+
+    /// What must occur, and did not.
+    pub fn missing<'a>(&self, must: &[(Verb, &'a [&'a str])]) -> Vec<(Verb, &'a str)> {
+        let all = must
+            .iter()
+            .flat_map(|(verb, outcomes)| outcomes.iter().map(|outcome| (*verb, *outcome)));
+        all.filter(|pair| !self.seen.contains_key(pair)).collect()
+    }
+
+    /// The line that the test prints.
+    pub fn measured(&self, database: &str) -> String {
+        let (mut ok, mut refused) = (0, 0);
+        for ((_, outcome), count) in &self.seen {
+            *(if *outcome == "ok" {
+                &mut ok
+            } else {
+                &mut refused
+            }) += count;
+        }
+        let Self {
+            histories, steps, ..
+        } = self;
+        format!(
+            "measured: histories={histories} steps={steps} operations ok={ok} refused={refused} on {database}"
+        )
+    }
+}
+
+/// Every way in which each operation can end.
+pub const MUST: &[(Verb, &[&str])] = &[
+    (Verb::Create, &["ok", "unverified_email", "no_transaction"]),
+    (
+        Verb::Rename,
+        &["ok", "not_found", "forbidden", "no_transaction"],
+    ),
+    (
+        Verb::Delete,
+        &["ok", "not_found", "forbidden", "no_transaction"],
+    ),
+    (
+        Verb::Invite,
+        &[
+            "ok",
+            "not_found",
+            "forbidden",
+            "unknown_role",
+            "already_member",
+            "already_pending",
+            "throttled",
+            "no_transaction",
+        ],
+    ),
+    (
+        Verb::InviteAll,
+        &[
+            "ok",
+            "not_found",
+            "forbidden",
+            "unknown_role",
+            "already_member",
+            "already_pending",
+            "throttled",
+            "no_transaction",
+        ],
+    ),
+    (
+        Verb::Resend,
+        &[
+            "ok",
+            "not_found",
+            "forbidden",
+            "invitation_closed",
+            "already_member",
+            "already_pending",
+            "throttled",
+            "no_transaction",
+        ],
+    ),
+    (
+        Verb::Revoke,
+        &[
+            "ok",
+            "not_found",
+            "forbidden",
+            "invitation_closed",
+            "invitation_expired",
+            "no_transaction",
+        ],
+    ),
+    (
+        Verb::ShowLink,
+        &[
+            "ok",
+            "not_found",
+            "forbidden",
+            "invitation_closed",
+            "invitation_expired",
+            "no_transaction",
+            "no_key",
+        ],
+    ),
+    (
+        Verb::Open,
+        &[
+            "ok",
+            "invalid_token",
+            "link_replaced",
+            "invitation_closed",
+            "invitation_expired",
+            "no_key",
+        ],
+    ),
+    (
+        Verb::Accept,
+        &[
+            "ok",
+            "invalid_token",
+            "link_replaced",
+            "invitation_closed",
+            "invitation_expired",
+            "wrong_account",
+            "unverified_email",
+            "inviter_lost_right",
+            "no_transaction",
+            "no_key",
+        ],
+    ),
+    (
+        Verb::Decline,
+        &[
+            "ok",
+            "invalid_token",
+            "link_replaced",
+            "invitation_closed",
+            "invitation_expired",
+            "no_transaction",
+            "no_key",
+        ],
+    ),
+    (
+        Verb::ChangeRole,
+        &[
+            "ok",
+            "not_found",
+            "forbidden",
+            "unknown_role",
+            "last_owner",
+            "no_transaction",
+        ],
+    ),
+    (
+        Verb::TransferOwnership,
+        &["ok", "not_found", "forbidden", "no_transaction"],
+    ),
+    (
+        Verb::Remove,
+        &[
+            "ok",
+            "not_found",
+            "forbidden",
+            "last_owner",
+            "no_transaction",
+        ],
+    ),
+    (
+        Verb::Leave,
+        &["ok", "not_found", "last_owner", "no_transaction"],
+    ),
+    (Verb::RecordSession, &["ok", "not_found", "no_transaction"]),
+    (Verb::ForgetSession, &["ok"]),
+    (Verb::Pass, &["ok"]),
+    (Verb::ExpireDue, &["ok", "no_transaction"]),
+    (Verb::RemindDue, &["ok", "no_transaction"]),
+    (Verb::RecordDelivery, &["ok", "no_transaction"]),
+    (Verb::PurgeSessions, &["ok"]),
+    (Verb::Settle, &["ok"]),
+    (Verb::ForgetLetters, &["ok"]),
+];

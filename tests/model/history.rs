@@ -1,0 +1,324 @@
+//! Random histories: what is done in which order, said in terms that fit any state, such as "the
+//! second owner" or "the newest open invitation", so that a shortened history still means something.
+
+use std::fmt;
+
+use chrono::TimeDelta;
+use guestlist::ResendPolicy;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::cast::PEOPLE;
+use crate::rules::Roles;
+
+/// How the library is configured throughout a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    pub roles: Roles,
+    /// Whether a resend replaces the older link.
+    pub rotate: bool,
+    /// Whether a few letters a day are all there may be.
+    pub tight_limits: bool,
+    pub lifetime: TimeDelta,
+}
+
+impl Settings {
+    pub fn resend_policy(self) -> ResendPolicy {
+        if self.rotate {
+            ResendPolicy::Rotate
+        } else {
+            ResendPolicy::Keep
+        }
+    }
+}
+
+/// Every operation. The last ones are time's and the worker's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verb {
+    Create,
+    Rename,
+    Delete,
+    Invite,
+    InviteAll,
+    Resend,
+    Revoke,
+    ShowLink,
+    Open,
+    Accept,
+    Decline,
+    ChangeRole,
+    TransferOwnership,
+    Remove,
+    Leave,
+    RecordSession,
+    ForgetSession,
+    Pass,
+    ExpireDue,
+    RemindDue,
+    RecordDelivery,
+    PurgeSessions,
+    Settle,
+    ForgetLetters,
+}
+
+/// How often each is picked.
+const VERBS: [(u32, Verb); 24] = [
+    (1, Verb::Create),
+    (2, Verb::Rename),
+    (1, Verb::Delete),
+    (18, Verb::Invite),
+    (4, Verb::InviteAll),
+    (9, Verb::Resend),
+    (5, Verb::Revoke),
+    (3, Verb::ShowLink),
+    (3, Verb::Open),
+    (16, Verb::Accept),
+    (5, Verb::Decline),
+    (9, Verb::ChangeRole),
+    (4, Verb::TransferOwnership),
+    (5, Verb::Remove),
+    (5, Verb::Leave),
+    (5, Verb::RecordSession),
+    (2, Verb::ForgetSession),
+    (10, Verb::Pass),
+    (3, Verb::ExpireDue),
+    (2, Verb::RemindDue),
+    (5, Verb::RecordDelivery),
+    (2, Verb::PurgeSessions),
+    (2, Verb::Settle),
+    (1, Verb::ForgetLetters),
+];
+
+/// Someone, by their part in the organization.
+#[derive(Debug, Clone, Copy)]
+pub enum Who {
+    Owner(usize),
+    Member(usize),
+    Anyone(usize),
+}
+
+/// An invitation, newest first.
+#[derive(Debug, Clone, Copy)]
+pub enum Which {
+    Open(usize),
+    Any(usize),
+    Unknown,
+}
+
+/// A link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// One that was made for the invitation, newest first.
+    Made(usize),
+    /// The newest with a bit flipped.
+    Flipped(usize),
+    /// Signed by the same key for another audience.
+    OtherAudience,
+    /// Signed by another key.
+    OtherKey,
+    Nonsense,
+}
+
+/// The account that comes with a link.
+#[derive(Debug, Clone, Copy)]
+pub enum Guest {
+    /// One that has the invited address, and signs in with one of its spellings.
+    Invited(usize),
+    /// Anyone, with an address of theirs.
+    Anyone(usize),
+}
+
+/// In which circumstances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    Usual,
+    WithoutTransaction,
+    WithoutKeys,
+}
+
+/// One step, with more said than its verb needs; what it needs not is not looked at.
+#[derive(Clone)]
+pub struct Step {
+    pub verb: Verb,
+    pub organization: usize,
+    pub actor: Who,
+    pub whom: Who,
+    pub which: Which,
+    pub link: Link,
+    pub guest: Guest,
+    pub is_verified: bool,
+    pub address: usize,
+    pub role: usize,
+    pub superseding: bool,
+    pub time: TimeDelta,
+    /// Whatever else there is to choose: a name, a session, a limit.
+    pub choice: usize,
+    /// The other rows of a bulk invite: organization, address, role, superseding.
+    pub more: Vec<(usize, usize, usize, bool)>,
+    pub manner: Manner,
+}
+
+/// The verb alone: what the rest meant is told with the failure.
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.verb, f)
+    }
+}
+
+pub fn history() -> impl Strategy<Value = (Settings, Vec<Step>)> {
+    let steps = vec(
+        prop_oneof![9 => step().prop_map(|step| vec![step]), 1 => joining()],
+        1..=70,
+    );
+    (settings(), steps.prop_map(|runs| runs.concat()))
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let roles = select(vec![Roles::FourTier, Roles::TwoRole, Roles::Divided]);
+    let lifetime = select(vec![TimeDelta::days(7), TimeDelta::days(1)]);
+    (roles, any::<bool>(), prop::bool::weighted(0.3), lifetime).prop_map(
+        |(roles, rotate, tight_limits, lifetime)| Settings {
+            roles,
+            rotate,
+            tight_limits,
+            lifetime,
+        },
+    )
+}
+
+/// An owner invites someone who comes at once: without members little can happen.
+fn joining() -> impl Strategy<Value = Vec<Step>> {
+    (step(), 0..PEOPLE.len()).prop_map(|(step, nth)| {
+        let step = Step {
+            actor: Who::Owner(nth),
+            which: Which::Any(0),
+            link: Link::Made(0),
+            guest: Guest::Invited(nth),
+            is_verified: true,
+            manner: Manner::Usual,
+            ..step
+        };
+        let then = |verb| Step {
+            verb,
+            ..step.clone()
+        };
+        vec![then(Verb::Invite), then(Verb::Accept)]
+    })
+}
+
+/// Steps do not shrink in themselves: a short history with large numbers reads well enough, and
+/// every trial costs a run on a database.
+fn step() -> impl Strategy<Value = Step> {
+    let verb = prop::strategy::Union::new_weighted(
+        VERBS
+            .iter()
+            .map(|(weight, verb)| (*weight, Just(*verb)))
+            .collect(),
+    );
+    let people = (who(), who(), guest(), prop::bool::weighted(0.9));
+    let things = (
+        which(),
+        link(),
+        0..1000usize,
+        role(),
+        prop::bool::weighted(0.3),
+    );
+    let more = vec((0..1000usize, 0..1000usize, role(), any::<bool>()), 0..4);
+    (
+        verb,
+        0..1000usize,
+        people,
+        things,
+        time(),
+        (0..1000usize, more, manner()),
+    )
+        .prop_map(
+            |(verb, organization, people, things, time, (choice, more, manner))| {
+                let (actor, whom, guest, is_verified) = people;
+                let (which, link, address, role, superseding) = things;
+                Step {
+                    verb,
+                    organization,
+                    actor,
+                    whom,
+                    which,
+                    link,
+                    guest,
+                    is_verified,
+                    address,
+                    role,
+                    superseding,
+                    time,
+                    choice,
+                    more,
+                    manner,
+                }
+            },
+        )
+        .no_shrink()
+}
+
+fn who() -> impl Strategy<Value = Who> {
+    prop_oneof![
+        4 => (0..4usize).prop_map(Who::Owner),
+        5 => (0..8usize).prop_map(Who::Member),
+        2 => (0..PEOPLE.len()).prop_map(Who::Anyone),
+    ]
+}
+
+fn which() -> impl Strategy<Value = Which> {
+    prop_oneof![
+        10 => (0..4usize).prop_map(Which::Open),
+        9 => (0..10usize).prop_map(Which::Any),
+        1 => Just(Which::Unknown),
+    ]
+}
+
+fn link() -> impl Strategy<Value = Link> {
+    prop_oneof![
+        20 => Just(Link::Made(0)),
+        8 => (0..12usize).prop_map(Link::Made),
+        1 => (0..1000usize).prop_map(Link::Flipped),
+        1 => Just(Link::OtherAudience),
+        1 => Just(Link::OtherKey),
+        1 => Just(Link::Nonsense),
+    ]
+}
+
+fn guest() -> impl Strategy<Value = Guest> {
+    prop_oneof![
+        8 => (0..4usize).prop_map(Guest::Invited),
+        2 => (0..1000usize).prop_map(Guest::Anyone),
+    ]
+}
+
+/// One number in twenty names a role that no model has.
+fn role() -> impl Strategy<Value = usize> {
+    0..1000usize
+}
+
+/// Spans around what matters: the pause of a minute, a day's window, the lifetimes to the
+/// microsecond.
+fn time() -> impl Strategy<Value = TimeDelta> {
+    select(vec![
+        TimeDelta::microseconds(1),
+        TimeDelta::seconds(1),
+        TimeDelta::seconds(59),
+        TimeDelta::minutes(1),
+        TimeDelta::hours(5),
+        TimeDelta::days(1) - TimeDelta::microseconds(1),
+        TimeDelta::days(1),
+        TimeDelta::days(3),
+        TimeDelta::days(7) - TimeDelta::microseconds(1),
+        TimeDelta::days(7),
+    ])
+}
+
+fn manner() -> impl Strategy<Value = Manner> {
+    prop_oneof![
+        40 => Just(Manner::Usual),
+        1 => Just(Manner::WithoutTransaction),
+        1 => Just(Manner::WithoutKeys),
+    ]
+}

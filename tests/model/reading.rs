@@ -1,0 +1,125 @@
+//! What the library says is so, read through its public API.
+
+use std::collections::BTreeMap;
+
+use guestlist::{
+    Event, Filter, Invitation, InvitationId, Membership, Organization, OrganizationId,
+    Organizations, Paging, PooledConnection, outbox,
+};
+use serde_json::{Value as Json, json};
+
+use crate::chronicle::Chronicle;
+
+/// Everything a host can list, organization by organization.
+#[derive(Debug, Default, Clone)]
+pub struct Reading {
+    pub organizations: Vec<Listed>,
+    pub messages: Vec<outbox::Message>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Listed {
+    pub organization: Option<Organization>,
+    pub members: Vec<Membership>,
+    pub invitations: Vec<Invitation>,
+    pub events: Vec<Event>,
+}
+
+impl Reading {
+    pub async fn take(
+        library: &Organizations,
+        connection: &mut PooledConnection,
+        organizations: &[OrganizationId],
+    ) -> Self {
+        let mut reading = Self::default();
+        for id in organizations {
+            reading
+                .organizations
+                .push(Listed::read(library, connection, *id).await);
+        }
+        let ready = outbox::State::Ready;
+        reading.messages = outbox::list(connection, library.now(), ready, None, 1000)
+            .await
+            .unwrap();
+        reading
+    }
+
+    pub fn invitation(&self, id: InvitationId) -> Option<&Invitation> {
+        let mut all = self
+            .organizations
+            .iter()
+            .flat_map(|listed| &listed.invitations);
+        all.find(|invitation| invitation.id == id)
+    }
+}
+
+impl Listed {
+    async fn read(
+        library: &Organizations,
+        connection: &mut PooledConnection,
+        id: OrganizationId,
+    ) -> Self {
+        let all = Paging::first(Paging::MAX_LIMIT);
+        let invitations = library
+            .invitations(&mut *connection, id, Filter::All, &all)
+            .await;
+        Self {
+            organization: library.organization(&mut *connection, id).await.unwrap(),
+            members: library
+                .members(&mut *connection, id, &all)
+                .await
+                .unwrap()
+                .items,
+            invitations: invitations.unwrap().items,
+            events: library
+                .events(&mut *connection, id, &all)
+                .await
+                .unwrap()
+                .items,
+        }
+    }
+
+    /// The same in the words of events, to be held against what they tell.
+    pub fn as_told(&self) -> Chronicle {
+        let name = self
+            .organization
+            .as_ref()
+            .map(|organization| organization.name.to_string());
+        let members = self
+            .members
+            .iter()
+            .map(|member| (member.user.as_str().to_owned(), member_facts(member)));
+        let invitations = self
+            .invitations
+            .iter()
+            .map(|invitation| (invitation.id.to_string(), invitation_facts(invitation)));
+        Chronicle {
+            name,
+            members: members.collect(),
+            invitations: BTreeMap::from_iter(invitations),
+        }
+    }
+}
+
+fn member_facts(member: &Membership) -> Json {
+    let Membership {
+        user,
+        email,
+        name,
+        locale,
+        role,
+        ..
+    } = member;
+    json!({ "user": user, "email": email, "name": name, "locale": locale, "role": role })
+}
+
+fn invitation_facts(invitation: &Invitation) -> Json {
+    let Invitation {
+        email,
+        role,
+        status,
+        expires_at,
+        ..
+    } = invitation;
+    json!({ "email": email, "role": role, "status": status, "expires_at": expires_at })
+}
