@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 #[derive(Debug, Default, PartialEq)]
 pub struct Chronicle {
     pub name: Option<String>,
+    pub seats: Option<u64>,
     pub members: BTreeMap<String, Json>,
     pub invitations: BTreeMap<String, Json>,
 }
@@ -34,12 +35,20 @@ impl Chronicle {
                 );
                 self.name = text(&after["name"]);
             }
+            EventKind::SeatsChanged => {
+                let before = event.before.as_ref().expect("a number or none");
+                assert_eq!(before["seats"].as_u64(), self.seats);
+                self.seats = after["seats"].as_u64();
+            }
             EventKind::OrganizationDeleted => *self = Self::default(),
             EventKind::InvitationUndeliverable | EventKind::InvitationLinkShown => {}
-            EventKind::RoleChanged | EventKind::OwnershipTransferred => {
-                self.change_member(event, after)
-            }
-            EventKind::MemberRemoved | EventKind::MemberLeft => self.change_member(event, after),
+            EventKind::RoleChanged
+            | EventKind::OwnershipTransferred
+            | EventKind::MemberSuspended
+            | EventKind::MemberReinstated
+            | EventKind::MemberForgotten
+            | EventKind::MemberRemoved
+            | EventKind::MemberLeft => self.change_member(event, after),
             _ => self.change_invitation(event, after),
         }
     }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use chrono::TimeDelta;
-use guestlist::ResendPolicy;
+use guestlist::{ResendPolicy, Seats};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -20,10 +20,23 @@ pub struct Settings {
     pub rotate: bool,
     /// Whether a few letters a day are all there may be.
     pub tight_limits: bool,
+    /// How many seats organizations have, unless one was given its own number.
+    pub seats: Option<u32>,
+    /// Whether an open invitation takes a seat.
+    pub pending_takes_a_seat: bool,
     pub lifetime: TimeDelta,
 }
 
 impl Settings {
+    pub fn seats(self) -> Seats {
+        let seats = self.seats.map_or_else(Seats::unlimited, Seats::at_most);
+        if self.pending_takes_a_seat {
+            seats
+        } else {
+            seats.without_pending()
+        }
+    }
+
     pub fn resend_policy(self) -> ResendPolicy {
         if self.rotate {
             ResendPolicy::Rotate
@@ -51,6 +64,11 @@ pub enum Verb {
     TransferOwnership,
     Remove,
     Leave,
+    ChangeInvitationRole,
+    Suspend,
+    Reinstate,
+    SetSeats,
+    ForgetUser,
     RecordSession,
     ForgetSession,
     Pass,
@@ -63,7 +81,7 @@ pub enum Verb {
 }
 
 /// How often each is picked.
-const VERBS: [(u32, Verb); 24] = [
+const VERBS: [(u32, Verb); 29] = [
     (1, Verb::Create),
     (2, Verb::Rename),
     (1, Verb::Delete),
@@ -79,6 +97,11 @@ const VERBS: [(u32, Verb); 24] = [
     (4, Verb::TransferOwnership),
     (5, Verb::Remove),
     (5, Verb::Leave),
+    (6, Verb::ChangeInvitationRole),
+    (6, Verb::Suspend),
+    (5, Verb::Reinstate),
+    (3, Verb::SetSeats),
+    (2, Verb::ForgetUser),
     (5, Verb::RecordSession),
     (2, Verb::ForgetSession),
     (10, Verb::Pass),
@@ -176,15 +199,20 @@ pub fn history() -> impl Strategy<Value = (Settings, Vec<Step>)> {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let roles = select(vec![Roles::FourTier, Roles::TwoRole, Roles::Divided]);
+    let seats = select(vec![None, None, Some(3), Some(4)]);
     let lifetime = select(vec![TimeDelta::days(7), TimeDelta::days(1)]);
-    (roles, any::<bool>(), prop::bool::weighted(0.3), lifetime).prop_map(
-        |(roles, rotate, tight_limits, lifetime)| Settings {
+    let choices = (any::<bool>(), prop::bool::weighted(0.3), any::<bool>());
+    (roles, seats, lifetime, choices).prop_map(|(roles, seats, lifetime, choices)| {
+        let (rotate, tight_limits, pending_takes_a_seat) = choices;
+        Settings {
             roles,
             rotate,
             tight_limits,
+            seats,
+            pending_takes_a_seat,
             lifetime,
-        },
-    )
+        }
+    })
 }
 
 /// An owner invites someone who comes at once: without members little can happen.

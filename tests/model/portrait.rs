@@ -8,7 +8,7 @@ use guestlist::{Filter, Paging, PooledConnection, Status};
 use crate::cast::{ADDRESSES, PEOPLE};
 use crate::reading::Listed;
 use crate::stage::Stage;
-use crate::world::{Invitation, Session, World};
+use crate::world::{Invitation, Organization, Session, World};
 
 pub type Portrait = BTreeSet<String>;
 
@@ -20,11 +20,16 @@ impl World {
             if organization.is_gone {
                 continue;
             }
-            lines.insert(format!("organization {place} {:?}", organization.name));
+            let Organization { name, seats, .. } = organization;
+            lines.insert(format!("organization {place} {name:?} seats {seats:?}"));
             for (person, member) in &organization.members {
                 lines.insert(format!(
-                    "member {place} {person} {} {} {} since {}",
-                    member.address.stored, member.role, member.locale, member.joined_at
+                    "member {place} {person} {} {} {} since {} out {:?}",
+                    member.address.stored,
+                    member.role,
+                    member.locale,
+                    member.joined_at,
+                    member.suspended_at
                 ));
             }
         }
@@ -67,8 +72,10 @@ impl World {
                 };
                 lines.insert(format!("session {place} {person}-{nth} {state}"));
             }
-            for (person, member) in &organization.members {
-                lines.insert(format!("membership {place} {person} {}", member.role));
+            let members = organization.members.iter();
+            for (person, member) in members.filter(|(_, it)| it.suspended_at.is_none()) {
+                let may_delete = self.settings.roles.may_delete(member.role);
+                lines.insert(format!("membership {place} {person} {may_delete}"));
             }
         }
         for (place, invitation) in self.invitations.iter().enumerate() {
@@ -93,19 +100,18 @@ impl Stage {
         let mut lines = Portrait::new();
         for (place, listed) in self.reading.organizations.iter().enumerate() {
             if let Some(organization) = &listed.organization {
-                lines.insert(format!(
-                    "organization {place} {:?}",
-                    organization.name.as_str()
-                ));
+                let (name, seats) = (organization.name.as_str(), organization.seats());
+                lines.insert(format!("organization {place} {name:?} seats {seats:?}"));
             }
             for member in &listed.members {
                 lines.insert(format!(
-                    "member {place} {} {} {} {} since {}",
+                    "member {place} {} {} {} {} since {} out {:?}",
                     member.user.as_str(),
                     member.email.as_str(),
                     member.role,
                     member.locale.as_str(),
-                    member.joined_at
+                    member.joined_at,
+                    member.suspended_at
                 ));
             }
             lines.extend(self.invitation_lines(listed));
@@ -170,7 +176,8 @@ impl Stage {
                     .membership(&mut connection, listed.organization, &user)
                     .await;
                 assert_eq!(asked.unwrap().as_ref(), Some(&listed));
-                lines.insert(format!("membership {place} {person} {}", listed.role));
+                let may_delete = listed.allows("organization.delete");
+                lines.insert(format!("membership {place} {person} {may_delete}"));
             }
         }
         lines

@@ -85,6 +85,8 @@ impl Listed {
             .organization
             .as_ref()
             .map(|organization| organization.name.to_string());
+        let organization = self.organization.as_ref();
+        let seats = organization.and_then(Organization::seats).map(u64::from);
         let members = self
             .members
             .iter()
@@ -95,6 +97,7 @@ impl Listed {
             .map(|invitation| (invitation.id.to_string(), invitation_facts(invitation)));
         Chronicle {
             name,
+            seats,
             members: members.collect(),
             invitations: BTreeMap::from_iter(invitations),
         }
@@ -103,6 +106,7 @@ impl Listed {
 
 fn member_facts(member: &Membership) -> Json {
     let Membership {
+        suspended_at,
         user,
         email,
         name,
@@ -110,7 +114,7 @@ fn member_facts(member: &Membership) -> Json {
         role,
         ..
     } = member;
-    json!({ "user": user, "email": email, "name": name, "locale": locale, "role": role })
+    json!({ "user": user, "email": email, "name": name, "locale": locale, "role": role, "suspended_at": suspended_at })
 }
 
 fn invitation_facts(invitation: &Invitation) -> Json {

@@ -38,6 +38,7 @@ impl Stage {
                 .role_model(settings.roles.role_model())
                 .lifetime(settings.lifetime.to_std().expect("a lifetime"))
                 .resend_policy(settings.resend_policy())
+                .seats(settings.seats())
                 .limits(limits::limits(settings.tight_limits))
         };
         let other_key = KeyRing::of(Key::generate());
@@ -99,7 +100,13 @@ impl Stage {
             Error::InvitationClosed { status } => status.to_string(),
             Error::InvitationExpired { at } => at.to_string(),
             Error::Throttled { limit, retry_after } => format!("{limit} {}", retry_after.as_secs()),
-            Error::Database(fault) => fault.to_string(),
+            Error::NoSeat { seats } => seats.to_string(),
+            Error::LastOwner { organizations, .. } => {
+                let place = |id| self.organizations.iter().position(|known| known == id);
+                let places: Vec<_> = organizations.iter().filter_map(place).collect();
+                format!("{places:?}")
+            }
+            Error::Database(fault) | Error::Conflict(fault) => fault.to_string(),
             _ => String::new(),
         };
         Refusal {

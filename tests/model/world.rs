@@ -3,8 +3,10 @@
 
 mod inviting;
 mod joining;
+mod keeping_out;
 mod membership;
 mod resolve;
+mod seating;
 mod working;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +38,8 @@ pub struct World {
 pub struct Organization {
     pub name: &'static str,
     pub is_gone: bool,
+    /// Its own number of seats, where the host gave it one.
+    pub seats: Option<u32>,
     pub members: BTreeMap<Person, Member>,
     pub sessions: BTreeMap<(Person, usize), Session>,
     /// How many events its history has.
@@ -48,6 +52,7 @@ pub struct Member {
     pub role: &'static str,
     pub locale: &'static str,
     pub joined_at: DateTime<Utc>,
+    pub suspended_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +67,8 @@ pub struct Invitation {
     pub is_gone: bool,
     pub address: &'static Address,
     pub role: &'static str,
+    /// The role the newest link was made for.
+    link_role: &'static str,
     pub locale: &'static str,
     /// What was recorded last; time may know better.
     pub status: &'static str,
@@ -184,6 +191,11 @@ impl World {
             Verb::TransferOwnership => self.transfer_ownership(deed),
             Verb::Remove => self.remove(deed),
             Verb::Leave => self.leave(deed),
+            Verb::ChangeInvitationRole => self.change_invitation_role(deed),
+            Verb::Suspend => self.suspend(deed),
+            Verb::Reinstate => self.reinstate(deed),
+            Verb::SetSeats => self.set_seats(deed),
+            Verb::ForgetUser => self.forget_user(deed),
             Verb::RecordSession => self.record_session(deed),
             Verb::ForgetSession => self.forget_session(deed),
             Verb::Pass => self.pass(deed),
@@ -222,11 +234,11 @@ impl World {
         *self == before
     }
 
-    /// Who has access. To whoever has none, nothing exists.
+    /// Who has access. To whoever has none, or is kept out, nothing exists.
     fn active(&self, organization: usize, person: Person) -> Result<Member, Refusal> {
         match self.member(organization, person) {
-            Some(member) => Ok(member.clone()),
-            None => refused("not_found"),
+            Some(member) if member.suspended_at.is_none() => Ok(member.clone()),
+            _ => refused("not_found"),
         }
     }
 
@@ -234,10 +246,11 @@ impl World {
         self.organizations[organization].members.get(person)
     }
 
+    /// The owners with access.
     fn owners(&self, organization: usize) -> impl Iterator<Item = Person> {
-        let members = &self.organizations[organization].members;
-        members
-            .iter()
+        let members = self.organizations[organization].members.iter();
+        let active = members.filter(|(_, member)| member.suspended_at.is_none());
+        active
             .filter(|(_, member)| member.role == OWNER)
             .map(|(person, _)| *person)
     }

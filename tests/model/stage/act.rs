@@ -1,7 +1,7 @@
 //! From a deed to a call of the library.
 
 use guestlist::worker::{self, DeliveryReport};
-use guestlist::{Connection, Error, Invite, SessionKey, UserId, outbox};
+use guestlist::{Connection, Error, Invite, Paging, SessionKey, UserId, outbox};
 
 use super::{Stage, parse, user};
 use crate::deed::{Deed, Row};
@@ -31,16 +31,23 @@ impl Stage {
         world: &World,
     ) -> Result<(), Error> {
         match deed.verb {
-            Verb::Create | Verb::Rename | Verb::Delete => {
+            Verb::Create | Verb::Rename | Verb::Delete | Verb::SetSeats => {
                 self.of_organizations(connection, deed).await
             }
-            Verb::Invite | Verb::InviteAll | Verb::Resend | Verb::Revoke | Verb::ShowLink => {
-                self.of_invitations(connection, deed).await
-            }
+            Verb::Invite
+            | Verb::InviteAll
+            | Verb::Resend
+            | Verb::Revoke
+            | Verb::ShowLink
+            | Verb::ChangeInvitationRole => self.of_invitations(connection, deed).await,
             Verb::Open | Verb::Accept | Verb::Decline => self.by_link(connection, deed).await,
-            Verb::ChangeRole | Verb::TransferOwnership | Verb::Remove | Verb::Leave => {
-                self.of_members(connection, deed).await
-            }
+            Verb::ChangeRole
+            | Verb::TransferOwnership
+            | Verb::Remove
+            | Verb::Leave
+            | Verb::Suspend
+            | Verb::Reinstate
+            | Verb::ForgetUser => self.of_members(connection, deed).await,
             Verb::RecordSession | Verb::ForgetSession => self.of_sessions(connection, deed).await,
             Verb::Pass => {
                 self.clock.advance(deed.time);
@@ -69,10 +76,15 @@ impl Stage {
         if deed.verb == Verb::Delete {
             return library.delete(connection, &actor, id).await;
         }
-        let renamed = library
-            .rename(&mut *connection, &actor, id, parse(deed.name()))
-            .await?;
-        assert_eq!(Some(renamed), library.organization(connection, id).await?);
+        let returned = if deed.verb == Verb::SetSeats {
+            library
+                .set_seats(&mut *connection, id, deed.seats())
+                .await?
+        } else {
+            let name = parse(deed.name());
+            library.rename(&mut *connection, &actor, id, name).await?
+        };
+        assert_eq!(Some(returned), library.organization(connection, id).await?);
         Ok(())
     }
 
@@ -92,6 +104,12 @@ impl Stage {
             }
             Verb::Resend => library.resend(&mut *connection, &actor, id).await?,
             Verb::Revoke => library.revoke(&mut *connection, &actor, id).await?,
+            Verb::ChangeInvitationRole => {
+                let role = parse(deed.row.role);
+                library
+                    .change_invitation_role(&mut *connection, &actor, id, &role)
+                    .await?
+            }
             _ => {
                 let token = library.show_link(&mut *connection, &actor, id).await?;
                 let stored = library.invitation(connection, id).await?;
@@ -183,12 +201,21 @@ impl Stage {
                     .transfer_ownership(&mut *connection, &actor, id, &whom)
                     .await?
             }
+            Verb::Suspend => library.suspend(&mut *connection, &actor, id, &whom).await?,
+            Verb::Reinstate => {
+                library
+                    .reinstate(&mut *connection, &actor, id, &whom)
+                    .await?
+            }
             Verb::Remove => return library.remove(connection, &actor, id, &whom).await,
-            _ => return library.leave(connection, &actor, id).await,
+            Verb::Leave => return library.leave(connection, &actor, id).await,
+            _ => return library.forget_user(connection, &user(deed.guest)).await,
         };
-        assert_eq!(
-            Some(returned),
-            library.membership(connection, id, &whom).await?
+        let all = Paging::first(Paging::MAX_LIMIT);
+        let listed = library.members(connection, id, &all).await?.items;
+        assert!(
+            listed.contains(&returned),
+            "{returned:?} is not among {listed:?}"
         );
         Ok(())
     }

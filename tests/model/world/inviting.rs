@@ -31,6 +31,7 @@ impl World {
             Some(pending) if !row.superseding => return refused_saying("already_pending", pending),
             _ => {}
         }
+        self.has_seat_for(organization, row.address)?;
         self.may_write(organization, actor, row.address)?;
         match (pending, open) {
             (Some(pending), _) => {
@@ -52,6 +53,7 @@ impl World {
             is_gone: false,
             address: row.address,
             role: row.role,
+            link_role: row.role,
             locale: row.locale,
             status: "pending",
             delivery: "queued",
@@ -99,6 +101,9 @@ impl World {
         if wait > TimeDelta::zero() {
             return throttled("invitation", wait);
         }
+        if self.status(place) != "pending" {
+            self.has_seat_for(organization, address)?;
+        }
         self.may_write(organization, deed.actor, address)?;
         self.count_letter(organization, deed.actor, address);
         self.renew(place, deed.actor);
@@ -120,7 +125,10 @@ impl World {
         invitation.expires_at = now + self.settings.lifetime;
         invitation.closed_at = None;
         invitation.is_reminded = false;
-        invitation.replacements += usize::from(is_replaced);
+        if is_replaced {
+            invitation.replacements += 1;
+            invitation.link_role = invitation.role;
+        }
         let Invitation {
             organization,
             letters: letter,
@@ -168,6 +176,27 @@ impl World {
             actor,
             Subject::Invitation(place),
         );
+        Ok(())
+    }
+
+    /// The link leads to the new role then, which takes a key to write down, unless it was made for
+    /// that role.
+    pub(super) fn change_invitation_role(&mut self, deed: &Deed) -> Answer {
+        let (place, invitation) = self.for_actor(deed)?;
+        let role = deed.row.role;
+        self.may_grant(invitation.organization, deed.actor, role)?;
+        self.is_pending(place)?;
+        if invitation.role == role {
+            return Ok(());
+        }
+        if invitation.link_role != role && deed.manner == Manner::WithoutKeys {
+            return refused("no_key");
+        }
+        self.invitations[place].role = role;
+        self.invitations[place].granted_by = deed.actor;
+        let (organization, actor) = (invitation.organization, Some(deed.actor));
+        let subject = Subject::Invitation(place);
+        self.tell("invitation_role_changed", organization, actor, subject);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Answering an invitation by its link.
 
 use super::{Member, Subject, World};
-use crate::cast::Person;
+use crate::cast::{Address, Person};
 use crate::deed::{Answer, Deed, Presented, Refusal, refused};
 
 /// How many replaced links are remembered as such.
@@ -30,9 +30,15 @@ impl World {
         let (person, address, is_verified) = deed.guest;
         let invitation = &self.invitations[place];
         let organization = invitation.organization;
-        let is_member = self.member(organization, person).is_some();
+        let current = self.member(organization, person);
+        let is_suspended = current.is_some_and(|current| current.suspended_at.is_some());
+        let is_member = current.is_some();
         if invitation.accepted_by == Some(person) && is_member {
-            return Ok(());
+            return if is_suspended {
+                refused("suspended")
+            } else {
+                Ok(())
+            };
         }
         self.is_pending(place)?;
         if address.invitee != invitation.address.invitee {
@@ -42,23 +48,31 @@ impl World {
             return refused("unverified_email");
         }
         self.granter_may_still(place)?;
+        if is_suspended {
+            return refused("suspended");
+        }
         if is_member {
             self.raise(place, person);
         } else {
-            let (role, locale, joined_at) = (invitation.role, invitation.locale, self.now);
-            let member = Member {
-                address,
-                role,
-                locale,
-                joined_at,
-            };
-            self.organizations[organization]
-                .members
-                .insert(person, member);
+            self.has_seat_for_a_member(organization)?;
+            self.admit(place, person, address);
         }
         self.invitations[place].accepted_by = Some(person);
         self.close(place, "accepted", Some(person));
         Ok(())
+    }
+
+    fn admit(&mut self, place: usize, person: Person, address: &'static Address) {
+        let invitation = &self.invitations[place];
+        let member = Member {
+            address,
+            role: invitation.role,
+            locale: invitation.locale,
+            joined_at: self.now,
+            suspended_at: None,
+        };
+        let organization = &mut self.organizations[invitation.organization];
+        organization.members.insert(person, member);
     }
 
     fn granter_may_still(&self, place: usize) -> Answer {

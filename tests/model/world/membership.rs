@@ -17,6 +17,7 @@ impl World {
             role: OWNER,
             locale,
             joined_at,
+            suspended_at: None,
         };
         let organization = self.organizations.len();
         self.organizations.push(Organization {
@@ -107,6 +108,9 @@ impl World {
         if deed.actor == deed.whom {
             return Ok(());
         }
+        if heir.suspended_at.is_some() {
+            return refused("suspended");
+        }
         if heir.role != OWNER {
             self.become_role(deed, deed.whom, OWNER, "ownership_transferred");
         }
@@ -153,13 +157,19 @@ impl World {
         Ok(())
     }
 
-    fn end(&mut self, organization: usize, who: Person, actor: Option<Person>, kind: &'static str) {
+    pub(super) fn end(
+        &mut self,
+        organization: usize,
+        who: Person,
+        actor: Option<Person>,
+        kind: &'static str,
+    ) {
         self.organizations[organization].members.remove(who);
         self.end_sessions(organization, who);
         self.tell(kind, organization, actor, Subject::Person(who));
     }
 
-    fn end_sessions(&mut self, organization: usize, who: Person) {
+    pub(super) fn end_sessions(&mut self, organization: usize, who: Person) {
         for ((whose, _), session) in &mut self.organizations[organization].sessions {
             if *whose == who {
                 *session = Session::Ended;
@@ -169,20 +179,20 @@ impl World {
     }
 
     /// Refused when the one who is about to lose the kept role is its only holder.
-    fn keeps_an_owner(&self, organization: usize, leaving: Person) -> Answer {
+    pub(super) fn keeps_an_owner(&self, organization: usize, leaving: Person) -> Answer {
         let is_owner = self.owners(organization).any(|owner| owner == leaving);
         let others = self
             .owners(organization)
             .filter(|owner| *owner != leaving)
             .count();
         match (is_owner, others) {
-            (true, 0) => refused("last_owner"),
+            (true, 0) => refused_saying("last_owner", format!("[{organization}]")),
             _ => Ok(()),
         }
     }
 
     /// Who acts, and on whom: two members of one organization.
-    fn pair(&self, deed: &Deed) -> Result<(Member, Member), Refusal> {
+    pub(super) fn pair(&self, deed: &Deed) -> Result<(Member, Member), Refusal> {
         let actor = self.active(deed.organization, deed.actor)?;
         match self.member(deed.organization, deed.whom) {
             Some(member) => Ok((actor, member.clone())),

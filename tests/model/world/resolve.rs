@@ -41,9 +41,10 @@ impl World {
     /// Where a step happens: where its invitation is, or in an organization that mostly exists.
     fn organization_of(&self, step: &Step, invitation: Option<usize>) -> usize {
         match (step.verb, invitation) {
-            (Verb::Resend | Verb::Revoke | Verb::ShowLink, Some(place)) => {
-                self.invitations[place].organization
-            }
+            (
+                Verb::Resend | Verb::Revoke | Verb::ShowLink | Verb::ChangeInvitationRole,
+                Some(place),
+            ) => self.invitations[place].organization,
             _ => self.alive(step.organization),
         }
     }
