@@ -20,12 +20,28 @@ impl Coverage {
         *self.seen.entry((verb, outcome)).or_default() += 1;
     }
 
-    /// What must occur, and did not.
-    pub fn missing<'a>(&self, must: &[(Verb, &'a [&'a str])]) -> Vec<(Verb, &'a str)> {
-        let all = must
-            .iter()
-            .flat_map(|(verb, outcomes)| outcomes.iter().map(|outcome| (*verb, *outcome)));
-        all.filter(|pair| !self.seen.contains_key(pair)).collect()
+    /// Fails when something that can happen never did: a run in full sees all of it, a shorter one
+    /// each operation succeed, and three quarters of the ways to end.
+    pub fn require(&self, in_full: bool) {
+        let pairs = MUST.iter().flat_map(|(verb, outcomes)| {
+            let pair = |outcome: &&'static str| (*verb, *outcome);
+            outcomes.iter().map(pair)
+        });
+        let (seen, missing): (Vec<_>, Vec<_>) =
+            pairs.partition(|pair| self.seen.contains_key(pair));
+        let is_enough = if in_full {
+            missing.is_empty()
+        } else {
+            seen.len() >= missing.len() * 3
+        };
+        let none_failed = missing.iter().all(|(_, outcome)| *outcome != "ok");
+        assert!(
+            is_enough && none_failed,
+            "never seen: {missing:?} beside {:#?}",
+            self.seen
+        );
+        let surprise = self.seen.keys().find(|pair| !seen.contains(pair));
+        assert_eq!(surprise, None, "an outcome that the table does not know");
     }
 
     /// The line that the test prints.

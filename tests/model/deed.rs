@@ -99,7 +99,7 @@ impl Deed {
     }
 
     /// Whether everything is asked for one by one as well: where more than the lists may have
-    /// changed, one time in three, since it is slow.
+    /// changed, one time in six, since it is slow.
     pub fn has_details(&self) -> bool {
         let is_other = matches!(
             self.verb,
@@ -115,7 +115,7 @@ impl Deed {
                 | Verb::Settle
                 | Verb::ForgetLetters
         );
-        !is_other && self.choice % 3 == 0
+        !is_other && self.choice / 8 % 6 == 0
     }
 
     pub fn spans_organizations(&self) -> bool {

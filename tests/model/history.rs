@@ -1,6 +1,8 @@
 //! Random histories: what is done in which order, said in terms that fit any state, such as "the
 //! second owner" or "the newest open invitation", so that a shortened history still means something.
 
+mod runs;
+
 use std::fmt;
 
 use chrono::TimeDelta;
@@ -134,6 +136,8 @@ pub enum Which {
 pub enum Link {
     /// One that was made for the invitation, newest first.
     Made(usize),
+    /// The first that was made for it.
+    First,
     /// The newest with a bit flipped.
     Flipped(usize),
     /// Signed by the same key for another audience.
@@ -182,6 +186,51 @@ pub struct Step {
     pub manner: Manner,
 }
 
+impl Step {
+    /// Another verb under the same circumstances.
+    pub fn then(self, verb: Verb) -> Self {
+        Self { verb, ..self }
+    }
+
+    /// By an owner, and by the book.
+    pub fn by_owner(self) -> Self {
+        let (actor, manner) = (Who::Owner(0), Manner::Usual);
+        Self {
+            actor,
+            manner,
+            ..self
+        }
+    }
+
+    /// An owner invites to a role that there is.
+    pub fn invites(self) -> Self {
+        let role = self.role / 20 * 20 + 1 + self.role % 19;
+        Self { role, ..self }.by_owner().then(Verb::Invite)
+    }
+
+    /// Of the newest invitation.
+    pub fn newest(self) -> Self {
+        let which = Which::Any(0);
+        Self { which, ..self }
+    }
+
+    /// Who was invited comes with a link.
+    pub fn comes_with(self, link: Link) -> Self {
+        Self {
+            link,
+            guest: Guest::Invited(self.choice),
+            is_verified: true,
+            manner: Manner::Usual,
+            ..self
+        }
+        .then(Verb::Accept)
+    }
+
+    pub fn waits(self, time: TimeDelta) -> Self {
+        Self { time, ..self }.then(Verb::Pass)
+    }
+}
+
 /// The verb alone: what the rest meant is told with the failure.
 impl fmt::Debug for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -190,10 +239,9 @@ impl fmt::Debug for Step {
 }
 
 pub fn history() -> impl Strategy<Value = (Settings, Vec<Step>)> {
-    let steps = vec(
-        prop_oneof![9 => step().prop_map(|step| vec![step]), 1 => joining()],
-        1..=70,
-    );
+    let run =
+        prop_oneof![12 => step().prop_map(|step| vec![step]), 2 => joining(), 3 => runs::run()];
+    let steps = vec(run, 1..=50);
     (settings(), steps.prop_map(|runs| runs.concat()))
 }
 
@@ -217,27 +265,17 @@ fn settings() -> impl Strategy<Value = Settings> {
 
 /// An owner invites someone who comes at once: without members little can happen.
 fn joining() -> impl Strategy<Value = Vec<Step>> {
-    (step(), 0..PEOPLE.len()).prop_map(|(step, nth)| {
-        let step = Step {
-            actor: Who::Owner(nth),
-            which: Which::Any(0),
-            link: Link::Made(0),
-            guest: Guest::Invited(nth),
-            is_verified: true,
-            manner: Manner::Usual,
-            ..step
-        };
-        let then = |verb| Step {
-            verb,
-            ..step.clone()
-        };
-        vec![then(Verb::Invite), then(Verb::Accept)]
+    step().prop_map(|step| {
+        vec![
+            step.clone().invites(),
+            step.newest().comes_with(Link::Made(0)),
+        ]
     })
 }
 
 /// Steps do not shrink in themselves: a short history with large numbers reads well enough, and
 /// every trial costs a run on a database.
-fn step() -> impl Strategy<Value = Step> {
+pub fn step() -> BoxedStrategy<Step> {
     let verb = prop::strategy::Union::new_weighted(
         VERBS
             .iter()
@@ -285,6 +323,7 @@ fn step() -> impl Strategy<Value = Step> {
             },
         )
         .no_shrink()
+        .boxed()
 }
 
 fn who() -> impl Strategy<Value = Who> {
@@ -306,7 +345,8 @@ fn which() -> impl Strategy<Value = Which> {
 fn link() -> impl Strategy<Value = Link> {
     prop_oneof![
         20 => Just(Link::Made(0)),
-        8 => (0..12usize).prop_map(Link::Made),
+        5 => (0..12usize).prop_map(Link::Made),
+        3 => Just(Link::First),
         1 => (0..1000usize).prop_map(Link::Flipped),
         1 => Just(Link::OtherAudience),
         1 => Just(Link::OtherKey),
@@ -345,7 +385,7 @@ fn time() -> impl Strategy<Value = TimeDelta> {
 
 fn manner() -> impl Strategy<Value = Manner> {
     prop_oneof![
-        40 => Just(Manner::Usual),
+        30 => Just(Manner::Usual),
         1 => Just(Manner::WithoutTransaction),
         1 => Just(Manner::WithoutKeys),
     ]

@@ -31,12 +31,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use guestlist::Database;
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
 
-use crate::coverage::{Coverage, MUST};
+use crate::coverage::Coverage;
 use crate::tables::Tables;
 use crate::trial::Trial;
 
 /// Where the seeds of failures are kept; what each caught is said there.
 const SEEDS: &str = "tests/model/seeds.txt";
+
+/// How many histories, on each database.
+const BY_DEFAULT: u32 = 60;
+const IN_FULL: u32 = 1200;
 
 fn histories_agree(runtime: &tokio::runtime::Runtime, database: Database, name: &str) {
     let tables = runtime.block_on(async {
@@ -46,7 +50,7 @@ fn histories_agree(runtime: &tokio::runtime::Runtime, database: Database, name: 
         Tables::of(&database).await
     });
     let coverage = RefCell::new(Coverage::default());
-    let histories = strength::rounds(100, 2000);
+    let histories = strength::rounds(BY_DEFAULT, IN_FULL);
     let mut runner = TestRunner::new(Config {
         cases: histories,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(SEEDS))),
@@ -56,10 +60,10 @@ fn histories_agree(runtime: &tokio::runtime::Runtime, database: Database, name: 
     let agreed = runner.run(&history::history(), |(settings, steps)| {
         let story = RefCell::new(format!("{settings:?}"));
         let trial = AssertUnwindSafe(|| {
-            runtime.block_on(async {
+            runtime.block_on(Box::pin(async {
                 let mut trial = Trial::begin(&database, &tables, settings, &coverage, &story).await;
                 trial.run(&steps).await
-            })
+            }))
         });
         let outcome =
             catch_unwind(trial).unwrap_or_else(|panic| Err(TestCaseError::fail(said(&*panic))));
@@ -68,8 +72,7 @@ fn histories_agree(runtime: &tokio::runtime::Runtime, database: Database, name: 
     agreed.unwrap_or_else(|failure| panic!("{failure}"));
     let coverage = coverage.into_inner();
     println!("{}", coverage.measured(name));
-    let missing = coverage.missing(MUST);
-    println!("{:#?} missing {missing:?}", coverage.seen);
+    coverage.require(histories == IN_FULL);
 }
 
 /// What a panic said; it has been printed, but is wanted beside the story it ended.

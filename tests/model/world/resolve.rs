@@ -111,6 +111,7 @@ impl World {
         let made: Vec<_> = (0..self.links.len()).rev().filter(of_it).collect();
         match step.link {
             Link::Made(nth) if !made.is_empty() => Presented::Made(made[nth % made.len()]),
+            Link::First if !made.is_empty() => Presented::Made(made[made.len() - 1]),
             forged => Presented::Forged(forged, made.first().copied()),
         }
     }

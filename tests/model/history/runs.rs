@@ -1,0 +1,142 @@
+//! Short runs of steps that chance alone would seldom put one behind the other.
+
+use chrono::TimeDelta;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::{Link, Step, Verb, Which, step};
+
+pub fn run() -> BoxedStrategy<Vec<Step>> {
+    prop_oneof![
+        4 => lapsing(),
+        4 => renewing(),
+        3 => inviting_again(),
+        5 => keeping_out(),
+        3 => crowding(),
+        1 => wearing_out(),
+    ]
+    .boxed()
+}
+
+/// Time runs out on an invitation, and only then someone does something about it.
+fn lapsing() -> impl Strategy<Value = Vec<Step>> {
+    let late = [
+        Verb::Open,
+        Verb::Accept,
+        Verb::Decline,
+        Verb::Revoke,
+        Verb::Resend,
+        Verb::ShowLink,
+        Verb::ChangeInvitationRole,
+        Verb::Invite,
+        Verb::ForgetUser,
+    ];
+    (step(), any::<bool>(), select(late.to_vec())).prop_map(|(step, is_swept, late)| {
+        let step = step.newest().by_owner();
+        let mut steps = vec![
+            step.clone().invites(),
+            step.clone().waits(TimeDelta::days(7)),
+        ];
+        if is_swept {
+            steps.push(step.clone().then(Verb::ExpireDue));
+        }
+        steps.push(step.comes_with(Link::Made(0)).by_owner().then(late));
+        steps
+    })
+}
+
+/// An invitation is sent again, and the first letter's link is tried.
+fn renewing() -> impl Strategy<Value = Vec<Step>> {
+    let wait = select(vec![TimeDelta::minutes(1), TimeDelta::days(7)]);
+    let tried = select(vec![Verb::Open, Verb::Accept, Verb::Decline]);
+    (step(), wait, tried).prop_map(|(step, wait, tried)| {
+        let step = step.newest().by_owner();
+        vec![
+            step.clone().invites(),
+            step.clone().waits(wait),
+            step.clone().then(Verb::Resend),
+            step.comes_with(Link::First).then(tried),
+        ]
+    })
+}
+
+/// An address is invited again after the first invitation lapsed; then that one is sent again.
+fn inviting_again() -> impl Strategy<Value = Vec<Step>> {
+    (step(), any::<bool>()).prop_map(|(step, is_joined)| {
+        let step = step.newest().by_owner();
+        let mut steps = vec![
+            step.clone().invites(),
+            step.clone().waits(TimeDelta::days(7)),
+            step.clone().invites(),
+        ];
+        if is_joined {
+            steps.push(step.clone().comes_with(Link::Made(0)));
+        }
+        let which = Which::Any(1);
+        steps.push(Step { which, ..step }.then(Verb::Resend));
+        steps
+    })
+}
+
+/// A member is suspended, and things go on around them.
+fn keeping_out() -> impl Strategy<Value = Vec<Step>> {
+    let around = [
+        Verb::TransferOwnership,
+        Verb::Reinstate,
+        Verb::RecordSession,
+        Verb::ChangeRole,
+        Verb::Remove,
+        Verb::Invite,
+        Verb::Accept,
+        Verb::SetSeats,
+        Verb::ForgetUser,
+    ];
+    (step(), vec(select(around.to_vec()), 1..4)).prop_map(|(step, around)| {
+        let step = step.newest().by_owner();
+        let suspended = step.clone().then(Verb::Suspend);
+        let back = step.clone().then(Verb::Reinstate);
+        let around = around.into_iter().map(|verb| step.clone().then(verb));
+        [suspended]
+            .into_iter()
+            .chain(around)
+            .chain([back])
+            .collect()
+    })
+}
+
+/// An organization has fewer seats than it has use for.
+fn crowding() -> impl Strategy<Value = Vec<Step>> {
+    let crowd = [Verb::Invite, Verb::Resend, Verb::Accept, Verb::Reinstate];
+    (step(), 1..4usize, select(crowd.to_vec())).prop_map(|(step, seats, crowd)| {
+        let step = step.newest().by_owner();
+        let choice = seats;
+        let seats = Step {
+            choice,
+            ..step.clone()
+        }
+        .then(Verb::SetSeats);
+        let wait = TimeDelta::days(if crowd == Verb::Accept { 0 } else { 7 });
+        vec![
+            step.clone().invites(),
+            step.clone().waits(wait),
+            step.clone().then(Verb::Suspend),
+            seats,
+            step.comes_with(Link::Made(0)).by_owner().then(crowd),
+        ]
+    })
+}
+
+/// A link is replaced more often than is remembered.
+fn wearing_out() -> impl Strategy<Value = Vec<Step>> {
+    (step(), 7..10usize).prop_map(|(step, times)| {
+        let step = step.newest().by_owner();
+        let mut steps = vec![step.clone().invites()];
+        for _ in 0..times {
+            steps.push(step.clone().waits(TimeDelta::days(7)));
+            steps.push(step.clone().then(Verb::Resend));
+        }
+        steps.push(step.comes_with(Link::First).then(Verb::Open));
+        steps
+    })
+}
