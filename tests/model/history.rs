@@ -120,6 +120,8 @@ const VERBS: [(u32, Verb); 29] = [
 pub enum Who {
     Owner(usize),
     Member(usize),
+    /// The member who joined last.
+    Newest,
     Anyone(usize),
 }
 
@@ -330,6 +332,7 @@ fn who() -> impl Strategy<Value = Who> {
     prop_oneof![
         4 => (0..4usize).prop_map(Who::Owner),
         5 => (0..8usize).prop_map(Who::Member),
+        1 => Just(Who::Newest),
         2 => (0..PEOPLE.len()).prop_map(Who::Anyone),
     ]
 }

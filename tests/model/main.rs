@@ -1,4 +1,40 @@
 //! Random histories of every operation, on both databases, beside a small model of the rules.
+//!
+//! A history (`history.rs`) is a random configuration and a random list of steps: operations by
+//! owners, members, former members and strangers of several organizations, time passing, and the
+//! worker's sweeps and reports, with links that are new, old, replaced, forged or somebody else's.
+//! Each step is done by the library on a real database (`stage.rs`) and by a model in memory that
+//! was written from the rules and knows no SQL (`world.rs`, with its tables in `rules.rs` and
+//! `cast.rs`). After each step (`trial.rs`):
+//! - both gave the same answer, refusals with the same code and data;
+//! - what can be read through the public API is the same (`portrait.rs`), and what waits in the
+//!   outbox is what is owed;
+//! - a refusal and a no-op left every table as it was, although the transaction was committed
+//!   (`tables.rs`);
+//! - each transition told one event, and the events alone tell the state (`chronicle.rs`);
+//! - the promises that speak of state hold whatever the model says (`promises.rs`).
+//!
+//! What fails is shortened, told deed by deed, and its seed kept in `seeds.txt`, which is tried first
+//! from then on. What the histories of a run did is counted, and a way for an operation to end that
+//! never occurred is a failure as well (`coverage.rs`).
+//!
+//! Retention of invitations and events is left out: it forgets without telling. So are races; one
+//! step ends before the next begins.
+//!
+//! # How it is shown to fail
+//!
+//! Each of these, done to the library by hand, is found by the default run, most of them as a history of
+//! two to ten deeds:
+//! - `keep_an_owner` lets everyone go, or counts suspended owners;
+//! - the unique index of open invitations, and with it the check before it, are taken away;
+//! - `accept` does not ask again whether the granter may grant, or whether the time is over, be it
+//!   by a microsecond; it lowers a role; it leaves the seats uncounted by one;
+//! - `decline` tells no event, `rename` tells one of the same name;
+//! - `resend` promises no letter, or counts one before it is refused;
+//! - a suspended member acts, or keeps their sessions;
+//! - a changed invitation still rests on who sent it first;
+//! - limits count addresses instead of mailboxes;
+//! - `forget_user` leaves what is pending.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod cast;
@@ -39,7 +75,7 @@ use crate::trial::Trial;
 const SEEDS: &str = "tests/model/seeds.txt";
 
 /// How many histories, on each database.
-const BY_DEFAULT: u32 = 60;
+const BY_DEFAULT: u32 = 50;
 const IN_FULL: u32 = 1200;
 
 fn histories_agree(runtime: &tokio::runtime::Runtime, database: Database, name: &str) {

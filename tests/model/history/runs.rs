@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Link, Step, Verb, Which, step};
+use super::{Link, Step, Verb, Which, Who, step};
 
 pub fn run() -> BoxedStrategy<Vec<Step>> {
     prop_oneof![
@@ -13,6 +13,7 @@ pub fn run() -> BoxedStrategy<Vec<Step>> {
         4 => renewing(),
         3 => inviting_again(),
         5 => keeping_out(),
+        5 => losing_the_right(),
         3 => crowding(),
         1 => wearing_out(),
     ]
@@ -102,6 +103,58 @@ fn keeping_out() -> impl Strategy<Value = Vec<Step>> {
             .chain(around)
             .chain([back])
             .collect()
+    })
+}
+
+/// The numbers that stand for these in each of the role models: the highest, and one below it that
+/// may invite to itself.
+const OWNER_IN_ALL: usize = 59;
+const INVITER_IN_ALL: usize = 46;
+
+/// Someone joins, invites someone else, and may be unable to by the time that one accepts.
+fn losing_the_right() -> impl Strategy<Value = Vec<Step>> {
+    let losses = [
+        Verb::Remove,
+        Verb::Suspend,
+        Verb::ChangeRole,
+        Verb::Leave,
+        Verb::TransferOwnership,
+        Verb::ForgetSession,
+    ];
+    let roles = select(vec![OWNER_IN_ALL, INVITER_IN_ALL]);
+    (step(), step(), roles, select(losses.to_vec())).prop_map(|(step, other, role, loss)| {
+        let (step, other) = (step.newest(), other.newest());
+        let inviter = Who::Newest;
+        let organization = step.organization;
+        let invite = Step {
+            organization,
+            ..other.clone().invites()
+        };
+        let losing = match loss {
+            Verb::Leave | Verb::TransferOwnership => inviter,
+            _ => Who::Owner(0),
+        };
+        let loss = Step {
+            actor: losing,
+            whom: inviter,
+            organization,
+            ..other.clone().by_owner()
+        }
+        .then(loss);
+        vec![
+            step.clone().waits(TimeDelta::seconds(1)),
+            Step {
+                role,
+                ..step.clone().invites()
+            },
+            step.comes_with(Link::Made(0)),
+            Step {
+                actor: inviter,
+                ..invite
+            },
+            loss,
+            other.comes_with(Link::Made(0)),
+        ]
     })
 }
 

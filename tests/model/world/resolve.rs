@@ -83,12 +83,19 @@ impl World {
         let (people, nth): (Vec<Person>, _) = match who {
             Who::Owner(nth) => (self.owners(organization).collect(), nth),
             Who::Member(nth) => (members.collect(), nth),
+            Who::Newest => (self.newest(organization).collect(), 0),
             Who::Anyone(nth) => (PEOPLE.to_vec(), nth),
         };
         match people.is_empty() {
             true => PEOPLE[nth % PEOPLE.len()],
             false => people[nth % people.len()],
         }
+    }
+
+    fn newest(&self, organization: usize) -> impl Iterator<Item = Person> {
+        let members = self.organizations[organization].members.iter();
+        let newest = members.max_by_key(|(_, member)| member.joined_at);
+        newest.map(|(person, _)| *person).into_iter()
     }
 
     fn which(&self, which: Which) -> Option<usize> {
