@@ -10,6 +10,7 @@ use guestlist::{ResendPolicy, Seats};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::Union;
 
 use crate::cast::PEOPLE;
 use crate::rules::Roles;
@@ -48,72 +49,53 @@ impl Settings {
     }
 }
 
-/// Every operation. The last ones are time's and the worker's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verb {
-    Create,
-    Rename,
-    Delete,
-    Invite,
-    InviteAll,
-    Resend,
-    Revoke,
-    ShowLink,
-    Open,
-    Accept,
-    Decline,
-    ChangeRole,
-    TransferOwnership,
-    Remove,
-    Leave,
-    ChangeInvitationRole,
-    Suspend,
-    Reinstate,
-    SetSeats,
-    ForgetUser,
-    RecordSession,
-    ForgetSession,
-    Pass,
-    ExpireDue,
-    RemindDue,
-    RecordDelivery,
-    PurgeSessions,
-    Settle,
-    ForgetLetters,
+macro_rules! verbs {
+    ($($weight:literal $verb:ident,)+) => {
+        /// Every operation. The last ones are time's and the worker's.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Verb {
+            $($verb,)+
+        }
+
+        impl Verb {
+            pub const ALL: &[Self] = &[$(Self::$verb),+];
+            /// How often each is picked.
+            const WEIGHTS: &[u32] = &[$($weight),+];
+        }
+    };
 }
 
-/// How often each is picked.
-const VERBS: [(u32, Verb); 29] = [
-    (1, Verb::Create),
-    (2, Verb::Rename),
-    (1, Verb::Delete),
-    (18, Verb::Invite),
-    (4, Verb::InviteAll),
-    (9, Verb::Resend),
-    (5, Verb::Revoke),
-    (3, Verb::ShowLink),
-    (3, Verb::Open),
-    (16, Verb::Accept),
-    (5, Verb::Decline),
-    (9, Verb::ChangeRole),
-    (4, Verb::TransferOwnership),
-    (5, Verb::Remove),
-    (5, Verb::Leave),
-    (6, Verb::ChangeInvitationRole),
-    (6, Verb::Suspend),
-    (5, Verb::Reinstate),
-    (3, Verb::SetSeats),
-    (2, Verb::ForgetUser),
-    (5, Verb::RecordSession),
-    (2, Verb::ForgetSession),
-    (10, Verb::Pass),
-    (3, Verb::ExpireDue),
-    (2, Verb::RemindDue),
-    (5, Verb::RecordDelivery),
-    (2, Verb::PurgeSessions),
-    (2, Verb::Settle),
-    (1, Verb::ForgetLetters),
-];
+verbs! {
+    1 Create,
+    2 Rename,
+    1 Delete,
+    18 Invite,
+    4 InviteAll,
+    9 Resend,
+    5 Revoke,
+    3 ShowLink,
+    6 ChangeInvitationRole,
+    3 Open,
+    16 Accept,
+    5 Decline,
+    9 ChangeRole,
+    4 TransferOwnership,
+    5 Remove,
+    5 Leave,
+    6 Suspend,
+    5 Reinstate,
+    3 SetSeats,
+    2 ForgetUser,
+    5 RecordSession,
+    2 ForgetSession,
+    10 Pass,
+    3 ExpireDue,
+    2 RemindDue,
+    5 RecordDelivery,
+    2 PurgeSessions,
+    2 Settle,
+    1 ForgetLetters,
+}
 
 /// Someone, by their part in the organization.
 #[derive(Debug, Clone, Copy)]
@@ -278,12 +260,8 @@ fn joining() -> impl Strategy<Value = Vec<Step>> {
 /// Steps do not shrink in themselves: a short history with large numbers reads well enough, and
 /// every trial costs a run on a database.
 pub fn step() -> BoxedStrategy<Step> {
-    let verb = prop::strategy::Union::new_weighted(
-        VERBS
-            .iter()
-            .map(|(weight, verb)| (*weight, Just(*verb)))
-            .collect(),
-    );
+    let verbs = Verb::WEIGHTS.iter().zip(Verb::ALL);
+    let verb = Union::new_weighted(verbs.map(|(weight, verb)| (*weight, Just(*verb))).collect());
     let people = (who(), who(), guest(), prop::bool::weighted(0.9));
     let things = (
         which(),
@@ -364,7 +342,7 @@ fn guest() -> impl Strategy<Value = Guest> {
     ]
 }
 
-/// One number in twenty names a role that no model has.
+/// A number that stands for a role; one in twenty for a role that no model has.
 fn role() -> impl Strategy<Value = usize> {
     0..1000usize
 }

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Link, Step, Verb, Which, Who, step};
+use super::{Link, Manner, Step, Verb, Which, Who, step};
 
 pub fn run() -> BoxedStrategy<Vec<Step>> {
     prop_oneof![
@@ -15,6 +15,7 @@ pub fn run() -> BoxedStrategy<Vec<Step>> {
         5 => keeping_out(),
         5 => losing_the_right(),
         3 => crowding(),
+        3 => wanting(),
         1 => wearing_out(),
     ]
     .boxed()
@@ -177,6 +178,20 @@ fn crowding() -> impl Strategy<Value = Vec<Step>> {
             seats,
             step.comes_with(Link::Made(0)).by_owner().then(crowd),
         ]
+    })
+}
+
+/// A host forgets the transaction, or has no keys.
+fn wanting() -> impl Strategy<Value = Vec<Step>> {
+    let manner = select(vec![Manner::WithoutTransaction, Manner::WithoutKeys]);
+    (step(), select(Verb::ALL.to_vec()), manner).prop_map(|(step, verb, manner)| {
+        let step = step.newest().by_owner();
+        let wanting = Step {
+            manner,
+            ..step.clone()
+        }
+        .then(verb);
+        vec![step.invites(), wanting]
     })
 }
 
