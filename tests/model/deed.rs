@@ -115,7 +115,7 @@ impl Deed {
                 | Verb::Settle
                 | Verb::ForgetLetters
         );
-        !is_other && self.choice / 8 % 6 == 0
+        !is_other && (self.choice / 8).is_multiple_of(6)
     }
 
     pub fn spans_organizations(&self) -> bool {
@@ -130,11 +130,11 @@ impl Deed {
     }
 
     pub fn reports_an_older_letter(&self) -> bool {
-        self.choice % 3 == 0
+        self.choice.is_multiple_of(3)
     }
 
     pub fn purges_everyone(&self) -> bool {
-        self.choice % 2 == 0
+        self.choice.is_multiple_of(2)
     }
 
     /// How many of the oldest messages the worker is done with.

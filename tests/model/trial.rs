@@ -165,7 +165,7 @@ impl<'a> Trial<'a> {
 
     async fn details(&self, when: &str) -> Result<(), TestCaseError> {
         same(&self.world.details(), &self.stage.details().await)
-            .or_else(|why| Err(TestCaseError::fail(format!("{when}: {why}"))))
+            .map_err(|why| TestCaseError::fail(format!("{when}: {why}")))
     }
 }
 

@@ -54,7 +54,7 @@ impl World {
         let alive: Vec<_> = all
             .filter(|place| !self.organizations[*place].is_gone)
             .collect();
-        match alive.is_empty() || nth % 20 == 0 {
+        match alive.is_empty() || nth.is_multiple_of(20) {
             true => nth / 20 % self.organizations.len(),
             false => alive[nth % alive.len()],
         }
@@ -62,7 +62,7 @@ impl World {
 
     fn row(&self, organization: usize, address: usize, role: usize, superseding: bool) -> Row {
         let names = self.settings.roles.names();
-        let role = if role % 20 == 0 {
+        let role = if role.is_multiple_of(20) {
             "boss"
         } else {
             names[role % names.len()]
