@@ -112,7 +112,8 @@ fn keeping_out() -> impl Strategy<Value = Vec<Step>> {
 const OWNER_IN_ALL: usize = 59;
 const INVITER_IN_ALL: usize = 46;
 
-/// Someone joins, invites someone else, and may be unable to by the time that one accepts.
+/// Someone joins, invites someone else, and may be unable to by the time that one accepts, unless
+/// an owner adopted the invitation.
 fn losing_the_right() -> impl Strategy<Value = Vec<Step>> {
     let losses = [
         Verb::Remove,
@@ -123,37 +124,37 @@ fn losing_the_right() -> impl Strategy<Value = Vec<Step>> {
         Verb::ForgetSession,
     ];
     let roles = select(vec![OWNER_IN_ALL, INVITER_IN_ALL]);
-    (step(), step(), roles, select(losses.to_vec())).prop_map(|(step, other, role, loss)| {
+    let adoptions = [Verb::Open, Verb::Resend, Verb::ChangeInvitationRole];
+    let verbs = (select(losses.to_vec()), select(adoptions.to_vec()));
+    (step(), step(), roles, verbs).prop_map(|(step, other, role, (loss, adoption))| {
         let (step, other) = (step.newest(), other.newest());
-        let inviter = Who::Newest;
         let organization = step.organization;
+        let inviter = Who::Newest;
         let invite = Step {
             organization,
+            actor: inviter,
             ..other.clone().invites()
         };
-        let losing = match loss {
+        let actor = match loss {
             Verb::Leave | Verb::TransferOwnership => inviter,
             _ => Who::Owner(0),
         };
-        let loss = Step {
-            actor: losing,
-            whom: inviter,
+        let losing = Step {
             organization,
+            whom: inviter,
             ..other.clone().by_owner()
-        }
-        .then(loss);
+        };
         vec![
-            step.clone().waits(TimeDelta::seconds(1)),
+            step.clone().waits(TimeDelta::minutes(1)),
             Step {
                 role,
                 ..step.clone().invites()
             },
             step.comes_with(Link::Made(0)),
-            Step {
-                actor: inviter,
-                ..invite
-            },
-            loss,
+            invite,
+            Step { actor, ..losing }.then(loss),
+            other.clone().waits(TimeDelta::minutes(1)),
+            other.clone().by_owner().then(adoption),
             other.comes_with(Link::Made(0)),
         ]
     })
