@@ -42,8 +42,6 @@ pub struct Organization {
     pub seats: Option<u32>,
     pub members: BTreeMap<Person, Member>,
     pub sessions: BTreeMap<(Person, usize), Session>,
-    /// How many events its history has.
-    pub events: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -109,7 +107,7 @@ pub struct Told {
     pub subject: Subject,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     Organization,
     Invitation(usize),
@@ -133,9 +131,10 @@ pub enum What {
         invitation: usize,
         letter: i64,
     },
-    /// The place of the event in its organization's history.
+    /// Of the event of that kind about that subject.
     SendNotice {
-        event: usize,
+        kind: &'static str,
+        subject: Subject,
     },
     PurgeSessions {
         user: Option<Person>,
@@ -223,15 +222,15 @@ impl World {
         }
     }
 
-    /// Whether nothing but time went on.
+    /// Whether nothing but time went on, and nothing was told.
     pub fn changes_nothing_since(&self, before: &Self) -> bool {
-        let (now, told) = (self.now, self.told.clone());
-        let before = Self {
-            now,
-            told,
-            ..before.clone()
-        };
-        *self == before
+        let (now, told) = (self.now, Vec::new());
+        *self
+            == Self {
+                now,
+                told,
+                ..before.clone()
+            }
     }
 
     /// Who has access. To whoever has none, or is kept out, nothing exists.
@@ -279,10 +278,9 @@ impl World {
             | "member_reinstated" => is_about_another,
             _ => false,
         };
-        let event = self.organizations[organization].events;
-        self.organizations[organization].events += 1;
         if has_reader {
-            self.promise(organization, What::SendNotice { event });
+            let subject = subject.clone();
+            self.promise(organization, What::SendNotice { kind, subject });
         }
         self.told.push(Told {
             organization,

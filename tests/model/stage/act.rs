@@ -6,7 +6,7 @@ use guestlist::{Connection, Error, Invite, Paging, SessionKey, UserId, outbox};
 use super::{Stage, parse, user};
 use crate::deed::{Deed, Row};
 use crate::history::Verb;
-use crate::world::{What, World};
+use crate::world::{Subject, What, World};
 
 /// More than any history has.
 const EVERYTHING: u32 = 10_000;
@@ -315,11 +315,14 @@ impl Stage {
                 letter,
             },
             outbox::Task::SendNotice { event } => {
-                let events = &self.reading.organizations[organization].events;
-                let event = events.iter().position(|told| told.id == event);
-                What::SendNotice {
-                    event: event.expect("told"),
-                }
+                let mut events = self.reading.organizations[organization].events.iter();
+                let told = events.find(|told| told.id == event).expect("told");
+                let kind = told.kind.as_str();
+                let subject = match told.subject.parse() {
+                    Ok(id) => Subject::Invitation(place(id)),
+                    Err(_) => Subject::Person(person(&told.subject)),
+                };
+                What::SendNotice { kind, subject }
             }
             outbox::Task::PurgeSessions { user } => {
                 let user = user.map(|user| person(user.as_str()));

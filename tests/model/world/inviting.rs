@@ -29,15 +29,15 @@ impl World {
         let pending = open.filter(|open| self.status(*open) == "pending");
         match pending {
             Some(pending) if !row.superseding => return refused_saying("already_pending", pending),
-            _ => {}
+            Some(pending) => {
+                self.may_grant(organization, actor, self.invitations[pending].role)?;
+            }
+            None => {}
         }
         self.has_seat_for(organization, row.address)?;
         self.may_write(organization, actor, row.address)?;
         match (pending, open) {
-            (Some(pending), _) => {
-                self.may_grant(organization, actor, self.invitations[pending].role)?;
-                self.close(pending, "revoked", Some(actor));
-            }
+            (Some(pending), _) => self.close(pending, "revoked", Some(actor)),
             (None, Some(overdue)) => self.close(overdue, "expired", None),
             (None, None) => {}
         }
