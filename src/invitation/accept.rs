@@ -6,13 +6,15 @@ use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::membership::{self, Membership};
 use crate::organizations::Organizations;
+use crate::role::Role;
 use crate::user::User;
 
 impl Organizations {
     /// Makes `user` a member by an invitation's token.
     ///
     /// The same user may do it again: they get the same membership, and nothing is written. A
-    /// member who holds a higher role keeps it, and one who is suspended stays so.
+    /// member whose role is higher, or may not be changed by who invited, keeps it, and one who is
+    /// suspended stays so.
     ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::LinkReplaced`], [`Error::InvitationClosed`],
@@ -32,7 +34,7 @@ impl Organizations {
             Some(current) if is_again => return self.unless_suspended(current),
             _ => invitation.require_pending(self.now())?,
         }
-        self.may_accept(&mut connection, &invitation, user).await?;
+        let granter = self.may_accept(&mut connection, &invitation, user).await?;
         let current = current
             .map(|current| self.unless_suspended(current))
             .transpose()?;
@@ -40,7 +42,7 @@ impl Organizations {
             self.room(&mut connection, &lock, 1).await?.for_invitee()?;
         }
         let membership = self
-            .admit(&mut connection, &invitation, user, current)
+            .admit(&mut connection, &invitation, &granter, user, current)
             .await?;
         let after = invitation
             .close(
@@ -79,18 +81,15 @@ impl Organizations {
         connection: &mut Connection<'_>,
         invitation: &Invitation,
         user: &User,
-    ) -> Result<(), Error> {
+    ) -> Result<Membership, Error> {
         if invitation.email.canonical() != user.email.canonical() {
             return Err(Error::WrongAccount {
                 invited: invitation.email.masked(),
             });
         }
         user.require_verified()?;
-        if self.grant_holds(&mut *connection, invitation).await? {
-            Ok(())
-        } else {
-            Err(Error::InviterLostRight)
-        }
+        let granter = self.granter(connection, invitation).await?;
+        granter.ok_or(Error::InviterLostRight)
     }
 
     /// Whether who granted the invitation is still a member, not suspended, whose role may grant it.
@@ -102,13 +101,21 @@ impl Organizations {
         connection: impl Into<Connection<'_>>,
         invitation: &Invitation,
     ) -> Result<bool, Error> {
+        let granter = self.granter(&mut connection.into(), invitation).await?;
+        Ok(granter.is_some())
+    }
+
+    /// Who granted the invitation, as long as they may.
+    async fn granter(
+        &self,
+        connection: &mut Connection<'_>,
+        invitation: &Invitation,
+    ) -> Result<Option<Membership>, Error> {
         let granter = self
             .membership(connection, invitation.organization, &invitation.granted_by)
             .await?;
-        Ok(granter.is_some_and(|granter| {
-            self.role_model()
-                .may_invite(&granter.role, &invitation.role)
-        }))
+        let model = self.role_model();
+        Ok(granter.filter(|granter| model.may_invite(&granter.role, &invitation.role)))
     }
 
     /// A new membership, or the one there is, raised but never lowered.
@@ -116,40 +123,31 @@ impl Organizations {
         &self,
         connection: &mut Connection<'_>,
         invitation: &Invitation,
+        granter: &Membership,
         user: &User,
         current: Option<Membership>,
     ) -> Result<Membership, Error> {
-        let now = self.now();
-        match current {
-            None => {
-                let locale = user
-                    .locale
-                    .clone()
-                    .unwrap_or_else(|| invitation.locale.clone());
-                let user = user.clone().speaking(locale);
-                let membership =
-                    Membership::of(&user, invitation.organization, invitation.role.clone(), now);
-                membership.insert(connection).await?;
-                Ok(membership)
-            }
-            Some(current)
-                if self.role_model().rank(&current.role)
-                    >= self.role_model().rank(&invitation.role) =>
-            {
-                Ok(current)
-            }
-            Some(current) => {
-                let granter = &invitation.granted_by;
-                current
-                    .become_role(
-                        connection,
-                        now,
-                        granter,
-                        &invitation.role,
-                        EventKind::RoleChanged,
-                    )
-                    .await
-            }
+        let (now, role) = (self.now(), &invitation.role);
+        let Some(current) = current else {
+            let locale = user.locale.as_ref().unwrap_or(&invitation.locale).clone();
+            let user = user.clone().speaking(locale);
+            let membership = Membership::of(&user, invitation.organization, role.clone(), now);
+            membership.insert(connection).await?;
+            return Ok(membership);
+        };
+        if !self.raises(granter, &current.role, role) {
+            return Ok(current);
         }
+        current
+            .become_role(connection, now, &granter.user, role, EventKind::RoleChanged)
+            .await
+    }
+
+    /// Whether the invited role ranks above the one a member has, and who granted the invitation
+    /// may make that change: an invitation is no way around the rules of changing roles.
+    fn raises(&self, granter: &Membership, current: &Role, invited: &Role) -> bool {
+        let model = self.role_model();
+        model.rank(invited) > model.rank(current)
+            && model.may_change(&granter.role, current, invited)
     }
 }

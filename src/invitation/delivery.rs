@@ -24,8 +24,8 @@ pub struct DeliveryReport {
     pub detail: Option<String>,
 }
 
-/// Records a report on an invitation's newest letter. When it failed for good, the address is
-/// suppressed and the inviter is told.
+/// Records a report on an invitation's newest letter, unless that letter failed for good already.
+/// When it fails for good, the address is suppressed and the inviter is told.
 ///
 /// # Errors
 /// [`Error::NoTransaction`], [`Error::Database`].
@@ -38,7 +38,8 @@ pub async fn record_delivery(
     connection.require_transaction()?;
     let statement = sql(
         "UPDATE guestlist_invitations SET delivery = $3, delivery_detail = $4
-                         WHERE id = $1 AND letters = $2 RETURNING organization_id, email",
+                         WHERE id = $1 AND letters = $2 AND delivery <> 'failed'
+                         RETURNING organization_id, email",
     );
     let statement = statement
         .bind(report.invitation.as_uuid())

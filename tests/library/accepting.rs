@@ -284,4 +284,22 @@ on_both_databases! {
             assert_eq!(last, "member_removed", "{accepted:?}");
         }
     }
+
+    async fn who_may_invite_but_change_no_role_raises_nobody_by_invitation(team: Team) {
+        let model = "keeps = 'owner'\n[[role]]\nname = 'guest'\n[[role]]\nname = 'editor'\n\
+                     [[role]]\nname = 'host'\ninvites = ['guest', 'editor']\n\
+                     [[role]]\nname = 'owner'\ninvites = ['guest', 'editor', 'host']";
+        let model = guestlist::RoleModel::from_toml(model).unwrap();
+        let team = team.configured(|builder| builder.role_model(model));
+        team.join("hank", "host").await;
+        team.join("bob", "guest").await;
+        let invitation = team.invite("hank", "bob2@example.com", "editor").await.unwrap();
+        let bob = User::new(user("bob"), "bob2@example.com".parse().unwrap());
+        let bob = team.accept(&team.token(&invitation), &bob).await.expect("it is closed");
+        assert_eq!(bob.role.as_str(), "guest");
+        team.accept(&team.token(&team.invite("hank", "eve@example.com", "editor").await.unwrap()), &person("eve"))
+            .await
+            .expect("newcomers are what hosts are for");
+        assert_eq!(team.role_of("eve").await.as_deref(), Some("editor"));
+    }
 }

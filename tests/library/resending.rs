@@ -126,4 +126,21 @@ on_both_databases! {
         let mut tx = team.begin().await;
         assert_eq!(worker::suppression(&mut tx, &second.email).await.unwrap(), None);
     }
+
+    async fn a_letter_that_failed_for_good_is_told_of_once(team: Team) {
+        let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let report = async |delivery, letter| {
+            let report = worker::DeliveryReport { invitation: invitation.id, letter, delivery, detail: None };
+            team.in_transaction(async |tx| worker::record_delivery(tx, team.now(), &report).await).await.unwrap();
+            team.invitation(invitation.id).await.delivery
+        };
+        report(Delivery::Failed, 1).await;
+        let events = team.events().await.len();
+        assert_eq!(report(Delivery::Failed, 1).await, Delivery::Failed);
+        assert_eq!(report(Delivery::Sent, 1).await, Delivery::Failed, "what failed for good did not arrive later");
+        assert_eq!(team.events().await.len(), events);
+        team.pass(TimeDelta::hours(1));
+        team.resend(OLIVIA, invitation.id).await.unwrap();
+        assert_eq!(report(Delivery::Sent, 2).await, Delivery::Sent, "the next letter has its own fate");
+    }
 }

@@ -141,20 +141,28 @@ stories! {
         let other = text(&guestlist.one("organization create Beta --owner ann --email ann@acme.example")["organization"]);
         guestlist.member(&acme, "bob", "agent");
         guestlist.member(&other, "bob", "agent");
+        let third = text(&guestlist.one("organization create Gamma --owner ann --email ann@acme.example")["organization"]);
+        let invited = guestlist.one(&format!("invite bob@acme.example --organization {third} --role agent --as ann"));
         let refused = guestlist.run("forget ann --email ann@acme.example --json").ended(3).object();
-        assert_eq!((&refused["refused"], &refused["organizations"]), (&json!("last_owner"), &json!([acme, other])));
+        assert_eq!((&refused["refused"], &refused["organizations"]), (&json!("last_owner"), &json!([acme, other, third])));
         let said = guestlist.run("forget ann --email ann@acme.example").ended(3).stderr;
-        assert!(said.contains(&format!("in Acme ({acme}), Beta ({other}); nothing was changed")), "{said}");
+        assert!(said.contains(&format!("in Acme ({acme}), Beta ({other}), Gamma ({third}); nothing was changed")), "{said}");
         let forgotten = guestlist.one("forget bob --email bob@acme.example");
         assert_eq!(
             forgotten,
-            json!({ "user": "bob", "forgotten": true, "organizations": [acme, other], "names": ["Acme", "Beta"] })
+            json!({
+                "user": "bob",
+                "forgotten": true,
+                "organizations": [acme, other],
+                "names": ["Acme", "Beta"],
+                "revoked": [invited["invitation"]],
+            })
         );
         for organization in [&acme, &other] {
             assert_eq!(guestlist.all(&format!("members --organization {organization}")).len(), 1);
         }
         let again = guestlist.run("forget bob --email bob@acme.example").done().stdout;
-        assert!(again.starts_with("Forgot bob: they had access to no organization;"), "{again}");
+        assert!(again.starts_with("Forgot bob: they were a member of no organization; no invitation to them was open."), "{again}");
     }
 
     fn jobs_are_counted_listed_retried_and_discarded(guestlist) {

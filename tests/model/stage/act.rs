@@ -209,7 +209,12 @@ impl Stage {
             }
             Verb::Remove => return library.remove(connection, &actor, id, &whom).await,
             Verb::Leave => return library.leave(connection, &actor, id).await,
-            _ => return library.forget_user(connection, &user(deed.guest)).await,
+            _ => {
+                return library
+                    .forget_user(connection, &user(deed.guest))
+                    .await
+                    .map(drop);
+            }
         };
         let all = Paging::first(Paging::MAX_LIMIT);
         let listed = library.members(connection, id, &all).await?.items;

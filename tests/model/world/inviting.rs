@@ -34,7 +34,7 @@ impl World {
             }
             None => {}
         }
-        self.has_seat_for(organization, row.address)?;
+        self.has_seat_for(organization, Some(row.address))?;
         self.may_write(organization, actor, row.address)?;
         match (pending, open) {
             (Some(pending), _) => self.close(pending, "revoked", Some(actor)),
@@ -102,7 +102,7 @@ impl World {
             return throttled("invitation", wait);
         }
         if self.status(place) != "pending" {
-            self.has_seat_for(organization, address)?;
+            self.has_seat_for(organization, Some(address))?;
         }
         self.may_write(organization, deed.actor, address)?;
         self.count_letter(organization, deed.actor, address);

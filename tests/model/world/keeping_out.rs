@@ -23,7 +23,7 @@ impl World {
         if member.suspended_at.is_none() {
             return Ok(());
         }
-        self.has_seat_for_a_member(deed.organization)?;
+        self.has_seat_for(deed.organization, None)?;
         self.become_suspended(deed, None, "member_reinstated");
         Ok(())
     }

@@ -30,12 +30,12 @@ impl World {
     }
 
     /// What is pending counts as well, but for what this address has pending already.
-    pub(super) fn has_seat_for(&self, organization: usize, address: &Address) -> Answer {
+    pub(super) fn has_seat_for(&self, organization: usize, address: Option<&Address>) -> Answer {
         let others = self.invitations.iter().filter(|invitation| {
             invitation.organization == organization
                 && !invitation.is_gone
                 && invitation.status_at(self.now) == "pending"
-                && invitation.address.invitee != address.invitee
+                && address.is_none_or(|address| invitation.address.invitee != address.invitee)
         });
         let promised = if self.settings.pending_takes_a_seat {
             others.count()

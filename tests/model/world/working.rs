@@ -56,7 +56,8 @@ impl World {
             return Ok(());
         };
         let invitation = &mut self.invitations[place];
-        if invitation.is_gone || deed.reports_an_older_letter() {
+        let is_final = invitation.delivery == "failed";
+        if invitation.is_gone || is_final || deed.reports_an_older_letter() {
             return Ok(());
         }
         invitation.delivery = deed.delivery();
