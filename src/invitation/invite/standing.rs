@@ -100,11 +100,11 @@ pub(in crate::invitation) async fn find_open(
 ) -> Result<HashMap<String, Invitation>, Error> {
     const FIND: &str = const_format::formatcp!(
         "SELECT {COLUMNS} FROM guestlist_invitations
-         WHERE organization_id = $1 AND status = 'pending' AND email_key IN ({{}}) ORDER BY id"
+         WHERE organization_id = $1 AND status = 'pending' AND email_key IN ({{}})"
     );
     let text = match connection.dialect() {
         #[cfg(feature = "postgres")]
-        Dialect::Postgres => const_format::concatcp!(FIND, " FOR UPDATE"),
+        Dialect::Postgres => const_format::concatcp!(FIND, " ORDER BY id FOR UPDATE"),
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => FIND,
     };
