@@ -49,11 +49,11 @@ fn flipped(token: &str, from_end: usize) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The same key's id and MAC for an invitation that is not there.
+/// The same key's id, and a MAC for an invitation of the same time that is not there.
 fn of_nobody(token: &str) -> String {
     let mut bytes = URL_SAFE_NO_PAD.decode(token).unwrap();
     let mac = bytes.len() - 32;
-    rand::rng().fill(&mut bytes[mac - 16..]);
+    rand::rng().fill(&mut bytes[mac - 8..]);
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
@@ -92,6 +92,7 @@ impl Stage {
             library.token(invitation).unwrap().expose().to_owned()
         };
         let true_one = token(&ours, pending);
+        let latest = token(&ours, invitations.last().unwrap());
         let renamed = true_one.clone();
         let mut renamed = URL_SAFE_NO_PAD.decode(renamed).unwrap();
         renamed[3] = if renamed[3] == b'0' { b'1' } else { b'0' };
@@ -99,8 +100,8 @@ impl Stage {
         let reason = |why, token| Refused { why, token };
         Self {
             refused: vec![
-                reason("an invitation that is not there", of_nobody(&true_one)),
-                reason("the same again (control)", of_nobody(&true_one)),
+                reason("an invitation that is not there", of_nobody(&latest)),
+                reason("the same again (control)", of_nobody(&latest)),
                 reason("the last byte of the MAC is wrong", flipped(&true_one, 1)),
                 reason("the first byte of the MAC is wrong", flipped(&true_one, 32)),
                 reason(
