@@ -75,10 +75,23 @@ impl Organizations {
         organization: OrganizationId,
         user: &UserId,
     ) -> Result<Option<Membership>, Error> {
+        let member = self.member(connection, organization, user).await?;
+        Ok(member.filter(|member| !member.is_suspended()))
+    }
+
+    /// A member, suspended or not, for those who manage members: no authorization check, which
+    /// [`membership`](Self::membership) is.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn member(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        organization: OrganizationId,
+        user: &UserId,
+    ) -> Result<Option<Membership>, Error> {
         let found = find(&mut connection.into(), organization, user).await?;
-        Ok(found
-            .filter(|membership| !membership.is_suspended())
-            .map(|membership| membership.under(self.role_model())))
+        Ok(found.map(|member| member.under(self.role_model())))
     }
 
     /// Whether `user` is a member whose role carries `permission`, as of now.

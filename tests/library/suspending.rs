@@ -26,6 +26,7 @@ on_both_databases! {
         assert!(!team.library.allows(&mut tx, id, &user("bob"), "inbox.reply").await.unwrap());
         assert_eq!(team.library.membership(&mut tx, id, &user("bob")).await.unwrap(), None);
         assert_eq!(team.library.sessions(&mut tx, id, &user("bob")).await.unwrap(), []);
+        assert!(team.library.member(&mut tx, id, &user("bob")).await.unwrap().unwrap().is_suspended());
         let page = guestlist::Paging::first(10);
         assert!(team.library.memberships(&mut tx, &user("bob"), &page).await.unwrap().items.is_empty());
         let members = team.library.members(&mut tx, id, &page).await.unwrap().items;

@@ -3,7 +3,7 @@
 //! The library answers strangers with one `not_found` for everything. The command line is the
 //! operator's, who may read it all, so it looks and says.
 
-use guestlist::{Error, InvitationId, Membership, OrganizationId, Paging, UserId};
+use guestlist::{Error, InvitationId, Membership, OrganizationId, UserId};
 
 use super::context::Context;
 use super::failure::{Failure, Reason};
@@ -69,7 +69,7 @@ impl<'a> Named<'a> {
             return Ok(nothing("organization", &organization));
         }
         for user in [self.actor, self.member].into_iter().flatten() {
-            match membership(context, organization, user).await? {
+            match member(context, organization, user).await? {
                 None => return Ok(no_member(organization, user)),
                 Some(found) if found.is_suspended() => {
                     return Ok(suspended(organization, user));
@@ -99,29 +99,19 @@ async fn exists(context: &Context, id: OrganizationId) -> Result<bool, Failure> 
 }
 
 /// The membership, a suspended one too.
-pub(crate) async fn membership(
+pub(crate) async fn member(
     context: &Context,
     organization: OrganizationId,
     user: &UserId,
 ) -> Result<Option<Membership>, Failure> {
-    let mut paging = Paging::first(Paging::MAX_LIMIT);
-    loop {
-        let page = context
-            .read(async |connection| {
-                context
-                    .organizations
-                    .members(connection, organization, &paging)
-                    .await
-            })
-            .await?;
-        if let Some(found) = page.items.into_iter().find(|member| member.user == *user) {
-            return Ok(Some(found));
-        }
-        match page.next {
-            Some(next) => paging = Paging::after(next, Paging::MAX_LIMIT),
-            None => return Ok(None),
-        }
-    }
+    context
+        .read(async |connection| {
+            context
+                .organizations
+                .member(connection, organization, user)
+                .await
+        })
+        .await
 }
 
 /// Something there is not.

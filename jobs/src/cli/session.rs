@@ -120,7 +120,7 @@ async fn of_member(
     organization: OrganizationId,
     user: &UserId,
 ) -> Result<usize, Failure> {
-    if not_found::membership(context, organization, user)
+    if not_found::member(context, organization, user)
         .await?
         .is_none()
     {
