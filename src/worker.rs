@@ -4,6 +4,7 @@
 //! whoever writes another.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::connection::{Connection, Dialect, sql};
@@ -38,6 +39,19 @@ pub async fn begin(database: &Database) -> Result<Transaction, Error> {
         #[cfg(feature = "sqlite")]
         Database::Sqlite(_) => database.begin().await,
     }
+}
+
+/// Names the installation whose tables these are, the same for every worker of it: made by the first
+/// migration that knew of it. A copy of the database has the same name.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn installation(connection: impl Into<Connection<'_>>) -> Result<Uuid, Error> {
+    let row: Option<(Uuid,)> = connection
+        .into()
+        .fetch_optional(sql("SELECT id FROM guestlist_installation"))
+        .await?;
+    Ok(row.map(|(id,)| id).unwrap_or_default())
 }
 
 /// How far the configured clock is ahead of the database's, or behind it where negative.

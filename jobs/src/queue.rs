@@ -39,7 +39,7 @@ pub const LETTERS_WINDOW: usize = 1_500;
 /// The most dispatches that one push may carry.
 pub const PUSH_LIMIT: usize = 500;
 
-/// The prefix of every key when the operator names no other.
+/// What the prefix of every key begins with; an installation's name follows.
 pub const DEFAULT_PREFIX: &str = "guestlist";
 
 /// One delivery of one outbox row.

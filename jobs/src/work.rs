@@ -4,10 +4,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use guestlist::Database;
+use guestlist::{Database, worker};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+use uuid::Uuid;
 
 use crate::config::{Config, SessionStoreConfig};
 use crate::context::Context;
@@ -30,9 +31,10 @@ const OTHER_CONNECTIONS: usize = 8;
 /// What keeps the worker from starting. Once started it works on through every failure around it.
 pub async fn run(config: &Config, until_idle: bool) -> anyhow::Result<ExitCode> {
     let database = config.open(connections(config)).await?;
+    let installation = worker::installation(&mut database.acquire().await?).await?;
     let worker = Worker::new(
         context(config, &database)?,
-        queue(config)?,
+        queue(config, installation)?,
         settings(config),
     );
     let stop = CancellationToken::new();
@@ -68,13 +70,17 @@ pub fn settings(config: &Config) -> Settings {
     }
 }
 
-/// The queue: Redis where it is configured, else inside this process.
+/// The queue of an installation: Redis where it is configured, else inside this process. Several
+/// installations may share a Redis, for each has keys of its own.
 ///
 /// # Errors
 /// When `REDIS_URL` is not one.
-pub fn queue(config: &Config) -> anyhow::Result<Queue> {
+pub fn queue(config: &Config, installation: Uuid) -> anyhow::Result<Queue> {
     match &config.redis_url {
-        Some(url) => Queue::redis(url, DEFAULT_PREFIX).context("REDIS_URL"),
+        Some(url) => {
+            let prefix = format!("{DEFAULT_PREFIX}-{}", installation.simple());
+            Queue::redis(url, &prefix).context("REDIS_URL")
+        }
         None => Ok(Queue::memory()),
     }
 }

@@ -25,3 +25,7 @@ ALTER TABLE guestlist_invitations DROP COLUMN replaced_nonces;
 DROP INDEX guestlist_invitations_one_pending;
 CREATE UNIQUE INDEX guestlist_invitations_one_pending
     ON guestlist_invitations (email_key, organization_id) WHERE status = 'pending';
+
+-- Tells one installation's queue from another's in the same Redis.
+CREATE TABLE guestlist_installation (id BLOB PRIMARY KEY NOT NULL);
+INSERT INTO guestlist_installation (id) VALUES (randomblob(16));

@@ -162,7 +162,7 @@ async fn redis(config: &Config) -> Finding {
     if config.redis_url.is_none() {
         return Well("not configured; the queue lives inside the worker".to_owned());
     }
-    let queue = match work::queue(config) {
+    let queue = match work::queue(config, uuid::Uuid::nil()) {
         Ok(queue) => queue,
         Err(why) => return Broken(format!("{why:#}")),
     };

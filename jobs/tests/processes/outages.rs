@@ -25,6 +25,25 @@ fn flushing_redis_in_the_middle_loses_nothing_and_repeats_nothing() {
 }
 
 #[test]
+fn installations_that_share_a_redis_have_keys_of_their_own() {
+    let site = Site::new();
+    let other = site.neighbour();
+    let mut workers = [site.worker("one"), Worker::ready(&other, "other")];
+    eventually("both have their workers' keys", || {
+        let keys: Vec<String> = site.redis("KEYS *:urgent:workers");
+        keys.len() == 2
+    });
+    site.invite(100);
+    let acme = other.organization();
+    let invite = format!("invite a@acme.example --organization {acme} --role agent --as ann");
+    other.run(&invite).done();
+    site.until_letters(101);
+    for worker in &mut workers {
+        worker.stop();
+    }
+}
+
+#[test]
 fn a_worker_that_starts_without_redis_says_so_and_works_once_it_is_there() {
     let mut site = Site::new();
     site.redis.kill();

@@ -44,20 +44,18 @@ impl Site {
         let runtime = runtime.unwrap();
         let redis = runtime.block_on(RedisServer::start());
         let smtp_port = free_port();
-        let guestlist = guestlist
-            .with("REDIS_URL", &redis.url())
-            .with(
-                "SMTP_URL",
-                &format!("smtp://127.0.0.1:{smtp_port}?tls=none"),
-            )
-            .with("GUESTLIST_LIMITS", "none");
         Self {
-            guestlist,
+            guestlist: configured(guestlist, &redis, smtp_port),
             redis,
             smtp: None,
             smtp_port,
             runtime,
         }
+    }
+
+    /// Another installation with a database of its own, beside this one's Redis and mail server.
+    pub(crate) fn neighbour(&self) -> Guestlist {
+        configured(Guestlist::on_postgres(), &self.redis, self.smtp_port)
     }
 
     /// Sets a variable.
@@ -184,4 +182,12 @@ impl Host {
     pub(crate) fn ran(self) -> Ran {
         self.0.join().unwrap()
     }
+}
+
+fn configured(guestlist: Guestlist, redis: &RedisServer, smtp_port: u16) -> Guestlist {
+    let smtp = format!("smtp://127.0.0.1:{smtp_port}?tls=none");
+    guestlist
+        .with("REDIS_URL", &redis.url())
+        .with("SMTP_URL", &smtp)
+        .with("GUESTLIST_LIMITS", "none")
 }
