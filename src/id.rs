@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -58,15 +58,26 @@ id!(
     MessageId
 );
 
-/// Ids made within one millisecond stay in the order they were made in this process.
+/// Ids made within one microsecond stay in the order they were made in this process, and those of
+/// several processes in the order of their times.
 fn ordered_uuid(now: DateTime<Utc>) -> Uuid {
-    static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+    static CONTEXT: LazyLock<Mutex<ContextV7>> = LazyLock::new(|| Mutex::new(precise()));
     let context = CONTEXT
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
+    uuid_at(&context, now)
+}
+
+/// Spends 12 bits on the fraction of the millisecond (RFC 9562 section 6.2, method 3): two hosts may
+/// change one organization within a millisecond, and its history is read in the order of ids.
+fn precise() -> ContextV7 {
+    ContextV7::new().with_additional_precision()
+}
+
+fn uuid_at(context: &ContextV7, now: DateTime<Utc>) -> Uuid {
     let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
     Uuid::new_v7(Timestamp::from_unix(
-        &*context,
+        context,
         seconds,
         now.timestamp_subsec_nanos(),
     ))
@@ -120,6 +131,20 @@ mod tests {
         let ids: Vec<_> = (0..1000).map(|_| EventId::new(now)).collect();
         assert!(ids.is_sorted());
         assert_eq!(ids[0].as_uuid().get_version_num(), 7);
+    }
+
+    #[test]
+    fn ids_of_several_processes_follow_their_times_within_a_millisecond() {
+        let start = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
+        let at = |micros| start + chrono::TimeDelta::microseconds(micros);
+        let ids: Vec<_> = (0..2000)
+            .map(|micros| uuid_at(&precise(), at(micros)))
+            .collect();
+        assert!(ids.is_sorted());
+        let process = precise();
+        let ids = (0..2000).map(|micros| (micros, uuid_at(&process, at(micros))));
+        let mut pairs = ids.map(|(micros, id)| (id, uuid_at(&precise(), at(micros + 1))));
+        assert!(pairs.all(|(id, later)| id < later));
     }
 
     #[test]
