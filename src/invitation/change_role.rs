@@ -75,6 +75,22 @@ impl Organizations {
             ..invitation
         })
     }
+
+    /// Seals a changed role by the key that signs now, since the one that did may be retired before
+    /// an invitation expires that lives longer. No where no key of the ring made the seal: then its
+    /// link opens nothing. A host without keys leaves it as it is.
+    pub(super) fn seal_again(&self, invitation: &mut Invitation) -> bool {
+        let (Some(key), Some(_)) = (self.key_ring().signing(), &invitation.link_role) else {
+            return true;
+        };
+        let (link, canonical_email) = (invitation.link(), invitation.email.canonical());
+        let claims = self.claims(invitation, &canonical_email, &link);
+        let is_genuine = self.leads_to_its_role(invitation, claims);
+        if is_genuine {
+            invitation.role_seal = Some(Seal::of(key, claims, &invitation.role));
+        }
+        is_genuine
+    }
 }
 
 async fn update(connection: &mut Connection<'_>, invitation: &Invitation) -> Result<(), Error> {

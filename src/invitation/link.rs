@@ -179,7 +179,7 @@ impl Organizations {
     }
 
     /// Whether the role is the one the link was made for, or was changed by the library since.
-    fn leads_to_its_role(&self, invitation: &Invitation, claims: Claims<'_>) -> bool {
+    pub(super) fn leads_to_its_role(&self, invitation: &Invitation, claims: Claims<'_>) -> bool {
         match (&invitation.link_role, &invitation.role_seal) {
             (None, _) => true,
             (Some(_), Some(seal)) => seal.holds(self.key_ring(), claims, &invitation.role),

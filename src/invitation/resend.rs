@@ -20,7 +20,8 @@ impl Organizations {
     /// letter; from here on it rests on the actor's right to grant its role.
     ///
     /// The older link keeps working while the invitation is open, unless the
-    /// [`ResendPolicy`] says otherwise; after expiry it is always replaced.
+    /// [`ResendPolicy`] says otherwise; after expiry it is always replaced, and so it is where the
+    /// invitation's role was changed under a key that is gone.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::InvitationClosed`],
@@ -122,7 +123,8 @@ impl Organizations {
             closed_at: None,
             ..before.clone()
         };
-        if !before.is_pending(now) || self.resend_policy() == ResendPolicy::Rotate {
+        let is_kept = before.is_pending(now) && self.resend_policy() == ResendPolicy::Keep;
+        if !is_kept || !self.seal_again(&mut after) {
             after.rotate();
         }
         after

@@ -138,6 +138,32 @@ on_both_databases! {
         assert_eq!(team.accept(&team.token(&replaced), &person("bob")).await.unwrap().role.as_str(), "admin");
     }
 
+    async fn a_changed_role_survives_the_retirement_of_the_key_that_sealed_it(team: Team) {
+        let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let first = team.token(&invitation);
+        change(&team, OLIVIA, invitation.id, "admin").await.unwrap();
+        team.pass(chrono::TimeDelta::hours(1));
+        let (old, new) = (team.keys.signing().unwrap().expose(), Key::generate());
+        let both = format!("{},{old}", new.expose()).parse().expect("a ring");
+        let changing = team.configured(|builder| builder.key_ring(both));
+        let resent = changing.resend(OLIVIA, invitation.id).await.unwrap();
+        let retired = team.configured(|builder| builder.key_ring(KeyRing::of(new)));
+        let gone = retired.accept(&first, &person("bob")).await;
+        assert!(matches!(gone, Err(Error::InvalidToken)), "the old key signed it: {gone:?}");
+        let mailed = changing.token(&resent);
+        assert_eq!(retired.accept(&mailed, &person("bob")).await.unwrap().role.as_str(), "admin");
+    }
+
+    async fn sending_a_changed_invitation_again_makes_a_link_that_works_after_a_key_leaked(team: Team) {
+        let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        change(&team, OLIVIA, invitation.id, "admin").await.unwrap();
+        team.pass(chrono::TimeDelta::hours(1));
+        let replaced = team.configured(|builder| builder.key_ring(KeyRing::of(Key::generate())));
+        let resent = replaced.resend(OLIVIA, invitation.id).await.unwrap();
+        assert_eq!(resent, team.invitation(invitation.id).await);
+        assert_eq!(replaced.accept(&replaced.token(&resent), &person("bob")).await.unwrap().role.as_str(), "admin");
+    }
+
     async fn a_host_without_a_key_cannot_seal_it(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let keyless = team.configured(|builder| builder.key_ring(KeyRing::default()));
