@@ -194,6 +194,14 @@ impl Organizations {
         })
     }
 
+    /// Refuses whose role may not withdraw an invitation to `role`.
+    fn revokes(&self, actor: &Membership, role: &Role, action: Action) -> Result<(), Error> {
+        if self.role_model().may_revoke(&actor.role, role) {
+            return Ok(());
+        }
+        self.grants(actor, role, action)
+    }
+
     /// Takes the lock of the organization an invitation belongs to, then reads the invitation.
     async fn lock_invitation(
         &self,

@@ -122,16 +122,32 @@ impl RoleModel {
             .is_some_and(|actor| actor.invites.contains(role))
     }
 
-    /// Whether `actor` may change someone's role from `from` to `to`.
-    pub fn may_change(&self, actor: &Role, from: &Role, to: &Role) -> bool {
-        self.get(actor)
-            .is_some_and(|actor| actor.changes_from.contains(from) && actor.changes_to.contains(to))
+    /// Whether `actor` may withdraw an invitation to `role`: who may invite to it, and the kept role
+    /// where the model does not know `role` any more.
+    pub fn may_revoke(&self, actor: &Role, role: &Role) -> bool {
+        self.may_invite(actor, role) || self.clears_away(actor, role)
     }
 
-    /// Whether `actor` may remove a holder of `role`.
+    /// Whether `actor` may change someone's role from `from` to `to`. From a role that the model does
+    /// not know any more, the kept role changes to whatever else it may.
+    pub fn may_change(&self, actor: &Role, from: &Role, to: &Role) -> bool {
+        self.get(actor).is_some_and(|definition| {
+            definition.changes_to.contains(to)
+                && (definition.changes_from.contains(from) || self.clears_away(actor, from))
+        })
+    }
+
+    /// Whether `actor` may remove a holder of `role`; the kept role does where the model does not
+    /// know `role` any more.
     pub fn may_remove(&self, actor: &Role, role: &Role) -> bool {
         self.get(actor)
-            .is_some_and(|actor| actor.removes.contains(role))
+            .is_some_and(|definition| definition.removes.contains(role))
+            || self.clears_away(actor, role)
+    }
+
+    /// A role that left the model is in nobody's lists, and its holders must not be stuck in it.
+    fn clears_away(&self, actor: &Role, role: &Role) -> bool {
+        *actor == self.0.keeps && self.get(role).is_none()
     }
 
     /// The place of `role` in the order, 0 being the lowest.

@@ -5,6 +5,7 @@ use crate::connection::{Connection, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, UserId};
+use crate::membership;
 use crate::organizations::Organizations;
 use crate::role::Role;
 use crate::seal::Seal;
@@ -28,11 +29,9 @@ impl Organizations {
         let mut connection = connection.into();
         let connection = &mut connection;
         let (_, before) = self.lock_invitation(connection, id).await?;
-        for role in [&before.role, role] {
-            let grant = (before.organization, role);
-            self.may_grant(connection, actor, grant, Action::ChangeInvitationRole)
-                .await?;
-        }
+        let by = membership::require(connection, before.organization, actor).await?;
+        self.revokes(&by, &before.role, Action::ChangeInvitationRole)?;
+        self.grants(&by, role, Action::ChangeInvitationRole)?;
         before.require_pending(self.now())?;
         if before.role == *role {
             return Ok(before);

@@ -100,7 +100,8 @@ impl Organizations {
     ///
     /// Batches of one organization go one after the other, under its lock, and in the order of
     /// their addresses: so two with people in common run into no deadlock, and each sees how many
-    /// letters the other promised.
+    /// letters the other promised. Where seats or letters run out, it is the last addresses in that
+    /// order that are refused.
     ///
     /// # Errors
     /// [`Error::NoTransaction`], [`Error::Conflict`] and [`Error::Database`], after which nothing of
@@ -156,8 +157,7 @@ impl Organizations {
         Ok(outcomes)
     }
 
-    /// Invites addresses of which none occurs twice: decides about each, then writes what was
-    /// granted all together.
+    /// Decides about each invite, then writes what was granted all together.
     async fn invite_round(
         &self,
         connection: &mut Connection<'_>,
@@ -177,6 +177,7 @@ impl Organizations {
                     }
                     let invitation = self.draft(now, &actor_id, invite);
                     events.push(created(&invitation));
+                    standing.hold(invitation.clone());
                     granted.push(invitation.clone());
                     outcomes.push((place, Ok(invitation)));
                 }
@@ -274,13 +275,17 @@ fn created(invitation: &Invitation) -> Event {
 /// The most invites that are decided about and written together.
 const ROUND: usize = 1000;
 
-/// Takes invites off the front of a sorted batch, up to an address that comes again: what becomes
-/// of the second depends on the first.
+/// Takes invites off the front of a sorted batch, up to one that may supersede an invitation which
+/// this round has not written yet.
 fn next_round(batch: &mut Vec<(usize, Invite)>) -> Vec<(usize, Invite)> {
-    let is_again =
-        |pair: &[(usize, Invite)]| pair[0].1.email.canonical() == pair[1].1.email.canonical();
-    let again = batch.windows(2).position(is_again).map(|first| first + 1);
-    let end = again.unwrap_or(batch.len()).min(ROUND);
+    let follows_its_like = |pair: &[(usize, Invite)]| {
+        let [(_, one), (_, other)] = pair else {
+            return false;
+        };
+        other.superseding && one.email.canonical() == other.email.canonical()
+    };
+    let again = batch.windows(2).position(follows_its_like);
+    let end = again.map_or(batch.len(), |first| first + 1).min(ROUND);
     batch.drain(..end).collect()
 }
 

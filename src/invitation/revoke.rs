@@ -5,6 +5,7 @@ use crate::connection::Connection;
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, UserId};
+use crate::membership;
 use crate::organizations::Organizations;
 
 impl Organizations {
@@ -22,10 +23,11 @@ impl Organizations {
     ) -> Result<Invitation, Error> {
         let mut connection = connection.into();
         let (_, invitation) = self.lock_invitation(&mut connection, id).await?;
-        self.may_grant(&mut connection, actor, invitation.grant(), Action::Revoke)
-            .await?;
+        let organization = invitation.organization;
+        let actor = membership::require(&mut connection, organization, actor).await?;
+        self.revokes(&actor, &invitation.role, Action::Revoke)?;
         invitation.require_pending(self.now())?;
-        self.withdraw(&mut connection, Some(actor), invitation)
+        self.withdraw(&mut connection, Some(&actor.user), invitation)
             .await
     }
 

@@ -50,7 +50,8 @@ impl Room {
 impl Organizations {
     /// Gives an organization that many seats, or the configured number again: the host's own doing,
     /// when a plan was bought for instance, which no member has to permit. The same again is no
-    /// change. Who is in already stays in, however few seats there are.
+    /// change. Who is in already stays in, however few seats there are; [`u32::MAX`] is room for
+    /// everyone where the configured number is not.
     ///
     /// # Errors
     /// [`Error::NotFound`].

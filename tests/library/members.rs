@@ -166,4 +166,32 @@ on_both_databases! {
         assert!(matches!(narrowed.invite("bob", "x@example.com", "owner").await, Err(Error::Forbidden { .. })));
         narrowed.leave("bob").await.expect("one may always leave");
     }
+
+    async fn the_owner_clears_away_what_a_role_left_behind_that_left_the_model(team: Team) {
+        for (who, role) in [("adam", "admin"), ("max", "manager"), ("mia", "manager"), ("moe", "manager")] {
+            team.join(who, role).await;
+        }
+        let invite = async |email| team.invite(OLIVIA, email, "manager").await.unwrap();
+        let [one, two, three] = [invite("1@example.com").await, invite("2@example.com").await, invite("3@example.com").await];
+        let model = "keeps = 'owner'\n[[role]]\nname = 'agent'\n\
+                     [[role]]\nname = 'admin'\ninvites = ['agent']\nremoves = ['agent']\n\
+                     [[role]]\nname = 'owner'\ninvites = ['agent']\nchanges_from = ['agent']\nchanges_to = ['agent']\nremoves = ['agent']";
+        let narrowed = team.configured(|builder| builder.role_model(guestlist::RoleModel::from_toml(model).unwrap()));
+        assert!(matches!(narrowed.remove("adam", "max").await, Err(Error::Forbidden { .. })));
+        assert!(matches!(narrowed.revoke("adam", one.id).await, Err(Error::UnknownRole { .. })));
+        assert!(matches!(narrowed.resend(OLIVIA, one.id).await, Err(Error::UnknownRole { .. })), "nothing new is granted");
+        narrowed.remove(OLIVIA, "max").await.unwrap();
+        narrowed.change_role(OLIVIA, "mia", "agent").await.unwrap();
+        narrowed.suspend(OLIVIA, "moe").await.unwrap();
+        narrowed.revoke(OLIVIA, one.id).await.unwrap();
+        let agent = "agent".parse().unwrap();
+        let change = async |tx: &mut guestlist::Transaction| {
+            narrowed.library.change_invitation_role(tx, &user(OLIVIA), two.id, &agent).await
+        };
+        let two = narrowed.in_transaction(change).await.unwrap();
+        assert_eq!(narrowed.accept(&narrowed.token(&two), &person("2")).await.unwrap().role, agent);
+        let superseding = narrowed.invitation_of("3@example.com", "agent").superseding();
+        narrowed.in_transaction(async |tx| narrowed.library.invite(tx, &user(OLIVIA), superseding).await).await.unwrap();
+        assert_eq!(narrowed.invitation(three.id).await.status, guestlist::Status::Revoked);
+    }
 }

@@ -180,6 +180,45 @@ async fn a_worker_gives_way_to_a_host_that_waits_for_it() {
     revoked.expect("the host notices nothing");
 }
 
+/// Bob joins another organization while the deletion of his account waits for the first one's lock.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_joins_elsewhere_meanwhile_is_forgotten_there_too() {
+    let team = crate::support::Team::on(crate::postgres::schema().await).await;
+    let elsewhere = crate::support::Team::on(team.database.clone()).await;
+    let elsewhere = crate::support::Team {
+        keys: team.keys.clone(),
+        library: team.library.clone(),
+        ..elsewhere
+    };
+    team.join("bob", "agent").await;
+    let bob = guestlist::User::new(user("bob"), "bob@example.org".parse().unwrap());
+    let invitation = elsewhere.invite(OLIVIA, bob.email.as_str(), "agent").await;
+    let token = elsewhere.token(&invitation.unwrap());
+    let (mut host, mut deletion) = (team.begin().await, team.begin().await);
+    let pid = backend(&mut deletion).await;
+    let olivia = user(OLIVIA);
+    let rename = team
+        .library
+        .rename(&mut host, &olivia, team.organization.id, name("Held"));
+    rename.await.unwrap();
+    let deleting = async {
+        let forgotten = team
+            .library
+            .forget_user(&mut deletion, &person("bob"))
+            .await;
+        deletion.commit().await.unwrap();
+        forgotten.unwrap()
+    };
+    let (forgotten, ()) = tokio::join!(deleting, async {
+        until_it_waits(&team.database, pid).await;
+        team.library.accept(&mut host, &token, &bob).await.unwrap();
+        host.commit().await.unwrap();
+    });
+    assert_eq!(forgotten.memberships.len(), 2);
+    assert_eq!(elsewhere.membership("bob").await, None);
+}
+
 #[cfg(feature = "postgres")]
 async fn backend(tx: &mut guestlist::Transaction) -> i32 {
     match tx {

@@ -13,7 +13,7 @@ use crate::membership::{self, Membership};
 use crate::organization::Room;
 use crate::organizations::Organizations;
 
-/// What the rules ask about when an actor invites some addresses, each once, to an organization:
+/// What the rules ask about when an actor invites some addresses to an organization:
 /// read under its lock, in as many statements for a thousand of them as for one.
 #[derive(Debug)]
 pub(super) struct Standing {
@@ -78,7 +78,7 @@ impl Standing {
                     invitation: pending.id,
                 });
             }
-            Some(pending) => library.grants(&self.actor, &pending.role, Action::Revoke)?,
+            Some(pending) => library.revokes(&self.actor, &pending.role, Action::Revoke)?,
             None => {}
         }
         let replaces = pending.is_some();
@@ -88,6 +88,11 @@ impl Standing {
             self.room.promise();
         }
         Ok(self.open.remove(&key))
+    }
+
+    /// Lets later invites of the address see what was granted.
+    pub(super) fn hold(&mut self, invitation: Invitation) {
+        self.open.insert(invitation.email.canonical(), invitation);
     }
 }
 
