@@ -199,8 +199,8 @@ fn advice(error: &Error) -> Option<&'static str> {
             "nothing was changed; hand the ownership to another member first (`guestlist transfer`)"
         }
         Error::NoSeat { .. } => {
-            "nothing was changed; revoke an open invitation, suspend or remove a member, or give \
-             the organization more (`guestlist organization seats`)"
+            "nothing was changed; suspend or remove a member, revoke an open invitation where those \
+             count, or give the organization more seats (`guestlist organization seats`)"
         }
         Error::Suspended => "nothing was changed; `guestlist reinstate` ends the suspension",
         Error::Conflict(_) => "nothing was changed; run the same command again",
