@@ -37,6 +37,7 @@ fn people_in(file: &Path, scene: &Scene) -> Result<Vec<Invite>, Failure> {
         role: Some(role("agent")),
         locale: "en".parse().expect("a locale"),
         message: None,
+        supersede: false,
     };
     let mut people = People::open(file, terms)?;
     let mut invites = Vec::new();

@@ -56,6 +56,9 @@ pub(crate) struct Command {
     /// Words of your own in the letter.
     #[arg(long, value_name = "TEXT")]
     message: Option<PersonalMessage>,
+    /// Revoke what is pending for an address and invite it anew, instead of being refused for it.
+    #[arg(long)]
+    supersede: bool,
     /// Say what would happen and leave everything as it is. Batches of 500 are tried and undone one
     /// by one, so an address that stands twice in a file, further apart, counts as invited twice.
     #[arg(long)]
@@ -75,6 +78,7 @@ impl Command {
             actor,
             locale,
             message,
+            supersede,
             dry_run,
         } = self;
         let terms = Terms {
@@ -82,6 +86,7 @@ impl Command {
             role,
             locale,
             message,
+            supersede,
         };
         let mut bulk = Bulk {
             context,

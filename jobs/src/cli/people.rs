@@ -16,6 +16,7 @@ pub(crate) struct Terms {
     pub(crate) role: Option<Role>,
     pub(crate) locale: Locale,
     pub(crate) message: Option<PersonalMessage>,
+    pub(crate) supersede: bool,
 }
 
 /// Someone to invite, or why that cannot even be tried.
@@ -72,9 +73,14 @@ impl Terms {
                 .map_err(|error: guestlist::InvalidLocale| Wrong::at(LOCALE, error))?,
         };
         let invite = Invite::new(self.organization, email, role).locale(locale);
-        Ok(match &self.message {
+        let invite = match &self.message {
             Some(message) => invite.message(message.clone()),
             None => invite,
+        };
+        Ok(if self.supersede {
+            invite.superseding()
+        } else {
+            invite
         })
     }
 }

@@ -29,12 +29,15 @@ stories! {
         guestlist.member(&acme, "bob", "agent");
         let invited = guestlist.one(&format!("invite eve@acme.example --organization {acme} --role agent --as ann"));
         let eve = text(&invited["invitation"]);
-        let link = text(&guestlist.one(&format!("link {eve} --as ann"))["link"]);
         let refused = |line: &str| guestlist.run(&format!("{line} --json")).ended(3).object();
 
         let pending = refused(&format!("invite EVE@acme.example --organization {acme} --role agent --as ann"));
         assert_eq!((&pending["outcome"], &pending["refused"]), (&json!("already_pending"), &json!("already_pending")));
         assert_eq!(pending["invitation"], eve);
+        let anew = guestlist.one(&format!("invite eve@acme.example --supersede --organization {acme} --role manager --as ann"));
+        assert_eq!(anew["outcome"], "invited");
+        assert_eq!(guestlist.all(&format!("invitations --organization {acme} --status revoked"))[0]["invitation"], eve);
+        let (eve, link) = (text(&anew["invitation"]), text(&guestlist.one(&format!("link {} --as ann", text(&anew["invitation"])))["link"]));
         let member = refused(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
         assert_eq!((&member["outcome"], &member["user"]), (&json!("already_member"), &json!("bob")));
         let forbidden = refused(&format!("invite x@acme.example --organization {acme} --role agent --as bob"));
