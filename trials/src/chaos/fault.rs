@@ -1,0 +1,64 @@
+//! What can go wrong, and what did.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    /// SIGKILL of a worker.
+    WorkerKill,
+    /// SIGKILL of a host.
+    HostKill,
+    /// SIGSTOP of a worker for longer than its leases.
+    WorkerStop,
+    /// Postgres stopped immediately, and started again.
+    PostgresStop,
+    /// Redis killed and started empty.
+    RedisRestart,
+    /// FLUSHALL.
+    RedisFlush,
+    /// CLIENT KILL of every connection to Redis.
+    RedisClientKill,
+    /// Redis out of memory.
+    RedisFull,
+    /// Redis read-only, as a replica is.
+    RedisReadOnly,
+    /// The mail server down.
+    SmtpOutage,
+    /// The mail server misbehaving.
+    SmtpFault,
+    /// A worker that ended by itself and was started again.
+    WorkerExit,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WorkerKill => "workers killed",
+            Self::HostKill => "hosts killed",
+            Self::WorkerStop => "workers stopped beyond their leases",
+            Self::PostgresStop => "immediate stops of Postgres",
+            Self::RedisRestart => "Redis killed and restarted empty",
+            Self::RedisFlush => "FLUSHALL",
+            Self::RedisClientKill => "CLIENT KILL",
+            Self::RedisFull => "Redis out of memory",
+            Self::RedisReadOnly => "Redis read-only",
+            Self::SmtpOutage => "mail server down",
+            Self::SmtpFault => "mail server misbehaving",
+            Self::WorkerExit => "workers that ended by themselves",
+        })
+    }
+}
+
+/// A fault that was done.
+#[derive(Debug, Clone)]
+pub(crate) struct Incident {
+    pub(crate) fault: Fault,
+    /// The client's name at the mail server, where it was one worker's.
+    pub(crate) worker: Option<String>,
+    pub(crate) from: DateTime<Utc>,
+    /// Until when it lasted; still on while there is none.
+    pub(crate) until: Option<DateTime<Utc>>,
+}
