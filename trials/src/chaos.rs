@@ -84,6 +84,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let by_hand = stage.by_hand();
     let facts = oracle::Facts::gather(stage.database(), folder, stage.incidents(), grace).await?;
     let verdict = facts.judge();
+    let incidents = serde_json::to_vec_pretty(stage.incidents())?;
+    std::fs::write(folder.join("incidents.json"), incidents)?;
     drop(stage);
     println!("\n{verdict}");
     println!(

@@ -146,7 +146,7 @@ impl Host {
 
     async fn invite(&mut self) -> Result<(), Error> {
         let organization = self.organization();
-        let invite = self.to_someone_new(organization);
+        let invite = self.someone_new(organization);
         let library = self.library();
         let mut transaction = self.database.begin().await?;
         let invitation = library
@@ -160,9 +160,7 @@ impl Host {
     async fn invite_many(&mut self) -> Result<(), Error> {
         let organization = self.organization();
         let count = self.random.random_range(2..=12);
-        let invites = (0..count)
-            .map(|_| self.to_someone_new(organization))
-            .collect();
+        let invites = (0..count).map(|_| self.someone_new(organization)).collect();
         let library = self.library();
         let mut transaction = self.database.begin().await?;
         let outcomes = library
@@ -274,7 +272,7 @@ impl Host {
         }
     }
 
-    fn to_someone_new(&mut self, organization: OrganizationId) -> Invite {
+    fn someone_new(&mut self, organization: OrganizationId) -> Invite {
         self.named += 1;
         let mut lot = self.random.random_range(0..1000);
         let mark = MARKS.iter().find(|(_, share)| {

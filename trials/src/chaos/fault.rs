@@ -3,9 +3,11 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 /// A kind of fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Fault {
     /// SIGKILL of a worker.
     WorkerKill,
@@ -28,7 +30,7 @@ pub(crate) enum Fault {
     /// The mail server down.
     SmtpOutage,
     /// The mail server misbehaving.
-    SmtpFault,
+    Misbehaviour,
     /// A worker that ended by itself and was started again.
     WorkerExit,
 }
@@ -46,14 +48,14 @@ impl fmt::Display for Fault {
             Self::RedisFull => "Redis out of memory",
             Self::RedisReadOnly => "Redis read-only",
             Self::SmtpOutage => "mail server down",
-            Self::SmtpFault => "mail server misbehaving",
+            Self::Misbehaviour => "mail server misbehaving",
             Self::WorkerExit => "workers that ended by themselves",
         })
     }
 }
 
 /// A fault that was done.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Incident {
     pub(crate) fault: Fault,
     /// The client's name at the mail server, where it was one worker's.

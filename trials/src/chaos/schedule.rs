@@ -65,7 +65,7 @@ impl Counts {
             (Fault::RedisFull, self.redis_fulls),
             (Fault::RedisReadOnly, self.redis_read_onlys),
             (Fault::SmtpOutage, self.smtp_outages),
-            (Fault::SmtpFault, self.smtp_faults),
+            (Fault::Misbehaviour, self.smtp_faults),
         ]
     }
 }

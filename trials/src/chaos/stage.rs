@@ -229,7 +229,7 @@ impl Stage {
                 self.sink.close().await;
                 lasts = Some((schedule.time(1.0..4.0), Step::End(fault)));
             }
-            Fault::SmtpFault => {
+            Fault::Misbehaviour => {
                 let lasting = schedule.time(0.5..2.0);
                 misbehaviour::at_once(self.sink.script(), lasting, schedule);
                 lasts = Some((lasting, Step::End(fault)));
