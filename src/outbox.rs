@@ -14,7 +14,9 @@ use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
 pub use self::lease::{Lease, lease, release, renew, take};
-pub use self::overview::{Count, counts, discard, list, retry, retry_dead, unsettled};
+pub use self::overview::{
+    Count, counts, counts_within, discard, list, oldest_due, retry, retry_dead, unsettled,
+};
 pub use self::settle::{Cost, bury, complete, postpone};
 use crate::connection::Connection;
 use crate::error::Error;

@@ -18,6 +18,10 @@ pub struct Lease {
     pub id: MessageId,
     /// The fencing token of this lease.
     pub generation: i64,
+    /// Whether the lease before it was neither settled nor given back, but lapsed: its holder died,
+    /// was paused, or its dispatch was lost.
+    #[sqlx(rename = "lapsed")]
+    pub follows_a_lapse: bool,
     priority: i64,
 }
 
@@ -28,20 +32,13 @@ impl Lease {
     }
 }
 
-macro_rules! lease_statement {
-    ($lock:literal) => {
-        concat!(
-            "WITH due AS MATERIALIZED (
-                 SELECT id AS due_id FROM guestlist_outbox
-                 WHERE dead_at IS NULL AND priority >= $1 AND priority <= $2 AND run_at <= $3
-                   AND (leased_until IS NULL OR leased_until <= $3)
-                 ORDER BY priority, run_at LIMIT $4 ",
-            $lock,
-            ")
-             UPDATE guestlist_outbox SET leased_until = $5, generation = generation + 1
-             FROM due WHERE id = due_id
-             RETURNING id, generation, CAST(priority AS bigint) AS priority"
-        )
+/// Which messages are due, and whether the lease that each was under has lapsed.
+macro_rules! due {
+    () => {
+        "SELECT id AS due_id, leased_until IS NOT NULL AS lapsed FROM guestlist_outbox
+         WHERE dead_at IS NULL AND priority >= $1 AND priority <= $2 AND run_at <= $3
+           AND (leased_until IS NULL OR leased_until <= $3)
+         ORDER BY priority, run_at LIMIT $4"
     };
 }
 
@@ -55,25 +52,74 @@ pub async fn lease(
     connection: impl Into<Connection<'_>>,
     now: DateTime<Utc>,
     lease: Duration,
-    (highest, lowest): (Priority, Priority),
+    priorities: (Priority, Priority),
     limit: usize,
 ) -> Result<Vec<Lease>, Error> {
     let mut connection = connection.into();
-    let text = match connection.dialect() {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut leases = match connection.dialect() {
         #[cfg(feature = "postgres")]
-        Dialect::Postgres => lease_statement!("FOR UPDATE SKIP LOCKED"),
+        Dialect::Postgres => lease_at_once(&mut connection, now, lease, priorities, limit).await?,
         #[cfg(feature = "sqlite")]
-        Dialect::Sqlite => lease_statement!(""),
+        Dialect::Sqlite => lease_if_any(&mut connection, now, lease, priorities, limit).await?,
     };
-    let statement = sql(text)
-        .bind(highest.get())
-        .bind(lowest.get())
-        .bind(now)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .bind(now + lease);
-    let mut leases: Vec<Lease> = connection.fetch_all(statement).await?;
     leases.sort_by_key(|lease| (lease.priority, lease.id));
     Ok(leases)
+}
+
+#[cfg(feature = "postgres")]
+async fn lease_at_once(
+    connection: &mut Connection<'_>,
+    now: DateTime<Utc>,
+    lease: Duration,
+    (highest, lowest): (Priority, Priority),
+    limit: i64,
+) -> Result<Vec<Lease>, Error> {
+    let statement = sql(concat!(
+        "WITH due AS MATERIALIZED (",
+        due!(),
+        " FOR UPDATE SKIP LOCKED)
+         UPDATE guestlist_outbox SET leased_until = $5, generation = generation + 1
+         FROM due WHERE id = due_id
+         RETURNING id, generation, CAST(priority AS bigint) AS priority, lapsed"
+    ));
+    let statement = statement.bind(highest.get()).bind(lowest.get()).bind(now);
+    Ok(connection
+        .fetch_all(statement.bind(limit).bind(now + lease))
+        .await?)
+}
+
+/// In two steps, since what SQLite returns from an update says nothing of the lease before it. Who
+/// finds nothing takes no lock; who was overtaken between the steps leases what is left.
+#[cfg(feature = "sqlite")]
+async fn lease_if_any(
+    connection: &mut Connection<'_>,
+    now: DateTime<Utc>,
+    lease: Duration,
+    (highest, lowest): (Priority, Priority),
+    limit: i64,
+) -> Result<Vec<Lease>, Error> {
+    let statement = sql(due!()).bind(highest.get()).bind(lowest.get());
+    let due: Vec<(MessageId, bool)> = connection
+        .fetch_all(statement.bind(now).bind(limit))
+        .await?;
+    if due.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = |only_lapsed: bool| -> Json {
+        let wanted = due.iter().filter(|(_, lapsed)| *lapsed || !only_lapsed);
+        wanted.map(|(id, _)| json!(id.as_uuid().simple())).collect()
+    };
+    let statement = sql("UPDATE guestlist_outbox
+         SET leased_until = $2, generation = generation + 1
+         WHERE id IN (SELECT unhex(value) FROM json_each($3)) AND dead_at IS NULL AND run_at <= $1
+           AND (leased_until IS NULL OR leased_until <= $1)
+         RETURNING id, generation, CAST(priority AS bigint) AS priority,
+             id IN (SELECT unhex(value) FROM json_each($4)) AS lapsed");
+    let statement = statement.bind(now).bind(now + lease);
+    Ok(connection
+        .fetch_all(statement.bind(ids(false)).bind(ids(true)))
+        .await?)
 }
 
 /// Reads a leased message, unless its fence moved: it was settled, leased again or given up.

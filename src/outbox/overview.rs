@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use super::{COLUMNS, Message, State};
+use super::{COLUMNS, Message, Priority, State};
 use crate::connection::{Connection, sql};
 use crate::error::Error;
 use crate::id::MessageId;
@@ -39,6 +39,52 @@ pub async fn counts(
              GROUP BY kind, state ORDER BY kind, state",
     );
     Ok(connection.into().fetch_all(statement.bind(now)).await?)
+}
+
+/// Counts the messages by kind and state as of `now`, of those alive and of those dead at most
+/// `most` each: the whole outbox, or a share of it where a million rows wait. What it costs is
+/// bounded by `most`, so it may be asked every few seconds.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn counts_within(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+    most: u32,
+) -> Result<Vec<Count>, Error> {
+    let statement = sql(
+        "SELECT kind, state, count(*) AS count, min(created_at) AS oldest_at FROM (
+                 SELECT * FROM (
+                     SELECT kind, created_at,
+                         CASE WHEN leased_until > $1 THEN 'leased' ELSE 'ready' END AS state
+                     FROM guestlist_outbox WHERE dead_at IS NULL LIMIT $2) AS alive
+                 UNION ALL
+                 SELECT * FROM (
+                     SELECT kind, created_at, 'dead' AS state
+                     FROM guestlist_outbox WHERE dead_at IS NOT NULL LIMIT $2) AS dead) AS messages
+             GROUP BY kind, state ORDER BY kind, state",
+    );
+    let statement = statement.bind(now).bind(i64::from(most));
+    Ok(connection.into().fetch_all(statement).await?)
+}
+
+/// When the message of this priority that waits longest became due, of those that are due as of
+/// `now` and in nobody's hands; one look into an index.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn oldest_due(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+    priority: Priority,
+) -> Result<Option<DateTime<Utc>>, Error> {
+    let statement = sql("SELECT run_at FROM guestlist_outbox
+             WHERE dead_at IS NULL AND priority = $2 AND run_at <= $1
+               AND (leased_until IS NULL OR leased_until <= $1)
+             ORDER BY run_at LIMIT 1");
+    let statement = statement.bind(now).bind(priority.get());
+    let row: Option<(DateTime<Utc>,)> = connection.into().fetch_optional(statement).await?;
+    Ok(row.map(|(run_at,)| run_at))
 }
 
 /// The messages in `state` behind `after`, oldest first, at most `limit`.

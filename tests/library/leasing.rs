@@ -41,6 +41,58 @@ on_both_databases! {
         assert!(outbox::take(&mut tx, second[0].id, second[0].generation).await.unwrap().is_some());
     }
 
+    async fn only_a_lease_that_lapsed_counts_as_lapsed(team: Team) {
+        invite(&team, 3).await;
+        let first = lease(&team, 10).await;
+        assert!(first.iter().all(|lease| !lease.follows_a_lapse), "nobody held them before");
+        let mut tx = team.begin().await;
+        outbox::release(&mut tx, &[(first[0].id, first[0].generation)]).await.unwrap();
+        let (id, generation) = (first[1].id, first[1].generation);
+        outbox::postpone(&mut tx, id, generation, team.now(), outbox::Cost::Attempt, "later").await.unwrap();
+        tx.commit().await.unwrap();
+        team.pass(TimeDelta::seconds(20));
+        let mut second = lease(&team, 10).await;
+        second.sort_by_key(|lease| lease.id);
+        let lapsed: Vec<_> = second.iter().map(|lease| (lease.id, lease.follows_a_lapse)).collect();
+        assert_eq!(lapsed, [(first[0].id, false), (first[1].id, false), (first[2].id, true)]);
+    }
+
+    async fn a_bounded_count_reads_no_more_than_it_is_told(team: Team) {
+        invite(&team, 5).await;
+        let held = lease(&team, 2).await;
+        let mut tx = team.begin().await;
+        outbox::bury(&mut tx, held[0].id, held[0].generation, team.now(), "no").await.unwrap();
+        tx.commit().await.unwrap();
+        let counts = async |most| {
+            let mut tx = team.begin().await;
+            let counts = outbox::counts_within(&mut tx, team.now(), most).await.unwrap();
+            assert!(counts.iter().all(|count| count.kind == "send_invitation"));
+            counts.into_iter().map(|count| (count.state, count.count)).collect::<Vec<_>>()
+        };
+        assert_eq!(counts(100).await, [(State::Dead, 1), (State::Leased, 1), (State::Ready, 3)]);
+        let few: i64 = counts(2).await.iter().map(|(_, count)| count).sum();
+        assert_eq!(few, 3, "two alive and one dead");
+        assert_eq!(counts(0).await, []);
+    }
+
+    async fn the_oldest_due_message_is_the_one_that_waits_longest(team: Team) {
+        let oldest = async |priority| {
+            let mut tx = team.begin().await;
+            outbox::oldest_due(&mut tx, team.now(), priority).await.unwrap()
+        };
+        assert_eq!(oldest(Priority::LETTER).await, None);
+        let began = team.now();
+        invite(&team, 1).await;
+        team.pass(TimeDelta::seconds(5));
+        team.invite(OLIVIA, "later@example.com", "agent").await.unwrap();
+        assert_eq!(oldest(Priority::LETTER).await, Some(began));
+        assert_eq!(oldest(Priority::URGENT).await, None);
+        lease(&team, 1).await;
+        assert_eq!(oldest(Priority::LETTER).await, Some(team.now()), "what is held does not wait");
+        lease(&team, 1).await;
+        assert_eq!(oldest(Priority::LETTER).await, None);
+    }
+
     async fn workers_who_lease_at_once_share_without_overlap(team: Team) {
         invite(&team, 40).await;
         let (a, b, c) = tokio::join!(lease(&team, 20), lease(&team, 20), lease(&team, 20));
