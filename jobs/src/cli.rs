@@ -28,11 +28,13 @@ mod user;
 mod variable;
 
 use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use guestlist_jobs::config::{Config, ConfigError, LogFormat, variables};
+use guestlist_jobs::endpoint::Endpoint;
 use guestlist_jobs::work;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -70,11 +72,17 @@ enum Command {
     ///
     /// Runs until SIGTERM or SIGINT, then finishes what it has in hand. Several may run at once,
     /// on one or many machines, if they share a Postgres and a Redis.
-    #[command(after_help = "Examples:\n  guestlist work\n  guestlist work --until-idle")]
+    #[command(
+        after_help = "Examples:\n  guestlist work\n  guestlist work --listen 127.0.0.1:9100\n  guestlist work --until-idle"
+    )]
     Work {
         /// Exit with status 0 as soon as nothing is due any more: for scripts.
         #[arg(long)]
         until_idle: bool,
+        /// Answer on this address under /healthz, /readyz and /metrics, such as 127.0.0.1:9100;
+        /// without a password, so keep it private.
+        #[arg(long, value_name = "ADDRESS", value_parser = address)]
+        listen: Option<SocketAddr>,
     },
     Roles(role::Command),
     /// Check everything the worker needs: database, tables, Redis, mail server, clock, keys,
@@ -145,12 +153,13 @@ pub(crate) async fn run() -> ExitCode {
 impl Command {
     async fn run(self, output: Output) -> Result<ExitCode, Failure> {
         let status = match self {
-            Self::Work { until_idle } => {
-                return Ok(work::run(
-                    &configured("info,apalis=off,apalis_core=off,apalis_redis=off")?,
-                    until_idle,
-                )
-                .await?);
+            Self::Work { until_idle, listen } => {
+                let config = configured("info,apalis=off,apalis_core=off,apalis_redis=off")?;
+                let endpoint = match listen {
+                    Some(address) => Some(Endpoint::bind(address).await?),
+                    None => None,
+                };
+                return Ok(work::run(&config, until_idle, endpoint).await?);
             }
             Self::Doctor => doctor::run(&configured("off")?, output).await?,
             Self::Demo { file } => demo::run(file.as_deref(), output).await?,
@@ -196,6 +205,12 @@ impl Daily {
             Self::Jobs(command) => command.run(context).await,
         }
     }
+}
+
+/// An address to listen on, by number: a name could stand for several.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:9100".to_owned())
 }
 
 /// The checked environment, after which there is a log: on stderr, of what `log` names unless

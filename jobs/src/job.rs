@@ -22,6 +22,7 @@ pub(crate) use self::forget_old::{Retention, forget_old};
 pub(crate) use self::remind::remind;
 use crate::context::Context;
 use crate::leases::Held;
+use crate::metrics::{Metrics, RunOutcome};
 
 /// What should happen to a message after its job ran.
 #[derive(Debug)]
@@ -58,6 +59,18 @@ pub struct Outcome {
     pub report: Option<DeliveryReport>,
 }
 
+impl Next {
+    /// What the run counts as.
+    pub(crate) fn run_outcome(&self) -> RunOutcome {
+        match self {
+            Self::Done => RunOutcome::Done,
+            Self::Cancel { .. } => RunOutcome::Cancelled,
+            Self::Retry { cost, .. } => RunOutcome::put_back(*cost),
+            Self::Dead { .. } => RunOutcome::Dead,
+        }
+    }
+}
+
 impl From<Next> for Outcome {
     fn from(next: Next) -> Self {
         Self { next, report: None }
@@ -86,7 +99,12 @@ pub enum Fault {
 const MAX_FAULTS: i64 = 10;
 
 /// Runs the job of a message and says what is next, whatever happens to the job.
-pub(crate) async fn run(context: &Context, message: &Message, held: &Held) -> Outcome {
+pub(crate) async fn run(
+    context: &Context,
+    metrics: &Metrics,
+    message: &Message,
+    held: &Held,
+) -> Outcome {
     let Some(task) = message.task() else {
         let why = format!("this version knows no task {} with such ids", message.kind);
         return Next::Dead { why }.into();
@@ -100,7 +118,7 @@ pub(crate) async fn run(context: &Context, message: &Message, held: &Held) -> Ou
         }
         Task::SendNotice { event } => send_notice::run(context, message, held, *event).await,
         Task::PurgeSessions { user } => {
-            Ok(purge_sessions::run(context, message, user.as_ref()).await)
+            Ok(purge_sessions::run(context, metrics, message, user.as_ref()).await)
         }
         _ => Ok(Next::Dead {
             why: format!("this version has no job for {}", message.kind),

@@ -7,11 +7,14 @@
 
 pub mod config;
 pub mod context;
+pub mod endpoint;
 pub mod job;
 mod leases;
 pub mod letters;
 pub mod mail;
 pub mod mailer;
+mod metrics;
+pub mod monitor;
 pub mod queue;
 mod relay;
 mod scheduler;
@@ -22,5 +25,6 @@ pub mod work;
 pub mod worker;
 
 pub use context::Context;
+pub use monitor::Monitor;
 pub use skew::{clock_skew, is_too_much as is_too_much_skew};
 pub use worker::{Settings, Worker};

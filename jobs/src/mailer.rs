@@ -17,6 +17,7 @@ mod offer;
 mod reply;
 mod report;
 mod sender;
+mod tally;
 mod tls;
 mod verdict;
 
@@ -38,6 +39,7 @@ use self::config::{Server, Transport};
 use self::folder::Folder;
 use self::gate::{Gatekeeper, Pass};
 use self::sender::{Errand, Sender};
+use self::tally::Tally;
 use crate::mail::Mail;
 
 /// Delivers letters. Clones share the senders and the gate.
@@ -46,6 +48,7 @@ pub struct Mailer {
     gate: Arc<Gatekeeper>,
     post: Post,
     deadlines: Deadlines,
+    tally: Tally,
 }
 
 /// Where letters are handed in.
@@ -70,16 +73,18 @@ impl Mailer {
     /// # Panics
     /// Outside of a tokio runtime, where no sender can run.
     pub fn new(config: MailerConfig, connections: usize, deadlines: Deadlines) -> Self {
+        let tally = Tally::new();
         let post = match config.transport {
             Transport::File(folder) => Post::Folder(Folder(folder)),
             Transport::Smtp(server) => {
-                Post::Smtp(Office::open(*server, connections.max(1), deadlines))
+                Post::Smtp(Office::open(*server, connections.max(1), deadlines, &tally))
             }
         };
         Self {
             gate: Gatekeeper::new(&deadlines),
             post,
             deadlines,
+            tally,
         }
     }
 
@@ -100,6 +105,7 @@ impl Mailer {
         match &self.post {
             Post::Folder(folder) => {
                 let outcome = folder.send(mail).await;
+                self.tally.attempt(&outcome);
                 pass.report(Instant::now(), outcome)
             }
             Post::Smtp(office) => {
@@ -117,6 +123,18 @@ impl Mailer {
         self.gate.state(Instant::now())
     }
 
+    /// Why no letter is attempted until a person mends it: the server refuses our credentials, our
+    /// sender address or our reputation. `None` while letters leave, and while they rest because
+    /// of a fault of the server's own. Known from the last letter that tried.
+    pub fn paused(&self) -> Option<String> {
+        self.gate.paused()
+    }
+
+    /// What was counted since the mailer was made.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// Checks that letters could be delivered, without sending one: connects, greets,
     /// encrypts, signs in and quits, or tries to write to the folder. The gate stays as it is.
     ///
@@ -124,7 +142,7 @@ impl Mailer {
     /// What to mend, without the password.
     pub async fn check(&self) -> Result<Report, CheckError> {
         match &self.post {
-            Post::Smtp(office) => Report::on(&office.server, &self.deadlines)
+            Post::Smtp(office) => Report::on(&office.server, &self.deadlines, &self.tally)
                 .await
                 .map_err(|failure| CheckError(failure.to_string())),
             Post::Folder(folder) => match folder.check().await {
@@ -149,7 +167,7 @@ impl Mailer {
 }
 
 impl Office {
-    fn open(server: Server, connections: usize, deadlines: Deadlines) -> Self {
+    fn open(server: Server, connections: usize, deadlines: Deadlines, tally: &Tally) -> Self {
         let (queue, receiver) = mpsc::channel(connections);
         let receiver = Arc::new(Mutex::new(receiver));
         let (server, closing) = (Arc::new(server), CancellationToken::new());
@@ -158,6 +176,7 @@ impl Office {
             let sender = Sender {
                 server: Arc::clone(&server),
                 deadlines,
+                tally: tally.clone(),
                 queue: Arc::clone(&receiver),
                 closing: closing.clone(),
                 kept: None,

@@ -135,6 +135,8 @@ pub struct Status {
     pub polling: bool,
     /// How often a worker had to be started again since the queue was made.
     pub restarts: u64,
+    /// How often the connection to Redis was replaced after a failure; none in memory.
+    pub reconnects: u64,
     /// Handlers that run now.
     pub running: usize,
 }
@@ -289,7 +291,22 @@ impl Queue {
         Status {
             polling: self.is_polling(),
             restarts: pulses.iter().map(|pulse| pulse.restarts()).sum(),
+            reconnects: match &self.transport {
+                Transport::Redis(store) => store.reconnects(),
+                Transport::Memory(_) => 0,
+            },
             running: pulses.iter().map(|pulse| pulse.running()).sum(),
+        }
+    }
+
+    /// Whether the queue takes dispatches now: its server answers and accepts writes.
+    ///
+    /// # Errors
+    /// [`QueueError::Redis`] when it does not.
+    pub async fn answers(&self) -> Result<(), QueueError> {
+        match &self.transport {
+            Transport::Redis(store) => check::answers(store).await,
+            Transport::Memory(_) => Ok(()),
         }
     }
 

@@ -2,9 +2,9 @@
 //!
 //! Every worker process has one. They need no leader: the database shares the rows among them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use guestlist::outbox::{self, Priority};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::context::Context;
 use crate::leases::LEASE;
 use crate::mailer::Gate;
+use crate::metrics::Metrics;
 use crate::queue::{Dispatch, Lane, Queue, QueueError};
 
 /// How soon the relay looks again after it found something.
@@ -30,6 +31,32 @@ pub(crate) struct Relay {
     pub(crate) queue: Queue,
     /// Set while the clocks disagree too much.
     pub(crate) stands_down: Arc<AtomicBool>,
+    pub(crate) metrics: Metrics,
+    pub(crate) rounds: Rounds,
+}
+
+/// When a relay last began a round: what its silence is read off.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rounds(Arc<Mutex<Option<Instant>>>);
+
+impl Rounds {
+    fn begin(&self) {
+        self.set(Some(Instant::now()));
+    }
+
+    fn end(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, last: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last;
+    }
+
+    /// How long ago the last round began; `None` while no relay runs.
+    pub(crate) fn silence(&self) -> Option<Duration> {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|last| last.elapsed())
+    }
 }
 
 /// What keeps the relay from its work.
@@ -50,6 +77,7 @@ impl Relay {
             .await
             .is_some()
         {
+            self.rounds.begin();
             if self.stands_down.load(Ordering::Relaxed) {
                 wait = PAUSE;
                 continue;
@@ -75,6 +103,7 @@ impl Relay {
                 }
             }
         }
+        self.rounds.end();
     }
 
     async fn relay_once(&self) -> Result<usize, Obstacle> {
@@ -95,7 +124,10 @@ impl Relay {
         }
         let dispatches = self.lease(lane, room).await?;
         match self.queue.push(lane, &dispatches).await {
-            Ok(()) => Ok(dispatches.len()),
+            Ok(()) => {
+                self.metrics.dispatched(lane.name(), dispatches.len());
+                Ok(dispatches.len())
+            }
             Err(QueueError::Full) => self.give_back(&dispatches).await,
             Err(unknown) => Err(unknown.into()),
         }
@@ -121,6 +153,8 @@ impl Relay {
         let now = self.context.library.now();
         let leases =
             outbox::lease(&mut connection, now, LEASE, (priority, priority), limit).await?;
+        let lapses = leases.iter().filter(|lease| lease.follows_a_lapse);
+        self.metrics.lease_expiries.inc_by(lapses.count() as u64);
         let dispatch = |lease: outbox::Lease| Dispatch {
             message: lease.id.as_uuid(),
             generation: lease.generation,

@@ -7,11 +7,13 @@ use anyhow::Context as _;
 use guestlist::{Database, worker};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use crate::config::{Config, SessionStoreConfig};
 use crate::context::Context;
+use crate::endpoint::Endpoint;
 use crate::letters::{Letters, Mailbox};
 use crate::mailer::{Deadlines, Mailer};
 use crate::queue::{DEFAULT_PREFIX, Queue};
@@ -25,11 +27,15 @@ const OTHER_CONNECTIONS: usize = 8;
 /// Runs relay, queue and all jobs until SIGTERM or SIGINT, or until nothing is due.
 ///
 /// The first signal lets running jobs finish; a second ends the process at once, and what was cut
-/// off is done again when its lease ends.
+/// off is done again when its lease ends. The endpoint answers until the last job is recorded.
 ///
 /// # Errors
 /// What keeps the worker from starting. Once started it works on through every failure around it.
-pub async fn run(config: &Config, until_idle: bool) -> anyhow::Result<ExitCode> {
+pub async fn run(
+    config: &Config,
+    until_idle: bool,
+    endpoint: Option<Endpoint>,
+) -> anyhow::Result<ExitCode> {
     let database = config.open(connections(config)).await?;
     let installation = worker::installation(&mut database.acquire().await?).await?;
     let worker = Worker::new(
@@ -37,6 +43,9 @@ pub async fn run(config: &Config, until_idle: bool) -> anyhow::Result<ExitCode> 
         queue(config, installation)?,
         settings(config),
     );
+    let monitor = worker.monitor();
+    let _served =
+        endpoint.map(|endpoint| AbortOnDropHandle::new(tokio::spawn(endpoint.serve(monitor))));
     let stop = CancellationToken::new();
     let signals = tokio::spawn(stop_by_signal(stop.clone())?);
     let drained = if until_idle {

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use guestlist::outbox;
@@ -14,8 +14,10 @@ use tracing::{error, info, warn};
 use crate::context::Context;
 use crate::job::{self, Retention};
 use crate::leases::Leases;
-use crate::queue::{Concurrency, Dispatch, Drained, Queue, panic_text};
-use crate::relay::Relay;
+use crate::metrics::Metrics;
+use crate::monitor::Monitor;
+use crate::queue::{Concurrency, Dispatch, Drained, Lane, Queue, panic_text};
+use crate::relay::{Relay, Rounds};
 use crate::scheduler::Scheduler;
 use crate::settle::Settler;
 
@@ -58,6 +60,8 @@ pub struct Worker {
     context: Context,
     queue: Queue,
     settings: Settings,
+    metrics: Metrics,
+    rounds: Rounds,
 }
 
 impl Worker {
@@ -67,7 +71,20 @@ impl Worker {
             context,
             queue,
             settings,
+            metrics: Metrics::new(Lane::ALL.map(Lane::name)),
+            rounds: Rounds::default(),
         }
+    }
+
+    /// What shows whether this worker is well and what it did, while it works and afterwards. A
+    /// host that runs the worker in its own process serves it as it likes.
+    pub fn monitor(&self) -> Monitor {
+        Monitor::new(
+            &self.context,
+            self.queue.clone(),
+            &self.metrics,
+            self.rounds.clone(),
+        )
     }
 
     /// Works until `stop`, then leases nothing more, finishes what runs, settles it and returns.
@@ -81,6 +98,8 @@ impl Worker {
             context: self.context.clone(),
             queue: self.queue.clone(),
             stands_down: Arc::clone(&stands_down),
+            metrics: self.metrics.clone(),
+            rounds: self.rounds.clone(),
         };
         scheduler.look_at_the_clock().await;
         let (database, library) = (self.context.database.clone(), self.context.library.clone());
@@ -173,13 +192,18 @@ impl Worker {
             urgent: URGENT_SLOTS,
             letters: self.settings.letters,
         };
-        let context = self.context.clone();
+        let bench = Bench {
+            context: self.context.clone(),
+            leases,
+            settler,
+            metrics: self.metrics.clone(),
+        };
         let handler = move |_lane, dispatch: Dispatch| {
-            let (context, leases, settler) = (context.clone(), leases.clone(), settler.clone());
+            let bench = bench.clone();
             let stands_down = stands_down.load(Ordering::Relaxed);
             async move {
                 if !stands_down {
-                    handle(&context, &leases, &settler, dispatch).await;
+                    bench.handle(dispatch).await;
                 }
             }
             .boxed()
@@ -212,25 +236,42 @@ async fn within_farewell(otherwise: &str, part: impl Future<Output = ()>) {
     }
 }
 
-/// Takes a dispatched message, runs its job and settles it. Whatever goes wrong before the job
-/// leaves the message to its lease.
-async fn handle(context: &Context, leases: &Leases, settler: &Settler, dispatch: Dispatch) {
-    let taken = leases
-        .take(dispatch.message.into(), dispatch.generation)
-        .await;
-    let (message, held) = match taken {
-        Ok(Some(taken)) => taken,
-        Ok(None) => return,
-        Err(error) => {
-            warn!(%error, "a dispatched message could not be read: {error}");
-            return;
-        }
-    };
-    let job = AssertUnwindSafe(job::run(context, &message, &held)).catch_unwind();
-    let outcome = job.await.unwrap_or_else(|panic| {
-        let why = format!("the job panicked: {}", panic_text(&*panic));
-        error!(id = %message.id, kind = message.kind, "{why}");
-        job::failed(&message, &why)
-    });
-    settler.settle(message, held, outcome).await;
+/// What handling a dispatch takes.
+#[derive(Clone)]
+struct Bench {
+    context: Context,
+    leases: Leases,
+    settler: Settler,
+    metrics: Metrics,
+}
+
+impl Bench {
+    /// Takes a dispatched message, runs its job and settles it. Whatever goes wrong before the job
+    /// leaves the message to its lease.
+    async fn handle(&self, dispatch: Dispatch) {
+        let taken = self
+            .leases
+            .take(dispatch.message.into(), dispatch.generation)
+            .await;
+        let (message, held) = match taken {
+            Ok(Some(taken)) => taken,
+            Ok(None) => return,
+            Err(error) => {
+                warn!(%error, "a dispatched message could not be read: {error}");
+                return;
+            }
+        };
+        let began = Instant::now();
+        let job = job::run(&self.context, &self.metrics, &message, &held);
+        let outcome = AssertUnwindSafe(job).catch_unwind().await;
+        let outcome = outcome.unwrap_or_else(|panic| {
+            let why = format!("the job panicked: {}", panic_text(&*panic));
+            error!(id = %message.id, kind = message.kind, "{why}");
+            job::failed(&message, &why)
+        });
+        let (took, ended) = (began.elapsed(), outcome.next.run_outcome());
+        let kind = message.kind.clone();
+        self.settler.settle(message, held, outcome).await;
+        self.metrics.ran(&kind, ended, took);
+    }
 }

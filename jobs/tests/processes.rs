@@ -8,6 +8,8 @@
 #[macro_use]
 #[path = "cli/support.rs"]
 mod support;
+#[path = "support/exposition.rs"]
+mod exposition;
 #[path = "support/postgres_server.rs"]
 mod postgres_server;
 #[path = "support/redis.rs"]
@@ -27,8 +29,12 @@ mod doctor;
 mod embedded;
 #[path = "processes/expiry.rs"]
 mod expiry;
+#[path = "processes/health.rs"]
+mod health;
 #[path = "processes/mistakes.rs"]
 mod mistakes;
+#[path = "processes/operations.rs"]
+mod operations;
 #[path = "processes/outages.rs"]
 mod outages;
 #[path = "processes/post.rs"]

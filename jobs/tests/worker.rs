@@ -9,6 +9,8 @@ mod sqlite;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+#[path = "support/exposition.rs"]
+mod exposition;
 #[path = "support/redis.rs"]
 mod redis_server;
 #[path = "support/smtp.rs"]
@@ -18,6 +20,8 @@ mod smtp;
 mod delivery;
 #[path = "worker/faults.rs"]
 mod faults;
+#[path = "worker/monitor.rs"]
+mod monitor;
 #[path = "worker/notices.rs"]
 mod notices;
 #[path = "worker/sessions.rs"]

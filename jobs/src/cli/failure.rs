@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use guestlist::{Error, Fault};
 use guestlist_jobs::config::{ConfigError, DatabaseError, KeysError};
+use guestlist_jobs::endpoint::ListenError;
 use serde_json::{Map, Value as Json, json};
 
 use super::output::Output;
@@ -169,6 +170,12 @@ impl From<DatabaseError> for Failure {
             DatabaseError::Unreachable { .. } => "database",
         };
         Reason::fault(code, error).into()
+    }
+}
+
+impl From<ListenError> for Failure {
+    fn from(error: ListenError) -> Self {
+        Reason::fault("listen", error).into()
     }
 }
 

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::{Next, Outcome, back_off};
 use crate::context::Context;
+use crate::metrics::Metrics;
 
 /// Sessions a round: small enough that no store is held up by one.
 const BATCH: u32 = 500;
@@ -18,8 +19,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Purges round by round until nothing is left, and is tried again for ever, whatever fails: a
 /// session that outlives its membership is what this product exists to prevent.
-pub(super) async fn run(context: &Context, message: &Message, user: Option<&UserId>) -> Outcome {
-    match purge(context, message.organization, user).await {
+pub(super) async fn run(
+    context: &Context,
+    metrics: &Metrics,
+    message: &Message,
+    user: Option<&UserId>,
+) -> Outcome {
+    match purge(context, metrics, message.organization, user).await {
         Ok(0) => Next::Done.into(),
         Ok(forgotten) if context.sessions.is_empty() => {
             warn!(organization = %message.organization, forgotten, "{forgotten} sessions forgotten and not deleted: no store is configured");
@@ -44,6 +50,7 @@ pub(super) async fn run(context: &Context, message: &Message, user: Option<&User
 
 async fn purge(
     context: &Context,
+    metrics: &Metrics,
     organization: OrganizationId,
     user: Option<&UserId>,
 ) -> Result<usize, String> {
@@ -60,6 +67,7 @@ async fn purge(
             .await
             .map_err(|fault| fault.to_string())?;
         purged += ended.len();
+        metrics.sessions_purged.inc_by(ended.len() as u64);
     }
 }
 

@@ -17,6 +17,7 @@ use super::dialogue::{Dialogue, within};
 use super::failure::Failure;
 use super::offer::Offer;
 use super::reply::Reply;
+use super::tally::Tally;
 use crate::mail::Mail;
 
 /// A connection that has greeted, is as encrypted as its server's settings ask, and signed in.
@@ -34,8 +35,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(server: &Server, deadlines: &Deadlines) -> Result<Self, Failure> {
-        let mut dialogue = Dialogue::new(dial(server, deadlines).await?);
+    pub(super) async fn open(
+        server: &Server,
+        deadlines: &Deadlines,
+        tally: &Tally,
+    ) -> Result<Self, Failure> {
+        let mut dialogue = Dialogue::new(dial(server, deadlines).await?, tally.clone());
+        tally.connected();
         let implicit = server.security == Security::Implicit;
         if implicit {
             dialogue = encrypt(dialogue, server, deadlines).await?;

@@ -13,6 +13,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::blame::Stage;
 use super::failure::Failure;
 use super::reply::Reply;
+use super::tally::Tally;
 
 /// How much of a letter goes out under one deadline, in bytes.
 const BLOCK: usize = 16 * 1024;
@@ -26,12 +27,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 /// nobody asked for breaks the dialogue.
 pub(super) struct Dialogue {
     stream: BufReader<Box<dyn Wire>>,
+    tally: Tally,
 }
 
 impl Dialogue {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream, tally: Tally) -> Self {
         Self {
             stream: BufReader::new(Box::new(stream)),
+            tally,
         }
     }
 
@@ -57,6 +60,7 @@ impl Dialogue {
         .map_err(Failure::handshake)?;
         Ok(Self {
             stream: BufReader::new(Box::new(stream)),
+            tally: self.tally,
         })
     }
 
@@ -88,6 +92,7 @@ impl Dialogue {
         let reply = within(stage, deadline, Reply::read(&mut self.stream))
             .await?
             .map_err(lost(stage))?;
+        self.tally.reply(reply.code);
         match reply {
             reply if expected.contains(&reply.code) => Ok(reply),
             reply if reply.is_negative() => Err(Failure::Negative { stage, reply }),

@@ -39,6 +39,8 @@ struct State {
     /// When a letter may try again; `None` while open.
     until: Option<Instant>,
     probing: bool,
+    /// What a person has to mend before letters leave again.
+    paused: Option<String>,
 }
 
 /// The right to attempt one letter. Dropped without a report it gives a probe's turn back.
@@ -56,6 +58,7 @@ impl Gatekeeper {
                 faults: 0,
                 until: None,
                 probing: false,
+                paused: None,
             }),
             back_off: deadlines.back_off,
             pause: deadlines.pause,
@@ -64,6 +67,11 @@ impl Gatekeeper {
 
     pub(super) fn state(&self, now: Instant) -> Gate {
         self.lock().gate(now, self.back_off.first)
+    }
+
+    /// What a person has to mend before letters leave again, since the last letter that tried.
+    pub(super) fn paused(&self) -> Option<String> {
+        self.lock().paused.clone()
     }
 
     /// Lets one letter through, or says when to come again.
@@ -93,6 +101,7 @@ impl Gatekeeper {
             }
             Outcome::Ours(why) => {
                 let rest = self.close(state, now, self.pause);
+                state.paused = Some(why.clone());
                 tracing::error!(%why, rest = ?rest, faults = state.faults, "the mail server refuses us, letters wait until this is mended");
                 rest
             }
@@ -135,6 +144,7 @@ impl State {
         self.epoch += 1;
         self.until = until;
         self.probing = false;
+        self.paused = None;
     }
 }
 

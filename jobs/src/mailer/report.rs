@@ -7,6 +7,7 @@ use super::config::Server;
 use super::connection::Connection;
 use super::deadlines::Deadlines;
 use super::failure::Failure;
+use super::tally::Tally;
 
 /// What a check found; `Display` says it in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +37,12 @@ pub struct CheckError(pub(super) String);
 
 impl Report {
     /// Connects, greets, encrypts, signs in and quits. Never sends a letter.
-    pub(super) async fn on(server: &Server, deadlines: &Deadlines) -> Result<Self, Failure> {
-        let connection = Connection::open(server, deadlines).await?;
+    pub(super) async fn on(
+        server: &Server,
+        deadlines: &Deadlines,
+        tally: &Tally,
+    ) -> Result<Self, Failure> {
+        let connection = Connection::open(server, deadlines, tally).await?;
         let report = Self::Server {
             address: format!("{}:{}", server.host, server.port),
             name: connection.offer().name.clone(),

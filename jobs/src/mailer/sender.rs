@@ -13,6 +13,7 @@ use super::deadlines::Deadlines;
 use super::failure::Failure;
 use super::gate::Pass;
 use super::reply::Reply;
+use super::tally::Tally;
 use super::verdict::{Outcome, Verdict};
 use crate::mail::Mail;
 
@@ -30,6 +31,7 @@ pub(super) type Queue = Arc<Mutex<mpsc::Receiver<Errand>>>;
 pub(super) struct Sender {
     pub(super) server: Arc<Server>,
     pub(super) deadlines: Deadlines,
+    pub(super) tally: Tally,
     pub(super) queue: Queue,
     pub(super) closing: CancellationToken,
     /// Only a connection in step with its server is ever kept here. During a letter it is
@@ -119,6 +121,7 @@ impl Sender {
             Ok(reply) => Outcome::Accepted(reply.to_string()),
             Err(failure) => failure.outcome(),
         };
+        self.tally.attempt(&outcome);
         pass.report(Instant::now(), outcome)
     }
 
@@ -126,7 +129,7 @@ impl Sender {
     async fn attempt(&mut self, mail: &Mail) -> Result<Reply, Failure> {
         let mut connection = match self.kept.take() {
             Some(connection) => connection,
-            None => Connection::open(&self.server, &self.deadlines).await?,
+            None => Connection::open(&self.server, &self.deadlines, &self.tally).await?,
         };
         let result = connection.send(mail).await;
         if result

@@ -71,6 +71,19 @@ pub(super) async fn redis(store: &Store) -> Result<Health, QueueError> {
     })
 }
 
+/// Writes a key that is gone at once: a replica that was never promoted, or a full memory, answers
+/// as well, but takes no dispatch.
+pub(super) async fn answers(store: &Store) -> Result<(), QueueError> {
+    redis::cmd("SET")
+        .arg(store.key(Lane::Urgent, "check"))
+        .arg(1)
+        .arg("PX")
+        .arg(1)
+        .query_async(&mut store.connection())
+        .await
+        .map_err(|source| store.failed(source))
+}
+
 fn field(info: &str, name: &str) -> Option<String> {
     info.lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))

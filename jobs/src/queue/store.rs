@@ -5,7 +5,10 @@
 //! that compares two machines' clocks, and cannot see the window.
 
 use std::{
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::{
+        LazyLock, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -40,6 +43,7 @@ pub(super) struct Store {
     address: String,
     queues: Lanes<String>,
     connection: Mutex<ConnectionManager>,
+    reconnects: AtomicU64,
 }
 
 /// A lane after a sweep.
@@ -71,6 +75,7 @@ impl Store {
             address,
             queues: Lanes::each(|lane| format!("{SLOT}:{prefix}:{lane}")),
             connection: Mutex::new(connection),
+            reconnects: AtomicU64::new(0),
         })
     }
 
@@ -92,8 +97,13 @@ impl Store {
     pub(super) fn reconnect(&self) -> ConnectionManager {
         if let Ok(fresh) = connect(&self.client) {
             *self.current() = fresh;
+            self.reconnects.fetch_add(1, Relaxed);
         }
         self.connection()
+    }
+
+    pub(super) fn reconnects(&self) -> u64 {
+        self.reconnects.load(Relaxed)
     }
 
     /// Sweeps `lane` and returns how many dispatches every lane holds.

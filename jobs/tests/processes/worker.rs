@@ -1,6 +1,7 @@
 //! A `guestlist work` of its own, from its start to its end.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,8 +29,12 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts a worker whose log goes to a file of this name.
     pub(crate) fn start(guestlist: &Guestlist, name: &str) -> Self {
+        Self::start_as(guestlist, name, "work")
+    }
+
+    fn start_as(guestlist: &Guestlist, name: &str, line: &str) -> Self {
         let log = guestlist.folder().join(format!("{name}.log"));
-        let mut command = guestlist.command("work");
+        let mut command = guestlist.command(line);
         let child = command
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
@@ -42,10 +47,29 @@ impl Worker {
 
     /// Starts a worker and waits until it is at work.
     pub(crate) fn ready(guestlist: &Guestlist, name: &str) -> Self {
-        let mut worker = Self::start(guestlist, name);
+        Self::start(guestlist, name).until_said("worker: working")
+    }
+
+    /// Starts a worker that listens on a free port, and waits until it is at work.
+    pub(crate) fn listening(guestlist: &Guestlist, name: &str) -> Self {
+        let worker = Self::start_as(guestlist, name, "work --listen 127.0.0.1:0");
+        worker
+            .until_said("listening on ")
+            .until_said("worker: working")
+    }
+
+    /// The address on which it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let log = self.log();
+        let (_, behind) = log.split_once("listening on ").expect("it listens");
+        behind.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    fn until_said(self, text: &str) -> Self {
+        let mut worker = self;
         eventually("the worker is at work", || {
             assert!(worker.is_running(), "{}", worker.log());
-            worker.log().contains("working")
+            worker.log().contains(text)
         });
         worker
     }

@@ -1,0 +1,239 @@
+//! Whether a worker is well, and what it counted: for load balancers, alerts and graphs.
+//!
+//! Nothing is looked at unless somebody asks, and however many ask, readiness is looked at once a
+//! second at most and the outbox once in five, so no scraper loads the database.
+
+mod backlog;
+mod readiness;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use guestlist::{Database, Organizations};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, prometheus_text};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::time::{Instant, timeout};
+
+use self::backlog::Backlog;
+pub use self::readiness::{Check, Readiness};
+use crate::context::Context;
+use crate::mailer::{Gate, Mailer};
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::relay::Rounds;
+
+/// What [`Monitor::metrics`] is to be served as.
+pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
+
+/// How long a look at anything may take. What does not answer in time counts as not answering.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long an answer about readiness holds.
+const READINESS_HOLDS: Duration = Duration::from_secs(1);
+
+/// How long a look at the outbox holds.
+const BACKLOG_HOLDS: Duration = Duration::from_secs(5);
+
+/// Shows whether a [`Worker`](crate::Worker) is well and what it did. Clones share it, and each
+/// worker has its own: there is no state of the process.
+#[derive(Clone)]
+pub struct Monitor(Arc<Instruments>);
+
+struct Instruments {
+    database: Database,
+    library: Organizations,
+    mailer: Mailer,
+    queue: Queue,
+    rounds: Rounds,
+    registry: Registry,
+    gauges: Gauges,
+    readiness: Recent<Readiness>,
+    backlog: Recent<Option<Backlog>>,
+    /// Held while gauges are set and read, so that two scrapes do not mix.
+    encoding: Mutex<()>,
+}
+
+/// What is set right before it is exposed. A label set that nothing is known of is left out.
+#[derive(Debug, Default)]
+struct Gauges {
+    checks: Family<[(&'static str, &'static str); 1], Gauge>,
+    skew: Family<[(&'static str, &'static str); 0], Gauge<f64, std::sync::atomic::AtomicU64>>,
+    messages: Family<[(&'static str, &'static str); 2], Gauge>,
+    oldest: Family<[(&'static str, &'static str); 1], Gauge<f64, std::sync::atomic::AtomicU64>>,
+    resting: Gauge,
+}
+
+/// The last answer, and who asks next waits for the look that is under way.
+struct Recent<T> {
+    holds: Duration,
+    last: tokio::sync::Mutex<Option<(Instant, T)>>,
+}
+
+impl<T: Clone> Recent<T> {
+    fn new(holds: Duration) -> Self {
+        Self {
+            holds,
+            last: tokio::sync::Mutex::default(),
+        }
+    }
+
+    async fn get(&self, look: impl Future<Output = T>) -> T {
+        let mut last = self.last.lock().await;
+        match &*last {
+            Some((at, answer)) if at.elapsed() < self.holds => answer.clone(),
+            _ => last.insert((Instant::now(), look.await)).1.clone(),
+        }
+    }
+}
+
+impl Monitor {
+    pub(crate) fn new(context: &Context, queue: Queue, metrics: &Metrics, rounds: Rounds) -> Self {
+        let mut registry = Registry::with_prefix("guestlist");
+        let gauges = Gauges::default();
+        gauges.register(&mut registry);
+        metrics.register(&mut registry);
+        context.mailer.tally().register(&mut registry);
+        registry.register_collector(Box::new(QueueStatus(queue.clone())));
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The version of this program", build);
+        Self(Arc::new(Instruments {
+            database: context.database.clone(),
+            library: context.library.clone(),
+            mailer: context.mailer.clone(),
+            queue,
+            rounds,
+            registry,
+            gauges,
+            readiness: Recent::new(READINESS_HOLDS),
+            backlog: Recent::new(BACKLOG_HOLDS),
+            encoding: Mutex::default(),
+        }))
+    }
+
+    /// Whether the worker can do its work now, at most a second old. Takes 2 s at the longest:
+    /// what has not answered by then does not answer.
+    pub async fn readiness(&self) -> Readiness {
+        let instruments = &*self.0;
+        instruments
+            .readiness
+            .get(Readiness::look(instruments))
+            .await
+    }
+
+    /// All metrics in the Prometheus text format, to be served as [`CONTENT_TYPE`]. Takes 4 s at
+    /// the longest; gauges of what does not answer are left out then.
+    pub async fn metrics(&self) -> String {
+        let instruments = &*self.0;
+        let readiness = self.readiness().await;
+        let look = async { timeout(PATIENCE, Backlog::look(instruments)).await };
+        let look = async { look.await.ok().flatten() };
+        let backlog = instruments.backlog.get(look).await;
+        let _encoding = instruments
+            .encoding
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        instruments.set_gauges(&readiness, backlog.as_ref());
+        let mut text = String::new();
+        prometheus_text::encode(&mut text, &instruments.registry)
+            .expect("a String takes whatever is written");
+        text
+    }
+}
+
+impl fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Monitor").field(&self.0.queue).finish()
+    }
+}
+
+impl Instruments {
+    fn set_gauges(&self, readiness: &Readiness, backlog: Option<&Backlog>) {
+        let gauges = &self.gauges;
+        gauges.checks.clear();
+        for check in &readiness.checks {
+            let gauge = gauges.checks.get_or_create_owned(&[("check", check.name)]);
+            gauge.set(i64::from(check.problem.is_none()));
+        }
+        gauges.skew.clear();
+        if let Some(skew) = readiness.skew {
+            gauges.skew.get_or_create_owned(&[]).set(skew);
+        }
+        let is_resting = self.mailer.gate() != Gate::Open;
+        gauges.resting.set(i64::from(is_resting));
+        gauges.messages.clear();
+        gauges.oldest.clear();
+        if let Some(backlog) = backlog {
+            backlog.show(self.library.now(), &gauges.messages, &gauges.oldest);
+        }
+    }
+}
+
+impl Gauges {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "check_ok",
+            "1 where a check of readiness holds, else 0; without a series where it is not known",
+            self.checks.clone(),
+        );
+        registry.register_with_unit(
+            "clock_skew",
+            "How far this machine's clock is ahead of the database's; past 30 either way the worker stands down",
+            Unit::Seconds,
+            self.skew.clone(),
+        );
+        registry.register(
+            "outbox_messages",
+            "Messages in the outbox by kind and state; of those alive and of those dead the first 100000 each are counted",
+            self.messages.clone(),
+        );
+        registry.register_with_unit(
+            "outbox_oldest_due_age",
+            "How long ago the message of a lane that waits longest became due; 0 where none is due",
+            Unit::Seconds,
+            self.oldest.clone(),
+        );
+        registry.register(
+            "mailer_resting",
+            "1 while no letter or only one is attempted, after a fault of the mail server or of ours",
+            self.resting.clone(),
+        );
+    }
+}
+
+/// The queue counts by itself.
+#[derive(Debug)]
+struct QueueStatus(Queue);
+
+impl Collector for QueueStatus {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let status = self.0.status();
+        let counters = [
+            (
+                "queue_worker_restarts",
+                "How often the supervisor started a worker of the queue again.",
+                status.restarts,
+            ),
+            (
+                "queue_reconnects",
+                "How often the connection to Redis was replaced after a failure.",
+                status.reconnects,
+            ),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            let descriptor = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
+            counter.encode(descriptor)?;
+        }
+        let running = ConstGauge::new(status.running as u64);
+        let help = "Jobs that run now.";
+        let descriptor =
+            encoder.encode_descriptor("queue_running", help, None, running.metric_type())?;
+        running.encode(descriptor)
+    }
+}

@@ -1,0 +1,346 @@
+//! What a worker answers under `--listen`: whether it lives, whether it is ready, what it counted.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+
+use crate::exposition::Exposition;
+use crate::postgres_server::PostgresServer;
+use crate::site::Site;
+use crate::smtp::{Act, Script};
+use crate::support::{Guestlist, text};
+use crate::worker::{Worker, eventually};
+
+/// How long it may take until readiness shows that something failed or is back: an answer holds for
+/// a second, a look takes two, and a worker that polled within three counts as polling. The rest is
+/// for a busy machine.
+const SHOWN_WITHIN: Duration = Duration::from_secs(20);
+
+/// What an HTTP server answered.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+fn get(address: SocketAddr, path: &str) -> Answer {
+    ask(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"),
+    )
+    .unwrap()
+}
+
+fn ask(address: SocketAddr, request: &str) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
+    Ok(Answer {
+        status: status.unwrap_or(0),
+        head: head.to_lowercase(),
+        body: body.to_owned(),
+    })
+}
+
+/// The checks that fail, with what they say; the status has to agree.
+fn failed(worker: &Worker) -> Vec<(String, String)> {
+    let answer = get(worker.address(), "/readyz");
+    let readiness: Json = serde_json::from_str(&answer.body).unwrap();
+    let checks = readiness["checks"].as_array().unwrap();
+    let failed = checks.iter().filter(|check| check["status"] != "ok");
+    let failed: Vec<_> = failed
+        .map(|check| (text(&check["check"]), text(&check["detail"])))
+        .collect();
+    let status = if failed.is_empty() { 200 } else { 503 };
+    assert_eq!(answer.status, status, "{}", answer.body);
+    assert_eq!(readiness["ready"], failed.is_empty());
+    failed
+}
+
+fn within<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began.elapsed() < SHOWN_WITHIN, "waited in vain: {what}");
+    }
+}
+
+fn until_ready(worker: &Worker) {
+    within("it is ready", || failed(worker).is_empty().then_some(()));
+}
+
+/// Waits until this check fails, and returns what it says.
+fn until_fails(worker: &Worker, name: &str) -> String {
+    within(&format!("{name} fails"), || {
+        let mut failed = failed(worker).into_iter();
+        failed.find(|(check, _)| check == name).map(|(_, why)| why)
+    })
+}
+
+fn metrics(worker: &Worker) -> Exposition {
+    let answer = get(worker.address(), "/metrics");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let content_type = "content-type: text/plain; version=0.0.4; charset=utf-8";
+    assert!(answer.head.contains(content_type), "{}", answer.head);
+    Exposition::read(&answer.body)
+}
+
+#[test]
+fn readiness_falls_with_redis_and_comes_back_with_it() {
+    let mut site = Site::new();
+    let mut worker = Worker::listening(&site.guestlist, "worker");
+    until_ready(&worker);
+    site.redis.kill();
+    let why = until_fails(&worker, "queue");
+    let address = format!("127.0.0.1:{}", site.redis.port());
+    assert!(why.contains(&address), "{why}");
+    assert_eq!(get(worker.address(), "/healthz").status, 200);
+    until_fails(&worker, "worker");
+    let during = metrics(&worker);
+    assert_eq!(during.value("guestlist_check_ok{check=\"queue\"}"), 0.0);
+    assert_eq!(during.value("guestlist_check_ok{check=\"database\"}"), 1.0);
+    site.restart_redis();
+    until_ready(&worker);
+    let after = metrics(&worker);
+    assert_eq!(after.value("guestlist_check_ok{check=\"queue\"}"), 1.0);
+    assert!(after.value("guestlist_queue_worker_restarts_total") >= 2.0);
+    assert!(after.value("guestlist_queue_reconnects_total") >= 2.0);
+    worker.stop();
+}
+
+#[test]
+fn readiness_falls_with_postgres_and_comes_back_with_it() {
+    let postgres = PostgresServer::start();
+    let guestlist = Guestlist::on_sqlite()
+        .with("DATABASE_URL", &postgres.url())
+        .with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
+    guestlist.run("migrate").done();
+    let site = Site::without_mail_server(guestlist);
+    let mut worker = Worker::listening(&site.guestlist, "worker");
+    until_ready(&worker);
+    postgres.stop_immediately();
+    until_fails(&worker, "database");
+    assert_eq!(get(worker.address(), "/healthz").status, 200);
+    // Gauges of what cannot be asked are left out: an old number would look like a new one.
+    let during = within("no backlog is shown", || {
+        let metrics = metrics(&worker);
+        (!metrics.names().contains("guestlist_outbox_messages")).then_some(metrics)
+    });
+    assert_eq!(during.value("guestlist_check_ok{check=\"database\"}"), 0.0);
+    assert_eq!(during.get("guestlist_check_ok{check=\"clock\"}"), None);
+    assert_eq!(during.get("guestlist_clock_skew_seconds"), None);
+    postgres.go_on();
+    until_ready(&worker);
+    within("the backlog is shown again", || {
+        let metrics = metrics(&worker);
+        (metrics.names().contains("guestlist_outbox_messages")).then_some(())
+    });
+    worker.stop();
+}
+
+#[test]
+fn readiness_falls_while_the_mail_server_refuses_the_password() {
+    let script = Script::default()
+        .offers("AUTH PLAIN")
+        .on("AUTH", Act::Say("535 5.7.8 no"));
+    let mut site = Site::without_mail_server(Guestlist::on_postgres());
+    site.start_mail_server(script);
+    let url = site
+        .guestlist
+        .variable("SMTP_URL")
+        .replace("smtp://", "smtp://me:secret@");
+    let site = site.with("SMTP_URL", &url);
+    let worker = Worker::listening(&site.guestlist, "worker");
+    until_ready(&worker);
+    site.invite(3);
+    let why = until_fails(&worker, "mailer");
+    assert!(why.contains("535 5.7.8 no"), "{why}");
+    assert!(why.contains("check user and password in SMTP_URL"), "{why}");
+    assert!(!why.contains("secret"), "{why}");
+    let paused = metrics(&worker);
+    assert_eq!(
+        paused.value("guestlist_letter_attempts_total{verdict=\"ours\"}"),
+        1.0
+    );
+    assert_eq!(paused.value("guestlist_mailer_resting"), 1.0);
+}
+
+#[test]
+fn two_workers_together_count_every_letter_once() {
+    const PEOPLE: usize = 300;
+    let site = Site::new();
+    let mut workers = ["one", "two"].map(|name| Worker::listening(&site.guestlist, name));
+    site.invite(PEOPLE);
+    site.until_done();
+    site.assert_delivered(PEOPLE);
+    let sum = |sample: &str| -> f64 {
+        let samples = workers.iter().map(|worker| metrics(worker).value(sample));
+        samples.sum()
+    };
+    for sample in [
+        "guestlist_letter_attempts_total{verdict=\"accepted\"}",
+        "guestlist_runs_total{kind=\"send_invitation\",outcome=\"done\"}",
+        "guestlist_run_duration_seconds_count{kind=\"send_invitation\"}",
+        "guestlist_dispatches_total{lane=\"letters\"}",
+        "guestlist_smtp_replies_total{class=\"3xx\"}",
+    ] {
+        eventually(sample, || sum(sample) == PEOPLE as f64);
+    }
+    assert_eq!(sum("guestlist_smtp_replies_total{class=\"5xx\"}"), 0.0);
+    assert_eq!(sum("guestlist_lease_expiries_total"), 0.0);
+    for worker in &mut workers {
+        worker.stop();
+    }
+}
+
+#[test]
+fn a_worker_with_nothing_configured_counts_too() {
+    const PEOPLE: usize = 30;
+    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_LIMITS", "none");
+    let acme = guestlist.organization();
+    let rows: String = (0..PEOPLE)
+        .map(|n| format!("p{n}@acme.example\n"))
+        .collect();
+    guestlist.write("people.csv", format!("email\n{rows}"));
+    let mut worker = Worker::listening(&guestlist, "worker");
+    until_ready(&worker);
+    let invite = format!("invite --file people.csv --role agent --organization {acme} --as ann");
+    guestlist.run(&invite).done();
+    eventually("every letter is counted", || {
+        let runs = "guestlist_runs_total{kind=\"send_invitation\",outcome=\"done\"}";
+        metrics(&worker).value(runs) == PEOPLE as f64
+    });
+    let files = std::fs::read_dir(guestlist.folder().join("letters")).unwrap();
+    assert_eq!(files.count(), PEOPLE);
+    let metrics = metrics(&worker);
+    let accepted = metrics.value("guestlist_letter_attempts_total{verdict=\"accepted\"}");
+    assert_eq!(accepted, PEOPLE as f64);
+    assert_eq!(metrics.sum("guestlist_smtp_replies_total"), 0.0);
+    worker.stop();
+}
+
+#[test]
+fn a_stopping_worker_is_not_ready_and_answers_until_its_last_letter() {
+    let site = Site::with_mail_server(Script::default().on("END", Act::Stall));
+    let site = site.with("GUESTLIST_DRAIN", "5s");
+    site.invite(1);
+    let mut worker = Worker::listening(&site.guestlist, "worker");
+    site.until_letters(1);
+    worker.signal("TERM");
+    until_fails(&worker, "worker");
+    assert_eq!(get(worker.address(), "/healthz").status, 200);
+    let (status, _) = worker.ended();
+    assert_eq!(status, 0, "{}", worker.log());
+    assert!(ask(worker.address(), "GET /healthz HTTP/1.1\r\n\r\n").is_err());
+}
+
+#[test]
+fn what_is_not_there_is_said_and_nothing_can_be_changed() {
+    let guestlist = Guestlist::on_sqlite();
+    let worker = Worker::listening(&guestlist, "worker");
+    let address = worker.address();
+    assert_eq!(get(address, "/").status, 404);
+    assert_eq!(get(address, "/metrics/../healthz").status, 404);
+    let post = "POST /readyz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    let answer = ask(address, post).unwrap();
+    assert_eq!(answer.status, 405);
+    assert!(answer.head.contains("allow: get, head"), "{}", answer.head);
+    let head = ask(address, "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100_000));
+    // Either an answer that says no, or a connection closed before all of it was written.
+    if let Ok(answer) = ask(address, &long) {
+        assert!(
+            answer.status == 0 || answer.status >= 400,
+            "{}",
+            answer.head
+        );
+    }
+    assert_eq!(get(address, "/healthz").status, 200);
+}
+
+#[test]
+fn slow_scrapers_hold_up_neither_letters_nor_each_other_for_long() {
+    let site = Site::new();
+    let mut worker = Worker::listening(&site.guestlist, "worker");
+    let address = worker.address();
+    // More than are served at a time: half never finish their request, half never read the answer.
+    let slow: Vec<TcpStream> = (0..100)
+        .map(|n| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let request: &[u8] = if n % 2 == 0 {
+                b"GET /me"
+            } else {
+                b"GET /metrics HTTP/1.1\r\n\r\n"
+            };
+            stream.write_all(request).unwrap();
+            stream
+        })
+        .collect();
+    let began = Instant::now();
+    site.invite(200);
+    site.until_done();
+    site.assert_delivered(200);
+    assert_eq!(get(address, "/healthz").status, 200);
+    assert!(
+        began.elapsed() < Duration::from_secs(40),
+        "{:?}",
+        began.elapsed()
+    );
+    drop(slow);
+    worker.stop();
+    assert_eq!(worker.complaints(), [""; 0]);
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_before_anything_starts() {
+    let guestlist = Guestlist::on_sqlite();
+    for address in [
+        "9100",
+        "localhost:9100",
+        "127.0.0.1",
+        "127.0.0.1:70000",
+        ":9100",
+    ] {
+        let ran = guestlist.run(&format!("work --listen {address}")).ended(2);
+        assert!(ran.stderr.contains("such as 127.0.0.1:9100"), "{ran:?}");
+        let ran = guestlist
+            .run(&format!("work --listen {address} --json"))
+            .ended(2);
+        assert_eq!(ran.object()["invalid"], "usage");
+        assert!(
+            text(&ran.object()["argument"]).contains("--listen"),
+            "{ran:?}"
+        );
+    }
+    let files = std::fs::read_dir(guestlist.folder()).unwrap();
+    assert_eq!(files.count(), 0, "the database was opened");
+}
+
+#[test]
+fn a_port_in_use_is_told_before_anything_starts() {
+    let guestlist = Guestlist::on_sqlite();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let ran = guestlist
+        .run(&format!("work --listen {address} --json"))
+        .ended(1);
+    let told = ran.object();
+    assert_eq!(told["error"], "listen", "{ran:?}");
+    let message = text(&told["message"]);
+    assert!(message.contains(&address.to_string()), "{message}");
+    assert!(
+        message.contains("another program listens there already"),
+        "{message}"
+    );
+    let files = std::fs::read_dir(guestlist.folder()).unwrap();
+    assert_eq!(files.count(), 0, "the database was opened");
+}

@@ -1,0 +1,288 @@
+//! What a worker shows of itself, as a host that runs it in its own process reads it.
+
+use chrono::TimeDelta;
+use guestlist::{Clock, Database};
+use guestlist_jobs::Monitor;
+use guestlist_jobs::monitor::Readiness;
+use guestlist_jobs::queue::Queue;
+use tokio_util::sync::CancellationToken;
+
+use crate::exposition::Exposition;
+use crate::on_both_stacks;
+use crate::redis_server::RedisServer;
+use crate::smtp::{Act, Script};
+use crate::support::{OLIVIA, Team, user};
+use crate::workbench::{Workbench, eventually};
+
+async fn invite_many(team: &Team, count: usize) {
+    let invites = (0..count)
+        .map(|n| team.invitation_of(&format!("p{n}@example.com"), "agent"))
+        .collect();
+    team.in_transaction(async |tx| team.library.invite_all(tx, &user(OLIVIA), invites).await)
+        .await
+        .unwrap();
+}
+
+/// A worker at work, and what shows it.
+struct Watched {
+    monitor: Monitor,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<guestlist_jobs::queue::Drained>,
+}
+
+impl Watched {
+    fn start(bench: &Workbench) -> Self {
+        let worker = bench.worker();
+        let (monitor, stop) = (worker.monitor(), CancellationToken::new());
+        let task = tokio::spawn(worker.run(stop.clone()));
+        Self {
+            monitor,
+            stop,
+            task,
+        }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+    }
+
+    /// Waits until exactly these checks fail, none for ready.
+    async fn until_failed(&self, failed: &[&str]) -> Readiness {
+        eventually(&format!("{failed:?} fail"), async || {
+            names(&self.monitor.readiness().await) == failed
+        })
+        .await;
+        self.monitor.readiness().await
+    }
+}
+
+/// The checks that fail.
+fn names(readiness: &Readiness) -> Vec<&'static str> {
+    let failed = readiness.checks.iter();
+    let failed = failed.filter(|check| check.problem.is_some());
+    failed.map(|check| check.name).collect()
+}
+
+fn problem(readiness: &Readiness, name: &str) -> String {
+    let check = readiness.checks.iter().find(|check| check.name == name);
+    check.unwrap().problem.clone().unwrap()
+}
+
+async fn scrape(monitor: &Monitor) -> Exposition {
+    Exposition::read(&monitor.metrics().await)
+}
+
+on_both_stacks! {
+    async fn a_worker_is_ready_while_it_runs_and_not_before_or_after(bench: Workbench) {
+        let worker = bench.worker();
+        let (monitor, stop) = (worker.monitor(), CancellationToken::new());
+        assert_eq!(names(&monitor.readiness().await), ["worker", "relay"]);
+        let task = tokio::spawn(worker.run(stop.clone()));
+        eventually("it is ready", async || monitor.readiness().await.is_ready()).await;
+        stop.cancel();
+        task.await.unwrap();
+        eventually("it is not ready", async || {
+            names(&monitor.readiness().await) == ["worker", "relay"]
+        }).await;
+    }
+
+    async fn credentials_that_are_refused_fail_readiness_until_a_letter_gets_through(bench: Workbench) {
+        let refuses = Script::default().on("MAIL", Act::Say("535 5.7.8 bad credentials"));
+        let bench = bench.with_mail_server(refuses).await;
+        let worker = Watched::start(&bench);
+        worker.until_failed(&[]).await;
+        invite_many(&bench.team, 1).await;
+        let readiness = worker.until_failed(&["mailer"]).await;
+        assert!(problem(&readiness, "mailer").contains("535 5.7.8 bad credentials"), "{readiness:?}");
+        let metrics = scrape(&worker.monitor).await;
+        assert_eq!(metrics.value("guestlist_letter_attempts_total{verdict=\"ours\"}"), 1.0);
+        assert_eq!(metrics.value("guestlist_check_ok{check=\"mailer\"}"), 0.0);
+        assert_eq!(metrics.value("guestlist_mailer_resting"), 1.0);
+        // The clock stands still, so the letter's next attempt has to be brought about.
+        eventually("the letter leaves", async || {
+            bench.team.pass(TimeDelta::seconds(1));
+            bench.letters().len() == 1
+        }).await;
+        worker.until_failed(&[]).await;
+        let metrics = scrape(&worker.monitor).await;
+        assert_eq!(metrics.value("guestlist_letter_attempts_total{verdict=\"accepted\"}"), 1.0);
+        assert_eq!(metrics.value("guestlist_smtp_replies_total{class=\"5xx\"}"), 1.0);
+        assert_eq!(metrics.value("guestlist_check_ok{check=\"mailer\"}"), 1.0);
+        assert_eq!(metrics.value("guestlist_mailer_resting"), 0.0);
+        worker.stop().await;
+    }
+
+    async fn every_letter_is_counted_once_by_what_became_of_it(bench: Workbench) {
+        let script = Script::default()
+            .on("RCPT", Act::Say("550 5.1.1 no such user"))
+            .on("RCPT", Act::Say("450 4.2.1 come back later"));
+        let bench = bench.with_mail_server(script).await;
+        invite_many(&bench.team, 12).await;
+        let worker = Watched::start(&bench);
+        let settled = async || {
+            let metrics = scrape(&worker.monitor).await;
+            metrics.sum("guestlist_runs_total") == 13.0
+        };
+        // Twelve invitations, and the notice of the one that was refused for good.
+        eventually("all ran", settled).await;
+        eventually("one waits", async || {
+            let metrics = scrape(&worker.monitor).await;
+            metrics.sum("guestlist_outbox_messages") == 1.0
+        }).await;
+        let metrics = scrape(&worker.monitor).await;
+        for (sample, expected) in [
+            ("letter_attempts_total{verdict=\"accepted\"}", 11.0),
+            ("letter_attempts_total{verdict=\"refused\"}", 1.0),
+            ("letter_attempts_total{verdict=\"deferred\"}", 1.0),
+            ("letter_attempts_total{verdict=\"unknown\"}", 0.0),
+            ("smtp_replies_total{class=\"5xx\"}", 1.0),
+            ("smtp_replies_total{class=\"4xx\"}", 1.0),
+            ("smtp_replies_total{class=\"3xx\"}", 11.0),
+            ("runs_total{kind=\"send_invitation\",outcome=\"done\"}", 11.0),
+            ("runs_total{kind=\"send_invitation\",outcome=\"retried\"}", 1.0),
+            ("runs_total{kind=\"send_notice\",outcome=\"done\"}", 1.0),
+            ("run_duration_seconds_count{kind=\"send_invitation\"}", 12.0),
+            ("dispatches_total{lane=\"letters\"}", 13.0),
+            ("dispatches_total{lane=\"urgent\"}", 0.0),
+            ("lease_expiries_total", 0.0),
+            ("outbox_messages{kind=\"send_invitation\",state=\"ready\"}", 1.0),
+            ("outbox_oldest_due_age_seconds{lane=\"letters\"}", 0.0),
+            ("queue_running", 0.0),
+        ] {
+            assert_eq!(metrics.value(&format!("guestlist_{sample}")), expected, "{sample}");
+        }
+        assert_eq!(bench.letters().len(), 11);
+        let connections = metrics.value("guestlist_smtp_connections_total");
+        assert_eq!(connections as usize, bench.smtp.seen().connections);
+        worker.stop().await;
+    }
+
+    async fn what_waits_shows_its_number_and_its_age(bench: Workbench) {
+        invite_many(&bench.team, 3).await;
+        bench.team.pass(TimeDelta::seconds(90));
+        let metrics = scrape(&bench.worker().monitor()).await;
+        assert_eq!(metrics.value("guestlist_outbox_messages{kind=\"send_invitation\",state=\"ready\"}"), 3.0);
+        assert_eq!(metrics.value("guestlist_outbox_messages{kind=\"send_invitation\",state=\"dead\"}"), 0.0);
+        assert_eq!(metrics.value("guestlist_outbox_oldest_due_age_seconds{lane=\"letters\"}"), 90.0);
+        assert_eq!(metrics.value("guestlist_outbox_oldest_due_age_seconds{lane=\"urgent\"}"), 0.0);
+    }
+
+    async fn a_lease_that_lapsed_is_counted_by_who_takes_it_over(bench: Workbench) {
+        let stalling = Workbench::new(bench.team.clone(), bench.queue.clone()).await
+            .with_mail_server(Script::default().on("DATA", Act::Stall)).await;
+        invite_many(&bench.team, 1).await;
+        let killed = stalling.start();
+        stalling.smtp.until(|seen| seen.heard("DATA") == 1).await;
+        killed.kill().await;
+        bench.team.pass(TimeDelta::seconds(21));
+        let is_sqlite = matches!(bench.team.database, Database::Sqlite(_));
+        let queue = if is_sqlite { Queue::memory() } else { crate::workbench::redis() };
+        let bench = Workbench { queue, ..bench };
+        let worker = Watched::start(&bench);
+        bench.smtp.until(|seen| seen.letters.len() == 1).await;
+        invite_more(&bench.team).await;
+        bench.smtp.until(|seen| seen.letters.len() == 2).await;
+        let metrics = scrape(&worker.monitor).await;
+        assert_eq!(metrics.value("guestlist_lease_expiries_total"), 1.0);
+        assert_eq!(metrics.value("guestlist_dispatches_total{lane=\"letters\"}"), 2.0);
+        worker.stop().await;
+    }
+
+    async fn purged_sessions_are_counted(bench: Workbench) {
+        let team = &bench.team;
+        team.join("bob", "agent").await;
+        for session in ["one", "two", "three"] {
+            let session = session.parse().unwrap();
+            let id = team.organization.id;
+            team.in_transaction(async |tx| team.library.record_session(tx, id, &user("bob"), &session).await)
+                .await
+                .unwrap();
+        }
+        team.remove(OLIVIA, "bob").await.unwrap();
+        let worker = Watched::start(&bench);
+        eventually("the purge ran", async || {
+            let metrics = scrape(&worker.monitor).await;
+            metrics.value("guestlist_runs_total{kind=\"purge_sessions\",outcome=\"done\"}") == 1.0
+        }).await;
+        assert_eq!(scrape(&worker.monitor).await.value("guestlist_sessions_purged_total"), 3.0);
+        worker.stop().await;
+    }
+
+    async fn a_kind_from_a_newer_version_is_counted_as_other(bench: Workbench) {
+        invite_many(&bench.team, 1).await;
+        let rename = "UPDATE guestlist_outbox SET kind = 'send_pigeon'";
+        match bench.database() {
+            Database::Postgres(pool) => drop(sqlx::query(rename).execute(pool).await.unwrap()),
+            Database::Sqlite(pool) => drop(sqlx::query(rename).execute(pool).await.unwrap()),
+        }
+        let worker = Watched::start(&bench);
+        eventually("it is dead", async || {
+            let metrics = scrape(&worker.monitor).await;
+            metrics.get("guestlist_outbox_messages{kind=\"other\",state=\"dead\"}") == Some(1.0)
+        }).await;
+        let metrics = scrape(&worker.monitor).await;
+        assert_eq!(metrics.value("guestlist_runs_total{kind=\"other\",outcome=\"dead\"}"), 1.0);
+        worker.stop().await;
+    }
+}
+
+async fn invite_more(team: &Team) {
+    team.invite(OLIVIA, "later@example.com", "agent")
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_off_fails_readiness() {
+    let team = Team::on(crate::postgres::schema().await).await;
+    let bench = Workbench::new(team, crate::workbench::redis()).await;
+    for (seconds, failed) in [(3_600, &["clock"][..]), (-3_600, &["clock"]), (20, &[])] {
+        let clock = Clock::Shifted(TimeDelta::seconds(seconds.into()));
+        let team = bench.team.configured(|builder| builder.clock(clock));
+        let queue = bench.queue.clone();
+        let worker = Watched::start(&Workbench::new(team, queue).await);
+        worker.until_failed(failed).await;
+        let skew = scrape(&worker.monitor)
+            .await
+            .value("guestlist_clock_skew_seconds");
+        assert!((skew - f64::from(seconds)).abs() < 5.0, "{skew}");
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_takes_no_writes_fails_readiness() {
+    let redis = RedisServer::start().await;
+    let team = Team::on(crate::postgres::schema().await).await;
+    let queue = Queue::redis(&redis.url(), "monitor").unwrap();
+    let worker = Watched::start(&Workbench::new(team, queue).await);
+    worker.until_failed(&[]).await;
+    let _: String = redis.command("CONFIG SET maxmemory 1").await;
+    eventually("the queue fails", async || {
+        names(&worker.monitor.readiness().await).contains(&"queue")
+    })
+    .await;
+    let _: String = redis.command("CONFIG SET maxmemory 0").await;
+    worker.until_failed(&[]).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_ask_the_outbox_is_read_once_in_five_seconds() {
+    let team = Team::on(crate::postgres::schema().await).await;
+    let bench = Workbench::new(team, crate::workbench::redis()).await;
+    let monitor = bench.worker().monitor();
+    let ready = "guestlist_outbox_messages{kind=\"send_invitation\",state=\"ready\"}";
+    let began = tokio::time::Instant::now();
+    assert_eq!(scrape(&monitor).await.value(ready), 0.0);
+    invite_many(&bench.team, 1).await;
+    eventually("the message is seen", async || {
+        scrape(&monitor).await.value(ready) == 1.0
+    })
+    .await;
+    assert!(
+        began.elapsed().as_secs() >= 5,
+        "it was read again too early"
+    );
+}
