@@ -1,7 +1,8 @@
 //! Whether a worker is well, and what it counted: for load balancers, alerts and graphs.
 //!
 //! Nothing is looked at unless somebody asks, and however many ask, readiness is looked at once a
-//! second at most and the outbox once in five, so no scraper loads the database.
+//! second at most and the outbox once in five, more seldom where that takes long, so no scraper
+//! loads the database.
 
 mod backlog;
 mod readiness;
@@ -37,8 +38,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an answer about readiness holds.
 const READINESS_HOLDS: Duration = Duration::from_secs(1);
 
-/// How long a look at the outbox holds.
-const BACKLOG_HOLDS: Duration = Duration::from_secs(5);
+/// How long a look at the outbox holds, at least and at most.
+const BACKLOG_HOLDS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
+
+/// How many times as long as it took a look at the outbox holds: the database spends a fiftieth of
+/// its time on it at most.
+const BACKLOG_SHARE: u32 = 50;
 
 /// Shows whether a [`Worker`](crate::Worker) is well and what it did. Clones share it, and each
 /// worker has its own: there is no state of the process.
@@ -69,26 +74,33 @@ struct Gauges {
     resting: Gauge,
 }
 
-/// The last answer, and who asks next waits for the look that is under way.
-struct Recent<T> {
-    holds: Duration,
-    last: tokio::sync::Mutex<Option<(Instant, T)>>,
+/// The last answer and until when it holds.
+struct Recent<T>(tokio::sync::Mutex<Option<(Instant, T)>>);
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self(tokio::sync::Mutex::default())
+    }
 }
 
 impl<T: Clone> Recent<T> {
-    fn new(holds: Duration) -> Self {
-        Self {
-            holds,
-            last: tokio::sync::Mutex::default(),
+    /// The last answer, or that of a new look, which `holds` as long as it says by what came of it
+    /// and by the time it took. Who asks meanwhile waits for it.
+    async fn get(
+        &self,
+        look: impl Future<Output = T>,
+        holds: impl FnOnce(&T, Duration) -> Duration,
+    ) -> T {
+        let mut last = self.0.lock().await;
+        if let Some((until, answer)) = &*last
+            && Instant::now() < *until
+        {
+            return answer.clone();
         }
-    }
-
-    async fn get(&self, look: impl Future<Output = T>) -> T {
-        let mut last = self.last.lock().await;
-        match &*last {
-            Some((at, answer)) if at.elapsed() < self.holds => answer.clone(),
-            _ => last.insert((Instant::now(), look.await)).1.clone(),
-        }
+        let began = Instant::now();
+        let answer = look.await;
+        let until = Instant::now() + holds(&answer, began.elapsed());
+        last.insert((until, answer)).1.clone()
     }
 }
 
@@ -110,8 +122,8 @@ impl Monitor {
             rounds,
             registry,
             gauges,
-            readiness: Recent::new(READINESS_HOLDS),
-            backlog: Recent::new(BACKLOG_HOLDS),
+            readiness: Recent::default(),
+            backlog: Recent::default(),
             encoding: Mutex::default(),
         }))
     }
@@ -122,7 +134,7 @@ impl Monitor {
         let instruments = &*self.0;
         instruments
             .readiness
-            .get(Readiness::look(instruments))
+            .get(Readiness::look(instruments), |_, _| READINESS_HOLDS)
             .await
     }
 
@@ -133,7 +145,7 @@ impl Monitor {
         let readiness = self.readiness().await;
         let look = async { timeout(PATIENCE, Backlog::look(instruments)).await };
         let look = async { look.await.ok().flatten() };
-        let backlog = instruments.backlog.get(look).await;
+        let backlog = instruments.backlog.get(look, backlog_holds).await;
         let _encoding = instruments
             .encoding
             .lock()
@@ -143,6 +155,15 @@ impl Monitor {
         prometheus_text::encode(&mut text, &instruments.registry)
             .expect("a String takes whatever is written");
         text
+    }
+}
+
+fn backlog_holds(backlog: &Option<Backlog>, took: Duration) -> Duration {
+    let [least, most] = BACKLOG_HOLDS;
+    match backlog {
+        Some(_) => (took * BACKLOG_SHARE).clamp(least, most),
+        // It took long because nobody answered.
+        None => least,
     }
 }
 

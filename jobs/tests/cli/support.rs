@@ -166,12 +166,6 @@ impl Guestlist {
         execute(&self.database_url(), sql);
     }
 
-    /// What a variable is set to.
-    pub(crate) fn variable(&self, name: &str) -> &str {
-        let set = self.variables.iter().find(|(known, _)| known == name);
-        &set.unwrap_or_else(|| panic!("{name} is not set")).1
-    }
-
     /// The URL the commands work on.
     pub(crate) fn database_url(&self) -> String {
         let set = self

@@ -151,13 +151,7 @@ fn readiness_falls_while_the_mail_server_refuses_the_password() {
     let script = Script::default()
         .offers("AUTH PLAIN")
         .on("AUTH", Act::Say("535 5.7.8 no"));
-    let mut site = Site::without_mail_server(Guestlist::on_postgres());
-    site.start_mail_server(script);
-    let url = site
-        .guestlist
-        .variable("SMTP_URL")
-        .replace("smtp://", "smtp://me:secret@");
-    let site = site.with("SMTP_URL", &url);
+    let site = Site::with_mail_server(script).signing_in();
     let worker = Worker::listening(&site.guestlist, "worker");
     until_ready(&worker);
     site.invite(3);
