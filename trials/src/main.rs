@@ -77,7 +77,7 @@ async fn main() -> anyhow::Result<ExitCode> {
                 .with_ansi(false)
                 .with_writer(std::io::stderr)
                 .init();
-            work::run(&config, false).await
+            work::run(&config, false, None).await
         }
     }
 }
