@@ -132,12 +132,12 @@ impl Site {
 
     /// How many tasks Redis holds, over both lanes.
     pub(crate) fn tasks(&self) -> usize {
-        let lane = |name| {
-            self.redis::<usize>(&format!(
-                "HLEN {{core:apalis:queues:list}}:guestlist:{name}:data"
-            ))
-        };
-        lane("urgent") + lane("letters")
+        let lanes: Vec<String> = self.redis("KEYS {core:apalis:queues:list}:guestlist-*:data");
+        let tasks = lanes.iter().map(|lane| {
+            let held: usize = self.redis(&format!("HLEN {lane}"));
+            held
+        });
+        tasks.sum()
     }
 
     /// Waits until no job is left, and returns the most tasks that Redis held meanwhile.
