@@ -146,6 +146,12 @@ impl Held {
         self.generation
     }
 
+    /// Whether it still holds when asked, wherever that is.
+    pub(crate) fn watched(&self) -> impl Fn() -> bool + Send + Sync + 'static + use<> {
+        let until = self.until.clone();
+        move || *until.borrow() > Instant::now()
+    }
+
     /// Returns when the lease is lost, at once if it is.
     pub(crate) async fn lost(&self) {
         let mut until = self.until.clone();

@@ -11,6 +11,7 @@ mod connection;
 mod deadlines;
 mod dialogue;
 mod failure;
+mod fence;
 mod folder;
 mod gate;
 mod offer;
@@ -36,6 +37,7 @@ pub use self::report::{CheckError, Report};
 pub use self::verdict::Verdict;
 
 use self::config::{Server, Transport};
+use self::fence::Fence;
 use self::folder::Folder;
 use self::gate::{Gatekeeper, Pass};
 use self::sender::{Errand, Sender};
@@ -93,6 +95,18 @@ impl Mailer {
     /// While the gate is closed it answers [`Verdict::Unavailable`] at once. Dropping the
     /// future gives the letter up: it is not sent, or its connection is dropped.
     pub async fn send(&self, mail: Mail) -> Verdict {
+        self.send_while(|| true, mail).await
+    }
+
+    /// The same as long as `stands` holds, which is asked right before the letter's final dot: once
+    /// it is false nothing leaves, the connection is dropped, and the answer is
+    /// [`Verdict::Unavailable`]. A process that was paused wakes up there.
+    pub async fn send_while(
+        &self,
+        stands: impl Fn() -> bool + Send + Sync + 'static,
+        mail: Mail,
+    ) -> Verdict {
+        let fence = Fence::new(stands);
         if let Err(failure) = connection::check_envelope(&mail) {
             return Verdict::LetterFault {
                 why: failure.to_string(),
@@ -104,6 +118,10 @@ impl Mailer {
         };
         match &self.post {
             Post::Folder(folder) => {
+                if fence.check().is_err() {
+                    let retry_after = self.deadlines.back_off.first;
+                    return Verdict::Unavailable { retry_after };
+                }
                 let outcome = folder.send(mail).await;
                 self.tally.attempt(&outcome);
                 pass.report(Instant::now(), outcome)
@@ -111,7 +129,7 @@ impl Mailer {
             Post::Smtp(office) => {
                 let retry_after = self.deadlines.back_off.first;
                 office
-                    .hand_in(mail, pass)
+                    .hand_in(mail, pass, fence)
                     .await
                     .unwrap_or(Verdict::Unavailable { retry_after })
             }
@@ -193,9 +211,17 @@ impl Office {
     }
 
     /// Waits for a free sender and its verdict; `None` once the office is closed.
-    async fn hand_in(&self, mail: Mail, pass: Pass) -> Option<Verdict> {
+    async fn hand_in(&self, mail: Mail, pass: Pass, fence: Fence) -> Option<Verdict> {
         let (answer, verdict) = oneshot::channel();
-        self.queue.send(Errand { mail, pass, answer }).await.ok()?;
+        self.queue
+            .send(Errand {
+                mail,
+                pass,
+                fence,
+                answer,
+            })
+            .await
+            .ok()?;
         verdict.await.ok()
     }
 }

@@ -53,7 +53,7 @@ pub(super) async fn post(
     let verdict = tokio::select! {
         biased;
         () = held.lost() => return Ok(Posted::Waiting(lease_lost())),
-        verdict = context.mailer.send(mail) => verdict,
+        verdict = context.mailer.send_while(held.watched(), mail) => verdict,
     };
     Ok(judge(message, verdict))
 }

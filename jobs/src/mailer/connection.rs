@@ -15,6 +15,7 @@ use super::config::{Security, Server};
 use super::deadlines::Deadlines;
 use super::dialogue::{Dialogue, within};
 use super::failure::Failure;
+use super::fence::Fence;
 use super::offer::Offer;
 use super::reply::Reply;
 use super::tally::Tally;
@@ -123,7 +124,7 @@ impl Connection {
     }
 
     /// Hands one letter over; `Ok` is the server's 250 to the end of the data, nothing less.
-    pub(super) async fn send(&mut self, mail: &Mail) -> Result<Reply, Failure> {
+    pub(super) async fn send(&mut self, mail: &Mail, fence: &Fence) -> Result<Reply, Failure> {
         let from = address(&mail.from).ok_or(Failure::Envelope("sender"))?;
         let to = address(&mail.to).ok_or(Failure::Envelope("recipient"))?;
         let parameters = self.parameters(mail)?;
@@ -135,6 +136,7 @@ impl Connection {
             end,
             ..
         } = self.deadlines;
+        fence.check()?;
         self.dialogue
             .command(
                 Stage::Mail,
@@ -150,7 +152,7 @@ impl Connection {
         self.dialogue
             .command(Stage::Data, Data, &[354], data)
             .await?;
-        self.dialogue.letter(&mail.bytes, block).await?;
+        self.dialogue.letter(&mail.bytes, fence, block).await?;
         // RFC 5321 section 4.1.1.4: any answer to the final dot ends the transaction.
         self.begun = false;
         self.dialogue.reply(Stage::End, &[250], end).await

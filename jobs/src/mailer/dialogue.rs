@@ -12,6 +12,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::blame::Stage;
 use super::failure::Failure;
+use super::fence::Fence;
 use super::reply::Reply;
 use super::tally::Tally;
 
@@ -103,12 +104,19 @@ impl Dialogue {
     /// Sends the letter with its final dot, block by block.
     ///
     /// The dot travels in the last block, not in a packet of its own, so no delayed
-    /// acknowledgement holds it up; an error says that it cannot have arrived.
-    pub(super) async fn letter(&mut self, bytes: &[u8], deadline: Duration) -> Result<(), Failure> {
+    /// acknowledgement holds it up; an error says that it cannot have arrived. The fence is asked
+    /// before each block, and so before the one that cannot be taken back.
+    pub(super) async fn letter(
+        &mut self,
+        bytes: &[u8],
+        fence: &Fence,
+        deadline: Duration,
+    ) -> Result<(), Failure> {
         if !self.stream.buffer().is_empty() {
             return Err(lost(Stage::Block)(unasked()));
         }
         for block in dotted(bytes).chunks(BLOCK) {
+            fence.check()?;
             within(Stage::Block, deadline, self.write(block))
                 .await?
                 .map_err(lost(Stage::Block))?;

@@ -42,6 +42,8 @@ pub(super) enum Failure {
     NoSmtpUtf8,
     #[error("the letter holds 8-bit text and the server lacks 8BITMIME")]
     NoEightBit,
+    #[error("the letter was withdrawn before its final dot")]
+    Withdrawn,
     #[error("the envelope's {0} is not one bare address")]
     Envelope(&'static str),
 }
@@ -67,7 +69,9 @@ impl Failure {
             | Self::OutOfOrder {
                 stage: Stage::End, ..
             } => Outcome::Unknown(why),
-            Self::Unreachable { .. }
+            // A withdrawn letter has no outcome: its sender gives it up.
+            Self::Withdrawn
+            | Self::Unreachable { .. }
             | Self::Deadline { .. }
             | Self::Lost { .. }
             | Self::OutOfOrder { .. } => Outcome::ServerFault(why),

@@ -11,6 +11,7 @@ use super::config::Server;
 use super::connection::Connection;
 use super::deadlines::Deadlines;
 use super::failure::Failure;
+use super::fence::Fence;
 use super::gate::Pass;
 use super::reply::Reply;
 use super::tally::Tally;
@@ -21,6 +22,7 @@ use crate::mail::Mail;
 pub(super) struct Errand {
     pub(super) mail: Mail,
     pub(super) pass: Pass,
+    pub(super) fence: Fence,
     pub(super) answer: oneshot::Sender<Verdict>,
 }
 
@@ -91,13 +93,15 @@ impl Sender {
         let Errand {
             mail,
             pass,
+            fence,
             mut answer,
         } = errand;
         let verdict = tokio::select! {
             biased;
             () = answer.closed() => return,
-            verdict = self.deliver(&mail, pass) => verdict,
+            verdict = self.deliver(&mail, pass, &fence) => verdict,
         };
+        let Some(verdict) = verdict else { return };
         // A caller that left just now has no use for the verdict.
         let _ = answer.send(verdict);
         if let Some(connection) = &mut self.kept
@@ -108,30 +112,32 @@ impl Sender {
         }
     }
 
-    async fn deliver(&mut self, mail: &Mail, pass: Pass) -> Verdict {
+    /// Delivers one letter, or gives it up without a verdict if its fence fell.
+    async fn deliver(&mut self, mail: &Mail, pass: Pass, fence: &Fence) -> Option<Verdict> {
         if let Some(retry_after) = pass.revoked(Instant::now()) {
-            return Verdict::Unavailable { retry_after };
+            return Some(Verdict::Unavailable { retry_after });
         }
         let reused = self.kept.is_some();
-        let mut result = self.attempt(mail).await;
+        let mut result = self.attempt(mail, fence).await;
         if reused && matches!(&result, Err(failure) if failure.is_stale_connection()) {
-            result = self.attempt(mail).await;
+            result = self.attempt(mail, fence).await;
         }
         let outcome = match result {
             Ok(reply) => Outcome::Accepted(reply.to_string()),
+            Err(Failure::Withdrawn) => return None,
             Err(failure) => failure.outcome(),
         };
         self.tally.attempt(&outcome);
-        pass.report(Instant::now(), outcome)
+        Some(pass.report(Instant::now(), outcome))
     }
 
     /// Sends on the kept connection, or on a new one.
-    async fn attempt(&mut self, mail: &Mail) -> Result<Reply, Failure> {
+    async fn attempt(&mut self, mail: &Mail, fence: &Fence) -> Result<Reply, Failure> {
         let mut connection = match self.kept.take() {
             Some(connection) => connection,
             None => Connection::open(&self.server, &self.deadlines, &self.tally).await?,
         };
-        let result = connection.send(mail).await;
+        let result = connection.send(mail, fence).await;
         if result
             .as_ref()
             .err()

@@ -170,3 +170,21 @@ async fn a_closed_server_refuses_and_an_opened_one_has_the_same_port() {
     let verdict = mailer.send(mail("bob@acme.example")).await;
     assert!(matches!(verdict, Verdict::Accepted { .. }), "{verdict:?}");
 }
+
+#[tokio::test]
+async fn a_letter_whose_lease_ends_before_its_final_dot_is_not_finished() {
+    let (sink, _folder) = sink().await;
+    // It stands when the letter is begun, and no more when it could be finished.
+    let asked = std::sync::atomic::AtomicU32::new(0);
+    let stands = move || asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+    let mailer = mailer(&sink);
+    let verdict = mailer.send_while(stands, mail("bob@acme.example")).await;
+    assert!(
+        matches!(verdict, Verdict::Unavailable { .. }),
+        "{verdict:?}"
+    );
+    assert_eq!(accepted(&sink).len(), 0);
+    let verdict = mailer.send(mail("ann@acme.example")).await;
+    assert!(matches!(verdict, Verdict::Accepted { .. }), "{verdict:?}");
+    assert_eq!(accepted(&sink).len(), 1);
+}
