@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{TimeDelta, Utc};
-use guestlist::outbox::{self, State};
+use guestlist::outbox::{self, Message, State};
 use guestlist::{Database, Key, Limits, OrganizationId, Organizations, User};
 use rustix::process::Signal;
 
@@ -317,9 +317,12 @@ impl Stage {
     pub(crate) async fn operate(&mut self) -> anyhow::Result<()> {
         let mut connection = self.database.acquire().await?;
         let now = Utc::now();
-        let soon = now + TimeDelta::seconds(61);
+        let soon = now + TimeDelta::seconds(2);
         let ready = outbox::list(&mut connection, now, State::Ready, None, 100_000).await?;
-        for message in ready.iter().filter(|message| message.run_at > soon) {
+        // An attempt that is no fault was spent because the recipient's server asked to wait.
+        let is_put_off =
+            |message: &&Message| message.run_at > soon && message.attempts > message.faults;
+        for message in ready.iter().filter(is_put_off) {
             self.by_hand.put_off +=
                 usize::from(outbox::retry(&mut connection, now, message.id).await?);
         }
