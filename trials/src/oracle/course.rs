@@ -65,7 +65,10 @@ impl Course {
                 _ => {}
             }
         }
-        if letter < letters {
+        if letter > letters {
+            // What ended the invitation before this letter was promised is not about it.
+            None
+        } else if letter < letters {
             Some(End::Superseded)
         } else if closed {
             Some(End::Closed)
@@ -116,6 +119,7 @@ mod tests {
         ]);
         assert_eq!(course.end(1, at(8)), Some(End::Expired));
         assert_eq!(course.end(1, at(9)), Some(End::Closed));
+        assert_eq!(course.end(2, at(11)), None, "it was not promised yet");
         assert_eq!(course.end(2, at(12)), None);
         assert_eq!(course.end(2, at(20)), Some(End::Expired));
     }
