@@ -69,8 +69,9 @@
 //!   that begins by reading and writes later fails where another wrote meanwhile, instead of waiting
 //!   for its turn. With a file, use the write-ahead log, and leave foreign keys on, as sqlx does.
 //!   [`Database`] does all of it, and serves programs that choose between the two at run time.
-//! - Most changes take one lock for each organization, under which the rules are checked and which
-//!   is held until the transaction ends. Keep it short.
+//! - Every change takes its organization's lock before anything else, and holds it until the
+//!   transaction ends. Keep it short, and change several organizations in the order of their ids;
+//!   who meets another transaction all the same gets [`Error::Conflict`] and runs its own again.
 //!
 //! [`migrate`] creates the tables, all named `guestlist_…`, beside the host's own.
 //!
