@@ -103,10 +103,7 @@ async fn urgent_work_flows_while_letters_hang_and_fill_their_window() {
             }
             .boxed()
         });
-        for _ in 0..LETTERS_WINDOW / PUSH_LIMIT {
-            let letters = dispatches(queue.room(Lane::Letters).await.unwrap());
-            queue.push(Lane::Letters, &letters).await.unwrap();
-        }
+        push_all(&queue, Lane::Letters, &dispatches(LETTERS_WINDOW)).await;
         until("every letter slot hangs", async || {
             queue.status().running == SLOTS.letters
         })
