@@ -4,6 +4,8 @@
 //! dialects part, the statement asks [`Connection::dialect`]. With `database.rs` beside it this is
 //! the only place that knows there are two.
 
+mod insert;
+
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -12,6 +14,7 @@ use serde_json::Value as Json;
 use sqlx::{AssertSqlSafe, Connection as _};
 use uuid::Uuid;
 
+pub(crate) use self::insert::Insert;
 use crate::error::Error;
 
 /// A connection, or an open transaction, lent by the host.
@@ -126,20 +129,6 @@ impl Connection<'_> {
         })
     }
 
-    /// Inserts rows, few or many, into a table and its columns.
-    pub(crate) async fn insert<'a, const N: usize>(
-        &mut self,
-        into: &'static str,
-        mut rows: Vec<[Value<'a>; N]>,
-    ) -> sqlx::Result<()> {
-        while !rows.is_empty() {
-            let rest = rows.split_off(rows.len().min(MAX_VALUES / N));
-            self.execute(insert(into, rows)).await?;
-            rows = rest;
-        }
-        Ok(())
-    }
-
     pub(crate) async fn fetch_all<T: Record>(
         &mut self,
         statement: Statement<'_>,
@@ -164,9 +153,6 @@ impl Connection<'_> {
     }
 }
 
-/// The most values of one statement: SQLite takes 32,766, Postgres 65,535.
-const MAX_VALUES: usize = 32_000;
-
 /// A statement and the values for its placeholders.
 #[derive(Debug)]
 pub(crate) struct Statement<'a> {
@@ -180,21 +166,6 @@ pub(crate) fn sql(sql: &'static str) -> Statement<'static> {
         sql: Cow::Borrowed(sql),
         values: Vec::new(),
         is_kept: true,
-    }
-}
-
-fn insert<'a, const N: usize>(into: &str, rows: Vec<[Value<'a>; N]>) -> Statement<'a> {
-    let (mut sql, mut values) = (format!("INSERT INTO {into} VALUES "), Vec::new());
-    for row in rows {
-        sql.push_str(if values.is_empty() { "(" } else { ", (" });
-        placeholders(&mut sql, values.len(), N);
-        sql.push(')');
-        values.extend(row);
-    }
-    Statement {
-        sql: Cow::Owned(sql),
-        is_kept: values.len() == N,
-        values,
     }
 }
 
@@ -217,19 +188,42 @@ impl<'a> Statement<'a> {
     }
 
     /// Binds a list, not an empty one, to the place that the text marks by `{}`.
-    pub(crate) fn bind_list<'b>(self, list: &'b [String]) -> Statement<'b>
+    pub(crate) fn bind_list<'b, T: Into<Value<'b>>>(
+        self,
+        list: impl IntoIterator<Item = T>,
+    ) -> Statement<'b>
     where
         'a: 'b,
     {
         let mut values: Vec<Value<'b>> = self.values;
         let bound = values.len();
-        values.extend(list.iter().map(|text| Value::from(text.as_str())));
+        values.extend(list.into_iter().map(Into::into));
         let mut marks = String::new();
         placeholders(&mut marks, bound, values.len() - bound);
         Statement {
             sql: Cow::Owned(self.sql.replacen("{}", &marks, 1)),
-            is_kept: values.len() == bound + 1,
+            is_kept: self.is_kept && values.len() == bound + 1,
             values,
+        }
+    }
+
+    /// Appends a `SELECT` of the same columns, whose own placeholders begin at `$1`.
+    pub(crate) fn union(self, other: Self) -> Self {
+        let (mut sql, mut values) = (self.sql.into_owned(), self.values);
+        sql.push_str(" UNION ALL ");
+        let mut parts = other.sql.split('$');
+        sql.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            let end = part.find(|mark: char| !mark.is_ascii_digit());
+            let (number, text) = part.split_at(end.unwrap_or(part.len()));
+            let number: usize = number.parse().expect("a placeholder has a number");
+            write!(sql, "${}{text}", values.len() + number).expect("a string can be written to");
+        }
+        values.extend(other.values);
+        Self {
+            sql: Cow::Owned(sql),
+            values,
+            is_kept: self.is_kept && other.is_kept,
         }
     }
 }
@@ -237,7 +231,7 @@ impl<'a> Statement<'a> {
 #[derive(Debug)]
 pub(crate) enum Value<'a> {
     Uuid(Uuid),
-    Text(Option<&'a str>),
+    Text(Option<Cow<'a, str>>),
     Bytes(Option<&'a [u8]>),
     Int(Option<i64>),
     Time(Option<DateTime<Utc>>),
@@ -256,8 +250,11 @@ macro_rules! value_from {
 
 value_from! {
     Uuid => Uuid(uuid) uuid;
-    &'a str => Text(text) Some(text);
-    Option<&'a str> => Text(text) text;
+    &'a str => Text(text) Some(text.into());
+    Option<&'a str> => Text(text) text.map(Cow::from);
+    String => Text(text) Some(text.into());
+    Option<String> => Text(text) text.map(Cow::from);
+    &'a String => Text(text) Some(text.as_str().into());
     &'a [u8] => Bytes(bytes) Some(bytes);
     Option<&'a [u8]> => Bytes(bytes) bytes;
     i64 => Int(number) Some(number);

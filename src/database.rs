@@ -62,6 +62,24 @@ impl From<&Database> for Database {
     }
 }
 
+/// How long a connection may have been idle and still be used without a question.
+#[cfg(feature = "postgres")]
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long a connection has to give a sign of life before it is let go of. One that is dead and does
+/// not know it would keep its place in the pool, and who waits for it, for a quarter of an hour.
+#[cfg(feature = "postgres")]
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// Whether a connection answers in time.
+#[cfg(feature = "postgres")]
+async fn answers(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
+    use sqlx::Connection;
+    let answer = tokio::time::timeout(ANSWER, connection.ping()).await;
+    answer.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??;
+    Ok(true)
+}
+
 /// How long to wait for a connection or for another writer before giving up with a typed error.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -83,6 +101,13 @@ impl Database {
                 let pool = sqlx::postgres::PgPoolOptions::new()
                     .max_connections(connections)
                     .acquire_timeout(PATIENCE)
+                    .test_before_acquire(false)
+                    .before_acquire(|connection, meta| {
+                        Box::pin(
+                            async move { Ok(meta.idle_for < FRESH || answers(connection).await?) },
+                        )
+                    })
+                    .after_release(|connection, _| Box::pin(answers(connection)))
                     .connect_with(options)
                     .await?;
                 Ok(Self::Postgres(pool))

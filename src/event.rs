@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value as Json;
 use sqlx::FromRow;
+use uuid::Uuid;
 
-use crate::connection::{Connection, sql};
+use crate::connection::{Connection, Insert, sql};
 use crate::error::Error;
 use crate::id::{EventId, OrganizationId, UserId};
 use crate::organizations::Organizations;
@@ -175,6 +176,11 @@ impl Event {
         connection: &mut Connection<'_>,
         events: &[Self],
     ) -> Result<(), Error> {
+        Ok(connection.insert(Self::records(events).into()).await?)
+    }
+
+    /// Events that happened at one time, and the messages that tell someone of them.
+    pub(crate) fn records(events: &[Self]) -> [Insert<'_>; 2] {
         let rows = events.iter().map(|event| {
             [
                 event.id.as_uuid().into(),
@@ -189,16 +195,12 @@ impl Event {
         });
         let into =
             "guestlist_events (id, organization_id, kind, actor, subject, before, after, at)";
-        connection.insert(into, rows.collect()).await?;
-        let notices: Vec<_> = events
-            .iter()
-            .filter(|event| event.is_worth_a_notice())
+        let told = events.iter().filter(|event| event.is_worth_a_notice());
+        let notices: Vec<_> = told
             .map(|event| (event.organization, Task::SendNotice { event: event.id }))
             .collect();
-        match events.first() {
-            Some(first) => outbox::push(connection, first.at, &notices).await,
-            None => Ok(()),
-        }
+        let now = events.first().map(|first| first.at).unwrap_or_default();
+        [Insert::new(into, rows), outbox::messages(now, &notices)]
     }
 
     /// Reads one event.
@@ -222,7 +224,7 @@ impl Organizations {
     /// The history of an organization, oldest first, also of a deleted one.
     ///
     /// # Errors
-    /// [`Error::Database`].
+    /// [`Error::InvalidCursor`], [`Error::Database`].
     pub async fn events(
         &self,
         connection: impl Into<Connection<'_>>,
@@ -232,14 +234,42 @@ impl Organizations {
         const LIST: &str = const_format::formatcp!(
             "SELECT {COLUMNS} FROM guestlist_events WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3"
         );
-        let after: uuid::Uuid = paging.key()?.unwrap_or_default();
-        let statement = sql(LIST)
-            .bind(organization.as_uuid())
-            .bind(after)
-            .bind(paging.fetch_limit());
-        let events = connection.into().fetch_all(statement).await?;
-        Ok(Page::of(events, paging, |event: &Event| {
-            event.id.to_string()
-        }))
+        let after = paging.key()?.unwrap_or(Uuid::nil());
+        list(connection, LIST, organization, after, paging).await
     }
+
+    /// The history of an organization, newest first, also of a deleted one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCursor`], [`Error::Database`].
+    pub async fn latest_events(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        organization: OrganizationId,
+        paging: &Paging,
+    ) -> Result<Page<Event>, Error> {
+        const LIST: &str = const_format::formatcp!(
+            "SELECT {COLUMNS} FROM guestlist_events WHERE organization_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+        );
+        let before = paging.key()?.unwrap_or(Uuid::max());
+        list(connection, LIST, organization, before, paging).await
+    }
+}
+
+/// A page of events beyond `key`, in the order of the statement.
+async fn list(
+    connection: impl Into<Connection<'_>>,
+    statement: &'static str,
+    organization: OrganizationId,
+    key: Uuid,
+    paging: &Paging,
+) -> Result<Page<Event>, Error> {
+    let statement = sql(statement)
+        .bind(organization.as_uuid())
+        .bind(key)
+        .bind(paging.fetch_limit());
+    let events = connection.into().fetch_all(statement).await?;
+    Ok(Page::of(events, paging, |event: &Event| {
+        event.id.to_string()
+    }))
 }

@@ -6,6 +6,7 @@ mod decline;
 mod delivery;
 mod expire;
 mod invite;
+mod letter_facts;
 mod link;
 mod list;
 mod resend;
@@ -16,9 +17,12 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
-pub use self::delivery::{DeliveryReport, lift_suppression, record_delivery, suppression};
+pub use self::delivery::{
+    DeliveryReport, lift_suppression, record_delivery, record_sent, suppression,
+};
 pub use self::expire::{expire_due, remind_due};
 pub use self::invite::{Invite, Outcome};
+pub use self::letter_facts::LetterFacts;
 use self::link::Link;
 pub use self::list::Filter;
 pub(crate) use self::list::find_open_anywhere;
@@ -28,7 +32,7 @@ use crate::error::{Action, Error};
 use crate::id::{InvitationId, OrganizationId, UserId};
 use crate::locale::Locale;
 use crate::lock::{self, Lock};
-use crate::membership::{self, Membership};
+use crate::membership;
 use crate::organizations::Organizations;
 use crate::personal_message::PersonalMessage;
 use crate::role::Role;
@@ -180,23 +184,23 @@ impl Organizations {
         action: Action,
     ) -> Result<(), Error> {
         let actor = membership::require(connection, organization, actor).await?;
-        self.grants(&actor, role, action)
+        self.grants(&actor.role, role, action)
     }
 
-    fn grants(&self, actor: &Membership, role: &Role, action: Action) -> Result<(), Error> {
+    fn grants(&self, actor: &Role, role: &Role, action: Action) -> Result<(), Error> {
         self.known_role(role)?;
-        if self.role_model().may_invite(&actor.role, role) {
+        if self.role_model().may_invite(actor, role) {
             return Ok(());
         }
         Err(Error::Forbidden {
-            role: actor.role.clone(),
+            role: actor.clone(),
             action,
         })
     }
 
     /// Refuses whose role may not withdraw an invitation to `role`.
-    fn revokes(&self, actor: &Membership, role: &Role, action: Action) -> Result<(), Error> {
-        if self.role_model().may_revoke(&actor.role, role) {
+    fn revokes(&self, actor: &Role, role: &Role, action: Action) -> Result<(), Error> {
+        if self.role_model().may_revoke(actor, role) {
             return Ok(());
         }
         self.grants(actor, role, action)

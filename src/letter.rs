@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::connection::{Connection, Statement, sql};
+use crate::connection::{Connection, Insert, Statement, sql};
 use crate::email_address::EmailAddress;
 use crate::error::{Error, LimitKind};
+use crate::fact::Facts;
 use crate::id::{EventId, OrganizationId, UserId};
 use crate::limits::{Limit, Limits};
 
@@ -37,39 +38,102 @@ impl Limited {
         now: DateTime<Utc>,
         letters: &[Letter<'_>],
     ) -> Result<Self, Error> {
-        let mut limited = Self {
-            now,
-            actor: None,
-            organization: None,
-            recipient: limits.recipient,
-            recipients: HashMap::new(),
-        };
-        let Some(first) = letters.first() else {
-            return Ok(limited);
-        };
+        let facts = Facts::ask(connection, Self::asks(limits, now, letters)).await?;
+        Ok(Self::of(limits, now, letters.len(), &facts))
+    }
+
+    /// Asks for the letters that these ones meet in the windows.
+    pub(crate) fn asks<'a>(
+        limits: &Limits,
+        now: DateTime<Utc>,
+        letters: &[Letter<'a>],
+    ) -> Vec<Statement<'a>> {
         macro_rules! latest {
-            ($column:literal) => {
+            ($about:literal, $column:literal) => {
                 sql(concat!(
-                    "SELECT at FROM guestlist_letters WHERE ",
+                    "SELECT '",
+                    $about,
+                    "', NULL, NULL, NULL, at FROM (
+                         SELECT at FROM guestlist_letters WHERE ",
                     $column,
-                    " = $1 AND at > $2 ORDER BY at DESC LIMIT $3 OFFSET $4"
+                    " = $1 AND at > $2
+                         ORDER BY at DESC LIMIT $3 OFFSET $4
+                     ) AS latest"
                 ))
             };
         }
-        if let Some(limit) = limits.actor {
-            let latest = latest!("actor").bind(first.actor.as_str());
-            limited.actor =
-                Some(Window::read(connection, limit, now, letters.len(), latest).await?);
-        }
-        if let Some(limit) = limits.organization {
-            let latest = latest!("organization_id").bind(first.organization.as_uuid());
-            let window = Window::read(connection, limit, now, letters.len(), latest).await?;
-            limited.organization = Some(window);
-        }
+        let Some(first) = letters.first() else {
+            return Vec::new();
+        };
+        let far_end = |limit: Limit, latest: Statement<'a>| {
+            let skipped = skipped(limit, letters.len());
+            let rest = limit.capacity() - skipped;
+            latest
+                .bind(now - limit.window)
+                .bind(rest as i64)
+                .bind(skipped as i64)
+        };
+        let by_actor = limits.actor.map(|limit| {
+            far_end(
+                limit,
+                latest!("letter of the actor", "actor").bind(first.actor.as_str()),
+            )
+        });
+        let by_organization = limits.organization.map(|limit| {
+            let latest = latest!("letter of the organization", "organization_id");
+            far_end(limit, latest.bind(first.organization.as_uuid()))
+        });
+        let to_recipients = limits.recipient.map(|limit| {
+            let mut buckets: Vec<_> = letters
+                .iter()
+                .map(|letter| letter.recipient.bucket())
+                .collect();
+            buckets.sort_unstable();
+            buckets.dedup();
+            let statement = sql("SELECT 'letter to a recipient', recipient, NULL, NULL, at
+                 FROM guestlist_letters WHERE at > $1 AND recipient IN ({})");
+            statement.bind(now - limit.window).bind_list(buckets)
+        });
+        [by_actor, by_organization, to_recipients]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// What the limits have left for `more` letters after what was found.
+    pub(crate) fn of(limits: &Limits, now: DateTime<Utc>, more: usize, facts: &Facts) -> Self {
+        let window = |limit: Limit, about| {
+            let mut window = Window::empty(limit);
+            window.skipped = skipped(limit, more);
+            window
+                .at
+                .extend(facts.about(about).filter_map(|fact| fact.at));
+            window.newest_first()
+        };
+        let mut recipients = HashMap::new();
         if let Some(limit) = limits.recipient {
-            limited.recipients = mailboxes(connection, limit, now, letters).await?;
+            for fact in facts.about("letter to a recipient") {
+                let bucket = fact.name.clone().unwrap_or_default();
+                let window = recipients
+                    .entry(bucket)
+                    .or_insert_with(|| Window::empty(limit));
+                window.at.extend(fact.at);
+            }
         }
-        Ok(limited)
+        Self {
+            now,
+            actor: limits
+                .actor
+                .map(|limit| window(limit, "letter of the actor")),
+            organization: limits
+                .organization
+                .map(|limit| window(limit, "letter of the organization")),
+            recipient: limits.recipient,
+            recipients: recipients
+                .into_iter()
+                .map(|(bucket, window)| (bucket, window.newest_first()))
+                .collect(),
+        }
     }
 
     /// Lets one more letter go, or says which limit is reached and until when.
@@ -119,25 +183,9 @@ impl Window {
         }
     }
 
-    /// Reads the letters that up to `more` more of them would meet at the far end of the window.
-    async fn read(
-        connection: &mut Connection<'_>,
-        limit: Limit,
-        now: DateTime<Utc>,
-        more: usize,
-        latest: Statement<'_>,
-    ) -> Result<Self, Error> {
-        let skipped = limit.capacity().saturating_sub(more);
-        let statement = latest
-            .bind(now - limit.window)
-            .bind((limit.capacity() - skipped) as i64)
-            .bind(skipped as i64);
-        let rows: Vec<(DateTime<Utc>,)> = connection.fetch_all(statement).await?;
-        Ok(Self {
-            at: rows.into_iter().map(|(at,)| at).collect(),
-            skipped,
-            ..Self::empty(limit)
-        })
+    fn newest_first(mut self) -> Self {
+        self.at.sort_unstable_by_key(|at| std::cmp::Reverse(*at));
+        self
     }
 
     /// When the window has room again, if it has none: when the letter leaves that is as many back
@@ -151,59 +199,30 @@ impl Window {
     }
 }
 
-/// The windows of the letters' mailboxes, as far as they hold anything.
-async fn mailboxes(
-    connection: &mut Connection<'_>,
-    limit: Limit,
-    now: DateTime<Utc>,
-    letters: &[Letter<'_>],
-) -> Result<HashMap<String, Window>, Error> {
-    let mut buckets: Vec<_> = letters
-        .iter()
-        .map(|letter| letter.recipient.bucket())
-        .collect();
-    buckets.sort_unstable();
-    buckets.dedup();
-    let statement = sql("SELECT recipient, at FROM guestlist_letters
-         WHERE at > $1 AND recipient IN ({}) ORDER BY recipient, at DESC");
-    let statement = statement.bind(now - limit.window).bind_list(&buckets);
-    let rows: Vec<(String, DateTime<Utc>)> = connection.fetch_all(statement).await?;
-    let mut mailboxes = HashMap::new();
-    for (bucket, at) in rows {
-        let mailbox = mailboxes
-            .entry(bucket)
-            .or_insert_with(|| Window::empty(limit));
-        mailbox.at.push(at);
-    }
-    Ok(mailboxes)
+/// How many of the newest letters of a window do not matter to `more` of them: only what these would
+/// meet at its far end does.
+fn skipped(limit: Limit, more: usize) -> usize {
+    limit.capacity().saturating_sub(more)
 }
 
 /// Counts letters in, where anything is limited.
-pub(crate) async fn count(
-    connection: &mut Connection<'_>,
+pub(crate) fn counted<'a>(
     limits: &Limits,
     now: DateTime<Utc>,
-    letters: &[Letter<'_>],
-) -> Result<(), Error> {
-    if limits.longest_window().is_zero() {
-        return Ok(());
-    }
-    let buckets: Vec<_> = letters
-        .iter()
-        .map(|letter| letter.recipient.bucket())
-        .collect();
-    let rows = letters.iter().zip(&buckets).map(|(letter, bucket)| {
+    letters: &[Letter<'a>],
+) -> Insert<'a> {
+    let is_limited = !limits.longest_window().is_zero();
+    let rows = letters.iter().filter(|_| is_limited).map(|letter| {
         [
             EventId::new(now).as_uuid().into(),
             letter.organization.as_uuid().into(),
             letter.actor.as_str().into(),
-            bucket.as_str().into(),
+            letter.recipient.bucket().into(),
             now.into(),
         ]
     });
     let into = "guestlist_letters (id, organization_id, actor, recipient, at)";
-    connection.insert(into, rows.collect()).await?;
-    Ok(())
+    Insert::new(into, rows)
 }
 
 /// Rounded up, so that trying again after it succeeds.

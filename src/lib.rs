@@ -55,6 +55,9 @@
 //! }
 //! ```
 //!
+//! The repository's `docs/host-guide.md` goes from an empty axum project to a team page that works, with
+//! the host's own users, sessions and transactions.
+//!
 //! # Transactions are lent
 //!
 //! An operation takes `impl Into<`[`Connection`]`>`: `&mut *tx` of an sqlx transaction on Postgres or
@@ -102,7 +105,10 @@
 //!
 //! # Cargo features
 //!
-//! `postgres` and `sqlite`, both on by default; each works alone, and one of them is needed.
+//! - `postgres` and `sqlite`, both on by default; each works alone, and one of them is needed.
+//! - `opentelemetry`, off by default: a letter belongs to the trace of the request that promised it.
+//!   The span that is current when an operation runs is written beside its messages, through
+//!   `tracing-opentelemetry`, and the worker's spans continue it.
 
 mod clock;
 mod connection;
@@ -110,6 +116,7 @@ mod database;
 mod email_address;
 mod error;
 mod event;
+mod fact;
 mod id;
 mod invitation;
 mod key_ring;
@@ -136,6 +143,7 @@ mod status;
 mod text;
 mod text_enum;
 mod token;
+mod trace_parent;
 mod user;
 pub mod worker;
 

@@ -14,10 +14,11 @@ use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
 pub use self::forget::Forgotten;
-use crate::connection::{Connection, sql};
+use crate::connection::{Connection, Statement, sql};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
+use crate::fact::Facts;
 use crate::id::{OrganizationId, UserId};
 use crate::locale::Locale;
 use crate::lock::{self, Lock};
@@ -61,6 +62,50 @@ pub struct Membership {
 
 const COLUMNS: &str =
     "organization_id, user_id, email, name, locale, role, joined_at, suspended_at";
+
+/// A membership's columns beside those of what speaks of it, none of them if it is not there.
+#[derive(FromRow)]
+pub(crate) struct Beside {
+    member_email: Option<String>,
+    member_name: Option<Name>,
+    member_locale: Option<Locale>,
+    member_role: Option<Role>,
+    member_joined_at: Option<DateTime<Utc>>,
+    member_suspended_at: Option<DateTime<Utc>>,
+}
+
+pub(crate) const BESIDE: &str = "member.email AS member_email, member.name AS member_name, \
+    member.locale AS member_locale, member.role AS member_role, member.joined_at AS member_joined_at, \
+    member.suspended_at AS member_suspended_at";
+
+impl Beside {
+    /// The membership of this user, suspended or not.
+    pub(crate) fn of(
+        self,
+        organization: OrganizationId,
+        user: &UserId,
+    ) -> Result<Option<Membership>, Error> {
+        let (Some(email), Some(locale), Some(role), Some(joined_at)) = (
+            self.member_email,
+            self.member_locale,
+            self.member_role,
+            self.member_joined_at,
+        ) else {
+            return Ok(None);
+        };
+        Ok(Some(Membership {
+            organization,
+            user: user.clone(),
+            email: email.parse()?,
+            name: self.member_name,
+            locale,
+            role,
+            joined_at,
+            suspended_at: self.member_suspended_at,
+            role_model: None,
+        }))
+    }
+}
 
 impl Organizations {
     /// A user's membership, read now: the host's authorization check, of which
@@ -107,6 +152,29 @@ impl Organizations {
     ) -> Result<bool, Error> {
         let membership = self.membership(connection, organization, user).await?;
         Ok(membership.is_some_and(|membership| membership.allows(permission)))
+    }
+
+    /// The only holder of the role that keeps one who is not suspended: nobody can remove or demote
+    /// them, nor can they leave, before a transfer. `None` where several hold it. For a page that says
+    /// so beforehand; what decides is the operation itself.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn last_owner(
+        &self,
+        connection: impl Into<Connection<'_>>,
+        organization: OrganizationId,
+    ) -> Result<Option<UserId>, Error> {
+        let statement = sql("SELECT user_id FROM guestlist_memberships
+             WHERE organization_id = $1 AND role = $2 AND suspended_at IS NULL LIMIT 2");
+        let statement = statement
+            .bind(organization.as_uuid())
+            .bind(self.role_model().keeps().as_str());
+        let holders: Vec<(UserId,)> = connection.into().fetch_all(statement).await?;
+        Ok(match holders.as_slice() {
+            [(only,)] => Some(only.clone()),
+            _ => None,
+        })
     }
 
     /// Takes the organization's lock and reads who acts and on whom.
@@ -309,17 +377,41 @@ pub(crate) async fn require(
         .ok_or(Error::NotFound)
 }
 
-/// The members who joined with one of these addresses, suspended or not, by the address.
-pub(crate) async fn find_by_email(
-    connection: &mut Connection<'_>,
+/// Asks for the role of who acts; a suspended member has none, as a stranger has.
+pub(crate) fn acting<'a>(organization: OrganizationId, actor: &'a UserId) -> Statement<'a> {
+    let statement = sql(
+        "SELECT 'actor', NULL, role, NULL, NULL FROM guestlist_memberships
+         WHERE organization_id = $1 AND user_id = $2 AND suspended_at IS NULL",
+    );
+    statement.bind(organization.as_uuid()).bind(actor.as_str())
+}
+
+/// The role of who acts, or the answer an unknown id gets.
+pub(crate) fn actor_in(facts: &Facts) -> Result<Role, Error> {
+    let role = facts.about("actor").find_map(|fact| fact.value.as_deref());
+    Ok(role.ok_or(Error::NotFound)?.parse()?)
+}
+
+/// Asks for the members who joined with one of these addresses, suspended or not.
+pub(crate) fn joined_with<'a>(
     organization: OrganizationId,
-    email_keys: &[String],
-) -> Result<HashMap<String, UserId>, Error> {
-    let statement = sql("SELECT email_key, user_id FROM guestlist_memberships
-                         WHERE organization_id = $1 AND email_key IN ({})");
-    let statement = statement.bind(organization.as_uuid()).bind_list(email_keys);
-    let members: Vec<(String, UserId)> = connection.fetch_all(statement).await?;
-    Ok(members.into_iter().collect())
+    email_keys: &'a [String],
+) -> Statement<'a> {
+    let statement = sql(
+        "SELECT 'member', email_key, user_id, NULL, NULL FROM guestlist_memberships
+         WHERE organization_id = $1 AND email_key IN ({})",
+    );
+    statement.bind(organization.as_uuid()).bind_list(email_keys)
+}
+
+/// Those members, by the address.
+pub(crate) fn members_in(facts: &Facts) -> Result<HashMap<String, UserId>, Error> {
+    let members = facts
+        .about("member")
+        .filter_map(|fact| fact.name.as_ref().zip(fact.value.as_ref()));
+    members
+        .map(|(email_key, user)| Ok((email_key.clone(), user.parse()?)))
+        .collect()
 }
 
 /// The one check on the last owner: refuses when `leaving`, who is about to lose the kept role or

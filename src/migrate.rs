@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 
 use crate::connection::{Connection, Dialect, sql};
 use crate::database::Database;
@@ -14,34 +14,59 @@ const TABLE: &str = "guestlist_migrations";
 #[cfg(feature = "postgres")]
 static POSTGRES: Migrator = Migrator {
     table_name: Cow::Borrowed(TABLE),
+    locking: false,
     ..sqlx::migrate!("migrations/postgres")
 };
 #[cfg(feature = "sqlite")]
 static SQLITE: Migrator = Migrator {
     table_name: Cow::Borrowed(TABLE),
+    locking: false,
     ..sqlx::migrate!("migrations/sqlite")
 };
 
-/// Creates or updates Guestlist's tables, all named `guestlist_…`, beside whatever the host has.
+/// Creates or updates Guestlist's tables, all named `guestlist_…`, beside whatever the host has, and says
+/// how many migrations that took: none where they were up to date.
 ///
 /// Takes `&PgPool`, `&SqlitePool` or `&Database`. Safe to call at every start and from several
 /// processes at once.
 ///
 /// # Errors
 /// [`Error::Migrate`] when the schema is newer than this version or was changed by hand.
-pub async fn migrate(database: impl Into<Database>) -> Result<(), Error> {
+pub async fn migrate(database: impl Into<Database>) -> Result<usize, Error> {
     match database.into() {
         #[cfg(feature = "postgres")]
-        Database::Postgres(pool) => POSTGRES.run(&pool).await?,
+        Database::Postgres(pool) => Ok(run(&POSTGRES, &mut *pool.acquire().await?).await?),
         #[cfg(feature = "sqlite")]
         // SQLite has no advisory lock to migrate under, so one write transaction holds all of it.
         Database::Sqlite(pool) => {
             let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-            SQLITE.run(&mut *transaction).await?;
+            let applied = run(&SQLITE, &mut *transaction).await?;
             transaction.commit().await?;
+            Ok(applied)
         }
     }
-    Ok(())
+}
+
+/// Migrates under sqlx's lock, taken here so that what is counted is what this run applied.
+async fn run<C: Migrate>(
+    migrator: &'static Migrator,
+    connection: &mut C,
+) -> Result<usize, MigrateError> {
+    connection.lock().await?;
+    let applied = apply(migrator, connection).await;
+    let unlocked = connection.unlock().await;
+    applied.and_then(|applied| unlocked.map(|()| applied))
+}
+
+async fn apply<C: Migrate>(
+    migrator: &'static Migrator,
+    connection: &mut C,
+) -> Result<usize, MigrateError> {
+    connection.ensure_migrations_table(TABLE).await?;
+    let before = connection.list_applied_migrations(TABLE).await?.len();
+    migrator.run_direct(None, connection, false).await?;
+    let after = connection.list_applied_migrations(TABLE).await?.len();
+    Ok(after - before)
 }
 
 /// How the tables found in a database compare with those this version expects.

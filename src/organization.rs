@@ -36,6 +36,29 @@ pub struct Organization {
 
 const COLUMNS: &str = "id, name, created_at, seats";
 
+/// An organization's columns beside those of what belongs to it, none of them if it is not there.
+#[derive(FromRow)]
+pub(crate) struct Beside {
+    organization_name: Option<Name>,
+    organization_created_at: Option<DateTime<Utc>>,
+    organization_seats: Option<i64>,
+}
+
+pub(crate) const BESIDE: &str = "organization.name AS organization_name, \
+    organization.created_at AS organization_created_at, organization.seats AS organization_seats";
+
+impl Beside {
+    /// The organization of this id.
+    pub(crate) fn of(self, id: OrganizationId) -> Option<Organization> {
+        Some(Organization {
+            id,
+            name: self.organization_name?,
+            created_at: self.organization_created_at?,
+            seats: self.organization_seats,
+        })
+    }
+}
+
 impl Organization {
     /// How many seats the host gave it; without them the configured number holds.
     pub fn seats(&self) -> Option<u32> {

@@ -7,20 +7,23 @@
 mod lease;
 mod overview;
 mod settle;
+mod turn;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
-pub use self::lease::{Lease, lease, release, renew, take};
+pub use self::lease::{Lease, lease, release, renew, take_all};
 pub use self::overview::{
-    Count, counts, counts_within, discard, list, oldest_due, retry, retry_dead, unsettled,
+    Count, counts, counts_within, discard, due, is_idle, list, oldest_due, retry, retry_dead,
 };
 pub use self::settle::{Cost, bury, complete, postpone};
-use crate::connection::Connection;
+pub use self::turn::Turn;
+use crate::connection::{Connection, Insert};
 use crate::error::Error;
 use crate::id::{EventId, InvitationId, MessageId, OrganizationId, UserId};
+use crate::trace_parent;
 
 /// What a message asks for. It speaks of ids only: never an address, a name or a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,24 +96,27 @@ pub(crate) async fn push(
     now: DateTime<Utc>,
     tasks: &[(OrganizationId, Task)],
 ) -> Result<(), Error> {
-    let spelled: Vec<_> = tasks
-        .iter()
-        .map(|(organization, task)| (organization, task, task.spelled()))
-        .collect();
-    let rows = spelled.iter().map(|(organization, task, (kind, ids))| {
+    Ok(connection.insert(vec![messages(now, tasks)]).await?)
+}
+
+/// The messages that promise some tasks.
+pub(crate) fn messages(now: DateTime<Utc>, tasks: &[(OrganizationId, Task)]) -> Insert<'static> {
+    let trace_parent = trace_parent::current();
+    let rows = tasks.iter().map(|(organization, task)| {
+        let (kind, ids) = task.spelled();
         [
             MessageId::new(now).as_uuid().into(),
-            kind.as_str().into(),
-            ids.clone().into(),
+            kind.into(),
+            ids.into(),
             organization.as_uuid().into(),
             task.priority().get().into(),
             now.into(),
             now.into(),
+            trace_parent.clone().into(),
         ]
     });
-    let into = "guestlist_outbox (id, kind, ids, organization_id, priority, run_at, created_at)";
-    connection.insert(into, rows.collect()).await?;
-    Ok(())
+    let into = "guestlist_outbox (id, kind, ids, organization_id, priority, run_at, created_at, trace_parent)";
+    Insert::new(into, rows)
 }
 
 /// A message as a worker sees it.
@@ -142,6 +148,9 @@ pub struct Message {
     pub dead_at: Option<DateTime<Utc>>,
     /// What went wrong last.
     pub last_error: Option<String>,
+    /// The span that promised it, as a W3C `traceparent`, where the host is built with the feature
+    /// `opentelemetry` and was in a trace.
+    pub trace_parent: Option<String>,
 }
 
 impl Message {
@@ -173,4 +182,4 @@ crate::text_enum::text_enum! {
 }
 
 const COLUMNS: &str = "id, kind, ids, organization_id, run_at, created_at, attempts, faults, \
-                       generation, leased_until, dead_at, last_error";
+                       generation, leased_until, dead_at, last_error, trace_parent";

@@ -1,9 +1,10 @@
 //! The sessions a host recorded, so that the purge knows what to delete.
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
-use crate::connection::{Connection, sql};
+use crate::connection::{Connection, Dialect, sql};
 use crate::error::Error;
 use crate::id::{OrganizationId, SessionKey, UserId};
 use crate::lock;
@@ -161,7 +162,10 @@ pub async fn ended(
     Ok(connection.into().fetch_all(statement).await?)
 }
 
-/// Forgets purged sessions, unless they were recorded again meanwhile: the worker's side.
+/// Forgets purged sessions in one statement, unless they were recorded again meanwhile, and says how
+/// many it forgot: the worker's side.
+///
+/// Rows are locked in the order of their keys, or two purges that meet would deadlock.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -169,19 +173,32 @@ pub async fn forget_ended(
     connection: impl Into<Connection<'_>>,
     organization: OrganizationId,
     sessions: &[EndedSession],
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
     let mut connection = connection.into();
-    for EndedSession { user, session, .. } in sessions {
-        let statement = sql("DELETE FROM guestlist_sessions
-                             WHERE organization_id = $1 AND user_id = $2 AND session = $3 AND ended_at IS NOT NULL");
-        connection
-            .execute(
-                statement
-                    .bind(organization.as_uuid())
-                    .bind(user.as_str())
-                    .bind(session.as_str()),
-            )
-            .await?;
-    }
-    Ok(())
+    let text = match connection.dialect() {
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => {
+            "WITH purged AS MATERIALIZED (
+                 SELECT ended.user_id AS purged_user, ended.session AS purged_session
+                 FROM guestlist_sessions AS ended
+                 JOIN jsonb_to_recordset($2) AS named (user_id text, session text)
+                     ON ended.user_id = named.user_id AND ended.session = named.session
+                 WHERE ended.organization_id = $1 AND ended.ended_at IS NOT NULL
+                 ORDER BY ended.user_id, ended.session FOR UPDATE OF ended)
+             DELETE FROM guestlist_sessions USING purged
+             WHERE organization_id = $1 AND user_id = purged_user AND session = purged_session"
+        }
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => {
+            "DELETE FROM guestlist_sessions
+             WHERE organization_id = $1 AND ended_at IS NOT NULL AND (user_id, session) IN
+                 (SELECT value ->> 'user_id', value ->> 'session' FROM json_each($2))"
+        }
+    };
+    let named: Json = sessions
+        .iter()
+        .map(|ended| json!({ "user_id": ended.user.as_str(), "session": ended.session.as_str() }))
+        .collect();
+    let statement = sql(text).bind(organization.as_uuid()).bind(named);
+    Ok(connection.execute(statement).await?)
 }

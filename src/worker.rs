@@ -13,7 +13,8 @@ use crate::error::Error;
 use crate::organizations::Organizations;
 
 pub use crate::invitation::{
-    DeliveryReport, expire_due, lift_suppression, record_delivery, remind_due, suppression,
+    DeliveryReport, LetterFacts, expire_due, lift_suppression, record_delivery, record_sent,
+    remind_due, suppression,
 };
 pub use crate::retention::{delete_closed_invitations, delete_old_events, delete_old_letters};
 pub use crate::session::{
@@ -74,6 +75,9 @@ pub async fn clock_skew(
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => "SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
     };
+    // The answer was true at some moment in between.
+    let asked = library.now();
     let row: Option<(DateTime<Utc>,)> = connection.fetch_optional(sql(text)).await?;
-    Ok(library.now() - row.map_or_else(Utc::now, |(time,)| time))
+    let midpoint = asked + (library.now() - asked) / 2;
+    Ok(midpoint - row.map_or_else(Utc::now, |(time,)| time))
 }

@@ -19,6 +19,8 @@ mod tables;
 mod accepting;
 #[path = "library/addresses.rs"]
 mod addresses;
+#[path = "library/fairness.rs"]
+mod fairness;
 #[path = "library/forgetting.rs"]
 mod forgetting;
 #[path = "library/inviting.rs"]
@@ -27,6 +29,8 @@ mod inviting;
 mod known_holes;
 #[path = "library/leasing.rs"]
 mod leasing;
+#[path = "library/letters.rs"]
+mod letters;
 #[path = "library/limits.rs"]
 mod limits;
 #[path = "library/members.rs"]

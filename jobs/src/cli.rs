@@ -17,6 +17,7 @@ mod invitation;
 mod invite;
 mod job;
 mod key;
+mod log;
 mod member;
 mod not_found;
 mod organization;
@@ -27,17 +28,15 @@ mod session;
 mod user;
 mod variable;
 
-use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use guestlist_jobs::config::{Config, ConfigError, LogFormat, variables};
+use guestlist_jobs::config::{Config, ConfigError, variables};
 use guestlist_jobs::endpoint::Endpoint;
 use guestlist_jobs::work;
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
 
 use self::context::Context;
 use self::failure::{Failure, Status};
@@ -71,7 +70,8 @@ enum Command {
     /// Run the worker: mail letters and notices, expire invitations, end sessions.
     ///
     /// Runs until SIGTERM or SIGINT, then finishes what it has in hand. Several may run at once,
-    /// on one or many machines, if they share a Postgres and a Redis.
+    /// on one or many machines, if they share a Postgres and a Redis. Built with the feature
+    /// opentelemetry, it exports traces where OTEL_EXPORTER_OTLP_ENDPOINT is set.
     #[command(
         after_help = "Examples:\n  guestlist work\n  guestlist work --listen 127.0.0.1:9100\n  guestlist work --until-idle"
     )]
@@ -154,12 +154,16 @@ impl Command {
     async fn run(self, output: Output) -> Result<ExitCode, Failure> {
         let status = match self {
             Self::Work { until_idle, listen } => {
-                let config = configured("info,apalis=off,apalis_core=off,apalis_redis=off")?;
+                let config = Config::from_env()?;
+                let log = "info,apalis=off,apalis_core=off,apalis_redis=off";
+                let traces = log::start_with_traces(config.log, log)?;
                 let endpoint = match listen {
                     Some(address) => Some(Endpoint::bind(address).await?),
                     None => None,
                 };
-                return Ok(work::run(&config, until_idle, endpoint).await?);
+                let worked = work::run(&config, until_idle, endpoint).await;
+                traces.end().await;
+                return Ok(worked?);
             }
             Self::Doctor => doctor::run(&configured("off")?, output).await?,
             Self::Demo { file } => demo::run(file.as_deref(), output).await?,
@@ -217,20 +221,18 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 /// RUST_LOG says otherwise.
 fn configured(log: &str) -> Result<Config, ConfigError> {
     let config = Config::from_env()?;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(log));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    match config.log {
-        LogFormat::Pretty => subscriber.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => subscriber.json().init(),
-    }
+    log::start(config.log, log);
     Ok(config)
 }
 
 async fn migrate(config: &Config, output: Output) -> Done {
     let database = config.connect(1).await?;
-    guestlist::migrate(&database).await?;
+    let applied = guestlist::migrate(&database).await?;
     database.close().await;
-    output.sentence(json!({ "migrated": true }), "The tables are up to date.")
+    let told = match applied {
+        0 => "The tables are up to date.".to_owned(),
+        1 => "1 migration was applied.".to_owned(),
+        _ => format!("{applied} migrations were applied."),
+    };
+    output.sentence(json!({ "migrated": true, "applied": applied }), told)
 }

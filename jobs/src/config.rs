@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use guestlist::{Builder, Database, KeyRing, Limits, Organizations, RoleModel, Seats};
-use redis::IntoConnectionInfo;
 
 pub(crate) use self::database::redacted;
 pub use self::database::{DatabaseError, InvalidDatabaseUrl};
@@ -29,7 +28,8 @@ use self::reader::Reader;
 pub use self::reader::{ConfigError, Mistake};
 pub use self::role_model::{UnreadRoleModel, read_role_model};
 pub use self::sessions::{InvalidSessionStores, SessionStoreConfig};
-use crate::mailer::MailerConfig;
+use crate::mailer::{InvalidRate, MailerConfig, Rate};
+use crate::redis_url::{self, InvalidRedisUrl, RedisUrl};
 
 /// Everything the environment decides, checked. [`variables::ALL`] documents each.
 ///
@@ -42,6 +42,8 @@ pub struct Config {
     pub redis_url: Option<String>,
     /// `SMTP_URL`.
     pub mailer: MailerConfig,
+    /// `GUESTLIST_SMTP_RATE`; none where letters go as fast as they can.
+    pub smtp_rate: Option<Rate>,
     /// `GUESTLIST_FROM`.
     pub from: Mailbox,
     /// `GUESTLIST_LINK`.
@@ -118,6 +120,7 @@ impl Config {
         });
         let config = Self {
             mailer: reader.required(variables::SMTP_URL, str::parse),
+            smtp_rate: reader.required(variables::SMTP_RATE, smtp_rate),
             from: reader.required(variables::FROM, str::parse),
             link: reader.required(variables::LINK, str::parse),
             keys: keys(&mut reader, &database_url),
@@ -176,8 +179,12 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("database_url", &redacted(&self.database_url))
-            .field("redis_url", &self.redis_url.as_deref().map(redacted))
+            .field(
+                "redis_url",
+                &self.redis_url.as_deref().map(redis_url::shown),
+            )
             .field("mailer", &self.mailer)
+            .field("smtp_rate", &self.smtp_rate)
             .field("from", &self.from)
             .field("link", &self.link)
             .field("keys", &self.keys)
@@ -208,10 +215,15 @@ impl std::str::FromStr for LogFormat {
     }
 }
 
-fn redis_url(text: &str) -> Result<String, String> {
-    match text.into_connection_info() {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err("the URL does not read".to_owned()),
+fn redis_url(text: &str) -> Result<String, InvalidRedisUrl> {
+    text.parse().map(|_: RedisUrl| text.to_owned())
+}
+
+fn smtp_rate(text: &str) -> Result<Option<Rate>, InvalidRate> {
+    if text == "none" {
+        Ok(None)
+    } else {
+        text.parse().map(Some)
     }
 }
 
@@ -292,7 +304,15 @@ fn folder(text: &str) -> Result<PathBuf, String> {
 fn session_stores(reader: &mut Reader<'_>, redis_url: Option<&str>) -> Vec<SessionStoreConfig> {
     let own = reader.optional(variables::SESSIONS_REDIS_URL, self::redis_url);
     let url = own.as_deref().or(redis_url);
-    let stores = reader.optional(variables::SESSIONS, |text| sessions::parse(text, url));
+    // A URL that does not read is told already; it is not missing.
+    let urls = [variables::REDIS_URL, variables::SESSIONS_REDIS_URL];
+    let is_told = urls.into_iter().any(|url| reader.has_mistake(url));
+    let stores = reader.optional(variables::SESSIONS, |text| {
+        match sessions::parse(text, url) {
+            Err(InvalidSessionStores::NoRedis) if is_told => Ok(Vec::new()),
+            parsed => parsed,
+        }
+    });
     let default = || sessions::parse(if url.is_some() { "redis" } else { "none" }, url);
     stores.or_else(|| default().ok()).unwrap_or_default()
 }

@@ -4,8 +4,10 @@
 //! its message itself; one place does that for all.
 
 mod back_off;
+mod desk;
 mod expire_invitations;
 mod forget_old;
+mod pace;
 mod posting;
 mod purge_sessions;
 mod remind;
@@ -17,9 +19,11 @@ use std::time::Duration;
 use guestlist::outbox::{Cost, Message, Task};
 use guestlist::worker::DeliveryReport;
 
+pub(crate) use self::desk::{Desk, JOBS_A_CONNECTION, Unrecorded};
 pub(crate) use self::expire_invitations::expire_invitations;
 pub(crate) use self::forget_old::{Retention, forget_old};
 pub(crate) use self::remind::remind;
+use self::send_invitation::Numbered;
 use crate::context::Context;
 use crate::leases::Held;
 use crate::metrics::{Metrics, RunOutcome};
@@ -57,6 +61,8 @@ pub struct Outcome {
     pub next: Next,
     /// How an invitation's letter fared, where the job sent one or decided not to.
     pub report: Option<DeliveryReport>,
+    /// The place of a letter that left, which is free again when the outcome is recorded.
+    pub(crate) place: Option<Unrecorded>,
 }
 
 impl Next {
@@ -73,7 +79,11 @@ impl Next {
 
 impl From<Next> for Outcome {
     fn from(next: Next) -> Self {
-        Self { next, report: None }
+        Self {
+            next,
+            report: None,
+            place: None,
+        }
     }
 }
 
@@ -101,6 +111,7 @@ const MAX_FAULTS: i64 = 10;
 /// Runs the job of a message and says what is next, whatever happens to the job.
 pub(crate) async fn run(
     context: &Context,
+    desk: &Desk,
     metrics: &Metrics,
     message: &Message,
     held: &Held,
@@ -111,12 +122,14 @@ pub(crate) async fn run(
     };
     let outcome = match &task {
         Task::SendInvitation { invitation, letter } => {
-            send_invitation::run(context, message, held, *invitation, *letter, false).await
+            let letter = Numbered::new(*invitation, *letter, false);
+            send_invitation::run(context, desk, message, held, letter).await
         }
         Task::SendReminder { invitation, letter } => {
-            send_invitation::run(context, message, held, *invitation, *letter, true).await
+            let letter = Numbered::new(*invitation, *letter, true);
+            send_invitation::run(context, desk, message, held, letter).await
         }
-        Task::SendNotice { event } => send_notice::run(context, message, held, *event).await,
+        Task::SendNotice { event } => send_notice::run(context, desk, message, held, *event).await,
         Task::PurgeSessions { user } => {
             Ok(purge_sessions::run(context, metrics, message, user.as_ref()).await)
         }

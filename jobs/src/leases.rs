@@ -8,10 +8,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use guestlist::{Database, MessageId, Organizations, outbox};
+use guestlist::{Database, MessageId, outbox};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
+
+use crate::deadline::in_time;
+use crate::failpoint::fail_point;
+use crate::loader::Loader;
+use crate::skew::DatabaseClock;
 
 /// How long a lease lives without renewal: a dead process's rows come back after as long.
 pub(crate) const LEASE: Duration = Duration::from_secs(20);
@@ -24,12 +29,16 @@ const RENEWAL: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Leases {
     database: Database,
-    library: Organizations,
+    clock: DatabaseClock,
+    messages: Loader<(MessageId, i64), outbox::Message, guestlist::Error>,
     held: Arc<Mutex<HashMap<MessageId, Entry>>>,
 }
 
 struct Entry {
     generation: i64,
+    /// Whether its message was read. Until then it is not renewed, so that a read that hangs leaves it
+    /// to others.
+    is_taken: bool,
     until: watch::Sender<Instant>,
 }
 
@@ -42,10 +51,23 @@ pub(crate) struct Held {
 }
 
 impl Leases {
-    pub(crate) fn new(database: Database, library: Organizations) -> Self {
+    pub(crate) fn new(database: Database, clock: DatabaseClock) -> Self {
+        let pool = database.clone();
+        let messages = Loader::new(move |leases: Vec<(MessageId, i64)>| {
+            let pool = pool.clone();
+            async move {
+                let taken =
+                    in_time(async { outbox::take_all(&mut pool.acquire().await?, &leases).await });
+                let taken = taken.await?;
+                let by_lease =
+                    |message: outbox::Message| ((message.id, message.generation), message);
+                Ok(taken.into_iter().map(by_lease).collect())
+            }
+        });
         Self {
             database,
-            library,
+            clock,
+            messages,
             held: Arc::default(),
         }
     }
@@ -57,16 +79,21 @@ impl Leases {
         generation: i64,
     ) -> Result<Option<(outbox::Message, Held)>, guestlist::Error> {
         let asked = Instant::now();
-        let mut connection = self.database.acquire().await?;
-        let Some(message) = outbox::take(&mut connection, id, generation).await? else {
+        // Entered before it is read: whoever had it until now has recorded what became of it, and the
+        // row that is read next is gone.
+        let Some(held) = self.hold(id, generation, asked) else {
             return Ok(None);
         };
-        let left = message.leased_until.map(|until| until - self.library.now());
+        let Some(message) = self.messages.load((id, generation)).await? else {
+            return Ok(None);
+        };
+        let left = message.leased_until.map(|until| until - self.clock.now());
         let left = left.and_then(|left| left.to_std().ok()).unwrap_or_default();
         let until = if left > 2 * RENEWAL {
             asked + left
         } else {
-            let until = self.library.now() + LEASE;
+            let until = self.clock.now() + LEASE;
+            let mut connection = self.database.acquire().await?;
             if outbox::renew(&mut connection, until, &[(id, generation)])
                 .await?
                 .is_empty()
@@ -75,7 +102,12 @@ impl Leases {
             }
             asked + LEASE
         };
-        Ok(self.hold(id, generation, until).map(|held| (message, held)))
+        fail_point!("lease::taken", crate::failpoint::database());
+        if let Some(entry) = self.lock().get_mut(&id) {
+            entry.is_taken = true;
+            entry.until.send_replace(until);
+        }
+        Ok(Some((message, held)))
     }
 
     /// Enters a lease, unless this process is at work on the same message already.
@@ -89,6 +121,7 @@ impl Leases {
             id,
             Entry {
                 generation,
+                is_taken: false,
                 until: sender,
             },
         );
@@ -115,14 +148,18 @@ impl Leases {
         let tickets: Vec<_> = self
             .lock()
             .iter()
+            .filter(|(_, entry)| entry.is_taken)
             .map(|(id, entry)| (*id, entry.generation))
             .collect();
         if tickets.is_empty() {
             return Ok(());
         }
         let asked = Instant::now();
-        let until = self.library.now() + LEASE;
-        let renewed = outbox::renew(&mut self.database.acquire().await?, until, &tickets).await?;
+        let until = self.clock.now() + LEASE;
+        let renewed = in_time(async {
+            outbox::renew(&mut self.database.acquire().await?, until, &tickets).await
+        });
+        let renewed = renewed.await?;
         let held = self.lock();
         for (id, _) in &tickets {
             let Some(entry) = held.get(id) else { continue };

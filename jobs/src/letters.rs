@@ -24,6 +24,7 @@ mod typed;
 mod wording;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use handlebars::{Context, RenderError};
 
@@ -36,11 +37,11 @@ use languages::Languages;
 use templates::{Part, Templates};
 use wording::{Surface, Wording};
 
-/// All letters, compiled once and shared by every job.
+/// All letters, compiled once; clones share them.
 #[derive(Clone)]
 pub struct Letters {
-    templates: Templates,
-    languages: Languages,
+    templates: Arc<Templates>,
+    languages: Arc<Languages>,
 }
 
 /// A letter that is written but not yet a message.
@@ -78,9 +79,13 @@ pub enum LetterError {
 impl Letters {
     /// The letters as they ship.
     pub fn built_in() -> Self {
+        Self::of(Templates::built_in(), Languages::built_in())
+    }
+
+    fn of(templates: Templates, languages: Languages) -> Self {
         Self {
-            templates: Templates::built_in(),
-            languages: Languages::built_in(),
+            templates: Arc::new(templates),
+            languages: Arc::new(languages),
         }
     }
 
@@ -97,9 +102,9 @@ impl Letters {
     ///
     /// The folder itself is missing or cannot be read.
     pub fn with_overrides(folder: &Path) -> Result<(Self, Vec<Alert>), FolderError> {
-        let mut letters = Self::built_in();
-        let alerts = overrides::apply(folder, &mut letters.templates, &mut letters.languages)?;
-        Ok((letters, alerts))
+        let (mut templates, mut languages) = (Templates::built_in(), Languages::built_in());
+        let alerts = overrides::apply(folder, &mut templates, &mut languages)?;
+        Ok((Self::of(templates, languages), alerts))
     }
 
     /// Writes a letter to a recipient's address, in the best language for `locale`: the tag

@@ -7,24 +7,34 @@
 
 pub mod config;
 pub mod context;
+mod dated;
+mod deadline;
 pub mod endpoint;
+mod failpoint;
 pub mod job;
+mod keep;
 mod leases;
 pub mod letters;
+mod loader;
 pub mod mail;
 pub mod mailer;
 mod metrics;
 pub mod monitor;
 pub mod queue;
+mod redis_connection;
+pub mod redis_url;
 mod relay;
 mod scheduler;
 pub mod sessions;
 mod settle;
 mod skew;
+mod trace;
 pub mod work;
 pub mod worker;
 
 pub use context::Context;
 pub use monitor::Monitor;
+pub use redis_url::InvalidRedisUrl;
+pub use relay::Doorbell;
 pub use skew::{clock_skew, is_too_much as is_too_much_skew};
 pub use worker::{Settings, Worker};

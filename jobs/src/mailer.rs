@@ -14,7 +14,9 @@ mod failure;
 mod fence;
 mod folder;
 mod gate;
+mod manuscript;
 mod offer;
+mod rate;
 mod reply;
 mod report;
 mod sender;
@@ -22,6 +24,7 @@ mod tally;
 mod tls;
 mod verdict;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,6 +35,7 @@ use tokio_util::task::TaskTracker;
 pub use self::config::{MailerConfig, MailerConfigError};
 pub use self::deadlines::{BackOff, Deadlines};
 pub use self::gate::Gate;
+pub use self::rate::{InvalidRate, Rate};
 
 pub use self::report::{CheckError, Report};
 pub use self::verdict::Verdict;
@@ -40,8 +44,10 @@ use self::config::{Server, Transport};
 use self::fence::Fence;
 use self::folder::Folder;
 use self::gate::{Gatekeeper, Pass};
+use self::manuscript::Manuscript;
 use self::sender::{Errand, Sender};
 use self::tally::Tally;
+use crate::dated::Dated;
 use crate::mail::Mail;
 
 /// Delivers letters. Clones share the senders and the gate.
@@ -106,22 +112,56 @@ impl Mailer {
         stands: impl Fn() -> bool + Send + Sync + 'static,
         mail: Mail,
     ) -> Verdict {
-        let fence = Fence::new(stands);
         if let Err(failure) = connection::check_envelope(&mail) {
             return Verdict::LetterFault {
                 why: failure.to_string(),
             };
         }
+        self.dispatch(Manuscript::of(mail), Fence::new(stands))
+            .await
+    }
+
+    /// The same for a letter that may be pointless by the time a connection is ready for it. If it is
+    /// old then, it is written `again` before the mail server hears of it.
+    ///
+    /// # Errors
+    /// What `again` says instead of a letter; nothing was sent.
+    pub(crate) async fn send_current<F, E>(
+        &self,
+        stands: impl Fn() -> bool + Send + Sync + 'static,
+        mail: Dated<Mail>,
+        again: impl Fn() -> F,
+    ) -> Result<Verdict, E>
+    where
+        F: Future<Output = Result<Dated<Mail>, E>>,
+    {
+        let (manuscript, mut asked) = Manuscript::dated(mail);
+        let mut verdict = pin!(self.dispatch(manuscript, Fence::new(stands)));
+        loop {
+            let request = tokio::select! {
+                biased;
+                verdict = &mut verdict => return Ok(verdict),
+                Ok(request) = &mut asked => request,
+            };
+            let manuscript;
+            (manuscript, asked) = Manuscript::dated(again().await?);
+            // Who asked and left has a verdict.
+            let _ = request.send(manuscript);
+        }
+    }
+
+    async fn dispatch(&self, mut manuscript: Manuscript, fence: Fence) -> Verdict {
         let pass = match self.gate.admit(Instant::now()) {
             Ok(pass) => pass,
             Err(retry_after) => return Verdict::Unavailable { retry_after },
         };
         match &self.post {
             Post::Folder(folder) => {
-                if fence.check().is_err() {
+                let current = manuscript.current().await.cloned();
+                let Ok(mail) = current.and_then(|mail| fence.check().map(|()| mail)) else {
                     let retry_after = self.deadlines.back_off.first;
                     return Verdict::Unavailable { retry_after };
-                }
+                };
                 let outcome = folder.send(mail).await;
                 self.tally.attempt(&outcome);
                 pass.report(Instant::now(), outcome)
@@ -129,7 +169,7 @@ impl Mailer {
             Post::Smtp(office) => {
                 let retry_after = self.deadlines.back_off.first;
                 office
-                    .hand_in(mail, pass, fence)
+                    .hand_in(manuscript, pass, fence)
                     .await
                     .unwrap_or(Verdict::Unavailable { retry_after })
             }
@@ -211,11 +251,11 @@ impl Office {
     }
 
     /// Waits for a free sender and its verdict; `None` once the office is closed.
-    async fn hand_in(&self, mail: Mail, pass: Pass, fence: Fence) -> Option<Verdict> {
+    async fn hand_in(&self, manuscript: Manuscript, pass: Pass, fence: Fence) -> Option<Verdict> {
         let (answer, verdict) = oneshot::channel();
         self.queue
             .send(Errand {
-                mail,
+                manuscript,
                 pass,
                 fence,
                 answer,

@@ -18,8 +18,10 @@ pub(crate) struct Metrics {
     /// Messages leased whose lease before had lapsed.
     pub(crate) lease_expiries: Counter,
     dispatches: Family<[Label; 1], Counter>,
+    restarts: Family<[Label; 1], Counter>,
     runs: Family<[Label; 2], Counter>,
     durations: Family<[Label; 1], Histogram, fn() -> Histogram>,
+    turn_waits: Histogram,
 }
 
 /// The kinds of messages this version knows; another is counted as `other`, so that nothing a row
@@ -30,6 +32,9 @@ pub(crate) const KINDS: [&str; 4] = [
     "send_notice",
     "purge_sessions",
 ];
+
+/// The parts of a worker that are started again when they panic.
+const PARTS: [&str; 4] = ["relay", "scheduler", "renewal", "settler"];
 
 /// What a kind is called in labels.
 pub(crate) fn kind(kind: &str) -> &'static str {
@@ -69,7 +74,7 @@ impl RunOutcome {
         }
     }
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Cancelled => "cancelled",
@@ -93,11 +98,16 @@ impl Metrics {
             sessions_purged: Counter::default(),
             lease_expiries: Counter::default(),
             dispatches: Family::default(),
+            restarts: Family::default(),
             runs: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            turn_waits: Histogram::new(BUCKETS),
         };
         for lane in lanes {
             drop(metrics.dispatches.get_or_create(&[("lane", lane)]));
+        }
+        for part in PARTS {
+            metrics.restarts_of(part);
         }
         for kind in KINDS {
             drop(metrics.durations.get_or_create(&[("kind", kind)]));
@@ -114,12 +124,22 @@ impl Metrics {
         counter.inc_by(count as u64);
     }
 
+    /// Counts how often a part of the worker was started again.
+    pub(crate) fn restarts_of(&self, part: &'static str) -> Counter {
+        self.restarts.get_or_create_owned(&[("part", part)])
+    }
+
     /// Counts a job of this kind that ran to its end, and how long it took.
     pub(crate) fn ran(&self, message: &str, outcome: RunOutcome, took: Duration) {
         let kind = kind(message);
         self.run_of(kind, outcome).inc();
         let histogram = self.durations.get_or_create_owned(&[("kind", kind)]);
         histogram.observe(took.as_secs_f64());
+    }
+
+    /// Counts a letter that had its turn at the mail server after so long.
+    pub(crate) fn waited_for_turn(&self, waited: Duration) {
+        self.turn_waits.observe(waited.as_secs_f64());
     }
 
     fn run_of(&self, kind: &'static str, outcome: RunOutcome) -> Counter {
@@ -135,6 +155,11 @@ impl Metrics {
             self.dispatches.clone(),
         );
         registry.register(
+            "part_restarts",
+            "How often a part of this worker panicked and was started again",
+            self.restarts.clone(),
+        );
+        registry.register(
             "lease_expiries",
             "Messages this process leased whose lease before had lapsed: its holder died, was paused, or its dispatch was lost",
             self.lease_expiries.clone(),
@@ -146,9 +171,15 @@ impl Metrics {
         );
         registry.register_with_unit(
             "run_duration",
-            "How long jobs ran, without the wait before and the record after",
+            "How long jobs ran, with the wait for a turn at the mail server, without the wait in the queue and the record after",
             Unit::Seconds,
             self.durations.clone(),
+        );
+        registry.register_with_unit(
+            "letter_turn_wait",
+            "How long letters waited for their turn at the mail server; empty without a rate",
+            Unit::Seconds,
+            self.turn_waits.clone(),
         );
         registry.register(
             "sessions_purged",

@@ -242,7 +242,7 @@ impl Collector for QueueStatus {
             ),
             (
                 "queue_reconnects",
-                "How often the connection to Redis was replaced after a failure.",
+                "How often a connection to Redis took the place of one that failed.",
                 status.reconnects,
             ),
         ];

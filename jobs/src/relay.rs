@@ -2,22 +2,34 @@
 //!
 //! Every worker process has one. They need no leader: the database shares the rows among them.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use guestlist::outbox::{self, Priority};
+use guestlist::outbox::{self, Priority, Turn};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::context::Context;
+use crate::deadline::in_time;
+use crate::failpoint::fail_point;
 use crate::leases::LEASE;
 use crate::mailer::Gate;
 use crate::metrics::Metrics;
 use crate::queue::{Dispatch, Lane, Queue, QueueError};
+use crate::skew::DatabaseClock;
 
-/// How soon the relay looks again after it found something.
-const BUSY: Duration = Duration::from_millis(5);
+/// How soon the relay looks again while something was found lately.
+const BUSY: Duration = Duration::from_millis(2);
+
+/// How long after it found something: hosts that invite now and then are not kept waiting.
+const LATELY: Duration = Duration::from_secs(1);
+
+/// How soon it looks again when something is due and the queue wants nothing yet.
+const CROWDED: Duration = Duration::from_millis(5);
+
+/// How seldom it does so where that goes on: a fraction of what the queue is given at a time.
+const CROWDED_LONG: Duration = Duration::from_millis(50);
 
 /// How seldom it looks when nothing happens for a while.
 const IDLE: Duration = Duration::from_millis(200);
@@ -25,14 +37,94 @@ const IDLE: Duration = Duration::from_millis(200);
 /// How long it waits after the database or the queue failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Tells a worker in the host's own process that something was committed. Clones share it.
+///
+/// Without it a worker looks by itself, every 200 ms when nothing happened for a while.
+#[derive(Debug, Clone, Default)]
+pub struct Doorbell(Arc<Notify>);
+
+impl Doorbell {
+    /// Makes the worker look for due messages now. To be rung after the commit; ringing too early,
+    /// too often or for nothing costs a look.
+    pub fn ring(&self) {
+        self.0.notify_one();
+    }
+
+    /// Waits until it is rung, also if it was since the last wait, or until `at_most` is over.
+    async fn wait(&self, at_most: Duration) {
+        let _ = tokio::time::timeout(at_most, self.0.notified()).await;
+    }
+}
+
 /// Leases and pushes until `stop`.
+#[derive(Clone)]
 pub(crate) struct Relay {
     pub(crate) context: Context,
     pub(crate) queue: Queue,
-    /// Set while the clocks disagree too much.
-    pub(crate) stands_down: Arc<AtomicBool>,
+    pub(crate) clock: DatabaseClock,
     pub(crate) metrics: Metrics,
     pub(crate) rounds: Rounds,
+    pub(crate) doorbell: Doorbell,
+}
+
+/// Whose turn it is in each lane.
+struct Turns {
+    urgent: Turn,
+    letters: Turn,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            urgent: Turn::of(Priority::URGENT),
+            letters: Turn::of(Priority::LETTER),
+        }
+    }
+}
+
+/// What a round came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// Messages that went to the queue.
+    Some,
+    /// Messages, and the queue wants none of them yet.
+    Crowd,
+    /// Nothing that could be done now.
+    Nothing,
+}
+
+/// When the relay looks again.
+struct Patience {
+    wait: Duration,
+    crowded: Duration,
+    found_at: Instant,
+}
+
+impl Patience {
+    fn new(now: Instant) -> Self {
+        Self {
+            wait: BUSY,
+            crowded: CROWDED,
+            found_at: now,
+        }
+    }
+
+    fn after(&mut self, found: Found, now: Instant) -> Duration {
+        if found == Found::Some {
+            self.found_at = now;
+        }
+        if found == Found::Crowd {
+            let wait = self.crowded;
+            self.crowded = (wait * 3 / 2).min(CROWDED_LONG);
+            return wait;
+        }
+        self.crowded = CROWDED;
+        self.wait = match found {
+            _ if now.saturating_duration_since(self.found_at) < LATELY => BUSY,
+            _ => (self.wait * 3 / 2).min(IDLE),
+        };
+        self.wait
+    }
 }
 
 /// When a relay last began a round: what its silence is read off.
@@ -70,29 +162,27 @@ enum Obstacle {
 
 impl Relay {
     pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut turns = Turns::default();
+        let mut patience = Patience::new(Instant::now());
         let mut wait = BUSY;
         let mut is_well = true;
         while stop
-            .run_until_cancelled(tokio::time::sleep(jittered(wait)))
+            .run_until_cancelled(self.rest(wait, is_well))
             .await
             .is_some()
         {
             self.rounds.begin();
-            if self.stands_down.load(Ordering::Relaxed) {
+            if self.clock.stands_down() {
                 wait = PAUSE;
                 continue;
             }
-            match self.relay_once().await {
-                Ok(relayed) => {
+            match self.relay_once(&mut turns).await {
+                Ok(found) => {
                     if !is_well {
                         info!("the relay works again");
                     }
                     is_well = true;
-                    wait = if relayed > 0 {
-                        BUSY
-                    } else {
-                        (wait * 2).min(IDLE)
-                    };
+                    wait = patience.after(found, Instant::now());
                 }
                 Err(obstacle) => {
                     if is_well {
@@ -106,27 +196,58 @@ impl Relay {
         self.rounds.end();
     }
 
-    async fn relay_once(&self) -> Result<usize, Obstacle> {
-        Ok(self.relay_lane(Lane::Urgent).await? + self.relay_lane(Lane::Letters).await?)
+    /// Waits for the next look; where the database or the queue failed, nobody rings for less.
+    async fn rest(&self, wait: Duration, is_well: bool) {
+        if is_well {
+            self.doorbell.wait(jittered(wait)).await;
+        } else {
+            tokio::time::sleep(jittered(wait)).await;
+        }
     }
 
-    async fn relay_lane(&self, lane: Lane) -> Result<usize, Obstacle> {
+    /// Asks the queue for room only when something is due.
+    async fn relay_once(&self, turns: &mut Turns) -> Result<Found, Obstacle> {
+        let now = self.clock.now();
+        let database = &self.context.database;
+        let due = in_time(async { outbox::due(&mut database.acquire().await?, now).await }).await?;
+        let mut found = Found::Nothing;
+        for priority in due {
+            let (lane, turn) = if priority == Priority::URGENT {
+                (Lane::Urgent, &mut turns.urgent)
+            } else {
+                (Lane::Letters, &mut turns.letters)
+            };
+            match self.relay_lane(lane, turn).await? {
+                Found::Some => found = Found::Some,
+                Found::Crowd if found == Found::Nothing => found = Found::Crowd,
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    async fn relay_lane(&self, lane: Lane, turn: &mut Turn) -> Result<Found, Obstacle> {
         let limit = match lane {
             Lane::Urgent => usize::MAX,
             Lane::Letters => letters_wanted(self.context.mailer.gate()),
         };
         if limit == 0 {
-            return Ok(0);
+            return Ok(Found::Nothing);
         }
-        let room = self.queue.room(lane).await?.min(limit);
-        if room == 0 {
-            return Ok(0);
+        let wanted = self.queue.wanted(lane).await?.min(limit);
+        if wanted == 0 {
+            return Ok(Found::Crowd);
         }
-        let dispatches = self.lease(lane, room).await?;
+        let dispatches = in_time(self.lease(turn, wanted)).await?;
+        if dispatches.is_empty() {
+            return Ok(Found::Nothing);
+        }
+        fail_point!("relay::leased", crate::failpoint::database());
         match self.queue.push(lane, &dispatches).await {
             Ok(()) => {
+                fail_point!("relay::pushed", crate::failpoint::redis());
                 self.metrics.dispatched(lane.name(), dispatches.len());
-                Ok(dispatches.len())
+                Ok(Found::Some)
             }
             Err(QueueError::Full) => self.give_back(&dispatches).await,
             Err(unknown) => Err(unknown.into()),
@@ -134,25 +255,24 @@ impl Relay {
     }
 
     /// Another process filled the room first; its rows need not wait for the lease to lapse.
-    async fn give_back(&self, dispatches: &[Dispatch]) -> Result<usize, Obstacle> {
+    async fn give_back(&self, dispatches: &[Dispatch]) -> Result<Found, Obstacle> {
         let leases: Vec<_> = dispatches
             .iter()
             .map(|dispatch| (dispatch.message.into(), dispatch.generation))
             .collect();
-        let mut connection = self.context.database.acquire().await?;
-        outbox::release(&mut connection, &leases).await?;
-        Ok(0)
+        let database = &self.context.database;
+        in_time(async { outbox::release(&mut database.acquire().await?, &leases).await }).await?;
+        Ok(Found::Crowd)
     }
 
-    async fn lease(&self, lane: Lane, limit: usize) -> Result<Vec<Dispatch>, guestlist::Error> {
-        let priority = match lane {
-            Lane::Urgent => Priority::URGENT,
-            Lane::Letters => Priority::LETTER,
-        };
+    async fn lease(
+        &self,
+        turn: &mut Turn,
+        limit: usize,
+    ) -> Result<Vec<Dispatch>, guestlist::Error> {
         let mut connection = self.context.database.acquire().await?;
-        let now = self.context.library.now();
-        let leases =
-            outbox::lease(&mut connection, now, LEASE, (priority, priority), limit).await?;
+        let now = self.clock.now();
+        let leases = outbox::lease(&mut connection, turn, now, LEASE, limit).await?;
         let lapses = leases.iter().filter(|lease| lease.follows_a_lapse);
         self.metrics.lease_expiries.inc_by(lapses.count() as u64);
         let dispatch = |lease: outbox::Lease| Dispatch {
@@ -174,4 +294,54 @@ fn letters_wanted(gate: Gate) -> usize {
 
 fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(rand::random_range(0.8..1.2))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn who_rings_is_not_kept_waiting() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().build().expect("a runtime");
+        let _entered = runtime.enter();
+        let doorbell = Doorbell::default();
+        doorbell.clone().ring();
+        assert_eq!(doorbell.wait(LATELY).now_or_never(), Some(()));
+        assert_eq!(
+            doorbell.wait(LATELY).now_or_never(),
+            None,
+            "a ring is one look"
+        );
+    }
+
+    #[test]
+    fn it_looks_often_for_a_second_after_it_found_something_and_then_ever_more_seldom() {
+        let start = Instant::now();
+        let mut patience = Patience::new(start);
+        let later = start + LATELY;
+        assert_eq!(patience.after(Found::Some, later), BUSY);
+        assert_eq!(patience.after(Found::Nothing, later + LATELY / 2), BUSY);
+        let mut last = BUSY;
+        for _ in 0..30 {
+            let wait = patience.after(Found::Nothing, later + LATELY);
+            assert!(
+                wait >= last && wait <= last * 3 / 2,
+                "{last:?}, then {wait:?}"
+            );
+            last = wait;
+        }
+        assert_eq!(last, IDLE);
+        assert_eq!(patience.after(Found::Crowd, later + LATELY), CROWDED);
+        let crowded: Vec<_> = (0..9)
+            .map(|_| patience.after(Found::Crowd, later + LATELY))
+            .collect();
+        assert!(
+            crowded.is_sorted() && crowded[8] == CROWDED_LONG,
+            "{crowded:?}"
+        );
+        assert_eq!(patience.after(Found::Some, later + LATELY), BUSY);
+    }
 }

@@ -1,5 +1,6 @@
 //! Session stores: where a host keeps what the purge deletes.
 
+mod purge;
 mod redis;
 mod sql;
 
@@ -8,6 +9,8 @@ use std::fmt;
 use futures::future::BoxFuture;
 use guestlist::SessionKey;
 
+pub(crate) use self::purge::purge_in_rounds;
+pub use self::purge::{PurgeError, purge};
 pub use self::redis::{InvalidPattern, InvalidUrl, KeyPattern, RedisSessions};
 pub use self::sql::{Column, InvalidColumn, SqlSessions};
 

@@ -1,22 +1,27 @@
 //! The one place that settles messages: in batches, so no letter costs a commit of its own.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use guestlist::outbox::Cost;
-use guestlist::{Database, MessageId, Organizations, outbox, worker};
-use tokio::sync::{mpsc, oneshot};
+use guestlist::{Database, Delivery, MessageId, outbox, worker};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
+use crate::deadline::in_time;
+use crate::failpoint::fail_point;
 use crate::job::{Next, Outcome};
 use crate::leases::Held;
+use crate::skew::DatabaseClock;
 
 /// The most outcomes settled in one transaction.
-const BATCH: usize = 64;
+const BATCH: usize = 128;
 
 /// How long to wait before settling again after the database failed.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Hands outcomes to the task that settles them. Dropping every clone ends that task.
+/// Hands outcomes to who settles them. Dropping every clone ends [`Settling`].
 #[derive(Clone)]
 pub(crate) struct Settler(mpsc::Sender<Settlement>);
 
@@ -34,17 +39,34 @@ impl Settlement {
     }
 }
 
+/// What settles. Clones share what is not settled yet, so one that panicked is followed by another that
+/// begins with the batch it left: what was sent is not sent again for that.
+#[derive(Clone)]
+pub(crate) struct Settling {
+    database: Database,
+    clock: DatabaseClock,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+struct Waiting {
+    receiver: mpsc::Receiver<Settlement>,
+    batch: Vec<Settlement>,
+}
+
 impl Settler {
-    /// Starts the task. It ends when no settler is left and everything is recorded.
-    pub(crate) fn start(
-        database: Database,
-        library: Organizations,
-    ) -> (Self, tokio::task::JoinHandle<()>) {
+    /// Where outcomes go in, and what settles them once it runs.
+    pub(crate) fn new(database: Database, clock: DatabaseClock) -> (Self, Settling) {
         let (sender, receiver) = mpsc::channel(BATCH);
-        (
-            Self(sender),
-            tokio::spawn(work(database, library, receiver)),
-        )
+        let waiting = Waiting {
+            receiver,
+            batch: Vec::with_capacity(BATCH),
+        };
+        let settling = Settling {
+            database,
+            clock,
+            waiting: Arc::new(Mutex::new(waiting)),
+        };
+        (Self(sender), settling)
     }
 
     /// Records an outcome and returns when it is committed.
@@ -60,29 +82,56 @@ impl Settler {
         if self.0.send(settlement).await.is_ok() {
             // An error means the task was cut off; the lease then decides, as after a crash.
             let _ = committed.await;
+        } else {
+            error!(
+                "an outcome cannot be recorded any more: its message is done again when its lease lapses"
+            );
         }
     }
 }
 
-async fn work(
-    database: Database,
-    library: Organizations,
-    mut receiver: mpsc::Receiver<Settlement>,
-) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while receiver.recv_many(&mut batch, BATCH).await > 0 {
-        // Rows are locked in the order of their ids, as renewals lock them.
-        batch.sort_by_key(|settlement| settlement.message.id);
-        while let Err(error) = complete(&database, &library, &batch).await {
-            rest_after(&error).await;
+impl Settling {
+    /// Settles until no settler is left and everything is recorded.
+    pub(crate) async fn run(self) {
+        let (database, clock) = (&self.database, &self.clock);
+        let mut waiting = self.waiting.lock().await;
+        while waiting.gather().await {
+            let batch = &mut waiting.batch;
+            // Rows are locked in the order of their ids, as renewals lock them.
+            batch.sort_by_key(|settlement| settlement.message.id);
+            while let Err(error) = in_time(complete(database, clock, batch)).await {
+                rest_after(&error).await;
+            }
+            while let Err(error) = in_time(put_back(database, clock, batch)).await {
+                rest_after(&error).await;
+            }
+            for settlement in batch.drain(..) {
+                // Only now may another letter leave in its place: who is killed before repeats this one.
+                drop(settlement.outcome.place);
+                // Nobody waits any more where the job was cut off; it is recorded all the same.
+                let _ = settlement.recorded.send(());
+            }
         }
-        while let Err(error) = put_back(&database, &library, &batch).await {
-            rest_after(&error).await;
+    }
+}
+
+impl Waiting {
+    /// Fills the batch, and says whether there is anything in it.
+    async fn gather(&mut self) -> bool {
+        if self.batch.is_empty() {
+            let Some(first) = self.receiver.recv().await else {
+                return false;
+            };
+            self.batch.push(first);
         }
-        for settlement in batch.drain(..) {
-            // Nobody waits any more where the job was cut off; it is recorded all the same.
-            let _ = settlement.recorded.send(());
+        // Who is about to end as well comes along, for a turn of the runtime and no longer.
+        tokio::task::yield_now().await;
+        while self.batch.len() < BATCH
+            && let Ok(settlement) = self.receiver.try_recv()
+        {
+            self.batch.push(settlement);
         }
+        true
     }
 }
 
@@ -94,7 +143,7 @@ async fn rest_after(error: &guestlist::Error) {
 /// Deletes what is done with, and records what became of its letter.
 async fn complete(
     database: &Database,
-    library: &Organizations,
+    clock: &DatabaseClock,
     batch: &[Settlement],
 ) -> Result<(), guestlist::Error> {
     let done: Vec<&Settlement> = batch
@@ -110,27 +159,37 @@ async fn complete(
         .collect();
     let mut transaction = worker::begin(database).await?;
     let completed = outbox::complete(&mut transaction, &ids).await?;
-    for settlement in done {
-        if let (Some(report), true) = (
-            &settlement.outcome.report,
-            completed.contains(&settlement.message.id),
-        ) {
-            worker::record_delivery(&mut transaction, library.now(), report).await?;
-        }
+    let completed: HashSet<MessageId> = completed.into_iter().collect();
+    let reports = done
+        .into_iter()
+        .filter(|settlement| completed.contains(&settlement.message.id))
+        .filter_map(|settlement| settlement.outcome.report.as_ref());
+    let (sent, others): (Vec<_>, Vec<_>) =
+        reports.partition(|report| report.delivery == Delivery::Sent && report.detail.is_none());
+    let sent: Vec<_> = sent
+        .into_iter()
+        .map(|report| (report.invitation, report.letter))
+        .collect();
+    worker::record_sent(&mut transaction, &sent).await?;
+    for report in others {
+        worker::record_delivery(&mut transaction, clock.now(), report).await?;
     }
-    transaction.commit().await
+    fail_point!("settle::commit", crate::failpoint::database());
+    transaction.commit().await?;
+    fail_point!("settle::committed", crate::failpoint::database());
+    Ok(())
 }
 
 /// Puts back what is to be tried again, and sets aside what is given up.
 async fn put_back(
     database: &Database,
-    library: &Organizations,
+    clock: &DatabaseClock,
     batch: &[Settlement],
 ) -> Result<(), guestlist::Error> {
     if batch.iter().all(Settlement::is_done) {
         return Ok(());
     }
-    let now = library.now();
+    let now = clock.now();
     let mut transaction = worker::begin(database).await?;
     for settlement in batch {
         let (id, generation) = (settlement.message.id, settlement.held.generation());

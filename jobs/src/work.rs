@@ -20,6 +20,9 @@ use crate::queue::{DEFAULT_PREFIX, Queue};
 use crate::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::worker::{Settings, Worker};
 
+/// How long the database may take to see the worker off.
+const LEAVE: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Connections to the database beside those of letters at work: the relay's, the scheduler's, the
 /// renewal's, the settler's and the purges'.
 const OTHER_CONNECTIONS: usize = 8;
@@ -61,7 +64,8 @@ pub async fn run(
             "stopped; {jobs} jobs were cut off and will be done again"
         ),
     }
-    database.close().await;
+    // A connection that is dead and does not know it would hold up the end for long.
+    let _ = tokio::time::timeout(LEAVE, database.close()).await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -85,13 +89,17 @@ pub fn settings(config: &Config) -> Settings {
 /// # Errors
 /// When `REDIS_URL` is not one.
 pub fn queue(config: &Config, installation: Uuid) -> anyhow::Result<Queue> {
-    match &config.redis_url {
+    let queue = match &config.redis_url {
         Some(url) => {
             let prefix = format!("{DEFAULT_PREFIX}-{}", installation.simple());
-            Queue::redis(url, &prefix).context("REDIS_URL")
+            Queue::redis(url, &prefix).context("REDIS_URL")?
         }
-        None => Ok(Queue::memory()),
-    }
+        None => Queue::memory(),
+    };
+    Ok(match config.smtp_rate {
+        Some(rate) => queue.paced(rate),
+        None => queue,
+    })
 }
 
 /// The tools of the jobs. Overridden letters that cannot be used are told and left out.

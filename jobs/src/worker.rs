@@ -2,29 +2,32 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use guestlist::outbox;
+use guestlist::outbox::{self, Message};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{Instrument, Span, error, info, warn};
 
 use crate::context::Context;
-use crate::job::{self, Retention};
-use crate::leases::Leases;
+use crate::job::{self, Desk, JOBS_A_CONNECTION, Retention};
+use crate::keep::keep;
+use crate::leases::{Held, Leases};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::queue::{Concurrency, Dispatch, Drained, Lane, Queue, panic_text};
-use crate::relay::{Relay, Rounds};
+use crate::relay::{Doorbell, Relay, Rounds};
 use crate::scheduler::Scheduler;
 use crate::settle::Settler;
+use crate::skew::DatabaseClock;
+use crate::trace;
 
 /// How a worker works.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// How many letters are at work at a time, and so how many connections to the mail server.
+    /// How many letters are at the mail server at a time, and so how many connections to it. Four
+    /// times as many are being made ready, sent and recorded.
     pub letters: usize,
     /// How long running jobs may take to finish after the signal to stop.
     pub drain: Duration,
@@ -62,6 +65,7 @@ pub struct Worker {
     settings: Settings,
     metrics: Metrics,
     rounds: Rounds,
+    doorbell: Doorbell,
 }
 
 impl Worker {
@@ -73,6 +77,7 @@ impl Worker {
             settings,
             metrics: Metrics::new(Lane::ALL.map(Lane::name)),
             rounds: Rounds::default(),
+            doorbell: Doorbell::default(),
         }
     }
 
@@ -87,32 +92,52 @@ impl Worker {
         )
     }
 
+    /// What a host that runs the worker in its own process rings after its commit, so that the
+    /// worker looks at once.
+    pub fn doorbell(&self) -> Doorbell {
+        self.doorbell.clone()
+    }
+
     /// Works until `stop`, then leases nothing more, finishes what runs, settles it and returns.
     ///
     /// What does not finish within the drain time is cut off; its lease lapses and it is done
     /// again elsewhere.
     pub async fn run(self, stop: CancellationToken) -> Drained {
-        let stands_down = Arc::new(AtomicBool::new(false));
-        let scheduler = self.scheduler(&stands_down);
+        let clock = self.clock();
+        clock.set().await;
+        let scheduler = self.scheduler(&clock);
         let relay = Relay {
             context: self.context.clone(),
             queue: self.queue.clone(),
-            stands_down: Arc::clone(&stands_down),
+            clock: clock.clone(),
             metrics: self.metrics.clone(),
             rounds: self.rounds.clone(),
+            doorbell: self.doorbell.clone(),
         };
-        scheduler.look_at_the_clock().await;
-        let (database, library) = (self.context.database.clone(), self.context.library.clone());
-        let leases = Leases::new(database.clone(), library.clone());
-        let (settler, mut settling) = Settler::start(database, library);
+        let database = self.context.database.clone();
+        let leases = Leases::new(database.clone(), clock.clone());
+        let (settler, settling) = Settler::new(database, clock.clone());
+        let mut settling =
+            tokio::spawn(self.keep("settler", CancellationToken::new(), move || {
+                settling.clone().run()
+            }));
         // Dropping this future ends everything it started, as the end of the process would.
         let mut renewal = JoinSet::new();
-        renewal.spawn(leases.clone().renew());
+        let renewing = leases.clone();
+        renewal.spawn(self.keep("renewal", CancellationToken::new(), move || {
+            renewing.clone().renew()
+        }));
         let mut background = JoinSet::new();
-        background.spawn(relay.run(stop.clone()));
-        background.spawn(scheduler.run(stop.clone()));
+        let stopping = stop.clone();
+        background.spawn(self.keep("relay", stop.clone(), move || {
+            relay.clone().run(stopping.clone())
+        }));
+        let stopping = stop.clone();
+        background.spawn(self.keep("scheduler", stop.clone(), move || {
+            scheduler.clone().run(stopping.clone())
+        }));
         info!("working");
-        let drained = self.dispatch(leases, settler, stands_down, stop).await;
+        let drained = self.dispatch(leases, settler, clock, stop).await;
         let ending = async {
             while let Some(ended) = background.join_next().await {
                 if let Err(failure) = ended {
@@ -142,18 +167,16 @@ impl Worker {
         self,
         stop: CancellationToken,
     ) -> Result<Drained, guestlist::Error> {
-        let (context, scheduler) = (
-            self.context.clone(),
-            self.scheduler(&Arc::new(AtomicBool::new(false))),
-        );
-        scheduler.sweep(&stop).await?;
+        let (context, clock) = (self.context.clone(), self.clock());
+        clock.set().await;
+        self.scheduler(&clock).sweep(&stop).await?;
         let done = stop.child_token();
         let running = self.run(done.clone());
         let watching = async {
             while !done.is_cancelled() {
                 tokio::time::sleep(IDLE_CHECK).await;
                 let mut connection = context.database.acquire().await?;
-                if outbox::unsettled(&mut connection, context.library.now()).await? == 0 {
+                if outbox::is_idle(&mut connection, clock.now()).await? {
                     done.cancel();
                 }
             }
@@ -168,7 +191,20 @@ impl Worker {
         watched.map(|()| drained)
     }
 
-    fn scheduler(&self, stands_down: &Arc<AtomicBool>) -> Scheduler {
+    fn clock(&self) -> DatabaseClock {
+        DatabaseClock::new(self.context.library.clone(), self.context.database.clone())
+    }
+
+    fn keep<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        part: &'static str,
+        stop: CancellationToken,
+        start: impl Fn() -> F + Send + Sync + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        keep(part, self.metrics.restarts_of(part), stop, start)
+    }
+
+    fn scheduler(&self, clock: &DatabaseClock) -> Scheduler {
         Scheduler {
             context: self.context.clone(),
             reminder: self.settings.reminder,
@@ -176,7 +212,7 @@ impl Worker {
                 history: self.settings.retention,
                 letters: guestlist::Limits::MAX_WINDOW,
             },
-            stands_down: Arc::clone(stands_down),
+            clock: clock.clone(),
         }
     }
 
@@ -185,22 +221,31 @@ impl Worker {
         &self,
         leases: Leases,
         settler: Settler,
-        stands_down: Arc<AtomicBool>,
+        clock: DatabaseClock,
         stop: CancellationToken,
     ) -> Drained {
         let concurrency = Concurrency {
             urgent: URGENT_SLOTS,
-            letters: self.settings.letters,
+            letters: self.settings.letters.saturating_mul(JOBS_A_CONNECTION),
         };
-        let bench = Bench {
-            context: self.context.clone(),
+        let context = self.context.clone();
+        let desk = Desk::new(
+            &context,
+            self.queue.clone(),
+            self.metrics.clone(),
+            self.settings.letters,
+            stop.clone(),
+        );
+        let bench = Arc::new(Bench {
+            context,
+            desk,
             leases,
             settler,
             metrics: self.metrics.clone(),
-        };
+        });
         let handler = move |_lane, dispatch: Dispatch| {
-            let bench = bench.clone();
-            let stands_down = stands_down.load(Ordering::Relaxed);
+            let bench = Arc::clone(&bench);
+            let stands_down = clock.stands_down();
             async move {
                 if !stands_down {
                     bench.handle(dispatch).await;
@@ -237,9 +282,9 @@ async fn within_farewell(otherwise: &str, part: impl Future<Output = ()>) {
 }
 
 /// What handling a dispatch takes.
-#[derive(Clone)]
 struct Bench {
     context: Context,
+    desk: Desk,
     leases: Leases,
     settler: Settler,
     metrics: Metrics,
@@ -261,14 +306,23 @@ impl Bench {
                 return;
             }
         };
+        let span = trace::job(&message);
+        self.work(message, held, &span)
+            .instrument(span.clone())
+            .await;
+    }
+
+    /// Runs the job of a message and settles it, within its span.
+    async fn work(&self, message: Message, held: Held, span: &Span) {
         let began = Instant::now();
-        let job = job::run(&self.context, &self.metrics, &message, &held);
+        let job = job::run(&self.context, &self.desk, &self.metrics, &message, &held);
         let outcome = AssertUnwindSafe(job).catch_unwind().await;
         let outcome = outcome.unwrap_or_else(|panic| {
             let why = format!("the job panicked: {}", panic_text(&*panic));
             error!(id = %message.id, kind = message.kind, "{why}");
             job::failed(&message, &why)
         });
+        trace::ended(span, &outcome.next);
         let (took, ended) = (began.elapsed(), outcome.next.run_outcome());
         let kind = message.kind.clone();
         self.settler.settle(message, held, outcome).await;

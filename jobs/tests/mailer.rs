@@ -24,6 +24,8 @@ mod deliver;
 mod folder;
 #[path = "mailer/misbehave.rs"]
 mod misbehave;
+#[path = "mailer/pipelining.rs"]
+mod pipelining;
 #[path = "mailer/reuse.rs"]
 mod reuse;
 #[path = "mailer/sink.rs"]
@@ -51,6 +53,14 @@ fn deadlines() -> Deadlines {
 
 fn mailer_with(url: &str, connections: usize, deadlines: Deadlines) -> Mailer {
     Mailer::new(url.parse().unwrap(), connections, deadlines)
+}
+
+/// A server that takes commands one by one, and one that takes them in a group.
+fn with_and_without_pipelining() -> [smtp::Script; 2] {
+    [
+        smtp::Script::default(),
+        smtp::Script::default().offers("PIPELINING"),
+    ]
 }
 
 /// One sender to a scripted server, in clear.

@@ -7,9 +7,15 @@ mod conformance;
 mod order;
 #[path = "queue/outages.rs"]
 mod outages;
+#[path = "queue/rate.rs"]
+mod rate;
 #[path = "support/redis.rs"]
 mod redis_server;
 #[path = "queue/relay.rs"]
 mod relay;
 #[path = "queue/stage.rs"]
 mod stage;
+#[path = "queue/tls.rs"]
+mod tls;
+#[path = "queue/topologies.rs"]
+mod topologies;

@@ -18,14 +18,20 @@ mod smtp;
 
 #[path = "worker/delivery.rs"]
 mod delivery;
+#[path = "worker/fairness.rs"]
+mod fairness;
 #[path = "worker/faults.rs"]
 mod faults;
 #[path = "worker/monitor.rs"]
 mod monitor;
 #[path = "worker/notices.rs"]
 mod notices;
+#[path = "worker/rate.rs"]
+mod rate;
 #[path = "worker/sessions.rs"]
 mod sessions;
+#[path = "worker/silence.rs"]
+mod silence;
 #[path = "worker/time.rs"]
 mod time;
 #[path = "worker/workbench.rs"]

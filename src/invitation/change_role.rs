@@ -30,8 +30,8 @@ impl Organizations {
         let connection = &mut connection;
         let (_, before) = self.lock_invitation(connection, id).await?;
         let by = membership::require(connection, before.organization, actor).await?;
-        self.revokes(&by, &before.role, Action::ChangeInvitationRole)?;
-        self.grants(&by, role, Action::ChangeInvitationRole)?;
+        self.revokes(&by.role, &before.role, Action::ChangeInvitationRole)?;
+        self.grants(&by.role, role, Action::ChangeInvitationRole)?;
         before.require_pending(self.now())?;
         if before.role == *role {
             return Ok(before);

@@ -1,10 +1,10 @@
 //! How an invitation's letter fared: the worker's side.
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::Delivery;
-use crate::connection::{Connection, sql};
+use crate::connection::{Connection, Dialect, sql};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
@@ -70,6 +70,46 @@ pub async fn record_delivery(
     .after(json!({ "email": email, "reason": reason }))
     .record(&mut connection)
     .await
+}
+
+/// Records in one statement that letters were sent, each a letter of an invitation by its number,
+/// as [`record_delivery`] does one by one.
+///
+/// # Errors
+/// [`Error::NoTransaction`], [`Error::Database`].
+pub async fn record_sent(
+    connection: impl Into<Connection<'_>>,
+    letters: &[(InvitationId, i64)],
+) -> Result<(), Error> {
+    let mut connection = connection.into();
+    connection.require_transaction()?;
+    if letters.is_empty() {
+        return Ok(());
+    }
+    // Postgres takes any list for a hundred rows, which it would look for in all of a table that is not
+    // large; the ids in an array lead it to the index.
+    let text = match connection.dialect() {
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => {
+            "UPDATE guestlist_invitations AS invitation SET delivery = 'sent', delivery_detail = NULL
+             FROM jsonb_to_recordset($1) AS sent (id uuid, letter bigint)
+             WHERE invitation.id = sent.id AND letters = sent.letter AND delivery <> 'failed'
+               AND invitation.id = ANY (ARRAY(
+                   SELECT (value ->> 'id')::uuid FROM jsonb_array_elements($1) AS sent (value)))"
+        }
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => {
+            "UPDATE guestlist_invitations SET delivery = 'sent', delivery_detail = NULL
+             WHERE delivery <> 'failed' AND (id, letters) IN
+                 (SELECT unhex(value ->> 'id'), value ->> 'letter' FROM json_each($1))"
+        }
+    };
+    let sent: Json = letters
+        .iter()
+        .map(|(id, letter)| json!({ "id": id.as_uuid().simple(), "letter": letter }))
+        .collect();
+    connection.execute(sql(text).bind(sent)).await?;
+    Ok(())
 }
 
 async fn suppress(

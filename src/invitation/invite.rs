@@ -8,7 +8,7 @@ use self::standing::Standing;
 pub(super) use self::standing::find_open;
 use super::link::new_nonce;
 use super::{Delivery, Invitation, Status, expire};
-use crate::connection::Connection;
+use crate::connection::{Connection, Insert};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
@@ -16,7 +16,6 @@ use crate::id::{InvitationId, OrganizationId, UserId};
 use crate::letter::{self, Letter};
 use crate::locale::Locale;
 use crate::lock::{self, Lock};
-use crate::membership::{self, Membership};
 use crate::organizations::Organizations;
 use crate::outbox::{self, Task};
 use crate::personal_message::PersonalMessage;
@@ -136,22 +135,14 @@ impl Organizations {
         organization: OrganizationId,
         mut batch: Vec<(usize, Invite)>,
     ) -> Result<Vec<(usize, Outcome)>, Error> {
-        let unknown = |batch: Vec<(usize, Invite)>| {
-            let refused = |(place, _)| (place, Err(Error::NotFound));
-            Ok(batch.into_iter().map(refused).collect())
-        };
-        let lock = match lock::organization(connection, organization, self.now()).await {
-            Err(Error::NotFound) => return unknown(batch),
+        let now = self.now();
+        let lock = match lock::organization(connection, organization, now).await {
+            Err(Error::NotFound) => return Ok(unknown(batch)),
             locked => locked?,
-        };
-        let actor = match membership::require(connection, organization, actor).await {
-            Err(Error::NotFound) => return unknown(batch),
-            actor => actor?,
         };
         let mut outcomes = Vec::with_capacity(batch.len());
         while !batch.is_empty() {
             let round = next_round(&mut batch);
-            let actor = actor.clone();
             outcomes.extend(self.invite_round(connection, &lock, actor, round).await?);
         }
         Ok(outcomes)
@@ -162,20 +153,23 @@ impl Organizations {
         &self,
         connection: &mut Connection<'_>,
         lock: &Lock,
-        actor: Membership,
+        actor: &UserId,
         round: Vec<(usize, Invite)>,
     ) -> Result<Vec<(usize, Outcome)>, Error> {
-        let (now, actor_id) = (self.now(), actor.user.clone());
-        let mut standing = Standing::read(self, connection, lock, actor, &round).await?;
+        let now = self.now();
+        let mut standing = match Standing::read(self, connection, lock, actor, &round).await {
+            Err(Error::NotFound) => return Ok(unknown(round)),
+            standing => standing?,
+        };
         let mut outcomes = Vec::with_capacity(round.len());
         let (mut granted, mut events) = (Vec::new(), Vec::new());
         for (place, invite) in round {
             match standing.grant(self, &invite) {
                 Ok(former) => {
                     if let Some(former) = former {
-                        events.push(self.close_former(connection, &actor_id, &former).await?);
+                        events.push(self.close_former(connection, actor, &former).await?);
                     }
-                    let invitation = self.draft(now, &actor_id, invite);
+                    let invitation = self.draft(now, actor, invite);
                     events.push(created(&invitation));
                     standing.hold(invitation.clone());
                     granted.push(invitation.clone());
@@ -184,9 +178,7 @@ impl Organizations {
                 Err(refusal) => outcomes.push((place, Err(refusal))),
             }
         }
-        insert(connection, &granted).await?;
-        Event::record_all(connection, &events).await?;
-        self.promise_letters(connection, now, &granted).await?;
+        self.write(connection, &granted, &events).await?;
         Ok(outcomes)
     }
 
@@ -231,12 +223,13 @@ impl Organizations {
         }
     }
 
-    /// Counts the letters and promises each.
-    async fn promise_letters(
+    /// Writes what was granted: the invitations, with the events, the count of their letters and
+    /// the promise of each.
+    async fn write(
         &self,
         connection: &mut Connection<'_>,
-        now: DateTime<Utc>,
         invitations: &[Invitation],
+        events: &[Event],
     ) -> Result<(), Error> {
         let letters: Vec<_> = invitations
             .iter()
@@ -246,7 +239,6 @@ impl Organizations {
                 recipient: &invitation.email,
             })
             .collect();
-        letter::count(connection, self.limits(), now, &letters).await?;
         let tasks: Vec<_> = invitations
             .iter()
             .map(|invitation| {
@@ -257,7 +249,12 @@ impl Organizations {
                 (invitation.organization, task)
             })
             .collect();
-        outbox::push(connection, now, &tasks).await
+        let now = self.now();
+        let [events, notices] = Event::records(events);
+        let count = letter::counted(self.limits(), now, &letters);
+        let promises = outbox::messages(now, &tasks);
+        let inserts = vec![rows(invitations), events, notices, count, promises];
+        Ok(connection.insert(inserts).await?)
     }
 }
 
@@ -270,6 +267,12 @@ fn created(invitation: &Invitation) -> Event {
     )
     .by(&invitation.granted_by)
     .after(invitation.facts())
+}
+
+/// The outcomes where the actor may not know of the organization.
+fn unknown(invites: Vec<(usize, Invite)>) -> Vec<(usize, Outcome)> {
+    let refused = |(place, _)| (place, Err(Error::NotFound));
+    invites.into_iter().map(refused).collect()
 }
 
 /// The most invites that are decided about and written together.
@@ -289,26 +292,19 @@ fn next_round(batch: &mut Vec<(usize, Invite)>) -> Vec<(usize, Invite)> {
     batch.drain(..end).collect()
 }
 
-/// Writes invitations. Under the lock their addresses have no open one; the index sees to it even
-/// where somebody writes without the lock.
-async fn insert(connection: &mut Connection<'_>, invitations: &[Invitation]) -> Result<(), Error> {
-    let keys: Vec<_> = invitations
-        .iter()
-        .map(|invitation| invitation.email.canonical())
-        .collect();
-    let rows = invitations.iter().zip(&keys).map(|(invitation, key)| {
+/// Invitations as they are written. Under the lock their addresses have no open one; the index sees
+/// to it even where somebody writes without the lock.
+fn rows(invitations: &[Invitation]) -> Insert<'_> {
+    let rows = invitations.iter().map(|invitation| {
+        let message = invitation.message.as_ref();
         [
             invitation.id.as_uuid().into(),
             invitation.organization.as_uuid().into(),
             invitation.email.as_str().into(),
-            key.as_str().into(),
+            invitation.email.canonical().into(),
             invitation.role.as_str().into(),
             invitation.locale.as_str().into(),
-            invitation
-                .message
-                .as_ref()
-                .map(PersonalMessage::as_str)
-                .into(),
+            message.map(PersonalMessage::as_str).into(),
             invitation.status.as_str().into(),
             invitation.delivery.as_str().into(),
             invitation.nonce.as_slice().into(),
@@ -322,8 +318,7 @@ async fn insert(connection: &mut Connection<'_>, invitations: &[Invitation]) -> 
     let into = "guestlist_invitations
          (id, organization_id, email, email_key, role, locale, message, status, delivery, nonce,
           granted_by, letters, last_letter_at, created_at, expires_at)";
-    connection.insert(into, rows.collect()).await?;
-    Ok(())
+    Insert::new(into, rows)
 }
 
 impl Invitation {

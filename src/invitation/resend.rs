@@ -7,6 +7,7 @@ use super::{Delivery, Invitation, Status};
 use crate::connection::{Connection, sql};
 use crate::error::{Action, Error, LimitKind};
 use crate::event::{Event, EventKind};
+use crate::fact::Facts;
 use crate::id::{InvitationId, UserId};
 use crate::letter::{self, Letter, Limited, whole_seconds};
 use crate::membership;
@@ -48,14 +49,13 @@ impl Organizations {
         let mut limited =
             Limited::read(&mut connection, self.limits(), self.now(), &letters).await?;
         limited.admit(&before.email)?;
-        letter::count(&mut connection, self.limits(), self.now(), &letters).await?;
         let after = self.renew(actor, &before);
         update(&mut connection, &after).await?;
         if matches!(before.delivery, Delivery::Failed | Delivery::Suppressed) {
             super::lift_suppression(&mut connection, &before.email).await?;
         }
         let now = self.now();
-        Event::new(
+        let event = Event::new(
             now,
             after.organization,
             EventKind::InvitationResent,
@@ -63,14 +63,17 @@ impl Organizations {
         )
         .by(actor)
         .before(before.facts())
-        .after(after.facts())
-        .record(&mut connection)
-        .await?;
+        .after(after.facts());
         let task = Task::SendInvitation {
             invitation: after.id,
             letter: after.letters,
         };
-        outbox::push(&mut connection, now, &[(after.organization, task)]).await?;
+        let [event, notice] = Event::records(std::slice::from_ref(&event));
+        let message = outbox::messages(now, &[(after.organization, task)]);
+        let count = letter::counted(self.limits(), now, &letters);
+        connection
+            .insert(vec![event, notice, count, message])
+            .await?;
         Ok(after)
     }
 
@@ -88,8 +91,12 @@ impl Organizations {
             });
         }
         let (organization, key) = (invitation.organization, [invitation.email.canonical()]);
-        let members = membership::find_by_email(connection, organization, &key).await?;
-        if let Some(user) = members.into_values().next() {
+        let members = Facts::ask(
+            connection,
+            vec![membership::joined_with(organization, &key)],
+        )
+        .await?;
+        if let Some(user) = membership::members_in(&members)?.into_values().next() {
             return Err(Error::AlreadyMember { user });
         }
         if invitation.status == Status::Expired {

@@ -25,7 +25,7 @@ impl Organizations {
         let (_, invitation) = self.lock_invitation(&mut connection, id).await?;
         let organization = invitation.organization;
         let actor = membership::require(&mut connection, organization, actor).await?;
-        self.revokes(&actor, &invitation.role, Action::Revoke)?;
+        self.revokes(&actor.role, &invitation.role, Action::Revoke)?;
         invitation.require_pending(self.now())?;
         self.withdraw(&mut connection, Some(&actor.user), invitation)
             .await

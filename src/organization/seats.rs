@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::{Organization, find};
-use crate::connection::{Connection, sql};
+use crate::connection::{Connection, Statement, sql};
 use crate::error::Error;
 use crate::event::{Event, EventKind};
+use crate::fact::Facts;
 use crate::id::OrganizationId;
 use crate::lock::{self, Lock};
 use crate::organizations::Organizations;
@@ -80,36 +81,51 @@ impl Organizations {
         Ok(Organization { seats, ..before })
     }
 
-    /// Counts who takes a seat, where there is a limit to hold it against and only as far as it
-    /// matters to `more` takers.
+    /// Counts who takes a seat, where there is a limit to hold it against.
     pub(crate) async fn room(
         &self,
         connection: &mut Connection<'_>,
         lock: &Lock,
         more: usize,
     ) -> Result<Room, Error> {
-        let mut room = Room {
-            seats: lock.seats().or(self.seats().limit),
-            members: 0,
-            pending: None,
+        let facts = Facts::ask(connection, self.taken(lock, more)).await?;
+        Ok(self.room_in(lock, &facts))
+    }
+
+    fn seats_of(&self, lock: &Lock) -> Option<u32> {
+        lock.seats().or(self.seats().limit)
+    }
+
+    /// Asks who takes a seat, where there is a limit to hold it against and only as far as it
+    /// matters to `more` takers.
+    pub(crate) fn taken(&self, lock: &Lock, more: usize) -> Vec<Statement<'static>> {
+        let Some(seats) = self.seats_of(lock) else {
+            return Vec::new();
         };
-        if let Some(seats) = room.seats {
-            let enough = i64::from(seats).saturating_add_unsigned(more as u64);
-            let members = sql("SELECT count(*) FROM (
-                     SELECT 1 FROM guestlist_memberships
-                     WHERE organization_id = $1 AND suspended_at IS NULL LIMIT $2
-                 ) AS taken");
-            let members = members.bind(lock.organization().as_uuid()).bind(enough);
-            room.members = connection.fetch_count(members).await?;
-            if self.seats().pending {
-                let pending = sql("SELECT count(*) FROM (
-                         SELECT 1 FROM guestlist_invitations
-                         WHERE organization_id = $1 AND status = 'pending' AND expires_at > $2 LIMIT $3
-                     ) AS taken");
-                let pending = pending.bind(lock.organization().as_uuid()).bind(self.now());
-                room.pending = Some(connection.fetch_count(pending.bind(enough)).await?);
-            }
+        let enough = i64::from(seats).saturating_add_unsigned(more as u64);
+        let organization = lock.organization().as_uuid();
+        let members = sql("SELECT 'seated', NULL, NULL, count(*), NULL FROM (
+                 SELECT 1 FROM guestlist_memberships
+                 WHERE organization_id = $1 AND suspended_at IS NULL LIMIT $2
+             ) AS taken");
+        let pending = sql("SELECT 'promised', NULL, NULL, count(*), NULL FROM (
+                 SELECT 1 FROM guestlist_invitations
+                 WHERE organization_id = $1 AND status = 'pending' AND expires_at > $2 LIMIT $3
+             ) AS taken");
+        let mut questions = vec![members.bind(organization).bind(enough)];
+        if self.seats().pending {
+            questions.push(pending.bind(organization).bind(self.now()).bind(enough));
         }
-        Ok(room)
+        questions
+    }
+
+    /// The room there is after what was found.
+    pub(crate) fn room_in(&self, lock: &Lock, facts: &Facts) -> Room {
+        let count = |about| facts.about(about).find_map(|fact| fact.number);
+        Room {
+            seats: self.seats_of(lock),
+            members: count("seated").unwrap_or_default(),
+            pending: count("promised"),
+        }
     }
 }

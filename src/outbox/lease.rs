@@ -1,21 +1,27 @@
 //! Messages in a worker's hands.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
-use super::{COLUMNS, Message, Priority};
+use super::{COLUMNS, Message, Priority, Turn};
+#[cfg(feature = "postgres")]
+use crate::connection::Statement;
 use crate::connection::{Connection, Dialect, sql};
 use crate::error::Error;
-use crate::id::MessageId;
+use crate::id::{MessageId, OrganizationId};
 
 /// A message in a worker's hands: the ticket that goes through the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromRow)]
 pub struct Lease {
     /// The message.
     pub id: MessageId,
+    /// The organization it belongs to.
+    #[sqlx(rename = "organization_id")]
+    pub organization: OrganizationId,
     /// The fencing token of this lease.
     pub generation: i64,
     /// Whether the lease before it was neither settled nor given back, but lapsed: its holder died,
@@ -32,17 +38,36 @@ impl Lease {
     }
 }
 
-/// Which messages are due, and whether the lease that each was under has lapsed.
-macro_rules! due {
+/// Leases what a `due` before it found. As an array, or Postgres would look for a few ids by reading
+/// the whole table.
+#[cfg(feature = "postgres")]
+macro_rules! lease_due {
     () => {
-        "SELECT id AS due_id, leased_until IS NOT NULL AS lapsed FROM guestlist_outbox
-         WHERE dead_at IS NULL AND priority >= $1 AND priority <= $2 AND run_at <= $3
-           AND (leased_until IS NULL OR leased_until <= $3)
-         ORDER BY priority, run_at LIMIT $4"
+        " UPDATE guestlist_outbox SET leased_until = $3, generation = generation + 1
+          WHERE id = ANY (ARRAY (SELECT due_id FROM due))
+          RETURNING id, organization_id, generation, CAST(priority AS bigint) AS priority,
+              id = ANY (ARRAY (SELECT due_id FROM due WHERE lapsed)) AS lapsed"
     };
 }
 
-/// Leases up to `limit` due messages between the two priorities until `now + lease`.
+/// Which messages are due, and whether the lease that each was under has lapsed.
+macro_rules! due {
+    ($columns:literal, $whose:literal, $limit:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM guestlist_outbox WHERE dead_at IS NULL AND priority = $1 AND run_at <= $2
+               AND (leased_until IS NULL OR leased_until <= $2)",
+            $whose,
+            " ORDER BY run_at LIMIT ",
+            $limit
+        )
+    };
+}
+
+/// Leases up to `limit` due messages until `now + lease`: from each organization whose turn it is
+/// its share, the oldest first, and what is then still wanted from whoever has waited longest. They
+/// come back with the organizations taking turns.
 ///
 /// Several workers share what is due without waiting for each other.
 ///
@@ -50,94 +75,221 @@ macro_rules! due {
 /// [`Error::Database`].
 pub async fn lease(
     connection: impl Into<Connection<'_>>,
+    turn: &mut Turn,
     now: DateTime<Utc>,
     lease: Duration,
-    priorities: (Priority, Priority),
     limit: usize,
 ) -> Result<Vec<Lease>, Error> {
     let mut connection = connection.into();
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut leases = match connection.dialect() {
-        #[cfg(feature = "postgres")]
-        Dialect::Postgres => lease_at_once(&mut connection, now, lease, priorities, limit).await?,
-        #[cfg(feature = "sqlite")]
-        Dialect::Sqlite => lease_if_any(&mut connection, now, lease, priorities, limit).await?,
+    let round = turn.round(&mut connection, limit).await?;
+    let visited = &round.organizations;
+    if visited.is_empty() || limit == 0 {
+        return Ok(Vec::new());
+    }
+    let order = Order {
+        priority: turn.priority(),
+        now,
+        until: now + lease,
     };
-    leases.sort_by_key(|lease| (lease.priority, lease.id));
+    let share = (limit / visited.len()).max(1);
+    let mut leases = order.each(&mut connection, visited, share, limit).await?;
+    let mut counts: HashMap<OrganizationId, usize> = HashMap::new();
+    for lease in &leases {
+        *counts.entry(lease.organization).or_default() += 1;
+    }
+    if leases.len() == limit {
+        let last = visited.iter().rfind(|visited| counts.contains_key(visited));
+        turn.served(*last.unwrap_or(&visited[visited.len() - 1]));
+    } else {
+        turn.served(visited[visited.len() - 1]);
+        let may_have_more = counts.values().any(|count| *count >= share);
+        if may_have_more || !round.is_complete {
+            let rest = limit - leases.len();
+            leases.extend(order.oldest(&mut connection, rest).await?);
+        }
+    }
+    take_turns(&mut leases);
     Ok(leases)
 }
 
-#[cfg(feature = "postgres")]
-async fn lease_at_once(
-    connection: &mut Connection<'_>,
-    now: DateTime<Utc>,
-    lease: Duration,
-    (highest, lowest): (Priority, Priority),
-    limit: i64,
-) -> Result<Vec<Lease>, Error> {
-    let statement = sql(concat!(
-        "WITH due AS MATERIALIZED (",
-        due!(),
-        " FOR UPDATE SKIP LOCKED)
-         UPDATE guestlist_outbox SET leased_until = $5, generation = generation + 1
-         FROM due WHERE id = due_id
-         RETURNING id, generation, CAST(priority AS bigint) AS priority, lapsed"
-    ));
-    let statement = statement.bind(highest.get()).bind(lowest.get()).bind(now);
-    Ok(connection
-        .fetch_all(statement.bind(limit).bind(now + lease))
-        .await?)
-}
-
-/// In two steps, since what SQLite returns from an update says nothing of the lease before it. Who
-/// finds nothing takes no lock; who was overtaken between the steps leases what is left.
-#[cfg(feature = "sqlite")]
-async fn lease_if_any(
-    connection: &mut Connection<'_>,
-    now: DateTime<Utc>,
-    lease: Duration,
-    (highest, lowest): (Priority, Priority),
-    limit: i64,
-) -> Result<Vec<Lease>, Error> {
-    let statement = sql(due!()).bind(highest.get()).bind(lowest.get());
-    let due: Vec<(MessageId, bool)> = connection
-        .fetch_all(statement.bind(now).bind(limit))
-        .await?;
-    if due.is_empty() {
-        return Ok(Vec::new());
+/// Every organization's first, then every organization's second.
+fn take_turns(leases: &mut [Lease]) {
+    leases.sort_by_key(|lease| lease.id);
+    let mut counts: HashMap<OrganizationId, usize> = HashMap::new();
+    let mut places = HashMap::with_capacity(leases.len());
+    for lease in leases.iter() {
+        let count = counts.entry(lease.organization).or_default();
+        places.insert(lease.id, *count);
+        *count += 1;
     }
-    let ids = |only_lapsed: bool| -> Json {
-        let wanted = due.iter().filter(|(_, lapsed)| *lapsed || !only_lapsed);
-        wanted.map(|(id, _)| json!(id.as_uuid().simple())).collect()
-    };
-    let statement = sql("UPDATE guestlist_outbox
-         SET leased_until = $2, generation = generation + 1
-         WHERE id IN (SELECT unhex(value) FROM json_each($3)) AND dead_at IS NULL AND run_at <= $1
-           AND (leased_until IS NULL OR leased_until <= $1)
-         RETURNING id, generation, CAST(priority AS bigint) AS priority,
-             id IN (SELECT unhex(value) FROM json_each($4)) AS lapsed");
-    let statement = statement.bind(now).bind(now + lease);
-    Ok(connection
-        .fetch_all(statement.bind(ids(false)).bind(ids(true)))
-        .await?)
+    leases.sort_by_key(|lease| (places.get(&lease.id).copied(), lease.id));
 }
 
-/// Reads a leased message, unless its fence moved: it was settled, leased again or given up.
+/// What is leased, and for how long.
+struct Order {
+    priority: Priority,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+}
+
+impl Order {
+    /// Leases up to `share` messages of each organization, at most `limit`.
+    async fn each(
+        &self,
+        connection: &mut Connection<'_>,
+        organizations: &[OrganizationId],
+        share: usize,
+        limit: usize,
+    ) -> Result<Vec<Lease>, Error> {
+        let organizations: Json = organizations
+            .iter()
+            .map(|organization| json!(organization.as_uuid().simple()))
+            .collect();
+        match connection.dialect() {
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => {
+                let statement = sql(concat!(
+                    "WITH due AS MATERIALIZED (
+                         SELECT due.* FROM jsonb_array_elements_text($5) AS visited (organization)
+                         CROSS JOIN LATERAL (",
+                    due!(
+                        "id AS due_id, leased_until IS NOT NULL AS lapsed",
+                        " AND organization_id = visited.organization::uuid",
+                        "$6 FOR UPDATE SKIP LOCKED"
+                    ),
+                    ") AS due LIMIT $4)",
+                    lease_due!()
+                ));
+                let statement = self.bound(statement).bind(whole(limit));
+                let statement = statement.bind(organizations).bind(whole(share));
+                Ok(connection.fetch_all(statement).await?)
+            }
+            #[cfg(feature = "sqlite")]
+            Dialect::Sqlite => {
+                // SQLite has no lateral join; a correlated list of ids is looked up one by one.
+                let statement = sql(concat!(
+                    "SELECT message.id AS due_id, message.leased_until IS NOT NULL AS lapsed
+                     FROM json_each($4) AS visited CROSS JOIN guestlist_outbox AS message
+                     WHERE message.id IN (",
+                    due!("id", " AND organization_id = unhex(visited.value)", "$5"),
+                    ") LIMIT $3"
+                ));
+                let statement = statement.bind(self.priority.get()).bind(self.now);
+                let statement = statement.bind(whole(limit)).bind(organizations);
+                let due = connection.fetch_all(statement.bind(whole(share))).await?;
+                self.take(connection, due).await
+            }
+        }
+    }
+
+    /// Leases up to `limit` messages of whichever organizations have waited longest.
+    async fn oldest(
+        &self,
+        connection: &mut Connection<'_>,
+        limit: usize,
+    ) -> Result<Vec<Lease>, Error> {
+        match connection.dialect() {
+            #[cfg(feature = "postgres")]
+            Dialect::Postgres => {
+                let statement = sql(concat!(
+                    "WITH due AS MATERIALIZED (",
+                    due!(
+                        "id AS due_id, leased_until IS NOT NULL AS lapsed",
+                        "",
+                        "$4 FOR UPDATE SKIP LOCKED"
+                    ),
+                    ")",
+                    lease_due!()
+                ));
+                let statement = self.bound(statement).bind(whole(limit));
+                Ok(connection.fetch_all(statement).await?)
+            }
+            #[cfg(feature = "sqlite")]
+            Dialect::Sqlite => {
+                let statement = sql(due!(
+                    "id AS due_id, leased_until IS NOT NULL AS lapsed",
+                    "",
+                    "$3"
+                ));
+                let statement = statement.bind(self.priority.get()).bind(self.now);
+                let due = connection.fetch_all(statement.bind(whole(limit))).await?;
+                self.take(connection, due).await
+            }
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    fn bound<'a>(&self, statement: Statement<'a>) -> Statement<'a> {
+        let statement = statement.bind(self.priority.get()).bind(self.now);
+        statement.bind(self.until)
+    }
+
+    /// The second of two steps, since what SQLite returns from an update says nothing of the lease
+    /// before it. Who finds nothing takes no lock; who was overtaken between the steps leases what
+    /// is left.
+    #[cfg(feature = "sqlite")]
+    async fn take(
+        &self,
+        connection: &mut Connection<'_>,
+        due: Vec<(MessageId, bool)>,
+    ) -> Result<Vec<Lease>, Error> {
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = |only_lapsed: bool| -> Json {
+            let wanted = due.iter().filter(|(_, lapsed)| *lapsed || !only_lapsed);
+            wanted.map(|(id, _)| json!(id.as_uuid().simple())).collect()
+        };
+        let statement = sql("UPDATE guestlist_outbox
+             SET leased_until = $2, generation = generation + 1
+             WHERE id IN (SELECT unhex(value) FROM json_each($3)) AND dead_at IS NULL AND run_at <= $1
+               AND (leased_until IS NULL OR leased_until <= $1)
+             RETURNING id, organization_id, generation, CAST(priority AS bigint) AS priority,
+                 id IN (SELECT unhex(value) FROM json_each($4)) AS lapsed");
+        let statement = statement.bind(self.now).bind(self.until);
+        Ok(connection
+            .fetch_all(statement.bind(ids(false)).bind(ids(true)))
+            .await?)
+    }
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Reads leased messages in one statement, but for those whose fence moved: they were settled, leased
+/// again or given up. In no order.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn take(
+pub async fn take_all(
     connection: impl Into<Connection<'_>>,
-    id: MessageId,
-    generation: i64,
-) -> Result<Option<Message>, Error> {
-    const TAKE: &str = const_format::formatcp!(
-        "SELECT {COLUMNS} FROM guestlist_outbox WHERE id = $1 AND generation = $2 AND dead_at IS NULL"
-    );
-    Ok(connection
-        .into()
-        .fetch_optional(sql(TAKE).bind(id.as_uuid()).bind(generation))
-        .await?)
+    leases: &[(MessageId, i64)],
+) -> Result<Vec<Message>, Error> {
+    if leases.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut connection = connection.into();
+    let text = match connection.dialect() {
+        #[cfg(feature = "postgres")]
+        Dialect::Postgres => const_format::formatcp!(
+            "SELECT {COLUMNS} FROM guestlist_outbox WHERE dead_at IS NULL AND id = ANY (ARRAY(
+                 SELECT value::uuid FROM jsonb_array_elements_text($1) AS asked (value)))"
+        ),
+        #[cfg(feature = "sqlite")]
+        Dialect::Sqlite => const_format::formatcp!(
+            "SELECT {COLUMNS} FROM guestlist_outbox
+             WHERE dead_at IS NULL AND id IN (SELECT unhex(value) FROM json_each($1))"
+        ),
+    };
+    let ids: Json = leases
+        .iter()
+        .map(|(id, _)| json!(id.as_uuid().simple()))
+        .collect();
+    let mut messages: Vec<Message> = connection.fetch_all(sql(text).bind(ids)).await?;
+    let asked: HashSet<_> = leases.iter().copied().collect();
+    messages.retain(|message| asked.contains(&(message.id, message.generation)));
+    Ok(messages)
 }
 
 /// Renews leases until `until`, in one statement, and says which are still held.
@@ -159,13 +311,15 @@ pub async fn renew(
     let text = match connection.dialect() {
         #[cfg(feature = "postgres")]
         Dialect::Postgres => {
-            "WITH held AS MATERIALIZED (
-                 SELECT message.id AS held_id FROM guestlist_outbox AS message
-                 JOIN jsonb_to_recordset($2) AS held (id uuid, generation bigint)
-                     ON message.id = held.id AND message.generation = held.generation
-                 WHERE message.dead_at IS NULL
-                 ORDER BY message.id FOR UPDATE OF message)
-             UPDATE guestlist_outbox SET leased_until = $1 FROM held WHERE id = held_id
+            "WITH asked AS MATERIALIZED (
+                 SELECT * FROM jsonb_to_recordset($2) AS asked (id uuid, generation bigint)),
+             held AS MATERIALIZED (
+                 SELECT id AS held_id FROM guestlist_outbox
+                 WHERE id = ANY (ARRAY (SELECT id FROM asked)) AND dead_at IS NULL
+                   AND (id, generation) IN (SELECT id, generation FROM asked)
+                 ORDER BY id FOR UPDATE)
+             UPDATE guestlist_outbox SET leased_until = $1
+             WHERE id = ANY (ARRAY (SELECT held_id FROM held))
              RETURNING id"
         }
         #[cfg(feature = "sqlite")]

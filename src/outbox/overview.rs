@@ -87,6 +87,38 @@ pub async fn oldest_due(
     Ok(row.map(|(run_at,)| run_at))
 }
 
+/// The priorities of which a message is due as of `now` and in nobody's hands, the first to go
+/// first; one look into an index for each, for who has to look all the time.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn due(
+    connection: impl Into<Connection<'_>>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Priority>, Error> {
+    macro_rules! oldest {
+        ($priority:literal) => {
+            concat!(
+                "(SELECT run_at FROM guestlist_outbox WHERE dead_at IS NULL AND priority = ",
+                $priority,
+                " AND run_at <= $1 AND (leased_until IS NULL OR leased_until <= $1)
+                 ORDER BY run_at LIMIT 1) IS NOT NULL"
+            )
+        };
+    }
+    let statement = sql(concat!("SELECT ", oldest!("0"), ", ", oldest!("1")));
+    let row: Option<(bool, bool)> = connection
+        .into()
+        .fetch_optional(statement.bind(now))
+        .await?;
+    let (urgent, letters) = row.unwrap_or_default();
+    let due = [(Priority::URGENT, urgent), (Priority::LETTER, letters)];
+    Ok(due
+        .into_iter()
+        .filter_map(|(priority, is_due)| is_due.then_some(priority))
+        .collect())
+}
+
 /// The messages in `state` behind `after`, oldest first, at most `limit`.
 ///
 /// # Errors
@@ -121,17 +153,38 @@ pub async fn list(
         .await?)
 }
 
-/// How many messages are due or in somebody's hands as of `now`.
+/// Whether no message is due or in anybody's hands as of `now`: a look into an index for each
+/// priority, however many wait.
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn unsettled(
+pub async fn is_idle(
     connection: impl Into<Connection<'_>>,
     now: DateTime<Utc>,
-) -> Result<i64, Error> {
-    let statement =
-        sql("SELECT count(*) FROM guestlist_outbox WHERE dead_at IS NULL AND run_at <= $1");
-    Ok(connection.into().fetch_count(statement.bind(now)).await?)
+) -> Result<bool, Error> {
+    macro_rules! any {
+        ($priority:literal) => {
+            const_format::concatcp!(
+                "EXISTS (SELECT 1 FROM guestlist_outbox
+                         WHERE dead_at IS NULL AND priority = ",
+                $priority,
+                " AND run_at <= $1)"
+            )
+        };
+    }
+    const ANY: &str = const_format::concatcp!(
+        "SELECT CAST(CASE WHEN ",
+        any!("$2"),
+        " OR ",
+        any!("$3"),
+        " THEN 1 ELSE 0 END AS bigint)"
+    );
+    let statement = sql(ANY).bind(now).bind(Priority::URGENT.get());
+    let any = connection
+        .into()
+        .fetch_count(statement.bind(Priority::LETTER.get()))
+        .await?;
+    Ok(any == 0)
 }
 
 /// Makes a dead or waiting message due now with all its attempts, and says whether there was one.

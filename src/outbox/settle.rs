@@ -26,9 +26,11 @@ pub async fn complete(
         Dialect::Postgres => {
             "WITH done AS MATERIALIZED (
                  SELECT id AS done_id FROM guestlist_outbox
-                 WHERE id IN (SELECT value::uuid FROM jsonb_array_elements_text($1) AS done (value))
+                 WHERE id = ANY (ARRAY(
+                     SELECT value::uuid FROM jsonb_array_elements_text($1) AS done (value)))
                  ORDER BY id FOR UPDATE)
-             DELETE FROM guestlist_outbox USING done WHERE id = done_id RETURNING id"
+             DELETE FROM guestlist_outbox WHERE id = ANY (ARRAY (SELECT done_id FROM done))
+             RETURNING id"
         }
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => {

@@ -2,17 +2,18 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guestlist::outbox::{self, Priority, State};
+use guestlist::Transaction;
+use guestlist::outbox::{self, Lease, Message, Priority, State, Turn};
 
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team};
 
 const LEASE: Duration = Duration::from_secs(20);
-const ALL: (Priority, Priority) = (Priority::URGENT, Priority::LETTER);
 
-async fn lease(team: &Team, limit: usize) -> Vec<outbox::Lease> {
+async fn lease(team: &Team, limit: usize) -> Vec<Lease> {
     let mut tx = team.begin().await;
-    let leases = outbox::lease(&mut tx, team.now(), LEASE, ALL, limit)
+    let mut turn = Turn::of(Priority::LETTER);
+    let leases = outbox::lease(&mut tx, &mut turn, team.now(), LEASE, limit)
         .await
         .expect("leased");
     tx.commit().await.expect("committed");
@@ -27,6 +28,12 @@ async fn invite(team: &Team, count: usize) {
     }
 }
 
+/// The message of a lease, unless its fence moved.
+async fn take(tx: &mut Transaction, lease: &Lease) -> Option<Message> {
+    let asked = [(lease.id, lease.generation)];
+    outbox::take_all(tx, &asked).await.expect("read").pop()
+}
+
 on_both_databases! {
     async fn a_message_is_in_one_pair_of_hands_until_its_lease_ends(team: Team) {
         invite(&team, 1).await;
@@ -37,8 +44,56 @@ on_both_databases! {
         let second = lease(&team, 10).await;
         assert_eq!((second[0].id, second[0].generation), (first[0].id, first[0].generation + 1));
         let mut tx = team.begin().await;
-        assert!(outbox::take(&mut tx, first[0].id, first[0].generation).await.unwrap().is_none(), "the fence moved");
-        assert!(outbox::take(&mut tx, second[0].id, second[0].generation).await.unwrap().is_some());
+        assert!(take(&mut tx, &first[0]).await.is_none(), "the fence moved");
+        assert!(take(&mut tx, &second[0]).await.is_some());
+    }
+
+    async fn messages_taken_together_are_those_whose_fence_did_not_move(team: Team) {
+        invite(&team, 4).await;
+        let first = lease(&team, 4).await;
+        team.pass(TimeDelta::seconds(20));
+        let second = lease(&team, 1).await[0];
+        let mut tx = team.begin().await;
+        let buried = first.iter().find(|lease| lease.id != second.id).unwrap();
+        outbox::bury(&mut tx, buried.id, buried.generation, team.now(), "no").await.unwrap();
+        let asked: Vec<_> = first.iter().map(|lease| (lease.id, lease.generation)).collect();
+        let taken = outbox::take_all(&mut tx, &asked).await.unwrap();
+        let taken: HashSet<_> = taken.iter().map(|message| message.id).collect();
+        let mut held: HashSet<_> = first.iter().map(|lease| lease.id).collect();
+        held.remove(&second.id);
+        held.remove(&buried.id);
+        assert_eq!(taken, held);
+        let taken = outbox::take_all(&mut tx, &[(second.id, second.generation)]).await.unwrap();
+        assert_eq!((taken.len(), taken[0].generation), (1, second.generation));
+        assert!(outbox::take_all(&mut tx, &[]).await.unwrap().is_empty());
+    }
+
+    async fn an_outbox_is_idle_when_nothing_is_due_or_held(team: Team) {
+        let is_idle = async || outbox::is_idle(&mut team.begin().await, team.now()).await.unwrap();
+        assert!(is_idle().await);
+        invite(&team, 1).await;
+        assert!(!is_idle().await, "a letter is due");
+        let held = lease(&team, 1).await[0];
+        assert!(!is_idle().await, "it is in somebody's hands");
+        let mut tx = team.begin().await;
+        let later = team.now() + TimeDelta::minutes(5);
+        outbox::postpone(&mut tx, held.id, held.generation, later, outbox::Cost::Attempt, "later").await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(is_idle().await, "it is due later");
+        team.join("bob", "agent").await;
+        let _ = lease(&team, 10).await;
+        team.remove(OLIVIA, "bob").await.unwrap();
+        let urgent = outbox::lease(&mut team.begin().await, &mut Turn::of(Priority::URGENT), team.now(), LEASE, 1).await.unwrap();
+        assert_eq!(urgent.len(), 1, "a purge is due");
+        let mut tx = team.begin().await;
+        for letter in outbox::list(&mut tx, team.now(), State::Leased, None, 10).await.unwrap() {
+            outbox::complete(&mut tx, &[letter.id]).await.unwrap();
+        }
+        for letter in outbox::list(&mut tx, team.now(), State::Ready, None, 10).await.unwrap() {
+            if letter.kind != "purge_sessions" { outbox::complete(&mut tx, &[letter.id]).await.unwrap(); }
+        }
+        tx.commit().await.unwrap();
+        assert!(!is_idle().await, "nothing but the purge is left");
     }
 
     async fn only_a_lease_that_lapsed_counts_as_lapsed(team: Team) {
@@ -80,17 +135,24 @@ on_both_databases! {
             let mut tx = team.begin().await;
             outbox::oldest_due(&mut tx, team.now(), priority).await.unwrap()
         };
+        let due = async || outbox::due(&mut team.begin().await, team.now()).await.unwrap();
         assert_eq!(oldest(Priority::LETTER).await, None);
+        assert_eq!(due().await, []);
         let began = team.now();
         invite(&team, 1).await;
         team.pass(TimeDelta::seconds(5));
         team.invite(OLIVIA, "later@example.com", "agent").await.unwrap();
         assert_eq!(oldest(Priority::LETTER).await, Some(began));
+        assert_eq!(due().await, [Priority::LETTER]);
         assert_eq!(oldest(Priority::URGENT).await, None);
         lease(&team, 1).await;
         assert_eq!(oldest(Priority::LETTER).await, Some(team.now()), "what is held does not wait");
         lease(&team, 1).await;
         assert_eq!(oldest(Priority::LETTER).await, None);
+        assert_eq!(due().await, []);
+        team.join("bob", "agent").await;
+        team.remove(OLIVIA, "bob").await.unwrap();
+        assert_eq!(due().await[0], Priority::URGENT);
     }
 
     async fn workers_who_lease_at_once_share_without_overlap(team: Team) {
@@ -134,7 +196,7 @@ on_both_databases! {
         let mut tx = team.begin().await;
         let ids: Vec<_> = tickets.iter().map(|(id, _)| *id).collect();
         outbox::complete(&mut tx, &ids).await.unwrap();
-        assert_eq!(outbox::unsettled(&mut tx, team.now()).await.unwrap(), 0);
+        assert!(outbox::is_idle(&mut tx, team.now()).await.unwrap());
     }
 
     async fn only_held_leases_are_renewed(team: Team) {
@@ -149,17 +211,22 @@ on_both_databases! {
         assert_eq!(lease(&team, 10).await.len(), 1);
     }
 
-    async fn the_end_of_sessions_goes_before_letters(team: Team) {
+    async fn the_end_of_sessions_is_no_letter(team: Team) {
         team.join("bob", "agent").await;
         invite(&team, 3).await;
-        team.pass(TimeDelta::seconds(1));
         team.remove(OLIVIA, "bob").await.unwrap();
-        let first = lease(&team, 1).await;
-        assert!(first[0].is_urgent());
         let mut tx = team.begin().await;
-        let message = outbox::take(&mut tx, first[0].id, first[0].generation).await.unwrap().unwrap();
+        let mut turn = Turn::of(Priority::URGENT);
+        let urgent = outbox::lease(&mut tx, &mut turn, team.now(), LEASE, 10).await.unwrap();
+        assert_eq!(urgent.len(), 1);
+        assert!(urgent[0].is_urgent());
+        let message = take(&mut tx, &urgent[0]).await.unwrap();
         let task = message.task().unwrap();
         assert!(matches!(task, outbox::Task::PurgeSessions { user: Some(user) } if user.as_str() == "bob"));
+        tx.commit().await.unwrap();
+        let letters = lease(&team, 10).await;
+        assert!(!letters.is_empty());
+        assert!(letters.iter().all(|lease| !lease.is_urgent()));
     }
 
     async fn a_message_comes_back_after_a_postponement_and_stays_dead_until_retried(team: Team) {
@@ -173,10 +240,10 @@ on_both_databases! {
         team.pass(TimeDelta::minutes(5));
         let held = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
-        let message = outbox::take(&mut tx, held.id, held.generation).await.unwrap().unwrap();
+        let message = take(&mut tx, &held).await.unwrap();
         assert_eq!((message.attempts, message.last_error.as_deref()), (1, Some("450 busy")));
         outbox::bury(&mut tx, held.id, held.generation - 1, team.now(), "stale").await.unwrap();
-        assert!(outbox::take(&mut tx, held.id, held.generation).await.unwrap().is_some(), "a stale fence buries nothing");
+        assert!(take(&mut tx, &held).await.is_some(), "a stale fence buries nothing");
         outbox::bury(&mut tx, held.id, held.generation, team.now(), "554 no").await.unwrap();
         let dead = outbox::list(&mut tx, team.now(), State::Dead, None, 10).await.unwrap();
         assert_eq!((dead.len(), dead[0].state(team.now())), (1, State::Dead));
@@ -184,7 +251,7 @@ on_both_databases! {
         team.pass(TimeDelta::days(1));
         assert!(lease(&team, 1).await.is_empty());
         let mut tx = team.begin().await;
-        assert_eq!(outbox::unsettled(&mut tx, team.now()).await.unwrap(), 0);
+        assert!(outbox::is_idle(&mut tx, team.now()).await.unwrap());
         assert!(outbox::retry(&mut tx, team.now(), held.id).await.unwrap());
         tx.commit().await.unwrap();
         let revived = lease(&team, 1).await[0];
@@ -222,7 +289,7 @@ on_both_databases! {
         }
         invite(&team, 2).await;
         let mut slow = team.begin().await;
-        let held = outbox::lease(&mut slow, team.now(), LEASE, ALL, 1).await.unwrap();
+        let held = outbox::lease(&mut slow, &mut Turn::of(Priority::LETTER), team.now(), LEASE, 1).await.unwrap();
         let quick = tokio::time::timeout(Duration::from_secs(10), lease(&team, 10)).await.expect("no waiting");
         assert_eq!(quick.len(), 1);
         assert_ne!(quick[0].id, held[0].id);
@@ -237,7 +304,7 @@ on_both_databases! {
         let later = team.now() + TimeDelta::days(1);
         outbox::postpone(&mut tx, stale.id, stale.generation, later, outbox::Cost::Attempt, "stale").await.unwrap();
         outbox::bury(&mut tx, stale.id, stale.generation, team.now(), "stale").await.unwrap();
-        let message = outbox::take(&mut tx, held.id, held.generation).await.unwrap().expect("still held");
+        let message = take(&mut tx, &held).await.expect("still held");
         assert_eq!((message.attempts, message.last_error), (0, None));
     }
 
@@ -253,7 +320,7 @@ on_both_databases! {
         assert_eq!((dead[0].attempts, dead[0].last_error.as_deref()), (1, Some("554  no  ")));
         let behind = outbox::list(&mut tx, team.now(), State::Dead, Some(dead[0].id), 10).await.unwrap();
         assert_eq!(behind.iter().map(|message| message.id).collect::<Vec<_>>(), [dead[1].id]);
-        assert_eq!(outbox::unsettled(&mut tx, team.now()).await.unwrap(), 1);
+        assert!(!outbox::is_idle(&mut tx, team.now()).await.unwrap(), "one was never leased");
         assert!(outbox::retry(&mut tx, team.now(), dead[0].id).await.unwrap());
         assert_eq!(outbox::retry_dead(&mut tx, team.now()).await.unwrap(), 1);
         let ready = outbox::list(&mut tx, team.now(), State::Ready, None, 10).await.unwrap();
@@ -266,17 +333,7 @@ on_both_databases! {
         let mut tx = team.begin().await;
         outbox::complete(&mut tx, &[]).await.unwrap();
         outbox::complete(&mut tx, &[held[0].id]).await.unwrap();
-        assert!(outbox::take(&mut tx, held[0].id, held[0].generation).await.unwrap().is_none());
-        assert!(outbox::take(&mut tx, held[1].id, held[1].generation).await.unwrap().is_some());
-    }
-
-    async fn letters_can_be_left_to_other_hands(team: Team) {
-        team.join("bob", "agent").await;
-        team.remove(OLIVIA, "bob").await.unwrap();
-        let mut tx = team.begin().await;
-        let urgent = (Priority::URGENT, Priority::URGENT);
-        let leases = outbox::lease(&mut tx, team.now(), LEASE, urgent, 10).await.unwrap();
-        assert_eq!(leases.len(), 1);
-        assert!(leases[0].is_urgent());
+        assert!(take(&mut tx, &held[0]).await.is_none());
+        assert!(take(&mut tx, &held[1]).await.is_some());
     }
 }

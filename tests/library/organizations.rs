@@ -13,6 +13,24 @@ on_both_databases! {
         assert_eq!(all.items, std::slice::from_ref(&team.organization));
     }
 
+    async fn the_history_reads_in_both_directions(team: Team) {
+        team.join("bob", "agent").await;
+        team.join("adam", "admin").await;
+        let mut oldest_first: Vec<_> = team.events().await.iter().map(|event| event.id).collect();
+        let (mut newest_first, mut paging) = (Vec::new(), Paging::first(2));
+        let mut connection = team.database.acquire().await.unwrap();
+        loop {
+            let id = team.organization.id;
+            let page = team.library.latest_events(&mut connection, id, &paging).await.unwrap();
+            newest_first.extend(page.items.iter().map(|event| event.id));
+            let Some(next) = page.next else { break };
+            paging = Paging::after(next, 2);
+        }
+        oldest_first.reverse();
+        assert!(newest_first.len() > 4);
+        assert_eq!(newest_first, oldest_first);
+    }
+
     async fn an_owner_needs_a_verified_address(team: Team) {
         let refused = team
             .in_transaction(async |tx| team.library.create(tx, name("B"), &person("x").unverified()).await)

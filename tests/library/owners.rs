@@ -30,6 +30,20 @@ on_both_databases! {
         assert_eq!(team.role_of(OLIVIA).await.as_deref(), Some("owner"));
     }
 
+    async fn the_last_owner_is_named_while_there_is_only_one_who_is_not_suspended(team: Team) {
+        let id = team.organization.id;
+        let last = async || {
+            let mut connection = team.database.acquire().await.unwrap();
+            team.library.last_owner(&mut connection, id).await.unwrap()
+        };
+        team.join("adam", "admin").await;
+        assert_eq!(last().await, Some(user(OLIVIA)));
+        team.join("bob", "owner").await;
+        assert_eq!(last().await, None);
+        team.suspend(OLIVIA, "bob").await.unwrap();
+        assert_eq!(last().await, Some(user(OLIVIA)));
+    }
+
     async fn two_owners_who_act_at_once_leave_one_whatever_they_do(team: Team) {
         for one_way in 0..4 {
             for other_way in one_way..4 {

@@ -144,6 +144,26 @@ on_both_databases! {
         assert_eq!(live(&other, OLIVIA).await, ["there"]);
     }
 
+    async fn a_purge_says_how_many_it_forgot(team: Team) {
+        let id = team.organization.id;
+        for who in ["bob", "eve"] {
+            team.join(who, "agent").await;
+            for session in ["1", "s'2", "s \"3\""] {
+                record(&team, who, session).await.unwrap();
+            }
+            team.remove(OLIVIA, who).await.unwrap();
+        }
+        let mut tx = team.begin().await;
+        let bobs = worker::ended_sessions(&mut tx, id, Some(&user("bob")), 100).await.unwrap();
+        assert_eq!(worker::forget_ended_sessions(&mut tx, id, &[]).await.unwrap(), 0);
+        assert_eq!(worker::forget_ended_sessions(&mut tx, OrganizationId::from(uuid::Uuid::nil()), &bobs).await.unwrap(), 0);
+        assert_eq!(worker::forget_ended_sessions(&mut tx, id, &bobs[..2]).await.unwrap(), 2);
+        assert_eq!(worker::forget_ended_sessions(&mut tx, id, &bobs).await.unwrap(), 1);
+        assert_eq!(worker::forget_ended_sessions(&mut tx, id, &bobs).await.unwrap(), 0);
+        tx.commit().await.unwrap();
+        assert_eq!(ended(&team, id, "eve").await.len(), 3);
+    }
+
     async fn a_purge_takes_batches_of_one_organization(team: Team) {
         let other = Team::on(team.database.clone()).await;
         for joined in [&team, &other] {

@@ -85,8 +85,7 @@ on_both_databases! {
 
     async fn migrating_again_changes_nothing_and_lives_beside_the_hosts_migrations(team: Team) {
         let (one, other) = tokio::join!(guestlist::migrate(&team.database), guestlist::migrate(&team.database));
-        one.unwrap();
-        other.unwrap();
+        assert_eq!((one.unwrap(), other.unwrap()), (0, 0));
         assert_eq!(team.history().await.len(), 1);
     }
 
@@ -96,6 +95,9 @@ on_both_databases! {
             tokio::spawn(async move { team.invite(OLIVIA, "bob@example.com", "agent").await })
         };
         spawned.await.unwrap().expect("futures are Send");
+        let database = team.database.clone();
+        let migrated = tokio::spawn(async move { guestlist::migrate(&database).await });
+        migrated.await.unwrap().expect("this one too");
     }
 
     async fn every_mutation_asks_for_a_transaction(team: Team) {
@@ -249,4 +251,46 @@ async fn until_it_waits(database: &Database, pid: i32) {
         }
         assert!(std::time::Instant::now() < deadline, "it does not wait");
     }
+}
+
+/// On a connection of its own, so that only invites prepared what is prepared on it.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invite_is_one_lock_one_question_and_one_insert() {
+    let team = crate::support::Team::on(crate::postgres::schema().await).await;
+    #[allow(irrefutable_let_patterns)]
+    let Database::Postgres(pool) = &team.database else {
+        unreachable!("a schema of Postgres")
+    };
+    let mut connection = pool.acquire().await.unwrap();
+    sqlx::raw_sql("DEALLOCATE ALL")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    sqlx::Connection::clear_cached_statements(&mut *connection)
+        .await
+        .unwrap();
+    let mut tx = sqlx::Connection::begin(&mut *connection).await.unwrap();
+    for email in ["a@example.com", "b@example.com"] {
+        let invite = team.invitation_of(email, "agent");
+        let invited = team.library.invite(&mut *tx, &user(OLIVIA), invite).await;
+        invited.unwrap();
+    }
+    let invites =
+        ["c@example.com", "d@example.com"].map(|email| team.invitation_of(email, "agent"));
+    let invited = team
+        .library
+        .invite_all(&mut *tx, &user(OLIVIA), invites.into())
+        .await;
+    assert!(invited.unwrap().iter().all(Result::is_ok));
+    let prepared = sqlx::query_scalar(
+        "SELECT left(statement, 6) FROM pg_prepared_statements ORDER BY prepare_time",
+    );
+    let prepared: Vec<String> = prepared
+        .persistent(false)
+        .fetch_all(&mut *tx)
+        .await
+        .unwrap();
+    // The insert of one row, and that of any other number.
+    assert_eq!(prepared, ["UPDATE", "SELECT", "WITH p", "WITH p"]);
 }

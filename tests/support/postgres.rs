@@ -4,6 +4,17 @@ use guestlist::Database;
 use sqlx::Connection as _;
 
 pub async fn schema() -> Database {
+    at(&schema_url().await).await
+}
+
+pub async fn at(url: &str) -> Database {
+    Database::connect(url, 20)
+        .await
+        .expect("the schema can be used")
+}
+
+/// A new schema, as what URL it is reached.
+pub async fn schema_url() -> String {
     let server = std::env::var("GUESTLIST_TEST_POSTGRES")
         .expect("GUESTLIST_TEST_POSTGRES: run the tests by bin/test");
     let schema = format!("test_{}", uuid::Uuid::now_v7().simple());
@@ -16,8 +27,5 @@ pub async fn schema() -> Database {
         .await
         .expect("a schema can be created");
     let separator = if server.contains('?') { '&' } else { '?' };
-    let url = format!("{server}{separator}options=-c%20search_path%3D{schema}");
-    Database::connect(&url, 20)
-        .await
-        .expect("the schema can be used")
+    format!("{server}{separator}options=-c%20search_path%3D{schema}")
 }

@@ -1,22 +1,31 @@
 //! Hosts, workers and servers under faults, and what came of it.
 
+mod clocks;
 pub(crate) mod fault;
+mod record;
 mod schedule;
 mod stage;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::ensure;
 use chrono::Utc;
 use clap::Args;
+use guestlist::Database;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::time::{Instant, sleep};
 
+use self::record::Record;
 use self::schedule::{Counts, Schedule};
-use self::stage::Stage;
-use crate::oracle;
+use self::stage::{ByHand, Stage};
+use crate::evidence::Evidence;
+use crate::oracle::{Facts, Tolerance, Verdict};
+use crate::postgres::Postgres;
+use crate::results;
 
 /// What to try.
 #[derive(Debug, Clone, Args)]
@@ -38,6 +47,17 @@ pub(crate) struct Options {
     hosts: u16,
     #[command(flatten)]
     counts: Counts,
+    /// No fault but the FLUSHALLs, and easy recipients: nothing may come twice then.
+    #[arg(long)]
+    flushes_only: bool,
+    /// Treat all recipients alike, instead of some of them in ways of their own: refused, greylisted,
+    /// answered late or never.
+    #[arg(long)]
+    easy_recipients: bool,
+    /// By how many seconds the clocks of hosts and workers may be wrong. One of each is ahead by as
+    /// many, one behind, the others somewhere between.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(clocks::MOST)))]
+    clock_skew: u32,
     /// How many seconds the outbox may take to drain after the last fault.
     #[arg(long, default_value_t = 60)]
     drain_seconds: u64,
@@ -48,6 +68,9 @@ pub(crate) struct Options {
     /// Keep databases, logs and journals in this new folder, instead of in a temporary one.
     #[arg(long)]
     folder: Option<PathBuf>,
+    /// Put the results into this file, as a section of Markdown.
+    #[arg(long)]
+    results: Option<PathBuf>,
     /// Run this `guestlist` command for workers, instead of the worker this program is built with.
     #[arg(long)]
     guestlist: Option<PathBuf>,
@@ -59,64 +82,116 @@ const TICK: Duration = Duration::from_millis(20);
 /// How often it says how far it is.
 const REPORT: Duration = Duration::from_secs(5);
 
+/// What came of a trial.
+struct Report {
+    verdict: Verdict,
+    by_hand: ByHand,
+    /// How long the outbox took to drain after the last fault, if it did.
+    drained: Option<Duration>,
+    seed: u64,
+}
+
 /// Runs the trial. The exit status is 1 where a promise was broken.
-pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    let temporary;
-    let folder: &Path = match &options.folder {
-        Some(folder) => {
-            std::fs::create_dir(folder)?;
-            folder
-        }
-        None => {
-            temporary = tempfile::Builder::new()
-                .prefix("guestlist-trials-")
-                .tempdir()?;
-            temporary.path()
-        }
-    };
+pub(crate) async fn run(mut options: Options) -> anyhow::Result<ExitCode> {
+    ensure!(
+        options.guestlist.is_none() || options.clock_skew == 0,
+        "only the worker this program is built with can have its clock wrong"
+    );
+    if options.flushes_only {
+        options.counts = Counts::flushes_only(options.counts.redis_flushes());
+        options.easy_recipients = true;
+    }
+    let evidence = Evidence::at(options.folder.as_deref())?;
+    let folder = evidence.folder();
     println!(
         "seed {}: {} invitations, {} hosts, {} workers, {}",
         options.seed, options.invitations, options.hosts, options.workers, options.counts
     );
     let mut stage = Stage::set(folder, &options).await?;
     let drained = play(&mut stage, &options).await?;
-    let grace = Duration::from_millis(options.grace_ms);
-    let by_hand = stage.by_hand();
-    let facts = oracle::Facts::gather(stage.database(), folder, stage.incidents(), grace).await?;
-    let verdict = facts.judge();
-    let incidents = serde_json::to_vec_pretty(stage.incidents())?;
-    std::fs::write(folder.join("incidents.json"), incidents)?;
+    let tolerance = Tolerance::new(
+        Duration::from_millis(options.grace_ms),
+        Duration::from_secs(options.clock_skew.into()),
+    )?;
+    Record::new(options.seed, tolerance, stage.incidents()).write(folder)?;
+    let facts = Facts::gather(stage.database(), folder, stage.incidents(), tolerance).await?;
+    let report = Report {
+        verdict: facts.judge(),
+        by_hand: stage.by_hand(),
+        drained,
+        seed: options.seed,
+    };
     drop(stage);
-    println!("\n{verdict}");
-    println!(
-        "retried by hand: {} that a recipient's server put off for minutes, {} set aside as dead",
-        by_hand.put_off, by_hand.dead
-    );
-    match drained {
-        Some(time) => println!("drained {:.1} s after the last fault", time.as_secs_f64()),
-        None => println!(
-            "NOT DRAINED {} s after the last fault",
-            options.drain_seconds
-        ),
+    println!("\n{report}");
+    if let Some(file) = &options.results {
+        let title = format!(
+            "{}, seed {}",
+            if options.flushes_only {
+                "Flushes only"
+            } else {
+                "Chaos"
+            },
+            options.seed
+        );
+        let body = format!("{}\n```text\n{report}\n```", results::circumstances());
+        results::put(file, &title, &body)?;
     }
-    let is_kept = verdict.is_kept() && drained.is_some();
-    println!(
-        "seed {}: {}",
-        options.seed,
-        if is_kept {
-            "every promise was kept"
-        } else {
-            "A PROMISE WAS BROKEN"
-        }
-    );
     if let Some(folder) = &options.folder {
         println!("evidence in {}", folder.display());
     }
-    Ok(if is_kept {
+    Ok(exit(report.is_kept()))
+}
+
+/// Judges once more what a trial left behind.
+pub(crate) async fn judge(folder: &Path) -> anyhow::Result<ExitCode> {
+    let folder = folder.canonicalize()?;
+    let record = Record::read(&folder)?;
+    let postgres = Postgres::again(&folder).await?;
+    let database = Database::connect(&postgres.url(), 2).await?;
+    let facts = Facts::gather(&database, &folder, &record.incidents, record.tolerance()?).await?;
+    let verdict = facts.judge();
+    println!("seed {}\n{verdict}", record.seed);
+    Ok(exit(verdict.is_kept()))
+}
+
+fn exit(is_kept: bool) -> ExitCode {
+    if is_kept {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    }
+}
+
+impl Report {
+    fn is_kept(&self) -> bool {
+        self.verdict.is_kept() && self.drained.is_some()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.verdict)?;
+        writeln!(
+            f,
+            "retried by hand: {} that a recipient's server put off for minutes, {} set aside as dead",
+            self.by_hand.put_off, self.by_hand.dead
+        )?;
+        match self.drained {
+            Some(time) => writeln!(
+                f,
+                "drained {:.1} s after the last fault",
+                time.as_secs_f64()
+            )?,
+            None => writeln!(f, "NOT DRAINED in time after the last fault")?,
+        }
+        writeln!(f, "{}", self.verdict.counts())?;
+        let judgement = if self.is_kept() {
+            "every promise was kept"
+        } else {
+            "A PROMISE WAS BROKEN"
+        };
+        write!(f, "seed {}: {judgement}", self.seed)
+    }
 }
 
 /// Plays every fault, waits for the hosts, and says how long the outbox took to drain, if it did.

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chrono::TimeDelta;
 use clap::Args;
 use guestlist::{
-    Database, Error, Fault, Invitation, Invite, KeyRing, Limits, OrganizationId, Organizations,
-    User, UserId,
+    Clock, Database, Error, Fault, Invitation, Invite, KeyRing, Limits, OrganizationId,
+    Organizations, User, UserId,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -47,6 +48,9 @@ pub(crate) struct Options {
     /// How many to invite a second.
     #[arg(long)]
     pub(crate) rate: f64,
+    /// By how much its clock is wrong.
+    #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
+    pub(crate) clock_off_ms: i64,
 }
 
 /// Who acts in every organization.
@@ -93,7 +97,10 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let library = |lifetime| {
         let builder = Organizations::builder()
             .key_ring(options.keys.clone())
-            .limits(Limits::none());
+            .limits(Limits::none())
+            .clock(Clock::Shifted(TimeDelta::milliseconds(
+                options.clock_off_ms,
+            )));
         builder.lifetime(lifetime).build()
     };
     let mut host = Host {

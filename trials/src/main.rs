@@ -1,19 +1,26 @@
 //! Trials of Guestlist under faults.
 
+mod bench;
 mod chaos;
+mod evidence;
+mod failover;
 mod host;
 mod oracle;
 mod port;
 mod postgres;
 mod process;
 mod redis_server;
+mod results;
 mod sink;
+#[cfg(feature = "failpoints")]
+mod steps;
+mod worker;
 
 use std::process::ExitCode;
 
+use chrono::TimeDelta;
 use clap::{Parser, Subcommand};
 use guestlist_jobs::config::Config;
-use guestlist_jobs::work;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -40,9 +47,39 @@ enum Command {
     /// letter was lost, sent for what was over, sent twice with other bytes or without a fault that
     /// explains it, or if the outbox did not drain.
     #[command(
-        after_help = "Needs initdb and postgres (15 or later), redis-server and setpriv.\n\nExamples:\n  trials chaos\n  trials chaos --seed 7 --invitations 10000 --minutes 15 --worker-kills 200 --postgres-stops 20 --redis-restarts 20 --redis-flushes 20 --worker-stops 50 --smtp-faults 40\n  trials chaos --folder evidence"
+        after_help = "Needs initdb and postgres (15 or later), redis-server and setpriv.\n\nExamples:\n  trials chaos\n  trials chaos --seed 7 --invitations 10000 --minutes 15 --worker-kills 200 --postgres-stops 20 --redis-restarts 20 --redis-flushes 20 --worker-stops 50 --smtp-faults 40\n  trials chaos --flushes-only --redis-flushes 20\n  trials chaos --folder evidence && trials judge evidence"
     )]
     Chaos(Box<chaos::Options>),
+    /// Judge a trial again, by the evidence in the folder that it was told to keep.
+    Judge {
+        /// The folder that `trials chaos --folder` made.
+        folder: std::path::PathBuf,
+    },
+    /// Have a worker fail once at each step between lease and settle, and count what comes twice.
+    ///
+    /// Each of the nine steps is tried with a kill, with an error and with a pause longer than the
+    /// lease, each on a database of its own; then a healthy worker goes on. The exit status is 1 if a
+    /// letter was lost, or if one came twice that was not between the mail server's 250 and the commit.
+    #[cfg(feature = "failpoints")]
+    Steps(steps::Options),
+    /// Measure how fast it is, beside what Postgres, Redis and the mail server can do at best.
+    ///
+    /// Every subject is measured several times; the table shows the median and the lowest and highest
+    /// of each, the limit measured in the same run, the bar, and whether it is met. A missed bar is no
+    /// failure: the exit status is 0 unless something did not work, or a letter did not arrive. The
+    /// noise of the machine is measured through the run. Progress goes to stderr, the table to stdout.
+    #[command(
+        after_help = "Needs initdb, postgres and pgbench (15 or later), redis-server, smtp-sink and smtp-source (Postfix) and setpriv;\nredis-benchmark too for the subject redis.\n\nExamples:\n  cargo run --release -p trials -- bench\n  cargo run --release -p trials -- bench --only invite drain\n  cargo run --release -p trials -- bench --size full --json bench.json --results trials/RESULTS.md"
+    )]
+    Bench(Box<bench::Options>),
+    /// Kill the master of Redis amid the work, and count everybody's letters.
+    ///
+    /// A host invites without pause, workers mail, the server that holds the queue is killed, and
+    /// another takes over. The exit status is 1 unless everybody got exactly one letter.
+    #[command(
+        after_help = "Needs initdb and postgres (15 or later), redis-server, redis-cli and setpriv.\n\nExamples:\n  trials failover sentinel\n  trials failover cluster --failovers 5"
+    )]
+    Failover(failover::Options),
     /// Run the mail server of the trials alone, until Ctrl-C.
     ///
     /// It speaks SMTP with STARTTLS and AUTH on a loopback port and appends every letter that it
@@ -60,16 +97,25 @@ enum Command {
     Host(Box<host::Options>),
     /// What a worker process of a trial runs: the same as `guestlist work`.
     #[command(hide = true)]
-    Work,
+    Work {
+        /// By how much its clock is wrong.
+        #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
+        clock_off_ms: i64,
+    },
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
+        Command::Judge { folder } => unless_stopped(chaos::judge(&folder)).await,
         Command::Chaos(options) => unless_stopped(chaos::run(*options)).await,
+        #[cfg(feature = "failpoints")]
+        Command::Steps(options) => unless_stopped(steps::run(options)).await,
+        Command::Bench(options) => unless_stopped(bench::run(*options)).await,
+        Command::Failover(options) => unless_stopped(failover::run(options)).await,
         Command::Sink { folder, port } => unless_stopped(serve(&folder, port)).await,
         Command::Host(options) => host::run(*options).await.map(|()| ExitCode::SUCCESS),
-        Command::Work => {
+        Command::Work { clock_off_ms } => {
             let config = Config::from_env()?;
             let filter = EnvFilter::new("info,apalis=off,apalis_core=off,apalis_redis=off");
             tracing_subscriber::fmt()
@@ -77,7 +123,7 @@ async fn main() -> anyhow::Result<ExitCode> {
                 .with_ansi(false)
                 .with_writer(std::io::stderr)
                 .init();
-            work::run(&config, false, None).await
+            worker::run(&config, TimeDelta::milliseconds(clock_off_ms)).await
         }
     }
 }

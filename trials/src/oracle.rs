@@ -13,7 +13,8 @@ use guestlist::Database;
 use guestlist::outbox::Message;
 use sqlx::PgPool;
 
-pub(crate) use self::facts::Facts;
+pub(crate) use self::facts::{Facts, Tolerance};
+pub(crate) use self::verdict::Verdict;
 
 const WATCH: &str = "
     CREATE TABLE trials_promises (id uuid PRIMARY KEY, kind text NOT NULL, ids jsonb NOT NULL);

@@ -41,6 +41,18 @@ impl Postgres {
         Ok(postgres)
     }
 
+    /// Starts the server of a cluster that a trial left behind.
+    pub(crate) async fn again(folder: &Path) -> anyhow::Result<Self> {
+        let mut postgres = Self {
+            port: free_port()?,
+            folder: folder.join("postgres"),
+            process: None,
+        };
+        postgres.go_on()?;
+        postgres.until_ready().await?;
+        Ok(postgres)
+    }
+
     fn make(&self) -> anyhow::Result<()> {
         let made = tied_without_privileges(&binary("initdb")?, "QUIT")
             .arg("--pgdata=data")
@@ -61,7 +73,12 @@ impl Postgres {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("postgres://guestlist@127.0.0.1:{}/postgres", self.port)
+        self.url_of("postgres")
+    }
+
+    /// The URL of one of its databases.
+    pub(crate) fn url_of(&self, database: &str) -> String {
+        format!("postgres://guestlist@127.0.0.1:{}/{database}", self.port)
     }
 
     /// Starts the server and does not wait for it.
@@ -72,7 +89,7 @@ impl Postgres {
         for setting in [
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
-            "max_connections=200",
+            "max_connections=600",
             "track_commit_timestamp=on",
         ] {
             command.args(["-c", setting]);
@@ -116,7 +133,7 @@ impl Drop for Postgres {
 }
 
 /// A program of Postgres: that of the `PATH`, else of the newest version Debian installed.
-fn binary(program: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn binary(program: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join(program));
     on_path

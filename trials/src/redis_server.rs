@@ -73,7 +73,8 @@ impl RedisServer {
         command.query_async(&mut connection).await
     }
 
-    async fn until_ready(&self) -> anyhow::Result<()> {
+    /// Waits until it answers.
+    pub(crate) async fn until_ready(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while let Err(error) = self.query("PING").await {
             if Instant::now() > deadline {

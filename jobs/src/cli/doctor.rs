@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use guestlist::{Database, Key, Schema};
-use guestlist_jobs::config::Config;
+use guestlist_jobs::config::{Config, SessionStoreConfig};
 use guestlist_jobs::letters::Letters;
 use guestlist_jobs::mailer::{Deadlines, Mailer};
 use guestlist_jobs::{clock_skew, is_too_much_skew, work};
@@ -17,13 +17,17 @@ use super::output::Output;
 /// How long a look at anything may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+const NO_DATABASE: &str = "the database does not answer";
+
 /// What a look at one thing showed.
 enum Finding {
     Well(String),
     Broken(String),
+    /// Not looked at, for this reason: another finding, which is the one to mend.
+    Unseen(&'static str),
 }
 
-use Finding::{Broken, Well};
+use Finding::{Broken, Unseen, Well};
 
 /// The checks of one run, each printed as soon as it is done.
 struct Round {
@@ -39,6 +43,7 @@ impl Round {
                 self.broken = true;
                 ("failed", detail)
             }
+            Unseen(why) => ("skipped", format!("not looked at, because {why}")),
         };
         let object = json!({ "check": check, "status": status, "detail": detail });
         self.output
@@ -55,8 +60,11 @@ pub(crate) async fn run(config: &Config, output: Output) -> Done {
         broken: false,
     };
     let database = database(config, &mut round).await?;
-    round.report("sessions", sessions(config, database.as_ref()).await)?;
-    round.report("redis", redis(config).await)?;
+    let redis = redis(config).await;
+    let redis_is_well = matches!(redis, Well(_));
+    round.report("redis", redis)?;
+    let sessions = sessions(config, database.as_ref(), redis_is_well).await;
+    round.report("sessions", sessions)?;
     round.report("smtp", smtp(config).await)?;
     round.report("keys", keys(config))?;
     round.report("templates", templates(config))?;
@@ -74,13 +82,9 @@ async fn database(config: &Config, round: &mut Round) -> Result<Option<Database>
     let database = match within(config.connect(1)).await {
         Ok(database) => database,
         Err(why) => {
-            for check in ["database", "schema", "clock"] {
-                let why = if check == "database" {
-                    why.as_str()
-                } else {
-                    "the database does not answer"
-                };
-                round.report(check, Broken(why.to_owned()))?;
+            round.report("database", Broken(why))?;
+            for check in ["schema", "clock"] {
+                round.report(check, Unseen(NO_DATABASE))?;
             }
             return Ok(None);
         }
@@ -133,10 +137,11 @@ async fn clock(config: &Config, database: &Database) -> Result<Finding, guestlis
     })
 }
 
-/// Deletes a session that does not exist from every store: what a purge needs, and nothing else.
-async fn sessions(config: &Config, database: Option<&Database>) -> Finding {
+/// Deletes a session that does not exist from every store: what a purge needs, and nothing else. A store
+/// in the queue's Redis is not asked where that is not well.
+async fn sessions(config: &Config, database: Option<&Database>, redis_is_well: bool) -> Finding {
     let Some(database) = database else {
-        return Broken("the database does not answer".to_owned());
+        return Unseen(NO_DATABASE);
     };
     let stores = match work::sessions(config, database) {
         Ok(stores) => stores,
@@ -144,13 +149,23 @@ async fn sessions(config: &Config, database: Option<&Database>) -> Finding {
     };
     let nobody = format!("guestlist-doctor-{}", uuid::Uuid::now_v7());
     let nobody = [nobody.parse().expect("a session key")];
-    for store in &stores {
-        if let Err(why) = within(store.delete(&nobody)).await {
-            return Broken(format!(
-                "{}: {why}: correct GUESTLIST_SESSIONS",
-                store.name()
-            ));
+    let mut is_seen = true;
+    for (place, store) in config.sessions.iter().zip(&stores) {
+        let (is_in_queue, variable) = match place {
+            SessionStoreConfig::Sql { .. } => (false, "GUESTLIST_SESSIONS"),
+            SessionStoreConfig::Redis { url, .. } => (
+                Some(url) == config.redis_url.as_ref(),
+                "GUESTLIST_SESSIONS_REDIS_URL",
+            ),
+        };
+        if is_in_queue && !redis_is_well {
+            is_seen = false;
+        } else if let Err(why) = within(store.delete(&nobody)).await {
+            return Broken(format!("{}: {why}: correct {variable}", store.name()));
         }
+    }
+    if !is_seen {
+        return Unseen("they are in that Redis");
     }
     Well(match stores.len() {
         0 => "no store is configured, so removed members' sessions are not deleted".to_owned(),
@@ -180,7 +195,10 @@ async fn smtp(config: &Config) -> Finding {
     };
     let mailer = Mailer::new(config.mailer.clone(), 1, deadlines);
     match within(mailer.check()).await {
-        Ok(report) => Well(report.to_string()),
+        Ok(report) => Well(match config.smtp_rate {
+            Some(rate) => format!("{report}; at most {rate} over all workers"),
+            None => report.to_string(),
+        }),
         Err(why) => Broken(format!("{why}: mend that, or correct SMTP_URL")),
     }
 }

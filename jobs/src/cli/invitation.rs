@@ -14,7 +14,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::id;
 use super::not_found::Named;
-use super::output::{Row, moment};
+use super::output::{Row, moment, or_dash};
 
 /// List the invitations of an organization, oldest first.
 #[derive(Debug, Args)]
@@ -226,6 +226,7 @@ impl Row for Listed {
         "status",
         "delivery",
         "expires",
+        "reply",
     ];
 
     fn json(&self) -> Json {
@@ -259,6 +260,7 @@ impl Row for Listed {
             invitation.status_at(*now).to_string(),
             invitation.delivery.to_string(),
             moment(invitation.expires_at),
+            or_dash(invitation.delivery_detail.as_ref()),
         ]
     }
 }

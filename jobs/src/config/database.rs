@@ -53,6 +53,9 @@ pub enum DatabaseError {
 /// How long to wait for a database that does not answer at all.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long to leave an SQLite file to who is opening it.
+const TURN: Duration = Duration::from_millis(20);
+
 /// Refuses what no database can be opened from.
 pub(super) fn check(url: &str) -> Result<String, InvalidDatabaseUrl> {
     let form = |error: sqlx::Error| InvalidDatabaseUrl::Form(root_cause(&error));
@@ -102,12 +105,23 @@ pub(super) async fn connect(url: &str, connections: u32) -> Result<Database, Dat
         database: redacted(url),
         problem,
     };
-    match tokio::time::timeout(PATIENCE, Database::connect(url, connections)).await {
+    match tokio::time::timeout(PATIENCE, connect_in_turn(url, connections)).await {
         Ok(connected) => connected.map_err(|error| unreachable(root_cause(&error))),
         Err(_) => Err(unreachable(format!(
             "no answer within {} seconds",
             PATIENCE.as_secs()
         ))),
+    }
+}
+
+/// Tries again while somebody else is opening the same new SQLite file: who turns the write-ahead log on
+/// is told at once that the file is locked, whatever the busy time-out.
+async fn connect_in_turn(url: &str, connections: u32) -> Result<Database, guestlist::Error> {
+    loop {
+        match Database::connect(url, connections).await {
+            Err(guestlist::Error::Conflict(_)) => tokio::time::sleep(TURN).await,
+            connected => return connected,
+        }
     }
 }
 

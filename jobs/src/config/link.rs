@@ -1,5 +1,6 @@
 //! Where an invitation's link leads.
 
+use std::fmt;
 use std::str::FromStr;
 
 use guestlist::Token;
@@ -40,6 +41,13 @@ impl LinkTemplate {
             .strip_prefix(&self.before)
             .and_then(|rest| rest.strip_suffix(&self.after));
         inside.unwrap_or(text)
+    }
+}
+
+/// The template as it was written.
+impl fmt::Display for LinkTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{PLACE}{}", self.before, self.after)
     }
 }
 

@@ -116,6 +116,12 @@ impl<'a> Reader<'a> {
         (self.lookup)(variable.name).is_some_and(|value| !value.is_empty())
     }
 
+    /// Whether a value was set and found wrong.
+    pub(super) fn has_mistake(&self, variable: Variable) -> bool {
+        let mut mistakes = self.mistakes.iter();
+        mistakes.any(|mistake| mistake.variable == variable.name)
+    }
+
     pub(super) fn mistake(&mut self, variable: Variable, problem: impl fmt::Display) {
         let problem = problem.to_string().replace('\n', " ");
         self.mistakes.push(Mistake {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::redis_url::shown;
 use crate::sessions::{Column, InvalidColumn, InvalidPattern, KeyPattern};
 
 /// A store of sessions to purge.
@@ -80,7 +81,7 @@ impl fmt::Debug for SessionStoreConfig {
         match self {
             Self::Redis { url, pattern } => f
                 .debug_struct("Redis")
-                .field("url", &super::redacted(url))
+                .field("url", &shown(url))
                 .field("pattern", pattern)
                 .finish(),
             Self::Sql { column } => f.debug_struct("Sql").field("column", column).finish(),

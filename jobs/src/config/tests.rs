@@ -85,6 +85,7 @@ fn every_mistake_is_reported_with_its_variable() {
         ("DATABASE_URL", "mysql://a/b"),
         ("REDIS_URL", "http://localhost"),
         ("SMTP_URL", "mail.example.com"),
+        ("GUESTLIST_SMTP_RATE", "0"),
         ("GUESTLIST_FROM", "nobody"),
         ("GUESTLIST_LINK", "https://app.example/join"),
         ("GUESTLIST_KEYS", "k1:c2hvcnQ="),
@@ -96,7 +97,7 @@ fn every_mistake_is_reported_with_its_variable() {
         ("GUESTLIST_LIMITS", "few"),
         ("GUESTLIST_SEATS", "plenty"),
         ("GUESTLIST_SESSIONS", "memcached"),
-        ("GUESTLIST_SESSIONS_REDIS_URL", "localhost"),
+        ("GUESTLIST_SESSIONS_REDIS_URL", "redis+sentinel://a:26379"),
         ("GUESTLIST_CONCURRENCY", "0"),
         ("GUESTLIST_DRAIN", "2h"),
         ("GUESTLIST_RETENTION", "1s"),
@@ -150,9 +151,40 @@ fn a_value_out_of_its_range_is_a_mistake() {
         ("GUESTLIST_DRAIN", "0s"),
         ("GUESTLIST_SESSIONS", "redis"),
         ("SMTP_URL", "file:"),
+        ("GUESTLIST_SMTP_RATE", "-1"),
+        ("GUESTLIST_SMTP_RATE", "1e9"),
+        ("GUESTLIST_SMTP_RATE", "off"),
     ] {
         assert_eq!(mistaken(&[(name, value)]), [name], "{value}");
     }
+}
+
+#[test]
+fn sentinels_and_clusters_are_places_of_redis_and_their_passwords_are_not_printed() {
+    let sentinel = "redis+sentinel://:hunter2@a,b:7/main/2?sentinel_password=hunter2";
+    let cluster = "redis+cluster://me:hunter2@a:1,b:2";
+    let config = read(&[
+        ("REDIS_URL", sentinel),
+        ("GUESTLIST_SESSIONS_REDIS_URL", cluster),
+    ])
+    .unwrap();
+    assert_eq!(config.redis_url.as_deref(), Some(sentinel));
+    let printed = format!("{config:?}");
+    assert!(printed.contains("main of the sentinels a:26379, b:7"));
+    assert!(printed.contains("the cluster a:1, b:2"));
+    assert!(!printed.contains("hunter2"), "{printed}");
+
+    let wrong = read(&[
+        ("REDIS_URL", "redis+sentinel://:hunter2@a:seven/main"),
+        (
+            "GUESTLIST_SESSIONS_REDIS_URL",
+            "redis+cluster://:hunter2@a,b/1",
+        ),
+    ]);
+    let told = wrong.unwrap_err().to_string();
+    assert!(told.contains("REDIS_URL: host 1 does not read"), "{told}");
+    assert!(told.contains("a cluster has no database but 0"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
 }
 
 #[test]

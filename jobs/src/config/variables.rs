@@ -29,11 +29,17 @@ variables! {
         "Where organizations, members, invitations and jobs are stored. An SQLite file is created \
          and migrated when it is first used; Postgres is migrated by `guestlist migrate`.";
     REDIS_URL: "REDIS_URL" = "",
-        "redis://host:port/database, or rediss:// for TLS",
+        "redis://host:port/database, redis+sentinel://host:port,host:port/MASTER/database or \
+         redis+cluster://host:port,host:port; rediss… for TLS, with ?tls_ca=PATH where a private \
+         authority signed the certificates",
         "Dispatches jobs to several workers. Without it the queue lives inside the one worker.";
     SMTP_URL: "SMTP_URL" = "file:letters",
         "smtp://user:password@host:port, smtps://… or file:FOLDER",
         "Where letters go. `file:` writes each as an .eml file instead of sending it.";
+    SMTP_RATE: "GUESTLIST_SMTP_RATE" = "none",
+        "none, or letters a second from 0.01 to 10000, such as 14 or 0.5",
+        "How many letters all workers together give the mail server, or write to a folder, at most. \
+         Without Redis it holds for the one worker.";
     FROM: "GUESTLIST_FROM" = "Guestlist <guestlist@example.com>",
         "an address, or a name and an address such as Acme <team@acme.example>",
         "From whom letters come.";
@@ -77,7 +83,9 @@ variables! {
          `redis` (keys named by the session alone, as tower-sessions-redis-store writes them) if \
          there is a Redis, else `none`.";
     SESSIONS_REDIS_URL: "GUESTLIST_SESSIONS_REDIS_URL" = "",
-        "redis://host:port/database, or rediss:// for TLS",
+        "redis://host:port/database, redis+sentinel://host:port,host:port/MASTER/database or \
+         redis+cluster://host:port,host:port; rediss… for TLS, with ?tls_ca=PATH where a private \
+         authority signed the certificates",
         "The Redis that holds the sessions, where it is not that of REDIS_URL.";
     CONCURRENCY: "GUESTLIST_CONCURRENCY" = "16",
         "a number from 1 to 1000",

@@ -5,7 +5,7 @@ use guestlist::worker::{self, expire_due};
 use crate::context::Context;
 
 /// Invitations a transaction: long enough to be cheap, short enough not to hold anyone up.
-const BATCH: u32 = 200;
+const BATCH: u32 = 1_000;
 
 /// Records one batch and says whether there may be more.
 pub(crate) async fn expire_invitations(context: &Context) -> Result<bool, guestlist::Error> {

@@ -1,20 +1,20 @@
 //! Posting a letter under a lease, and what its verdict means for the message.
 
+use std::time::Duration;
+
 use guestlist::outbox::{Cost, Message};
 use guestlist::{EmailAddress, Locale};
+use tracing::Instrument;
 
-use super::{Next, back_off};
+use super::desk::NoTurn;
+use super::{Fault, Next, Outcome, back_off};
 use crate::context::Context;
+use crate::dated::Dated;
 use crate::leases::Held;
 use crate::letters::{Envelope, Letter, LetterError};
+use crate::mail::Mail;
 use crate::mailer::Verdict;
-
-/// A letter and where it goes.
-pub(super) struct Posting<'a> {
-    pub(super) letter: Letter,
-    pub(super) to: &'a EmailAddress,
-    pub(super) locale: &'a Locale,
-}
+use crate::trace;
 
 /// What became of a posting.
 pub(super) enum Posted {
@@ -30,41 +30,98 @@ pub(super) enum Posted {
     Faulty { why: String },
 }
 
+/// Why a letter is not written.
+pub(super) enum Unsent {
+    /// What holds now makes it pointless.
+    Pointless(Outcome),
+    /// It cannot be written now.
+    Fault(Fault),
+}
+
 /// How often the same letter may meet a server that never answers, before a person looks at it.
 const MAX_UNKNOWN: i64 = 20;
 
-/// Writes and delivers the letter of a message while its lease is held.
+/// Writes the letter of a message.
 ///
 /// Message-ID and date are those of the message, so every attempt sends the same letter.
-pub(super) async fn post(
+pub(super) fn write(
     context: &Context,
     message: &Message,
-    held: &Held,
-    posting: Posting<'_>,
-) -> Result<Posted, LetterError> {
+    letter: &Letter,
+    to: &EmailAddress,
+    locale: &Locale,
+) -> Result<Mail, LetterError> {
     let envelope = Envelope {
         from: context.from.clone(),
-        to: posting.to.to_string(),
-        locale: posting.locale.to_string(),
+        to: to.to_string(),
+        locale: locale.to_string(),
         message_id: format!("{}@{}", message.id, context.domain()),
         date: message.created_at,
     };
-    let mail = context.letters.mail(&posting.letter, &envelope)?;
+    context.letters.mail(letter, &envelope)
+}
+
+/// Delivers a letter whose turn it is, while its lease is held. It is written `again` if it is old when
+/// it could leave.
+///
+/// # Errors
+/// Why it is not written again.
+pub(super) async fn post<F>(
+    context: &Context,
+    message: &Message,
+    held: &Held,
+    mail: Dated<Mail>,
+    again: impl Fn() -> F,
+) -> Result<Posted, Unsent>
+where
+    F: Future<Output = Result<Dated<Mail>, Unsent>>,
+{
+    let span = trace::delivery(message);
+    let sending = context.mailer.send_current(held.watched(), mail, again);
     let verdict = tokio::select! {
         biased;
-        () = held.lost() => return Ok(Posted::Waiting(lease_lost())),
-        verdict = context.mailer.send_while(held.watched(), mail) => verdict,
+        () = held.lost() => return Ok(Posted::Waiting(NoTurn::LeaseLost.next())),
+        verdict = sending.instrument(span.clone()) => verdict?,
     };
+    trace::delivered(&span, &verdict);
     Ok(judge(message, verdict))
 }
 
-fn lease_lost() -> Next {
-    // Settling it changes nothing: the fence has moved, or will before anyone else acts.
-    let why = "the lease was lost before the letter was delivered".to_owned();
-    Next::Retry {
-        after: std::time::Duration::ZERO,
-        why,
-        cost: Cost::Nothing,
+impl From<Outcome> for Unsent {
+    fn from(outcome: Outcome) -> Self {
+        Self::Pointless(outcome)
+    }
+}
+
+impl<E> From<E> for Unsent
+where
+    Fault: From<E>,
+{
+    fn from(fault: E) -> Self {
+        Self::Fault(fault.into())
+    }
+}
+
+impl NoTurn {
+    /// What is next for a letter that had no turn.
+    pub(super) fn next(self) -> Next {
+        let (after, why) = match self {
+            // Settling it changes nothing: the fence has moved, or will before anyone else acts.
+            Self::LeaseLost => (
+                Duration::ZERO,
+                "the lease was lost before the letter was delivered",
+            ),
+            Self::Stopping => (
+                Duration::ZERO,
+                "the worker stopped before it was this letter's turn",
+            ),
+            Self::Unavailable { retry_after } => (retry_after, "the mail server is unavailable"),
+        };
+        Next::Retry {
+            after,
+            why: why.to_owned(),
+            cost: Cost::Nothing,
+        }
     }
 }
 
@@ -83,12 +140,7 @@ fn judge(message: &Message, verdict: Verdict) -> Posted {
         Verdict::Refused { why } => Posted::Refused { why },
         Verdict::LetterFault { why } => Posted::Faulty { why },
         Verdict::Unavailable { retry_after } => {
-            let why = "the mail server is unavailable".to_owned();
-            Posted::Waiting(Next::Retry {
-                after: retry_after,
-                why,
-                cost: Cost::Nothing,
-            })
+            Posted::Waiting(NoTurn::Unavailable { retry_after }.next())
         }
         Verdict::ServerFault { why, retry_after } | Verdict::Ours { why, retry_after } => {
             Posted::Waiting(Next::Retry {

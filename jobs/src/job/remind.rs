@@ -6,7 +6,8 @@ use guestlist::worker::{self, remind_due};
 
 use crate::context::Context;
 
-const BATCH: u32 = 200;
+/// Invitations a transaction, as for their expiry.
+const BATCH: u32 = 1_000;
 
 /// Promises one batch of reminders, `lead` before expiry, and says whether there may be more.
 pub(crate) async fn remind(context: &Context, lead: Duration) -> Result<bool, guestlist::Error> {

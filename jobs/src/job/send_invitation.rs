@@ -1,14 +1,36 @@
 //! Mails an invitation's link, and mails it again as a reminder.
 
 use guestlist::outbox::Message;
-use guestlist::worker::DeliveryReport;
+use guestlist::worker::{DeliveryReport, LetterFacts};
 use guestlist::{Delivery, Invitation, InvitationId, Membership, Organization, Status};
 
-use super::posting::{Posted, Posting, post};
+use super::desk::Desk;
+use super::posting::{self, Posted, Unsent, post};
 use super::{Fault, Next, Outcome};
 use crate::context::Context;
+use crate::dated::Dated;
+use crate::failpoint::fail_point;
 use crate::leases::Held;
 use crate::letters::{self, Letter, Person};
+use crate::mail::Mail;
+
+/// Letter number `letter` of an invitation, or a reminder of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbered {
+    invitation: InvitationId,
+    letter: i64,
+    is_reminder: bool,
+}
+
+impl Numbered {
+    pub(super) fn new(invitation: InvitationId, letter: i64, is_reminder: bool) -> Self {
+        Self {
+            invitation,
+            letter,
+            is_reminder,
+        }
+    }
+}
 
 /// The state of now, as one letter needs it.
 struct Facts {
@@ -17,76 +39,102 @@ struct Facts {
     inviter: Membership,
 }
 
-/// Sends letter number `letter` of an invitation, unless what happened meanwhile makes it
-/// pointless.
+/// Sends a letter, unless what happened meanwhile makes it pointless.
+///
+/// It is written before its turn, and again if it is old when it could leave: what holds then decides.
 pub(super) async fn run(
     context: &Context,
+    desk: &Desk,
     message: &Message,
     held: &Held,
-    invitation: InvitationId,
-    letter: i64,
-    is_reminder: bool,
+    letter: Numbered,
 ) -> Result<Outcome, Fault> {
-    let facts = match gather(context, invitation, letter).await? {
-        Ok(facts) => facts,
-        Err(outcome) => return Ok(without_report_of(is_reminder, outcome)),
+    let outcome = match send(context, desk, message, held, letter).await {
+        Ok(outcome) | Err(Unsent::Pointless(outcome)) => outcome,
+        Err(Unsent::Fault(fault)) => return Err(fault),
     };
-    let posting = Posting {
-        letter: write(context, &facts, is_reminder)?,
-        to: &facts.invitation.email,
-        locale: &facts.invitation.locale,
-    };
-    let posted = post(context, message, held, posting).await?;
-    Ok(without_report_of(
-        is_reminder,
-        conclude(invitation, letter, posted),
-    ))
+    Ok(without_report_of(letter.is_reminder, outcome))
 }
 
-/// Reads what the letter says, or why it is not to be sent.
-async fn gather(
+async fn send(
     context: &Context,
-    id: InvitationId,
-    letter: i64,
-) -> Result<Result<Facts, Outcome>, Fault> {
-    let library = &context.library;
-    let mut connection = context.database.acquire().await?;
-    let Some(invitation) = library.invitation(&mut connection, id).await? else {
-        return Ok(Err(Outcome::cancelled("the invitation is gone")));
+    desk: &Desk,
+    message: &Message,
+    held: &Held,
+    letter: Numbered,
+) -> Result<Outcome, Unsent> {
+    let ready = || ready(context, desk, message, letter);
+    let mail = ready().await?;
+    let turn = match desk.turn(held).await {
+        Ok(turn) => turn,
+        Err(none) => return Ok(none.next().into()),
     };
+    let posted = post(context, message, held, mail, ready).await?;
+    Ok(Outcome {
+        place: Some(turn.end()),
+        ..conclude(letter, posted)
+    })
+}
+
+/// The letter as it is right now.
+async fn ready(
+    context: &Context,
+    desk: &Desk,
+    message: &Message,
+    letter: Numbered,
+) -> Result<Dated<Mail>, Unsent> {
+    let Dated { value: read, asked } = desk.facts(letter.invitation).await?;
+    let facts = judge(context, read, letter)?;
+    fail_point!("letter::facts", crate::failpoint::database());
+    let written = write(context, &facts, letter.is_reminder)?;
+    let Invitation { email, locale, .. } = &facts.invitation;
+    let value = posting::write(context, message, &written, email, locale)?;
+    Ok(Dated { value, asked })
+}
+
+/// Whether the letter is to be sent, by what was read.
+fn judge(
+    context: &Context,
+    found: Option<LetterFacts>,
+    Numbered {
+        invitation: id,
+        letter,
+        ..
+    }: Numbered,
+) -> Result<Facts, Outcome> {
+    let Some(found) = found else {
+        return Err(Outcome::cancelled("the invitation is gone"));
+    };
+    let LetterFacts {
+        invitation,
+        organization,
+        inviter,
+        grant_holds,
+        suppression,
+        ..
+    } = found;
     if invitation.letters != letter {
-        return Ok(Err(Outcome::cancelled("a newer letter was promised")));
+        return Err(Outcome::cancelled("a newer letter was promised"));
     }
-    let suppressed = |why: String| Ok(Err(suppress(id, letter, why)));
-    match invitation.status_at(library.now()) {
+    let suppressed = |why: String| Err(suppress(id, letter, why));
+    match invitation.status_at(context.library.now()) {
         Status::Pending => {}
         status => return suppressed(format!("not sent: the invitation is {status}")),
     }
-    if !library.grant_holds(&mut connection, &invitation).await? {
+    if !grant_holds {
         return suppressed("not sent: who invited may no longer grant this role".to_owned());
     }
-    if let Some(reason) = guestlist::worker::suppression(&mut connection, &invitation.email).await?
-    {
+    if let Some(reason) = suppression {
         return suppressed(format!(
             "not sent: an earlier letter to this address was refused: {reason}"
         ));
     }
-    let organization = library
-        .organization(&mut connection, invitation.organization)
-        .await?;
-    let inviter = library
-        .membership(
-            &mut connection,
-            invitation.organization,
-            &invitation.granted_by,
-        )
-        .await?;
     match (organization, inviter) {
-        (Some(organization), Some(inviter)) => Ok(Ok(Facts {
+        (Some(organization), Some(inviter)) => Ok(Facts {
             invitation,
             organization,
             inviter,
-        })),
+        }),
         _ => suppressed("not sent: the organization or the inviter is gone".to_owned()),
     }
 }
@@ -122,7 +170,12 @@ fn write(context: &Context, facts: &Facts, is_reminder: bool) -> Result<Letter, 
     })
 }
 
-fn conclude(invitation: InvitationId, letter: i64, posted: Posted) -> Outcome {
+fn conclude(
+    Numbered {
+        invitation, letter, ..
+    }: Numbered,
+    posted: Posted,
+) -> Outcome {
     let report = |delivery, detail: Option<&str>| {
         let detail = detail.map(str::to_owned);
         Some(DeliveryReport {
@@ -134,23 +187,23 @@ fn conclude(invitation: InvitationId, letter: i64, posted: Posted) -> Outcome {
     };
     match posted {
         Posted::Accepted => Outcome {
-            next: Next::Done,
             report: report(Delivery::Sent, None),
+            ..Next::Done.into()
         },
         Posted::Deferred { next, why } => Outcome {
-            next,
             report: report(Delivery::Deferred, Some(&why)),
+            ..next.into()
         },
         Posted::Waiting(next) => next.into(),
         Posted::Refused { why } => Outcome {
-            next: Next::Done,
             report: report(Delivery::Failed, Some(&why)),
+            ..Next::Done.into()
         },
         Posted::Faulty { why } => {
             let report = report(Delivery::Deferred, Some(&why));
             Outcome {
-                next: Next::Dead { why },
                 report,
+                ..Next::Dead { why }.into()
             }
         }
     }
@@ -165,8 +218,8 @@ fn suppress(invitation: InvitationId, letter: i64, why: String) -> Outcome {
         detail,
     };
     Outcome {
-        next: Next::Cancel { why },
         report: Some(report),
+        ..Next::Cancel { why }.into()
     }
 }
 

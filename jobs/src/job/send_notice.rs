@@ -1,5 +1,7 @@
 //! Tells someone by letter that an event happened.
 
+use std::time::Instant;
+
 use chrono::TimeDelta;
 use guestlist::outbox::Message;
 use guestlist::{
@@ -8,11 +10,14 @@ use guestlist::{
 };
 use serde_json::Value as Json;
 
-use super::posting::{Posted, Posting, post};
+use super::desk::Desk;
+use super::posting::{self, Posted, Unsent, post};
 use super::{Fault, Next, Outcome};
 use crate::context::Context;
+use crate::dated::Dated;
 use crate::leases::Held;
 use crate::letters::{Letter, Person};
+use crate::mail::Mail;
 
 /// How long a notice is tried: RFC 5321 section 4.5.4.1 advises four to five days.
 const PATIENCE: TimeDelta = TimeDelta::days(5);
@@ -24,9 +29,11 @@ struct Notice {
     locale: Locale,
 }
 
-/// Sends the notice of an event, unless nobody is left to be told.
+/// Sends the notice of an event, unless nobody is left to be told. It is its turn first, and what is
+/// read then is read again if it is old when the notice could leave.
 pub(super) async fn run(
     context: &Context,
+    desk: &Desk,
     message: &Message,
     held: &Held,
     event: EventId,
@@ -36,26 +43,54 @@ pub(super) async fn run(
             "the notice could not be delivered for five days",
         ));
     }
+    let turn = match desk.turn(held).await {
+        Ok(turn) => turn,
+        Err(none) => return Ok(none.next().into()),
+    };
+    let outcome = match tell(context, message, held, event).await {
+        Ok(outcome) | Err(Unsent::Pointless(outcome)) => outcome,
+        Err(Unsent::Fault(fault)) => return Err(fault),
+    };
+    Ok(Outcome {
+        place: Some(turn.end()),
+        ..outcome
+    })
+}
+
+async fn tell(
+    context: &Context,
+    message: &Message,
+    held: &Held,
+    event: EventId,
+) -> Result<Outcome, Unsent> {
+    let ready = || ready(context, message, event);
+    Ok(
+        match post(context, message, held, ready().await?, ready).await? {
+            Posted::Accepted => Next::Done.into(),
+            Posted::Deferred { next, .. } | Posted::Waiting(next) => next.into(),
+            Posted::Refused { why } => Outcome::cancelled(why),
+            Posted::Faulty { why } => Next::Dead { why }.into(),
+        },
+    )
+}
+
+/// The notice as it is right now.
+async fn ready(
+    context: &Context,
+    message: &Message,
+    event: EventId,
+) -> Result<Dated<Mail>, Unsent> {
+    let asked = Instant::now();
     let Some(notice) = gather(context, event).await? else {
-        return Ok(Outcome::cancelled("nobody is left to be told"));
+        return Err(Outcome::cancelled("nobody is left to be told").into());
     };
     if let Some(reason) = context.suppression(&notice.to).await? {
-        return Ok(Outcome::cancelled(format!(
-            "an earlier letter to this address was refused: {reason}"
-        )));
+        let why = format!("an earlier letter to this address was refused: {reason}");
+        return Err(Outcome::cancelled(why).into());
     }
     let Notice { letter, to, locale } = notice;
-    let posting = Posting {
-        letter,
-        to: &to,
-        locale: &locale,
-    };
-    Ok(match post(context, message, held, posting).await? {
-        Posted::Accepted => Next::Done.into(),
-        Posted::Deferred { next, .. } | Posted::Waiting(next) => next.into(),
-        Posted::Refused { why } => Outcome::cancelled(why),
-        Posted::Faulty { why } => Next::Dead { why }.into(),
-    })
+    let value = posting::write(context, message, &letter, &to, &locale)?;
+    Ok(Dated { value, asked })
 }
 
 async fn gather(context: &Context, id: EventId) -> Result<Option<Notice>, Fault> {

@@ -1,7 +1,7 @@
 //! Where letters go: the `SMTP_URL`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use lettre::transport::smtp::authentication::Credentials;
@@ -26,6 +26,16 @@ pub struct MailerConfig {
 pub(super) enum Transport {
     Smtp(Box<Server>),
     File(PathBuf),
+}
+
+impl MailerConfig {
+    /// The folder that letters are written to, where they are not sent.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.transport {
+            Transport::File(folder) => Some(folder),
+            Transport::Smtp(_) => None,
+        }
+    }
 }
 
 /// A mail server and how to talk to it.

@@ -1,6 +1,7 @@
 //! One SMTP connection, from TCP to QUIT.
 
 use std::io;
+use std::time::Duration;
 
 use lettre::Address;
 use lettre::transport::smtp::authentication::Mechanism;
@@ -19,6 +20,7 @@ use super::fence::Fence;
 use super::offer::Offer;
 use super::reply::Reply;
 use super::tally::Tally;
+use crate::failpoint::fail_point;
 use crate::mail::Mail;
 
 /// A connection that has greeted, is as encrypted as its server's settings ask, and signed in.
@@ -33,6 +35,16 @@ pub(super) struct Connection {
     encrypted: bool,
     /// A transaction was begun and refused: RSET is due before the next letter.
     begun: bool,
+    /// No reply is owed but those that are about to be read.
+    in_step: bool,
+}
+
+/// A command of the envelope, what it is answered with, and by when.
+struct Step {
+    stage: Stage,
+    command: String,
+    expected: &'static [u16],
+    deadline: Duration,
 }
 
 impl Connection {
@@ -57,6 +69,7 @@ impl Connection {
             deadlines: *deadlines,
             encrypted: implicit,
             begun: false,
+            in_step: true,
         };
         if matches!(
             server.security,
@@ -136,26 +149,97 @@ impl Connection {
             end,
             ..
         } = self.deadlines;
+        fail_point!("letter::begun", Failure::lost(Stage::Mail));
+        let envelope = [
+            Step {
+                stage: Stage::Mail,
+                command: MailFrom::new(Some(from), parameters).to_string(),
+                expected: &[250],
+                deadline: mail_deadline,
+            },
+            Step {
+                stage: Stage::Rcpt,
+                command: Rcpt::new(to, vec![]).to_string(),
+                expected: &[250, 251],
+                deadline: rcpt,
+            },
+            Step {
+                stage: Stage::Data,
+                command: Data.to_string(),
+                expected: &[354],
+                deadline: data,
+            },
+        ];
         fence.check()?;
-        self.dialogue
-            .command(
-                Stage::Mail,
-                MailFrom::new(Some(from), parameters),
-                &[250],
-                mail_deadline,
-            )
-            .await?;
-        self.begun = true;
-        self.dialogue
-            .command(Stage::Rcpt, Rcpt::new(to, vec![]), &[250, 251], rcpt)
-            .await?;
-        self.dialogue
-            .command(Stage::Data, Data, &[354], data)
-            .await?;
+        if self.offer.pipelining {
+            self.in_one_group(&envelope).await?;
+        } else {
+            self.one_by_one(&envelope).await?;
+        }
+        fail_point!("letter::final_dot", Failure::lost(Stage::Block));
         self.dialogue.letter(&mail.bytes, fence, block).await?;
         // RFC 5321 section 4.1.1.4: any answer to the final dot ends the transaction.
         self.begun = false;
-        self.dialogue.reply(Stage::End, &[250], end).await
+        let taken = self.dialogue.reply(Stage::End, &[250], end).await?;
+        fail_point!("letter::taken", Failure::lost(Stage::End));
+        Ok(taken)
+    }
+
+    async fn one_by_one(&mut self, steps: &[Step]) -> Result<(), Failure> {
+        for step in steps {
+            self.dialogue
+                .command(step.stage, &step.command, step.expected, step.deadline)
+                .await?;
+            self.begun = true;
+        }
+        Ok(())
+    }
+
+    /// Sends commands in one group and reads their replies after (RFC 2920), which saves a journey
+    /// each. DATA may only end a group, so nothing of the letter is in it.
+    ///
+    /// The first refusal is the one that counts. The replies behind it are read, so that the next
+    /// letter finds the connection in step.
+    async fn in_one_group(&mut self, steps: &[Step]) -> Result<(), Failure> {
+        let [first, ..] = steps else { return Ok(()) };
+        let commands: String = steps.iter().map(|step| step.command.as_str()).collect();
+        self.in_step = false;
+        self.dialogue
+            .ask(first.stage, &commands, first.deadline)
+            .await?;
+        for (place, step) in steps.iter().enumerate() {
+            let reply = self
+                .dialogue
+                .reply(step.stage, step.expected, step.deadline)
+                .await;
+            if let Err(refusal) = reply {
+                self.in_step = refusal.leaves_connection_usable()
+                    && self.still_refuses(&steps[place + 1..]).await;
+                return Err(refusal);
+            }
+            self.begun = true;
+        }
+        self.in_step = true;
+        Ok(())
+    }
+
+    /// Reads the replies behind a refusal. A server that asks for the letter all the same gets none:
+    /// the connection is out of step then, and is dropped. RFC 2920 section 3.1 would have a client
+    /// end the letter with its dot at once; a server that is wrong about this could take it for one.
+    async fn still_refuses(&mut self, steps: &[Step]) -> bool {
+        for step in steps {
+            match self.dialogue.any_reply(step.stage, step.deadline).await {
+                Ok(reply) if reply.code == 421 || reply.code == 354 => return false,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Whether the next letter may be sent on it, unless a failure says otherwise.
+    pub(super) fn is_in_step(&self) -> bool {
+        self.in_step
     }
 
     /// SMTPUTF8 (RFC 6531 section 3.4) and BODY (RFC 6152) where the letter needs them.

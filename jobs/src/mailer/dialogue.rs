@@ -24,8 +24,8 @@ pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-/// Commands and replies in lockstep: a reply is read only after its command, and one that
-/// nobody asked for breaks the dialogue.
+/// Commands and replies in step: a reply is read only after its command, and one that nobody asked
+/// for breaks the dialogue.
 pub(super) struct Dialogue {
     stream: BufReader<Box<dyn Wire>>,
     tally: Tally,
@@ -73,14 +73,23 @@ impl Dialogue {
         expected: &[u16],
         deadline: Duration,
     ) -> Result<Reply, Failure> {
+        self.ask(stage, &command.to_string(), deadline).await?;
+        self.reply(stage, expected, deadline).await
+    }
+
+    /// Sends a command, or a group of them, whose replies are then read one by one.
+    pub(super) async fn ask(
+        &mut self,
+        stage: Stage,
+        commands: &str,
+        deadline: Duration,
+    ) -> Result<(), Failure> {
         if !self.stream.buffer().is_empty() {
             return Err(lost(stage)(unasked()));
         }
-        let command = command.to_string();
-        within(stage, deadline, self.write(command.as_bytes()))
+        within(stage, deadline, self.write(commands.as_bytes()))
             .await?
-            .map_err(lost(stage))?;
-        self.reply(stage, expected, deadline).await
+            .map_err(lost(stage))
     }
 
     /// Reads the reply the server owes.
@@ -90,15 +99,24 @@ impl Dialogue {
         expected: &[u16],
         deadline: Duration,
     ) -> Result<Reply, Failure> {
-        let reply = within(stage, deadline, Reply::read(&mut self.stream))
-            .await?
-            .map_err(lost(stage))?;
+        let reply = self.any_reply(stage, deadline).await?;
         self.tally.reply(reply.code);
         match reply {
             reply if expected.contains(&reply.code) => Ok(reply),
             reply if reply.is_negative() => Err(Failure::Negative { stage, reply }),
             reply => Err(Failure::OutOfOrder { stage, reply }),
         }
+    }
+
+    /// Reads a reply that says nothing new, since what it answers follows a refusal; not counted.
+    pub(super) async fn any_reply(
+        &mut self,
+        stage: Stage,
+        deadline: Duration,
+    ) -> Result<Reply, Failure> {
+        within(stage, deadline, Reply::read(&mut self.stream))
+            .await?
+            .map_err(lost(stage))
     }
 
     /// Sends the letter with its final dot, block by block.

@@ -114,6 +114,13 @@ impl Failure {
         }
     }
 
+    /// A connection whose other end is gone.
+    #[cfg(feature = "failpoints")]
+    pub(super) fn lost(stage: Stage) -> Self {
+        let source = crate::failpoint::lost_connection();
+        Self::Lost { stage, source }
+    }
+
     /// Tells a certificate nobody vouches for from a handshake that broke.
     pub(super) fn handshake(source: io::Error) -> Self {
         let tls = source

@@ -11,6 +11,7 @@ pub(super) struct Offer {
     pub(super) starttls: bool,
     pub(super) smtputf8: bool,
     pub(super) eight_bit: bool,
+    pub(super) pipelining: bool,
     plain: bool,
     login: bool,
 }
@@ -32,6 +33,7 @@ impl Offer {
                 Some("STARTTLS") => offer.starttls = true,
                 Some("SMTPUTF8") => offer.smtputf8 = true,
                 Some("8BITMIME") => offer.eight_bit = true,
+                Some("PIPELINING") => offer.pipelining = true,
                 Some("AUTH") => words.for_each(|mechanism| offer.add(mechanism)),
                 _ => {}
             }
@@ -67,6 +69,7 @@ mod tests {
             "STARTTLS greets",
             "smtputf8",
             "8bitmime",
+            "Pipelining",
             "AUTH CRAM-MD5 login",
         ];
         let offer = Offer::read(&Reply {
@@ -74,7 +77,7 @@ mod tests {
             lines: lines.map(str::to_owned).into(),
         });
         assert!(!offer.starttls);
-        assert!(offer.smtputf8 && offer.eight_bit);
+        assert!(offer.smtputf8 && offer.eight_bit && offer.pipelining);
         assert_eq!(offer.mechanism(), Some(Mechanism::Login));
     }
 }

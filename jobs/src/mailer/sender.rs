@@ -13,14 +13,14 @@ use super::deadlines::Deadlines;
 use super::failure::Failure;
 use super::fence::Fence;
 use super::gate::Pass;
+use super::manuscript::Manuscript;
 use super::reply::Reply;
 use super::tally::Tally;
 use super::verdict::{Outcome, Verdict};
-use crate::mail::Mail;
 
 /// A letter on its way to a sender, and who waits for its verdict.
 pub(super) struct Errand {
-    pub(super) mail: Mail,
+    pub(super) manuscript: Manuscript,
     pub(super) pass: Pass,
     pub(super) fence: Fence,
     pub(super) answer: oneshot::Sender<Verdict>,
@@ -91,7 +91,7 @@ impl Sender {
     /// connection with it.
     async fn perform(&mut self, errand: Errand) {
         let Errand {
-            mail,
+            mut manuscript,
             pass,
             fence,
             mut answer,
@@ -99,28 +99,34 @@ impl Sender {
         let verdict = tokio::select! {
             biased;
             () = answer.closed() => return,
-            verdict = self.deliver(&mail, pass, &fence) => verdict,
+            verdict = self.deliver(&mut manuscript, pass, &fence) => verdict,
         };
         let Some(verdict) = verdict else { return };
-        // A caller that left just now has no use for the verdict.
-        let _ = answer.send(verdict);
+        // The verdict gives the turn to the next letter, which is not to wait behind this.
         if let Some(connection) = &mut self.kept
             && let Err(failure) = connection.reset().await
         {
             tracing::debug!(%failure, "connection dropped");
             self.kept = None;
         }
+        // A caller that left just now has no use for the verdict.
+        let _ = answer.send(verdict);
     }
 
     /// Delivers one letter, or gives it up without a verdict if its fence fell.
-    async fn deliver(&mut self, mail: &Mail, pass: Pass, fence: &Fence) -> Option<Verdict> {
+    async fn deliver(
+        &mut self,
+        manuscript: &mut Manuscript,
+        pass: Pass,
+        fence: &Fence,
+    ) -> Option<Verdict> {
         if let Some(retry_after) = pass.revoked(Instant::now()) {
             return Some(Verdict::Unavailable { retry_after });
         }
         let reused = self.kept.is_some();
-        let mut result = self.attempt(mail, fence).await;
+        let mut result = self.attempt(manuscript, fence).await;
         if reused && matches!(&result, Err(failure) if failure.is_stale_connection()) {
-            result = self.attempt(mail, fence).await;
+            result = self.attempt(manuscript, fence).await;
         }
         let outcome = match result {
             Ok(reply) => Outcome::Accepted(reply.to_string()),
@@ -132,17 +138,22 @@ impl Sender {
     }
 
     /// Sends on the kept connection, or on a new one.
-    async fn attempt(&mut self, mail: &Mail, fence: &Fence) -> Result<Reply, Failure> {
+    async fn attempt(
+        &mut self,
+        manuscript: &mut Manuscript,
+        fence: &Fence,
+    ) -> Result<Reply, Failure> {
         let mut connection = match self.kept.take() {
             Some(connection) => connection,
             None => Connection::open(&self.server, &self.deadlines, &self.tally).await?,
         };
+        let mail = manuscript.current().await?;
         let result = connection.send(mail, fence).await;
-        if result
+        let usable = result
             .as_ref()
             .err()
-            .is_none_or(Failure::leaves_connection_usable)
-        {
+            .is_none_or(Failure::leaves_connection_usable);
+        if usable && connection.is_in_step() {
             self.kept = Some(connection);
         }
         result

@@ -95,8 +95,13 @@ async fn database(instruments: &Instruments) -> Result<chrono::TimeDelta, String
 fn clock(skew: chrono::TimeDelta) -> Option<String> {
     skew::is_too_much(skew).then(|| {
         format!(
-            "this machine's clock is {} s ahead of the database's: the worker stands down",
-            skew.num_seconds()
+            "this machine's clock is {} s {} the database's: the worker stands down",
+            skew.num_seconds().abs(),
+            if skew > chrono::TimeDelta::zero() {
+                "ahead of"
+            } else {
+                "behind"
+            }
         )
     })
 }

@@ -16,7 +16,7 @@ use apalis::prelude::{
     BackendExt, Codec, ParallelizeExt, PollSnapshot, PollStrategy, TaskId, WorkerBuilder,
     WorkerBuilderExt, WorkerError,
 };
-use apalis_redis::{Config, ConnectionManager, RedisStorage};
+use apalis_redis::{Config, RedisStorage};
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use tokio::{
     sync::{Notify, futures::OwnedNotified},
@@ -24,13 +24,14 @@ use tokio::{
 };
 
 use super::{memory::Memory, payload::Payload, pulse::Pulse, runner::Runner};
+use crate::redis_connection::RedisConnection;
 
 /// A worker that ends with `Ok` after its runner's stop, or early with the reason.
 pub(super) type Run = BoxFuture<'static, Result<(), String>>;
 
 /// A worker of the queue `queue` on Redis, registered under `name`, which must be new.
 pub(super) fn on_redis(
-    connection: ConnectionManager,
+    connection: RedisConnection,
     queue: &str,
     name: String,
     slots: usize,
@@ -50,7 +51,7 @@ pub(super) fn on_redis(
         .emit_events(false)
         .heartbeat_interval(Duration::from_secs(60))
         .missed_heartbeats(525_600);
-    let storage = RedisStorage::<Payload>::new(connection)
+    let storage = RedisStorage::<Payload, _>::new(connection)
         .with_config(config)
         .with_codec(Lenient)
         .poll_with_strategy(Impatient::new(Arc::clone(&runner.pulse)));

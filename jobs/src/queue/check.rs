@@ -8,7 +8,7 @@ use super::{Lane, QueueError, store::Store};
 /// none, so every field is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Host and port.
+    /// Where it is: host and port, or sentinels, or the nodes of a cluster.
     pub address: Option<String>,
     /// The version the server reports.
     pub version: Option<String>,

@@ -20,6 +20,7 @@ pub(super) struct Pulse {
     nudge: Arc<Notify>,
     slots: AtomicUsize,
     running: AtomicUsize,
+    ended: AtomicU64,
     restarts: AtomicU64,
 }
 
@@ -73,6 +74,11 @@ impl Pulse {
         self.running.load(Relaxed)
     }
 
+    /// How many handlers have ended.
+    pub(super) fn ended(&self) -> u64 {
+        self.ended.load(Relaxed)
+    }
+
     /// Counts a handler as running until the guard is dropped.
     pub(super) fn occupy(&self) -> Occupied<'_> {
         self.running.fetch_add(1, Relaxed);
@@ -91,6 +97,7 @@ pub(super) struct Occupied<'a>(&'a Pulse);
 impl Drop for Occupied<'_> {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Relaxed);
+        self.0.ended.fetch_add(1, Relaxed);
     }
 }
 

@@ -4,20 +4,12 @@
 //! script. A push goes straight to the lane's active list: apalis's own goes through a schedule
 //! that compares two machines' clocks, and cannot see the window.
 
-use std::{
-    sync::{
-        LazyLock, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{sync::LazyLock, time::Duration};
 
-use redis::{
-    Client, RedisError, Script, ScriptInvocation,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
+use redis::{RedisError, Script, ScriptInvocation};
 
 use super::{Dispatch, Lane, Lanes, QueueError, WINDOW, payload::Payload};
+use crate::{redis_connection::RedisConnection, redis_url::RedisUrl};
 
 /// The hash tag of every key. apalis's registration also writes the key of this name, which no
 /// setting moves; under its slot, all keys sit together in Redis Cluster.
@@ -30,26 +22,24 @@ const DEAD_AFTER: Duration = Duration::from_secs(30);
 /// How many finished dispatches one sweep forgets, from each of two sets.
 const SWEEP: usize = 500;
 
-/// An answer that takes longer counts as none.
-const TIMEOUT: Duration = Duration::from_secs(2);
-
 static PUSH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("push.lua")));
 static SWEEP_LANE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("sweep.lua")));
 static MEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("mend.lua")));
 
 /// The queue's part of a Redis server.
 pub(super) struct Store {
-    client: Client,
     address: String,
     queues: Lanes<String>,
-    connection: Mutex<ConnectionManager>,
-    reconnects: AtomicU64,
+    turns: String,
+    connection: RedisConnection,
 }
 
 /// A lane after a sweep.
 pub(super) struct Swept {
     /// Dispatches in the lane, in whatever state.
     pub(super) held: usize,
+    /// Those of them that nobody has fetched.
+    pub(super) waiting: usize,
     /// More finished ones wait to be forgotten.
     pub(super) more: bool,
     /// Workers of killed processes.
@@ -67,19 +57,16 @@ pub(super) struct Mended {
 
 impl Store {
     pub(super) fn new(url: &str, prefix: &str) -> Result<Self, QueueError> {
-        let client = Client::open(url).map_err(|_| QueueError::Url)?;
-        let address = client.get_connection_info().addr().to_string();
-        let connection = connect(&client).map_err(|_| QueueError::Url)?;
+        let url: RedisUrl = url.parse()?;
         Ok(Self {
-            client,
-            address,
+            connection: RedisConnection::new(&url),
+            address: url.to_string(),
             queues: Lanes::each(|lane| format!("{SLOT}:{prefix}:{lane}")),
-            connection: Mutex::new(connection),
-            reconnects: AtomicU64::new(0),
+            turns: format!("{SLOT}:{prefix}:turns"),
         })
     }
 
-    /// Host and port, without credentials.
+    /// Where Redis is, without credentials.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
@@ -88,37 +75,34 @@ impl Store {
         self.queues.of(lane)
     }
 
-    pub(super) fn connection(&self) -> ConnectionManager {
-        self.current().clone()
+    /// The key of the turns at the mail server.
+    pub(super) fn turns(&self) -> &str {
+        &self.turns
     }
 
-    /// Replaces the connection: one that timed out may never notice that its peer is gone, and
-    /// after a failover the name may belong to another server.
-    pub(super) fn reconnect(&self) -> ConnectionManager {
-        if let Ok(fresh) = connect(&self.client) {
-            *self.current() = fresh;
-            self.reconnects.fetch_add(1, Relaxed);
-        }
-        self.connection()
+    pub(super) fn connection(&self) -> RedisConnection {
+        self.connection.clone()
     }
 
     pub(super) fn reconnects(&self) -> u64 {
-        self.reconnects.load(Relaxed)
+        self.connection.reconnects()
     }
 
-    /// Sweeps `lane` and returns how many dispatches every lane holds.
-    pub(super) async fn held(&self, lane: Lane) -> Result<Lanes<usize>, QueueError> {
+    /// Sweeps `lane` and returns how many dispatches every lane holds, and how many of this one
+    /// nobody has fetched.
+    pub(super) async fn held(&self, lane: Lane) -> Result<(Lanes<usize>, usize), QueueError> {
         let other = match lane {
             Lane::Urgent => Lane::Letters,
             Lane::Letters => Lane::Urgent,
         };
-        let swept = self.sweep(lane, &[]).await?.held;
+        let swept = self.sweep(lane, &[]).await?;
         let rest: usize = redis::cmd("HLEN")
             .arg(self.key(other, "data"))
             .query_async(&mut self.connection())
             .await
             .map_err(|source| self.failed(source))?;
-        Ok(Lanes::each(|each| if each == lane { swept } else { rest }))
+        let held = Lanes::each(|each| if each == lane { swept.held } else { rest });
+        Ok((held, swept.waiting))
     }
 
     pub(super) async fn push(&self, lane: Lane, dispatches: &[Dispatch]) -> Result<(), QueueError> {
@@ -149,10 +133,12 @@ impl Store {
     pub(super) async fn sweep(&self, lane: Lane, live: &[String]) -> Result<Swept, QueueError> {
         let mut script = self.lane_script(&SWEEP_LANE, lane);
         script.arg(SWEEP).arg(DEAD_AFTER.as_secs()).arg(live);
-        let (held, counted, forgotten, dead_workers): (usize, usize, usize, Vec<Vec<u8>>) =
+        type Answer = (usize, usize, usize, usize, Vec<Vec<u8>>);
+        let (held, waiting, counted, forgotten, dead_workers): Answer =
             self.invoke(&script).await?;
         Ok(Swept {
             held,
+            waiting,
             more: forgotten >= SWEEP,
             dead_workers: dead_workers.into_iter().map(lossy).collect(),
             is_torn: held != counted,
@@ -203,7 +189,7 @@ impl Store {
         invocation
     }
 
-    async fn invoke<T: redis::FromRedisValue>(
+    pub(super) async fn invoke<T: redis::FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, QueueError> {
@@ -212,22 +198,6 @@ impl Store {
             .await
             .map_err(|source| self.failed(source))
     }
-
-    fn current(&self) -> std::sync::MutexGuard<'_, ConnectionManager> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A connection that is made at its first use and again whenever it breaks.
-fn connect(client: &Client) -> Result<ConnectionManager, RedisError> {
-    let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(TIMEOUT))
-        .set_response_timeout(Some(TIMEOUT))
-        .set_number_of_retries(1)
-        .set_max_delay(Duration::from_millis(200));
-    client.get_connection_manager_lazy(config)
 }
 
 fn lossy(bytes: Vec<u8>) -> String {

@@ -156,7 +156,7 @@ impl Crew {
         let pulse = &self.runners.of(lane).pulse;
         let name = Uuid::now_v7().to_string();
         self.live().push((lane, name.clone()));
-        let worker = self.worker(lane, name.clone(), after_failure);
+        let worker = self.worker(lane, name.clone());
         // A task of its own, so that a panic inside apalis is a failure like any other.
         let mut worker = AbortOnDropHandle::new(tokio::spawn(worker));
         let ended = tokio::select! {
@@ -172,16 +172,11 @@ impl Crew {
         ended.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    fn worker(&self, lane: Lane, name: String, after_failure: bool) -> apalis_worker::Run {
+    fn worker(&self, lane: Lane, name: String) -> apalis_worker::Run {
         let (slots, runner) = (*self.slots.of(lane), self.runners.of(lane).clone());
         match &self.transport {
             Transport::Redis(store) => {
-                let connection = if after_failure {
-                    store.reconnect()
-                } else {
-                    store.connection()
-                };
-                apalis_worker::on_redis(connection, store.queue(lane), name, slots, runner)
+                apalis_worker::on_redis(store.connection(), store.queue(lane), name, slots, runner)
             }
             Transport::Memory(memory) => {
                 apalis_worker::on_memory(Arc::clone(memory), name, slots, runner)

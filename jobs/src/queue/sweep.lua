@@ -1,7 +1,7 @@
 -- Forgets what is done, keeps this process's workers alive, and counts the lane.
 -- KEYS: data, active, scheduled, done, dead, workers; then the prefixes meta, inflight
 -- ARGV: how many to forget at most, seconds after which a worker is dead, names of live workers
--- Returns {held, counted, forgotten, names of dead workers}. Held and counted differ only when
+-- Returns {held, waiting, counted, forgotten, names of dead workers}. Held and counted differ only when
 -- keys were lost or tampered with.
 local data, active, scheduled, done, dead, workers, meta, inflight = unpack(KEYS)
 local now = tonumber(redis.call('time')[1])
@@ -19,10 +19,11 @@ end
 -- Out of memory refuses this write; everything above frees memory and is allowed.
 for i = 3, #ARGV do redis.pcall('zadd', workers, 'xx', now, ARGV[i]) end
 
-local counted = redis.call('llen', active) + redis.call('zcard', scheduled)
+local waiting = redis.call('llen', active)
+local counted = waiting + redis.call('zcard', scheduled)
   + redis.call('scard', done) + redis.call('scard', dead)
 for _, worker in ipairs(redis.call('zrange', workers, 0, -1)) do
   counted = counted + redis.call('scard', inflight .. ':' .. worker)
 end
 local gone = redis.call('zrangebyscore', workers, '-inf', now - tonumber(ARGV[2]))
-return {redis.call('hlen', data), counted, forgotten, gone}
+return {redis.call('hlen', data), waiting, counted, forgotten, gone}

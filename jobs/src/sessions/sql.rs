@@ -5,11 +5,12 @@ use std::str::FromStr;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use guestlist::{Database, SessionKey};
-use sqlx::AssertSqlSafe;
+use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, PgPool};
 
 use super::{SessionStore, StoreError};
 
-/// A text column, written `table.column` or `schema.table.column`.
+/// A column, written `table.column` or `schema.table.column`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     table: String,
@@ -42,22 +43,88 @@ impl FromStr for Column {
     }
 }
 
-/// Sessions as rows of a table, found by a column such as `tower_sessions.id`.
+/// Sessions as rows of a table, found by a column such as `tower_sessions.id`, of whatever type: text,
+/// a number, a UUID or bytes.
 pub struct SqlSessions {
     database: Database,
-    statement: String,
+    column: Column,
 }
 
 impl SqlSessions {
     /// Sessions whose keys stand in `column`.
     pub fn new(database: Database, column: &Column) -> Self {
-        let Column { table, column } = column;
-        let statement = format!("DELETE FROM {table} WHERE {column} = $1");
         Self {
             database,
-            statement,
+            column: column.clone(),
         }
     }
+
+    async fn delete_all(&self, sessions: &[SessionKey]) -> Result<(), sqlx::Error> {
+        let keys: Vec<&str> = sessions.iter().map(SessionKey::as_str).collect();
+        match &self.database {
+            Database::Postgres(pool) => match delete(pool, self.column.by_value(), &keys).await {
+                Err(error) if is_no_such_value(&error) => {
+                    delete(pool, self.column.by_text(), &keys).await
+                }
+                done => done,
+            },
+            Database::Sqlite(pool) => {
+                sqlx::query(AssertSqlSafe(self.column.by_any()))
+                    .bind(Json(keys))
+                    .execute(pool)
+                    .await?;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Column {
+    /// Postgres reads each key as a value of the column's type, whichever that is, so that an index
+    /// of the column finds it.
+    fn by_value(&self) -> String {
+        let Self { table, column } = self;
+        let name = column.trim_matches('"');
+        format!(
+            "DELETE FROM {table} WHERE {column} IN (
+                 SELECT (jsonb_populate_record(NULL::{table}, jsonb_build_object('{name}', key))).{column}
+                 FROM unnest($1::text[]) AS key)"
+        )
+    }
+
+    /// For keys among which some cannot be of the column's type: slower, as it reads every row.
+    fn by_text(&self) -> String {
+        let Self { table, column } = self;
+        format!("DELETE FROM {table} WHERE {column}::text = ANY($1)")
+    }
+
+    /// SQLite compares by the column's affinity, which reads text as a number, but not as bytes: a
+    /// key may be stored as its own bytes, or as those of the UUID it spells.
+    fn by_any(&self) -> String {
+        let Self { table, column } = self;
+        format!(
+            "WITH keys (key) AS MATERIALIZED (SELECT value FROM json_each($1))
+             DELETE FROM {table} WHERE {column} IN (
+                 SELECT key FROM keys
+                 UNION ALL SELECT CAST(key AS blob) FROM keys
+                 UNION ALL SELECT unhex(replace(key, '-', '')) FROM keys
+                     WHERE length(replace(key, '-', '')) = 32)"
+        )
+    }
+}
+
+async fn delete(pool: &PgPool, statement: String, keys: &[&str]) -> Result<(), sqlx::Error> {
+    sqlx::query(AssertSqlSafe(statement))
+        .bind(keys)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Whether a key is not of the column's type: class 22, data exception.
+fn is_no_such_value(error: &sqlx::Error) -> bool {
+    let database = error.as_database_error();
+    database.is_some_and(|error| error.code().is_some_and(|code| code.starts_with("22")))
 }
 
 /// Only what needs no escaping, so a name can be nothing but a name.
@@ -77,23 +144,12 @@ impl SessionStore for SqlSessions {
 
     fn delete<'a>(&'a self, sessions: &'a [SessionKey]) -> BoxFuture<'a, Result<(), StoreError>> {
         async move {
-            for session in sessions {
-                let statement = AssertSqlSafe(self.statement.clone());
-                let result = match &self.database {
-                    Database::Postgres(pool) => sqlx::query(statement)
-                        .bind(session.as_str())
-                        .execute(pool)
-                        .await
-                        .map(drop),
-                    Database::Sqlite(pool) => sqlx::query(statement)
-                        .bind(session.as_str())
-                        .execute(pool)
-                        .await
-                        .map(drop),
-                };
-                result.map_err(|error| StoreError(error.into()))?;
+            if sessions.is_empty() {
+                return Ok(());
             }
-            Ok(())
+            self.delete_all(sessions)
+                .await
+                .map_err(|error| StoreError(error.into()))
         }
         .boxed()
     }

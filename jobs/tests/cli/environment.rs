@@ -5,6 +5,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::json;
+
 use crate::support::{Guestlist, text};
 
 #[test]
@@ -89,6 +91,25 @@ fn postgres_is_migrated_by_its_own_command_only() {
     guestlist.run("migrate").done();
     guestlist.run("migrate").done();
     assert!(guestlist.all("organization list").is_empty());
+}
+
+#[test]
+fn migrating_says_what_it_applied() {
+    for (guestlist, folder) in [
+        (Guestlist::on_empty_postgres(), "../migrations/postgres"),
+        (Guestlist::on_sqlite(), "../migrations/sqlite"),
+    ] {
+        let first = guestlist.run("migrate").done().stdout;
+        let all = fs::read_dir(folder).unwrap().count();
+        assert_eq!(first.trim(), format!("{all} migrations were applied."));
+        let again = guestlist.run("migrate").done().stdout;
+        assert_eq!(again.trim(), "The tables are up to date.");
+        let object = guestlist.one("migrate");
+        assert_eq!(
+            (&object["migrated"], &object["applied"]),
+            (&json!(true), &json!(0))
+        );
+    }
 }
 
 #[test]
@@ -190,7 +211,7 @@ fn every_variable_is_documented_by_the_command_itself() {
     let guestlist = Guestlist::on_sqlite();
     let help = guestlist.run("--help").done().stdout;
     let listed = guestlist.all("variables");
-    assert_eq!(listed.len(), 19);
+    assert_eq!(listed.len(), 20);
     for variable in listed {
         assert!(
             help.contains(&format!("\n  {}", text(&variable["variable"]))),
@@ -222,4 +243,93 @@ fn a_name_that_is_nearly_a_variable_does_not_pass_silently() {
         found,
         pairs.map(|(name, meant)| (name.to_owned(), meant.to_owned()))
     );
+}
+
+#[cfg(not(feature = "opentelemetry"))]
+#[test]
+fn a_build_without_traces_says_so_to_who_asks_for_them() {
+    let complaint = "built without the feature opentelemetry";
+    let guestlist = Guestlist::on_sqlite();
+    let ran = guestlist.run("work --until-idle").done();
+    assert!(!ran.stderr.contains(complaint), "{ran:?}");
+    let asking = guestlist.with("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+    let ran = asking.run("work --until-idle").done();
+    assert!(ran.stderr.contains(complaint), "{ran:?}");
+    let disabled = asking.with("OTEL_SDK_DISABLED", "true");
+    let ran = disabled.run("work --until-idle").done();
+    assert!(!ran.stderr.contains(complaint), "{ran:?}");
+}
+
+#[test]
+fn a_rate_that_is_none_is_told_with_its_reason() {
+    for (rate, why) in [
+        ("0", "none would ever leave"),
+        ("-14", "none would ever leave"),
+        ("0.001", "slower than any mail server asks for"),
+        ("1000000", "faster than any mail server takes letters"),
+        ("14/s", "is not a number"),
+        ("NaN", "is not a number"),
+    ] {
+        let guestlist = Guestlist::on_sqlite().with("GUESTLIST_SMTP_RATE", rate);
+        let ran = guestlist.run("doctor --json").ended(2);
+        let mistakes = ran.object()["mistakes"].as_array().unwrap().clone();
+        assert_eq!(mistakes.len(), 1, "{ran:?}");
+        assert_eq!(text(&mistakes[0]["variable"]), "GUESTLIST_SMTP_RATE");
+        let problem = text(&mistakes[0]["problem"]);
+        assert!(problem.contains(why), "{problem}");
+        let expected = text(&mistakes[0]["expected"]);
+        assert!(expected.contains("from 0.01 to 10000"), "{expected}");
+    }
+}
+
+#[test]
+fn a_parameter_of_redis_that_would_be_ignored_is_told_at_the_start() {
+    for (variable, url, name, known) in [
+        (
+            "REDIS_URL",
+            "redis://:hunter2@a/?db=2",
+            "db",
+            "protocol, tls_ca",
+        ),
+        (
+            "REDIS_URL",
+            "unix:///redis.sock?pass=hunter2&database=2",
+            "database",
+            "db, user, pass, protocol",
+        ),
+        (
+            "GUESTLIST_SESSIONS_REDIS_URL",
+            "rediss://:hunter2@a/?insecure=1",
+            "insecure",
+            "protocol, tls_ca",
+        ),
+    ] {
+        let guestlist = Guestlist::on_sqlite().with(variable, url);
+        for line in ["work", "organization list"] {
+            let ran = guestlist.run(&format!("{line} --json")).ended(2);
+            let mistakes = ran.object()["mistakes"].as_array().unwrap().clone();
+            assert_eq!(mistakes.len(), 1, "{ran:?}");
+            assert_eq!(text(&mistakes[0]["variable"]), variable);
+            let expected = format!("unknown or repeated parameter {name:?}; known here: {known}");
+            assert_eq!(text(&mistakes[0]["problem"]), expected);
+            assert!(!ran.stdout.contains("hunter2"), "{ran:?}");
+        }
+    }
+    for url in [
+        "redis://a/2?protocol=resp3",
+        "unix:///redis.sock?db=2&user=me&pass=x",
+    ] {
+        let guestlist = Guestlist::on_sqlite().with("REDIS_URL", url);
+        guestlist.run("organization list").done();
+    }
+}
+
+#[test]
+fn the_doctor_shows_the_rate() {
+    for (rate, shown) in [("14", true), ("0.5", true), ("none", false), ("", false)] {
+        let guestlist = Guestlist::on_sqlite().with("GUESTLIST_SMTP_RATE", rate);
+        let ran = guestlist.run("doctor").done();
+        let expected = format!("at most {rate} letters a second over all workers");
+        assert_eq!(ran.stdout.contains(&expected), shown, "{ran:?}");
+    }
 }

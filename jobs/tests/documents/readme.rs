@@ -39,6 +39,21 @@ fn the_quick_start_is_the_doctest_of_the_library() {
 }
 
 #[test]
+fn the_awaited_purge_is_a_doctest_of_the_worker() {
+    let source = read("jobs/src/sessions/purge.rs");
+    let (_, example) = source.split_once("/// ```no_run\n").unwrap();
+    let lines = example.lines().map(|line| line.strip_prefix("///"));
+    let example: String = lines
+        .map_while(|line| line.filter(|line| *line != " ```"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let readme = read("README.md");
+    let shown = section(&readme, "### Waiting for the purge");
+    assert_eq!(block(shown, "rust"), example);
+}
+
+#[test]
 fn the_table_of_variables_is_the_commands_own() {
     let (_, json) = guestlist(&["variables", "--json"]);
     let wanted: Vec<String> = json.lines().map(row).collect();

@@ -53,10 +53,12 @@ async fn each_reply_finds_whom_to_blame() {
         ("END", "251 forwarded", "unknown"),
         ("DATA", "250 fine", "server"),
     ] {
-        let server = Script::default().on(verb, Act::Say(reply)).start().await;
-        let verdict = mailer(&server).send(mail()).await;
-        assert_eq!(blamed(&verdict), expected, "{reply} to {verb}: {verdict:?}");
-        assert!(format!("{verdict:?}").contains(reply), "{verdict:?}");
+        for script in crate::with_and_without_pipelining() {
+            let server = script.on(verb, Act::Say(reply)).start().await;
+            let verdict = mailer(&server).send(mail()).await;
+            assert_eq!(blamed(&verdict), expected, "{reply} to {verb}: {verdict:?}");
+            assert!(format!("{verdict:?}").contains(reply), "{verdict:?}");
+        }
     }
 }
 

@@ -3,29 +3,31 @@ use std::time::Duration;
 use guestlist_jobs::mailer::{Deadlines, Verdict};
 
 use crate::smtp::{Act, Script};
-use crate::{accepted, clear, deadlines, mail, mailer, mailer_with};
+use crate::{accepted, clear, deadlines, mail, mailer, mailer_with, with_and_without_pipelining};
 
 #[tokio::test]
 async fn letters_share_a_connection_also_after_a_refusal() {
-    let server = Script::default()
-        .on("RCPT", Act::Say("550 5.1.1 gone"))
-        .on("END", Act::Say("554 5.6.0 malformed"))
-        .start()
-        .await;
-    let mailer = mailer(&server);
-    assert!(matches!(mailer.send(mail()).await, Verdict::Refused { .. }));
-    assert!(matches!(
-        mailer.send(mail()).await,
-        Verdict::LetterFault { .. }
-    ));
-    assert!(accepted(&mailer.send(mail()).await));
-    let seen = server.seen();
-    assert_eq!(seen.connections, 1);
-    assert_eq!(
-        seen.heard("RSET"),
-        1,
-        "only a transaction that is still open is reset"
-    );
+    for script in with_and_without_pipelining() {
+        let server = script
+            .on("RCPT", Act::Say("550 5.1.1 gone"))
+            .on("END", Act::Say("554 5.6.0 malformed"))
+            .start()
+            .await;
+        let mailer = mailer(&server);
+        assert!(matches!(mailer.send(mail()).await, Verdict::Refused { .. }));
+        assert!(matches!(
+            mailer.send(mail()).await,
+            Verdict::LetterFault { .. }
+        ));
+        assert!(accepted(&mailer.send(mail()).await));
+        let seen = server.seen();
+        assert_eq!(seen.connections, 1);
+        assert_eq!(
+            seen.heard("RSET"),
+            1,
+            "only a transaction that is still open is reset"
+        );
+    }
 }
 
 #[tokio::test]
@@ -44,16 +46,18 @@ async fn a_kept_connection_the_server_closed_is_replaced_unnoticed() {
 #[tokio::test]
 async fn a_kept_connection_that_ends_at_mail_is_replaced_once() {
     for end in [Act::Hang, Act::SayAndHang("421 4.4.2 idle too long")] {
-        let server = Script::default()
-            .on("MAIL", Act::Say("250 2.1.0 Ok"))
-            .on("MAIL", end)
-            .start()
-            .await;
-        let mailer = mailer(&server);
-        assert!(accepted(&mailer.send(mail()).await));
-        let verdict = mailer.send(mail()).await;
-        assert!(accepted(&verdict), "{verdict:?}");
-        assert_eq!(server.seen().connections, 2);
+        for script in with_and_without_pipelining() {
+            let server = script
+                .on("MAIL", Act::Say("250 2.1.0 Ok"))
+                .on("MAIL", end)
+                .start()
+                .await;
+            let mailer = mailer(&server);
+            assert!(accepted(&mailer.send(mail()).await));
+            let verdict = mailer.send(mail()).await;
+            assert!(accepted(&verdict), "{verdict:?}");
+            assert_eq!(server.seen().connections, 2);
+        }
     }
 }
 

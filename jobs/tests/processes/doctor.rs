@@ -2,10 +2,11 @@
 
 use serde_json::Value as Json;
 
-use crate::redis_server::free_port;
+use crate::redis_server::{RedisServer, free_port};
 use crate::site::Site;
 use crate::smtp::{Act, Script};
 use crate::support::{Guestlist, text};
+use crate::worker::eventually;
 
 /// The doctor's lines that are not well, by what they check.
 fn ailments(guestlist: &Guestlist, status: i32) -> Vec<(String, String)> {
@@ -17,8 +18,8 @@ fn ailments(guestlist: &Guestlist, status: i32) -> Vec<(String, String)> {
             "database",
             "schema",
             "clock",
-            "sessions",
             "redis",
+            "sessions",
             "smtp",
             "keys",
             "templates"
@@ -55,6 +56,12 @@ fn the_database_does_not_answer() {
     let ailments = ailments(&site.guestlist, 1);
     let names: Vec<_> = ailments.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["database", "schema", "clock", "sessions"]);
+    for (_, detail) in &ailments[1..] {
+        assert_eq!(
+            detail,
+            "not looked at, because the database does not answer"
+        );
+    }
     assert!(
         ailments[0].1.contains(&format!("127.0.0.1:{port}/app")),
         "{ailments:?}"
@@ -84,11 +91,79 @@ fn redis_does_not_answer() {
     site.redis.kill();
     let address = format!("127.0.0.1:{}", site.redis.port());
     let ailments = ailments(&site.guestlist, 1);
-    assert_eq!(
-        ailments[0].0, "sessions",
-        "they are in that Redis: {ailments:?}"
-    );
-    assert_only(&ailments[1..], "redis", &[&address, "REDIS_URL"]);
+    assert_redis_alone_is_blamed(&ailments, &[&address]);
+}
+
+/// Insists that one line says what to mend, and that the sessions, which are in the same Redis, are not
+/// looked at.
+fn assert_redis_alone_is_blamed(ailments: &[(String, String)], says: &[&str]) {
+    assert_only(&ailments[..1], "redis", says);
+    assert!(ailments[0].1.contains("correct REDIS_URL"), "{ailments:?}");
+    let sessions = "not looked at, because they are in that Redis".to_owned();
+    assert_eq!(ailments[1..], [("sessions".to_owned(), sessions)]);
+}
+
+#[test]
+fn sessions_elsewhere_are_looked_at_although_redis_does_not_answer() {
+    let mut site = Site::new();
+    site.redis.kill();
+    let elsewhere = format!("redis://127.0.0.1:{}", free_port());
+    let site = site.with("GUESTLIST_SESSIONS_REDIS_URL", &elsewhere);
+    let ailments = ailments(&site.guestlist, 1);
+    let says = ["refused", "correct GUESTLIST_SESSIONS_REDIS_URL"];
+    assert_only(&ailments[1..], "sessions", &says);
+}
+
+#[test]
+fn a_url_that_does_not_read_is_one_mistake() {
+    for (variable, stores) in [
+        ("REDIS_URL", "redis"),
+        ("REDIS_URL", "sql:sessions.id,redis:s:{session}"),
+        ("GUESTLIST_SESSIONS_REDIS_URL", "redis"),
+    ] {
+        let guestlist = Guestlist::on_sqlite()
+            .with(variable, "redis://nowhere:x")
+            .with("GUESTLIST_SESSIONS", stores);
+        let ran = guestlist.run("doctor --json").ended(2);
+        let mistakes = ran.object()["mistakes"].as_array().unwrap().clone();
+        assert_eq!(mistakes.len(), 1, "{ran:?}");
+        assert_eq!(text(&mistakes[0]["variable"]), variable);
+    }
+    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_SESSIONS", "redis");
+    let ran = guestlist.run("doctor").ended(2);
+    assert!(ran.stderr.contains("needs REDIS_URL"), "{ran:?}");
+}
+
+#[test]
+fn redis_is_a_cluster() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let node = runtime.block_on(async {
+        let node = RedisServer::start_node().await;
+        node.command::<()>("CLUSTER ADDSLOTSRANGE 0 16383").await;
+        node
+    });
+    eventually("the cluster is up", || {
+        let told: String = runtime.block_on(node.command("CLUSTER INFO"));
+        told.contains("cluster_state:ok")
+    });
+    let url = format!("redis+cluster://127.0.0.1:{}", node.port());
+    let site = Site::new().with("REDIS_URL", &url);
+    let checks = site.guestlist.run("doctor --json").ended(0).json();
+    let redis = checks.iter().find(|check| check["check"] == "redis");
+    let detail = text(&redis.unwrap()["detail"]);
+    let place = format!("the cluster 127.0.0.1:{}", node.port());
+    assert!(detail.contains(&place), "{detail}");
+}
+
+#[test]
+fn the_sentinels_do_not_answer() {
+    let port = free_port();
+    let url = format!("redis+sentinel://:hunter2@127.0.0.1:{port}/main?sentinel_password=hunter2");
+    let site = Site::new().with("REDIS_URL", &url);
+    let ailments = ailments(&site.guestlist, 1);
+    let place = format!("main of the sentinels 127.0.0.1:{port}");
+    assert_redis_alone_is_blamed(&ailments, &[&place]);
+    assert!(!format!("{ailments:?}").contains("hunter2"));
 }
 
 #[test]

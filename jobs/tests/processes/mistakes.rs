@@ -85,6 +85,14 @@ fn letters_the_server_refuses_for_good_are_told_and_the_others_leave() {
         text(&failed[0]["delivery_detail"]).contains("no such user"),
         "{failed:?}"
     );
+    let listed = site
+        .guestlist
+        .run(&format!("invitations --organization {acme}"))
+        .done();
+    assert!(
+        listed.stdout.contains("no such user"),
+        "people see it too: {listed:?}"
+    );
     let sent = invitations
         .iter()
         .filter(|one| one["delivery"] == "sent")

@@ -72,9 +72,10 @@ fn sessions_end_while_the_mail_server_holds_up_every_letter() {
     let invite = format!("invite --file people.csv --role agent --organization {acme} --as ann");
     guestlist.run(&invite).done();
     let _worker = site.worker("worker");
-    crate::worker::eventually("letters fill their part of the window", || {
-        site.tasks() >= 1_500
-    });
+    crate::worker::eventually(
+        "letters take every connection and wait in the queue",
+        || site.seen().heard("DATA") == 16 && site.tasks() >= 64,
+    );
     guestlist
         .run(&format!("remove bob --organization {acme} --as ann"))
         .done();

@@ -36,7 +36,7 @@ fn a_worker_restarted_again_and_again_finishes_what_runs_and_the_next_goes_on() 
 }
 
 #[test]
-fn a_worker_killed_in_the_middle_costs_at_most_the_same_letter_twice() {
+fn a_worker_killed_in_the_middle_repeats_at_most_two_letters_a_connection() {
     let site = Site::new().with("GUESTLIST_CONCURRENCY", "4");
     site.invite(PEOPLE);
     let (mut killed, mut other) = (site.worker("killed"), site.worker("other"));
@@ -44,7 +44,8 @@ fn a_worker_killed_in_the_middle_costs_at_most_the_same_letter_twice() {
     killed.kill();
     site.until_done();
     site.assert_delivered(PEOPLE);
-    assert!(site.post().repeated() <= 4, "{}", site.post().repeated());
+    // Two letters for each connection may have left unrecorded.
+    assert!(site.post().repeated() <= 8, "{}", site.post().repeated());
     other.stop();
 }
 

@@ -215,7 +215,7 @@ async fn a_copied_queue_entry_runs_once() {
 
 #[tokio::test]
 async fn every_key_lies_in_one_cluster_slot() {
-    let server = RedisServer::start_with(&["--cluster-enabled", "yes"]).await;
+    let server = RedisServer::start_node().await;
     server.command::<()>("CLUSTER ADDSLOTSRANGE 0 16383").await;
     until("the cluster is up", async || {
         server

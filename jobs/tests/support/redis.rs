@@ -13,6 +13,7 @@ use tempfile::TempDir;
 pub struct RedisServer {
     port: u16,
     password: Option<String>,
+    bus: Option<u16>,
     options: Vec<String>,
     child: Child,
     directory: TempDir,
@@ -36,6 +37,7 @@ impl RedisServer {
         Self {
             port,
             password: None,
+            bus: None,
             child: spawn(port, &directory, &options),
             options,
             directory,
@@ -47,6 +49,34 @@ impl RedisServer {
         server.password = Some(password.to_owned());
         server.wait_until_it_answers().await;
         server
+    }
+
+    /// Starts a server that `options` give this password.
+    pub async fn start_with_password(password: &str, options: &[&str]) -> Self {
+        let mut server = Self::launch(free_port(), options);
+        server.password = Some(password.to_owned());
+        server.wait_until_it_answers().await;
+        server
+    }
+
+    /// Starts a node of a cluster, without slots.
+    pub async fn start_node() -> Self {
+        let bus = free_port();
+        let options = [
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            &bus.to_string(),
+        ];
+        let mut server = Self::launch(free_port(), &options);
+        server.bus = Some(bus);
+        server.wait_until_it_answers().await;
+        server
+    }
+
+    /// The port on which a node talks to others.
+    pub fn bus(&self) -> u16 {
+        self.bus.expect("a node of a cluster")
     }
 
     pub fn url(&self) -> String {

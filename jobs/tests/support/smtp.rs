@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -18,6 +18,8 @@ pub(crate) enum Act {
     Say(&'static str),
     /// Says nothing more until the client goes away.
     Stall,
+    /// Says what is right, once the test lets go.
+    Hold,
     /// Closes the connection.
     Hang,
     /// Says these lines, then closes the connection.
@@ -27,12 +29,24 @@ pub(crate) enum Act {
 }
 
 /// How the server behaves; what is not scripted it does right.
-#[derive(Default)]
 pub(crate) struct Script {
     acts: HashMap<&'static str, VecDeque<Act>>,
     extensions: Vec<&'static str>,
     tls: Option<TlsAcceptor>,
     implicit: bool,
+    released: Arc<Semaphore>,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            acts: HashMap::new(),
+            extensions: Vec::new(),
+            tls: None,
+            implicit: false,
+            released: Arc::new(Semaphore::new(0)),
+        }
+    }
 }
 
 impl Script {
@@ -71,6 +85,7 @@ impl Script {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (seen, seeing) = watch::channel(Seen::default());
+        let released = self.released.clone();
         let script = Arc::new(Mutex::new(self));
         let task = tokio::spawn(async move {
             let seen = Arc::new(seen);
@@ -82,7 +97,12 @@ impl Script {
                 tokio::spawn(session.run(stream));
             }
         });
-        Smtp { port, seeing, task }
+        Smtp {
+            port,
+            seeing,
+            released,
+            task,
+        }
     }
 }
 
@@ -108,6 +128,7 @@ impl Seen {
 pub(crate) struct Smtp {
     pub(crate) port: u16,
     seeing: watch::Receiver<Seen>,
+    released: Arc<Semaphore>,
     task: JoinHandle<()>,
 }
 
@@ -119,6 +140,11 @@ impl Smtp {
     /// How many letters came so far.
     pub(crate) fn count(&self) -> usize {
         self.seeing.borrow().letters.len()
+    }
+
+    /// Lets go of one that is held, now or later.
+    pub(crate) fn release(&self) {
+        self.released.add_permits(1);
     }
 
     /// Waits until the server has seen what is asked.
@@ -167,6 +193,8 @@ impl Session {
         };
         self.act(&mut wire, "CONNECT", "220 test ESMTP").await?;
         let mut encrypted = implicit;
+        // As Postfix does: without a sender and a recipient there is no letter to ask for.
+        let mut refused = false;
         loop {
             let line = self.line(&mut wire).await?;
             self.seen
@@ -188,9 +216,22 @@ impl Session {
                     encrypted = true;
                 }
                 "AUTH" => self.auth(&mut wire, &line).await?,
-                "MAIL" => drop(self.act(&mut wire, "MAIL", "250 2.1.0 Ok").await?),
-                "RCPT" => drop(self.act(&mut wire, "RCPT", "250 2.1.5 Ok").await?),
-                "RSET" => drop(self.act(&mut wire, "RSET", "250 2.0.0 Ok").await?),
+                "MAIL" => {
+                    refused = self.refuses("MAIL");
+                    self.act(&mut wire, "MAIL", "250 2.1.0 Ok").await?;
+                }
+                "RCPT" if refused => say(&mut wire, "503 5.5.1 need MAIL first").await?,
+                "RCPT" => {
+                    refused = self.refuses("RCPT");
+                    self.act(&mut wire, "RCPT", "250 2.1.5 Ok").await?;
+                }
+                "RSET" => {
+                    refused = false;
+                    self.act(&mut wire, "RSET", "250 2.0.0 Ok").await?;
+                }
+                "DATA" if refused && !self.is_scripted("DATA") => {
+                    say(&mut wire, "554 5.5.1 no valid recipients").await?;
+                }
                 "DATA" => self.data(&mut wire).await?,
                 "QUIT" => {
                     say(&mut wire, "221 2.0.0 Bye").await?;
@@ -232,25 +273,34 @@ impl Session {
             Some(Act::Stall) => loop {
                 self.line(wire).await?;
             },
+            Some(Act::Hold) => {
+                let released = self.script.lock().unwrap().released.clone();
+                released.acquire().await.unwrap().forget();
+                say(wire, right).await.map(|()| true)
+            }
             Some(Act::Flood) => loop {
                 say(wire, "250-and one more line").await?;
             },
         }
     }
 
+    fn is_scripted(&self, verb: &str) -> bool {
+        let script = self.script.lock().unwrap();
+        script.acts.get(verb).is_some_and(|acts| !acts.is_empty())
+    }
+
+    /// Whether the script has the next of this verb refused.
+    fn refuses(&self, verb: &str) -> bool {
+        let script = self.script.lock().unwrap();
+        let next = script.acts.get(verb).and_then(VecDeque::front);
+        matches!(next, Some(Act::Say(lines)) if lines.starts_with(['4', '5']))
+    }
+
     async fn data(&self, wire: &mut Wire) -> io::Result<()> {
         if !self.act(wire, "DATA", "354 go on").await? {
             return Ok(());
         }
-        let scripted = |verb| {
-            self.script
-                .lock()
-                .unwrap()
-                .acts
-                .get(verb)
-                .is_some_and(|acts| !acts.is_empty())
-        };
-        if scripted("BODY") {
+        if self.is_scripted("BODY") {
             self.line(wire).await?;
             self.act(wire, "BODY", "").await?;
         }

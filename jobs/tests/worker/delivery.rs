@@ -1,12 +1,15 @@
 //! From the commit to the mail server.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
 use chrono::TimeDelta;
 use guestlist::{Delivery, Status};
 
 use crate::on_both_stacks;
 use crate::smtp::{Act, Script};
 use crate::support::{OLIVIA, person, user};
-use crate::workbench::eventually;
+use crate::workbench::{Workbench, eventually};
 
 /// The link a letter carries, as its reader finds it.
 fn token_in(letter: &str) -> String {
@@ -20,6 +23,11 @@ fn token_in(letter: &str) -> String {
         .unwrap()
         .to_owned();
     link.rsplit('/').next().unwrap().to_owned()
+}
+
+/// What was read is believed for 50 ms.
+async fn grow_old() {
+    tokio::time::sleep(std::time::Duration::from_millis(60)).await;
 }
 
 on_both_stacks! {
@@ -63,6 +71,74 @@ on_both_stacks! {
             assert!(now.delivery_detail.unwrap().starts_with("not sent: the invitation is"));
         }
         assert_eq!(bench.reread(&expired).await.status, Status::Expired);
+    }
+
+    async fn what_was_closed_while_its_letter_waited_for_a_turn_is_not_sent(bench: Workbench) {
+        let bench = bench.with_mail_server(Script::default().on("END", Act::Hold)).await;
+        let mut context = bench.context();
+        let (write, written) = (context.link.clone(), Arc::new(AtomicUsize::new(0)));
+        let count = written.clone();
+        context.link = Arc::new(move |token| {
+            count.fetch_add(1, SeqCst);
+            write(token)
+        });
+        let settings = guestlist_jobs::Settings { letters: 1, ..bench.settings };
+        let first = bench.team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
+        let stop = tokio_util::sync::CancellationToken::new();
+        let worker = tokio::spawn(guestlist_jobs::Worker::new(context, bench.queue.clone(), settings).run(stop.clone()));
+        bench.smtp.until(|seen| seen.letters.len() == 1).await;
+        let before = written.load(SeqCst);
+        let second = bench.team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
+        eventually("the second letter is written", async || written.load(SeqCst) > before).await;
+        bench.team.revoke(OLIVIA, second.id).await.unwrap();
+        grow_old().await;
+        bench.smtp.release();
+        eventually("both are settled", async || bench.counts().await.is_empty()).await;
+        stop.cancel();
+        worker.await.unwrap();
+        assert_eq!(bench.reread(&first).await.delivery, Delivery::Sent);
+        assert_eq!(bench.reread(&second).await.delivery, Delivery::Suppressed);
+        assert_eq!(bench.letters().len(), 1);
+    }
+
+    async fn what_was_closed_while_the_mail_server_greeted_is_not_sent(bench: Workbench) {
+        let bench = bench.with_mail_server(Script::default().on("CONNECT", Act::Hold).on("CONNECT", Act::Hold)).await;
+        let closed = bench.team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
+        let open = bench.team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
+        let worker = bench.start();
+        bench.smtp.until(|seen| seen.connections == 2).await;
+        bench.team.revoke(OLIVIA, closed.id).await.unwrap();
+        grow_old().await;
+        bench.smtp.release();
+        bench.smtp.release();
+        eventually("both are settled", async || bench.counts().await.is_empty()).await;
+        worker.stop().await;
+        assert_eq!(bench.reread(&open).await.delivery, Delivery::Sent);
+        assert_eq!(bench.reread(&closed).await.delivery, Delivery::Suppressed);
+        assert_eq!((bench.letters().len(), bench.smtp.seen().heard("MAIL")), (1, 1));
+    }
+
+    async fn what_was_closed_while_a_broken_connection_was_replaced_is_not_sent(bench: Workbench) {
+        // The connection of the first letter breaks when it hears of the second.
+        let script = Script::default()
+            .on("CONNECT", Act::Say("220 test ESMTP"))
+            .on("CONNECT", Act::Hold)
+            .on("MAIL", Act::Say("250 2.1.0 Ok"))
+            .on("MAIL", Act::Hang);
+        let bench = bench.with_mail_server(script).await;
+        let bench = Workbench { settings: guestlist_jobs::Settings { letters: 1, ..bench.settings }, ..bench };
+        let worker = bench.start();
+        bench.team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
+        bench.smtp.until(|seen| seen.letters.len() == 1).await;
+        let closed = bench.team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
+        bench.smtp.until(|seen| seen.connections == 2).await;
+        bench.team.revoke(OLIVIA, closed.id).await.unwrap();
+        grow_old().await;
+        bench.smtp.release();
+        eventually("both are settled", async || bench.counts().await.is_empty()).await;
+        worker.stop().await;
+        assert_eq!(bench.reread(&closed).await.delivery, Delivery::Suppressed);
+        assert_eq!(bench.letters().len(), 1);
     }
 
     async fn no_letter_leaves_for_an_inviter_who_lost_the_right(bench: Workbench) {

@@ -12,16 +12,7 @@ use crate::on_both_stacks;
 use crate::redis_server::RedisServer;
 use crate::smtp::{Act, Script};
 use crate::support::{OLIVIA, Team, user};
-use crate::workbench::{Workbench, eventually};
-
-async fn invite_many(team: &Team, count: usize) {
-    let invites = (0..count)
-        .map(|n| team.invitation_of(&format!("p{n}@example.com"), "agent"))
-        .collect();
-    team.in_transaction(async |tx| team.library.invite_all(tx, &user(OLIVIA), invites).await)
-        .await
-        .unwrap();
-}
+use crate::workbench::{Workbench, eventually, invite_many};
 
 /// A worker at work, and what shows it.
 struct Watched {

@@ -4,8 +4,9 @@ use chrono::TimeDelta;
 use guestlist::{OrganizationId, User};
 
 use crate::on_both_stacks;
+use crate::smtp::{Act, Script};
 use crate::support::{OLIVIA, Team, person, user};
-use crate::workbench::Workbench;
+use crate::workbench::{Workbench, eventually};
 
 async fn told(bench: &Workbench, address: &str) -> Vec<String> {
     bench.work_until_idle().await;
@@ -47,6 +48,26 @@ on_both_stacks! {
             assert!(letters.contains(fact), "{fact} is missing in {letters}");
         }
         assert_eq!(bench.letters_to("olivia@example.com").len(), 3);
+    }
+
+    async fn nobody_is_told_who_left_while_the_mail_server_greeted(bench: Workbench) {
+        let team = &bench.team;
+        team.join("adam", "admin").await;
+        assert_eq!(told(&bench, "olivia@example.com").await.len(), 1);
+        let bench = bench.with_mail_server(Script::default().on("CONNECT", Act::Hold)).await;
+        let team = &bench.team;
+        let declined = team.invite("adam", "bob@example.com", "agent").await.unwrap();
+        team.decline(&team.token(&declined)).await.unwrap();
+        let worker = bench.start();
+        bench.smtp.until(|seen| seen.connections == 1).await;
+        team.remove(OLIVIA, "adam").await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        bench.smtp.release();
+        eventually("everything is settled", async || bench.counts().await.is_empty()).await;
+        worker.stop().await;
+        let letters = bench.letters();
+        assert_eq!(letters.len(), 1, "{letters:?}");
+        assert!(letters[0].contains("You are no longer a member of Acme"), "{letters:?}");
     }
 
     async fn a_member_hears_of_a_new_role_and_of_removal_even_when_gone(bench: Workbench) {

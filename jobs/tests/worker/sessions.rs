@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use guestlist::{Database, SessionKey};
-use guestlist_jobs::sessions::{RedisSessions, SessionStore, SqlSessions, StoreError};
+use guestlist_jobs::sessions::{
+    self, PurgeError, RedisSessions, SessionStore, SqlSessions, StoreError,
+};
 use redis::AsyncCommands;
 
 use crate::on_both_stacks;
@@ -42,6 +44,40 @@ impl SessionStore for Moody {
             return async { Err(StoreError("it is down".into())) }.boxed();
         }
         self.1.delete(sessions)
+    }
+}
+
+/// Records `count` sessions of bob's, and puts each into the host's table.
+async fn many_sessions(bench: &Workbench, count: usize) {
+    let names: Vec<String> = (0..count).map(|number| format!("s{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    host_table(bench.database(), &names).await;
+    bench.team.join("bob", "agent").await;
+    let id = bench.team.organization.id;
+    let mut tx = bench.team.begin().await;
+    for name in names {
+        bench
+            .team
+            .library
+            .record_session(&mut tx, id, &user("bob"), &key(name))
+            .await
+            .unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+async fn rows(database: &Database, table: &str) -> i64 {
+    let select = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+    match database {
+        Database::Postgres(pool) => sqlx::query_scalar(select).fetch_one(pool).await.unwrap(),
+        Database::Sqlite(pool) => sqlx::query_scalar(select).fetch_one(pool).await.unwrap(),
+    }
+}
+
+async fn execute(database: &Database, statements: &'static str) {
+    match database {
+        Database::Postgres(pool) => drop(sqlx::raw_sql(statements).execute(pool).await.unwrap()),
+        Database::Sqlite(pool) => drop(sqlx::raw_sql(statements).execute(pool).await.unwrap()),
     }
 }
 
@@ -151,5 +187,99 @@ on_both_stacks! {
         let mut connection = bench.database().acquire().await.unwrap();
         let left = guestlist::worker::ended_sessions(&mut connection, id, None, 10).await.unwrap();
         assert!(left.is_empty());
+    }
+
+    async fn a_host_that_awaits_the_purge_leaves_the_worker_nothing_to_do(bench: Workbench) {
+        many_sessions(&bench, 1200).await;
+        let id = bench.team.organization.id;
+        let stores: Vec<Arc<dyn SessionStore>> = vec![Arc::new(host_sessions_in(bench.database()))];
+        let bench = Workbench { sessions: stores.clone(), ..bench };
+        let purge = || sessions::purge(bench.database(), &stores, id, None);
+        assert_eq!(purge().await.unwrap(), 0, "nothing has ended yet");
+        assert_eq!(host_sessions(bench.database()).await.len(), 1200);
+
+        bench.team.remove(OLIVIA, "bob").await.unwrap();
+        let bob = user("bob");
+        assert_eq!(sessions::purge(bench.database(), &stores, id, Some(&user("eve"))).await.unwrap(), 0);
+        assert_eq!(sessions::purge(bench.database(), &stores, id, Some(&bob)).await.unwrap(), 1200);
+        assert!(host_sessions(bench.database()).await.is_empty());
+        assert_eq!(purge().await.unwrap(), 0);
+
+        let worker = bench.worker();
+        let monitor = worker.monitor();
+        worker.run_until_idle(tokio_util::sync::CancellationToken::new()).await.unwrap();
+        assert_eq!(bench.counts().await, []);
+        let metrics = monitor.metrics().await;
+        assert!(metrics.contains("guestlist_sessions_purged_total 0\n"), "{metrics}");
+    }
+
+    async fn a_host_and_the_worker_may_purge_the_same_sessions_at_once(bench: Workbench) {
+        many_sessions(&bench, 3000).await;
+        let stores: Vec<Arc<dyn SessionStore>> = vec![Arc::new(host_sessions_in(bench.database()))];
+        let bench = Workbench { sessions: stores.clone(), ..bench };
+        bench.team.remove(OLIVIA, "bob").await.unwrap();
+        let (bob, id) = (user("bob"), bench.team.organization.id);
+        let purge = || sessions::purge(bench.database(), &stores, id, Some(&bob));
+        let (one, other, ()) = tokio::join!(purge(), purge(), bench.work_until_idle());
+        assert!(one.unwrap() + other.unwrap() <= 3000, "each session is counted once");
+        assert!(host_sessions(bench.database()).await.is_empty());
+        assert_eq!(bench.counts().await, []);
+    }
+
+    async fn a_purge_that_fails_in_the_hosts_hands_is_the_workers(bench: Workbench) {
+        host_table(bench.database(), &["a", "c"]).await;
+        let moody = Moody(1.into(), host_sessions_in(bench.database()));
+        let stores: Vec<Arc<dyn SessionStore>> = vec![Arc::new(moody)];
+        let bench = Workbench { sessions: stores.clone(), ..bench };
+        bench.team.join("bob", "agent").await;
+        record(&bench.team, "bob", "a").await;
+        bench.team.remove(OLIVIA, "bob").await.unwrap();
+        let id = bench.team.organization.id;
+        let failed = sessions::purge(bench.database(), &stores, id, None).await.unwrap_err();
+        assert!(matches!(failed, PurgeError::Store { .. }));
+        assert_eq!(failed.to_string(), "the moody store did not delete sessions: it is down");
+        bench.work_until_idle().await;
+        assert_eq!(host_sessions(bench.database()).await, ["c"]);
+    }
+
+    async fn keys_are_found_whatever_type_the_hosts_column_has(bench: Workbench) {
+        let database = bench.database();
+        let (uuid, bytes) = match database {
+            Database::Postgres(_) => ("'0198f3c0-1111-7000-8000-000000000001'::uuid", "convert_to('k1', 'UTF8')"),
+            Database::Sqlite(_) => ("x'0198f3c0111170008000000000000001'", "x'6b31'"),
+        };
+        let uuid_type = if matches!(database, Database::Postgres(_)) { "uuid" } else { "blob" };
+        let byte_type = if matches!(database, Database::Postgres(_)) { "bytea" } else { "blob" };
+        let statements = format!(
+            "CREATE TABLE by_number (id bigint PRIMARY KEY, other text NOT NULL DEFAULT 'x');
+             INSERT INTO by_number (id) VALUES (17), (18);
+             CREATE TABLE by_varchar (key varchar(40) PRIMARY KEY);
+             INSERT INTO by_varchar VALUES ('17'), ('k1'), ('it''s'), ('18');
+             CREATE TABLE by_uuid (id {uuid_type} PRIMARY KEY);
+             INSERT INTO by_uuid VALUES ({uuid});
+             CREATE TABLE by_bytes (id {byte_type} PRIMARY KEY);
+             INSERT INTO by_bytes VALUES ({bytes});"
+        );
+        execute(database, Box::leak(statements.into_boxed_str())).await;
+        let uuid = "0198f3c0-1111-7000-8000-000000000001";
+        let few = |names: &[&str]| names.iter().map(|name| key(name)).collect::<Vec<_>>();
+        for (column, keys, left) in [
+            ("by_number.id", few(&["17", "19"]), 1),
+            ("by_varchar.key", few(&["17", "k1", "it's"]), 1),
+            ("by_uuid.id", few(&[uuid]), 0),
+            ("by_bytes.id", few(&["k1", "k2"]), 0),
+        ] {
+            // Keys that the column cannot hold are not there, which is a success.
+            let store = SqlSessions::new(database.clone(), &column.parse().unwrap());
+            store.delete(&few(&["no number", "17.5"])).await.unwrap();
+            let all = store.delete(&keys);
+            all.await.unwrap();
+            let table = column.split('.').next().unwrap();
+            assert_eq!(rows(database, table).await, left, "{column}");
+        }
+        execute(database, "INSERT INTO by_number (id) VALUES (17)").await;
+        let store = SqlSessions::new(database.clone(), &"by_number.id".parse().unwrap());
+        store.delete(&few(&["no number", "17"])).await.unwrap();
+        assert_eq!(rows(database, "by_number").await, 1);
     }
 }

@@ -1,9 +1,11 @@
 //! What the clock makes due.
 
 use chrono::TimeDelta;
-use guestlist::{Clock, Status};
+use guestlist::{Clock, Status, outbox};
+use guestlist_jobs::queue::Queue;
 
 use crate::on_both_stacks;
+use crate::smtp::{Act, Script};
 use crate::support::{OLIVIA, Team};
 use crate::workbench::{Workbench, eventually};
 
@@ -64,5 +66,48 @@ async fn a_worker_whose_clock_is_off_stands_down() {
         assert_eq!(bench.reread(&invitation).await.status, Status::Pending);
         right.work_until_idle().await;
         assert_eq!(bench.letters_to(&email).len(), 1);
+    }
+}
+
+/// Whose clock is right keeps what it holds; whose clock is off holds what it took.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_whose_clocks_differ_by_more_than_a_lease_keep_what_they_hold() {
+    for seconds in [25, -25] {
+        let team = Team::on(crate::postgres::schema().await).await;
+        let stalled = Script::default().on("DATA", Act::Stall);
+        let bench = Workbench::new(team, crate::workbench::redis())
+            .await
+            .with_mail_server(stalled)
+            .await;
+        let with_clock = |clock: Clock| Workbench {
+            team: bench.team.configured(|builder| builder.clock(clock)),
+            queue: Queue::memory(),
+            smtp: bench.smtp.clone(),
+            sessions: Vec::new(),
+            settings: bench.settings,
+        };
+        let (right, wrong) = (
+            with_clock(Clock::System),
+            with_clock(Clock::Shifted(TimeDelta::seconds(seconds))),
+        );
+        right
+            .team
+            .invite(OLIVIA, "bob@example.com", "agent")
+            .await
+            .unwrap();
+        let (first, second) = if seconds > 0 {
+            (right, wrong)
+        } else {
+            (wrong, right)
+        };
+        let holder = first.start();
+        bench.smtp.until(|seen| seen.heard("DATA") == 1).await;
+        let other = second.start();
+        let again = bench.smtp.until(|seen| seen.heard("DATA") == 2);
+        let none = tokio::time::timeout(std::time::Duration::from_secs(2), again).await;
+        none.expect_err("nobody takes what another is at work on");
+        assert_eq!(first.waiting(outbox::State::Leased).await[0].generation, 1);
+        holder.kill().await;
+        other.kill().await;
     }
 }

@@ -12,7 +12,7 @@ use guestlist_jobs::{Context, Settings, Worker};
 use tokio_util::sync::CancellationToken;
 
 use crate::smtp::{Script, Smtp};
-use crate::support::Team;
+use crate::support::{OLIVIA, Team, user};
 
 /// Runs every story on Postgres with Redis, and on SQLite with the queue in memory.
 #[macro_export]
@@ -109,7 +109,11 @@ impl Workbench {
             database: self.team.database.clone(),
             library: self.team.library.clone(),
             letters: Letters::built_in(),
-            mailer: Mailer::new(url.parse().expect("an SMTP URL"), 4, deadlines),
+            mailer: Mailer::new(
+                url.parse().expect("an SMTP URL"),
+                self.settings.letters,
+                deadlines,
+            ),
             from: Mailbox {
                 name: Some("Acme".into()),
                 address: "team@example.org".into(),
@@ -172,6 +176,11 @@ impl Workbench {
 }
 
 impl Running {
+    /// Asks the worker to stop.
+    pub(crate) fn ask_to_stop(&self) {
+        self.stop.cancel();
+    }
+
     /// Asks the worker to stop and waits for it.
     pub(crate) async fn stop(self) -> Drained {
         self.stop.cancel();
@@ -184,6 +193,16 @@ impl Running {
         self.task.abort();
         let _ = self.task.await;
     }
+}
+
+/// Invites `count` people, the first of them p0@example.com.
+pub(crate) async fn invite_many(team: &Team, count: usize) {
+    let invites = (0..count)
+        .map(|n| team.invitation_of(&format!("p{n}@example.com"), "agent"))
+        .collect();
+    team.in_transaction(async |tx| team.library.invite_all(tx, &user(OLIVIA), invites).await)
+        .await
+        .unwrap();
 }
 
 /// Waits for a condition, and fails when it does not come true.

@@ -4,20 +4,22 @@ use std::collections::HashMap;
 
 use super::super::{COLUMNS, Invitation};
 use super::Invite;
-use crate::connection::{Connection, Dialect, sql};
+use crate::connection::{Connection, Dialect, Statement, sql};
 use crate::error::{Action, Error};
+use crate::fact::Facts;
 use crate::id::{OrganizationId, UserId};
 use crate::letter::{Letter, Limited};
 use crate::lock::Lock;
-use crate::membership::{self, Membership};
+use crate::membership;
 use crate::organization::Room;
 use crate::organizations::Organizations;
+use crate::role::Role;
 
-/// What the rules ask about when an actor invites some addresses to an organization:
-/// read under its lock, in as many statements for a thousand of them as for one.
+/// What the rules ask about when an actor invites some addresses to an organization: read under its
+/// lock, by one statement for a thousand of them as for one.
 #[derive(Debug)]
 pub(super) struct Standing {
-    actor: Membership,
+    actor: Role,
     members: HashMap<String, UserId>,
     open: HashMap<String, Invitation>,
     room: Room,
@@ -25,36 +27,41 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    /// Reads how things stand, or fails with [`Error::NotFound`] where the actor is no member. Only
+    /// where an address has an open invitation, a second statement reads and holds it.
     pub(super) async fn read(
         library: &Organizations,
         connection: &mut Connection<'_>,
         lock: &Lock,
-        actor: Membership,
+        actor: &UserId,
         invites: &[(usize, Invite)],
     ) -> Result<Self, Error> {
-        let organization = lock.organization();
-        let keys: Vec<String> = invites
-            .iter()
-            .map(|(_, invite)| invite.email.canonical())
-            .collect();
-        let letters: Vec<_> = invites
-            .iter()
-            .map(|(_, invite)| Letter {
+        let (organization, limits, now) = (lock.organization(), library.limits(), library.now());
+        let (mut keys, mut letters) = (Vec::new(), Vec::new());
+        for (_, Invite { email, .. }) in invites {
+            keys.push(email.canonical());
+            letters.push(Letter {
                 organization,
-                actor: &actor.user,
-                recipient: &invite.email,
-            })
-            .collect();
-        let members = membership::find_by_email(connection, organization, &keys).await?;
-        let open = find_open(connection, organization, &keys).await?;
-        let room = library.room(connection, lock, invites.len()).await?;
-        let limited = Limited::read(connection, library.limits(), library.now(), &letters).await?;
+                actor,
+                recipient: email,
+            });
+        }
+        let mut questions = vec![
+            membership::acting(organization, actor),
+            membership::joined_with(organization, &keys),
+            have_open(organization, &keys),
+        ];
+        questions.extend(library.taken(lock, invites.len()));
+        questions.extend(Limited::asks(limits, now, &letters));
+        let facts = Facts::ask(connection, questions).await?;
+        let open = facts.about("open").filter_map(|fact| fact.name.clone());
+        let open = find_open(connection, organization, &Vec::from_iter(open)).await?;
         Ok(Self {
-            actor,
-            members,
+            actor: membership::actor_in(&facts)?,
+            members: membership::members_in(&facts)?,
             open,
-            room,
-            limited,
+            room: library.room_in(lock, &facts),
+            limited: Limited::of(limits, now, letters.len(), &facts),
         })
     }
 
@@ -96,6 +103,15 @@ impl Standing {
     }
 }
 
+/// Asks which of these addresses have an invitation that is not recorded as closed.
+fn have_open<'a>(organization: OrganizationId, email_keys: &'a [String]) -> Statement<'a> {
+    let statement = sql(
+        "SELECT 'open', email_key, NULL, NULL, NULL FROM guestlist_invitations
+         WHERE organization_id = $1 AND status = 'pending' AND email_key IN ({})",
+    );
+    statement.bind(organization.as_uuid()).bind_list(email_keys)
+}
+
 /// The invitations of these addresses that are not recorded as closed, whether or not their time is
 /// over, kept as they are until the host's transaction ends: the sweep takes no lock.
 pub(in crate::invitation) async fn find_open(
@@ -107,6 +123,9 @@ pub(in crate::invitation) async fn find_open(
         "SELECT {COLUMNS} FROM guestlist_invitations
          WHERE organization_id = $1 AND status = 'pending' AND email_key IN ({{}})"
     );
+    if email_keys.is_empty() {
+        return Ok(HashMap::new());
+    }
     let text = match connection.dialect() {
         #[cfg(feature = "postgres")]
         Dialect::Postgres => const_format::concatcp!(FIND, " ORDER BY id FOR UPDATE"),

@@ -264,7 +264,9 @@ impl Stage {
                 let whom = parse(deed.whom);
                 let whom = (!deed.purges_everyone()).then_some(&whom);
                 let ended = worker::ended_sessions(&mut *connection, id, whom, EVERYTHING).await?;
-                worker::forget_ended_sessions(connection, id, &ended).await
+                worker::forget_ended_sessions(connection, id, &ended)
+                    .await
+                    .map(|_| ())
             }
             Verb::Settle => {
                 let done = &world.tasks[..deed.settled().min(world.tasks.len())];

@@ -3,16 +3,18 @@
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A kind of fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Fault {
     /// SIGKILL of a worker.
     WorkerKill,
     /// SIGKILL of a host.
     HostKill,
+    /// SIGSTOP of a host.
+    HostStop,
     /// SIGSTOP of a worker for longer than its leases.
     WorkerStop,
     /// Postgres stopped immediately, and started again.
@@ -31,7 +33,7 @@ pub(crate) enum Fault {
     SmtpOutage,
     /// The mail server misbehaving.
     Misbehaviour,
-    /// A worker that ended by itself and was started again.
+    /// A worker that found Postgres down at its start, ended and was started again.
     WorkerExit,
 }
 
@@ -40,6 +42,7 @@ impl fmt::Display for Fault {
         f.write_str(match self {
             Self::WorkerKill => "workers killed",
             Self::HostKill => "hosts killed",
+            Self::HostStop => "hosts stopped",
             Self::WorkerStop => "workers stopped beyond their leases",
             Self::PostgresStop => "immediate stops of Postgres",
             Self::RedisRestart => "Redis killed and restarted empty",
@@ -49,17 +52,17 @@ impl fmt::Display for Fault {
             Self::RedisReadOnly => "Redis read-only",
             Self::SmtpOutage => "mail server down",
             Self::Misbehaviour => "mail server misbehaving",
-            Self::WorkerExit => "workers that ended by themselves",
+            Self::WorkerExit => "starts of workers that ended since Postgres was down",
         })
     }
 }
 
 /// A fault that was done.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Incident {
     pub(crate) fault: Fault,
-    /// The client's name at the mail server, where it was one worker's.
-    pub(crate) worker: Option<String>,
+    /// The process it was done to, where it was one; workers have this name at the mail server.
+    pub(crate) process: Option<String>,
     pub(crate) from: DateTime<Utc>,
     /// Until when it lasted; still on while there is none.
     pub(crate) until: Option<DateTime<Utc>>,

@@ -21,6 +21,9 @@ pub(crate) struct Counts {
     /// SIGKILL of a host process.
     #[arg(long, default_value_t = 2)]
     host_kills: u32,
+    /// SIGSTOP of a host for 2 to 8 seconds, perhaps in the middle of a transaction, then SIGCONT.
+    #[arg(long, default_value_t = 1)]
+    host_stops: u32,
     /// SIGSTOP of a worker for 22 to 28 seconds, which is longer than a lease, then SIGCONT.
     #[arg(long, default_value_t = 1)]
     worker_stops: u32,
@@ -53,10 +56,33 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    fn each(&self) -> [(Fault, u32); 11] {
+    /// FLUSHALL and nothing else.
+    pub(crate) fn flushes_only(redis_flushes: u32) -> Self {
+        Self {
+            worker_kills: 0,
+            host_kills: 0,
+            host_stops: 0,
+            worker_stops: 0,
+            postgres_stops: 0,
+            redis_restarts: 0,
+            redis_flushes,
+            redis_client_kills: 0,
+            redis_fulls: 0,
+            redis_read_onlys: 0,
+            smtp_outages: 0,
+            smtp_faults: 0,
+        }
+    }
+
+    pub(crate) fn redis_flushes(&self) -> u32 {
+        self.redis_flushes
+    }
+
+    fn each(&self) -> [(Fault, u32); 12] {
         [
             (Fault::WorkerKill, self.worker_kills),
             (Fault::HostKill, self.host_kills),
+            (Fault::HostStop, self.host_stops),
             (Fault::WorkerStop, self.worker_stops),
             (Fault::PostgresStop, self.postgres_stops),
             (Fault::RedisRestart, self.redis_restarts),
@@ -86,6 +112,8 @@ pub(crate) enum Step {
     StartWorker(usize),
     /// Lets the worker in this place go on, if it is still the process that was stopped.
     Continue { place: usize, incarnation: u32 },
+    /// The same for a host.
+    ContinueHost { place: usize, incarnation: u32 },
     /// Ends a fault of a server.
     End(Fault),
 }

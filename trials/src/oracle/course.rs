@@ -46,8 +46,9 @@ impl Course {
         self.0.iter().any(|turn| turn.kind == kind)
     }
 
-    /// Why letter number `letter` was not to be sent at `at`, as was known by then.
-    pub(super) fn end(&self, letter: i64, at: DateTime<Utc>) -> Option<End> {
+    /// Why letter number `letter` was not to be sent at `at`, as was known by then to somebody whose
+    /// clock showed `shown`.
+    pub(super) fn end(&self, letter: i64, at: DateTime<Utc>, shown: DateTime<Utc>) -> Option<End> {
         let (mut letters, mut closed, mut expires_at) = (0, false, None);
         for turn in self.0.iter().filter(|turn| turn.committed_at <= at) {
             match turn.kind.as_str() {
@@ -73,7 +74,7 @@ impl Course {
         } else if closed {
             Some(End::Closed)
         } else {
-            expires_at.filter(|end| *end <= at).map(|_| End::Expired)
+            expires_at.filter(|end| *end <= shown).map(|_| End::Expired)
         }
     }
 }
@@ -104,10 +105,10 @@ mod tests {
             (10, "resent", Some(110)),
             (20, "revoked", None),
         ]);
-        assert_eq!(course.end(1, at(9)), None);
-        assert_eq!(course.end(1, at(10)), Some(End::Superseded));
-        assert_eq!(course.end(2, at(19)), None);
-        assert_eq!(course.end(2, at(20)), Some(End::Closed));
+        assert_eq!(course.end(1, at(9), at(9)), None);
+        assert_eq!(course.end(1, at(10), at(10)), Some(End::Superseded));
+        assert_eq!(course.end(2, at(19), at(19)), None);
+        assert_eq!(course.end(2, at(20), at(20)), Some(End::Closed));
     }
 
     #[test]
@@ -117,10 +118,22 @@ mod tests {
             (9, "expired", None),
             (12, "resent", Some(20)),
         ]);
-        assert_eq!(course.end(1, at(8)), Some(End::Expired));
-        assert_eq!(course.end(1, at(9)), Some(End::Closed));
-        assert_eq!(course.end(2, at(11)), None, "it was not promised yet");
-        assert_eq!(course.end(2, at(12)), None);
-        assert_eq!(course.end(2, at(20)), Some(End::Expired));
+        assert_eq!(course.end(1, at(8), at(8)), Some(End::Expired));
+        assert_eq!(course.end(1, at(9), at(9)), Some(End::Closed));
+        assert_eq!(
+            course.end(2, at(11), at(11)),
+            None,
+            "it was not promised yet"
+        );
+        assert_eq!(course.end(2, at(12), at(12)), None);
+        assert_eq!(course.end(2, at(20), at(20)), Some(End::Expired));
+    }
+
+    #[test]
+    fn what_expired_is_read_off_a_clock_and_what_was_closed_is_not() {
+        let course = course(&[(0, "created", Some(8)), (20, "revoked", None)]);
+        assert_eq!(course.end(1, at(5), at(9)), Some(End::Expired));
+        assert_eq!(course.end(1, at(9), at(5)), None);
+        assert_eq!(course.end(1, at(20), at(5)), Some(End::Closed));
     }
 }

@@ -34,7 +34,25 @@ pub(crate) struct Facts {
     pub(super) deeds: Vec<Deed>,
     pub(super) incidents: Vec<Incident>,
     pub(super) ended_sessions: i64,
-    pub(super) grace: TimeDelta,
+    pub(super) tolerance: Tolerance,
+}
+
+/// What is allowed for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tolerance {
+    /// How long after its end a letter may begin, since nobody can read and begin at one moment.
+    pub(crate) grace: TimeDelta,
+    /// How far a worker's clock may be off, by which it knows what has expired.
+    pub(crate) skew: TimeDelta,
+}
+
+impl Tolerance {
+    pub(crate) fn new(grace: Duration, skew: Duration) -> anyhow::Result<Self> {
+        Ok(Self {
+            grace: TimeDelta::from_std(grace)?,
+            skew: TimeDelta::from_std(skew)?,
+        })
+    }
 }
 
 #[derive(FromRow)]
@@ -89,7 +107,7 @@ impl Facts {
         database: &Database,
         folder: &Path,
         incidents: &[Incident],
-        grace: Duration,
+        tolerance: Tolerance,
     ) -> anyhow::Result<Self> {
         let pool = super::pool(database)?;
         let events = by_id(all::<Event>(pool, EVENTS).await?, |event| event.id);
@@ -121,7 +139,7 @@ impl Facts {
             )
             .fetch_one(pool)
             .await?,
-            grace: TimeDelta::from_std(grace)?,
+            tolerance,
         };
         for entry in sink::read(&folder.join("sink.jsonl"))? {
             facts.hear(entry);
@@ -179,7 +197,8 @@ fn by_id<T>(rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> HashMap<Uuid, T> {
 
 fn courses(events: &HashMap<Uuid, Event>) -> HashMap<Uuid, Course> {
     let mut sorted: Vec<_> = events.values().collect();
-    sorted.sort_by_key(|event| event.id);
+    // Ids follow the clocks of whoever wrote, which may be off.
+    sorted.sort_by_key(|event| (event.committed_at, event.id));
     let mut courses: HashMap<Uuid, Course> = HashMap::new();
     for event in sorted {
         let Ok(subject) = event.subject.parse() else {

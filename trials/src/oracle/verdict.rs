@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::duplicate::explanation;
 use super::facts::{Facts, Promise};
-use crate::chaos::fault::Fault;
+use crate::chaos::fault::{Fault, Incident};
 use crate::host::Deed;
 use crate::sink::Accepted;
 
 /// How many examples of what must not be are shown.
 const EXAMPLES: usize = 10;
+
+/// How long after Postgres is back a worker may end that could not reach it.
+const STARTING: TimeDelta = TimeDelta::seconds(3);
 
 /// The counts of a trial, and what must not be in words.
 #[derive(Debug, Default)]
@@ -57,6 +61,7 @@ impl Facts {
         for incident in &self.incidents {
             *verdict.faults.entry(incident.fault).or_default() += 1;
         }
+        self.judge_exits(&mut verdict);
         self.judge_deeds(&mut verdict);
         self.judge_promises(&mut verdict);
         self.judge_letters(&mut verdict);
@@ -73,6 +78,24 @@ impl Facts {
         again
             .filter(|(id, _)| self.letters.contains_key(id))
             .count()
+    }
+
+    /// A worker ends by itself where Postgres is down at its start, and for nothing else.
+    fn judge_exits(&self, verdict: &mut Verdict) {
+        let of = |fault| self.incidents.iter().filter(move |one| one.fault == fault);
+        for exit in of(Fault::WorkerExit) {
+            let is_down = |outage: &Incident| {
+                let until = outage.until.map(|until| until + STARTING);
+                outage.from <= exit.from && until.is_none_or(|until| exit.from <= until)
+            };
+            if !of(Fault::PostgresStop).any(is_down) {
+                verdict.wrong.push(format!(
+                    "{} ended by itself at {}",
+                    exit.process.as_deref().unwrap_or("a worker"),
+                    exit.from
+                ));
+            }
+        }
     }
 
     /// What a host was told to be committed is in the database, and what was not told may be.
@@ -131,10 +154,10 @@ impl Facts {
             ));
         };
         if let Some((invitation, letter)) = promise.letter() {
-            let end = self
-                .courses
-                .get(&invitation)
-                .and_then(|course| course.end(letter, settled.committed_at));
+            let end = self.courses.get(&invitation).and_then(|course| {
+                let at = settled.committed_at;
+                course.end(letter, at, at + self.tolerance.skew)
+            });
             let email = self
                 .invitations
                 .get(&invitation)
@@ -206,16 +229,17 @@ impl Facts {
         let Some(course) = self.courses.get(&invitation) else {
             return;
         };
-        let late = course.end(letter, copy.began_at - self.grace);
+        let at = copy.began_at - self.tolerance.grace;
+        let late = course.end(letter, at, at - self.tolerance.skew);
         if let Some(end) = late {
             verdict.unexpected.push(format!(
                 "letter {letter} of invitation {invitation} was begun by {} at {}, more than {} ms after it was {}",
                 copy.by,
                 copy.began_at,
-                self.grace.num_milliseconds(),
+                self.tolerance.grace.num_milliseconds(),
                 end.as_str()
             ));
-        } else if course.end(letter, copy.began_at).is_some() {
+        } else if course.end(letter, copy.began_at, copy.began_at).is_some() {
             verdict.close_calls += 1;
         }
     }
@@ -293,6 +317,30 @@ impl Verdict {
             &self.wrong,
         ];
         broken.into_iter().all(Vec::is_empty)
+    }
+}
+
+/// The counts that can be added up over trials, as `NAME=NUMBER`.
+pub(crate) struct Counts<'a>(&'a Verdict);
+
+impl Verdict {
+    pub(crate) fn counts(&self) -> Counts<'_> {
+        Counts(self)
+    }
+}
+
+impl fmt::Display for Counts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(verdict) = self;
+        write!(
+            f,
+            "faults={} invitations={} letters={} delivered={} duplicates={}",
+            verdict.faults.values().sum::<usize>(),
+            verdict.invitations,
+            verdict.promised,
+            verdict.delivered,
+            verdict.duplicates.values().sum::<usize>(),
+        )
     }
 }
 

@@ -188,3 +188,34 @@ async fn a_letter_whose_lease_ends_before_its_final_dot_is_not_finished() {
     assert!(matches!(verdict, Verdict::Accepted { .. }), "{verdict:?}");
     assert_eq!(accepted(&sink).len(), 1);
 }
+
+#[tokio::test]
+async fn who_does_not_sign_in_or_would_in_clear_or_with_another_password_is_refused() {
+    let (sink, _folder) = sink().await;
+    let right = sink.url("ann");
+    let (anonymous, wrong, clear) = (
+        right.replace("ann:secret@", ""),
+        right.replace(":secret@", ":guess@"),
+        right.replace(right.split_once('?').unwrap().1, "tls=none"),
+    );
+    let deadlines = Deadlines::default();
+    for (url, says) in [
+        (&anonymous, "530 5.7.0 sign in first"),
+        (&wrong, "535 5.7.8 not known here"),
+        (&clear, "neither AUTH PLAIN nor LOGIN"),
+    ] {
+        let config = url.parse().unwrap();
+        let verdict = Mailer::new(config, 1, deadlines)
+            .send(mail("bob@acme.example"))
+            .await;
+        assert!(
+            matches!(&verdict, Verdict::Ours { why, .. } if why.contains(says)),
+            "{url}: {verdict:?}"
+        );
+    }
+    assert_eq!(accepted(&sink).len(), 0);
+    let verdict = Mailer::new(right.parse().unwrap(), 1, deadlines)
+        .send(mail("bob@acme.example"))
+        .await;
+    assert!(matches!(verdict, Verdict::Accepted { .. }), "{verdict:?}");
+}

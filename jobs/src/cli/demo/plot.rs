@@ -224,7 +224,7 @@ impl Scene {
     pub(super) async fn sum_up(&self) -> Result<(), Failure> {
         let settled = async || {
             let mut connection = self.database.acquire().await?;
-            Ok(outbox::unsettled(&mut connection, self.library.now()).await? == 0)
+            Ok(outbox::is_idle(&mut connection, self.library.now()).await?)
         };
         self.wait_until("the last notices", settled).await?;
         let mut connection = self.database.acquire().await?;

@@ -62,7 +62,12 @@ fn a_folder_is_relative_or_absolute() {
         ("FILE:letters", "file:letters"),
     ] {
         assert_eq!(shown(text), expected, "{text}");
+        let config: MailerConfig = text.parse().unwrap();
+        let folder = config.folder().unwrap();
+        assert_eq!(format!("file:{}", folder.display()), expected);
     }
+    let server: MailerConfig = "smtp://mx.example".parse().unwrap();
+    assert_eq!(server.folder(), None);
 }
 
 #[test]

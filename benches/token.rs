@@ -1,0 +1,74 @@
+//! What it takes to make the token of an invitation, and to verify one with the row it speaks of,
+//! which is read from an SQLite file.
+//!
+//! `cargo bench -p guestlist --bench token`
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use divan::Bencher;
+use guestlist::{Database, Invitation, Invite, Key, KeyRing, Organizations, Token, User};
+
+fn main() {
+    divan::main();
+}
+
+struct Stage {
+    runtime: tokio::runtime::Runtime,
+    database: Database,
+    library: Organizations,
+    invitation: Invitation,
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    fn set() -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("guestlist.db").display());
+        let library = Organizations::builder()
+            .key_ring(KeyRing::of(Key::generate()))
+            .build();
+        let (database, invitation) = runtime.block_on(async {
+            let database = Database::connect(&url, 1).await.unwrap();
+            guestlist::migrate(&database).await.unwrap();
+            let ann = User::new("ann".parse().unwrap(), "ann@example.com".parse().unwrap());
+            let mut tx = database.begin().await.unwrap();
+            let acme = library.create(&mut tx, "Acme".parse().unwrap(), &ann);
+            let acme = acme.await.unwrap();
+            let bob = "bob@example.com".parse().unwrap();
+            let invite = Invite::new(acme.id, bob, "agent".parse().unwrap());
+            let ann = "ann".parse().unwrap();
+            let invitation = library.invite(&mut tx, &ann, invite).await.unwrap();
+            tx.commit().await.unwrap();
+            (database, invitation)
+        });
+        Self {
+            runtime,
+            database,
+            library,
+            invitation,
+            _folder: folder,
+        }
+    }
+
+    fn token(&self) -> Token {
+        self.library.token(&self.invitation).unwrap()
+    }
+}
+
+#[divan::bench]
+fn make(bencher: Bencher<'_, '_>) {
+    let stage = Stage::set();
+    bencher.bench_local(|| stage.token());
+}
+
+#[divan::bench]
+fn verify(bencher: Bencher<'_, '_>) {
+    let stage = Stage::set();
+    let token = stage.token();
+    let mut connection = stage.runtime.block_on(stage.database.acquire()).unwrap();
+    bencher.bench_local(|| {
+        let open = stage.library.open(&mut connection, token.expose());
+        stage.runtime.block_on(open).unwrap()
+    });
+}

@@ -1,0 +1,112 @@
+//! The application's own sessions, and how Guestlist is told of them.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+use guestlist::{Error, OrganizationId, Paging, SessionKey, UserId};
+use sqlx::{SqliteConnection, query, query_as};
+use tower_cookies::Cookies;
+
+use crate::app::App;
+use crate::page::Problem;
+use crate::users::Account;
+
+pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS sessions (
+    id TEXT PRIMARY KEY,
+    user_id INTEGER NOT NULL REFERENCES users (id))";
+
+/// The cookie that holds a session's id.
+pub(crate) const COOKIE: &str = "session";
+
+/// Makes a session, and records it for every organization the account is a member of.
+pub(crate) async fn begin(app: &App, account: &Account) -> Result<SessionKey, Error> {
+    let key: SessionKey = format!("{:032x}", rand::random::<u128>()).parse()?;
+    let user = account.user_id()?;
+    let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
+    query("INSERT INTO sessions (id, user_id) VALUES ($1, $2)")
+        .bind(key.as_str())
+        .bind(account.id)
+        .execute(&mut *tx)
+        .await?;
+    for organization in organizations_of(app, &mut tx, &user).await? {
+        let recorded = app
+            .organizations
+            .record_session(&mut *tx, organization, &user, &key)
+            .await;
+        match recorded {
+            Err(Error::NotFound) => {} // removed a moment ago: there is nothing to record
+            recorded => recorded?,
+        }
+    }
+    tx.commit().await?;
+    Ok(key)
+}
+
+/// Ends a session that its owner wants ended, and has Guestlist forget it.
+pub(crate) async fn end(app: &App, signed_in: &SignedIn) -> Result<(), Error> {
+    let user = signed_in.account.user_id()?;
+    let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
+    for organization in organizations_of(app, &mut tx, &user).await? {
+        app.organizations
+            .forget_session(&mut *tx, organization, &user, &signed_in.session)
+            .await?;
+    }
+    query("DELETE FROM sessions WHERE id = $1")
+        .bind(signed_in.session.as_str())
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// In the order of their ids, in which several organizations are to be changed.
+async fn organizations_of(
+    app: &App,
+    connection: &mut SqliteConnection,
+    user: &UserId,
+) -> Result<Vec<OrganizationId>, Error> {
+    let paging = Paging::first(Paging::MAX_LIMIT);
+    let page = app
+        .organizations
+        .memberships(connection, user, &paging)
+        .await?;
+    let ids = page.items.iter().map(|membership| membership.organization);
+    Ok(ids.collect())
+}
+
+/// Who sends a request, by the session of its cookie.
+pub(crate) struct SignedIn {
+    pub(crate) account: Account,
+    pub(crate) session: SessionKey,
+}
+
+pub(crate) async fn find(app: &App, cookies: &Cookies) -> Result<Option<SignedIn>, Error> {
+    let Some(cookie) = cookies.get(COOKIE) else {
+        return Ok(None);
+    };
+    let account: Option<Account> = query_as(
+        "SELECT users.id, email, email_verified, name
+         FROM sessions JOIN users ON users.id = user_id WHERE sessions.id = $1",
+    )
+    .bind(cookie.value())
+    .fetch_optional(&app.pool)
+    .await?;
+    let Some(account) = account else {
+        return Ok(None);
+    };
+    let session = cookie.value().parse()?;
+    Ok(Some(SignedIn { account, session }))
+}
+
+impl FromRequestParts<App> for SignedIn {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let cookies = Cookies::from_request_parts(parts, app)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        let found = find(app, &cookies).await;
+        let found = found.map_err(|error| Problem::from(error).into_response())?;
+        found.ok_or_else(|| Redirect::to("/sign-in").into_response())
+    }
+}

@@ -1,0 +1,209 @@
+//! The team page: who is in, who is invited, and what one may change.
+
+use std::fmt::Write;
+
+use axum::extract::{Path, State};
+use axum::response::{Html, Redirect};
+use axum::routing::{get, post};
+use axum::{Form, Router};
+use guestlist::{
+    Database, Error, Invite, Membership, Organization, OrganizationId, Paging, UserId,
+};
+use guestlist_jobs::sessions::purge;
+use serde::Deserialize;
+use sqlx::{query, query_scalar};
+
+use crate::app::App;
+use crate::page::{Problem, escape, page};
+use crate::sessions::SignedIn;
+use crate::transaction::again_on_conflict;
+
+/// What the application itself knows of a team.
+pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS teams (
+    organization_id BLOB PRIMARY KEY,
+    plan TEXT NOT NULL)";
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/", get(home))
+        .route("/teams", post(create))
+        .route("/teams/{team}", get(show))
+        .route("/teams/{team}/invitations", post(invite))
+        .route("/teams/{team}/members/{user}/remove", post(remove))
+}
+
+async fn home(State(app): State<App>, me: SignedIn) -> Result<Html<String>, Problem> {
+    let mut connection = app.pool.acquire().await?;
+    let memberships = app
+        .organizations
+        .memberships(&mut *connection, &me.account.user_id()?, &Paging::default())
+        .await?;
+    let mut body = String::new();
+    for membership in memberships.items {
+        let (id, role) = (membership.organization, &membership.role);
+        let team = app.organizations.organization(&mut *connection, id).await?;
+        let name = team.map_or_else(String::new, |team| escape(team.name.as_str()));
+        let _ = write!(body, "<p><a href='/teams/{id}'>{name}</a>, {role}</p>");
+    }
+    body += "<form method=post action=/teams>
+                 <input name=name placeholder='Name of a team' required>
+                 <select name=plan><option>free<option>paid</select>
+                 <button>Create</button>
+             </form>
+             <form method=post action=/sign-out><button>Sign out</button></form>";
+    Ok(page("Your teams", &body))
+}
+
+#[derive(Deserialize)]
+struct Create {
+    name: String,
+    plan: String,
+}
+
+async fn create(
+    State(app): State<App>,
+    me: SignedIn,
+    Form(form): Form<Create>,
+) -> Result<Redirect, Problem> {
+    let team = again_on_conflict(|| try_create(&app, &me, &form)).await?;
+    app.doorbell.ring();
+    Ok(Redirect::to(&format!("/teams/{}", team.id)))
+}
+
+/// The organization, your own row and the session of who made it: all of them, or none.
+async fn try_create(app: &App, me: &SignedIn, form: &Create) -> Result<Organization, Error> {
+    let owner = me.account.user()?;
+    let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
+    let team = app
+        .organizations
+        .create(&mut *tx, form.name.parse()?, &owner)
+        .await?;
+    query("INSERT INTO teams (organization_id, plan) VALUES ($1, $2)")
+        .bind(team.id)
+        .bind(&form.plan)
+        .execute(&mut *tx)
+        .await?;
+    app.organizations
+        .record_session(&mut *tx, team.id, &owner.id, &me.session)
+        .await?;
+    tx.commit().await?;
+    Ok(team)
+}
+
+/// The check in front of everything that is a team's: one read, on every request.
+async fn member(app: &App, team: OrganizationId, me: &SignedIn) -> Result<Membership, Error> {
+    let mut connection = app.pool.acquire().await?;
+    let member = app
+        .organizations
+        .membership(&mut *connection, team, &me.account.user_id()?)
+        .await?;
+    member.ok_or(Error::NotFound)
+}
+
+async fn show(
+    State(app): State<App>,
+    Path(team): Path<OrganizationId>,
+    me: SignedIn,
+) -> Result<Html<String>, Problem> {
+    let me = member(&app, team, &me).await?;
+    let (library, model) = (&app.organizations, app.organizations.role_model());
+    let mut connection = app.pool.acquire().await?;
+    let organization = library.organization(&mut *connection, team).await?;
+    let organization = organization.ok_or(Error::NotFound)?;
+    let plan: String = query_scalar("SELECT plan FROM teams WHERE organization_id = $1")
+        .bind(team)
+        .fetch_one(&mut *connection)
+        .await?;
+    let everybody = Paging::first(Paging::MAX_LIMIT);
+    let members = library.members(&mut *connection, team, &everybody).await?;
+    let invited = library.pending(&mut *connection, team, &everybody).await?;
+
+    let mut body = format!("<p>Plan: {}</p><ul>", escape(&plan));
+    for member in members.items {
+        let (email, role) = (escape(member.email.as_str()), &member.role);
+        let _ = write!(body, "<li>{email}, {role}");
+        if model.may_remove(&me.role, &member.role) {
+            let action = format!("/teams/{team}/members/{}/remove", member.user);
+            let _ = write!(body, "<form method=post action='{action}'>");
+            body += "<button>Remove</button></form>";
+        }
+    }
+    for invitation in invited.items {
+        let (email, role) = (escape(invitation.email.as_str()), &invitation.role);
+        let delivery = invitation.delivery.as_str();
+        let _ = write!(body, "<li>{email}, invited as {role}, letter {delivery}");
+    }
+    let _ = write!(
+        body,
+        "</ul><form method=post action='/teams/{team}/invitations'>"
+    );
+    body += "<input name=email type=email placeholder=Address required><select name=role>";
+    for role in model.roles() {
+        if model.may_invite(&me.role, role.name()) {
+            let (name, title) = (role.name(), escape(role.display_name()));
+            let _ = write!(body, "<option value='{name}'>{title}");
+        }
+    }
+    body += "</select><button>Invite</button></form>";
+    Ok(page(organization.name.as_str(), &body))
+}
+
+#[derive(Deserialize)]
+struct Invitee {
+    email: String,
+    role: String,
+}
+
+async fn invite(
+    State(app): State<App>,
+    Path(team): Path<OrganizationId>,
+    me: SignedIn,
+    Form(form): Form<Invitee>,
+) -> Result<Redirect, Problem> {
+    again_on_conflict(|| try_invite(&app, &me, team, &form)).await?;
+    app.doorbell.ring();
+    Ok(Redirect::to(&format!("/teams/{team}")))
+}
+
+async fn try_invite(
+    app: &App,
+    me: &SignedIn,
+    team: OrganizationId,
+    form: &Invitee,
+) -> Result<(), Error> {
+    let invite = Invite::new(team, form.email.parse()?, form.role.parse()?);
+    let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
+    app.organizations
+        .invite(&mut *tx, &me.account.user_id()?, invite)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn remove(
+    State(app): State<App>,
+    Path((team, user)): Path<(OrganizationId, UserId)>,
+    me: SignedIn,
+) -> Result<Redirect, Problem> {
+    again_on_conflict(|| try_remove(&app, &me, team, &user)).await?;
+    app.doorbell.ring();
+    let database = Database::from(&app.pool);
+    if let Err(error) = purge(&database, &app.session_stores, team, Some(&user)).await {
+        eprintln!("sessions are left to the worker: {error}");
+    }
+    Ok(Redirect::to(&format!("/teams/{team}")))
+}
+
+async fn try_remove(
+    app: &App,
+    me: &SignedIn,
+    team: OrganizationId,
+    user: &UserId,
+) -> Result<(), Error> {
+    let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
+    app.organizations
+        .remove(&mut *tx, &me.account.user_id()?, team, user)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! A session store of one's own: who is removed is signed out of it too.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use guestlist::{Database, Invite, Key, KeyRing, Organizations, SessionKey, User};
+use guestlist_jobs::sessions::{SessionStore, StoreError, purge};
+use sqlx::sqlite::SqlitePoolOptions;
+
+/// Sessions in the memory of this process, each with what you keep of it.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<HashMap<String, String>>>);
+
+type Deletion<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
+
+impl SessionStore for Memory {
+    fn name(&self) -> &str {
+        "memory"
+    }
+
+    fn delete<'a>(&'a self, sessions: &'a [SessionKey]) -> Deletion<'a> {
+        Box::pin(async move {
+            let held = self.0.lock();
+            let mut held = held.map_err(|_| StoreError("the lock is poisoned".into()))?;
+            for session in sessions {
+                held.remove(session.as_str());
+            }
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn who_is_removed_is_signed_out_of_a_store_of_ones_own() -> Result<(), Box<dyn Error>> {
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let pool = pool.connect("sqlite::memory:").await?;
+    guestlist::migrate(&pool).await?;
+    let keys = KeyRing::of(Key::generate());
+    let organizations = Organizations::builder().key_ring(keys).build();
+    let olivia = User::new("1".parse()?, "olivia@acme.example".parse()?);
+    let bob = User::new("2".parse()?, "bob@acme.example".parse()?);
+
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let acme = organizations
+        .create(&mut *tx, "Acme".parse()?, &olivia)
+        .await?;
+    let invite = Invite::new(acme.id, bob.email.clone(), "agent".parse()?);
+    let invitation = organizations.invite(&mut *tx, &olivia.id, invite).await?;
+    let token = organizations.token(&invitation)?;
+    organizations.accept(&mut *tx, token.expose(), &bob).await?;
+    let session = "bob's session".parse()?;
+    organizations
+        .record_session(&mut *tx, acme.id, &bob.id, &session)
+        .await?;
+    tx.commit().await?;
+
+    let store = Memory::default();
+    let held = store.0.clone();
+    held.lock()
+        .map_err(|_| "poisoned")?
+        .insert("bob's session".into(), "Bob".into());
+
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    organizations
+        .remove(&mut *tx, &olivia.id, acme.id, &bob.id)
+        .await?;
+    tx.commit().await?;
+    let stores: [Arc<dyn SessionStore>; 1] = [Arc::new(store)]; // for the worker: Context::sessions
+    purge(&Database::from(&pool), &stores, acme.id, Some(&bob.id)).await?;
+
+    assert!(held.lock().map_err(|_| "poisoned")?.is_empty());
+    Ok(())
+}

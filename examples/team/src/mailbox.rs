@@ -1,0 +1,143 @@
+//! The mailbox of who tries the application: the letters in the folder they are written to.
+
+use std::path::{Path as FilePath, PathBuf};
+
+use axum::extract::{Path, State};
+use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{Html, IntoResponse, Response};
+use mail_parser::{Message, MessageParser};
+use serde_json::{Value as Json, json};
+
+use crate::app::App;
+use crate::config::Config;
+use crate::page::{Frame, Page, Place};
+use crate::problem::Problem;
+
+/// The folder, where letters are only written and the application is on its developer's own machine:
+/// whoever reads a mailbox can accept every invitation in it.
+pub(crate) fn of(config: &Config) -> Option<PathBuf> {
+    let folder = config.worker.mailer.folder().filter(|_| config.is_local());
+    folder.map(FilePath::to_owned)
+}
+
+pub(crate) async fn list(State(app): State<App>, frame: Frame) -> Result<Page, Problem> {
+    let folder = folder(&app)?;
+    let mut letters = Vec::new();
+    for (name, bytes) in read_all(folder).await? {
+        let Some(letter) = MessageParser::default().parse(&bytes) else {
+            continue;
+        };
+        letters.push((
+            letter.date().map_or(0, |date| date.to_timestamp()),
+            name.clone(),
+            facts(&name, &letter),
+        ));
+    }
+    letters.sort_by(|one, other| (other.0, &other.1).cmp(&(one.0, &one.1)));
+    let letters: Vec<_> = letters.into_iter().map(|(_, _, facts)| facts).collect();
+    Ok(frame.page(
+        "mailbox",
+        "Mailbox",
+        Place::Anywhere,
+        json!({ "letters": letters }),
+    ))
+}
+
+pub(crate) async fn letter(
+    State(app): State<App>,
+    frame: Frame,
+    Path(name): Path<String>,
+) -> Result<Page, Problem> {
+    let bytes = read(folder(&app)?, &name).await?;
+    let letter = MessageParser::default()
+        .parse(&bytes)
+        .ok_or(Problem::NotFound)?;
+    let mut all = facts(&name, &letter);
+    let text = letter.body_text(0).unwrap_or_default();
+    all["lines"] = text.lines().map(line).collect();
+    all["has_html"] = (letter.html_body_count() > 0 && !is_plain(&letter)).into();
+    let title = letter.subject().unwrap_or("A letter").to_owned();
+    Ok(frame.page("letter", &title, Place::Anywhere, all))
+}
+
+/// The HTML part as it was received, in a frame where nothing runs.
+pub(crate) async fn html(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let bytes = read(folder(&app)?, &name).await?;
+    let letter = MessageParser::default()
+        .parse(&bytes)
+        .ok_or(Problem::NotFound)?;
+    let html = letter.body_html(0).ok_or(Problem::NotFound)?;
+    // Its links leave the frame.
+    let html = html.replacen("<head>", "<head><base target=\"_top\">", 1);
+    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; \
+                          sandbox allow-top-navigation-by-user-activation";
+    let headers = [
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        (
+            HeaderName::from_static("x-frame-options"),
+            HeaderValue::from_static("SAMEORIGIN"),
+        ),
+    ];
+    Ok((headers, Html(html)).into_response())
+}
+
+/// The folder of letters, where the mailbox is open at all.
+fn folder(app: &App) -> Result<&FilePath, Problem> {
+    app.mailbox.as_deref().ok_or(Problem::NotFound)
+}
+
+fn facts(name: &str, letter: &Message<'_>) -> Json {
+    let to = letter
+        .to()
+        .and_then(|to| to.first())
+        .and_then(|to| to.address());
+    json!({
+        "name": name,
+        "to": to,
+        "subject": letter.subject(),
+        "date": letter.date().map(|date| date.to_rfc822()),
+    })
+}
+
+fn is_plain(letter: &Message<'_>) -> bool {
+    letter.text_body == letter.html_body
+        && letter
+            .parts
+            .first()
+            .is_some_and(|part| matches!(part.body, mail_parser::PartType::Text(_)))
+}
+
+/// A line of the text part, with what is a link in it.
+fn line(line: &str) -> Json {
+    let is_link = line.starts_with("http://") || line.starts_with("https://");
+    json!({ "text": line, "is_link": is_link && !line.contains(char::is_whitespace) })
+}
+
+async fn read_all(folder: &FilePath) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let mut letters = Vec::new();
+    let Ok(mut files) = tokio::fs::read_dir(folder).await else {
+        return Ok(letters); // made with the first letter
+    };
+    while let Some(file) = files.next_entry().await? {
+        let Ok(name) = file.file_name().into_string() else {
+            continue;
+        };
+        if let Some(name) = name.strip_suffix(".eml") {
+            letters.push((name.to_owned(), tokio::fs::read(file.path()).await?));
+        }
+    }
+    Ok(letters)
+}
+
+async fn read(folder: &FilePath, name: &str) -> Result<Vec<u8>, Problem> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.starts_with('.') || !name.chars().all(is_name) {
+        return Err(Problem::NotFound);
+    }
+    let path = folder.join(format!("{name}.eml"));
+    tokio::fs::read(path).await.map_err(|_| Problem::NotFound)
+}

@@ -1,0 +1,104 @@
+//! Who asks, in which organization: the authorization check of every request.
+
+use std::collections::HashMap;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use guestlist::{Action, Membership, Organization, OrganizationId, Role};
+use tower_sessions::Session;
+
+use crate::account::Account;
+use crate::app::App;
+use crate::notice;
+use crate::page::{session_of, signed_in};
+use crate::problem::Problem;
+
+/// Who is signed in; nobody else gets past it.
+pub(crate) struct SignedIn {
+    pub(crate) account: Account,
+    pub(crate) session: Session,
+}
+
+/// A member of the organization in the address, as of this request: read from the database each time,
+/// so access ends with the commit that removed them.
+pub(crate) struct Member {
+    pub(crate) account: Account,
+    pub(crate) session: Session,
+    pub(crate) membership: Membership,
+    pub(crate) organization: Organization,
+    /// Whether their role invites to any role, and so sees invitations and history.
+    pub(crate) manages: bool,
+}
+
+impl Member {
+    pub(crate) fn role(&self) -> &Role {
+        &self.membership.role
+    }
+
+    /// The address of a page of this organization.
+    pub(crate) fn path(&self, page: &str) -> String {
+        format!("/organizations/{}/{page}", self.organization.id)
+    }
+
+    /// The page is for who manages the team.
+    pub(crate) fn require_manager(&self) -> Result<(), Problem> {
+        if self.manages {
+            Ok(())
+        } else {
+            Err(self.may_not(Action::Invite))
+        }
+    }
+
+    /// The refusal of a page that asks before something their role may not do.
+    pub(crate) fn may_not(&self, action: Action) -> Problem {
+        let role = self.role().clone();
+        guestlist::Error::Forbidden { role, action }.into()
+    }
+}
+
+impl FromRequestParts<App> for SignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let session = session_of(parts, app).await?;
+        if let Some(account) = signed_in(app, &session).await? {
+            return Ok(Self { account, session });
+        }
+        notice::leave(&session, "You are signed out. Sign in to go on.").await?;
+        Err(Problem::SignedOut)
+    }
+}
+
+impl FromRequestParts<App> for Member {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let SignedIn { account, session } = SignedIn::from_request_parts(parts, app).await?;
+        let path: Path<HashMap<String, String>> = Path::from_request_parts(parts, app)
+            .await
+            .map_err(|_| Problem::NotFound)?;
+        let id = path.get("organization").and_then(|id| id.parse().ok());
+        let id: OrganizationId = id.ok_or(Problem::NoAccess)?;
+        let mut connection = app.database.acquire().await?;
+        let membership = app
+            .organizations
+            .membership(&mut connection, id, &account.id)
+            .await?;
+        let organization = app.organizations.organization(&mut connection, id).await?;
+        let (Some(membership), Some(organization)) = (membership, organization) else {
+            return Err(Problem::NoAccess);
+        };
+        let model = app.organizations.role_model();
+        let manages = model
+            .roles()
+            .iter()
+            .any(|role| model.may_invite(&membership.role, role.name()));
+        Ok(Self {
+            account,
+            session,
+            membership,
+            organization,
+            manages,
+        })
+    }
+}

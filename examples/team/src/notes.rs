@@ -1,0 +1,106 @@
+//! Notes: what people write in the inbox of an organization. They outlive a membership.
+
+use axum::Form;
+use axum::extract::State;
+use axum::response::Redirect;
+use chrono::{DateTime, Utc};
+use guestlist::{Connection, OrganizationId};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::database::on_driver;
+use crate::member::Member;
+use crate::page::{Frame, Page, Place};
+use crate::problem::Problem;
+use crate::times;
+
+/// What a role needs to write here; both role models have it.
+const PERMISSION: &str = "inbox.reply";
+
+/// The longest note, in characters.
+const LONGEST: usize = 2000;
+
+/// A note as the inbox shows it.
+#[derive(FromRow, Serialize)]
+struct Note {
+    author: String,
+    text: String,
+    #[serde(serialize_with = "times::serialize")]
+    created_at: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct New {
+    text: String,
+}
+
+pub(crate) async fn inbox(
+    State(app): State<App>,
+    member: Member,
+    frame: Frame,
+) -> Result<Page, Problem> {
+    let mut connection = app.database.acquire().await?;
+    let facts = json!({
+        "notes": newest(&mut connection, member.organization.id).await?,
+        "may_write": member.membership.allows(PERMISSION),
+        "role_title": app.role_title(member.role()),
+        "longest": LONGEST,
+    });
+    Ok(frame.page("inbox", "Inbox", Place::In(&member, "inbox"), facts))
+}
+
+pub(crate) async fn write(
+    State(app): State<App>,
+    member: Member,
+    Form(new): Form<New>,
+) -> Result<Redirect, Problem> {
+    if !member.membership.allows(PERMISSION) {
+        return Err(Problem::Input("Your role may not write notes.".to_owned()));
+    }
+    let text = new.text.trim();
+    if text.is_empty() || text.chars().count() > LONGEST {
+        return Err(Problem::Input(format!(
+            "A note has 1 to {LONGEST} characters."
+        )));
+    }
+    let mut tx = app.database.begin().await?;
+    insert(&mut tx, &member, text).await?;
+    tx.commit().await?;
+    Ok(Redirect::to(&member.path("inbox")))
+}
+
+async fn insert(
+    connection: impl Into<Connection<'_>>,
+    member: &Member,
+    text: &str,
+) -> Result<(), guestlist::Error> {
+    const INSERT: &str = "INSERT INTO team_notes (id, organization_id, author_id, text, created_at)
+         VALUES ($1, $2, $3, $4, $5)";
+    on_driver!(connection, driver => {
+        let query = sqlx::query(INSERT)
+            .bind(Uuid::now_v7().to_string())
+            .bind(member.organization.id.to_string())
+            .bind(member.account.id.as_str())
+            .bind(text)
+            .bind(Utc::now());
+        query.execute(driver).await.map(drop)?
+    });
+    Ok(())
+}
+
+/// The newest notes. Their author is an account, member or not.
+async fn newest(
+    connection: impl Into<Connection<'_>>,
+    organization: OrganizationId,
+) -> Result<Vec<Note>, guestlist::Error> {
+    const LIST: &str =
+        "SELECT team_accounts.name AS author, text, team_notes.created_at AS created_at
+         FROM team_notes JOIN team_accounts ON team_accounts.id = author_id
+         WHERE organization_id = $1 ORDER BY team_notes.created_at DESC LIMIT 100";
+    Ok(on_driver!(connection, driver => {
+        sqlx::query_as(LIST).bind(organization.to_string()).fetch_all(driver).await?
+    }))
+}

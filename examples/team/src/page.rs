@@ -1,0 +1,210 @@
+//! Pages: templates, and the frame around what each shows.
+
+use std::sync::LazyLock;
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{Html, IntoResponse, Response};
+use guestlist::{OrganizationId, Paging};
+use handlebars::{Handlebars, RenderError};
+use serde_json::{Value as Json, json};
+use tower_sessions::Session;
+
+use crate::account::Account;
+use crate::app::App;
+use crate::problem::Problem;
+use crate::{csrf, notice, sessions};
+
+macro_rules! templates {
+    ($($name:literal)+) => {
+        [$(($name, include_str!(concat!("../templates/", $name, ".hbs")))),+]
+    };
+}
+
+/// Strict: a name that no page sets is an error, never a gap.
+static TEMPLATES: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
+    let mut templates = Handlebars::new();
+    templates.set_strict_mode(true);
+    for (name, text) in templates![
+        "layout" "csrf" "swap" "problem" "message" "welcome" "sign_up" "sign_up_sent" "sign_up_finish" "sign_in"
+        "organizations" "inbox" "team" "remove" "leave" "transfer" "link" "history"
+        "invitation" "invitation_ended" "mailbox" "letter"
+    ] {
+        templates
+            .register_template_string(name, text)
+            .expect("the templates compile, a test says so");
+    }
+    templates
+});
+
+/// The frame of a page: who looks at it, and what it has to say first.
+pub(crate) struct Frame {
+    pub(crate) session: Session,
+    pub(crate) account: Option<Account>,
+    facts: Json,
+}
+
+/// A page that was written; one whose template failed is a fault.
+pub(crate) struct Page(Result<String, RenderError>);
+
+/// Where a page is, for its navigation.
+pub(crate) enum Place<'a> {
+    /// In no organization.
+    Anywhere,
+    /// In an organization's part of that name.
+    In(&'a crate::member::Member, &'static str),
+}
+
+impl Frame {
+    /// A page by a template, with `facts` that are an object.
+    pub(crate) fn page(&self, template: &str, title: &str, place: Place<'_>, facts: Json) -> Page {
+        let mut all = self.facts.clone();
+        all["title"] = title.into();
+        all["place"] = match place {
+            Place::Anywhere => Json::Null,
+            Place::In(member, part) => json!({
+                "id": member.organization.id,
+                "name": member.organization.name,
+                "manages": member.manages,
+                "is_inbox": part == "inbox",
+                "is_team": part == "team",
+                "is_history": part == "history",
+            }),
+        };
+        extend(&mut all, facts);
+        render(template, &all)
+    }
+}
+
+/// A page without its visitor, for who cannot be asked who they are.
+pub(crate) fn bare(template: &str, facts: Json) -> Page {
+    let mut all = frame_of(None, "", None, &[], false);
+    all["place"] = Json::Null;
+    extend(&mut all, facts);
+    render(template, &all)
+}
+
+fn frame_of(
+    account: Option<&Account>,
+    csrf: &str,
+    notice: Option<String>,
+    organizations: &[(OrganizationId, String)],
+    has_mailbox: bool,
+) -> Json {
+    let organizations: Vec<_> = organizations
+        .iter()
+        .map(|(id, name)| json!({ "id": id, "name": name }))
+        .collect();
+    json!({
+        "csrf": csrf,
+        "notice": notice,
+        "account": account.map(|account| json!({ "name": account.name, "email": account.email })),
+        "organizations": organizations,
+        "has_mailbox": has_mailbox,
+    })
+}
+
+fn extend(all: &mut Json, facts: Json) {
+    let (Some(all), Json::Object(facts)) = (all.as_object_mut(), facts) else {
+        return;
+    };
+    all.extend(facts);
+}
+
+fn render(template: &str, facts: &Json) -> Page {
+    Page(TEMPLATES.render(template, facts))
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        self.0
+            .map(Html)
+            .map_err(|error| {
+                tracing::error!(%error, "a page could not be written: {error}");
+                StatusCode::INTERNAL_SERVER_ERROR
+            })
+            .into_response()
+    }
+}
+
+impl FromRequestParts<App> for Frame {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let session = session_of(parts, app).await?;
+        let account = signed_in(app, &session).await?;
+        let organizations = match &account {
+            Some(account) => names_of_organizations(app, account).await?,
+            None => Vec::new(),
+        };
+        let token = csrf::token(&session).await?;
+        let notice = notice::take(&session).await?;
+        let facts = frame_of(
+            account.as_ref(),
+            &token,
+            notice,
+            &organizations,
+            app.mailbox.is_some(),
+        );
+        Ok(Self {
+            session,
+            account,
+            facts,
+        })
+    }
+}
+
+/// The session behind a request.
+pub(crate) async fn session_of(parts: &mut Parts, app: &App) -> Result<Session, Problem> {
+    let session = Session::from_request_parts(parts, app).await;
+    session.map_err(|(_, missing)| anyhow::anyhow!(missing).into())
+}
+
+/// The account that is signed in.
+pub(crate) async fn signed_in(app: &App, session: &Session) -> Result<Option<Account>, Problem> {
+    let Some(id) = sessions::account_id(session).await? else {
+        return Ok(None);
+    };
+    Ok(Account::find(&mut app.database.acquire().await?, &id).await?)
+}
+
+/// The organizations somebody can switch to, by name.
+pub(crate) async fn names_of_organizations(
+    app: &App,
+    account: &Account,
+) -> Result<Vec<(OrganizationId, String)>, Problem> {
+    let mut connection = app.database.acquire().await?;
+    let all = Paging::first(Paging::MAX_LIMIT);
+    let memberships = app
+        .organizations
+        .memberships(&mut connection, &account.id, &all)
+        .await?;
+    let mut names = Vec::new();
+    for membership in memberships.items {
+        let found = app
+            .organizations
+            .organization(&mut connection, membership.organization)
+            .await?;
+        names.extend(found.map(|organization| (organization.id, organization.name.to_string())));
+    }
+    names.sort_by_cached_key(|(_, name)| name.to_lowercase());
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_compiles() {
+        assert!(TEMPLATES.has_template("layout"));
+    }
+
+    #[test]
+    fn what_people_typed_is_shown_literally() {
+        let facts = json!({ "title": "<b>", "words": "<script>" });
+        let page = bare("problem", facts).0.expect("it is written");
+        assert!(page.contains("&lt;script&gt;"), "{page}");
+    }
+}

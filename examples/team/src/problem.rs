@@ -1,0 +1,124 @@
+//! What a request gets instead of what it asked for.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use guestlist::{Error, Fault};
+use serde_json::json;
+
+use crate::page;
+use crate::refusal;
+
+/// Why a request was not done. Each is shown as a page that says what to do next.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    /// Nobody is signed in.
+    #[error("nobody is signed in")]
+    SignedOut,
+    /// Who is signed in is no member of the organization, or there is none: nobody is told which.
+    #[error("no access to this organization")]
+    NoAccess,
+    /// There is no such page.
+    #[error("no such page")]
+    NotFound,
+    /// The form lacks the token of its session.
+    #[error("a form without its token")]
+    Forged,
+    /// What was typed cannot be worked with.
+    #[error("{0}")]
+    Input(String),
+    /// Guestlist refused or failed.
+    #[error(transparent)]
+    Guestlist(#[from] Error),
+    /// Something of ours failed.
+    #[error(transparent)]
+    Fault(#[from] anyhow::Error),
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Guestlist(error.into())
+    }
+}
+
+impl From<tower_sessions::session::Error> for Problem {
+    fn from(error: tower_sessions::session::Error) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl Problem {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::SignedOut => StatusCode::UNAUTHORIZED,
+            Self::NoAccess | Self::Forged => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Input(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Guestlist(error) => status_of(error),
+            Self::Fault(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn title(&self) -> &'static str {
+        match self {
+            Self::NoAccess => "No access",
+            Self::NotFound => "No such page",
+            Self::Forged => "Please try again",
+            Self::Fault(_) => "Something went wrong",
+            Self::Guestlist(error) if error.fault() == Fault::Infrastructure => {
+                "Something went wrong"
+            }
+            _ => "That was not done",
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::NoAccess => {
+                "You have no access to this organization. If you had, somebody removed or \
+                 suspended you; ask one of its owners."
+                    .to_owned()
+            }
+            Self::NotFound => "There is no page at this address.".to_owned(),
+            Self::Forged => {
+                "The form was too old, or did not come from this application. Go back, \
+                 load the page again and send the form once more."
+                    .to_owned()
+            }
+            Self::Guestlist(error) => refusal::words(error),
+            Self::Input(words) => words.clone(),
+            Self::SignedOut | Self::Fault(_) => {
+                "The fault is ours. Nothing was changed; please try again in a moment.".to_owned()
+            }
+        }
+    }
+}
+
+fn status_of(error: &Error) -> StatusCode {
+    match error {
+        Error::NotFound => StatusCode::NOT_FOUND,
+        Error::Forbidden { .. } | Error::WrongAccount { .. } | Error::UnverifiedEmail => {
+            StatusCode::FORBIDDEN
+        }
+        Error::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Error::Conflict(_) => StatusCode::CONFLICT,
+        error => match error.fault() {
+            Fault::Rule => StatusCode::CONFLICT,
+            Fault::Input => StatusCode::UNPROCESSABLE_ENTITY,
+            Fault::Infrastructure => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if matches!(self, Self::SignedOut) {
+            return Redirect::to("/sign-in").into_response();
+        }
+        if status.is_server_error() {
+            tracing::error!(problem = %self, "a request failed: {self}");
+        }
+        let facts = json!({ "title": self.title(), "words": self.words() });
+        (status, page::bare("problem", facts)).into_response()
+    }
+}

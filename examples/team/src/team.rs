@@ -1,0 +1,239 @@
+//! The team page: members, invitations, and what the visitor may do about each.
+
+pub(crate) mod invitations;
+pub(crate) mod members;
+
+use std::collections::HashMap;
+
+use axum::extract::{Query, State};
+use guestlist::{
+    Delivery, Filter, Invitation, Membership, Paging, PooledConnection, Role, Status, UserId,
+};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use self::invitations::Draft;
+use crate::account::Account;
+use crate::app::App;
+use crate::member::Member;
+use crate::page::{Frame, Page, Place};
+use crate::problem::Problem;
+use crate::times;
+
+/// Members, open and expired invitations of a page, each.
+const LENGTH: u32 = 100;
+
+/// Where each list of the page starts.
+#[derive(Deserialize, Default)]
+pub(crate) struct Starts {
+    members: Option<String>,
+    pending: Option<String>,
+    expired: Option<String>,
+}
+
+pub(crate) async fn show(
+    State(app): State<App>,
+    member: Member,
+    frame: Frame,
+    Query(starts): Query<Starts>,
+) -> Result<Page, Problem> {
+    page(&app, &member, &frame, starts, Draft::default()).await
+}
+
+/// The page, with what was typed into its form before and what became of it.
+pub(crate) async fn page(
+    app: &App,
+    member: &Member,
+    frame: &Frame,
+    starts: Starts,
+    draft: Draft,
+) -> Result<Page, Problem> {
+    let mut facts = members(app, member, starts.members).await?;
+    facts["role_title"] = app.role_title(member.role()).into();
+    facts["invite"] = Json::Null;
+    if member.manages {
+        facts["invite"] = invite_form(app, member, draft);
+        facts["pending"] = invitations(app, member, Status::Pending, starts.pending).await?;
+        facts["expired"] = invitations(app, member, Status::Expired, starts.expired).await?;
+    }
+    Ok(frame.page("team", "Team", Place::In(member, "team"), facts))
+}
+
+async fn members(app: &App, member: &Member, start: Option<String>) -> Result<Json, Problem> {
+    let organization = member.organization.id;
+    let mut connection = app.database.acquire().await?;
+    let last_owner = app
+        .organizations
+        .last_owner(&mut connection, organization)
+        .await?;
+    let paging = paging(start);
+    let page = app
+        .organizations
+        .members(&mut connection, organization, &paging)
+        .await?;
+    let visitor = Visitor {
+        app,
+        member,
+        last_owner,
+    };
+    let members: Vec<_> = page.items.iter().map(|other| visitor.sees(other)).collect();
+    Ok(json!({ "members": members, "more_members": page.next }))
+}
+
+fn paging(start: Option<String>) -> Paging {
+    match start {
+        Some(cursor) => Paging::after(cursor.into(), LENGTH),
+        None => Paging::first(LENGTH),
+    }
+}
+
+/// Who looks at the page. What they may not do is not offered to them; whether it is done, the
+/// library decides when they ask for it.
+struct Visitor<'a> {
+    app: &'a App,
+    member: &'a Member,
+    last_owner: Option<UserId>,
+}
+
+impl Visitor<'_> {
+    fn sees(&self, other: &Membership) -> Json {
+        let model = self.app.organizations.role_model();
+        let own = self.member.role();
+        let is_you = other.user == self.member.account.id;
+        let is_last_owner = self.last_owner.as_ref() == Some(&other.user);
+        let may_remove = model.may_remove(own, &other.role) && !is_you && !is_last_owner;
+        let may_transfer = own == model.keeps() && !is_you && !other.is_suspended();
+        json!({
+            "id": other.user,
+            "name": other.name.as_ref().map_or(other.email.as_str(), |name| name.as_str()),
+            "email": other.email,
+            "role": other.role,
+            "role_title": self.app.role_title(&other.role),
+            "joined": times::moment(other.joined_at),
+            "is_you": is_you,
+            "is_last_owner": is_last_owner,
+            "is_suspended": other.is_suspended(),
+            "options": self.options(&other.role, is_last_owner),
+            "may_remove": may_remove,
+            "may_suspend": may_remove && !other.is_suspended(),
+            "may_reinstate": may_remove && other.is_suspended(),
+            "may_transfer": may_transfer,
+            "may_leave": is_you && !is_last_owner,
+        })
+    }
+
+    /// The roles a member can be given, the present one among them; none where there is no choice.
+    fn options(&self, current: &Role, is_last_owner: bool) -> Vec<Json> {
+        let model = self.app.organizations.role_model();
+        let may_become = |role: &Role| {
+            role == current || !is_last_owner && model.may_change(self.member.role(), current, role)
+        };
+        let names = model.roles().iter().map(|role| role.name());
+        let options: Vec<_> = names.filter(|role| may_become(role)).collect();
+        if options.iter().all(|role| *role == current) {
+            return Vec::new();
+        }
+        let option = |role: &Role| json!({ "role": role, "title": self.app.role_title(role), "selected": role == current });
+        options.into_iter().map(option).collect()
+    }
+}
+
+/// The invitations of a status, with what the visitor may do about each.
+async fn invitations(
+    app: &App,
+    member: &Member,
+    status: Status,
+    start: Option<String>,
+) -> Result<Json, Problem> {
+    let organization = member.organization.id;
+    let mut connection = app.database.acquire().await?;
+    let (filter, paging) = (Filter::Only(status), paging(start));
+    let page = app
+        .organizations
+        .invitations(&mut connection, organization, filter, &paging)
+        .await?;
+    let inviters = names(&mut connection, &page.items).await?;
+    let row = |invitation: &Invitation| invitation_row(app, member, &inviters, invitation);
+    let rows: Vec<_> = page.items.iter().map(row).collect();
+    Ok(json!({ "rows": rows, "more": page.next }))
+}
+
+fn invitation_row(
+    app: &App,
+    member: &Member,
+    inviters: &HashMap<UserId, String>,
+    invitation: &Invitation,
+) -> Json {
+    let model = app.organizations.role_model();
+    let now = app.organizations.now();
+    let is_expired = invitation.status_at(now) == Status::Expired;
+    let may_grant = model.may_invite(member.role(), &invitation.role);
+    let may_cancel = model.may_revoke(member.role(), &invitation.role);
+    json!({
+        "id": invitation.id,
+        "email": invitation.email,
+        "role_title": app.role_title(&invitation.role),
+        "invited_by": inviters.get(&invitation.granted_by),
+        "is_expired": is_expired,
+        "expires_in": times::span(invitation.expires_at - now),
+        "expired_at": times::moment(invitation.expires_at),
+        "delivery": delivery(invitation),
+        "delivery_detail": invitation.delivery_detail,
+        "may_resend": may_grant,
+        "may_cancel": may_cancel && !is_expired,
+        "may_see_link": may_grant && !is_expired,
+    })
+}
+
+/// How the newest letter fares, in words.
+fn delivery(invitation: &Invitation) -> &'static str {
+    match invitation.delivery {
+        Delivery::Queued => "Letter on its way",
+        Delivery::Sent => "Letter sent",
+        Delivery::Deferred => "Letter delayed",
+        Delivery::Failed => "Letter not delivered",
+        Delivery::Suppressed => "No letter: the address refused one before",
+        _ => "Letter",
+    }
+}
+
+async fn names(
+    connection: &mut PooledConnection,
+    invitations: &[Invitation],
+) -> Result<HashMap<UserId, String>, Problem> {
+    let mut names = HashMap::new();
+    for invitation in invitations {
+        let user = &invitation.granted_by;
+        if names.contains_key(user) {
+            continue;
+        }
+        let account = Account::find(&mut *connection, user).await?;
+        names.extend(account.map(|account| (user.clone(), account.name.to_string())));
+    }
+    Ok(names)
+}
+
+fn invite_form(app: &App, member: &Member, draft: Draft) -> Json {
+    let model = app.organizations.role_model();
+    let names = model.roles().iter().map(|role| role.name());
+    let may_invite = names.filter(|role| model.may_invite(member.role(), role));
+    let roles: Vec<_> = may_invite
+        .map(|role| {
+            let selected = draft.role == role.as_str();
+            json!({ "role": role, "title": app.role_title(role), "selected": selected })
+        })
+        .collect();
+    let locales: Vec<_> = invitations::LANGUAGES
+        .iter()
+        .map(|(tag, name)| json!({ "tag": tag, "name": name, "selected": draft.locale == *tag }))
+        .collect();
+    json!({
+        "roles": roles,
+        "locales": locales,
+        "emails": draft.emails,
+        "message": draft.message,
+        "problem": draft.problem,
+        "outcomes": draft.outcomes,
+        "most": invitations::MOST,
+    })
+}

@@ -1,0 +1,285 @@
+//! What is done to invitations: inviting, resending, cancelling, showing the link.
+
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use guestlist::{
+    EmailAddress, InvitationId, Invite, Locale, OrganizationId, PersonalMessage, Role,
+};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::Starts;
+use crate::app::App;
+use crate::member::Member;
+use crate::page::{Frame, Page, Place};
+use crate::problem::Problem;
+use crate::{notice, refusal};
+
+/// The most addresses of one form.
+pub(crate) const MOST: usize = 100;
+
+/// The languages that letters are written in.
+pub(crate) const LANGUAGES: [(&str, &str); 3] =
+    [("en", "English"), ("de", "Deutsch"), ("ar", "العربية")];
+
+/// What the form of the team page holds: as it was typed, and what became of each address.
+#[derive(Default, Deserialize)]
+pub(crate) struct Draft {
+    pub(crate) emails: String,
+    pub(crate) role: String,
+    #[serde(default)]
+    pub(crate) locale: String,
+    #[serde(default)]
+    pub(crate) message: String,
+    #[serde(skip)]
+    pub(crate) problem: Option<String>,
+    #[serde(skip)]
+    pub(crate) outcomes: Vec<Json>,
+}
+
+/// What all of a form's invitations have in common.
+struct Terms {
+    role: Role,
+    locale: Locale,
+    message: Option<PersonalMessage>,
+}
+
+impl Draft {
+    fn terms(&self) -> Result<Terms, guestlist::Error> {
+        let message = Some(self.message.as_str()).filter(|message| !message.trim().is_empty());
+        let locale = match self.locale.as_str() {
+            "" => Locale::default(),
+            tag => tag.parse()?,
+        };
+        Ok(Terms {
+            role: self.role.parse()?,
+            locale,
+            message: message.map(str::parse).transpose()?,
+        })
+    }
+
+    /// The addresses, each once.
+    fn addresses(&self) -> Vec<&str> {
+        let is_between = |c: char| c.is_whitespace() || matches!(c, ',' | ';');
+        let mut addresses: Vec<&str> = Vec::new();
+        for address in self
+            .emails
+            .split(is_between)
+            .filter(|address| !address.is_empty())
+        {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses
+    }
+}
+
+/// Invites each address on its own and says what became of each. Those that were refused stay in the
+/// form, to be mended.
+pub(crate) async fn invite(
+    State(app): State<App>,
+    member: Member,
+    frame: Frame,
+    Form(draft): Form<Draft>,
+) -> Result<Response, Problem> {
+    let addresses = draft.addresses();
+    let problem = match addresses.len() {
+        0 => Some("Type at least one e-mail address.".to_owned()),
+        count if count > MOST => Some(format!("Type at most {MOST} addresses at a time.")),
+        _ => None,
+    };
+    let (problem, terms) = match (problem, draft.terms()) {
+        (None, Ok(terms)) => (None, Some(terms)),
+        (Some(problem), _) => (Some(problem), None),
+        (None, Err(error)) => (Some(refusal::words(&error)), None),
+    };
+    let Some(terms) = terms else {
+        let draft = Draft { problem, ..draft };
+        let page = super::page(&app, &member, &frame, Starts::default(), draft).await?;
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+    };
+    let outcomes = invite_all(&app, &member, &addresses, &terms).await?;
+    if !member.manages {
+        // There is no form on their page to say it beside.
+        let problem = outcomes.into_iter().find_map(|outcome| outcome.problem);
+        return Err(problem.unwrap_or(Problem::NoAccess));
+    }
+    let refused: Vec<_> = outcomes
+        .iter()
+        .filter(|outcome| outcome.problem.is_some())
+        .collect();
+    let status = status(&outcomes);
+    let draft = Draft {
+        emails: refused
+            .iter()
+            .map(|outcome| outcome.address.as_str())
+            .collect::<Vec<_>>()
+            .join("\n"),
+        outcomes: outcomes.iter().map(Outcome::facts).collect(),
+        message: if refused.is_empty() {
+            String::new()
+        } else {
+            draft.message
+        },
+        ..draft
+    };
+    let page = super::page(&app, &member, &frame, Starts::default(), draft).await?;
+    Ok((status, page).into_response())
+}
+
+/// What became of an address.
+struct Outcome {
+    address: String,
+    problem: Option<Problem>,
+}
+
+impl Outcome {
+    fn facts(&self) -> Json {
+        let words = match &self.problem {
+            None => "Invited.".to_owned(),
+            Some(Problem::Guestlist(error)) => refusal::words(error),
+            Some(problem) => problem.to_string(),
+        };
+        json!({ "email": self.address, "is_invited": self.problem.is_none(), "words": words })
+    }
+}
+
+/// That of the first refusal, where nobody was invited.
+fn status(outcomes: &[Outcome]) -> StatusCode {
+    let mut problems = outcomes.iter().map(|outcome| outcome.problem.as_ref());
+    match problems.next() {
+        Some(Some(first)) if problems.all(|problem| problem.is_some()) => first.status(),
+        _ => StatusCode::OK,
+    }
+}
+
+async fn invite_all(
+    app: &App,
+    member: &Member,
+    addresses: &[&str],
+    terms: &Terms,
+) -> Result<Vec<Outcome>, Problem> {
+    let mut outcomes = Vec::new();
+    let mut invites = Vec::new();
+    for (place, address) in addresses.iter().enumerate() {
+        let parsed: Result<EmailAddress, _> = address.parse();
+        let problem = parsed
+            .as_ref()
+            .err()
+            .map(|error| Problem::Input(format!("Is no e-mail address: {error}.")));
+        outcomes.push(Outcome {
+            address: (*address).to_owned(),
+            problem,
+        });
+        invites.extend(
+            parsed
+                .ok()
+                .map(|email| (place, terms.invite(member.organization.id, email))),
+        );
+    }
+    let (places, invites): (Vec<_>, Vec<_>) = invites.into_iter().unzip();
+    let mut tx = app.database.begin().await?;
+    let invited = app
+        .organizations
+        .invite_all(&mut tx, &member.account.id, invites)
+        .await?;
+    app.commit(tx).await?;
+    for (place, outcome) in places.into_iter().zip(invited) {
+        outcomes[place].problem = outcome.err().map(Problem::from);
+    }
+    Ok(outcomes)
+}
+
+impl Terms {
+    fn invite(&self, organization: OrganizationId, email: EmailAddress) -> Invite {
+        let invite =
+            Invite::new(organization, email, self.role.clone()).locale(self.locale.clone());
+        match &self.message {
+            Some(message) => invite.message(message.clone()),
+            None => invite,
+        }
+    }
+}
+
+/// Where a route names an organization and one of its invitations.
+type OfInvitation = Path<(OrganizationId, InvitationId)>;
+
+pub(crate) async fn resend(
+    State(app): State<App>,
+    member: Member,
+    Path((organization, id)): OfInvitation,
+) -> Result<Redirect, Problem> {
+    require_own(&app, organization, id).await?;
+    let mut tx = app.database.begin().await?;
+    let sent = app
+        .organizations
+        .resend(&mut tx, &member.account.id, id)
+        .await?;
+    app.commit(tx).await?;
+    let done = format!(
+        "Another letter goes to {}. The invitation lives its full time anew.",
+        sent.email
+    );
+    notice::leave(&member.session, done).await?;
+    Ok(back(&member))
+}
+
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    member: Member,
+    Path((organization, id)): OfInvitation,
+) -> Result<Redirect, Problem> {
+    require_own(&app, organization, id).await?;
+    let mut tx = app.database.begin().await?;
+    let cancelled = app
+        .organizations
+        .revoke(&mut tx, &member.account.id, id)
+        .await?;
+    app.commit(tx).await?;
+    let done = format!(
+        "The invitation of {} is cancelled. Its link opens nothing now.",
+        cancelled.email
+    );
+    notice::leave(&member.session, done).await?;
+    Ok(back(&member))
+}
+
+/// Shows the link, which is recorded, so that it can be handed over by other means than a letter.
+pub(crate) async fn link(
+    State(app): State<App>,
+    member: Member,
+    frame: Frame,
+    Path((organization, id)): OfInvitation,
+) -> Result<Page, Problem> {
+    let invitation = require_own(&app, organization, id).await?;
+    let mut tx = app.database.begin().await?;
+    let token = app
+        .organizations
+        .show_link(&mut tx, &member.account.id, id)
+        .await?;
+    app.commit(tx).await?;
+    let facts = json!({
+        "email": invitation.email,
+        "link": app.config.worker.link.with(&token),
+    });
+    Ok(frame.page("link", "Invitation link", Place::In(&member, "team"), facts))
+}
+
+/// An invitation of the organization in the address: Guestlist goes by the invitation's own.
+async fn require_own(
+    app: &App,
+    organization: OrganizationId,
+    id: InvitationId,
+) -> Result<guestlist::Invitation, Problem> {
+    let mut connection = app.database.acquire().await?;
+    let found = app.organizations.invitation(&mut connection, id).await?;
+    let found = found.filter(|invitation| invitation.organization == organization);
+    Ok(found.ok_or(guestlist::Error::NotFound)?)
+}
+
+fn back(member: &Member) -> Redirect {
+    Redirect::to(&format!("{}#invitations", member.path("settings/team")))
+}

@@ -1,0 +1,35 @@
+//! The application as people meet it: in Chromium, with JavaScript.
+//!
+//! Every screen the stories come by is looked at in both colour schemes and at two widths, for what keeps
+//! people out and for sideways scrolling; pictures are left in `target/team-screenshots`.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "browser/accounts.rs"]
+mod accounts;
+#[path = "browser/answers.rs"]
+mod answers;
+#[path = "browser/driver.rs"]
+mod driver;
+#[path = "browser/letters.rs"]
+mod letters;
+#[path = "browser/links.rs"]
+mod links;
+#[path = "browser/owners.rs"]
+mod owners;
+#[path = "browser/people.rs"]
+mod people;
+#[path = "browser/readme.rs"]
+mod readme;
+#[path = "browser/removal.rs"]
+mod removal;
+#[path = "browser/roles.rs"]
+mod roles;
+#[path = "browser/screen.rs"]
+mod screen;
+#[path = "browser/site.rs"]
+mod site;
+#[path = "browser/team_page.rs"]
+mod team_page;
+#[path = "browser/window.rs"]
+mod window;

@@ -1,0 +1,85 @@
+//! Links that open nothing any more, each with what to do next.
+
+use crate::people::PASSWORD;
+use crate::screen::look;
+use crate::site::{FOUR_TIER, Site};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_opens_nothing_says_what_to_do_next() {
+    let site = Site::embedded(FOUR_TIER).await;
+    let olivia = site.person("Olivia").await;
+    let acme = site.organization("Acme", &olivia).await;
+    let mut links = Vec::new();
+    for name in ["expired", "cancelled", "replaced", "declined", "used"] {
+        let invited = site
+            .invite(acme, &olivia, &site.address(name), "agent")
+            .await;
+        links.push((invited.id, site.link(&invited)));
+    }
+    let [expired, cancelled, replaced, declined, used] = &links[..] else {
+        unreachable!("five");
+    };
+
+    for name in ["expired", "replaced"] {
+        site.expire(&site.address(name)).await;
+    }
+    let mut tx = site.begin().await;
+    let library = &site.library;
+    let done = library.revoke(&mut tx, &olivia.id, cancelled.0).await;
+    done.unwrap();
+    let done = library.resend(&mut tx, &olivia.id, replaced.0).await;
+    done.unwrap();
+    let token = declined.1.rsplit('/').next().unwrap();
+    library.decline(&mut tx, token).await.unwrap();
+    tx.commit().await.unwrap();
+    let window = site.window().await;
+    window.open(&used.1).await;
+    window.introduce("Uma", PASSWORD).await;
+    window.press("Set password and accept").await;
+    window.says("Welcome!").await;
+    window.press("Sign out").await;
+    window.says("You are signed out.").await;
+
+    let unknown = format!("{}/invitations/nonsense", site.url);
+    for (name, link, title, next) in [
+        (
+            "expired",
+            &expired.1,
+            "has expired",
+            "Ask who invited you to send it again.",
+        ),
+        (
+            "cancelled",
+            &cancelled.1,
+            "was cancelled",
+            "Ask the organization",
+        ),
+        (
+            "replaced",
+            &replaced.1,
+            "was replaced",
+            "Look into your mailbox",
+        ),
+        (
+            "declined",
+            &declined.1,
+            "was declined",
+            "ask who invited you for a new one",
+        ),
+        ("used", &used.1, "was accepted", "sign in to go on"),
+        (
+            "unknown",
+            &unknown,
+            "is not valid",
+            "ask who invited you for a new invitation",
+        ),
+    ] {
+        window.open(link).await;
+        window.says(title).await;
+        window.says(next).await;
+        // The address holds nothing that could be used.
+        assert_eq!(window.path().await, "/invitation", "{name}");
+        assert_eq!(window.controls().await, ["Sign in"], "{name}");
+        look(&window, &format!("link-{name}")).await;
+    }
+}

@@ -1,0 +1,204 @@
+//! The team page of who manages it, and the history of what was done there.
+
+use serde_json::json;
+
+use crate::people::page_of;
+use crate::screen::look;
+use crate::site::{FOUR_TIER, Site};
+use crate::window::Window;
+
+/// Wider than a telephone, in one word, as are their addresses.
+const LONG: &str = "Wolfeschlegelsteinhausenbergerdorffwelchevoraltern";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_manages_the_team_and_reads_what_was_done() {
+    let site = Site::embedded(FOUR_TIER).await;
+    let olivia = site.person("Olivia").await;
+    let acme = site.organization("Acme", &olivia).await;
+    for name in ["Ada", "Ben", LONG, "Dan", "Eve", "Finn", "Gus", "Hana"] {
+        let member = site.person(name).await;
+        site.join(acme, &olivia, &member, "agent").await;
+    }
+    let window = site.window_of(&olivia).await;
+    window.press("Settings: Team").await;
+    window.says("Team of Acme").await;
+    look(&window, "team").await;
+
+    a_role_applies_where_it_is_chosen(&window).await;
+    a_removal_is_confirmed(&window).await;
+    let link = addresses_are_invited(&site, &window).await;
+    invitations_are_managed(&site, &window, &link).await;
+    expired_ones_are_marked(&site, &window).await;
+    a_member_is_suspended(&window).await;
+    history_reads_well(&site, &window).await;
+
+    window.open(&page_of(acme, "settings/team")).await;
+    window.press("Sign out").await;
+    window.has_no_complaint().await;
+}
+
+/// Neither the page nor the keyboard is elsewhere afterwards.
+async fn a_role_applies_where_it_is_chosen(window: &Window) {
+    const MARK: &str = "
+        window.isTheSamePage = true;
+        document.querySelectorAll('main select')[6].scrollIntoView({ block: 'center' });
+        addEventListener('change', () => { window.place = scrollY; }, { once: true });";
+    const SEEN: &str = "
+        const name = document.activeElement.labels?.[0].textContent;
+        return { same: window.isTheSamePage, before: window.place, after: scrollY, focus: name };";
+    window.choose("Role of Gus", "Manager").await;
+    window.says("Gus is Manager now.").await;
+    window.execute(MARK, vec![]).await;
+    let path = window.path().await;
+    window.choose("Role of Gus", "Admin").await;
+    window.says("Gus is Admin now.").await;
+    let seen = window.execute(SEEN, vec![]).await;
+    let place = &seen["before"];
+    let kept = json!({ "same": true, "before": place, "after": place, "focus": "Role of Gus" });
+    assert_eq!(seen, kept);
+    assert!(
+        place.as_f64().unwrap() > 100.0,
+        "there is a place to lose: {seen}"
+    );
+    assert_eq!(window.path().await, path);
+    window.reload().await;
+    assert_eq!(window.value("Role of Gus").await, "admin");
+}
+
+async fn a_removal_is_confirmed(window: &Window) {
+    window.press("Remove Finn").await;
+    window.says("loses access to Acme at once").await;
+    look(window, "remove").await;
+    window.press("Keep Finn").await;
+    window.says("Team of Acme").await;
+    assert!(window.entry("finn@").await.starts_with("Finn"));
+    window.press("Remove Finn").await;
+    window.says("loses access to Acme at once").await;
+    window.press("Remove Finn").await;
+    window.says("Finn was removed").await;
+    window.says_nothing_of("finn@").await;
+}
+
+/// Each has an outcome of its own, and those that were refused stay to be mended.
+async fn addresses_are_invited(site: &Site, window: &Window) -> String {
+    let (nina, oleg, hana) = (
+        site.address("nina"),
+        site.address("oleg"),
+        site.address("hana"),
+    );
+    let addresses = format!("{nina}, {oleg}\nnonsense\n{hana}; {LONG}@other.example");
+    window.write("E-mail addresses", &addresses).await;
+    window.choose("Role", "Manager").await;
+    window
+        .write("A message of your own (optional)", "See you on Monday")
+        .await;
+    window.press("Send the invitations").await;
+    window.says("What became of each address").await;
+    window.says(&format!("{nina}: Invited.")).await;
+    window.says(&format!("{oleg}: Invited.")).await;
+    window.says("nonsense: Is no e-mail address").await;
+    window.says(&format!("{hana}: Is a member already.")).await;
+    window
+        .says(&format!("{LONG}@other.example: Invited."))
+        .await;
+    let left = window.value("E-mail addresses").await;
+    assert_eq!(left, format!("nonsense\n{hana}"));
+    look(window, "team-invited").await;
+
+    window.press("Settings: Team").await;
+    window.comes_to_say("Letter sent").await;
+    site.letters.link_to(&nina, "invited you to Acme").await
+}
+
+async fn invitations_are_managed(site: &Site, window: &Window, link: &str) {
+    let (nina, oleg) = (site.address("nina"), site.address("oleg"));
+    let row = window.entry(&nina).await;
+    let said = format!("{nina} Manager, invited by Olivia Expires in 7 days. Letter sent.");
+    assert!(row.starts_with(&said), "{row}");
+
+    window.press(&format!("Copy link of {nina}")).await;
+    window.says("whoever has it can accept").await;
+    look(window, "link").await;
+    assert_eq!(window.value("Link").await, link);
+    window.press("Copy the link").await;
+    window.says("Copied.").await;
+    let read = json!({ "permissions": ["clipboardReadWrite"] });
+    window.tools("Browser.grantPermissions", read).await;
+    const CLIPBOARD: &str = "navigator.clipboard.readText().then(arguments[arguments.length - 1]);";
+    assert_eq!(window.execute_async(CLIPBOARD).await, link);
+
+    window.press("Back to the team").await;
+    window.press(&format!("Resend to {nina}")).await;
+    window
+        .says(&format!("Another letter goes to {nina}."))
+        .await;
+    // It holds the same link, since that was open still.
+    site.letters.arrive(&nina, "invited you to Acme", 2).await;
+    assert_eq!(
+        site.letters.link_to(&nina, "invited you to Acme").await,
+        link
+    );
+
+    window
+        .press(&format!("Cancel the invitation of {oleg}"))
+        .await;
+    window
+        .says(&format!("The invitation of {oleg} is cancelled."))
+        .await;
+    window.press("Settings: Team").await;
+    window.says(&nina).await;
+    window.says_nothing_of(&oleg).await;
+}
+
+async fn expired_ones_are_marked(site: &Site, window: &Window) {
+    let nina = site.address("nina");
+    site.expire(&nina).await;
+    window.reload().await;
+    window.says("Expired on").await;
+    let row = window.entry(&nina).await;
+    let said = format!("{nina} Expired Manager, invited by Olivia Expired on ");
+    assert!(row.starts_with(&said), "{row}");
+    look(window, "team-expired").await;
+    window.press(&format!("Resend to {nina}")).await;
+    window
+        .says(&format!("Another letter goes to {nina}."))
+        .await;
+    let row = window.entry(&nina).await;
+    assert!(row.contains("Expires in 7 days."), "{row}");
+}
+
+async fn a_member_is_suspended(window: &Window) {
+    window.press("Suspend Hana").await;
+    window
+        .says("Hana is suspended and has no access for now.")
+        .await;
+    let row = window.entry("hana@").await;
+    assert!(row.starts_with("Hana Suspended"), "{row}");
+    look(window, "team-suspended").await;
+    window.press("Reinstate Hana").await;
+    window.says("Hana has access again.").await;
+    window.says_nothing_of("Suspended").await;
+}
+
+async fn history_reads_well(site: &Site, window: &Window) {
+    let (nina, oleg) = (site.address("nina"), site.address("oleg"));
+    window.press("Settings: History").await;
+    window.says("History of Acme").await;
+    for words in [
+        "Olivia created Acme.",
+        "Ada accepted the invitation as Agent.",
+        "Olivia changed Gus from Agent to Manager.",
+        "Olivia changed Gus from Manager to Admin.",
+        "Olivia removed Finn, who was Agent.",
+        "Olivia suspended Hana.",
+        "Olivia reinstated Hana.",
+        &format!("Olivia invited {nina} as Manager."),
+        "Olivia looked at the link of an invitation.",
+        &format!("Olivia sent {nina} the invitation again."),
+        &format!("Olivia cancelled the invitation of {oleg}."),
+    ] {
+        window.says(words).await;
+    }
+    window.says_nothing_of("somebody").await;
+    look(window, "history").await;
+}

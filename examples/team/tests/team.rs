@@ -1,0 +1,18 @@
+//! The application as people meet it: by requests, without JavaScript.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "team/browser.rs"]
+mod browser;
+#[path = "team/configuration.rs"]
+mod configuration;
+#[path = "team/forced.rs"]
+mod forced;
+#[path = "team/links.rs"]
+mod links;
+#[path = "team/setting.rs"]
+mod setting;
+#[path = "team/site.rs"]
+mod site;
+#[path = "team/story.rs"]
+mod story;

@@ -1,0 +1,47 @@
+//! What the environment says, to this application and to the worker beside it.
+
+use std::ffi::OsString;
+
+use team::Config;
+
+fn read(variables: &[(&str, &str)]) -> anyhow::Result<Config> {
+    Config::read(|name| value(variables, name))
+}
+
+fn value(variables: &[(&str, &str)], name: &str) -> Option<String> {
+    let mut found = variables.iter().filter(|(other, _)| *other == name);
+    found.next().map(|(_, value)| (*value).to_owned())
+}
+
+#[test]
+fn a_worker_in_the_same_environment_is_told_the_same() {
+    let redis = ("REDIS_URL", "redis://localhost");
+    let link = (
+        "GUESTLIST_LINK",
+        "https://team.acme.example/invitations/{token}",
+    );
+    let roles = ("GUESTLIST_ROLES", "two-role");
+    for variables in [&[redis][..], &[redis, link, roles]] {
+        let lookup = |name: &str| value(variables, name).map(OsString::from);
+        let worker = guestlist_jobs::config::Config::read(&lookup).unwrap();
+        let web = read(variables).unwrap().worker;
+        assert_eq!(format!("{web:?}"), format!("{worker:?}"));
+    }
+}
+
+#[test]
+fn the_application_is_where_links_lead() {
+    assert_eq!(read(&[]).unwrap().url, "http://localhost:3000");
+    let link = "https://acme.example/invitations/{token}";
+    let config = read(&[("GUESTLIST_LINK", link)]).unwrap();
+    assert_eq!(config.url, "https://acme.example");
+    for elsewhere in [
+        "https://acme.example/join/{token}",
+        "https://acme.example/invitations?token={token}",
+        "acme.example/invitations/{token}",
+    ] {
+        let refused = read(&[("GUESTLIST_LINK", elsewhere)]);
+        let words = refused.unwrap_err().to_string();
+        assert!(words.contains("GUESTLIST_LINK"), "{words}");
+    }
+}

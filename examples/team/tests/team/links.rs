@@ -1,0 +1,324 @@
+//! The page behind an invitation's link: for whoever opens it, and whatever became of it.
+
+use guestlist::{InvitationId, OrganizationId, Paging};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use crate::browser::{Browser, Page};
+use crate::site::{PASSWORD, Site, link_in, until_says};
+
+/// An organization whose owner is signed in.
+struct Team {
+    site: Site,
+    olivia: Browser,
+    acme: OrganizationId,
+    path: String,
+}
+
+impl Team {
+    async fn on(variables: &[(&str, &str)]) -> Self {
+        let site = Site::embedded(variables).await;
+        let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
+        let acme = site.found(&mut olivia, "Acme").await;
+        Self {
+            site,
+            olivia,
+            acme,
+            path: format!("/organizations/{acme}/settings/team"),
+        }
+    }
+
+    /// Invites an address as a guest of the lowest role and returns the link of the letter.
+    async fn invite(&mut self, email: &str) -> String {
+        let before = self.site.letters_to(email, "invited you").len();
+        let page = self.olivia.open(&self.path).await;
+        let typed = [
+            ("emails", email),
+            ("role", "agent"),
+            ("locale", "en"),
+            ("message", ""),
+        ];
+        let page = self
+            .olivia
+            .press(&page, "Send the invitations", &typed)
+            .await;
+        page.must_say(&format!("{email}: Invited."));
+        link_in(
+            &self
+                .site
+                .nth_letter_to(email, "invited you", before + 1)
+                .await,
+        )
+    }
+
+    async fn pending(&self) -> Vec<InvitationId> {
+        let mut connection = self.site.database.acquire().await.unwrap();
+        let paging = Paging::default();
+        let page = self
+            .site
+            .library
+            .pending(&mut connection, self.acme, &paging)
+            .await
+            .unwrap();
+        page.items.iter().map(|invitation| invitation.id).collect()
+    }
+}
+
+async fn set_password(browser: &mut Browser, page: &Page) -> Page {
+    let typed = [
+        ("name", "Guest"),
+        ("password", PASSWORD),
+        ("again", PASSWORD),
+    ];
+    browser.press(page, "Set password and accept", &typed).await
+}
+
+#[tokio::test]
+async fn opening_a_link_changes_nothing_however_often() {
+    let mut team = Team::on(&[]).await;
+    let link = team.invite("bob@acme.example").await;
+    let before = team.pending().await;
+    for _ in 0..3 {
+        let page = team.site.browser().open(&link).await;
+        page.must_say("Olivia invites you to Acme as Agent");
+        assert!(
+            !page.html.contains(token_of(&link)),
+            "the token is in the page"
+        );
+        reqwest::Client::new().head(&link).send().await.unwrap();
+    }
+    assert_eq!(team.pending().await, before);
+    assert_eq!(before.len(), 1);
+}
+
+fn token_of(link: &str) -> &str {
+    link.rsplit('/').next().unwrap()
+}
+
+#[tokio::test]
+async fn a_used_link_says_so_and_leads_to_sign_in() {
+    let mut team = Team::on(&[]).await;
+    let link = team.invite("bob@acme.example").await;
+    let mut bob = team.site.browser();
+    let page = bob.open(&link).await;
+    set_password(&mut bob, &page).await.must_say("Welcome!");
+    let page = team.site.browser().open(&link).await;
+    assert_eq!(page.status, 409);
+    page.must_say("This invitation was accepted");
+    assert!(page.offers("Sign in"));
+    bob.open(&link)
+        .await
+        .must_say("This invitation was accepted");
+}
+
+#[tokio::test]
+async fn a_cancelled_a_declined_and_an_unknown_link_each_say_what_to_do() {
+    let mut team = Team::on(&[("GUESTLIST_LIMITS", "none")]).await;
+    let cancelled = team.invite("bob@acme.example").await;
+    let page = team.olivia.open(&team.path.clone()).await;
+    let page = team
+        .olivia
+        .press(&page, "Cancel the invitation of bob@acme.example", &[])
+        .await;
+    page.must_say("Its link opens nothing now.");
+    let page = team.site.browser().open(&cancelled).await;
+    page.must_say("This invitation was cancelled");
+
+    let declined = team.invite("eve@acme.example").await;
+    let mut eve = team.site.browser();
+    let page = eve.open(&declined).await;
+    eve.press(&page, "Decline", &[])
+        .await
+        .must_say("You declined");
+    let page = eve.open(&declined).await;
+    page.must_say("This invitation was declined");
+    page.must_say("ask who invited you for a new one");
+
+    for unknown in ["AAAA", &"x".repeat(5_000)] {
+        let page = team
+            .site
+            .browser()
+            .open(&format!("/invitations/{unknown}"))
+            .await;
+        page.must_say("This link is not valid");
+        page.must_say("Open it once more from the letter");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_link_says_so_and_is_replaced_when_it_is_sent_again() {
+    let mut team = Team::on(&[("GUESTLIST_TTL", "3s"), ("GUESTLIST_LIMITS", "none")]).await;
+    let old = team.invite("bob@acme.example").await;
+    let mut bob = team.site.browser();
+    until_says(&mut bob, &old, "This invitation has expired").await;
+    let page = team.olivia.open(&team.path.clone()).await;
+    page.must_say("bob@acme.example Expired Agent, invited by Olivia");
+    team.olivia
+        .press(&page, "Resend to bob@acme.example", &[])
+        .await
+        .must_say("Another letter");
+    bob.open(&old).await.must_say("There is a newer letter");
+}
+
+#[tokio::test]
+async fn a_copied_link_is_the_letters_and_is_in_the_history() {
+    let mut team = Team::on(&[]).await;
+    let link = team.invite("bob@acme.example").await;
+    let page = team.olivia.open(&team.path.clone()).await;
+    let page = team
+        .olivia
+        .press(&page, "Copy link of bob@acme.example", &[])
+        .await;
+    assert!(page.html.contains(token_of(&link)));
+    let page = team
+        .olivia
+        .open(&format!("/organizations/{}/settings/history", team.acme))
+        .await;
+    page.must_say("Olivia looked at the link of an invitation.");
+}
+
+#[tokio::test]
+async fn somebody_else_switches_and_who_has_an_account_signs_in_to_accept() {
+    let mut team = Team::on(&[]).await;
+    team.site.sign_up("Bob", "bob@acme.example").await;
+    let link = team.invite("Bob@ACME.example").await;
+    let page = team.olivia.open(&link).await;
+    page.must_say("You are signed in as olivia@acme.example");
+    assert!(!page.offers("Accept"));
+    let page = team.olivia.press(&page, "Switch account", &[]).await;
+    assert_eq!(page.path, "/invitation");
+    let page = team
+        .olivia
+        .press(
+            &page,
+            "Sign in to accept",
+            &[("password", "wrong password")],
+        )
+        .await;
+    page.must_say("do not go together");
+    let page = team
+        .olivia
+        .press(&page, "Sign in to accept", &[("password", PASSWORD)])
+        .await;
+    page.must_say("Welcome! You are Agent here.");
+    page.must_say("Bob bob@acme.example");
+}
+
+#[tokio::test]
+async fn a_password_that_an_account_has_is_not_replaced_by_an_invitation() {
+    let mut team = Team::on(&[]).await;
+    team.site.sign_up("Bob", "bob@acme.example").await;
+    let link = team.invite("bob@acme.example").await;
+    let mut guest = team.site.browser();
+    let page = guest.open(&link).await;
+    let typed = [
+        ("name", "Mallory"),
+        ("password", "another password"),
+        ("again", "another password"),
+    ];
+    let page = guest.press(&page, "Set password and accept", &typed).await;
+    assert_eq!(page.status, 422);
+    let page = guest
+        .press(
+            &page,
+            "Sign in to accept",
+            &[("password", "another password")],
+        )
+        .await;
+    page.must_say("do not go together");
+    let page = guest
+        .press(&page, "Sign in to accept", &[("password", PASSWORD)])
+        .await;
+    page.must_say("Welcome!");
+}
+
+#[tokio::test]
+async fn sign_up_and_sign_in_tell_nobody_which_addresses_are_known() {
+    let site = Site::embedded(&[("GUESTLIST_LIMITS", "none")]).await;
+    site.sign_up("Bob", "bob@acme.example").await;
+    let mut pages = Vec::new();
+    for email in ["bob@acme.example", "eve@acme.example"] {
+        let mut guest = site.browser();
+        let page = guest.open("/sign-up").await;
+        let asked = guest
+            .press(&page, "Send me a letter", &[("email", email)])
+            .await;
+        let page = guest.open("/sign-in").await;
+        let typed = [("email", email), ("password", "wrong password")];
+        let refused = guest.press(&page, "Sign in", &typed).await;
+        let texts = [asked, refused].map(|page| (page.status, page.text().replace(email, "…")));
+        pages.push(texts);
+    }
+    assert_eq!(pages[0], pages[1]);
+    site.letter_to("eve@acme.example", "Your account").await;
+}
+
+#[tokio::test]
+async fn a_link_of_another_installation_opens_nothing() {
+    let mut here = Team::on(&[]).await;
+    let there = Team::on(&[]).await;
+    let link = here.invite("bob@acme.example").await;
+    let link = link.replace(&here.site.url, &there.site.url);
+    there
+        .site
+        .browser()
+        .open(&link)
+        .await
+        .must_say("This link is not valid");
+}
+
+/// A log that a test reads.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn no_token_and_no_password_is_logged() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(log.clone())
+        .with_env_filter(EnvFilter::new(
+            "info,team=trace,tower_http=trace,tower_sessions=debug",
+        ));
+    let _default = tracing::subscriber::set_default(subscriber.finish());
+    let mut team = Team::on(&[]).await;
+    let link = team.invite("bob@acme.example").await;
+    let mut bob = team.site.browser();
+    let page = bob.open(&link).await;
+    set_password(&mut bob, &page).await.must_say("Welcome!");
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        log.contains("/invitations/{token}"),
+        "the log is read: {log}"
+    );
+    let confirmation = link_in(
+        &team
+            .site
+            .letter_to("olivia@acme.example", "Your account")
+            .await,
+    );
+    for secret in [token_of(&link), token_of(&confirmation), PASSWORD] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}

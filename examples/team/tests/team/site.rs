@@ -1,0 +1,307 @@
+//! The application on a port of its own, with its letters, and a worker beside it where there is a Redis.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use guestlist::{Database, Invite, OrganizationId, Organizations, Role, User, UserId};
+use guestlist_jobs::{Worker, work};
+use mail_parser::MessageParser;
+use sqlx::Connection as _;
+use team::Config;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::browser::{Browser, Page};
+
+/// What everybody's password is.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// How long something may take that happens soon.
+const SOON: Duration = Duration::from_secs(30);
+
+pub(crate) struct Site {
+    pub(crate) url: String,
+    pub(crate) config: Config,
+    pub(crate) database: Database,
+    pub(crate) library: Organizations,
+    folder: TempDir,
+    /// Ends with the site.
+    _running: JoinSet<()>,
+}
+
+impl Site {
+    /// On an SQLite file, with the worker inside.
+    pub(crate) async fn embedded(variables: &[(&str, &str)]) -> Self {
+        Self::start(Vec::new(), variables).await
+    }
+
+    /// On Postgres alone, with the worker inside and sessions in its tables.
+    pub(crate) async fn without_redis(variables: &[(&str, &str)]) -> Self {
+        let own = vec![
+            ("DATABASE_URL".to_owned(), postgres_schema().await),
+            ("GUESTLIST_KEYS".to_owned(), new_key()),
+        ];
+        Self::start(own, variables).await
+    }
+
+    /// On Postgres and Redis, beside a worker.
+    pub(crate) async fn distributed(variables: &[(&str, &str)]) -> Self {
+        let redis = std::env::var("GUESTLIST_TEST_REDIS");
+        let redis = redis.expect("GUESTLIST_TEST_REDIS: run the tests by bin/test");
+        let own = vec![
+            ("DATABASE_URL".to_owned(), postgres_schema().await),
+            ("REDIS_URL".to_owned(), redis),
+            ("GUESTLIST_KEYS".to_owned(), new_key()),
+        ];
+        Self::start(own, variables).await
+    }
+
+    async fn start(mut own: Vec<(String, String)>, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        own.push((
+            "DATABASE_URL".to_owned(),
+            format!("sqlite:{}", path("team.db")),
+        ));
+        own.push(("SMTP_URL".to_owned(), format!("file:{}", path("letters"))));
+        own.push((
+            "GUESTLIST_LINK".to_owned(),
+            format!("{url}/invitations/{{token}}"),
+        ));
+        let given = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let all: Vec<_> = given.chain(own).collect();
+        let lookup = |name: &str| {
+            all.iter()
+                .find(|(other, _)| other == name)
+                .map(|(_, value)| value.clone())
+        };
+        let config = Config::read(lookup).unwrap();
+        let stop = CancellationToken::new();
+        let mut running = JoinSet::new();
+        let serving = team::serve(config.clone(), listener, stop.clone());
+        running.spawn(async { serving.await.unwrap() });
+        let site = Self {
+            database: until_served(&url, &config).await,
+            library: config
+                .worker
+                .organizations(config.worker.keys.load().unwrap()),
+            url,
+            folder,
+            _running: JoinSet::new(),
+            config,
+        };
+        if site.config.worker.redis_url.is_some() {
+            running.spawn(site.worker().await.run_to_end(stop));
+        }
+        Self {
+            _running: running,
+            ..site
+        }
+    }
+
+    /// A worker as `guestlist work` runs it.
+    async fn worker(&self) -> Beside {
+        let installation =
+            guestlist::worker::installation(&mut self.database.acquire().await.unwrap()).await;
+        Beside(Worker::new(
+            work::context(&self.config.worker, &self.database).unwrap(),
+            work::queue(&self.config.worker, installation.unwrap()).unwrap(),
+            work::settings(&self.config.worker),
+        ))
+    }
+
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::new(&self.url)
+    }
+
+    /// Signs somebody up, as they do themselves, and returns their browser.
+    pub(crate) async fn sign_up(&self, name: &str, email: &str) -> Browser {
+        let mut browser = self.browser();
+        let page = browser.open("/sign-up").await;
+        browser
+            .press(&page, "Send me a letter", &[("email", email)])
+            .await;
+        let letter = self.letter_to(email, "Your account").await;
+        let page = browser.open(&link_in(&letter)).await;
+        let typed = [("name", name), ("password", PASSWORD), ("again", PASSWORD)];
+        let page = browser.press(&page, "Create the account", &typed).await;
+        page.must_say(&format!("Welcome, {name}."));
+        browser
+    }
+
+    /// Founds an organization, and returns its id.
+    pub(crate) async fn found(&self, browser: &mut Browser, name: &str) -> OrganizationId {
+        let page = browser.open("/organizations").await;
+        let page = browser
+            .press(&page, "Create the organization", &[("name", name)])
+            .await;
+        page.must_say(&format!("Inbox of {name}"));
+        page.path.split('/').nth(2).unwrap().parse().unwrap()
+    }
+
+    /// The text of the newest letter to an address whose subject holds these words.
+    pub(crate) async fn letter_to(&self, email: &str, subject: &str) -> String {
+        self.nth_letter_to(email, subject, 1).await
+    }
+
+    /// The same once there are so many of them.
+    pub(crate) async fn nth_letter_to(&self, email: &str, subject: &str, count: usize) -> String {
+        let began = Instant::now();
+        loop {
+            let mut letters = self.letters_to(email, subject);
+            if letters.len() >= count {
+                return letters.pop().unwrap();
+            }
+            assert!(
+                began.elapsed() < SOON,
+                "{} of {count} letters {subject:?} came to {email}",
+                letters.len()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Signs in, as who has an account does.
+    pub(crate) async fn sign_in(&self, email: &str) -> Browser {
+        let mut browser = self.browser();
+        let page = browser.open("/sign-in").await;
+        let typed = [("email", email), ("password", PASSWORD)];
+        browser
+            .press(&page, "Sign in", &typed)
+            .await
+            .must_say(email);
+        browser
+    }
+
+    /// The texts of the letters to an address, the newest last.
+    pub(crate) fn letters_to(&self, email: &str, subject: &str) -> Vec<String> {
+        let files = fs::read_dir(self.folder.path().join("letters"))
+            .into_iter()
+            .flatten();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "eml"));
+        files.sort();
+        let letters = files.iter().filter_map(|file| fs::read(file).ok());
+        let text = |bytes: Vec<u8>| {
+            let letter = MessageParser::default().parse(&bytes)?;
+            let is_to = letter.to()?.first()?.address()?.eq_ignore_ascii_case(email);
+            let is_it = is_to && letter.subject()?.contains(subject);
+            is_it.then(|| letter.body_text(0).map(|text| text.into_owned()))?
+        };
+        letters.filter_map(text).collect()
+    }
+
+    /// The id of an account.
+    pub(crate) async fn account(&self, email: &str) -> UserId {
+        const FIND: &str = "SELECT id FROM team_accounts WHERE email_key = $1";
+        let (id,): (String,) = match &self.database {
+            Database::Postgres(pool) => sqlx::query_as(FIND).bind(email).fetch_one(pool).await,
+            Database::Sqlite(pool) => sqlx::query_as(FIND).bind(email).fetch_one(pool).await,
+        }
+        .unwrap();
+        id.parse().unwrap()
+    }
+
+    /// Makes a member without a page, by the library.
+    pub(crate) async fn join(
+        &self,
+        organization: OrganizationId,
+        owner: &UserId,
+        user: User,
+        role: &Role,
+    ) {
+        let mut tx = self.database.begin().await.unwrap();
+        let invite = Invite::new(organization, user.email.clone(), role.clone());
+        let invitation = self.library.invite(&mut tx, owner, invite).await.unwrap();
+        let token = self.library.token(&invitation).unwrap();
+        self.library
+            .accept(&mut tx, token.expose(), &user)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Whether a session is in the store.
+    pub(crate) async fn has_session(&self, session: &str) -> bool {
+        if let Some(url) = &self.config.worker.redis_url {
+            let client = redis::Client::open(url.as_str()).unwrap();
+            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+            return redis::cmd("EXISTS")
+                .arg(session)
+                .query_async(&mut connection)
+                .await
+                .unwrap();
+        }
+        const COUNT: &str = "SELECT count(*) FROM team_sessions WHERE id = $1";
+        let (count,): (i64,) = match &self.database {
+            Database::Postgres(pool) => sqlx::query_as(COUNT).bind(session).fetch_one(pool).await,
+            Database::Sqlite(pool) => sqlx::query_as(COUNT).bind(session).fetch_one(pool).await,
+        }
+        .unwrap();
+        count == 1
+    }
+}
+
+/// A worker beside the application.
+struct Beside(Worker);
+
+impl Beside {
+    async fn run_to_end(self, stop: CancellationToken) {
+        self.0.run(stop).await;
+    }
+}
+
+async fn until_served(url: &str, config: &Config) -> Database {
+    let began = Instant::now();
+    while reqwest::get(url).await.is_err() {
+        assert!(began.elapsed() < SOON, "the application does not serve");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    config.worker.connect(8).await.unwrap()
+}
+
+/// Opens an address again until its page says what it soon does.
+pub(crate) async fn until_says(browser: &mut Browser, address: &str, words: &str) -> Page {
+    let began = Instant::now();
+    loop {
+        let page = browser.open(address).await;
+        if page.says(words) {
+            return page;
+        }
+        assert!(
+            began.elapsed() < SOON,
+            "{words:?} is never said by {}",
+            page.text()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The one address in a letter's text.
+pub(crate) fn link_in(letter: &str) -> String {
+    let line = letter.lines().find(|line| line.starts_with("http"));
+    line.unwrap_or_else(|| panic!("no link in {letter}"))
+        .trim()
+        .to_owned()
+}
+
+fn new_key() -> String {
+    guestlist::Key::generate().expose().to_string()
+}
+
+async fn postgres_schema() -> String {
+    let server = std::env::var("GUESTLIST_TEST_POSTGRES");
+    let server = server.expect("GUESTLIST_TEST_POSTGRES: run the tests by bin/test");
+    let schema = format!("team_{}", uuid::Uuid::now_v7().simple());
+    let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
+    let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
+    sqlx::query(create).execute(&mut admin).await.unwrap();
+    let separator = if server.contains('?') { '&' } else { '?' };
+    format!("{server}{separator}options=-c%20search_path%3D{schema}")
+}

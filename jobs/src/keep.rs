@@ -1,0 +1,75 @@
+//! Keeps the parts of a worker at work: what panics is started again.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures::FutureExt;
+use prometheus_client::metrics::counter::Counter;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::queue::panic_text;
+
+/// How long a part that panicked rests: whatever made it panic is likely still there.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Runs what `start` makes until it returns by itself, and again whenever it panics, which is
+/// counted and logged; a worker that lives on without its relay would deliver nothing for ever.
+pub(crate) async fn keep<F: Future<Output = ()>>(
+    part: &'static str,
+    restarts: Counter,
+    stop: CancellationToken,
+    start: impl Fn() -> F,
+) {
+    while let Err(panic) = AssertUnwindSafe(async { start().await })
+        .catch_unwind()
+        .await
+    {
+        restarts.inc();
+        error!(
+            part,
+            "the {part} panicked and is started again: {}",
+            panic_text(&*panic)
+        );
+        let rested = stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+        if rested.is_none() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_panics_is_started_again_and_counted() {
+        let (starts, restarts) = (AtomicUsize::new(0), Counter::default());
+        keep(
+            "part",
+            restarts.clone(),
+            CancellationToken::new(),
+            || async {
+                let start = starts.fetch_add(1, Ordering::Relaxed);
+                assert!(start >= 1, "once more");
+            },
+        )
+        .await;
+        assert_eq!(starts.into_inner(), 2);
+        assert_eq!(restarts.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_panics_delays_no_stop() {
+        let (starts, stop) = (AtomicUsize::new(0), CancellationToken::new());
+        stop.cancel();
+        keep("part", Counter::default(), stop, || async {
+            starts.fetch_add(1, Ordering::Relaxed);
+            panic!("once");
+        })
+        .await;
+        assert_eq!(starts.into_inner(), 1);
+    }
+}

@@ -1,0 +1,220 @@
+//! Reads that jobs which run at once share.
+//!
+//! While one batch is being read, requests gather for the next: under load a read costs each job
+//! little, and one that is alone waits for nobody.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+/// The most keys of one batch.
+const MOST: usize = 256;
+
+type Found<K, V, E> = Result<HashMap<K, V>, E>;
+type Read<K, V, E> = Arc<dyn Fn(Vec<K>) -> BoxFuture<'static, Found<K, V, E>> + Send + Sync>;
+type Request<K, V> = (K, oneshot::Sender<Option<V>>);
+
+/// Reads by key, in batches. Dropping every clone ends its task.
+pub(crate) struct Loader<K, V, E> {
+    read: Read<K, V, E>,
+    requests: mpsc::UnboundedSender<Request<K, V>>,
+}
+
+impl<K, V, E> Clone for Loader<K, V, E> {
+    fn clone(&self) -> Self {
+        Self {
+            read: Arc::clone(&self.read),
+            requests: self.requests.clone(),
+        }
+    }
+}
+
+impl<K, V, E> Loader<K, V, E>
+where
+    K: Copy + Eq + Hash + Send + 'static,
+    V: Clone + Send + 'static,
+    E: Send + 'static,
+{
+    /// A loader that reads by `read`, which leaves out what is not there.
+    pub(crate) fn new<F>(read: impl Fn(Vec<K>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Found<K, V, E>> + Send + 'static,
+    {
+        let (requests, asked) = mpsc::unbounded_channel();
+        let read: Read<K, V, E> = Arc::new(move |keys| read(keys).boxed());
+        tokio::spawn(work(Arc::clone(&read), asked));
+        Self { read, requests }
+    }
+
+    /// Reads one value, with those that others ask for at the same time. Nothing is read before it
+    /// is called, so the answer is never older than the question.
+    ///
+    /// # Errors
+    /// A batch that fails says nothing about any of its keys, for one row that cannot be read fails
+    /// it for all. Everyone in it then reads alone, and gets the error of their own.
+    pub(crate) async fn load(&self, key: K) -> Result<Option<V>, E> {
+        let (answer, answered) = oneshot::channel();
+        if self.requests.send((key, answer)).is_ok()
+            && let Ok(value) = answered.await
+        {
+            return Ok(value);
+        }
+        Ok((self.read)(vec![key]).await?.remove(&key))
+    }
+}
+
+async fn work<K, V, E>(read: Read<K, V, E>, mut asked: mpsc::UnboundedReceiver<Request<K, V>>)
+where
+    K: Copy + Eq + Hash + Send + 'static,
+    V: Clone + Send + 'static,
+    E: Send + 'static,
+{
+    let mut batch: Vec<Request<K, V>> = Vec::new();
+    while let Some(first) = asked.recv().await {
+        batch.push(first);
+        // Who is ready to ask as well comes along, for a turn of the runtime and no longer.
+        tokio::task::yield_now().await;
+        while batch.len() < MOST
+            && let Ok(request) = asked.try_recv()
+        {
+            batch.push(request);
+        }
+        // Who was cancelled asks for nothing any more.
+        batch.retain(|(_, answer)| !answer.is_closed());
+        let mut keys: Vec<K> = batch.iter().map(|(key, _)| *key).collect();
+        let mut seen = std::collections::HashSet::new();
+        keys.retain(|key| seen.insert(*key));
+        if keys.is_empty() {
+            continue;
+        }
+        // An error or a panic is told by dropping the answers: each then reads alone.
+        let found = AssertUnwindSafe(async { read(keys).await })
+            .catch_unwind()
+            .await;
+        if let Ok(Ok(found)) = found {
+            for (key, answer) in batch.drain(..) {
+                let _ = answer.send(found.get(&key).cloned());
+            }
+        }
+        batch.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Mutex;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Squares numbers; 13 fails whoever asks, 99 panics. Each batch waits for a permit.
+    struct Squares {
+        loader: Loader<u32, u32, String>,
+        batches: Arc<Mutex<Vec<Vec<u32>>>>,
+        permits: Arc<Semaphore>,
+    }
+
+    fn squares() -> Squares {
+        let batches: Arc<Mutex<Vec<Vec<u32>>>> = Arc::default();
+        let permits = Arc::new(Semaphore::new(0));
+        let (seen, gate) = (batches.clone(), permits.clone());
+        let loader = Loader::new(move |keys: Vec<u32>| {
+            let (seen, gate) = (seen.clone(), gate.clone());
+            async move {
+                seen.lock().unwrap().push(keys.clone());
+                gate.acquire().await.unwrap().forget();
+                assert!(!keys.contains(&99), "99 is more than it can take");
+                if keys.contains(&13) {
+                    return Err("13 cannot be read".to_owned());
+                }
+                let there = keys.into_iter().filter(|key| *key < 1000);
+                Ok(there.map(|key| (key, key * key)).collect())
+            }
+        });
+        Squares {
+            loader,
+            batches,
+            permits,
+        }
+    }
+
+    impl Squares {
+        /// Asks for a number in a task of its own and waits until the loader has the request.
+        async fn ask(&self, key: u32) -> tokio::task::JoinHandle<Result<Option<u32>, String>> {
+            let loader = self.loader.clone();
+            let task = tokio::spawn(async move { loader.load(key).await });
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            task
+        }
+
+        fn batches(&self) -> Vec<Vec<u32>> {
+            self.batches.lock().unwrap().clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_during_one_read_is_read_together_in_the_next() {
+        let squares = squares();
+        let mut asked = Vec::new();
+        for key in [2, 3, 4, 3, 1000] {
+            asked.push(squares.ask(key).await);
+        }
+        squares.permits.add_permits(2);
+        let mut answers = Vec::new();
+        for task in asked {
+            answers.push(task.await.unwrap().unwrap());
+        }
+        assert_eq!(answers, [Some(4), Some(9), Some(16), Some(9), None]);
+        assert_eq!(squares.batches(), [vec![2], vec![3, 4, 1000]]);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_or_panics_fails_for_who_asked_and_nobody_else() {
+        for bad in [13, 99] {
+            let squares = squares();
+            let first = squares.ask(1).await;
+            let (good, poisoned, other) = (
+                squares.ask(2).await,
+                squares.ask(bad).await,
+                squares.ask(3).await,
+            );
+            squares.permits.add_permits(100);
+            assert_eq!(first.await.unwrap().unwrap(), Some(1));
+            assert_eq!(good.await.unwrap().unwrap(), Some(4));
+            assert_eq!(other.await.unwrap().unwrap(), Some(9));
+            match poisoned.await {
+                Ok(answer) => assert_eq!(answer.unwrap_err(), "13 cannot be read"),
+                Err(panicked) => assert!(bad == 99 && panicked.is_panic()),
+            }
+            assert_eq!(squares.batches()[..2], [vec![1], vec![2, bad, 3]]);
+            let later = squares.ask(5).await;
+            assert_eq!(
+                later.await.unwrap().unwrap(),
+                Some(25),
+                "it goes on after {bad}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_cancelled_harms_nobody_and_costs_nothing() {
+        let squares = squares();
+        let first = squares.ask(1).await;
+        let (left, stays) = (squares.ask(2).await, squares.ask(3).await);
+        left.abort();
+        first.abort();
+        let _ = (left.await, first.await);
+        squares.permits.add_permits(2);
+        assert_eq!(stays.await.unwrap().unwrap(), Some(9));
+        assert_eq!(squares.batches(), [vec![1], vec![3]]);
+    }
+}

@@ -1,0 +1,161 @@
+//! How much of a backlog the queue is given at a time.
+//!
+//! What waits in the queue is behind no rule: it leaves in the order it came. So the queue gets as
+//! much as keeps the slots busy for a moment and the rest stays in the outbox, where organizations
+//! take turns and a newcomer's letter waits behind little.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::LETTERS_WINDOW;
+
+/// How much may wait, measured by how fast it leaves.
+const AHEAD: Duration = Duration::from_millis(250);
+
+/// The least that may wait, however slow the mail server is: enough for slots that become free
+/// between two looks of the relay.
+const LEAST: usize = 16;
+
+/// Over how long the pace is taken.
+const SPAN: Duration = Duration::from_millis(250);
+
+/// Shorter than that, a pace is luck.
+const SHORTEST: Duration = Duration::from_millis(25);
+
+/// The pace at which this process ends letters, and the window that follows from it.
+#[derive(Debug, Default)]
+pub(super) struct Pace(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    window: f64,
+    /// When the pace was taken last, and how many had ended by then.
+    taken: Option<(Instant, u64)>,
+    wanted: usize,
+    /// The backlog filled the window, so that it tells something if it runs dry.
+    was_filled: bool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            window: LEAST as f64,
+            taken: None,
+            wanted: 0,
+            was_filled: false,
+        }
+    }
+}
+
+impl Pace {
+    /// How many more the queue wants while `waiting` wait in it and `ended` have ended since the
+    /// start: none until a quarter of the window is free, so that a lease is worth its commit.
+    pub(super) fn wanted(&self, now: Instant, ended: u64, waiting: usize) -> usize {
+        let mut state = self.lock();
+        state.measure(now, ended);
+        if waiting == 0 && state.was_filled {
+            // It ran dry before anyone looked, so the pace that was seen is too slow.
+            state.window *= 2.0;
+            state.was_filled = false;
+        }
+        state.window = state.window.clamp(LEAST as f64, LETTERS_WINDOW as f64);
+        let window = state.window as usize;
+        let free = window.saturating_sub(waiting);
+        state.wanted = if free * 4 >= window { free } else { 0 };
+        state.wanted
+    }
+
+    /// Notes a push of `count`.
+    pub(super) fn pushed(&self, count: usize) {
+        let mut state = self.lock();
+        state.was_filled = count >= state.wanted;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn measure(&mut self, now: Instant, ended: u64) {
+        let Some((then, before)) = self.taken else {
+            self.taken = Some((now, ended));
+            return;
+        };
+        let elapsed = now.saturating_duration_since(then);
+        if elapsed < SHORTEST {
+            return;
+        }
+        let pace = ended.saturating_sub(before) as f64 / elapsed.as_secs_f64();
+        let weight = 1.0 - (-elapsed.as_secs_f64() / SPAN.as_secs_f64()).exp();
+        self.window += weight * (pace * AHEAD.as_secs_f64() - self.window);
+        self.taken = Some((now, ended));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plays a server that ends `pace` letters a second against an endless backlog, for ten
+    /// seconds of looks every 5 ms, and returns the most that waited in the last five.
+    fn most_waiting(pace: &Pace, start: Instant, letters_per_look: f64) -> usize {
+        let (mut waiting, mut ended, mut owed, mut most) = (0_usize, 0_u64, 0.0, 0);
+        for look in 0..2_000_u32 {
+            let wanted = pace.wanted(start + Duration::from_millis(5) * look, ended, waiting);
+            if wanted > 0 {
+                pace.pushed(wanted);
+            }
+            waiting += wanted;
+            if look >= 1_000 {
+                most = most.max(waiting);
+            }
+            owed += letters_per_look;
+            let leaving = waiting.min(owed as usize);
+            owed -= leaving as f64;
+            waiting -= leaving;
+            ended += leaving as u64;
+        }
+        most
+    }
+
+    #[test]
+    fn a_slow_server_is_given_little_and_a_fast_one_a_quarter_of_a_second() {
+        let start = Instant::now();
+        assert_eq!(most_waiting(&Pace::default(), start, 0.05), LEAST);
+        let medium = most_waiting(&Pace::default(), start, 2.0);
+        assert!((80..=130).contains(&medium), "400 a second: {medium}");
+        let fast = most_waiting(&Pace::default(), start, 100.0);
+        assert_eq!(fast, LETTERS_WINDOW);
+    }
+
+    #[test]
+    fn after_the_rush_it_is_little_again() {
+        let pace = Pace::default();
+        let start = Instant::now();
+        assert!(most_waiting(&pace, start, 50.0) > 1_000);
+        let later = start + Duration::from_secs(20);
+        pace.wanted(later, u64::MAX, 0);
+        let wanted = pace.wanted(later + Duration::from_secs(5), u64::MAX, 0);
+        assert!(wanted <= 2 * LEAST, "{wanted}");
+    }
+
+    #[test]
+    fn a_trickle_opens_no_window() {
+        let (pace, start) = (Pace::default(), Instant::now());
+        for look in 0..1_000_u32 {
+            let now = start + Duration::from_millis(20) * look;
+            assert_eq!(pace.wanted(now, u64::from(look), 0), LEAST);
+            pace.pushed(1);
+        }
+    }
+
+    #[test]
+    fn nothing_is_wanted_until_a_quarter_is_free() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        assert_eq!(pace.wanted(now, 0, LEAST - 3), 0);
+        assert_eq!(pace.wanted(now, 0, LEAST - 4), 4);
+    }
+}

@@ -1,0 +1,345 @@
+//! A connection to Redis that finds its server again.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures::FutureExt;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult,
+    ServerErrorKind, TlsCertificates, TlsMode, Value,
+};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::redis_url::{Place, RedisUrl, Sentinels};
+
+/// An answer that takes longer counts as none.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long it may take to find a server and connect to it, sentinels and nodes that are silent
+/// included.
+const SEARCH: Duration = Duration::from_secs(5);
+
+/// The least time between the beginnings of two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection that is made at its first use, and anew after every sign that its server is gone or
+/// is not the one to talk to any more. Clones share it.
+///
+/// A command that fails is not sent again unless that was asked for, since it may have been carried
+/// out: a fetch of dispatches whose answer was lost has taken them.
+#[derive(Clone)]
+pub(crate) struct RedisConnection(Arc<Shared>);
+
+struct Shared {
+    current: RwLock<Option<Current>>,
+    search: Mutex<Search>,
+    reconnects: AtomicU64,
+    database: i64,
+}
+
+#[derive(Clone)]
+struct Current {
+    /// Rises with every connection, so that a late failure of an old one does not end the new one.
+    epoch: u64,
+    link: Link,
+}
+
+#[derive(Clone)]
+enum Link {
+    Server(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+/// One at a time looks for the server; who waited meanwhile shares what came of it.
+struct Search {
+    url: RedisUrl,
+    retries: u32,
+    way: Option<Way>,
+    epoch: u64,
+    began: Option<Instant>,
+    failed: Option<(Instant, RedisError)>,
+}
+
+/// Where a connection comes from.
+enum Way {
+    Server(Box<Client>),
+    Sentinels(Box<SentinelClient>),
+    Cluster(Box<ClusterClient>),
+}
+
+impl RedisConnection {
+    /// A connection to what is at `url`. Nothing is connected to yet.
+    pub(crate) fn new(url: &RedisUrl) -> Self {
+        Self::with_retries(url, 0)
+    }
+
+    /// The same for commands that may be repeated: in a cluster, one is sent again to wherever its key
+    /// has moved or is moving.
+    pub(crate) fn repeating(url: &RedisUrl) -> Self {
+        Self::with_retries(url, 2)
+    }
+
+    fn with_retries(url: &RedisUrl, retries: u32) -> Self {
+        let search = Search {
+            url: url.clone(),
+            retries,
+            way: None,
+            epoch: 0,
+            began: None,
+            failed: None,
+        };
+        Self(Arc::new(Shared {
+            current: RwLock::new(None),
+            search: Mutex::new(search),
+            reconnects: AtomicU64::new(0),
+            database: match &url.place {
+                Place::Server(server) => server.redis_settings().db(),
+                Place::Sentinels(sentinels) => sentinels.database,
+                Place::Cluster(_) => 0,
+            },
+        }))
+    }
+
+    /// How often a connection took the place of one that failed.
+    pub(crate) fn reconnects(&self) -> u64 {
+        self.0.reconnects.load(Relaxed)
+    }
+
+    fn current(&self) -> Option<Current> {
+        let current = self.0.current.read();
+        current.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The connection, made if there is none.
+    async fn connected(&self) -> RedisResult<Current> {
+        if let Some(current) = self.current() {
+            return Ok(current);
+        }
+        let asked = Instant::now();
+        let mut search = self.0.search.lock().await;
+        if let Some(current) = self.current() {
+            return Ok(current);
+        }
+        if let Some((when, why)) = &search.failed
+            && *when > asked
+        {
+            return Err(why.clone());
+        }
+        let link = search.find().await?;
+        if search.epoch > 0 {
+            self.0.reconnects.fetch_add(1, Relaxed);
+        }
+        search.epoch += 1;
+        let current = Current {
+            epoch: search.epoch,
+            link,
+        };
+        *self.slot() = Some(current.clone());
+        Ok(current)
+    }
+
+    /// Lets go of the connection of `epoch`, unless somebody else already has.
+    fn let_go(&self, epoch: u64) {
+        let mut slot = self.slot();
+        if slot.as_ref().is_some_and(|current| current.epoch == epoch) {
+            *slot = None;
+        }
+    }
+
+    fn slot(&self) -> std::sync::RwLockWriteGuard<'_, Option<Current>> {
+        self.0
+            .current
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ConnectionLike for RedisConnection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        async move {
+            let Current { epoch, link } = self.connected().await?;
+            let answer = match link {
+                Link::Server(mut server) => server.req_packed_command(command).await,
+                Link::Cluster(mut cluster) => cluster.req_packed_command(command).await,
+            };
+            if ends(&answer, std::slice::from_ref) {
+                self.let_go(epoch);
+            }
+            answer
+        }
+        .boxed()
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        async move {
+            let Current { epoch, link } = self.connected().await?;
+            let answer = match link {
+                Link::Server(mut server) => {
+                    server.req_packed_commands(commands, offset, count).await
+                }
+                Link::Cluster(mut cluster) => {
+                    cluster.req_packed_commands(commands, offset, count).await
+                }
+            };
+            if ends(&answer, Vec::as_slice) {
+                self.let_go(epoch);
+            }
+            answer
+        }
+        .boxed()
+    }
+
+    fn get_db(&self) -> i64 {
+        self.0.database
+    }
+}
+
+/// Whether an answer says that another connection is needed.
+fn ends<T>(answer: &RedisResult<T>, values: impl Fn(&T) -> &[Value]) -> bool {
+    match answer {
+        Ok(answer) => values(answer).iter().any(|value| match value {
+            Value::ServerError(error) => {
+                error.kind().is_some_and(is_elsewhere) || speaks_of_a_replica(error.details())
+            }
+            _ => false,
+        }),
+        Err(error) => {
+            let kind = match error.kind() {
+                ErrorKind::Server(kind) => Some(kind),
+                _ => None,
+            };
+            error.is_io_error()
+                || error.is_unrecoverable_error()
+                || kind.is_some_and(is_elsewhere)
+                || speaks_of_a_replica(error.detail())
+        }
+    }
+}
+
+/// Whether the server says that it is not the one for this.
+fn is_elsewhere(kind: ServerErrorKind) -> bool {
+    matches!(
+        kind,
+        ServerErrorKind::ReadOnly
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::Moved
+            | ServerErrorKind::ClusterDown
+    )
+}
+
+/// Before version 7, a script's READONLY stands inside another error.
+fn speaks_of_a_replica(detail: Option<&str>) -> bool {
+    detail.is_some_and(|detail| detail.contains("-READONLY "))
+}
+
+impl Search {
+    async fn find(&mut self) -> RedisResult<Link> {
+        if let Some(began) = self.began {
+            sleep_until(began + PAUSE).await;
+        }
+        self.began = Some(Instant::now());
+        let found = timeout(SEARCH, self.connect()).await;
+        let found = found.unwrap_or_else(|_| {
+            let silence = io::Error::new(io::ErrorKind::TimedOut, "no server was found in time");
+            Err(silence.into())
+        });
+        self.failed = found
+            .as_ref()
+            .err()
+            .map(|why| (Instant::now(), why.clone()));
+        found
+    }
+
+    async fn connect(&mut self) -> RedisResult<Link> {
+        let way = match &mut self.way {
+            Some(way) => way,
+            none => none.insert(Way::to(&self.url, self.retries)?),
+        };
+        way.connect().await
+    }
+}
+
+impl Way {
+    fn to(url: &RedisUrl, retries: u32) -> RedisResult<Self> {
+        let certificates = url.certificates();
+        Ok(match &url.place {
+            Place::Server(server) => Self::Server(Box::new(match certificates {
+                Some(certificates) => Client::build_with_tls(server.clone(), certificates)?,
+                None => Client::open(server.clone())?,
+            })),
+            Place::Sentinels(sentinels) => {
+                Self::Sentinels(Box::new(client_of(sentinels, certificates)?))
+            }
+            Place::Cluster(nodes) => {
+                let mut builder = ClusterClient::builder(nodes.iter().cloned())
+                    .connection_timeout(TIMEOUT)
+                    .response_timeout(TIMEOUT)
+                    .retries(retries);
+                if let Some(certificates) = certificates {
+                    builder = builder.certs(certificates);
+                }
+                Self::Cluster(Box::new(builder.build()?))
+            }
+        })
+    }
+
+    async fn connect(&mut self) -> RedisResult<Link> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(TIMEOUT))
+            .set_response_timeout(Some(TIMEOUT));
+        Ok(match self {
+            Self::Server(client) => Link::Server(
+                client
+                    .get_multiplexed_async_connection_with_config(&config)
+                    .await?,
+            ),
+            Self::Sentinels(client) => {
+                Link::Server(client.get_async_connection_with_config(&config).await?)
+            }
+            Self::Cluster(client) => Link::Cluster(client.get_async_connection().await?),
+        })
+    }
+}
+
+fn client_of(
+    sentinels: &Sentinels,
+    certificates: Option<TlsCertificates>,
+) -> RedisResult<SentinelClient> {
+    let addresses = sentinels.addresses.clone();
+    let mut builder =
+        SentinelClientBuilder::new(addresses, &sentinels.master, SentinelServerType::Master)?
+            .set_client_to_redis_db(sentinels.database);
+    if let Some(username) = sentinels.settings.username() {
+        builder = builder.set_client_to_redis_username(username);
+    }
+    if let Some(password) = sentinels.settings.password() {
+        builder = builder.set_client_to_redis_password(password);
+    }
+    if let Some(username) = &sentinels.username {
+        builder = builder.set_client_to_sentinel_username(username);
+    }
+    if let Some(password) = &sentinels.password {
+        builder = builder.set_client_to_sentinel_password(password);
+    }
+    if let Some(certificates) = certificates {
+        builder = builder
+            .set_client_to_sentinel_certificates(certificates.clone())
+            .set_client_to_redis_certificates(certificates);
+    }
+    if sentinels.tls {
+        builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+    }
+    builder.build()
+}

@@ -1,0 +1,333 @@
+//! Where Redis is: one server, the master that sentinels name, or a cluster.
+
+mod hosts;
+mod parameters;
+mod roots;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use redis::{
+    ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, TlsCertificates,
+};
+
+use self::hosts::Hosts;
+
+/// Where Redis is, as `REDIS_URL` says it.
+///
+/// One server is `redis://`, `rediss://` (TLS) or `unix://`, as the redis crate reads it, with its
+/// parameter `protocol`; those of a socket are `db`, `user` and `pass` besides. The form
+/// for sentinels is that of the Python package redis-sentinel-url,
+/// `redis+sentinel://user:password@host:port,host:port/MASTER/database`, whose credentials are those
+/// of the master; the sentinels' own are the parameters `sentinel_username` and
+/// `sentinel_password`. A cluster is `redis+cluster://user:password@host:port,host:port`. Both have a
+/// form with TLS, `rediss+…`.
+///
+/// With TLS, Mozilla's roots are believed, and with the parameter `tls_ca=PATH` the certificates of that
+/// PEM file instead. The file is read once, here.
+///
+/// Shown, it holds no credentials.
+#[derive(Clone)]
+pub struct RedisUrl {
+    pub(crate) place: Place,
+    /// PEM.
+    roots: Option<Vec<u8>>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Place {
+    Server(ConnectionInfo),
+    Sentinels(Sentinels),
+    Cluster(Vec<ConnectionInfo>),
+}
+
+/// Sentinels, and which of the masters they watch is meant.
+#[derive(Clone)]
+pub(crate) struct Sentinels {
+    pub(crate) addresses: Vec<ConnectionAddr>,
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<String>,
+    pub(crate) master: String,
+    pub(crate) settings: RedisConnectionInfo,
+    pub(crate) database: i64,
+    pub(crate) tls: bool,
+}
+
+/// Why a text is no address of Redis. It may hold a password, so nothing of it is repeated but the name
+/// of a parameter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidRedisUrl {
+    /// None of the forms.
+    #[error(
+        "it begins with none of redis://, rediss://, unix://, redis+sentinel:// and redis+cluster://"
+    )]
+    Scheme,
+    /// Not a URL of that form.
+    #[error("the URL does not read")]
+    Unread,
+    /// The part before `@`.
+    #[error("what stands before @ does not read; special characters have to be %-encoded")]
+    Credentials,
+    /// A host or its port, counted from one.
+    #[error("host {0} does not read")]
+    Host(usize),
+    /// Sentinels were not told which master is meant.
+    #[error("the name of the master does not follow the sentinels, as in /mymaster")]
+    Master,
+    /// Not a number.
+    #[error("the database is not a number")]
+    Database,
+    /// A cluster has one database.
+    #[error("a cluster has no database but 0")]
+    ClusterDatabase,
+    /// A parameter that would be ignored.
+    #[error("unknown or repeated parameter {name:?}; known here: {}", known.join(", "))]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// Those that this form of URL has.
+        known: &'static [&'static str],
+    },
+    /// A fragment, which would be ignored.
+    #[error("what stands behind # means nothing here; in a password # is %23")]
+    Fragment,
+    /// `#insecure`, which would tell the password to whoever answers.
+    #[error("#insecure believes anyone; name who signed the certificate by ?tls_ca=PATH")]
+    Insecure,
+    /// `tls_ca` without TLS.
+    #[error("tls_ca has no effect here, only rediss is encrypted")]
+    RootsUnused,
+    /// The roots of `tls_ca` cannot be used.
+    #[error("tls_ca {path}: {why}")]
+    Roots {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl FromStr for RedisUrl {
+    type Err = InvalidRedisUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (scheme, rest) = text.split_once("://").ok_or(InvalidRedisUrl::Scheme)?;
+        let place = match scheme {
+            "redis+sentinel" => Place::Sentinels(Hosts::read("redis", rest)?.sentinels()?),
+            "rediss+sentinel" => Place::Sentinels(Hosts::read("rediss", rest)?.sentinels()?),
+            "redis+cluster" => Place::Cluster(Hosts::read("redis", rest)?.cluster()?),
+            "rediss+cluster" => Place::Cluster(Hosts::read("rediss", rest)?.cluster()?),
+            _ => Place::Server(server(text)?),
+        };
+        let roots = match roots::named(text) {
+            None => None,
+            Some(_) if !place.is_encrypted() => return Err(InvalidRedisUrl::RootsUnused),
+            Some(path) => Some(roots::read(path)?),
+        };
+        Ok(Self { place, roots })
+    }
+}
+
+impl Place {
+    fn is_encrypted(&self) -> bool {
+        let has_tls = |node: &ConnectionInfo| matches!(node.addr(), ConnectionAddr::TcpTls { .. });
+        match self {
+            Self::Server(server) => has_tls(server),
+            Self::Sentinels(sentinels) => sentinels.tls,
+            Self::Cluster(nodes) => nodes.iter().any(has_tls),
+        }
+    }
+}
+
+impl RedisUrl {
+    /// Whose certificates are believed, where it is not Mozilla's roots.
+    pub(crate) fn certificates(&self) -> Option<TlsCertificates> {
+        let roots = self.roots.clone()?;
+        Some(TlsCertificates {
+            client_tls: None,
+            root_cert: Some(roots),
+        })
+    }
+}
+
+fn server(text: &str) -> Result<ConnectionInfo, InvalidRedisUrl> {
+    let Some(url) = redis::parse_redis_url(text) else {
+        let (scheme, _) = text.split_once(':').unwrap_or_default();
+        return Err(match scheme {
+            "redis" | "rediss" | "unix" => InvalidRedisUrl::Unread,
+            _ => InvalidRedisUrl::Scheme,
+        });
+    };
+    let known = match url.scheme() {
+        "redis" | "rediss" | "valkey" | "valkeys" => parameters::OF_SERVER,
+        _ => parameters::OF_SOCKET,
+    };
+    parameters::check(url.query().unwrap_or_default(), known)?;
+    match (url.scheme(), url.fragment()) {
+        (_, None) => {}
+        ("rediss" | "valkeys", Some("insecure")) => return Err(InvalidRedisUrl::Insecure),
+        _ => return Err(InvalidRedisUrl::Fragment),
+    }
+    url.into_connection_info()
+        .map_err(|_| InvalidRedisUrl::Unread)
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |addresses: Vec<&ConnectionAddr>| {
+            let names: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            names.join(", ")
+        };
+        match &self.place {
+            Place::Server(server) => server.addr().fmt(f),
+            Place::Sentinels(sentinels) => {
+                let addresses = list(sentinels.addresses.iter().collect());
+                write!(f, "{} of the sentinels {addresses}", sentinels.master)
+            }
+            Place::Cluster(nodes) => {
+                let addresses = list(nodes.iter().map(ConnectionInfo::addr).collect());
+                write!(f, "the cluster {addresses}")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisUrl({self})")
+    }
+}
+
+/// A URL as it may be shown.
+pub(crate) fn shown(url: &str) -> String {
+    url.parse::<RedisUrl>().map_or_else(
+        |_| "(a URL that does not read)".to_owned(),
+        |url| url.to_string(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<String, InvalidRedisUrl> {
+        text.parse().map(|url: RedisUrl| url.to_string())
+    }
+
+    #[test]
+    fn every_form_reads_and_is_shown_without_its_credentials() {
+        for (url, shown) in [
+            ("redis://:hunter2@localhost/1", "localhost:6379"),
+            ("rediss://me:hunter2@redis.example:1", "redis.example:1"),
+            ("unix:///run/redis.sock", "/run/redis.sock"),
+            (
+                "redis+sentinel://me:hunter2@a,b:7,[::1]:8/my.master-1/3?sentinel_password=hunter2",
+                "my.master-1 of the sentinels a:26379, b:7, ::1:8",
+            ),
+            ("rediss+sentinel://a/m", "m of the sentinels a:26379"),
+            (
+                "redis+cluster://:hunter2@a:1,[::1],c/",
+                "the cluster a:1, ::1:6379, c:6379",
+            ),
+            ("rediss+cluster://a/0", "the cluster a:6379"),
+        ] {
+            assert_eq!(parse(url).as_deref(), Ok(shown), "{url}");
+            assert!(!format!("{:?}", url.parse::<RedisUrl>()).contains("hunter2"));
+        }
+        assert_eq!(super::shown("hunter2"), "(a URL that does not read)");
+    }
+
+    #[test]
+    fn credentials_reach_whom_they_are_for() {
+        let url =
+            "rediss+sentinel://me:p%40ss@a,b/main/3?sentinel_username=s&sentinel_password=t%20u";
+        let Place::Sentinels(read) = url.parse::<RedisUrl>().unwrap().place else {
+            panic!("not sentinels");
+        };
+        assert_eq!(read.settings.username(), Some("me"));
+        assert_eq!(read.settings.password(), Some("p@ss"));
+        assert_eq!((read.database, read.tls), (3, true));
+        assert_eq!(read.username.as_deref(), Some("s"));
+        assert_eq!(read.password.as_deref(), Some("t u"));
+
+        let url = "redis+cluster://:p%40ss@a,b";
+        let Place::Cluster(read) = url.parse::<RedisUrl>().unwrap().place else {
+            panic!("not a cluster");
+        };
+        for node in &read {
+            assert_eq!(node.redis_settings().password(), Some("p@ss"));
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_would_be_ignored_is_refused_with_those_that_are_known() {
+        for (url, name, known) in [
+            ("redis://a?db=2", "db", "protocol, tls_ca"),
+            (
+                "redis://a?protocol=2&protocol=3",
+                "protocol",
+                "protocol, tls_ca",
+            ),
+            ("valkey://a/2?timeout=5s", "timeout", "protocol, tls_ca"),
+            (
+                "unix:///redis.sock?tls_ca=/ca",
+                "tls_ca",
+                "db, user, pass, protocol",
+            ),
+            (
+                "redis+sentinel://a/m?password=hunter2",
+                "password",
+                "sentinel_username, sentinel_password, tls_ca",
+            ),
+            ("redis+cluster://a?x=y", "x", "tls_ca"),
+        ] {
+            let told = parse(url).unwrap_err().to_string();
+            let expected = format!("unknown or repeated parameter {name:?}; known here: {known}");
+            assert_eq!(told, expected, "{url}");
+        }
+        for url in [
+            "redis://a?protocol=resp3",
+            "unix:///redis.sock?db=2&user=me&pass=hunter2&protocol=3",
+            "redis+unix:///redis.sock?db=2",
+        ] {
+            assert!(parse(url).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_by_name() {
+        use InvalidRedisUrl as E;
+        for (url, why) in [
+            ("localhost", E::Scheme),
+            ("http://localhost", E::Scheme),
+            ("redis+sentinels://a/m", E::Scheme),
+            ("redis://:hunter2@localhost:port", E::Unread),
+            ("redis://a:1,b:2", E::Unread),
+            ("redis+sentinel://a,:7/m", E::Host(2)),
+            ("redis+sentinel://a,b:port/m", E::Host(2)),
+            ("redis+sentinel:///m", E::Host(1)),
+            ("redis+sentinel://a,/m", E::Host(2)),
+            ("redis+cluster://a:70000", E::Host(1)),
+            ("redis+cluster://:%ff@a", E::Credentials),
+            ("redis+sentinel://a", E::Master),
+            ("redis+sentinel://a/", E::Master),
+            ("redis+sentinel://a//1", E::Master),
+            ("redis+sentinel://a/my%20master", E::Master),
+            ("redis+sentinel://a/m/x", E::Database),
+            ("redis+sentinel://a/m/-1", E::Database),
+            ("redis+cluster://a/1", E::ClusterDatabase),
+            ("rediss+cluster://a#insecure", E::Fragment),
+            ("redis://a#1", E::Fragment),
+            ("redis://a#insecure", E::Fragment),
+            ("redis://me:1234?hunter2@a", E::Credentials),
+            ("redis://me:1234?hunt=er2@a", E::Credentials),
+            ("redis://a?protocol=4", E::Unread),
+        ] {
+            assert_eq!(parse(url), Err(why), "{url}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The purge: sessions that ended with a membership, deleted from every store and forgotten.
+
+use std::sync::Arc;
+
+use guestlist::worker::{self, EndedSession, ended_sessions, forget_ended_sessions};
+use guestlist::{Database, OrganizationId, SessionKey, UserId};
+
+use super::{SessionStore, StoreError};
+
+/// Sessions a round: small enough that no store is held up by one.
+const ROUND: u32 = 500;
+
+/// Why a purge is not through. Nothing is lost by it: the worker purges what is left.
+#[derive(Debug, thiserror::Error)]
+pub enum PurgeError {
+    /// The database did not say what ended, or could not forget it.
+    #[error(transparent)]
+    Library(#[from] guestlist::Error),
+    /// A store did not delete for certain.
+    #[error("{store} did not delete sessions: {source}")]
+    Store {
+        /// What the store is called.
+        store: String,
+        /// What it said.
+        source: StoreError,
+    },
+}
+
+/// Deletes the sessions of one organization that ended, of `user` or of everybody, from every store,
+/// and says how many they were. When it returns `Ok`, none is left.
+///
+/// Nobody has to call it: the worker does, within moments of the commit, and tries until it is done.
+/// A host awaits it right after its own commit where the answer to a request must not leave before
+/// the sessions are gone. What it did the worker does not find any more, and should it fail, or the
+/// process die, the worker does it.
+///
+/// Await it after the commit and on no connection of the transaction: what is not committed has not
+/// ended. A session that another membership still uses is forgotten and stays in the stores.
+///
+/// # Errors
+/// [`PurgeError`], after which some may be deleted and others not.
+///
+/// # Examples
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use guestlist::{Database, OrganizationId, Organizations, UserId};
+/// use guestlist_jobs::sessions::{self, SessionStore};
+///
+/// async fn remove_and_sign_out(
+///     organizations: &Organizations,
+///     database: &Database,
+///     stores: &[Arc<dyn SessionStore>],
+///     (actor, acme, bob): (&UserId, OrganizationId, &UserId),
+/// ) -> Result<(), Box<dyn std::error::Error>> {
+///     let mut tx = database.begin().await?;
+///     organizations.remove(&mut tx, actor, acme, bob).await?;
+///     tx.commit().await?; // Bob has no access any more, and the worker will purge his sessions
+///
+///     if let Err(error) = sessions::purge(database, stores, acme, Some(bob)).await {
+///         eprintln!("left to the worker: {error}");
+///     }
+///     Ok(())
+/// }
+/// ```
+pub async fn purge(
+    database: &Database,
+    stores: &[Arc<dyn SessionStore>],
+    organization: OrganizationId,
+    user: Option<&UserId>,
+) -> Result<u64, PurgeError> {
+    purge_in_rounds(database, stores, organization, user, |_| ()).await
+}
+
+/// Purges round by round, and says after each how many sessions it forgot.
+pub(crate) async fn purge_in_rounds(
+    database: &Database,
+    stores: &[Arc<dyn SessionStore>],
+    organization: OrganizationId,
+    user: Option<&UserId>,
+    mut after_round: impl FnMut(u64),
+) -> Result<u64, PurgeError> {
+    let mut purged = 0;
+    loop {
+        let ended = {
+            let mut connection = database.acquire().await?;
+            ended_sessions(&mut connection, organization, user, ROUND).await?
+        };
+        if ended.is_empty() {
+            return Ok(purged);
+        }
+        delete(stores, &ended).await?;
+        let mut transaction = worker::begin(database).await?;
+        let forgotten = forget_ended_sessions(&mut transaction, organization, &ended).await?;
+        transaction.commit().await?;
+        purged += forgotten;
+        after_round(forgotten);
+    }
+}
+
+/// Deletes what no other membership still uses from every store.
+async fn delete(
+    stores: &[Arc<dyn SessionStore>],
+    ended: &[EndedSession],
+) -> Result<(), PurgeError> {
+    let keys: Vec<SessionKey> = ended
+        .iter()
+        .filter(|session| !session.is_shared)
+        .map(|session| session.session.clone())
+        .collect();
+    for store in stores {
+        store
+            .delete(&keys)
+            .await
+            .map_err(|source| PurgeError::Store {
+                store: store.name().to_owned(),
+                source,
+            })?;
+    }
+    Ok(())
+}

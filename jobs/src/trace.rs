@@ -1,0 +1,93 @@
+//! The spans of jobs: each continues the trace of the request that promised its message.
+//!
+//! Spans leave the house, for a collector that others may read. They carry ids and words of our own,
+//! and never an address, a name, a token or what a mail server said.
+
+use guestlist::outbox::{Cost, Message};
+use tracing::field::Empty;
+use tracing::{Span, info_span};
+
+use crate::job::Next;
+use crate::mailer::Verdict;
+use crate::metrics;
+
+/// The span of a message's job, until its outcome is recorded.
+///
+/// It is nobody's child in this process: what started the worker has nothing to do with it.
+pub(crate) fn job(message: &Message) -> Span {
+    let span = info_span!(
+        parent: None,
+        "job",
+        otel.name = metrics::kind(&message.kind),
+        otel.kind = "consumer",
+        otel.status_code = Empty,
+        message = %message.id,
+        organization = %message.organization,
+        generation = message.generation,
+        outcome = Empty,
+    );
+    #[cfg(feature = "opentelemetry")]
+    remote::continue_trace(&span, message.trace_parent.as_deref());
+    span
+}
+
+/// Records what is next; a fault makes the span one of an error.
+pub(crate) fn ended(job: &Span, next: &Next) {
+    job.record("outcome", next.run_outcome().name());
+    let is_fault = matches!(
+        next,
+        Next::Dead { .. }
+            | Next::Retry {
+                cost: Cost::Fault,
+                ..
+            }
+    );
+    if is_fault {
+        job.record("otel.status_code", "ERROR");
+    }
+}
+
+/// The span of a letter on its way to the mail server.
+pub(crate) fn delivery(message: &Message) -> Span {
+    info_span!("deliver", otel.kind = "client", message = %message.id, verdict = Empty)
+}
+
+/// Records what the mail server decided.
+pub(crate) fn delivered(delivery: &Span, verdict: &Verdict) {
+    let verdict = match verdict {
+        Verdict::Accepted { .. } => "accepted",
+        Verdict::Deferred { .. } => "deferred",
+        Verdict::Refused { .. } => "refused",
+        Verdict::LetterFault { .. } => "letter_fault",
+        Verdict::Unavailable { .. } => "unavailable",
+        Verdict::ServerFault { .. } => "server_fault",
+        Verdict::Ours { .. } => "ours",
+        Verdict::Unknown { .. } => "unknown",
+    };
+    delivery.record("verdict", verdict);
+}
+
+#[cfg(feature = "opentelemetry")]
+mod remote {
+    use std::collections::HashMap;
+
+    use opentelemetry::Context;
+    use opentelemetry::propagation::TextMapPropagator;
+    use opentelemetry::trace::TraceContextExt;
+    use opentelemetry_sdk::propagation::TraceContextPropagator;
+    use tracing::Span;
+    use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+    /// Makes `span` a child of what `trace_parent` names. What is malformed, or of a process that
+    /// exports no traces, makes no difference.
+    pub(super) fn continue_trace(span: &Span, trace_parent: Option<&str>) {
+        let Some(trace_parent) = trace_parent else {
+            return;
+        };
+        let carrier = HashMap::from([("traceparent".to_owned(), trace_parent.to_owned())]);
+        let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
+        if parent.span().span_context().is_valid() {
+            let _ = span.set_parent(parent);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Where a server takes commands in groups (RFC 2920), the envelope of a letter is one.
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+
+use guestlist_jobs::mailer::Verdict;
+
+use crate::smtp::{Act, Script};
+use crate::{accepted, mail, mailer, mailer_with};
+
+fn pipelining() -> Script {
+    Script::default().offers("PIPELINING")
+}
+
+#[tokio::test]
+async fn an_envelope_goes_out_whole_before_any_of_it_is_answered_and_the_letter_after() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = BufReader::new(stream);
+        let mut heard = Vec::new();
+        for (lines, reply) in [
+            (0, "220 hi\r\n"),
+            (1, "250-hi\r\n250 PIPELINING\r\n"),
+            (3, "250 ok\r\n250 ok\r\n354 go\r\n"),
+        ] {
+            for _ in 0..lines {
+                let mut line = String::new();
+                stream.read_line(&mut line).await.unwrap();
+                heard.push(line.trim_end().to_owned());
+            }
+            assert!(
+                stream.buffer().is_empty(),
+                "nothing of the letter comes before its 354"
+            );
+            stream.write_all(reply.as_bytes()).await.unwrap();
+        }
+        let mut line = String::new();
+        while line != ".\r\n" {
+            line.clear();
+            stream.read_line(&mut line).await.unwrap();
+        }
+        stream.write_all(b"250 ok\r\n").await.unwrap();
+        heard
+    });
+    let url = format!("smtp://127.0.0.1:{port}?tls=none");
+    let mailer = mailer_with(&url, 1, crate::deadlines());
+    let sent = tokio::time::timeout(std::time::Duration::from_secs(30), mailer.send(mail()));
+    assert!(accepted(
+        &sent.await.expect("it does not wait between commands")
+    ));
+    let envelope = [
+        "MAIL FROM:<team@example.org>",
+        "RCPT TO:<bob@example.com>",
+        "DATA",
+    ];
+    assert_eq!(server.await.unwrap()[1..], envelope);
+}
+
+#[tokio::test]
+async fn answers_behind_a_refusal_are_read_and_the_next_letter_finds_the_connection_in_step() {
+    for (verb, reply) in [
+        ("RCPT", "550 5.1.1 gone"),
+        ("RCPT", "450 4.2.0 greylisted"),
+        ("MAIL", "552 5.3.4 too big"),
+        ("DATA", "554 5.6.0 not this one"),
+    ] {
+        let server = pipelining().on(verb, Act::Say(reply)).start().await;
+        let mailer = mailer(&server);
+        let verdict = mailer.send(mail()).await;
+        assert!(format!("{verdict:?}").contains(reply), "{verdict:?}");
+        assert!(
+            accepted(&mailer.send(mail()).await),
+            "after {reply} to {verb}"
+        );
+        let seen = server.seen();
+        assert_eq!(
+            (seen.connections, seen.letters.len()),
+            (1, 1),
+            "{reply} to {verb}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_letter_it_refused_gets_none() {
+    let server = pipelining()
+        .on("RCPT", Act::Say("550 5.1.1 gone"))
+        .on("DATA", Act::Say("354 go on"))
+        .start()
+        .await;
+    let mailer = mailer(&server);
+    let verdict = mailer.send(mail()).await;
+    assert!(matches!(verdict, Verdict::Refused { .. }), "{verdict:?}");
+    server.until(|seen| seen.closed == 1).await;
+    assert!(accepted(&mailer.send(mail()).await));
+    let seen = server.seen();
+    assert_eq!((seen.connections, seen.letters.len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_verdict_does_not_depend_on_what_comes_behind_a_refusal() {
+    for behind in [
+        Act::Hang,
+        Act::Say("421 4.3.2 closing"),
+        Act::Say("nonsense"),
+    ] {
+        let server = pipelining()
+            .on("RCPT", Act::Say("550 5.1.1 gone"))
+            .on("DATA", behind)
+            .start()
+            .await;
+        let mailer = mailer(&server);
+        let verdict = mailer.send(mail()).await;
+        assert!(
+            matches!(verdict, Verdict::Refused { .. }),
+            "{behind:?}: {verdict:?}"
+        );
+        assert!(accepted(&mailer.send(mail()).await), "{behind:?}");
+        assert_eq!(server.seen().connections, 2, "{behind:?}");
+    }
+}

@@ -1,0 +1,152 @@
+//! Turns at the mail server: one rate for all that share a queue, and none without an answer.
+
+use std::time::{Duration, Instant};
+
+use guestlist_jobs::mailer::Rate;
+use guestlist_jobs::queue::{Lane, PUSH_LIMIT, Queue, QueueError};
+
+use crate::redis_server::RedisServer;
+use crate::stage::{dispatches, until};
+
+fn rate(text: &str) -> Rate {
+    text.parse().unwrap()
+}
+
+fn paced(server: &RedisServer, prefix: &str, letters: &str) -> Queue {
+    let queue = Queue::redis(&server.url(), prefix).unwrap();
+    queue.paced(rate(letters))
+}
+
+/// What holds whenever the turns were asked for: of `n` turns the last is `n` less a burst
+/// intervals away from the first.
+fn least(rate: Rate, n: u32) -> Duration {
+    rate.interval() * n.saturating_sub(rate.burst())
+}
+
+#[tokio::test]
+async fn two_queues_on_one_redis_share_one_rate() {
+    let server = RedisServer::start().await;
+    let pair = [
+        paced(&server, "shared", "50"),
+        paced(&server, "shared", "50"),
+    ];
+    let began = Instant::now();
+    for n in 1..=200 {
+        let wait = pair[n as usize % 2].turn().await.unwrap();
+        let turn = began.elapsed() + wait;
+        let least = least(rate("50"), n);
+        assert!(turn >= least, "turn {n} after {turn:?}, not {least:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_rest_saves_up_a_burst_and_no_more() {
+    let server = RedisServer::start().await;
+    let queue = paced(&server, "rested", "20");
+    for _ in 0..2 {
+        queue.turn().await.unwrap();
+    }
+    let key = server.keys().await.remove(0);
+    until("the key is gone with the rest", async || {
+        !server.keys().await.contains(&key)
+    })
+    .await;
+    let began = Instant::now();
+    for n in 1..=40 {
+        let turn = queue.turn().await.unwrap();
+        assert!(began.elapsed() + turn >= least(rate("20"), n), "turn {n}");
+    }
+}
+
+#[tokio::test]
+async fn installations_that_share_a_redis_have_rates_of_their_own() {
+    let server = RedisServer::start().await;
+    let (one, other) = (
+        paced(&server, "one", "0.01"),
+        paced(&server, "other", "0.01"),
+    );
+    assert_eq!(one.turn().await.unwrap(), Duration::ZERO);
+    assert_eq!(other.turn().await.unwrap(), Duration::ZERO);
+    assert!(one.turn().await.unwrap() > Duration::from_secs(50));
+}
+
+#[tokio::test]
+async fn the_turns_are_one_key_that_goes_by_itself_and_lies_where_all_do() {
+    let server = RedisServer::start().await;
+    let queue = paced(&server, "tidy", "0.5");
+    for _ in 0..5 {
+        queue.turn().await.unwrap();
+    }
+    let keys = server.keys().await;
+    assert_eq!(keys, ["{core:apalis:queues:list}:tidy:turns"]);
+    let left: i64 = server.words(&["PTTL", &keys[0]]).await;
+    assert!((1..=10_000).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn a_clock_set_back_or_a_key_made_something_else_holds_up_nobody() {
+    let server = RedisServer::start().await;
+    let queue = paced(&server, "odd", "10");
+    let key = "{core:apalis:queues:list}:odd:turns";
+    for odd in [
+        &["SET", key, "99999999999999999"][..],
+        &["SET", key, "1"],
+        &["SET", key, "tomorrow"],
+        &["RPUSH", key, "1"],
+    ] {
+        server.command::<()>("FLUSHALL").await;
+        server.words::<()>(odd).await;
+        assert_eq!(queue.turn().await.unwrap(), Duration::ZERO, "{odd:?}");
+        assert!(queue.turn().await.unwrap() > Duration::ZERO, "{odd:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_has_a_turn_while_redis_does_not_answer_or_store() {
+    let mut server = RedisServer::start().await;
+    let queue = paced(&server, "down", "100");
+    server.command::<()>("CONFIG SET maxmemory 1").await;
+    let refused = queue.turn().await.unwrap_err();
+    assert!(matches!(refused, QueueError::Redis { .. }), "{refused}");
+    server.command::<()>("CONFIG SET maxmemory 0").await;
+    queue.turn().await.unwrap();
+    server.kill();
+    for _ in 0..3 {
+        queue.turn().await.unwrap_err();
+    }
+    server.restart().await;
+    until("turns are given again", async || queue.turn().await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_rate_keeps_letters_out_of_the_queue_that_could_not_leave_within_their_lease() {
+    let server = RedisServer::start().await;
+    for queue in [
+        paced(&server, "room", "1.5"),
+        Queue::memory().paced(rate("1.5")),
+    ] {
+        assert_eq!(queue.wanted(Lane::Letters).await.unwrap(), 15, "{queue:?}");
+        assert_eq!(queue.wanted(Lane::Urgent).await.unwrap(), PUSH_LIMIT);
+        queue.push(Lane::Letters, &dispatches(12)).await.unwrap();
+        queue.push(Lane::Urgent, &dispatches(12)).await.unwrap();
+        assert_eq!(queue.wanted(Lane::Letters).await.unwrap(), 3, "{queue:?}");
+        queue.push(Lane::Letters, &dispatches(12)).await.unwrap();
+        assert_eq!(queue.wanted(Lane::Letters).await.unwrap(), 0, "{queue:?}");
+        assert_eq!(queue.wanted(Lane::Urgent).await.unwrap(), PUSH_LIMIT);
+    }
+}
+
+#[tokio::test]
+async fn without_a_rate_every_turn_is_now_and_costs_no_key() {
+    let server = RedisServer::start().await;
+    for queue in [
+        Queue::redis(&server.url(), "free").unwrap(),
+        Queue::memory(),
+    ] {
+        assert!(!queue.is_paced());
+        for _ in 0..100 {
+            assert_eq!(queue.turn().await.unwrap(), Duration::ZERO);
+        }
+    }
+    assert_eq!(server.keys().await, [""; 0]);
+}

@@ -1,0 +1,129 @@
+//! The queue over TLS, on a Redis whose certificate a private authority signed.
+
+use guestlist_jobs::queue::{Lane, Queue, QueueError};
+use guestlist_jobs::sessions::{KeyPattern, RedisSessions, SessionStore};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+
+use crate::redis_server::{RedisServer, free_port};
+use crate::stage::{DRAIN, Runs, SLOTS, dispatches, polling, push_all, run, until};
+
+/// An authority, and a server's certificate and key that it signed, as files.
+struct Authority(TempDir);
+
+impl Authority {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority =
+            CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let server = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let server = server.signed_by(&key, &authority).unwrap();
+        for (name, text) in [
+            ("ca.pem", authority.pem()),
+            ("server.pem", server.pem()),
+            ("server.key", key.serialize_pem()),
+        ] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+
+    /// A Redis with this certificate: in clear where `RedisServer` asks, and with TLS at a port.
+    async fn server(&self) -> (RedisServer, u16) {
+        let port = free_port();
+        let server = RedisServer::start_with(&[
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &self.file("server.pem"),
+            "--tls-key-file",
+            &self.file("server.key"),
+            "--tls-ca-cert-file",
+            &self.file("ca.pem"),
+            "--tls-auth-clients",
+            "no",
+        ])
+        .await;
+        (server, port)
+    }
+
+    fn url(&self, port: u16) -> String {
+        format!("rediss://localhost:{port}/?tls_ca={}", self.file("ca.pem"))
+    }
+}
+
+#[tokio::test]
+async fn work_flows_over_tls_and_survives_a_restart_there() {
+    let authority = Authority::new();
+    let (mut server, port) = authority.server().await;
+    let queue = Queue::redis(&authority.url(port), "tls").unwrap();
+    let runs = Runs::default();
+    let running = run(&queue, SLOTS, DRAIN, runs.handler());
+    polling(&queue).await;
+    let first = dispatches(300);
+    push_all(&queue, Lane::Letters, &first).await;
+    until("all ran", async || runs.all_once(&first)).await;
+    let health = queue.check().await.unwrap().to_string();
+    assert!(health.contains(&format!("localhost:{port}")), "{health}");
+    server.kill();
+    server.restart().await;
+    let second = dispatches(20);
+    until("pushed again", async || {
+        queue.push(Lane::Urgent, &second).await.is_ok()
+    })
+    .await;
+    until("all ran", async || runs.all_once(&second)).await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn sessions_are_deleted_over_tls() {
+    let authority = Authority::new();
+    let (server, port) = authority.server().await;
+    let sessions = RedisSessions::new(&authority.url(port), KeyPattern::default()).unwrap();
+    sessions.delete(&["none".parse().unwrap()]).await.unwrap();
+    drop(server);
+}
+
+#[tokio::test]
+async fn a_certificate_of_somebody_else_is_not_believed_and_said_to_be_so() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let (_server, port) = authority.server().await;
+    let plain = format!("rediss://localhost:{port}/");
+    let elsewhere = authority.url(port).replace("localhost", "127.0.0.1");
+    for (url, says) in [
+        (plain, "UnknownIssuer"),
+        (other.url(port), "BadSignature"),
+        (elsewhere, "not valid for name"),
+    ] {
+        let queue = Queue::redis(&url, "tls").unwrap();
+        let refused = queue.answers().await.unwrap_err();
+        assert!(matches!(refused, QueueError::Redis { .. }), "{refused:?}");
+        let told = refused.to_string();
+        assert!(told.contains("certificate"), "{says}: {told}");
+        queue.push(Lane::Letters, &dispatches(1)).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_to_be_believed_is_refused_before_anything_connects() {
+    for (url, says) in [
+        ("rediss://localhost/#insecure", "tls_ca"),
+        (
+            "rediss://localhost/?tls_ca=/nowhere/ca.pem",
+            "/nowhere/ca.pem",
+        ),
+        ("redis://localhost/?tls_ca=/nowhere/ca.pem", "no effect"),
+    ] {
+        let refused = Queue::redis(url, "tls").unwrap_err();
+        assert!(matches!(refused, QueueError::Url(_)), "{refused:?}");
+        assert!(refused.to_string().contains(says), "{refused}");
+    }
+}

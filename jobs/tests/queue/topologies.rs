@@ -1,0 +1,341 @@
+//! Redis that is more than one server: what is lost in a failover is dispatched again, and the queue
+//! finds the server that took over.
+
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering::SeqCst},
+    },
+};
+
+use guestlist::SessionKey;
+use guestlist_jobs::{
+    queue::{DEFAULT_PREFIX, Lane, Queue},
+    sessions::{KeyPattern, RedisSessions, SessionStore as _},
+};
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::{
+    redis_server::{RedisServer, free_port},
+    stage::{DRAIN, Runs, SLOTS, dispatches, polling, push_all, run, until},
+};
+
+/// The hash tag of every key of the queue.
+const TAG: &str = "{core:apalis:queues:list}";
+
+/// Pushes until a push is accepted and what it held has run.
+async fn works(queue: &Queue, runs: &Runs) {
+    for lane in Lane::ALL {
+        until("work runs", async || {
+            let fresh = dispatches(1);
+            if queue.push(lane, &fresh).await.is_err() {
+                return false;
+            }
+            // What a failover lost is not waited for; here only its lease would bring it back.
+            for _ in 0..100 {
+                if runs.all_once(&fresh) {
+                    return true;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            false
+        })
+        .await;
+    }
+}
+
+/// A sentinel with a mind of its own, and its configuration, which it writes to.
+struct Sentinel {
+    port: u16,
+    child: Child,
+    _folder: TempDir,
+}
+
+impl Sentinel {
+    fn start(master: u16) -> Self {
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        let file = folder.path().join("sentinel.conf");
+        let settings = format!(
+            "port {port}\nbind 127.0.0.1\nrequirepass guard\n\
+             sentinel monitor main 127.0.0.1 {master} 1\n\
+             sentinel auth-pass main word\n\
+             sentinel down-after-milliseconds main 300\n\
+             sentinel failover-timeout main 3000\n"
+        );
+        fs::write(&file, settings).unwrap();
+        let child = Command::new("redis-server")
+            .arg(&file)
+            .arg("--sentinel")
+            .current_dir(folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self {
+            port,
+            child,
+            _folder: folder,
+        }
+    }
+
+    async fn query<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
+        let client = redis::Client::open(format!("redis://:guard@127.0.0.1:{}", self.port))?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut command = redis::cmd("SENTINEL");
+        command.arg(words).query_async(&mut connection).await
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_master_that_sentinels_name_is_found_again_after_a_failover() {
+    let password = ["--requirepass", "word", "--masterauth", "word"];
+    let mut master = RedisServer::start_with_password("word", &password).await;
+    let replica = RedisServer::start_with_password("word", &password).await;
+    replica
+        .command::<()>(&format!("REPLICAOF 127.0.0.1 {}", master.port()))
+        .await;
+    let sentinel = Sentinel::start(master.port());
+    until("the sentinel knows the replica", async || {
+        let replicas = sentinel.query::<Vec<redis::Value>>(&["REPLICAS", "main"]);
+        replicas.await.is_ok_and(|replicas| replicas.len() == 1)
+            && replica
+                .command::<String>("INFO replication")
+                .await
+                .contains("master_link_status:up")
+    })
+    .await;
+
+    // One of the sentinels does not answer.
+    let url = format!(
+        "redis+sentinel://:word@127.0.0.1:{},127.0.0.1:{}/main?sentinel_password=guard",
+        free_port(),
+        sentinel.port
+    );
+    let queue = Queue::redis(&url, DEFAULT_PREFIX).unwrap();
+    let told = queue.check().await.unwrap().to_string();
+    assert!(told.contains("main of the sentinels 127.0.0.1:"), "{told}");
+    let runs = Runs::default();
+    let running = run(&queue, SLOTS, DRAIN, runs.handler());
+    let before = dispatches(400);
+    push_all(&queue, Lane::Letters, &before).await;
+    until("work flows", async || runs.all_once(&before)).await;
+    assert_eq!(queue.status().reconnects, 0);
+
+    master.kill();
+    until("the replica is promoted", async || {
+        // It cuts its connections when it changes sides.
+        let told = replica.attempt::<String>(&["INFO", "replication"]).await;
+        told.is_ok_and(|told| told.contains("role:master"))
+    })
+    .await;
+    works(&queue, &runs).await;
+    polling(&queue).await;
+    assert!(queue.status().reconnects > 0);
+    assert!(!replica.keys().await.is_empty());
+    running.end().await;
+}
+
+/// Two masters, each with half of the slots.
+async fn cluster() -> [RedisServer; 2] {
+    let nodes = [
+        RedisServer::start_node().await,
+        RedisServer::start_node().await,
+    ];
+    let halves = ["0 8191", "8192 16383"];
+    for (node, half) in nodes.iter().zip(halves) {
+        node.command::<()>(&format!("CLUSTER ADDSLOTSRANGE {half}"))
+            .await;
+    }
+    let (port, bus) = (nodes[1].port(), nodes[1].bus());
+    nodes[0]
+        .command::<()>(&format!("CLUSTER MEET 127.0.0.1 {port} {bus}"))
+        .await;
+    for node in &nodes {
+        until("the cluster is up", async || {
+            let info = node.command::<String>("CLUSTER INFO").await;
+            info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
+        })
+        .await;
+    }
+    nodes
+}
+
+fn url_of(nodes: &[RedisServer; 2]) -> String {
+    let [first, second] = nodes.each_ref().map(RedisServer::port);
+    format!("redis+cluster://127.0.0.1:{first},127.0.0.1:{second}")
+}
+
+/// Whether the node owns the slot of the queue's keys.
+async fn owns(node: &RedisServer) -> bool {
+    let asked = node.attempt::<u64>(&["EXISTS", TAG]).await;
+    asked.is_ok()
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_within_the_cluster_is_followed() {
+    let nodes = cluster().await;
+    let queue = Queue::redis(&url_of(&nodes), DEFAULT_PREFIX).unwrap();
+    let told = queue.check().await.unwrap().to_string();
+    assert!(told.contains("the cluster 127.0.0.1:"), "{told}");
+    let runs = Runs::default();
+    let running = run(&queue, SLOTS, DRAIN, runs.handler());
+    let before = dispatches(400);
+    push_all(&queue, Lane::Letters, &before).await;
+    until("work flows", async || runs.all_once(&before)).await;
+    assert_eq!(queue.status().reconnects, 0);
+
+    let [one, other] = &nodes;
+    let (from, to) = match owns(one).await {
+        true => (one, other),
+        false => (other, one),
+    };
+    let slot = from.command::<u16>(&format!("CLUSTER KEYSLOT {TAG}")).await;
+    let names = (
+        from.command::<String>("CLUSTER MYID").await,
+        to.command::<String>("CLUSTER MYID").await,
+    );
+    // The new owner's word is newer, so the old one drops what it holds of the slot. It loses all,
+    // as a failover may.
+    for order in [
+        format!("CLUSTER SETSLOT {slot} IMPORTING {}", names.0),
+        format!("CLUSTER SETSLOT {slot} NODE {}", names.1),
+    ] {
+        to.command::<()>(&order).await;
+    }
+    until("the slot has moved", async || {
+        owns(to).await && !owns(from).await
+    })
+    .await;
+    works(&queue, &runs).await;
+    polling(&queue).await;
+    running.end().await;
+    assert!(!to.keys().await.is_empty());
+}
+
+/// Begins to move the slot of `key`, which itself has arrived.
+async fn move_half_way([one, other]: &[RedisServer; 2], key: &str) {
+    let slot = one.command::<u16>(&format!("CLUSTER KEYSLOT {key}")).await;
+    let (from, to) = match slot {
+        ..8192 => (one, other),
+        _ => (other, one),
+    };
+    let names = (
+        from.command::<String>("CLUSTER MYID").await,
+        to.command::<String>("CLUSTER MYID").await,
+    );
+    to.command::<()>(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", names.0))
+        .await;
+    from.command::<()>(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", names.1))
+        .await;
+    from.command::<()>(&format!("MIGRATE 127.0.0.1 {} {key} 0 1000", to.port()))
+        .await;
+}
+
+#[tokio::test]
+async fn sessions_end_in_whatever_slot_of_a_cluster_they_are() {
+    let nodes = cluster().await;
+    let client = redis::cluster::ClusterClient::new([url_of(&nodes)
+        .replace("redis+cluster", "redis")
+        .split(',')
+        .next()
+        .unwrap()
+        .to_owned()])
+    .unwrap();
+    let mut connection = client.get_async_connection().await.unwrap();
+    for number in 0..50 {
+        for whose in ["hers", "his"] {
+            let mut set = redis::cmd("SET");
+            set.arg(format!("sess:{whose}-{number}")).arg(1);
+            set.exec_async(&mut connection).await.unwrap();
+        }
+    }
+    let [first, second] = &nodes;
+    assert!(first.keys().await.len() > 20 && second.keys().await.len() > 20);
+
+    let pattern: KeyPattern = "sess:{session}".parse().unwrap();
+    let store = RedisSessions::new(&url_of(&nodes), pattern).unwrap();
+    let hers: Vec<SessionKey> = (0..50)
+        .map(|number| format!("hers-{number}").parse().unwrap())
+        .collect();
+    move_half_way(&nodes, "sess:hers-0").await;
+    store.delete(&hers).await.unwrap();
+    store.delete(&hers).await.unwrap();
+    let rest = [first.keys().await, second.keys().await].concat();
+    assert_eq!(rest.len(), 50);
+    assert!(rest.iter().all(|key| key.starts_with("sess:his-")));
+}
+
+#[tokio::test]
+async fn a_server_that_became_a_replica_is_left_for_the_one_its_name_leads_to() {
+    let (first, second) = (RedisServer::start().await, RedisServer::start().await);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}/", listener.local_addr().unwrap());
+    let leads_to = Arc::new(AtomicU16::new(first.port()));
+    let target = Arc::clone(&leads_to);
+    let name = tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let port = target.load(SeqCst);
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    let queue = Queue::redis(&url, DEFAULT_PREFIX).unwrap();
+    let runs = Runs::default();
+    let running = run(&queue, SLOTS, DRAIN, runs.handler());
+    works(&queue, &runs).await;
+
+    // What is connected stays connected to the old one, which answers and takes no write.
+    leads_to.store(second.port(), SeqCst);
+    first
+        .command::<()>(&format!("REPLICAOF 127.0.0.1 {}", second.port()))
+        .await;
+    works(&queue, &runs).await;
+    polling(&queue).await;
+    assert!(!second.keys().await.is_empty());
+    assert_eq!(queue.status().reconnects, 1);
+    running.end().await;
+    name.abort();
+}
+
+#[tokio::test]
+async fn each_connection_that_is_lost_is_counted_once_and_nothing_else_is() {
+    let server = RedisServer::start().await;
+    let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+    let runs = Runs::default();
+    let running = run(&queue, SLOTS, DRAIN, runs.handler());
+    works(&queue, &runs).await;
+    for killed in 0..3 {
+        assert_eq!(queue.status().reconnects, killed);
+        server.command::<()>("CLIENT KILL TYPE normal").await;
+        until("it is connected again", async || {
+            queue.status().reconnects > killed
+        })
+        .await;
+        works(&queue, &runs).await;
+        polling(&queue).await;
+    }
+    // A worker that ends for another reason keeps the connection.
+    let restarts = queue.status().restarts;
+    server.command::<()>("FLUSHALL").await;
+    until("the workers are new", async || {
+        queue.status().restarts > restarts
+    })
+    .await;
+    works(&queue, &runs).await;
+    polling(&queue).await;
+    assert_eq!(queue.status().reconnects, 3);
+    running.end().await;
+}

@@ -1,0 +1,234 @@
+//! Traces: from the request of a host, through the outbox, to the letter and the collector.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(dead_code, reason = "each test program uses its part of the support")]
+
+#[macro_use]
+#[path = "cli/support.rs"]
+mod support;
+#[path = "traces/collector.rs"]
+mod collector;
+
+use std::fs;
+
+use guestlist::{Database, Invitation, Invite, Organizations};
+use opentelemetry::trace::{SpanContext, TraceContextExt, TracerProvider};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing::instrument::WithSubscriber;
+use tracing::{Instrument, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::collector::{Collector, attributes};
+use crate::support::{Guestlist, text};
+
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// Invites bob as a host does that traces its requests, and says which span that was.
+fn invite_in_a_request(
+    guestlist: &Guestlist,
+    organization: &str,
+    sampler: Sampler,
+) -> (SpanContext, Invitation) {
+    let tracer = SdkTracerProvider::builder().with_sampler(sampler).build();
+    let layer = tracing_opentelemetry::layer().with_tracer(tracer.tracer("host"));
+    let subscriber = tracing_subscriber::registry().with(layer);
+    let url = guestlist.database_url();
+    let request = async {
+        let database = Database::connect(&url, 1).await.unwrap();
+        let mut tx = database.begin().await.unwrap();
+        let organization = organization.parse().unwrap();
+        let bob = "bob@acme.example".parse().unwrap();
+        let invite = Invite::new(organization, bob, "agent".parse().unwrap());
+        let invitation = Organizations::builder()
+            .build()
+            .invite(&mut tx, &"ann".parse().unwrap(), invite)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        database.close().await;
+        let context = tracing::Span::current().context();
+        (context.span().span_context().clone(), invitation)
+    };
+    let request = async { request.instrument(info_span!("request")).await };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(request.with_subscriber(subscriber))
+}
+
+fn work(guestlist: &Guestlist) -> String {
+    let ran = guestlist.run("work --until-idle").done();
+    assert!(guestlist.all("jobs").is_empty());
+    ran.stderr
+}
+
+fn letters(guestlist: &Guestlist) -> usize {
+    fs::read_dir(guestlist.folder().join("letters"))
+        .unwrap()
+        .count()
+}
+
+fn keys(span: &Span) -> Vec<String> {
+    let names = attributes(span).into_iter().map(|(key, _)| key);
+    names.collect()
+}
+
+fn value(span: &Span, key: &str) -> String {
+    let found = attributes(span).into_iter().find(|(name, _)| name == key);
+    found.unwrap_or_else(|| panic!("no {key}: {span:#?}")).1
+}
+
+stories! {
+    fn a_letter_belongs_to_the_trace_of_the_request_that_promised_it(guestlist) {
+        let collector = Collector::start();
+        let guestlist = guestlist.with(ENDPOINT, &collector.url());
+        let acme = guestlist.organization();
+        let (request, invitation) = invite_in_a_request(&guestlist, &acme, Sampler::AlwaysOn);
+        assert!(request.is_valid());
+        let link = text(&guestlist.one(&format!("link {} --as ann", invitation.id))["link"]);
+        // What the log says makes no difference.
+        let guestlist = guestlist.with("RUST_LOG", "off");
+        assert_eq!(work(&guestlist), "");
+        assert_eq!(letters(&guestlist), 1);
+
+        let job = collector.span("send_invitation");
+        assert_eq!(job.trace_id, request.trace_id().to_bytes());
+        assert_eq!(job.parent_span_id, request.span_id().to_bytes());
+        assert_eq!(job.kind(), SpanKind::Consumer);
+        assert_eq!(value(&job, "organization"), acme);
+        assert_eq!(value(&job, "outcome"), "done");
+        let deliver = collector.span("deliver");
+        assert_eq!(deliver.trace_id, job.trace_id);
+        assert_eq!(deliver.parent_span_id, job.span_id);
+        assert_eq!(deliver.kind(), SpanKind::Client);
+        assert_eq!(value(&deliver, "verdict"), "accepted");
+        assert_eq!(value(&deliver, "message"), value(&job, "message"));
+
+        // Whatever is added to a span leaves the house, so it is added here as well.
+        assert_eq!(keys(&job), ["generation", "message", "organization", "outcome", "target"]);
+        assert_eq!(keys(&deliver), ["message", "target", "verdict"]);
+        assert_eq!(job.events.len() + deliver.events.len(), 0);
+        let token = link.rsplit('/').next().unwrap();
+        for secret in ["acme", "bob", "example", token, &token[20..40]] {
+            assert!(!collector.has_seen(secret), "{secret}");
+        }
+        assert_eq!(collector.services(), ["guestlist"]);
+    }
+
+    fn a_trace_parent_that_is_none_is_ignored(guestlist) {
+        let mut guestlist = guestlist;
+        let acme = guestlist.organization();
+        let zeros = "00-00000000000000000000000000000000-0000000000000000-01";
+        for (number, malformed) in ["", "00", "nonsense", zeros, "00-é-ü-01"].iter().enumerate() {
+            let collector = Collector::start();
+            guestlist = guestlist.with(ENDPOINT, &collector.url());
+            guestlist.one(&format!("invite p{number}@acme.example --organization {acme} --role agent --as ann"));
+            guestlist.sql(&format!("UPDATE guestlist_outbox SET trace_parent = '{malformed}'"));
+            work(&guestlist);
+            let job = collector.span("send_invitation");
+            assert!(job.parent_span_id.is_empty(), "{malformed}: {job:#?}");
+            assert_eq!(collector.span("deliver").parent_span_id, job.span_id);
+            assert_eq!(letters(&guestlist), number + 1);
+        }
+    }
+}
+
+#[test]
+fn outside_of_a_trace_a_job_is_a_trace_of_its_own() {
+    let collector = Collector::start();
+    let guestlist = Guestlist::on_sqlite().with(ENDPOINT, &collector.url());
+    let acme = guestlist.organization();
+    for person in ["bob", "eve"] {
+        guestlist.one(&format!(
+            "invite {person}@acme.example --organization {acme} --role agent --as ann"
+        ));
+    }
+    work(&guestlist);
+    let mut traces: Vec<_> = collector.spans();
+    traces.retain(|span| span.name == "send_invitation");
+    assert_eq!(traces.len(), 2);
+    assert!(traces.iter().all(|span| span.parent_span_id.is_empty()));
+    assert_ne!(traces[0].trace_id, traces[1].trace_id);
+}
+
+#[test]
+fn a_trace_that_the_host_did_not_sample_is_not_exported() {
+    let collector = Collector::start();
+    let guestlist = Guestlist::on_sqlite().with(ENDPOINT, &collector.url());
+    let acme = guestlist.organization();
+    invite_in_a_request(&guestlist, &acme, Sampler::AlwaysOff);
+    work(&guestlist);
+    assert_eq!(letters(&guestlist), 1);
+    assert_eq!(collector.spans(), []);
+}
+
+#[test]
+fn a_job_that_is_given_up_is_an_error_and_no_kind_of_a_row_names_a_span() {
+    let collector = Collector::start();
+    let guestlist = Guestlist::on_sqlite().with(ENDPOINT, &collector.url());
+    let acme = guestlist.organization();
+    guestlist.one(&format!(
+        "invite bob@acme.example --organization {acme} --role agent --as ann"
+    ));
+    guestlist.sql("UPDATE guestlist_outbox SET kind = 'mail bob@acme.example'");
+    guestlist.run("work --until-idle").done();
+    let job = collector.span("other");
+    assert_eq!(job.status.as_ref().unwrap().code(), StatusCode::Error);
+    assert_eq!(value(&job, "outcome"), "dead");
+    assert!(!collector.has_seen("bob"));
+}
+
+#[test]
+fn a_collector_that_is_down_holds_up_no_letter() {
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    let guestlist = Guestlist::on_sqlite().with(ENDPOINT, &format!("http://{closed}"));
+    let acme = guestlist.organization();
+    guestlist.one(&format!(
+        "invite bob@acme.example --organization {acme} --role agent --as ann"
+    ));
+    let log = work(&guestlist);
+    assert_eq!(letters(&guestlist), 1);
+    assert!(log.contains("ERROR") || log.contains("WARN"), "{log}");
+}
+
+#[test]
+fn nothing_is_exported_unless_it_is_asked_for() {
+    let collector = Collector::start();
+    let guestlist = Guestlist::on_sqlite();
+    assert!(!work(&guestlist).contains("traces"));
+    let mut guestlist = guestlist.with(ENDPOINT, &collector.url());
+    assert!(work(&guestlist).contains("exporting traces"));
+    for (variable, off) in [
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_TRACES_EXPORTER", "none"),
+    ] {
+        guestlist = guestlist.with(variable, off);
+        assert!(!work(&guestlist).contains("traces"));
+        guestlist = guestlist.with(variable, "");
+    }
+}
+
+#[test]
+fn what_cannot_be_exported_is_said_at_the_start() {
+    let mut guestlist = Guestlist::on_sqlite().with(ENDPOINT, "http://127.0.0.1:4317");
+    for (variable, wrong, expected) in [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "milliseconds"),
+        (ENDPOINT, "http://not a URL", ENDPOINT),
+    ] {
+        guestlist = guestlist.with(variable, wrong);
+        let ran = guestlist.run("work --until-idle").ended(1);
+        assert!(
+            ran.stderr.contains("no traces: ") && ran.stderr.contains(expected),
+            "{ran:?}"
+        );
+        guestlist = guestlist.with(variable, "");
+    }
+}

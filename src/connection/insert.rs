@@ -1,0 +1,182 @@
+//! Inserting: what a change adds, written together.
+
+use super::{Connection, Value};
+
+/// Rows for one table.
+#[derive(Debug)]
+pub(crate) struct Insert<'a> {
+    into: &'static str,
+    width: usize,
+    /// The values of one row after the other.
+    values: Vec<Value<'a>>,
+}
+
+impl<'a> Insert<'a> {
+    /// Rows for the table and the columns that `into` names.
+    pub(crate) fn new<const N: usize>(
+        into: &'static str,
+        rows: impl IntoIterator<Item = [Value<'a>; N]>,
+    ) -> Self {
+        Self {
+            into,
+            width: N,
+            values: rows.into_iter().flatten().collect(),
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    fn is_one_row(&self) -> bool {
+        self.values.len() == self.width
+    }
+}
+
+impl Connection<'_> {
+    /// Inserts rows, few or many, into one table or several: on Postgres by one statement.
+    pub(crate) async fn insert(&mut self, mut inserts: Vec<Insert<'_>>) -> sqlx::Result<()> {
+        inserts.retain(|insert| !insert.values.is_empty());
+        if inserts.is_empty() {
+            return Ok(());
+        }
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(connection) => postgres::insert(connection, inserts).await,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => sqlite::insert(self, inserts).await,
+        }
+    }
+}
+
+/// One statement, whose text is the same for any number of rows beyond one, and so stays prepared:
+/// to that each column is an array. One row has a text of its own, for there is no need to build
+/// arrays here and take them apart there.
+#[cfg(feature = "postgres")]
+mod postgres {
+    use std::fmt::{self, Write};
+
+    use super::super::Statement;
+    use super::{Connection, Insert, Value};
+
+    pub(super) async fn insert(
+        connection: &mut sqlx::PgConnection,
+        inserts: Vec<Insert<'_>>,
+    ) -> sqlx::Result<()> {
+        let is_one_of_each = inserts.iter().all(Insert::is_one_row);
+        let (from, many) = match is_one_of_each {
+            true => ("VALUES", ""),
+            false => ("SELECT * FROM unnest", "[]"),
+        };
+        let text = text(&inserts, from, many).expect("a string can be written to");
+        if is_one_of_each {
+            let statement = Statement {
+                sql: text.into(),
+                values: Vec::from_iter(inserts.into_iter().flat_map(|insert| insert.values)),
+                is_kept: true,
+            };
+            Connection::from(connection).execute(statement).await?;
+        } else {
+            let columns = inserts.into_iter().flat_map(columns);
+            let query = columns.fold(sqlx::query(sqlx::AssertSqlSafe(text)), bind);
+            query.execute(connection).await?;
+        }
+        Ok(())
+    }
+
+    /// The statement, whose rows come `from` placeholders of the values' types, or of `many` of them.
+    fn text(inserts: &[Insert<'_>], from: &str, many: &str) -> Result<String, fmt::Error> {
+        let (mut text, mut bound) = (String::new(), 0);
+        for (place, insert) in inserts.iter().enumerate() {
+            let begin = if place == 0 { "WITH" } else { ")), " };
+            let into = insert.into;
+            write!(text, "{begin} part_{place} AS (INSERT INTO {into} {from}")?;
+            for (place, value) in insert.values[..insert.width].iter().enumerate() {
+                let begin = if place == 0 { "(" } else { ", " };
+                bound += 1;
+                write!(text, "{begin}${bound}::{}{many}", type_of(value))?;
+            }
+        }
+        text.push_str(")) SELECT");
+        Ok(text)
+    }
+
+    fn type_of(value: &Value<'_>) -> &'static str {
+        match value {
+            Value::Uuid(_) => "uuid",
+            Value::Text(_) => "text",
+            Value::Bytes(_) => "bytea",
+            Value::Int(_) => "bigint",
+            Value::Time(_) => "timestamptz",
+            Value::Json(_) => "jsonb",
+        }
+    }
+
+    fn columns<'a>(insert: Insert<'a>) -> Vec<Vec<Value<'a>>> {
+        let mut columns = Vec::from_iter((0..insert.width).map(|_| Vec::new()));
+        for (place, value) in insert.values.into_iter().enumerate() {
+            columns[place % insert.width].push(value);
+        }
+        columns
+    }
+
+    type Query = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+    fn bind(query: Query, column: Vec<Value<'_>>) -> Query {
+        macro_rules! array {
+            ($variant:ident) => {{
+                let value = |value| match value {
+                    Value::$variant(value) => value,
+                    other => unreachable!("a column has one type: {other:?}"),
+                };
+                query.bind(Vec::from_iter(column.into_iter().map(value)))
+            }};
+        }
+        match column[0] {
+            Value::Uuid(_) => array!(Uuid),
+            Value::Text(_) => array!(Text),
+            Value::Bytes(_) => array!(Bytes),
+            Value::Int(_) => array!(Int),
+            Value::Time(_) => array!(Time),
+            Value::Json(_) => array!(Json),
+        }
+    }
+}
+
+/// A statement for each table, or several where there are more values than one takes.
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use super::super::{Statement, placeholders};
+    use super::{Connection, Insert, Value};
+
+    /// SQLite takes 32,766 at once.
+    const MAX_VALUES: usize = 32_000;
+
+    pub(super) async fn insert(
+        connection: &mut Connection<'_>,
+        inserts: Vec<Insert<'_>>,
+    ) -> sqlx::Result<()> {
+        for mut insert in inserts {
+            let most = MAX_VALUES / insert.width * insert.width;
+            while !insert.values.is_empty() {
+                let rest = insert.values.split_off(most.min(insert.values.len()));
+                connection
+                    .execute(statement(insert.into, insert.width, insert.values))
+                    .await?;
+                insert.values = rest;
+            }
+        }
+        Ok(())
+    }
+
+    fn statement<'a>(into: &str, width: usize, values: Vec<Value<'a>>) -> Statement<'a> {
+        let mut sql = format!("INSERT INTO {into} VALUES ");
+        for bound in (0..values.len()).step_by(width) {
+            sql.push_str(if bound == 0 { "(" } else { ", (" });
+            placeholders(&mut sql, bound, width);
+            sql.push(')');
+        }
+        Statement {
+            sql: sql.into(),
+            is_kept: values.len() == width,
+            values,
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The trace that a change belongs to, so that what follows from it can be part of it.
+
+/// The current span as a W3C `traceparent`, or `None` outside of any trace and without the feature
+/// `opentelemetry`.
+///
+/// Source of the format: <https://www.w3.org/TR/trace-context/#traceparent-header>. The trace state,
+/// which vendors fill as they like, is left out: an outbox row holds ids only.
+pub(crate) fn current() -> Option<String> {
+    #[cfg(feature = "opentelemetry")]
+    {
+        use opentelemetry::trace::{TraceContextExt, TraceFlags};
+        use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+        let context = tracing::Span::current().context();
+        let span = context.span().span_context().clone();
+        let flags = span.trace_flags() & TraceFlags::SAMPLED;
+        span.is_valid()
+            .then(|| format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id()))
+    }
+    #[cfg(not(feature = "opentelemetry"))]
+    None
+}

@@ -1,0 +1,115 @@
+//! Whoever invites many people at once does not keep others waiting.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use guestlist::outbox::{self, Lease, Priority, Turn};
+use guestlist::{Invite, Organization, OrganizationId};
+
+use crate::on_both_databases;
+use crate::support::{OLIVIA, Team, name, person, user};
+
+async fn lease(team: &Team, turn: &mut Turn, limit: usize) -> Vec<Lease> {
+    let mut tx = team.begin().await;
+    let leases = outbox::lease(&mut tx, turn, team.now(), Duration::from_secs(20), limit);
+    let leases = leases.await.unwrap();
+    tx.commit().await.unwrap();
+    leases
+}
+
+async fn organization(team: &Team) -> Organization {
+    let create = async |tx: &mut _| {
+        team.library
+            .create(tx, name("Other"), &person(OLIVIA))
+            .await
+    };
+    team.in_transaction(create).await.unwrap()
+}
+
+async fn invite(team: &Team, organization: OrganizationId, people: usize) {
+    let invite = |number| {
+        let email = format!("p{number}@example.com").parse().unwrap();
+        Invite::new(organization, email, "agent".parse().unwrap())
+    };
+    let invites = (0..people).map(invite).collect();
+    let all = async |tx: &mut _| team.library.invite_all(tx, &user(OLIVIA), invites).await;
+    team.in_transaction(all).await.unwrap();
+}
+
+/// `count` organizations with so many letters each, in the order of their ids.
+async fn organizations(team: &Team, count: usize, letters: usize) -> Vec<OrganizationId> {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        let id = organization(team).await.id;
+        invite(team, id, letters).await;
+        ids.push(id);
+    }
+    ids.sort();
+    ids
+}
+
+fn counts(leases: &[Lease]) -> HashMap<OrganizationId, usize> {
+    let mut counts = HashMap::new();
+    for lease in leases {
+        *counts.entry(lease.organization).or_default() += 1;
+    }
+    counts
+}
+
+on_both_databases! {
+    async fn a_single_letter_is_leased_at_once_behind_anothers_many(team: Team) {
+        invite(&team, team.organization.id, 300).await;
+        team.pass(TimeDelta::seconds(1));
+        let newcomer = organizations(&team, 1, 1).await[0];
+        let leases = lease(&team, &mut Turn::of(Priority::LETTER), 10).await;
+        assert_eq!(leases.len(), 10, "what the newcomer leaves goes to who has waited longest");
+        assert_eq!(counts(&leases)[&newcomer], 1);
+        let place = leases.iter().position(|lease| lease.organization == newcomer);
+        assert_eq!(place.map(|place| place <= 1), Some(true), "and goes out first: {place:?}");
+    }
+
+    async fn organizations_with_much_to_send_get_equal_shares(team: Team) {
+        let all = organizations(&team, 4, 20).await;
+        let leases = lease(&team, &mut Turn::of(Priority::LETTER), 40).await;
+        assert_eq!(counts(&leases), all.iter().map(|id| (*id, 10)).collect());
+        for turn in leases.chunks(4) {
+            assert_eq!(counts(turn).len(), 4, "they take turns");
+        }
+    }
+
+    async fn a_relay_goes_on_where_it_stopped(team: Team) {
+        let mut all = organizations(&team, 7, 2).await;
+        all.reverse();
+        let mut turn = Turn::of(Priority::LETTER);
+        let mut order = Vec::new();
+        for _ in 0..14 {
+            let leases = lease(&team, &mut turn, 1).await;
+            order.extend(leases.iter().map(|lease| lease.organization));
+        }
+        assert_eq!(order, [all.clone(), all].concat());
+        assert!(lease(&team, &mut turn, 1).await.is_empty());
+    }
+
+    async fn a_letter_that_is_due_is_found_behind_however_many_that_are_not(team: Team) {
+        organizations(&team, 40, 1).await;
+        let mut turn = Turn::of(Priority::LETTER);
+        assert_eq!(lease(&team, &mut turn, 100).await.len(), 40);
+        let due = organizations(&team, 1, 1).await[0];
+        let mut fresh = Turn::of(Priority::LETTER);
+        let leases = lease(&team, &mut fresh, 1).await;
+        assert_eq!(counts(&leases), HashMap::from([(due, 1)]));
+    }
+
+    async fn relays_in_the_same_turn_share_without_overlap(team: Team) {
+        organizations(&team, 5, 8).await;
+        let one = async || lease(&team, &mut Turn::of(Priority::LETTER), 20).await;
+        let (a, b, c) = tokio::join!(one(), one(), one());
+        let mut ids: Vec<_> = [a, b, c].concat().iter().map(|lease| lease.id).collect();
+        let leased = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), leased);
+        assert_eq!(leased + lease(&team, &mut Turn::of(Priority::LETTER), 100).await.len(), 40);
+    }
+}

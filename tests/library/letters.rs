@@ -1,0 +1,111 @@
+//! What a worker reads and records for many letters at once is what it would one by one.
+
+use guestlist::worker::{self, DeliveryReport};
+use guestlist::{Delivery, Invitation, InvitationId};
+
+use crate::on_both_databases;
+use crate::support::{OLIVIA, Team, user};
+
+async fn report(team: &Team, invitation: &Invitation, letter: i64, delivery: Delivery) {
+    let report = DeliveryReport {
+        invitation: invitation.id,
+        letter,
+        delivery,
+        detail: Some("550 5.1.1 no such user".to_owned()),
+    };
+    team.in_transaction(async |tx| worker::record_delivery(tx, team.now(), &report).await)
+        .await
+        .unwrap();
+}
+
+/// Asserts that the facts read together are those that single reads give; returns how many were there.
+async fn assert_facts_agree(team: &Team, ids: &[InvitationId]) -> usize {
+    let library = &team.library;
+    let mut tx = team.begin().await;
+    let together = library.letter_facts(&mut tx, ids).await.unwrap();
+    for id in ids {
+        let facts = together.iter().find(|facts| facts.invitation.id == *id);
+        let alone = library.invitation(&mut tx, *id).await.unwrap();
+        assert_eq!(facts.map(|facts| &facts.invitation), alone.as_ref());
+        let (Some(facts), Some(invitation)) = (facts, alone) else {
+            continue;
+        };
+        let holds = library.grant_holds(&mut tx, &invitation).await.unwrap();
+        assert_eq!(facts.grant_holds, holds, "{}", invitation.email);
+        let reason = worker::suppression(&mut tx, &invitation.email)
+            .await
+            .unwrap();
+        assert_eq!(facts.suppression, reason, "{}", invitation.email);
+        let organization = library
+            .organization(&mut tx, invitation.organization)
+            .await
+            .unwrap();
+        assert_eq!(facts.organization, organization);
+        let inviter = library
+            .membership(&mut tx, invitation.organization, &invitation.granted_by)
+            .await
+            .unwrap();
+        assert_eq!(facts.inviter, inviter, "{}", invitation.email);
+    }
+    together.len()
+}
+
+on_both_databases! {
+    async fn facts_read_for_many_letters_are_those_read_for_each(team: Team) {
+        let other = Team::on(team.database.clone()).await;
+        let mut ids = Vec::new();
+        for (actor, email) in [
+            ("bob", "of-bob@example.com"), ("carol", "of-carol@example.com"), ("dave", "of-dave@example.com"),
+            ("erin", "of-erin@example.com"),
+        ] {
+            team.join(actor, "admin").await;
+            ids.push(team.invite(actor, email, "agent").await.unwrap().id);
+        }
+        let suppressed = team.invite(OLIVIA, "Gone@example.com", "agent").await.unwrap();
+        report(&team, &suppressed, 1, Delivery::Failed).await;
+        let elsewhere = other.invite(OLIVIA, "gone@example.com", "agent").await.unwrap();
+        ids.extend([suppressed.id, elsewhere.id]);
+        ids.push(InvitationId::from(uuid::Uuid::now_v7()));
+        team.suspend(OLIVIA, "bob").await.unwrap();
+        team.remove(OLIVIA, "carol").await.unwrap();
+        team.change_role(OLIVIA, "dave", "agent").await.unwrap();
+        assert_eq!(assert_facts_agree(&team, &ids).await, 6);
+        let mut tx = team.begin().await;
+        let facts = team.library.letter_facts(&mut tx, &ids).await.unwrap();
+        let mut holding: Vec<_> = facts.iter().filter(|facts| facts.grant_holds)
+            .map(|facts| (facts.invitation.email.to_string(), facts.suppression.is_some())).collect();
+        holding.sort();
+        let expected = [("Gone@example.com", true), ("gone@example.com", true), ("of-erin@example.com", false)];
+        assert_eq!(holding, expected.map(|(email, is)| (email.to_owned(), is)));
+        assert!(team.library.letter_facts(&mut tx, &[]).await.unwrap().is_empty());
+        drop(tx);
+        team.in_transaction(async |tx| team.library.delete(tx, &user(OLIVIA), team.organization.id).await).await.unwrap();
+        assert_eq!(assert_facts_agree(&team, &ids).await, 1, "the invitations went with their organization");
+    }
+
+    async fn letters_recorded_as_sent_together_are_recorded_as_each_would_be(team: Team) {
+        let mut invitations = Vec::new();
+        for number in 0..4 {
+            invitations.push(team.invite(OLIVIA, &format!("p{number}@example.com"), "agent").await.unwrap());
+        }
+        let [sent, newer, failed, untouched] = &invitations[..] else { panic!("four") };
+        report(&team, sent, 1, Delivery::Deferred).await;
+        report(&team, failed, 1, Delivery::Failed).await;
+        let letters = [(sent.id, 1), (newer.id, 2), (failed.id, 1)];
+        let history = team.history().await;
+        team.in_transaction(async |tx| worker::record_sent(tx, &letters).await).await.unwrap();
+        let fares = async |of: &Invitation| {
+            let now = team.invitation(of.id).await;
+            (now.delivery, now.delivery_detail.is_some())
+        };
+        assert_eq!(fares(sent).await, (Delivery::Sent, false));
+        assert_eq!(fares(newer).await, (Delivery::Queued, false), "it speaks of another letter");
+        assert_eq!(fares(failed).await, (Delivery::Failed, true), "what failed for good stays so");
+        assert_eq!(fares(untouched).await, (Delivery::Queued, false));
+        assert_eq!(team.history().await, history);
+        team.in_transaction(async |tx| worker::record_sent(tx, &[]).await).await.unwrap();
+        let mut connection = team.database.acquire().await.unwrap();
+        let refused = worker::record_sent(&mut connection, &letters).await;
+        assert!(matches!(refused, Err(guestlist::Error::NoTransaction)), "{refused:?}");
+    }
+}

@@ -1,0 +1,96 @@
+//! A host that invites as fast as it can.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use guestlist::{Database, Error, Invite, OrganizationId, Organizations, User, UserId};
+use tokio::task::JoinSet;
+
+/// How many of a host's requests are served at a time.
+pub(crate) const TASKS: u64 = 32;
+
+/// An organization and who acts in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Team {
+    pub(crate) id: OrganizationId,
+    pub(crate) owner: UserId,
+}
+
+/// Creates organizations, each with an owner of its own.
+pub(crate) async fn teams(
+    database: &Database,
+    library: &Organizations,
+    count: u64,
+) -> anyhow::Result<Vec<Team>> {
+    let mut teams = Vec::new();
+    let mut transaction = database.begin().await?;
+    for place in 0..count {
+        let owner = User::new(
+            format!("owner-{place}").parse()?,
+            format!("owner-{place}@host.example").parse()?,
+        );
+        let name = format!("Organization {place}").parse()?;
+        let organization = library.create(&mut transaction, name, &owner).await?;
+        teams.push(Team {
+            id: organization.id,
+            owner: owner.id,
+        });
+    }
+    transaction.commit().await?;
+    Ok(teams)
+}
+
+/// Invites `count` people, of the organizations in turn, each in a transaction of its own, and says
+/// how long that took. Their addresses begin with `name`, so that they are others each time.
+pub(crate) async fn invite_many(
+    database: &Database,
+    library: &Organizations,
+    teams: &[Team],
+    name: &str,
+    count: u64,
+) -> anyhow::Result<Duration> {
+    let next = Arc::new(AtomicU64::new(0));
+    let teams: Arc<[Team]> = teams.into();
+    let mut tasks = JoinSet::new();
+    let began = Instant::now();
+    for _ in 0..TASKS {
+        let (database, library) = (database.clone(), library.clone());
+        let (next, teams, name) = (Arc::clone(&next), Arc::clone(&teams), name.to_owned());
+        tasks.spawn(async move {
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                if place >= count {
+                    return anyhow::Ok(());
+                }
+                let team = usize::try_from(place)? % teams.len();
+                let address = format!("{name}-{place}@invitee.example");
+                invite(&database, &library, &teams[team], &address).await?;
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(began.elapsed())
+}
+
+/// Invites one person in a transaction of their own.
+pub(crate) async fn invite(
+    database: &Database,
+    library: &Organizations,
+    team: &Team,
+    address: &str,
+) -> Result<(), Error> {
+    let email = address.parse().expect("letters, digits and hyphens");
+    let role = "agent".parse().expect("a role of the preset");
+    let mut transaction = database.begin().await?;
+    library
+        .invite(
+            &mut transaction,
+            &team.owner,
+            Invite::new(team.id, email, role),
+        )
+        .await?;
+    transaction.commit().await
+}

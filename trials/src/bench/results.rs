@@ -1,0 +1,171 @@
+//! Where the figures go: a table for people, JSON for programs, a section for the document.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use serde_json::json;
+
+use super::machine::Machine;
+use super::noise;
+use super::row::{HEADER, Row};
+use super::size::Size;
+use crate::results;
+
+pub(crate) struct Results {
+    machine: Machine,
+    size: Size,
+    repeat: u16,
+    rows: Vec<Row>,
+}
+
+impl Results {
+    pub(crate) fn new(machine: Machine, size: Size, repeat: u16, rows: Vec<Row>) -> Self {
+        Self {
+            machine,
+            size,
+            repeat,
+            rows,
+        }
+    }
+
+    pub(crate) fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_preset(NOTHING).set_header(HEADER);
+        for row in &self.rows {
+            table.add_row(row.cells());
+        }
+        if let Some(ratio) = table.column_mut(5) {
+            ratio.set_cell_alignment(CellAlignment::Right);
+        }
+        format!("{table}\n{}", self.summary())
+    }
+
+    /// How many bars were met, which were not, and how much to trust it.
+    fn summary(&self) -> String {
+        let with_bar = self.rows.iter().filter_map(Row::is_met);
+        let met = with_bar.clone().filter(|met| *met).count();
+        let missed: Vec<_> = self
+            .rows
+            .iter()
+            .filter(|row| row.is_met() == Some(false))
+            .map(|row| format!("{} ({})", row.subject(), row.measure()))
+            .collect();
+        let mut text = format!("{met} of {} bars met", with_bar.count());
+        if !missed.is_empty() {
+            text.push_str("; missed: ");
+            text.push_str(&missed.join(", "));
+        }
+        text.push_str(". Noise of the machine:");
+        for row in self
+            .rows
+            .iter()
+            .filter(|row| row.subject() == noise::SUBJECT)
+        {
+            let percent = row.spread() * 100.0;
+            text.push_str(&format!(
+                " {} differed by {percent:.0} % of the median,",
+                row.measure()
+            ));
+        }
+        text.pop();
+        text.push('.');
+        text
+    }
+
+    pub(crate) fn write_json(&self, file: &Path) -> anyhow::Result<()> {
+        let object = json!({
+            "size": self.size.name(),
+            "repeat": self.repeat,
+            "machine": self.machine.json(),
+            "rows": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
+        });
+        let text = format!("{object:#}\n");
+        fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))
+    }
+
+    /// Puts the section into the file, in the place of the one before.
+    pub(crate) fn write_markdown(&self, file: &Path) -> anyhow::Result<()> {
+        results::put(file, "Speed", &self.section())
+    }
+
+    fn section(&self) -> String {
+        let mut text = format!(
+            "Written by `trials bench --size {} --repeat {}`: medians, and from the lowest to the highest of {} \
+             times. {}\n\n",
+            self.size.name(),
+            self.repeat,
+            self.repeat,
+            self.summary()
+        );
+        text.push_str(&line(&HEADER.map(str::to_owned)));
+        text.push_str(&line(&HEADER.map(|_| "---".to_owned())));
+        for row in &self.rows {
+            text.push_str(&line(&row.cells()));
+        }
+        text.push_str("\n| Measured on | |\n|---|---|\n");
+        for (name, fact) in self.machine.facts() {
+            text.push_str(&line(&[(*name).to_owned(), fact.clone()]));
+        }
+        text.push_str(
+            "\nServers are private to the run, on loopback and with the settings they come with, but for the number of \
+             connections and the times of commits that Postgres keeps for trials: it syncs every commit, and \
+             Redis keeps nothing. Hosts are this program, workers processes of `guestlist`.\n",
+        );
+        text
+    }
+}
+
+/// A row of a table in Markdown.
+fn line(cells: &[String]) -> String {
+    let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    format!("| {} |\n", cells.join(" | "))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn sections_of_both_programs_stay_whole_in_either_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let machine = Machine::look(folder.path());
+        let bench = |file: &Path, repeat| {
+            let results = Results::new(machine.clone(), Size::Tiny, repeat, Vec::new());
+            results.write_markdown(file).unwrap();
+        };
+        let chaos = |file: &Path, body| results::put(file, "Chaos, seed 1", body).unwrap();
+        for bench_is_first in [true, false] {
+            let file = folder.path().join(format!("{bench_is_first}.md"));
+            fs::write(&file, "# Results\n\nIntro.\n").unwrap();
+            let read = || fs::read_to_string(&file).unwrap();
+            if bench_is_first {
+                bench(&file, 1);
+            }
+            chaos(&file, "Nothing lost.");
+            bench(&file, 1);
+            let document = read();
+            assert!(
+                document.starts_with("# Results\n\nIntro.\n\n"),
+                "{document}"
+            );
+            assert_eq!(document.matches("## ").count(), 2, "{document}");
+
+            chaos(&file, "One lost.");
+            let lost = document.replace("Nothing lost.", "One lost.");
+            assert_eq!(read(), lost);
+            bench(&file, 2);
+            bench(&file, 1);
+            assert_eq!(read(), lost);
+        }
+    }
+
+    #[test]
+    fn a_cell_stays_one_cell() {
+        assert_eq!(line(&["a|b".to_owned(), "c".to_owned()]), "| a\\|b | c |\n");
+    }
+}

@@ -1,0 +1,144 @@
+//! The few figures that many become.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hdrhistogram::Histogram;
+
+/// Figures of the same thing, measured several times: never empty.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Figures(Vec<f64>);
+
+impl Figures {
+    /// # Errors
+    /// Without figures, or with one that is no finite number.
+    pub(crate) fn new(mut figures: Vec<f64>) -> anyhow::Result<Self> {
+        anyhow::ensure!(!figures.is_empty(), "nothing was measured");
+        anyhow::ensure!(
+            figures.iter().all(|figure| figure.is_finite()),
+            "{figures:?} are not all numbers"
+        );
+        figures.sort_by(f64::total_cmp);
+        Ok(Self(figures))
+    }
+
+    /// The one in the middle, or between the two in the middle.
+    pub(crate) fn median(&self) -> f64 {
+        let middle = self.0.len() / 2;
+        if self.0.len() % 2 == 1 {
+            self.0[middle]
+        } else {
+            f64::midpoint(self.0[middle - 1], self.0[middle])
+        }
+    }
+
+    pub(crate) fn lowest(&self) -> f64 {
+        self.0[0]
+    }
+
+    pub(crate) fn highest(&self) -> f64 {
+        self.0[self.0.len() - 1]
+    }
+
+    /// From the lowest to the highest, as a share of the median.
+    pub(crate) fn spread(&self) -> f64 {
+        (self.highest() - self.lowest()) / self.median()
+    }
+
+    /// All of them, the lowest first.
+    pub(crate) fn all(&self) -> &[f64] {
+        &self.0
+    }
+}
+
+/// How long something took, each time.
+#[derive(Debug)]
+pub(crate) struct Times(Histogram<u64>);
+
+impl Times {
+    pub(crate) fn new() -> Self {
+        Self(Histogram::new(3).expect("three digits are a precision that it has"))
+    }
+
+    pub(crate) fn note(&mut self, time: Duration) {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.0
+            .record(nanoseconds)
+            .expect("it grows with what it is told");
+    }
+
+    /// The time that this share of them did not exceed, to three digits.
+    ///
+    /// # Errors
+    /// Without any time.
+    pub(crate) fn quantile(&self, share: f64) -> anyhow::Result<Duration> {
+        (!self.0.is_empty())
+            .then(|| Duration::from_nanos(self.0.value_at_quantile(share)))
+            .context("nothing was measured")
+    }
+}
+
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+pub(crate) fn microseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+/// How many a second.
+pub(crate) fn rate(count: u64, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle_whatever_the_order() {
+        for (figures, median) in [
+            (vec![3.0], 3.0),
+            (vec![9.0, 1.0, 2.0], 2.0),
+            (vec![4.0, 1.0, 2.0, 100.0], 3.0),
+        ] {
+            let reversed = figures.iter().rev().copied().collect();
+            assert_eq!(Figures::new(figures).unwrap().median(), median);
+            assert_eq!(Figures::new(reversed).unwrap().median(), median);
+        }
+    }
+
+    #[test]
+    fn the_spread_is_from_the_lowest_to_the_highest_by_the_median() {
+        let figures = Figures::new(vec![12.0, 10.0, 9.0]).unwrap();
+        assert_eq!((figures.lowest(), figures.highest()), (9.0, 12.0));
+        assert!((figures.spread() - 0.3).abs() < 1e-9);
+        assert_eq!(Figures::new(vec![7.0]).unwrap().spread(), 0.0);
+    }
+
+    #[test]
+    fn no_figure_or_one_that_is_no_number_is_an_error() {
+        assert!(Figures::new(Vec::new()).is_err());
+        assert!(Figures::new(vec![1.0, f64::NAN]).is_err());
+        assert!(Times::new().quantile(0.5).is_err());
+    }
+
+    #[test]
+    fn a_quantile_is_a_time_that_was_measured() {
+        let mut times = Times::new();
+        for millisecond in (1..=1000).rev() {
+            times.note(Duration::from_millis(millisecond));
+        }
+        for (share, expected) in [(0.0, 1.0), (0.5, 500.0), (0.99, 990.0), (1.0, 1000.0)] {
+            let found = milliseconds(times.quantile(share).unwrap());
+            assert!((found / expected - 1.0).abs() < 1e-3, "{share}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_by_the_second() {
+        assert_eq!(rate(300, Duration::from_millis(1500)), 200.0);
+    }
+}

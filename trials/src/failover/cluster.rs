@@ -1,0 +1,86 @@
+//! A cluster of three masters with a replica each.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use super::node::{Node, TAG};
+use super::until;
+use crate::port::free_port;
+
+pub(super) struct Cluster {
+    nodes: Vec<Node>,
+}
+
+impl Cluster {
+    pub(super) async fn start(folder: &Path) -> anyhow::Result<Self> {
+        let mut nodes = Vec::new();
+        for place in 0..6 {
+            // The default, ten thousand above the port, is not always a port.
+            let bus = free_port()?.to_string();
+            let arguments = [
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                &bus,
+                "--cluster-node-timeout",
+                "1000",
+            ];
+            nodes.push(Node::start(folder, &format!("redis{place}"), &arguments).await?);
+        }
+        let addresses = nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.port()));
+        let made = Command::new("redis-cli")
+            .args(["--cluster", "create"])
+            .args(addresses)
+            .args(["--cluster-replicas", "1", "--cluster-yes"])
+            .output()
+            .context("redis-cli")?;
+        if !made.status.success() {
+            bail!("redis-cli: {}", String::from_utf8_lossy(&made.stdout));
+        }
+        let cluster = Self { nodes };
+        until("the cluster is up and its replicas in step", async || {
+            cluster.is_up().await
+        })
+        .await?;
+        Ok(cluster)
+    }
+
+    async fn is_up(&self) -> bool {
+        let mut replicas = 0;
+        for node in &self.nodes {
+            let told = node.ask::<String>("CLUSTER INFO").await;
+            if !told.is_ok_and(|told| told.contains("cluster_state:ok")) {
+                return false;
+            }
+            replicas += usize::from(node.is_in_step().await);
+        }
+        replicas == self.nodes.len() / 2
+    }
+
+    pub(super) fn url(&self) -> String {
+        let hosts: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.port()))
+            .collect();
+        format!("redis+cluster://{}", hosts.join(","))
+    }
+
+    pub(super) fn nodes(&mut self) -> &mut [Node] {
+        &mut self.nodes
+    }
+
+    /// The master of the slot in which the queue's keys lie; every other server refuses to answer.
+    pub(super) async fn master(&self) -> Option<usize> {
+        for (place, node) in self.nodes.iter().enumerate() {
+            if node.ask::<u64>(&format!("EXISTS {TAG}")).await.is_ok() {
+                return Some(place);
+            }
+        }
+        None
+    }
+}

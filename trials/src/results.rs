@@ -1,0 +1,143 @@
+//! Results that are kept: a section of Markdown for each trial.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context as _;
+
+/// Puts a section into a file of sections, in the place of the one with the same title if there is.
+pub(crate) fn put(file: &Path, title: &str, body: &str) -> anyhow::Result<()> {
+    let before = match fs::read_to_string(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            "# Results of the trials\n".to_owned()
+        }
+        read => read.with_context(|| format!("{}", file.display()))?,
+    };
+    fs::write(file, with(&before, title, body)).with_context(|| format!("{}", file.display()))
+}
+
+fn with(before: &str, title: &str, body: &str) -> String {
+    let heading = format!("## {title}");
+    let section = format!("{heading}\n\n{}\n", body.trim());
+    let mut sections: Vec<String> = vec![String::new()];
+    for line in before.lines() {
+        if line.starts_with("## ") {
+            sections.push(String::new());
+        }
+        if let Some(last) = sections.last_mut() {
+            last.push_str(line);
+            last.push('\n');
+        }
+    }
+    let is_same = |section: &String| section.lines().next() == Some(&heading);
+    match sections.iter().position(is_same) {
+        Some(place) => sections[place] = section,
+        None => sections.push(section),
+    }
+    let mut text = String::new();
+    for section in sections.iter().map(|section| section.trim()) {
+        if !section.is_empty() {
+            let gap = if text.is_empty() { "" } else { "\n" };
+            text.push_str(&format!("{gap}{section}\n"));
+        }
+    }
+    text
+}
+
+/// When, on what and of what a trial was: lines of a list.
+pub(crate) fn circumstances() -> String {
+    let mut lines = String::new();
+    for (what, is) in [
+        (
+            "Date",
+            chrono::Utc::now().format("%Y-%m-%d %H:%M UTC").to_string(),
+        ),
+        ("Machine", machine()),
+        ("Build", build()),
+        ("Versions", versions()),
+        (
+            "Command",
+            std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+        ),
+    ] {
+        let is = if what == "Command" {
+            format!("`trials {is}`")
+        } else {
+            is
+        };
+        let _ = writeln!(lines, "- {what}: {is}");
+    }
+    lines
+}
+
+fn machine() -> String {
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    let model = after("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".to_owned());
+    let memory = after("/proc/meminfo", "MemTotal")
+        .and_then(|total| total.split(' ').next()?.parse::<u64>().ok())
+        .map_or(0, |kilobytes| kilobytes.div_ceil(1 << 20));
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("unknown").to_owned();
+    let kernel = first_line("uname", &["-sr"]);
+    format!("{processors} cores ({model}), {memory} GiB, {kernel}; load at the end {load}")
+}
+
+/// The value of the first line of a file in /proc with this name.
+fn after(file: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let (_, value) = lines.find(|(key, _)| key.trim() == name)?;
+    Some(value.trim().to_owned())
+}
+
+fn build() -> String {
+    let profile = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
+    let commit = first_line("git", &["describe", "--always", "--dirty"]);
+    format!("{profile}, commit {commit}")
+}
+
+fn versions() -> String {
+    let postgres = crate::postgres::binary("postgres").unwrap_or_else(|_| "postgres".into());
+    [
+        first_line(&postgres.to_string_lossy(), &["--version"]),
+        first_line("redis-server", &["--version"]),
+        first_line("rustc", &["--version"]),
+    ]
+    .join("; ")
+}
+
+fn first_line(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let text = output.map_or_else(|_| Vec::new(), |output| output.stdout);
+    match String::from_utf8_lossy(&text).lines().next() {
+        Some(line) => line.to_owned(),
+        None => format!("{program} unknown"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_is_added_once_and_then_replaced_where_it_stands() {
+        let first = with("# Results\n\nIntro.\n", "One", "a\n");
+        assert_eq!(first, "# Results\n\nIntro.\n\n## One\n\na\n");
+        let second = with(&first, "Two", "b");
+        assert_eq!(
+            second,
+            "# Results\n\nIntro.\n\n## One\n\na\n\n## Two\n\nb\n"
+        );
+        let again = with(&second, "One", "c\n\n### More\n");
+        assert_eq!(
+            again,
+            "# Results\n\nIntro.\n\n## One\n\nc\n\n### More\n\n## Two\n\nb\n"
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! The bench at its smallest, on servers of its own: that everything is measured and counted, and
+//! nothing of how fast it is.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value as Json;
+
+#[test]
+fn every_subject_is_measured_and_what_it_did_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (json, results) = (
+        folder.path().join("bench.json"),
+        folder.path().join("RESULTS.md"),
+    );
+    fs::write(&results, "# Results\n\n## Chaos\n\nNothing lost.\n").unwrap();
+    let trials = Path::new(env!("CARGO_BIN_EXE_trials"));
+    let mut command = Command::new(trials);
+    command.args(["bench", "--size", "tiny", "--repeat", "1"]);
+    // Tests of the workspace come with the command; where it is not there, the bench builds it.
+    let guestlist = trials.with_file_name("guestlist");
+    if guestlist.exists() {
+        command.arg("--guestlist").arg(guestlist);
+    }
+    let bench = command
+        .args(["--json".as_ref(), json.as_os_str()])
+        .args(["--results".as_ref(), results.as_os_str()])
+        .output()
+        .unwrap();
+    let (told, complaints) = (
+        String::from_utf8(bench.stdout).unwrap(),
+        String::from_utf8(bench.stderr).unwrap(),
+    );
+    assert!(bench.status.success(), "{told}\n{complaints}");
+
+    let object: Json = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    let rows = object["rows"].as_array().unwrap();
+    let mut counted: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for row in rows {
+        let subject = counted.entry(row["subject"].as_str().unwrap()).or_default();
+        subject.extend(row["counted"].as_u64());
+        for figures in [&row["ours"], &row["limit"]] {
+            if !figures.is_null() {
+                let all = figures["all"].as_array().unwrap();
+                assert!(!all.is_empty(), "{row:#}");
+                assert!(
+                    all.iter().all(|figure| figure.as_f64().unwrap() > 0.0),
+                    "{row:#}"
+                );
+            }
+        }
+        let has_verdict = row["met"].is_boolean();
+        assert_eq!(has_verdict, row["bar"].is_string(), "{row:#}");
+        assert!(told.contains(row["subject"].as_str().unwrap()), "{told}");
+    }
+    // How many invites, lines, letters, messages, sessions were asked for, each time; the subject
+    // itself fails where it does not find as many done.
+    let expected: BTreeMap<&str, Vec<u64>> = [
+        ("invite", vec![64]),
+        ("bulk", vec![120]),
+        ("drain", vec![100]),
+        ("both", vec![64]),
+        ("open_loop", vec![25, 25]),
+        ("memory", vec![2_000]),
+        ("start", vec![1]),
+        ("size", vec![2_000; 4]),
+        ("expiry", vec![300]),
+        ("purge", vec![5, 5, 1_200, 1_200]),
+        ("sqlite", vec![64, 64]),
+        ("redis", vec![1_000]),
+        ("relay", vec![2_000, 4_000]),
+        ("noise", vec![]),
+    ]
+    .into();
+    assert_eq!(counted, expected);
+
+    let document = fs::read_to_string(&results).unwrap();
+    assert!(
+        document.starts_with("# Results\n\n## Chaos\n\nNothing lost.\n"),
+        "{document}"
+    );
+    assert!(
+        document.contains("## Speed\n\nWritten by `trials bench --size tiny"),
+        "{document}"
+    );
+    for row in rows {
+        let cell = format!("| {} |", row["subject"].as_str().unwrap());
+        assert!(document.contains(&cell), "{document}");
+    }
+}
