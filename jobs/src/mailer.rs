@@ -168,10 +168,15 @@ impl Mailer {
             }
             Post::Smtp(office) => {
                 let retry_after = self.deadlines.back_off.first;
-                office
-                    .hand_in(manuscript, pass, fence)
-                    .await
-                    .unwrap_or(Verdict::Unavailable { retry_after })
+                match office.hand_in(manuscript, pass, fence).await {
+                    Ok(verdict) => verdict,
+                    Err(NoVerdict::Closed) => Verdict::Unavailable { retry_after },
+                    Err(NoVerdict::Panicked) => Verdict::Unknown {
+                        why: "sending it panicked, as the log says; it may have been sent"
+                            .to_owned(),
+                        retry_after,
+                    },
+                }
             }
         }
     }
@@ -224,6 +229,14 @@ impl Mailer {
     }
 }
 
+/// Why nobody says what became of a letter.
+enum NoVerdict {
+    /// The office took no more letters.
+    Closed,
+    /// Its sender panicked.
+    Panicked,
+}
+
 impl Office {
     fn open(server: Server, connections: usize, deadlines: Deadlines, tally: &Tally) -> Self {
         let (queue, receiver) = mpsc::channel(connections);
@@ -250,8 +263,13 @@ impl Office {
         }
     }
 
-    /// Waits for a free sender and its verdict; `None` once the office is closed.
-    async fn hand_in(&self, manuscript: Manuscript, pass: Pass, fence: Fence) -> Option<Verdict> {
+    /// Waits for a free sender and its verdict.
+    async fn hand_in(
+        &self,
+        manuscript: Manuscript,
+        pass: Pass,
+        fence: Fence,
+    ) -> Result<Verdict, NoVerdict> {
         let (answer, verdict) = oneshot::channel();
         self.queue
             .send(Errand {
@@ -261,7 +279,7 @@ impl Office {
                 answer,
             })
             .await
-            .ok()?;
-        verdict.await.ok()
+            .map_err(|_| NoVerdict::Closed)?;
+        verdict.await.map_err(|_| NoVerdict::Panicked)
     }
 }

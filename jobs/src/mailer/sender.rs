@@ -1,8 +1,10 @@
 //! A task that owns at most one SMTP connection and hands letters over on it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::FutureExt;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -17,8 +19,9 @@ use super::manuscript::Manuscript;
 use super::reply::Reply;
 use super::tally::Tally;
 use super::verdict::{Outcome, Verdict};
+use crate::queue::panic_text;
 
-/// A letter on its way to a sender, and who waits for its verdict.
+/// A letter on its way to a sender, and who waits for its verdict. None comes if its sender panicked.
 pub(super) struct Errand {
     pub(super) manuscript: Manuscript,
     pub(super) pass: Pass,
@@ -49,7 +52,19 @@ enum Event {
 }
 
 impl Sender {
+    /// Works until the mailer closes. What panics costs its letter and its connection and no more: a
+    /// mailer without senders would turn away every letter for ever.
     pub(super) async fn run(mut self) {
+        while let Err(panic) = AssertUnwindSafe(self.work()).catch_unwind().await {
+            tracing::error!(
+                "a connection to the mail server is dropped, for its sender panicked: {}",
+                panic_text(&*panic)
+            );
+            self.kept = None;
+        }
+    }
+
+    async fn work(&mut self) {
         loop {
             match self.next().await {
                 Event::Errand(Some(errand)) => self.perform(errand).await,
@@ -101,7 +116,6 @@ impl Sender {
             () = answer.closed() => return,
             verdict = self.deliver(&mut manuscript, pass, &fence) => verdict,
         };
-        let Some(verdict) = verdict else { return };
         // The verdict gives the turn to the next letter, which is not to wait behind this.
         if let Some(connection) = &mut self.kept
             && let Err(failure) = connection.reset().await
@@ -113,15 +127,10 @@ impl Sender {
         let _ = answer.send(verdict);
     }
 
-    /// Delivers one letter, or gives it up without a verdict if its fence fell.
-    async fn deliver(
-        &mut self,
-        manuscript: &mut Manuscript,
-        pass: Pass,
-        fence: &Fence,
-    ) -> Option<Verdict> {
+    /// Delivers one letter, unless its fence falls.
+    async fn deliver(&mut self, manuscript: &mut Manuscript, pass: Pass, fence: &Fence) -> Verdict {
         if let Some(retry_after) = pass.revoked(Instant::now()) {
-            return Some(Verdict::Unavailable { retry_after });
+            return Verdict::Unavailable { retry_after };
         }
         let reused = self.kept.is_some();
         let mut result = self.attempt(manuscript, fence).await;
@@ -130,11 +139,14 @@ impl Sender {
         }
         let outcome = match result {
             Ok(reply) => Outcome::Accepted(reply.to_string()),
-            Err(Failure::Withdrawn) => return None,
+            Err(Failure::Withdrawn) => {
+                let retry_after = self.deadlines.back_off.first;
+                return Verdict::Unavailable { retry_after };
+            }
             Err(failure) => failure.outcome(),
         };
         self.tally.attempt(&outcome);
-        Some(pass.report(Instant::now(), outcome))
+        pass.report(Instant::now(), outcome)
     }
 
     /// Sends on the kept connection, or on a new one.

@@ -51,8 +51,8 @@ pub enum Verdict {
         /// When a letter may be tried again.
         retry_after: Duration,
     },
-    /// The letter was sent completely and the server never answered: it may have it. The
-    /// same bytes are sent again.
+    /// The letter was sent completely and the server never answered, or sending it panicked: the
+    /// server may have it. The same bytes are sent again.
     Unknown {
         /// What happened instead of an answer.
         why: String,

@@ -136,3 +136,15 @@ async fn closing_finishes_what_was_handed_in_and_says_goodbye() {
         Verdict::Unavailable { .. }
     ));
 }
+
+#[tokio::test]
+async fn a_letter_that_panics_costs_its_connection_and_keeps_no_other_from_leaving() {
+    let server = Script::default().start().await;
+    let mailer = mailer(&server);
+    let verdict = mailer.send_while(|| panic!("a fence that fails"), mail());
+    let verdict = verdict.await;
+    assert!(matches!(verdict, Verdict::Unknown { .. }), "{verdict:?}");
+    assert!(accepted(&mailer.send(mail()).await));
+    assert_eq!(server.seen().connections, 2);
+    mailer.close().await;
+}

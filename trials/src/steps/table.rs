@@ -73,7 +73,7 @@ impl Row {
 
     fn is_as_expected(&self) -> bool {
         self.lost == 0
-            && self.twice == self.case.twice()
+            && self.case.twice().contains(&self.twice)
             && self.different == 0
             && self.wrong.is_none()
     }
@@ -92,15 +92,19 @@ impl fmt::Display for Table {
                 (_, 0) => "identical",
                 _ => "DIFFERENT",
             };
+            let twice = row.case.twice();
+            let expected = match (twice.start(), twice.end()) {
+                (least, most) if least == most => most.to_string(),
+                (least, most) => format!("{least} or {most}"),
+            };
             write!(
                 f,
-                "{:<28}{:<7}{:>8}{:>6}{:>7}{:>10}  {bytes:<9}",
+                "{:<28}{:<7}{:>8}{:>6}{:>7}{expected:>10}  {bytes:<9}",
                 row.case.words,
                 row.case.fault.as_str(),
                 row.letters,
                 row.lost,
-                row.twice,
-                row.case.twice()
+                row.twice
             )?;
             if !row.is_as_expected() {
                 write!(f, "  NOT AS EXPECTED")?;
