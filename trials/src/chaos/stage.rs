@@ -214,7 +214,7 @@ impl Stage {
         seat.process = Some(Process::start(
             &name,
             &mut command,
-            &self.folder.join(format!("w{place}.log")),
+            &self.folder.join(format!("{name}.log")),
         )?);
         Ok(())
     }

@@ -12,7 +12,7 @@ use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
 use super::course::{Course, Turn};
-use crate::chaos::fault::Incident;
+use crate::chaos::fault::{Fault, Incident};
 use crate::host::{self, Deed};
 use crate::sink::{self, Accepted, Entry};
 
@@ -33,6 +33,8 @@ pub(crate) struct Facts {
     pub(super) refusals: HashMap<String, Vec<String>>,
     pub(super) deeds: Vec<Deed>,
     pub(super) incidents: Vec<Incident>,
+    /// Workers that ended by themselves after they had begun to work.
+    pub(super) worked: HashSet<String>,
     pub(super) ended_sessions: i64,
     pub(super) tolerance: Tolerance,
 }
@@ -134,6 +136,7 @@ impl Facts {
             refusals: HashMap::new(),
             deeds: deeds(folder)?,
             incidents: incidents.to_vec(),
+            worked: worked(folder, incidents)?,
             ended_sessions: sqlx::query_scalar(
                 "SELECT count(*) FROM guestlist_sessions WHERE ended_at IS NOT NULL",
             )
@@ -224,4 +227,23 @@ fn deeds(folder: &Path) -> anyhow::Result<Vec<Deed>> {
         deeds.extend(host::committed(&journal)?);
     }
     Ok(deeds)
+}
+
+/// Who of those that ended by themselves had said that it works.
+fn worked(folder: &Path, incidents: &[Incident]) -> anyhow::Result<HashSet<String>> {
+    let mut worked = HashSet::new();
+    for exit in incidents {
+        let Some(name) = exit.process.as_deref() else {
+            continue;
+        };
+        if exit.fault != Fault::WorkerExit {
+            continue;
+        }
+        let log = folder.join(format!("{name}.log"));
+        let said = std::fs::read_to_string(&log).with_context(|| log.display().to_string())?;
+        if said.lines().any(|line| line.ends_with(" working")) {
+            worked.insert(name.to_owned());
+        }
+    }
+    Ok(worked)
 }

@@ -15,8 +15,9 @@ use crate::sink::Accepted;
 /// How many examples of what must not be are shown.
 const EXAMPLES: usize = 10;
 
-/// How long after Postgres is back a worker may end that could not reach it.
-const STARTING: TimeDelta = TimeDelta::seconds(3);
+/// How long after Postgres is back a worker may end that could not reach it: its pool waits 30 s for
+/// its first connection.
+const STARTING: TimeDelta = TimeDelta::seconds(33);
 
 /// The counts of a trial, and what must not be in words.
 #[derive(Debug, Default)]
@@ -80,20 +81,20 @@ impl Facts {
             .count()
     }
 
-    /// A worker ends by itself where Postgres is down at its start, and for nothing else.
+    /// A worker ends by itself where Postgres is down at its start, and for nothing else: never once
+    /// it works.
     fn judge_exits(&self, verdict: &mut Verdict) {
         let of = |fault| self.incidents.iter().filter(move |one| one.fault == fault);
         for exit in of(Fault::WorkerExit) {
+            let name = exit.process.as_deref().unwrap_or("a worker");
             let is_down = |outage: &Incident| {
                 let until = outage.until.map(|until| until + STARTING);
                 outage.from <= exit.from && until.is_none_or(|until| exit.from <= until)
             };
-            if !of(Fault::PostgresStop).any(is_down) {
-                verdict.wrong.push(format!(
-                    "{} ended by itself at {}",
-                    exit.process.as_deref().unwrap_or("a worker"),
-                    exit.from
-                ));
+            if self.worked.contains(name) || !of(Fault::PostgresStop).any(is_down) {
+                verdict
+                    .wrong
+                    .push(format!("{name} ended by itself at {}", exit.from));
             }
         }
     }
@@ -158,11 +159,7 @@ impl Facts {
                 let at = settled.committed_at;
                 course.end(letter, at, at + self.tolerance.skew)
             });
-            let email = self
-                .invitations
-                .get(&invitation)
-                .map(|invitation| invitation.email.as_str());
-            return match (end, email) {
+            return match (end, self.recipient(promise)) {
                 (Some(end), _) => Ok(end.as_str()),
                 (None, Some(email)) if self.was_refused(email) => Ok("refused for good"),
                 (None, email) => Err(format!(
@@ -179,19 +176,26 @@ impl Facts {
             .events
             .get(&event)
             .ok_or_else(|| format!("notice {id} of no event"))?;
-        // A member of the trials is named by the invitation they accepted.
-        let member: Option<Uuid> = event
-            .subject
-            .strip_prefix("u-")
-            .and_then(|id| id.parse().ok());
-        let invitation = member.and_then(|id| self.invitations.get(&id));
-        match invitation {
-            Some(invitation) if self.was_refused(&invitation.email) => Ok("refused for good"),
+        match self.recipient(promise) {
+            Some(email) if self.was_refused(email) => Ok("refused for good"),
             _ => Err(format!(
                 "the notice of {} {} was settled and never sent",
                 event.kind, event.subject
             )),
         }
+    }
+
+    /// Whom a promise is to be delivered to. A member of the trials is named by the invitation they
+    /// accepted.
+    fn recipient(&self, promise: &Promise) -> Option<&str> {
+        let invitation: Uuid = match promise.letter() {
+            Some((invitation, _)) => invitation,
+            None => {
+                let event = self.events.get(&promise.notice()?)?;
+                event.subject.strip_prefix("u-")?.parse().ok()?
+            }
+        };
+        Some(&self.invitations.get(&invitation)?.email)
     }
 
     fn judge_letters(&self, verdict: &mut Verdict) {
@@ -263,10 +267,8 @@ impl Facts {
     /// What the database says in the end agrees with what the mail server got.
     fn judge_state(&self, verdict: &mut Verdict) {
         for (id, why) in &self.dead {
-            let letter = self.promises.get(id).and_then(Promise::letter);
-            let email = letter
-                .and_then(|(invitation, _)| self.invitations.get(&invitation))
-                .map(|one| one.email.as_str());
+            let promise = self.promises.get(id);
+            let email = promise.and_then(|promise| self.recipient(promise));
             if !email.is_some_and(|email| self.was_refused(email)) {
                 verdict.wrong.push(format!(
                     "message {id} was given up without a refusal: {why}"
