@@ -22,7 +22,9 @@ pub use crate::session::{
 };
 
 /// Begins a transaction that gives way to those of hosts: on Postgres it waits half a second for a
-/// row and then fails with [`Error::Conflict`], to be run again.
+/// row and then fails with [`Error::Conflict`], to be run again. Five seconds without a statement end
+/// it: Postgres does not hear of a connection that fell silent, and its rows would stay locked for
+/// hours.
 ///
 /// A worker changes many invitations at once, in an order that no host knows. Should the two wait
 /// for each other, it is the worker that gives up, since Postgres looks for a deadlock only after a
@@ -34,7 +36,8 @@ pub async fn begin(database: &Database) -> Result<Transaction, Error> {
     match database {
         #[cfg(feature = "postgres")]
         Database::Postgres(pool) => {
-            let begin = "BEGIN; SET LOCAL lock_timeout = '500ms'";
+            let begin = "BEGIN; SET LOCAL lock_timeout = '500ms';
+                SET LOCAL idle_in_transaction_session_timeout = '5s'";
             Ok(Transaction::Postgres(pool.begin_with(begin).await?))
         }
         #[cfg(feature = "sqlite")]

@@ -182,6 +182,30 @@ async fn a_worker_gives_way_to_a_host_that_waits_for_it() {
     revoked.expect("the host notices nothing");
 }
 
+/// As when the worker's machine is cut off between a statement and the commit.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_worker_locked_that_fell_silent_is_free_again_within_seconds() {
+    let team = crate::support::Team::on(crate::postgres::schema().await).await;
+    let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
+    let sent = [(invitation.id, 1)];
+    let mut silent = worker::begin(&team.database).await.unwrap();
+    worker::record_sent(&mut silent, &sent).await.unwrap();
+    let mut tries = 0;
+    loop {
+        let mut next = worker::begin(&team.database).await.unwrap();
+        match worker::record_sent(&mut next, &sent).await {
+            Ok(()) => break next.commit().await.unwrap(),
+            Err(error) => assert!(matches!(error, Error::Conflict(_)), "{error:?}"),
+        }
+        tries += 1;
+        assert!(tries < 20, "half a second each");
+    }
+    assert!(tries > 4, "it has seconds to go on");
+    let committed = silent.commit().await;
+    assert!(matches!(committed, Err(Error::Database(_))), "{committed:?}");
+}
+
 /// Bob joins another organization while the deletion of his account waits for the first one's lock.
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
