@@ -5,6 +5,9 @@
 //! SIGSTOP does until somebody continues it, `panic` panics, and `error` has the step fail as its real
 //! failure would.
 
+/// Whether this build can be told to fail at its steps, as only trials want it.
+pub const HAS_FAIL_POINTS: bool = cfg!(feature = "failpoints");
+
 /// A step: fails with the error where it is armed to. Compiled to nothing without the feature.
 macro_rules! fail_point {
     ($step:literal, $error:expr) => {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use guestlist::{Database, MessageId, outbox};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -30,7 +31,7 @@ const RENEWAL: Duration = Duration::from_secs(5);
 pub(crate) struct Leases {
     database: Database,
     clock: DatabaseClock,
-    messages: Loader<(MessageId, i64), outbox::Message, guestlist::Error>,
+    messages: Loader<(MessageId, i64), outbox::Message>,
     held: Arc<Mutex<HashMap<MessageId, Entry>>>,
 }
 
@@ -52,18 +53,18 @@ pub(crate) struct Held {
 
 impl Leases {
     pub(crate) fn new(database: Database, clock: DatabaseClock) -> Self {
-        let pool = database.clone();
-        let messages = Loader::new(move |leases: Vec<(MessageId, i64)>| {
-            let pool = pool.clone();
-            async move {
-                let taken =
-                    in_time(async { outbox::take_all(&mut pool.acquire().await?, &leases).await });
-                let taken = taken.await?;
-                let by_lease =
-                    |message: outbox::Message| ((message.id, message.generation), message);
-                Ok(taken.into_iter().map(by_lease).collect())
-            }
-        });
+        let messages = Loader::new(
+            database.clone(),
+            |connection, leases: Vec<(MessageId, i64)>| {
+                async move {
+                    let taken = outbox::take_all(connection, &leases).await?;
+                    let by_lease =
+                        |message: outbox::Message| ((message.id, message.generation), message);
+                    Ok(taken.into_iter().map(by_lease).collect())
+                }
+                .boxed()
+            },
+        );
         Self {
             database,
             clock,

@@ -13,6 +13,7 @@ pub mod endpoint;
 mod failpoint;
 pub mod job;
 mod keep;
+mod kept_connection;
 mod leases;
 pub mod letters;
 mod loader;
@@ -33,6 +34,7 @@ pub mod work;
 pub mod worker;
 
 pub use context::Context;
+pub use failpoint::HAS_FAIL_POINTS;
 pub use monitor::Monitor;
 pub use redis_url::InvalidRedisUrl;
 pub use relay::Doorbell;

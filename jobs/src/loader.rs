@@ -10,45 +10,58 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use guestlist::{Database, Error, PooledConnection};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::kept_connection::KeptConnection;
 
 /// The most keys of one batch.
 const MOST: usize = 256;
 
-type Found<K, V, E> = Result<HashMap<K, V>, E>;
-type Read<K, V, E> = Arc<dyn Fn(Vec<K>) -> BoxFuture<'static, Found<K, V, E>> + Send + Sync>;
+type Found<K, V> = Result<HashMap<K, V>, Error>;
+type Read<K, V> =
+    Arc<dyn Fn(&mut PooledConnection, Vec<K>) -> BoxFuture<'_, Found<K, V>> + Send + Sync>;
 type Request<K, V> = (K, oneshot::Sender<Option<V>>);
 
 /// Reads by key, in batches. Dropping every clone ends its task.
-pub(crate) struct Loader<K, V, E> {
-    read: Read<K, V, E>,
+pub(crate) struct Loader<K, V> {
+    database: Database,
+    read: Read<K, V>,
     requests: mpsc::UnboundedSender<Request<K, V>>,
 }
 
-impl<K, V, E> Clone for Loader<K, V, E> {
+impl<K, V> Clone for Loader<K, V> {
     fn clone(&self) -> Self {
         Self {
+            database: self.database.clone(),
             read: Arc::clone(&self.read),
             requests: self.requests.clone(),
         }
     }
 }
 
-impl<K, V, E> Loader<K, V, E>
+impl<K, V> Loader<K, V>
 where
     K: Copy + Eq + Hash + Send + 'static,
     V: Clone + Send + 'static,
-    E: Send + 'static,
 {
     /// A loader that reads by `read`, which leaves out what is not there.
-    pub(crate) fn new<F>(read: impl Fn(Vec<K>) -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = Found<K, V, E>> + Send + 'static,
-    {
+    pub(crate) fn new(
+        database: Database,
+        read: impl Fn(&mut PooledConnection, Vec<K>) -> BoxFuture<'_, Found<K, V>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
         let (requests, asked) = mpsc::unbounded_channel();
-        let read: Read<K, V, E> = Arc::new(move |keys| read(keys).boxed());
-        tokio::spawn(work(Arc::clone(&read), asked));
-        Self { read, requests }
+        let read: Read<K, V> = Arc::new(read);
+        let connection = KeptConnection::new(database.clone());
+        tokio::spawn(work(connection, Arc::clone(&read), asked));
+        Self {
+            database,
+            read,
+            requests,
+        }
     }
 
     /// Reads one value, with those that others ask for at the same time. Nothing is read before it
@@ -57,25 +70,29 @@ where
     /// # Errors
     /// A batch that fails says nothing about any of its keys, for one row that cannot be read fails
     /// it for all. Everyone in it then reads alone, and gets the error of their own.
-    pub(crate) async fn load(&self, key: K) -> Result<Option<V>, E> {
+    pub(crate) async fn load(&self, key: K) -> Result<Option<V>, Error> {
         let (answer, answered) = oneshot::channel();
         if self.requests.send((key, answer)).is_ok()
             && let Ok(value) = answered.await
         {
             return Ok(value);
         }
-        Ok((self.read)(vec![key]).await?.remove(&key))
+        let mut connection = KeptConnection::new(self.database.clone());
+        let found = connection.ask(async |connection| (self.read)(connection, vec![key]).await);
+        Ok(found.await?.remove(&key))
     }
 }
 
-async fn work<K, V, E>(read: Read<K, V, E>, mut asked: mpsc::UnboundedReceiver<Request<K, V>>)
-where
+async fn work<K, V>(
+    mut connection: KeptConnection,
+    read: Read<K, V>,
+    mut asked: mpsc::UnboundedReceiver<Request<K, V>>,
+) where
     K: Copy + Eq + Hash + Send + 'static,
     V: Clone + Send + 'static,
-    E: Send + 'static,
 {
     let mut batch: Vec<Request<K, V>> = Vec::new();
-    while let Some(first) = asked.recv().await {
+    while let Some(first) = connection.wait_for(asked.recv()).await {
         batch.push(first);
         // Who is ready to ask as well comes along, for a turn of the runtime and no longer.
         tokio::task::yield_now().await;
@@ -93,10 +110,8 @@ where
             continue;
         }
         // An error or a panic is told by dropping the answers: each then reads alone.
-        let found = AssertUnwindSafe(async { read(keys).await })
-            .catch_unwind()
-            .await;
-        if let Ok(Ok(found)) = found {
+        let found = connection.ask(async |connection| read(connection, keys).await);
+        if let Ok(Ok(found)) = AssertUnwindSafe(found).catch_unwind().await {
             for (key, answer) in batch.drain(..) {
                 let _ = answer.send(found.get(&key).cloned());
             }
@@ -116,27 +131,29 @@ mod tests {
 
     /// Squares numbers; 13 fails whoever asks, 99 panics. Each batch waits for a permit.
     struct Squares {
-        loader: Loader<u32, u32, String>,
+        loader: Loader<u32, u32>,
         batches: Arc<Mutex<Vec<Vec<u32>>>>,
         permits: Arc<Semaphore>,
     }
 
-    fn squares() -> Squares {
+    async fn squares() -> Squares {
         let batches: Arc<Mutex<Vec<Vec<u32>>>> = Arc::default();
         let permits = Arc::new(Semaphore::new(0));
         let (seen, gate) = (batches.clone(), permits.clone());
-        let loader = Loader::new(move |keys: Vec<u32>| {
+        let database = Database::connect("sqlite::memory:", 9).await.unwrap();
+        let loader = Loader::new(database, move |_, keys: Vec<u32>| {
             let (seen, gate) = (seen.clone(), gate.clone());
             async move {
                 seen.lock().unwrap().push(keys.clone());
                 gate.acquire().await.unwrap().forget();
                 assert!(!keys.contains(&99), "99 is more than it can take");
                 if keys.contains(&13) {
-                    return Err("13 cannot be read".to_owned());
+                    return Err(Error::NoTransaction);
                 }
                 let there = keys.into_iter().filter(|key| *key < 1000);
                 Ok(there.map(|key| (key, key * key)).collect())
             }
+            .boxed()
         });
         Squares {
             loader,
@@ -147,7 +164,7 @@ mod tests {
 
     impl Squares {
         /// Asks for a number in a task of its own and waits until the loader has the request.
-        async fn ask(&self, key: u32) -> tokio::task::JoinHandle<Result<Option<u32>, String>> {
+        async fn ask(&self, key: u32) -> tokio::task::JoinHandle<Result<Option<u32>, Error>> {
             let loader = self.loader.clone();
             let task = tokio::spawn(async move { loader.load(key).await });
             for _ in 0..8 {
@@ -163,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_asked_during_one_read_is_read_together_in_the_next() {
-        let squares = squares();
+        let squares = squares().await;
         let mut asked = Vec::new();
         for key in [2, 3, 4, 3, 1000] {
             asked.push(squares.ask(key).await);
@@ -180,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_read_or_panics_fails_for_who_asked_and_nobody_else() {
         for bad in [13, 99] {
-            let squares = squares();
+            let squares = squares().await;
             let first = squares.ask(1).await;
             let (good, poisoned, other) = (
                 squares.ask(2).await,
@@ -192,7 +209,7 @@ mod tests {
             assert_eq!(good.await.unwrap().unwrap(), Some(4));
             assert_eq!(other.await.unwrap().unwrap(), Some(9));
             match poisoned.await {
-                Ok(answer) => assert_eq!(answer.unwrap_err(), "13 cannot be read"),
+                Ok(answer) => assert!(matches!(answer, Err(Error::NoTransaction))),
                 Err(panicked) => assert!(bad == 99 && panicked.is_panic()),
             }
             assert_eq!(squares.batches()[..2], [vec![1], vec![2, bad, 3]]);
@@ -207,7 +224,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_cancelled_harms_nobody_and_costs_nothing() {
-        let squares = squares();
+        let squares = squares().await;
         let first = squares.ask(1).await;
         let (left, stays) = (squares.ask(2).await, squares.ask(3).await);
         left.abort();

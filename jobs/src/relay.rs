@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::context::Context;
-use crate::deadline::in_time;
 use crate::failpoint::fail_point;
+use crate::kept_connection::KeptConnection;
 use crate::leases::LEASE;
 use crate::mailer::Gate;
 use crate::metrics::Metrics;
@@ -164,10 +164,11 @@ impl Relay {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut turns = Turns::default();
         let mut patience = Patience::new(Instant::now());
+        let mut connection = KeptConnection::new(self.context.database.clone());
         let mut wait = BUSY;
         let mut is_well = true;
         while stop
-            .run_until_cancelled(self.rest(wait, is_well))
+            .run_until_cancelled(connection.wait_for(self.rest(wait, is_well)))
             .await
             .is_some()
         {
@@ -176,7 +177,7 @@ impl Relay {
                 wait = PAUSE;
                 continue;
             }
-            match self.relay_once(&mut turns).await {
+            match self.relay_once(&mut connection, &mut turns).await {
                 Ok(found) => {
                     if !is_well {
                         info!("the relay works again");
@@ -206,10 +207,15 @@ impl Relay {
     }
 
     /// Asks the queue for room only when something is due.
-    async fn relay_once(&self, turns: &mut Turns) -> Result<Found, Obstacle> {
+    async fn relay_once(
+        &self,
+        connection: &mut KeptConnection,
+        turns: &mut Turns,
+    ) -> Result<Found, Obstacle> {
         let now = self.clock.now();
-        let database = &self.context.database;
-        let due = in_time(async { outbox::due(&mut database.acquire().await?, now).await }).await?;
+        let due = connection
+            .ask(async |connection| outbox::due(connection, now).await)
+            .await?;
         let mut found = Found::Nothing;
         for priority in due {
             let (lane, turn) = if priority == Priority::URGENT {
@@ -217,7 +223,7 @@ impl Relay {
             } else {
                 (Lane::Letters, &mut turns.letters)
             };
-            match self.relay_lane(lane, turn).await? {
+            match self.relay_lane(connection, lane, turn).await? {
                 Found::Some => found = Found::Some,
                 Found::Crowd if found == Found::Nothing => found = Found::Crowd,
                 _ => {}
@@ -226,7 +232,12 @@ impl Relay {
         Ok(found)
     }
 
-    async fn relay_lane(&self, lane: Lane, turn: &mut Turn) -> Result<Found, Obstacle> {
+    async fn relay_lane(
+        &self,
+        connection: &mut KeptConnection,
+        lane: Lane,
+        turn: &mut Turn,
+    ) -> Result<Found, Obstacle> {
         let limit = match lane {
             Lane::Urgent => usize::MAX,
             Lane::Letters => letters_wanted(self.context.mailer.gate()),
@@ -238,7 +249,7 @@ impl Relay {
         if wanted == 0 {
             return Ok(Found::Crowd);
         }
-        let dispatches = in_time(self.lease(turn, wanted)).await?;
+        let dispatches = self.lease(connection, turn, wanted).await?;
         if dispatches.is_empty() {
             return Ok(Found::Nothing);
         }
@@ -249,30 +260,37 @@ impl Relay {
                 self.metrics.dispatched(lane.name(), dispatches.len());
                 Ok(Found::Some)
             }
-            Err(QueueError::Full) => self.give_back(&dispatches).await,
+            Err(QueueError::Full) => self.give_back(connection, &dispatches).await,
             Err(unknown) => Err(unknown.into()),
         }
     }
 
     /// Another process filled the room first; its rows need not wait for the lease to lapse.
-    async fn give_back(&self, dispatches: &[Dispatch]) -> Result<Found, Obstacle> {
+    async fn give_back(
+        &self,
+        connection: &mut KeptConnection,
+        dispatches: &[Dispatch],
+    ) -> Result<Found, Obstacle> {
         let leases: Vec<_> = dispatches
             .iter()
             .map(|dispatch| (dispatch.message.into(), dispatch.generation))
             .collect();
-        let database = &self.context.database;
-        in_time(async { outbox::release(&mut database.acquire().await?, &leases).await }).await?;
+        connection
+            .ask(async |connection| outbox::release(connection, &leases).await)
+            .await?;
         Ok(Found::Crowd)
     }
 
     async fn lease(
         &self,
+        connection: &mut KeptConnection,
         turn: &mut Turn,
         limit: usize,
     ) -> Result<Vec<Dispatch>, guestlist::Error> {
-        let mut connection = self.context.database.acquire().await?;
         let now = self.clock.now();
-        let leases = outbox::lease(&mut connection, turn, now, LEASE, limit).await?;
+        let leases = connection
+            .ask(async |connection| outbox::lease(connection, turn, now, LEASE, limit).await)
+            .await?;
         let lapses = leases.iter().filter(|lease| lease.follows_a_lapse);
         self.metrics.lease_expiries.inc_by(lapses.count() as u64);
         let dispatch = |lease: outbox::Lease| Dispatch {

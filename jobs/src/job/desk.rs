@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use guestlist::InvitationId;
 use guestlist::worker::LetterFacts;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use super::pace::Pace;
 use crate::context::Context;
 use crate::dated::Dated;
-use crate::deadline::in_time;
 use crate::leases::Held;
 use crate::loader::Loader;
 use crate::mailer::Mailer;
@@ -31,7 +31,7 @@ const UNRECORDED_A_CONNECTION: usize = 2;
 
 /// What the jobs of one worker share.
 pub(crate) struct Desk {
-    facts: Loader<InvitationId, LetterFacts, guestlist::Error>,
+    facts: Loader<InvitationId, LetterFacts>,
     turns: Arc<Semaphore>,
     unrecorded: Arc<Semaphore>,
     pace: Pace,
@@ -78,20 +78,19 @@ impl Desk {
         turns: usize,
         stop: CancellationToken,
     ) -> Self {
-        let (database, library) = (context.database.clone(), context.library.clone());
-        let facts = Loader::new(move |ids: Vec<InvitationId>| {
-            let (database, library) = (database.clone(), library.clone());
-            async move {
-                let found = in_time(async {
-                    library
-                        .letter_facts(&mut database.acquire().await?, &ids)
-                        .await
-                });
-                let found = found.await?;
-                let by_id = |facts: LetterFacts| (facts.invitation.id, facts);
-                Ok(found.into_iter().map(by_id).collect())
-            }
-        });
+        let library = context.library.clone();
+        let facts = Loader::new(
+            context.database.clone(),
+            move |connection, ids: Vec<InvitationId>| {
+                let library = library.clone();
+                async move {
+                    let found = library.letter_facts(connection, &ids).await?;
+                    let by_id = |facts: LetterFacts| (facts.invitation.id, facts);
+                    Ok(found.into_iter().map(by_id).collect())
+                }
+                .boxed()
+            },
+        );
         Self {
             facts,
             turns: Arc::new(Semaphore::new(turns.max(1))),
