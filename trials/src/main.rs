@@ -12,7 +12,6 @@ mod process;
 mod redis_server;
 mod results;
 mod sink;
-#[cfg(feature = "failpoints")]
 mod steps;
 mod worker;
 
@@ -60,7 +59,9 @@ enum Command {
     /// Each of the nine steps is tried with a kill, with an error and with a pause longer than the
     /// lease, each on a database of its own; then a healthy worker goes on. The exit status is 1 if a
     /// letter was lost, or if one came twice that was not between the mail server's 250 and the commit.
-    #[cfg(feature = "failpoints")]
+    #[command(
+        after_help = "Needs a build with fail points, initdb and postgres (15 or later), redis-server and setpriv.\n\nExamples:\n  cargo run -p trials --features failpoints -- steps\n  cargo run -p trials --features failpoints -- steps --step settle"
+    )]
     Steps(steps::Options),
     /// Measure how fast it is, beside what Postgres, Redis and the mail server can do at best.
     ///
@@ -109,7 +110,6 @@ async fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Judge { folder } => unless_stopped(chaos::judge(&folder)).await,
         Command::Chaos(options) => unless_stopped(chaos::run(*options)).await,
-        #[cfg(feature = "failpoints")]
         Command::Steps(options) => unless_stopped(steps::run(options)).await,
         Command::Bench(options) => unless_stopped(bench::run(*options)).await,
         Command::Failover(options) => unless_stopped(failover::run(options)).await,

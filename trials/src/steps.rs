@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::ensure;
 use clap::Args;
 use tokio::task::JoinSet;
 
@@ -35,6 +36,10 @@ pub(crate) struct Options {
 /// Runs every case at the same time, for they mostly wait for a lease to lapse. The exit status is 1
 /// where a count is not what it has to be.
 pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
+    ensure!(
+        guestlist_jobs::HAS_FAIL_POINTS,
+        "this build has no fail points, nothing was tried: build it with --features failpoints"
+    );
     let evidence = Evidence::at(options.folder.as_deref())?;
     let stage = Arc::new(Stage::set(evidence.folder(), options.invitations).await?);
     let mut running = JoinSet::new();

@@ -103,9 +103,8 @@ impl Case {
     pub(super) fn twice(self) -> RangeInclusive<usize> {
         match (self.step, self.fault) {
             ("letter::taken", _) => 1..=1,
-            ("settle::commit", Fault::Kill) => 1..=2,
-            // The commit itself is made after the pause, and a lock kept its letter from everybody.
-            ("settle::commit", Fault::Stop) => 0..=1,
+            // Postgres rolls back what rests within a transaction.
+            ("settle::commit", Fault::Kill | Fault::Stop) => 1..=2,
             ("settle::committed", Fault::Kill | Fault::Stop) => 0..=1,
             // After an error or a panic there what is in hand stays there, and is recorded.
             _ => 0..=0,
