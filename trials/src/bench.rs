@@ -45,8 +45,8 @@ pub(crate) struct Options {
     /// Write every figure of every time into this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the table, the machine and the date into this Markdown file: a section of its own, in
-    /// the place of the one that an earlier run wrote there.
+    /// Write the table, the machine and the date into this Markdown file: a section for
+    /// each size, in the place of the one that an earlier run wrote there.
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
     /// Keep the data of the servers below this folder while it runs: on the disk to measure on.

@@ -86,9 +86,10 @@ impl Results {
         fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))
     }
 
-    /// Puts the section into the file, in the place of the one before.
+    /// Puts the section into the file, in the place of the one before of the same size.
     pub(crate) fn write_markdown(&self, file: &Path) -> anyhow::Result<()> {
-        results::put(file, "Speed", &self.section())
+        let title = format!("Speed, {}", self.size.name());
+        results::put(file, &title, &self.section())
     }
 
     fn section(&self) -> String {
