@@ -10,6 +10,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq;
 use tower_sessions::Session;
 
+use crate::member::signed_out;
 use crate::problem::Problem;
 
 /// The field of a form, and the place in a session.
@@ -41,18 +42,23 @@ pub(crate) async fn protect(session: Session, request: Request, next: Next) -> R
     let Ok(body) = to_bytes(body, LARGEST).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    match carries_token(&session, &body).await {
-        Ok(true) => next.run(Request::from_parts(parts, Body::from(body))).await,
-        Ok(false) => Problem::Forged.into_response(),
+    match check(&session, &body).await {
+        Ok(()) => next.run(Request::from_parts(parts, Body::from(body))).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn carries_token(session: &Session, body: &Bytes) -> Result<bool, Problem> {
+/// Refuses a form without the token of its session. Where the session itself is over, as that of a
+/// removed member is, there is none to compare with, and nobody is signed in.
+async fn check(session: &Session, body: &Bytes) -> Result<(), Problem> {
     let Some(expected) = session.get::<String>(TOKEN).await? else {
-        return Ok(false);
+        return Err(signed_out(session).await);
     };
     let mut fields = form_urlencoded::parse(body);
     let sent = fields.find(|(name, _)| name == TOKEN);
-    Ok(sent.is_some_and(|(_, token)| token.as_bytes().ct_eq(expected.as_bytes()).into()))
+    if sent.is_some_and(|(_, token)| token.as_bytes().ct_eq(expected.as_bytes()).into()) {
+        Ok(())
+    } else {
+        Err(Problem::Forged)
+    }
 }

@@ -64,8 +64,15 @@ impl FromRequestParts<App> for SignedIn {
         if let Some(account) = signed_in(app, &session).await? {
             return Ok(Self { account, session });
         }
-        notice::leave(&session, "You are signed out. Sign in to go on.").await?;
-        Err(Problem::SignedOut)
+        Err(signed_out(&session).await)
+    }
+}
+
+/// Leads to sign-in, where the page says why.
+pub(crate) async fn signed_out(session: &Session) -> Problem {
+    match notice::leave(session, "You are signed out. Sign in to go on.").await {
+        Ok(()) => Problem::SignedOut,
+        Err(problem) => problem,
     }
 }
 

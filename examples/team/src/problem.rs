@@ -20,7 +20,7 @@ pub(crate) enum Problem {
     /// There is no such page.
     #[error("no such page")]
     NotFound,
-    /// The form lacks the token of its session.
+    /// The form lacks the token of its session, which is alive.
     #[error("a form without its token")]
     Forged,
     /// What was typed cannot be worked with.

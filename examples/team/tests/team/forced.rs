@@ -4,7 +4,7 @@ use guestlist::{InvitationId, Invite, OrganizationId, Role, RoleModel, User, Use
 
 use crate::browser::Browser;
 use crate::setting::{Setting, in_both_settings};
-use crate::site::Site;
+use crate::site::{PASSWORD, Site};
 
 in_both_settings! {
     four_tiers_act_on_members_as_the_matrix_says
@@ -13,6 +13,7 @@ in_both_settings! {
     two_roles_act_on_invitations_as_the_matrix_says
     the_last_owner_stays_whatever_is_posted
     a_form_without_the_token_of_its_session_does_nothing
+    a_form_whose_session_is_over_leads_to_sign_in_and_does_nothing
     a_removed_members_cookie_does_nothing
     a_removed_member_who_is_in_another_organization_reaches_only_that
     what_belongs_to_another_organization_is_as_if_it_were_not
@@ -274,6 +275,7 @@ async fn a_form_without_the_token_of_its_session_does_nothing(setting: Setting) 
     }
     assert!(team.role_of(&victim).await.is_some());
     let mut guest = team.site.browser();
+    guest.open("/sign-in").await;
     for path in [
         "/sign-in",
         "/sign-up",
@@ -283,6 +285,28 @@ async fn a_form_without_the_token_of_its_session_does_nothing(setting: Setting) 
         "/invitation/decline",
     ] {
         assert_eq!(guest.post(path, &[]).await.status, 403, "{path}");
+    }
+}
+
+async fn a_form_whose_session_is_over_leads_to_sign_in_and_does_nothing(setting: Setting) {
+    let mut team = Team::under("two-role", setting).await;
+    let email = "user@acme.example";
+    let token = team.actors[0].1.token().await;
+    let mut guest = team.site.browser();
+    let typed = [
+        ("csrf", token.as_str()),
+        ("email", email),
+        ("password", PASSWORD),
+    ];
+    for path in ["/sign-in", "/sign-out", "/organizations"] {
+        let page = guest.post(path, &typed).await;
+        assert_eq!(
+            (page.status.as_u16(), page.path.as_str()),
+            (200, "/sign-in")
+        );
+        page.must_say("You are signed out. Sign in to go on.");
+        assert!(!page.says(email), "{path} signs in");
+        guest = team.site.browser();
     }
 }
 
@@ -302,9 +326,10 @@ async fn a_removed_members_cookie_does_nothing(setting: Setting) {
     // The form was open before, with the cookie and the token of that time.
     let path = team.path(&format!("members/{victim}/remove"));
     let page = team.actors[place].1.post(&path, &[("csrf", &token)]).await;
-    assert_eq!(page.status, 403);
+    assert_eq!(page.path, "/sign-in");
+    page.must_say("You are signed out. Sign in to go on.");
     let page = team.actors[place].1.force(&path, &[]).await;
-    page.must_say("You are signed out.");
+    page.must_say("You are signed out. Sign in to go on.");
     assert!(team.role_of(&victim).await.is_some());
 }
 
