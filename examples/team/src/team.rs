@@ -111,7 +111,7 @@ impl Visitor<'_> {
             "role_title": self.app.role_title(&other.role),
             "joined": times::moment(other.joined_at),
             "is_you": is_you,
-            "is_last_owner": is_last_owner,
+            "is_fixed": is_last_owner && self.changes_roles(),
             "is_suspended": other.is_suspended(),
             "options": self.options(&other.role, is_last_owner),
             "may_remove": may_remove,
@@ -120,6 +120,13 @@ impl Visitor<'_> {
             "may_transfer": may_transfer,
             "may_leave": is_you && !is_last_owner,
         })
+    }
+
+    /// Whether they give anybody another role, and so expect a choice of roles at everybody.
+    fn changes_roles(&self) -> bool {
+        let (model, own) = (self.app.organizations.role_model(), self.member.role());
+        let names = || model.roles().iter().map(|role| role.name());
+        names().any(|from| names().any(|to| from != to && model.may_change(own, from, to)))
     }
 
     /// The roles a member can be given, the present one among them; none where there is no choice.
