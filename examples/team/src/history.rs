@@ -39,14 +39,24 @@ pub(crate) async fn show(
         .organizations
         .latest_events(&mut connection, organization, &paging)
         .await?;
-    let people = people(&app, &page.items).await?;
+    let names = Names {
+        people: people(&app, &page.items).await?,
+        invitees: invitees(&app, &page.items).await?,
+    };
     let events: Vec<_> = page
         .items
         .iter()
-        .map(|event| json!({ "at": times::moment(event.at), "words": words(&app, &people, event) }))
+        .map(|event| json!({ "at": times::moment(event.at), "words": words(&app, &names, event) }))
         .collect();
     let facts = json!({ "events": events, "older": page.next });
     Ok(frame.page("history", "History", Place::In(&member, "history"), facts))
+}
+
+/// What the ids in events stand for, as far as it is still known.
+struct Names {
+    people: HashMap<String, String>,
+    /// The addresses of invitations.
+    invitees: HashMap<String, String>,
 }
 
 /// The names of who acted and whom it happened to.
@@ -71,10 +81,26 @@ async fn people(app: &App, events: &[Event]) -> Result<HashMap<String, String>, 
     Ok(names)
 }
 
+/// Whose invitations those are of which an event keeps only the id.
+async fn invitees(app: &App, events: &[Event]) -> Result<HashMap<String, String>, Problem> {
+    let mut emails = HashMap::new();
+    let mut connection = app.database.acquire().await?;
+    let shown = |event: &&Event| event.kind == EventKind::InvitationLinkShown;
+    for event in events.iter().filter(shown) {
+        let Ok(id) = event.subject.parse() else {
+            continue;
+        };
+        let found = app.organizations.invitation(&mut connection, id).await?;
+        emails.extend(found.map(|found| (event.subject.clone(), found.email.to_string())));
+    }
+    Ok(emails)
+}
+
 /// An event as a sentence.
-fn words(app: &App, people: &HashMap<String, String>, event: &Event) -> String {
+fn words(app: &App, names: &Names, event: &Event) -> String {
     let name = |id: &str| {
-        people
+        names
+            .people
             .get(id)
             .cloned()
             .unwrap_or_else(|| "somebody".to_owned())
@@ -121,7 +147,10 @@ fn words(app: &App, people: &HashMap<String, String>, event: &Event) -> String {
                 after.text("email")
             )
         }
-        EventKind::InvitationLinkShown => format!("{who} looked at the link of an invitation"),
+        EventKind::InvitationLinkShown => match names.invitees.get(&event.subject) {
+            Some(email) => format!("{who} looked at the link of the invitation of {email}"),
+            None => format!("{who} looked at the link of an invitation"),
+        },
         EventKind::RoleChanged
             if event.actor.as_ref().map(UserId::as_str) == Some(&event.subject) =>
         {

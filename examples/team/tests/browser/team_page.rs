@@ -193,7 +193,7 @@ async fn history_reads_well(site: &Site, window: &Window) {
         "Olivia suspended Hana.",
         "Olivia reinstated Hana.",
         &format!("Olivia invited {nina} as Manager."),
-        "Olivia looked at the link of an invitation.",
+        &format!("Olivia looked at the link of the invitation of {nina}."),
         &format!("Olivia sent {nina} the invitation again."),
         &format!("Olivia cancelled the invitation of {oleg}."),
     ] {

@@ -177,7 +177,7 @@ async fn a_copied_link_is_the_letters_and_is_in_the_history() {
         .olivia
         .open(&format!("/organizations/{}/settings/history", team.acme))
         .await;
-    page.must_say("Olivia looked at the link of an invitation.");
+    page.must_say("Olivia looked at the link of the invitation of bob@acme.example.");
 }
 
 #[tokio::test]
