@@ -1,5 +1,8 @@
 //! What the next page says about what was just done.
 
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use tower_sessions::Session;
 
 use crate::problem::Problem;
@@ -11,11 +14,24 @@ pub(crate) async fn leave(session: &Session, text: impl Into<String>) -> Result<
     Ok(session.insert(NOTICE, text.into()).await?)
 }
 
-/// What was left to say; it is said once.
-pub(crate) async fn take(session: &Session) -> Result<Option<String>, Problem> {
-    // Removing what is not there would count as a change of the session.
-    if session.get::<String>(NOTICE).await?.is_none() {
-        return Ok(None);
+/// What was left to say.
+pub(crate) async fn left(session: &Session) -> Result<Option<String>, Problem> {
+    Ok(session.get(NOTICE).await?)
+}
+
+/// In the extensions of an answer: its page says what was left.
+#[derive(Clone)]
+pub(crate) struct Said;
+
+/// Forgets a notice once a page said it. Whoever reads it and then leads elsewhere leaves it to the page
+/// that comes of that.
+pub(crate) async fn say_once(session: Session, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if response.extensions().get::<Said>().is_none() {
+        return response;
     }
-    Ok(session.remove(NOTICE).await?)
+    match session.remove::<String>(NOTICE).await {
+        Ok(_) => response,
+        Err(error) => Problem::from(error).into_response(),
+    }
 }

@@ -13,6 +13,7 @@ use tower_sessions::Session;
 
 use crate::account::Account;
 use crate::app::App;
+use crate::notice::Said;
 use crate::problem::Problem;
 use crate::{csrf, notice, sessions};
 
@@ -46,7 +47,10 @@ pub(crate) struct Frame {
 }
 
 /// A page that was written; one whose template failed is a fault.
-pub(crate) struct Page(Result<String, RenderError>);
+pub(crate) struct Page {
+    html: Result<String, RenderError>,
+    says_notice: bool,
+}
 
 /// Where a page is, for its navigation.
 pub(crate) enum Place<'a> {
@@ -113,18 +117,26 @@ fn extend(all: &mut Json, facts: Json) {
 }
 
 fn render(template: &str, facts: &Json) -> Page {
-    Page(TEMPLATES.render(template, facts))
+    Page {
+        html: TEMPLATES.render(template, facts),
+        says_notice: !facts["notice"].is_null(),
+    }
 }
 
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
-        self.0
-            .map(Html)
-            .map_err(|error| {
+        let html = match self.html {
+            Ok(html) => html,
+            Err(error) => {
                 tracing::error!(%error, "a page could not be written: {error}");
-                StatusCode::INTERNAL_SERVER_ERROR
-            })
-            .into_response()
+                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+            }
+        };
+        let mut response = Html(html).into_response();
+        if self.says_notice {
+            response.extensions_mut().insert(Said);
+        }
+        response
     }
 }
 
@@ -139,7 +151,7 @@ impl FromRequestParts<App> for Frame {
             None => Vec::new(),
         };
         let token = csrf::token(&session).await?;
-        let notice = notice::take(&session).await?;
+        let notice = notice::left(&session).await?;
         let facts = frame_of(
             account.as_ref(),
             &token,
@@ -204,7 +216,7 @@ mod tests {
     #[test]
     fn what_people_typed_is_shown_literally() {
         let facts = json!({ "title": "<b>", "words": "<script>" });
-        let page = bare("problem", facts).0.expect("it is written");
+        let page = bare("problem", facts).html.expect("it is written");
         assert!(page.contains("&lt;script&gt;"), "{page}");
     }
 }

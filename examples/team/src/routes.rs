@@ -13,8 +13,8 @@ use crate::problem::Problem;
 use crate::sessions::Store;
 use crate::team::{invitations, members};
 use crate::{
-    assets, csrf, headers, history, invitation, mailbox, notes, organizations, sign_in, sign_up,
-    team,
+    assets, csrf, headers, history, invitation, mailbox, notes, notice, organizations, sign_in,
+    sign_up, team,
 };
 
 pub(crate) fn router(app: App, sessions: SessionManagerLayer<Store>) -> Router {
@@ -23,6 +23,7 @@ pub(crate) fn router(app: App, sessions: SessionManagerLayer<Store>) -> Router {
         .merge(invitation())
         .fallback(async || Problem::NotFound)
         .layer(from_fn(csrf::protect))
+        .layer(from_fn(notice::say_once))
         .layer(sessions);
     let all = pages.merge(assets::router());
     let all = headers::layers().into_iter().fold(all, Router::layer);

@@ -10,6 +10,8 @@ mod configuration;
 mod forced;
 #[path = "team/links.rs"]
 mod links;
+#[path = "team/notices.rs"]
+mod notices;
 #[path = "team/setting.rs"]
 mod setting;
 #[path = "team/site.rs"]

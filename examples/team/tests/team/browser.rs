@@ -76,6 +76,18 @@ impl Browser {
         self.request(Method::POST, form.action, &fields).await
     }
 
+    /// Presses a button and is gone before the page comes that it leads to.
+    pub(crate) async fn press_and_go(&mut self, page: &Page, button: &str) {
+        let form = page.form(button).unwrap();
+        let hidden = form.hidden.iter();
+        let fields: Vec<_> = hidden
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let response = self.send(Method::POST, &form.action, &fields).await;
+        assert!(response.status().is_redirection(), "{response:?}");
+        self.keep_cookies(&response);
+    }
+
     /// Follows the link of that text on a page.
     pub(crate) async fn follow(&mut self, page: &Page, link: &str) -> Page {
         let target = page.link(link);
