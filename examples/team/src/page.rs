@@ -145,6 +145,13 @@ impl FromRequestParts<App> for Frame {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let session = session_of(parts, app).await?;
+        Self::of(app, session).await
+    }
+}
+
+impl Frame {
+    /// The frame around pages of whose session it is.
+    pub(crate) async fn of(app: &App, session: Session) -> Result<Self, Problem> {
         let account = signed_in(app, &session).await?;
         let organizations = match &account {
             Some(account) => names_of_organizations(app, account).await?,

@@ -1,12 +1,16 @@
 //! What a request gets instead of what it asked for.
 
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use guestlist::{Error, Fault};
-use serde_json::json;
+use serde_json::{Value as Json, json};
+use tower_sessions::Session;
 
-use crate::page;
-use crate::refusal;
+use crate::app::App;
+use crate::page::{self, Frame, Page, Place};
+use crate::{refusal, sessions};
 
 /// Why a request was not done. Each is shown as a page that says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +122,54 @@ impl IntoResponse for Problem {
         if status.is_server_error() {
             tracing::error!(problem = %self, "a request failed: {self}");
         }
-        let facts = json!({ "title": self.title(), "words": self.words() });
-        (status, page::bare("problem", facts)).into_response()
+        let told = Told {
+            status,
+            title: self.title(),
+            words: self.words(),
+        };
+        let mut response = told.on(page::bare("problem", told.facts()));
+        if !status.is_server_error() {
+            response.extensions_mut().insert(told);
+        }
+        response
+    }
+}
+
+/// What is told about a problem; in the extensions of an answer that tells it without a frame.
+#[derive(Clone)]
+struct Told {
+    status: StatusCode,
+    title: &'static str,
+    words: String,
+}
+
+impl Told {
+    fn facts(&self) -> Json {
+        json!({ "title": self.title, "words": self.words })
+    }
+
+    fn on(&self, page: Page) -> Response {
+        (self.status, page).into_response()
+    }
+}
+
+/// Tells who is signed in of a problem in their own frame, from which they go elsewhere or sign out.
+/// Faults of ours are told without one, since whatever failed may fail again.
+pub(crate) async fn frame(
+    State(app): State<App>,
+    session: Session,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = next.run(request).await;
+    let Some(told) = response.extensions_mut().remove::<Told>() else {
+        return response;
+    };
+    if !matches!(sessions::account_id(&session).await, Ok(Some(_))) {
+        return response;
+    }
+    match Frame::of(&app, session).await {
+        Ok(frame) => told.on(frame.page("problem", told.title, Place::Anywhere, told.facts())),
+        Err(_) => response,
     }
 }

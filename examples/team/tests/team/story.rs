@@ -156,9 +156,11 @@ async fn story(site: &Site, roles: &Roles) {
     let page = bob.open(&inbox).await;
     assert_eq!(page.status, 403);
     page.must_say("You have no access to this organization.");
-    bob.open(&format!("/organizations/{other}/inbox"))
-        .await
-        .must_say("Inbox of Other");
+    assert!(page.offers("Sign out"));
+    assert!(!page.offers("Acme"));
+    let page = bob.follow(&page, "Other").await;
+    assert_eq!(page.path, format!("/organizations/{other}/inbox"));
+    page.must_say("Inbox of Other");
     let page = olivia.open(&inbox).await;
     page.must_say("Bob was <b>here</b>");
     page.must_say("Bob,");
