@@ -9,6 +9,7 @@ use guestlist_jobs::Doorbell;
 use guestlist_jobs::mailer::Mailer;
 use guestlist_jobs::sessions::SessionStore;
 
+use crate::attempts::Attempts;
 use crate::config::Config;
 
 /// The application's tools, made once and shared.
@@ -26,6 +27,8 @@ pub(crate) struct Tools {
     pub(crate) session_stores: Vec<Arc<dyn SessionStore>>,
     /// Wakes the worker where it is in this process.
     pub(crate) doorbell: Option<Doorbell>,
+    /// How often passwords were tried.
+    pub(crate) attempts: Attempts,
     /// Where letters are written to, where nobody but the developer reads them.
     pub(crate) mailbox: Option<PathBuf>,
 }

@@ -4,12 +4,15 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
+use axum::http::HeaderName;
 
 /// The configuration of this application, and Guestlist's, which is the worker's own.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where people reach the application, without a slash at its end.
     pub url: String,
+    /// The header in which the proxy in front says who sent a request, where there is one.
+    pub client_header: Option<HeaderName>,
     /// What `guestlist work` is told too: database, Redis, letters, keys, roles, where links lead.
     pub worker: guestlist_jobs::config::Config,
 }
@@ -57,6 +60,7 @@ impl Config {
         };
         Ok(Self {
             url: url.to_owned(),
+            client_header: lookup("TEAM_CLIENT_HEADER").map(header).transpose()?,
             worker,
         })
     }
@@ -72,4 +76,9 @@ impl Config {
         let host = host.split(['/', ':']).next().unwrap_or_default();
         matches!(host, "localhost" | "127.0.0.1")
     }
+}
+
+fn header(name: String) -> anyhow::Result<HeaderName> {
+    name.parse()
+        .with_context(|| format!("TEAM_CLIENT_HEADER: {name:?} is no name of a header"))
 }

@@ -13,6 +13,7 @@ use tower_cookies::Cookies;
 
 use crate::account::Account;
 use crate::app::App;
+use crate::client::Client;
 use crate::cookie::INVITATION;
 use crate::member::SignedIn;
 use crate::page::{Frame, Place};
@@ -143,6 +144,7 @@ pub(crate) struct Known {
 /// Signs the invited address in, and accepts.
 pub(crate) async fn sign_in_and_accept(
     State(app): State<App>,
+    client: Client,
     frame: Frame,
     cookies: Cookies,
     Form(known): Form<Known>,
@@ -151,7 +153,7 @@ pub(crate) async fn sign_in_and_accept(
         Ok(invitation) => invitation,
         Err(problem) => return ended::page(&frame, problem),
     };
-    let account = sign_in::authenticate(&app, &invitation.email, known.password).await?;
+    let account = sign_in::authenticate(&app, &client, &invitation.email, known.password).await?;
     let Some(account) = account else {
         return again(&app, &frame, &invitation, "", REFUSED).await;
     };

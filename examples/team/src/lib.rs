@@ -7,6 +7,8 @@
 mod account;
 mod app;
 mod assets;
+mod attempts;
+mod client;
 mod config;
 mod confirmation;
 mod cookie;
@@ -32,12 +34,15 @@ mod team;
 mod times;
 mod worker;
 
+use std::net::SocketAddr;
+
 use guestlist_jobs::{Context, work};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::{App, Tools};
+use crate::attempts::Attempts;
 pub use crate::config::{Config, listen};
 
 /// Serves the application on `listener` until `stop`, with the worker inside where there is no Redis.
@@ -55,6 +60,7 @@ pub async fn serve(
     let worker = worker::inside(&config, context.clone());
     let app = App::new(Tools {
         mailbox: mailbox::of(&config),
+        attempts: Attempts::new(),
         database: database.clone(),
         organizations: context.library,
         mailer: context.mailer,
@@ -64,8 +70,9 @@ pub async fn serve(
     });
     let _sweep = AbortOnDropHandle::new(tokio::spawn(database::sweep(database)));
     let stopping = stop.clone().cancelled_owned();
-    let serving =
-        axum::serve(listener, routes::router(app, sessions)).with_graceful_shutdown(stopping);
+    let router = routes::router(app, sessions);
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stopping);
     let serving = std::future::IntoFuture::into_future(serving);
     let working = async {
         match worker {

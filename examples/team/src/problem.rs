@@ -1,7 +1,10 @@
 //! What a request gets instead of what it asked for.
 
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use guestlist::{Error, Fault};
@@ -9,6 +12,7 @@ use serde_json::{Value as Json, json};
 use tower_sessions::Session;
 
 use crate::app::App;
+use crate::attempts::TooOften;
 use crate::page::{self, Frame, Page, Place};
 use crate::{refusal, sessions};
 
@@ -27,6 +31,9 @@ pub(crate) enum Problem {
     /// The form lacks the token of its session, which is alive.
     #[error("a form without its token")]
     Forged,
+    /// Passwords were tried too often.
+    #[error("passwords were tried too often")]
+    TooOften(TooOften),
     /// What was typed cannot be worked with.
     #[error("{0}")]
     Input(String),
@@ -50,15 +57,31 @@ impl From<tower_sessions::session::Error> for Problem {
     }
 }
 
+impl From<TooOften> for Problem {
+    fn from(too_often: TooOften) -> Self {
+        Self::TooOften(too_often)
+    }
+}
+
 impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::SignedOut => StatusCode::UNAUTHORIZED,
             Self::NoAccess | Self::Forged => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Input(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Guestlist(error) => status_of(error),
             Self::Fault(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// How long to wait before it can be done.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooOften(TooOften { retry_after })
+            | Self::Guestlist(Error::Throttled { retry_after, .. }) => Some(*retry_after),
+            _ => None,
         }
     }
 
@@ -67,6 +90,7 @@ impl Problem {
             Self::NoAccess => "No access",
             Self::NotFound => "No such page",
             Self::Forged => "Please try again",
+            Self::TooOften(_) => "Please wait",
             Self::Fault(_) => "Something went wrong",
             Self::Guestlist(error) if error.fault() == Fault::Infrastructure => {
                 "Something went wrong"
@@ -88,6 +112,10 @@ impl Problem {
                  load the page again and send the form once more."
                     .to_owned()
             }
+            Self::TooOften(TooOften { retry_after }) => format!(
+                "Too many passwords were tried for this address, or from where you are. Try again in {}.",
+                refusal::soon(*retry_after)
+            ),
             Self::Guestlist(error) => refusal::words(error),
             Self::Input(words) => words.clone(),
             Self::SignedOut | Self::Fault(_) => {
@@ -124,6 +152,7 @@ impl IntoResponse for Problem {
         }
         let told = Told {
             status,
+            retry_after: self.retry_after(),
             title: self.title(),
             words: self.words(),
         };
@@ -139,6 +168,7 @@ impl IntoResponse for Problem {
 #[derive(Clone)]
 struct Told {
     status: StatusCode,
+    retry_after: Option<Duration>,
     title: &'static str,
     words: String,
 }
@@ -149,7 +179,12 @@ impl Told {
     }
 
     fn on(&self, page: Page) -> Response {
-        (self.status, page).into_response()
+        let mut response = (self.status, page).into_response();
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs().max(1);
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 

@@ -86,9 +86,11 @@ fn closed(status: Status) -> &'static str {
     }
 }
 
-fn soon(duration: Duration) -> String {
+/// How long to wait, in the unit that says enough.
+pub(crate) fn soon(duration: Duration) -> String {
     match duration.as_secs() {
-        seconds @ 0..=119 => format!("{} seconds", seconds.max(1)),
+        0..=1 => "a second".to_owned(),
+        seconds @ 2..=119 => format!("{seconds} seconds"),
         seconds @ 120..=7199 => format!("{} minutes", seconds.div_ceil(60)),
         seconds => format!("{} hours", seconds.div_ceil(3600)),
     }

@@ -11,6 +11,7 @@ use tower_sessions::Session;
 
 use crate::account::Account;
 use crate::app::App;
+use crate::client::Client;
 use crate::page::{Frame, Place};
 use crate::problem::Problem;
 use crate::{notice, password, sessions};
@@ -35,12 +36,13 @@ fn form(frame: &Frame, email: &str, problem: Option<&str>) -> impl IntoResponse 
 
 pub(crate) async fn sign_in(
     State(app): State<App>,
+    client: Client,
     frame: Frame,
     Form(credentials): Form<Credentials>,
 ) -> Result<Response, Problem> {
     let Credentials { email, password } = credentials;
     let account = match email.trim().parse() {
-        Ok(address) => authenticate(&app, &address, password).await?,
+        Ok(address) => authenticate(&app, &client, &address, password).await?,
         Err(_) => None,
     };
     let Some(account) = account else {
@@ -51,12 +53,14 @@ pub(crate) async fn sign_in(
     Ok(Redirect::to("/").into_response())
 }
 
-/// The account, if the password is its own. Takes as long where there is no account.
+/// The account, if the password is its own. Takes as long, and is refused as soon, where there is no account.
 pub(crate) async fn authenticate(
     app: &App,
+    client: &Client,
     email: &EmailAddress,
     password: String,
 ) -> Result<Option<Account>, Problem> {
+    app.attempts.count(client.0, email)?;
     let account = Account::with_email(&mut app.database.acquire().await?, email).await?;
     let hash = account
         .as_ref()

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "team/attempts.rs"]
+mod attempts;
 #[path = "team/browser.rs"]
 mod browser;
 #[path = "team/configuration.rs"]

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::header::{LOCATION, SET_COOKIE};
+use reqwest::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
 use reqwest::{Client, Method, Response, StatusCode};
 
 pub(crate) struct Browser {
     client: Client,
     site: String,
     cookies: BTreeMap<String, String>,
+    /// What a proxy in front writes about where the browser is.
+    forwarded_for: Option<String>,
 }
 
 /// What the browser shows.
@@ -18,6 +20,7 @@ pub(crate) struct Page {
     /// Its address, without the site.
     pub(crate) path: String,
     pub(crate) html: String,
+    pub(crate) retry_after: Option<String>,
 }
 
 /// A form of a page: where it goes and what it holds unseen.
@@ -34,6 +37,7 @@ impl Browser {
             client: client.build().unwrap(),
             site: site.to_owned(),
             cookies: BTreeMap::new(),
+            forwarded_for: None,
         }
     }
 
@@ -43,6 +47,11 @@ impl Browser {
 
     pub(crate) fn set_cookie(&mut self, name: &str, value: &str) {
         self.cookies.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Has a proxy in front write this.
+    pub(crate) fn forward_for(&mut self, addresses: &str) {
+        self.forwarded_for = Some(addresses.to_owned());
     }
 
     /// Opens an address of the site, whole or without the site.
@@ -131,8 +140,15 @@ impl Browser {
                     path = location.to_str().unwrap().to_owned();
                 }
                 _ => {
+                    let wait = response.headers().get(RETRY_AFTER);
+                    let retry_after = wait.map(|wait| wait.to_str().unwrap().to_owned());
                     let html = response.text().await.unwrap();
-                    return Page { status, path, html };
+                    return Page {
+                        status,
+                        path,
+                        html,
+                        retry_after,
+                    };
                 }
             }
         }
@@ -149,6 +165,9 @@ impl Browser {
             .client
             .request(method.clone(), format!("{}{path}", self.site))
             .header("cookie", cookies.join("; "));
+        if let Some(addresses) = &self.forwarded_for {
+            request = request.header("x-forwarded-for", addresses);
+        }
         if method == Method::POST {
             let body = form_urlencoded::Serializer::new(String::new())
                 .extend_pairs(fields)

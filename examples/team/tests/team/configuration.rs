@@ -30,6 +30,15 @@ fn a_worker_in_the_same_environment_is_told_the_same() {
 }
 
 #[test]
+fn a_header_that_cannot_be_one_is_refused() {
+    let header = |name| read(&[("TEAM_CLIENT_HEADER", name)]);
+    let given = header("X-Forwarded-For").unwrap().client_header;
+    assert_eq!(given.unwrap().as_str(), "x-forwarded-for");
+    let words = header("client address").unwrap_err().to_string();
+    assert!(words.contains("TEAM_CLIENT_HEADER"), "{words}");
+}
+
+#[test]
 fn the_application_is_where_links_lead() {
     assert_eq!(read(&[]).unwrap().url, "http://localhost:3000");
     let link = "https://acme.example/invitations/{token}";

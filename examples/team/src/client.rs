@@ -1,0 +1,30 @@
+//! Where a request comes from.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+
+use crate::app::App;
+
+/// The address of whoever sent a request.
+pub(crate) struct Client(pub(crate) IpAddr);
+
+impl FromRequestParts<App> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let connected = connected.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
+        Ok(Self(told_by_proxy(parts, app).unwrap_or(connected)))
+    }
+}
+
+/// What the proxy in front wrote, where there is one. It adds at the end; what stands before, anybody can
+/// have written.
+fn told_by_proxy(parts: &Parts, app: &App) -> Option<IpAddr> {
+    let header = app.config.client_header.as_ref()?;
+    let last = parts.headers.get_all(header).iter().next_back()?;
+    last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+}
