@@ -14,6 +14,7 @@ mod confirmation;
 mod cookie;
 mod csrf;
 mod database;
+mod deadline;
 mod headers;
 mod history;
 mod invitation;

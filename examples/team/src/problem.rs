@@ -37,6 +37,9 @@ pub(crate) enum Problem {
     /// What was typed cannot be worked with.
     #[error("{0}")]
     Input(String),
+    /// It took too long, and was given up.
+    #[error("the time for a request is over")]
+    Late,
     /// Guestlist refused or failed.
     #[error(transparent)]
     Guestlist(#[from] Error),
@@ -70,6 +73,7 @@ impl Problem {
             Self::NoAccess | Self::Forged => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Late => StatusCode::SERVICE_UNAVAILABLE,
             Self::Input(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Guestlist(error) => status_of(error),
             Self::Fault(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -91,6 +95,7 @@ impl Problem {
             Self::NotFound => "No such page",
             Self::Forged => "Please try again",
             Self::TooOften(_) => "Please wait",
+            Self::Late => "This takes too long",
             Self::Fault(_) => "Something went wrong",
             Self::Guestlist(error) if error.fault() == Fault::Infrastructure => {
                 "Something went wrong"
@@ -116,6 +121,11 @@ impl Problem {
                 "Too many passwords were tried for this address, or from where you are. Try again in {}.",
                 refusal::soon(*retry_after)
             ),
+            Self::Late => {
+                "The fault is ours: the database does not answer in time. Load the page again \
+                 in a moment, and look whether it was done before you repeat it."
+                    .to_owned()
+            }
             Self::Guestlist(error) => refusal::words(error),
             Self::Input(words) => words.clone(),
             Self::SignedOut | Self::Fault(_) => {

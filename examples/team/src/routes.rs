@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::TraceLayer;
@@ -13,8 +13,8 @@ use crate::problem::Problem;
 use crate::sessions::Store;
 use crate::team::{invitations, members};
 use crate::{
-    assets, csrf, headers, history, invitation, mailbox, notes, notice, organizations, problem,
-    sign_in, sign_up, team,
+    assets, csrf, deadline, headers, history, invitation, mailbox, notes, notice, organizations,
+    problem, sign_in, sign_up, team,
 };
 
 pub(crate) fn router(app: App, sessions: SessionManagerLayer<Store>) -> Router {
@@ -25,7 +25,9 @@ pub(crate) fn router(app: App, sessions: SessionManagerLayer<Store>) -> Router {
         .layer(from_fn(csrf::protect))
         .layer(from_fn_with_state(app.clone(), problem::frame))
         .layer(from_fn(notice::say_once))
-        .layer(sessions);
+        .layer(sessions)
+        .layer(deadline::layer())
+        .layer(map_response(deadline::explain));
     let all = pages.merge(assets::router());
     let all = headers::layers().into_iter().fold(all, Router::layer);
     all.layer(CatchPanicLayer::new())

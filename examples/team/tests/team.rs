@@ -8,6 +8,8 @@ mod attempts;
 mod browser;
 #[path = "team/configuration.rs"]
 mod configuration;
+#[path = "team/deadline.rs"]
+mod deadline;
 #[path = "team/forced.rs"]
 mod forced;
 #[path = "team/links.rs"]
