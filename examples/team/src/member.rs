@@ -45,7 +45,7 @@ impl Member {
         if self.manages {
             Ok(())
         } else {
-            Err(self.may_not(Action::Invite))
+            Err(Problem::ForManagers)
         }
     }
 

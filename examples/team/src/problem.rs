@@ -25,6 +25,9 @@ pub(crate) enum Problem {
     /// Who is signed in is no member of the organization, or there is none: nobody is told which.
     #[error("no access to this organization")]
     NoAccess,
+    /// The page is for those who manage the team.
+    #[error("a page for those who manage the team")]
+    ForManagers,
     /// There is no such page.
     #[error("no such page")]
     NotFound,
@@ -70,7 +73,7 @@ impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::SignedOut => StatusCode::UNAUTHORIZED,
-            Self::NoAccess | Self::Forged => StatusCode::FORBIDDEN,
+            Self::NoAccess | Self::ForManagers | Self::Forged => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Late => StatusCode::SERVICE_UNAVAILABLE,
@@ -92,6 +95,7 @@ impl Problem {
     fn title(&self) -> &'static str {
         match self {
             Self::NoAccess => "No access",
+            Self::ForManagers => "Not for your role",
             Self::NotFound => "No such page",
             Self::Forged => "Please try again",
             Self::TooOften(_) => "Please wait",
@@ -109,6 +113,11 @@ impl Problem {
             Self::NoAccess => {
                 "You have no access to this organization. If you had, somebody removed or \
                  suspended you; ask one of its owners."
+                    .to_owned()
+            }
+            Self::ForManagers => {
+                "Your role may not see this page, which is for those who manage the team. Ask an \
+                 owner of the organization."
                     .to_owned()
             }
             Self::NotFound => "There is no page at this address.".to_owned(),

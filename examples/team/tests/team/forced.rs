@@ -1,5 +1,7 @@
 //! What no page offers, posted all the same: the server decides.
 
+use std::str::FromStr;
+
 use guestlist::{InvitationId, Invite, OrganizationId, Role, RoleModel, User, UserId};
 
 use crate::browser::Browser;
@@ -11,6 +13,7 @@ in_both_settings! {
     two_roles_act_on_members_as_the_matrix_says
     four_tiers_act_on_invitations_as_the_matrix_says
     two_roles_act_on_invitations_as_the_matrix_says
+    pages_of_who_manages_refuse_who_does_not
     the_last_owner_stays_whatever_is_posted
     a_form_without_the_token_of_its_session_does_nothing
     a_form_whose_session_is_over_leads_to_sign_in_and_does_nothing
@@ -235,6 +238,27 @@ async fn invitations(mut team: Team) {
             .any(|role| team.model.may_invite(&by, role));
         let page = team.actors[actor].1.open(&history).await;
         assert_eq!(page.status == 200, manages, "{by} reads the history");
+    }
+}
+
+async fn pages_of_who_manages_refuse_who_does_not(setting: Setting) {
+    let mut team = Team::under("four-tier", setting).await;
+    let agent = Role::from_str("agent").unwrap();
+    let victim = team.victim(&agent).await;
+    let place = team.actors.iter().position(|(role, _)| *role == agent);
+    let of_victim = format!("settings/team/members/{victim}");
+    for (page, words) in [
+        ("settings/history".to_owned(), "see this page"),
+        (format!("{of_victim}/remove"), "remove this member"),
+        (format!("{of_victim}/transfer"), "transfer the ownership"),
+    ] {
+        let path = format!("/organizations/{}/{page}", team.acme);
+        let page = team.actors[place.unwrap()].1.open(&path).await;
+        assert_eq!(page.status, 403, "{path}");
+        page.must_say(&format!("Your role may not {words}"));
+        page.must_say("Ask an owner of the organization.");
+        assert!(page.offers("Sign out"));
+        assert!(!page.says("victim"), "{}", page.text());
     }
 }
 
