@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::database::on_driver;
 
-/// Somebody who can sign in. The address is verified: there is no way to an account but a letter to it.
+/// Somebody who can sign in. The address is verified: there is no way to an account but a letter to it. An
+/// invitation whose link was shown to somebody makes none.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct Account {
     pub(crate) id: UserId,

@@ -21,7 +21,7 @@ use crate::password;
 use crate::problem::Problem;
 use crate::sign_in::{self, REFUSED};
 use crate::sign_up::{Checked, Person};
-use crate::{notice, sessions};
+use crate::{notice, sessions, shown_link};
 
 /// The letter's link. It takes the token out of the address and changes nothing, whoever follows it.
 pub(crate) async fn follow(
@@ -91,6 +91,7 @@ async fn page(
         "message": invitation.message,
         "email": invitation.email,
         "is_yours": frame.account.as_ref().is_some_and(is_for),
+        "was_shown": shown_link::was_shown(&mut connection, invitation.id).await?,
         "rules": password::RULES,
         "name": name,
         "problem": problem,
@@ -109,7 +110,8 @@ pub(crate) async fn accept(
     join(&app, &frame, &cookies, tx, &account).await
 }
 
-/// Creates the account and accepts, in one transaction: whoever has the letter has the address.
+/// Creates the account and accepts, in one transaction: whoever has the letter has the address. Where the link
+/// may have come by another way, that is to be proven first.
 pub(crate) async fn set_password(
     State(app): State<App>,
     frame: Frame,
@@ -120,6 +122,9 @@ pub(crate) async fn set_password(
         Ok(invitation) => invitation,
         Err(problem) => return ended::page(&frame, problem),
     };
+    if shown_link::was_shown(&mut app.database.acquire().await?, invitation.id).await? {
+        return again(&app, &frame, &invitation, &person.name, UNPROVEN).await;
+    }
     let Checked { name, password } = match person.check(&invitation.email) {
         Ok(checked) => checked,
         Err(problem) => return again(&app, &frame, &invitation, &person.name, &problem).await,
@@ -131,6 +136,9 @@ pub(crate) async fn set_password(
         None => again(&app, &frame, &invitation, &person.name, KNOWN).await,
     }
 }
+
+/// What is said where the link may not be from the letter.
+const UNPROVEN: &str = "This link does not prove that the address is yours. Sign up with it first.";
 
 /// What is said where the address has an account already, whose password stays as it is.
 const KNOWN: &str = "This did not work. If you chose a password for this address before, sign in with it \

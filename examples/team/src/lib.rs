@@ -29,6 +29,7 @@ mod problem;
 mod refusal;
 mod routes;
 mod sessions;
+mod shown_link;
 mod sign_in;
 mod sign_up;
 mod team;

@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::member::Member;
 use crate::page::{Frame, Page, Place};
 use crate::problem::Problem;
-use crate::{notice, refusal};
+use crate::{notice, refusal, shown_link};
 
 /// The most addresses of one form.
 pub(crate) const MOST: usize = 100;
@@ -260,6 +260,7 @@ pub(crate) async fn link(
         .organizations
         .show_link(&mut tx, &member.account.id, id)
         .await?;
+    shown_link::remember(&mut tx, id).await?;
     app.commit(tx).await?;
     let facts = json!({
         "email": invitation.email,

@@ -82,4 +82,17 @@ async fn a_link_that_opens_nothing_says_what_to_do_next() {
         assert_eq!(window.controls().await, ["Sign in"], "{name}");
         look(&window, &format!("link-{name}")).await;
     }
+
+    // One that opens, and proves no address.
+    let email = site.address("shown");
+    let shown = site.invite(acme, &olivia, &email, "agent").await;
+    site.show_link(&shown).await;
+    window.open(&site.link(&shown)).await;
+    window
+        .says("does not prove that the address is yours.")
+        .await;
+    let offered = ["Sign up", "E-mail address", "Your password"];
+    let offered = [&offered[..], &["Sign in to accept", "Decline"]].concat();
+    assert_eq!(window.controls().await, offered);
+    look(&window, "link-shown").await;
 }

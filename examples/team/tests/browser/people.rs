@@ -100,6 +100,12 @@ impl Site {
         format!("{}/invitations/{}", self.url, token.expose())
     }
 
+    /// Has the link of an invitation count as shown to somebody.
+    pub(crate) async fn show_link(&self, invitation: &Invitation) {
+        let statement = "INSERT INTO team_shown_links (invitation_id) VALUES ($1)";
+        execute!(self, statement, invitation.id.to_string());
+    }
+
     /// Lets the time of an invitation run out.
     pub(crate) async fn expire(&self, email: &str) {
         execute!(

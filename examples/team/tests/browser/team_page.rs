@@ -117,7 +117,9 @@ async fn invitations_are_managed(site: &Site, window: &Window, link: &str) {
     assert!(row.starts_with(&said), "{row}");
 
     window.press(&format!("Copy link of {nina}")).await;
-    window.says("whoever has it can accept").await;
+    window
+        .says("who has no account yet confirms that address first")
+        .await;
     look(window, "link").await;
     assert_eq!(window.value("Link").await, link);
     window.press("Copy the link").await;

@@ -181,6 +181,37 @@ async fn a_copied_link_is_the_letters_and_is_in_the_history() {
 }
 
 #[tokio::test]
+async fn a_link_that_was_copied_makes_no_account_of_an_address_that_nobody_proved() {
+    let mut team = Team::on(&[]).await;
+    let link = team.invite("bob@acme.example").await;
+    let mut early = team.site.browser();
+    let before = early.open(&link).await;
+    assert!(before.offers("Set password and accept"));
+    let page = team.olivia.open(&team.path.clone()).await;
+    let copy = "Copy link of bob@acme.example";
+    let page = team.olivia.press(&page, copy, &[]).await;
+    page.must_say("who has no account yet confirms that address first");
+
+    // Olivia, in another browser.
+    let mut guest = team.site.browser();
+    let page = guest.open(&link).await;
+    page.must_say("it does not prove that the address is yours");
+    assert!(!page.offers("Set password and accept"));
+    let page = set_password(&mut early, &before).await;
+    assert_eq!(page.status, 422);
+    page.must_say("This link does not prove that the address is yours.");
+    let page = guest.open("/sign-in").await;
+    let typed = [("email", "bob@acme.example"), ("password", PASSWORD)];
+    let page = guest.press(&page, "Sign in", &typed).await;
+    page.must_say("do not go together");
+
+    // Bob, whom a letter knows.
+    let mut bob = team.site.sign_up("Bob", "bob@acme.example").await;
+    let page = bob.open(&link).await;
+    bob.press(&page, "Accept", &[]).await.must_say("Welcome!");
+}
+
+#[tokio::test]
 async fn somebody_else_switches_and_who_has_an_account_signs_in_to_accept() {
     let mut team = Team::on(&[]).await;
     team.site.sign_up("Bob", "bob@acme.example").await;

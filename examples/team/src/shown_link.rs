@@ -1,0 +1,33 @@
+//! Links that were shown to a member: they prove no address, since whoever has one need not have the letter.
+//! Guestlist cannot tell by which way a link came.
+
+use guestlist::{Connection, InvitationId};
+
+use crate::database::on_driver;
+
+/// Remembers that the link of an invitation was shown.
+pub(crate) async fn remember(
+    connection: impl Into<Connection<'_>>,
+    invitation: InvitationId,
+) -> Result<(), guestlist::Error> {
+    const INSERT: &str =
+        "INSERT INTO team_shown_links (invitation_id) VALUES ($1) ON CONFLICT DO NOTHING";
+    on_driver!(connection, driver => {
+        let query = sqlx::query(INSERT).bind(invitation.to_string());
+        query.execute(driver).await.map(drop)?
+    });
+    Ok(())
+}
+
+/// Whether the link of an invitation was ever shown.
+pub(crate) async fn was_shown(
+    connection: impl Into<Connection<'_>>,
+    invitation: InvitationId,
+) -> Result<bool, guestlist::Error> {
+    const FIND: &str = "SELECT invitation_id FROM team_shown_links WHERE invitation_id = $1";
+    let found: Option<(String,)> = on_driver!(connection, driver => {
+        let query = sqlx::query_as(FIND).bind(invitation.to_string());
+        query.fetch_optional(driver).await?
+    });
+    Ok(found.is_some())
+}
