@@ -26,6 +26,7 @@ pub(crate) fn words(error: &Error) -> String {
             "This membership is suspended. Somebody who manages the team can reinstate it."
                 .to_owned()
         }
+        Error::NoSeat { seats: 1 } => "The only seat is taken.".to_owned(),
         Error::NoSeat { seats } => format!(
             "All {seats} seats are taken. Remove a member or cancel an invitation to make room."
         ),

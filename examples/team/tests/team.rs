@@ -12,6 +12,8 @@ mod configuration;
 mod deadline;
 #[path = "team/forced.rs"]
 mod forced;
+#[path = "team/grounds.rs"]
+mod grounds;
 #[path = "team/links.rs"]
 mod links;
 #[path = "team/notices.rs"]
