@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use axum::extract::{Query, State};
 use guestlist::{
-    Delivery, Filter, Invitation, Membership, Paging, PooledConnection, Role, Status, UserId,
+    Cursor, Delivery, Filter, Invitation, Membership, Paging, PooledConnection, Role, Status,
+    UserId,
 };
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -23,12 +24,48 @@ use crate::times;
 /// Members, open and expired invitations of a page, each.
 const LENGTH: u32 = 100;
 
-/// Where each list of the page starts.
+/// Where each list of the page starts; none where it does at its beginning.
 #[derive(Deserialize, Default)]
 pub(crate) struct Starts {
     members: Option<String>,
     pending: Option<String>,
     expired: Option<String>,
+}
+
+impl Starts {
+    fn all(&self) -> [(&'static str, Option<&str>); 3] {
+        [
+            ("members", self.members.as_deref()),
+            ("pending", self.pending.as_deref()),
+            ("expired", self.expired.as_deref()),
+        ]
+    }
+
+    /// Where the list of that name starts.
+    fn of(&self, list: &str) -> Option<&str> {
+        let found = self.all().into_iter().find(|(name, _)| *name == list);
+        found.and_then(|(_, start)| start)
+    }
+
+    /// A list of the page, and the addresses of its next part and of its first, where it shows another. The
+    /// other lists stay where they are.
+    fn list(&self, member: &Member, name: &str, rows: Vec<Json>, next: Option<Cursor>) -> Json {
+        let next = next.map(|cursor| cursor.to_string());
+        let more = next.map(|start| self.address(member, name, Some(&start)));
+        let first = self.of(name).map(|_| self.address(member, name, None));
+        json!({ "rows": rows, "more": more, "first": first })
+    }
+
+    fn address(&self, member: &Member, list: &str, start: Option<&str>) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, kept) in self.all() {
+            let start = if name == list { start } else { kept };
+            if let Some(start) = start {
+                query.append_pair(name, start);
+            }
+        }
+        format!("{}?{}#{list}", member.path("settings/team"), query.finish())
+    }
 }
 
 pub(crate) async fn show(
@@ -48,25 +85,28 @@ pub(crate) async fn page(
     starts: Starts,
     draft: Draft,
 ) -> Result<Page, Problem> {
-    let mut facts = members(app, member, starts.members).await?;
-    facts["role_title"] = app.role_title(member.role()).into();
-    facts["invite"] = Json::Null;
+    let mut facts = json!({
+        "role_title": app.role_title(member.role()),
+        "members": members(app, member, &starts).await?,
+        "invite": null,
+    });
     if member.manages {
         facts["invite"] = invite_form(app, member, draft);
-        facts["pending"] = invitations(app, member, Status::Pending, starts.pending).await?;
-        facts["expired"] = invitations(app, member, Status::Expired, starts.expired).await?;
+        for (list, status) in [("pending", Status::Pending), ("expired", Status::Expired)] {
+            facts[list] = invitations(app, member, &starts, list, status).await?;
+        }
     }
     Ok(frame.page("team", "Team", Place::In(member, "team"), facts))
 }
 
-async fn members(app: &App, member: &Member, start: Option<String>) -> Result<Json, Problem> {
+async fn members(app: &App, member: &Member, starts: &Starts) -> Result<Json, Problem> {
     let organization = member.organization.id;
     let mut connection = app.database.acquire().await?;
     let last_owner = app
         .organizations
         .last_owner(&mut connection, organization)
         .await?;
-    let paging = paging(start);
+    let paging = paging(starts.of("members"));
     let page = app
         .organizations
         .members(&mut connection, organization, &paging)
@@ -76,13 +116,13 @@ async fn members(app: &App, member: &Member, start: Option<String>) -> Result<Js
         member,
         last_owner,
     };
-    let members: Vec<_> = page.items.iter().map(|other| visitor.sees(other)).collect();
-    Ok(json!({ "members": members, "more_members": page.next }))
+    let rows: Vec<_> = page.items.iter().map(|other| visitor.sees(other)).collect();
+    Ok(starts.list(member, "members", rows, page.next))
 }
 
-fn paging(start: Option<String>) -> Paging {
+fn paging(start: Option<&str>) -> Paging {
     match start {
-        Some(cursor) => Paging::after(cursor.into(), LENGTH),
+        Some(cursor) => Paging::after(cursor.to_owned().into(), LENGTH),
         None => Paging::first(LENGTH),
     }
 }
@@ -149,12 +189,13 @@ impl Visitor<'_> {
 async fn invitations(
     app: &App,
     member: &Member,
+    starts: &Starts,
+    list: &str,
     status: Status,
-    start: Option<String>,
 ) -> Result<Json, Problem> {
     let organization = member.organization.id;
     let mut connection = app.database.acquire().await?;
-    let (filter, paging) = (Filter::Only(status), paging(start));
+    let (filter, paging) = (Filter::Only(status), paging(starts.of(list)));
     let page = app
         .organizations
         .invitations(&mut connection, organization, filter, &paging)
@@ -162,7 +203,7 @@ async fn invitations(
     let inviters = names(&mut connection, &page.items).await?;
     let row = |invitation: &Invitation| invitation_row(app, member, &inviters, invitation);
     let rows: Vec<_> = page.items.iter().map(row).collect();
-    Ok(json!({ "rows": rows, "more": page.next }))
+    Ok(starts.list(member, list, rows, page.next))
 }
 
 fn invitation_row(

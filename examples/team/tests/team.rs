@@ -18,6 +18,8 @@ mod grounds;
 mod links;
 #[path = "team/notices.rs"]
 mod notices;
+#[path = "team/paging.rs"]
+mod paging;
 #[path = "team/setting.rs"]
 mod setting;
 #[path = "team/site.rs"]

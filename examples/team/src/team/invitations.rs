@@ -282,5 +282,5 @@ async fn require_own(
 }
 
 fn back(member: &Member) -> Redirect {
-    Redirect::to(&format!("{}#invitations", member.path("settings/team")))
+    Redirect::to(&format!("{}#pending", member.path("settings/team")))
 }
