@@ -57,6 +57,7 @@ pub(crate) async fn letter(
     let text = letter.body_text(0).unwrap_or_default();
     all["lines"] = text.lines().map(line).collect();
     all["has_html"] = (letter.html_body_count() > 0 && !is_plain(&letter)).into();
+    all["lang"] = letter.body_html(0).as_deref().and_then(language).into();
     let title = letter.subject().unwrap_or("A letter").to_owned();
     Ok(frame.page("letter", &title, Place::Anywhere, all))
 }
@@ -109,6 +110,11 @@ fn is_plain(letter: &Message<'_>) -> bool {
             .parts
             .first()
             .is_some_and(|part| matches!(part.body, mail_parser::PartType::Text(_)))
+}
+
+/// The language that an HTML part says it is in.
+fn language(html: &str) -> Option<&str> {
+    html.split_once("<html lang=\"")?.1.split('"').next()
 }
 
 /// A line of the text part, with what is a link in it.

@@ -11,6 +11,8 @@ mod accounts;
 mod answers;
 #[path = "browser/driver.rs"]
 mod driver;
+#[path = "browser/languages.rs"]
+mod languages;
 #[path = "browser/letters.rs"]
 mod letters;
 #[path = "browser/links.rs"]

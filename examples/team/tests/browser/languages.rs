@@ -1,0 +1,64 @@
+//! Letters in the languages they are written in, from left to right and from right to left.
+
+use serde_json::json;
+
+use crate::screen::{look, look_at_letter};
+use crate::site::{FOUR_TIER, Site};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_keeps_nobody_out_and_reads_in_the_direction_of_its_language() {
+    for (lang, language, direction) in [
+        ("en", "English", "ltr"),
+        ("de", "Deutsch", "ltr"),
+        ("ar", "العربية", "rtl"),
+    ] {
+        let site = Site::embedded(FOUR_TIER).await;
+        let olivia = site.person("Olivia").await;
+        site.organization("Acme", &olivia).await;
+        let window = site.window_of(&olivia).await;
+        let nour = site.address("nour");
+        window.press("Settings: Team").await;
+        window.write("E-mail addresses", &nour).await;
+        window.choose("Language of the letter", language).await;
+        window
+            .write("A message of your own (optional)", "See you on Monday")
+            .await;
+        window.press("Send the invitations").await;
+        window.says(&format!("{nour}: Invited.")).await;
+        site.letters.link_to(&nour, "Acme").await;
+
+        window.open("/mailbox").await;
+        const ADDRESS: &str = "return document.querySelector('main li a').getAttribute('href')";
+        let letter = window.execute(ADDRESS, vec![]).await;
+        window.open(letter.as_str().unwrap()).await;
+        const SUBJECT_AND_TEXT: &str = "
+            const read = (element) => [element.lang, getComputedStyle(element).direction];
+            return ['h1', '.plain'].map((part) => read(document.querySelector(part)));";
+        let read = window.execute(SUBJECT_AND_TEXT, vec![]).await;
+        assert_eq!(read, json!([[lang, direction], [lang, direction]]));
+        look(&window, &format!("letter-in-{lang}")).await;
+
+        // By itself, since nothing runs in its frame.
+        const HTML: &str = "
+            const done = arguments[arguments.length - 1];
+            fetch(location.pathname + '/html').then((answer) => answer.text()).then(done);";
+        let html = window.execute_async(HTML).await;
+        window.open("about:blank").await;
+        const SHOW: &str = "document.write(arguments[0]); document.close();";
+        window.execute(SHOW, vec![html]).await;
+        const READ: &str = "
+            const direction = (part) => getComputedStyle(document.querySelector(part)).direction;
+            const side = (part) => {
+                const around = document.createRange();
+                around.selectNodeContents(document.querySelector(part));
+                const [text, card] = [around, document.querySelector('.card')].map((it) => it.getBoundingClientRect());
+                return text.left - card.left < card.right - text.right ? 'left' : 'right';
+            };
+            return [document.documentElement.lang, direction('h1'), side('h1'), side('.button'), direction('.link')];";
+        let start = if direction == "ltr" { "left" } else { "right" };
+        let read = window.execute(READ, vec![]).await;
+        // The link in full is an address, in every language.
+        assert_eq!(read, json!([lang, direction, start, start, "ltr"]));
+        look_at_letter(&window, &format!("html-in-{lang}")).await;
+    }
+}
