@@ -22,6 +22,8 @@ pub(crate) fn router(app: App, sessions: SessionManagerLayer<Store>) -> Router {
         .merge(organization())
         .merge(invitation())
         .fallback(async || Problem::NotFound)
+        // What takes only forms is no page, to whoever loads its address again.
+        .method_not_allowed_fallback(async || Problem::NotFound)
         .layer(from_fn(csrf::protect))
         .layer(from_fn_with_state(app.clone(), problem::frame))
         .layer(from_fn(notice::say_once))

@@ -14,6 +14,7 @@ in_both_settings! {
     four_tiers_act_on_invitations_as_the_matrix_says
     two_roles_act_on_invitations_as_the_matrix_says
     pages_of_who_manages_refuse_who_does_not
+    an_address_that_takes_only_forms_is_no_page
     the_last_owner_stays_whatever_is_posted
     a_form_without_the_token_of_its_session_does_nothing
     a_form_whose_session_is_over_leads_to_sign_in_and_does_nothing
@@ -259,6 +260,21 @@ async fn pages_of_who_manages_refuse_who_does_not(setting: Setting) {
         page.must_say("Ask an owner of the organization.");
         assert!(page.offers("Sign out"));
         assert!(!page.says("victim"), "{}", page.text());
+    }
+}
+
+async fn an_address_that_takes_only_forms_is_no_page(setting: Setting) {
+    let mut team = Team::under("two-role", setting).await;
+    let user = team.victim(&Role::from_str("user").unwrap()).await;
+    for rest in ["invitations".to_owned(), format!("members/{user}/suspend")] {
+        let path = team.path(&rest);
+        let page = team.actors[0].1.open(&path).await;
+        assert_eq!(page.status, 404, "{path}");
+        page.must_say("There is no page at this address.");
+        assert_eq!(
+            team.role_of(&user).await.map(|(_, suspended)| suspended),
+            Some(false)
+        );
     }
 }
 
