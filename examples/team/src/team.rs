@@ -149,7 +149,7 @@ impl Visitor<'_> {
             "email": other.email,
             "role": other.role,
             "role_title": self.app.role_title(&other.role),
-            "joined": times::moment(other.joined_at),
+            "joined": times::day(other.joined_at),
             "is_you": is_you,
             "is_fixed": is_last_owner && self.changes_roles(),
             "is_suspended": other.is_suspended(),

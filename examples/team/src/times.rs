@@ -8,6 +8,11 @@ pub(crate) fn moment(at: DateTime<Utc>) -> String {
     at.format("%-d %B %Y, %H:%M UTC").to_string()
 }
 
+/// The day of a moment.
+pub(crate) fn day(at: DateTime<Utc>) -> String {
+    at.format("%-d %B %Y").to_string()
+}
+
 /// A moment in a template's facts.
 pub(crate) fn serialize<S: Serializer>(
     at: &DateTime<Utc>,

@@ -54,11 +54,13 @@ async fn a_letter_keeps_nobody_out_and_reads_in_the_direction_of_its_language() 
                 const [text, card] = [around, document.querySelector('.card')].map((it) => it.getBoundingClientRect());
                 return text.left - card.left < card.right - text.right ? 'left' : 'right';
             };
-            return [document.documentElement.lang, direction('h1'), side('h1'), side('.button'), direction('.link')];";
+            const card = document.querySelector('.card').getBoundingClientRect();
+            const isCentered = Math.abs(card.left - (document.documentElement.clientWidth - card.right)) < 2;
+            return [document.documentElement.lang, isCentered, direction('h1'), side('h1'), side('.button'), direction('.link')];";
         let start = if direction == "ltr" { "left" } else { "right" };
         let read = window.execute(READ, vec![]).await;
         // The link in full is an address, in every language.
-        assert_eq!(read, json!([lang, direction, start, start, "ltr"]));
+        assert_eq!(read, json!([lang, true, direction, start, start, "ltr"]));
         look_at_letter(&window, &format!("html-in-{lang}")).await;
     }
 }

@@ -23,6 +23,7 @@ async fn an_owner_manages_the_team_and_reads_what_was_done() {
     window.press("Settings: Team").await;
     window.says("Team of Acme").await;
     look(&window, "team").await;
+    what_can_be_done_stands_at_the_end_of_each_row(&window).await;
 
     a_role_applies_where_it_is_chosen(&window).await;
     a_removal_is_confirmed(&window).await;
@@ -35,6 +36,18 @@ async fn an_owner_manages_the_team_and_reads_what_was_done() {
     window.open(&page_of(acme, "settings/team")).await;
     window.press("Sign out").await;
     window.has_no_complaint().await;
+}
+
+/// Where there is room, however long a name is.
+async fn what_can_be_done_stands_at_the_end_of_each_row(window: &Window) {
+    const ELSEWHERE: &str = "
+        const box = (element) => element.getBoundingClientRect();
+        const stands = (row) => {
+            const [who, actions] = [box(row.querySelector('.who')), box(row.querySelector('.actions'))];
+            return actions.top < who.bottom && Math.abs(actions.right - box(row).right) < 1;
+        };
+        return [...document.querySelectorAll('.rows > li')].filter((row) => !stands(row)).map((row) => row.innerText);";
+    assert_eq!(window.execute(ELSEWHERE, vec![]).await, json!([]));
 }
 
 /// Neither the page nor the keyboard is elsewhere afterwards.
