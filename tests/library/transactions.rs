@@ -203,7 +203,10 @@ async fn what_a_worker_locked_that_fell_silent_is_free_again_within_seconds() {
     }
     assert!(tries > 4, "it has seconds to go on");
     let committed = silent.commit().await;
-    assert!(matches!(committed, Err(Error::Database(_))), "{committed:?}");
+    assert!(
+        matches!(committed, Err(Error::Database(_))),
+        "{committed:?}"
+    );
 }
 
 /// Bob joins another organization while the deletion of his account waits for the first one's lock.

@@ -6,6 +6,7 @@ pub(crate) mod members;
 use std::collections::HashMap;
 
 use axum::extract::{Query, State};
+use axum::response::Redirect;
 use guestlist::{
     Cursor, Delivery, Filter, Invitation, Membership, Paging, PooledConnection, Role, Status,
     UserId,
@@ -24,7 +25,8 @@ use crate::times;
 /// Members, open and expired invitations of a page, each.
 const LENGTH: u32 = 100;
 
-/// Where each list of the page starts; none where it does at its beginning.
+/// Where each list of the page starts; none where it does at its beginning. What is done from a page leads back
+/// to where its lists were.
 #[derive(Deserialize, Default)]
 pub(crate) struct Starts {
     members: Option<String>,
@@ -57,14 +59,33 @@ impl Starts {
     }
 
     fn address(&self, member: &Member, list: &str, start: Option<&str>) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, kept) in self.all() {
-            let start = if name == list { start } else { kept };
-            if let Some(start) = start {
-                query.append_pair(name, start);
-            }
+        let moved = |(name, kept)| (name, if name == list { start } else { kept });
+        let query = query(self.all().map(moved));
+        format!("{}{query}#{list}", member.path("settings/team"))
+    }
+
+    /// What goes behind the path of an address that leads back here, through whatever is done there.
+    fn here(&self) -> String {
+        query(self.all())
+    }
+
+    /// Back to the page, and to an element of it.
+    fn back(&self, member: &Member, element: &str) -> Redirect {
+        let page = member.path("settings/team");
+        Redirect::to(&format!("{page}{}#{element}", self.here()))
+    }
+}
+
+fn query(starts: [(&'static str, Option<&str>); 3]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, start) in starts {
+        if let Some(start) = start {
+            query.append_pair(name, start);
         }
-        format!("{}?{}#{list}", member.path("settings/team"), query.finish())
+    }
+    match query.finish() {
+        none if none.is_empty() => none,
+        query => format!("?{query}"),
     }
 }
 
@@ -89,6 +110,7 @@ pub(crate) async fn page(
         "role_title": app.role_title(member.role()),
         "members": members(app, member, &starts).await?,
         "invite": null,
+        "here": starts.here(),
     });
     if member.manages {
         facts["invite"] = invite_form(app, member, draft);

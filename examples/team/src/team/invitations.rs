@@ -1,7 +1,7 @@
 //! What is done to invitations: inviting, resending, cancelling, showing the link.
 
 use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use guestlist::{
@@ -83,6 +83,7 @@ pub(crate) async fn invite(
     State(app): State<App>,
     member: Member,
     frame: Frame,
+    Query(starts): Query<Starts>,
     Form(draft): Form<Draft>,
 ) -> Result<Response, Problem> {
     let addresses = draft.addresses();
@@ -98,7 +99,7 @@ pub(crate) async fn invite(
     };
     let Some(terms) = terms else {
         let draft = Draft { problem, ..draft };
-        let page = super::page(&app, &member, &frame, Starts::default(), draft).await?;
+        let page = super::page(&app, &member, &frame, starts, draft).await?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     };
     let outcomes = invite_all(&app, &member, &addresses, &terms).await?;
@@ -126,7 +127,7 @@ pub(crate) async fn invite(
         },
         ..draft
     };
-    let page = super::page(&app, &member, &frame, Starts::default(), draft).await?;
+    let page = super::page(&app, &member, &frame, starts, draft).await?;
     Ok((status, page).into_response())
 }
 
@@ -211,6 +212,7 @@ pub(crate) async fn resend(
     State(app): State<App>,
     member: Member,
     Path((organization, id)): OfInvitation,
+    Query(starts): Query<Starts>,
 ) -> Result<Redirect, Problem> {
     require_own(&app, organization, id).await?;
     let mut tx = app.database.begin().await?;
@@ -224,13 +226,14 @@ pub(crate) async fn resend(
         sent.email
     );
     notice::leave(&member.session, done).await?;
-    Ok(back(&member))
+    Ok(starts.back(&member, "pending"))
 }
 
 pub(crate) async fn cancel(
     State(app): State<App>,
     member: Member,
     Path((organization, id)): OfInvitation,
+    Query(starts): Query<Starts>,
 ) -> Result<Redirect, Problem> {
     require_own(&app, organization, id).await?;
     let mut tx = app.database.begin().await?;
@@ -244,7 +247,7 @@ pub(crate) async fn cancel(
         cancelled.email
     );
     notice::leave(&member.session, done).await?;
-    Ok(back(&member))
+    Ok(starts.back(&member, "pending"))
 }
 
 /// Shows the link, which is recorded, so that it can be handed over by other means than a letter.
@@ -279,8 +282,4 @@ async fn require_own(
     let found = app.organizations.invitation(&mut connection, id).await?;
     let found = found.filter(|invitation| invitation.organization == organization);
     Ok(found.ok_or(guestlist::Error::NotFound)?)
-}
-
-fn back(member: &Member) -> Redirect {
-    Redirect::to(&format!("{}#pending", member.path("settings/team")))
 }

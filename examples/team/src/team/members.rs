@@ -1,13 +1,14 @@
 //! What is done to members: another role, suspension, removal, leaving, transfer.
 
 use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Redirect;
 use guestlist::{Action, Membership, OrganizationId, Role, Transaction, UserId};
 use guestlist_jobs::sessions::purge;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::Starts;
 use crate::app::App;
 use crate::member::Member;
 use crate::notice;
@@ -27,6 +28,7 @@ pub(crate) async fn change_role(
     State(app): State<App>,
     member: Member,
     Path((organization, user)): OfMember,
+    Query(starts): Query<Starts>,
     Form(new): Form<NewRole>,
 ) -> Result<Redirect, Problem> {
     let role: Role = new.role.parse().map_err(guestlist::Error::from)?;
@@ -42,7 +44,7 @@ pub(crate) async fn change_role(
         app.role_title(&changed.role)
     );
     notice::leave(&member.session, done).await?;
-    Ok(back(&member, Some(&user)))
+    Ok(starts.back(&member, &place(&user)))
 }
 
 /// Asks first, and says what a removal does.
@@ -51,13 +53,17 @@ pub(crate) async fn ask_remove(
     member: Member,
     frame: Frame,
     Path((organization, user)): OfMember,
+    Query(starts): Query<Starts>,
 ) -> Result<Page, Problem> {
     let other = find(&app, organization, &user).await?;
     let model = app.organizations.role_model();
     if !model.may_remove(member.role(), &other.role) {
         return Err(member.may_not(Action::Remove));
     }
-    let facts = json!({ "member": { "id": user, "name": name(&other), "email": other.email } });
+    let facts = json!({
+        "here": starts.here(),
+        "member": { "id": user, "name": name(&other), "email": other.email },
+    });
     Ok(frame.page(
         "remove",
         "Remove a member",
@@ -71,6 +77,7 @@ pub(crate) async fn remove(
     State(app): State<App>,
     member: Member,
     Path((organization, user)): OfMember,
+    Query(starts): Query<Starts>,
 ) -> Result<Redirect, Problem> {
     let mut tx = app.database.begin().await?;
     let removed = app
@@ -87,13 +94,14 @@ pub(crate) async fn remove(
         format!("{removed} was removed and has no access any more."),
     )
     .await?;
-    Ok(back(&member, None))
+    Ok(starts.back(&member, "members"))
 }
 
 pub(crate) async fn suspend(
     State(app): State<App>,
     member: Member,
     Path((organization, user)): OfMember,
+    Query(starts): Query<Starts>,
 ) -> Result<Redirect, Problem> {
     let mut tx = app.database.begin().await?;
     let suspended = app
@@ -106,13 +114,14 @@ pub(crate) async fn suspend(
         name(&suspended)
     );
     notice::leave(&member.session, done).await?;
-    Ok(back(&member, Some(&user)))
+    Ok(starts.back(&member, &place(&user)))
 }
 
 pub(crate) async fn reinstate(
     State(app): State<App>,
     member: Member,
     Path((organization, user)): OfMember,
+    Query(starts): Query<Starts>,
 ) -> Result<Redirect, Problem> {
     let mut tx = app.database.begin().await?;
     let reinstated = app
@@ -125,7 +134,7 @@ pub(crate) async fn reinstate(
         format!("{} has access again.", name(&reinstated)),
     )
     .await?;
-    Ok(back(&member, Some(&user)))
+    Ok(starts.back(&member, &place(&user)))
 }
 
 pub(crate) async fn ask_transfer(
@@ -133,6 +142,7 @@ pub(crate) async fn ask_transfer(
     member: Member,
     frame: Frame,
     Path((organization, user)): OfMember,
+    Query(starts): Query<Starts>,
 ) -> Result<Page, Problem> {
     let heir = find(&app, organization, &user).await?;
     let model = app.organizations.role_model();
@@ -140,6 +150,7 @@ pub(crate) async fn ask_transfer(
         return Err(member.may_not(Action::TransferOwnership));
     }
     let facts = json!({
+        "here": starts.here(),
         "member": { "id": user, "name": name(&heir), "email": heir.email },
         "owner": app.role_title(model.keeps()),
         "below": app.role_title(model.below_kept()),
@@ -156,6 +167,7 @@ pub(crate) async fn transfer(
     State(app): State<App>,
     member: Member,
     Path((organization, user)): OfMember,
+    Query(starts): Query<Starts>,
 ) -> Result<Redirect, Problem> {
     let mut tx = app.database.begin().await?;
     let heir = app
@@ -168,7 +180,7 @@ pub(crate) async fn transfer(
         format!("{} is the owner now.", name(&heir)),
     )
     .await?;
-    Ok(back(&member, None))
+    Ok(starts.back(&member, "members"))
 }
 
 pub(crate) async fn ask_leave(
@@ -235,10 +247,7 @@ fn name(member: &Membership) -> &str {
     name.unwrap_or(member.email.as_str())
 }
 
-/// Back to the team page, without JavaScript to the member's place in it.
-fn back(member: &Member, place: Option<&UserId>) -> Redirect {
-    let place = place
-        .map(|user| format!("#member-{user}"))
-        .unwrap_or_default();
-    Redirect::to(&format!("{}{place}", member.path("settings/team")))
+/// A member's place on the team page, which browsers go to where no script keeps it.
+fn place(user: &UserId) -> String {
+    format!("member-{user}")
 }

@@ -54,6 +54,52 @@ async fn members_and_invitations_go_on_where_a_page_ends() {
 }
 
 #[tokio::test]
+async fn what_is_done_on_a_later_page_leads_back_to_it() {
+    let site = Site::embedded(&[("GUESTLIST_LIMITS", "none")]).await;
+    let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
+    let acme = site.found(&mut olivia, "Acme").await;
+    let owner = site.account("olivia@acme.example").await;
+    join(&site, acme, &owner).await;
+    invite(&site, acme, &owner, "new").await;
+    let page = olivia
+        .open(&format!("/organizations/{acme}/settings/team"))
+        .await;
+    let page = olivia.follow(&page, "More members").await;
+    let there = olivia.follow(&page, "More pending invitations").await;
+    let seen = |page: &Page| (addresses(page, "member"), addresses(page, "new"));
+    let (mut members, mut invitations) = seen(&there);
+    let (member, invitation) = (
+        members.first().unwrap().clone(),
+        invitations.first().unwrap().clone(),
+    );
+
+    let role = format!("Change the role of {member}");
+    let page = olivia.press(&there, &role, &[("role", "admin")]).await;
+    assert_eq!(seen(&page), (members.clone(), invitations.clone()));
+    let resend = format!("Resend to {invitation}");
+    let page = olivia.press(&page, &resend, &[]).await;
+    assert_eq!(seen(&page), (members.clone(), invitations.clone()));
+    let page = olivia
+        .press(&page, "Send the invitations", &[("emails", "nonsense")])
+        .await;
+    assert_eq!(seen(&page), (members.clone(), invitations.clone()));
+
+    let ask = olivia.follow(&page, &format!("Remove {member}")).await;
+    let kept = olivia.follow(&ask, &format!("Keep {member}")).await;
+    assert_eq!(seen(&kept), (members.clone(), invitations.clone()));
+    let page = olivia.press(&ask, &format!("Remove {member}"), &[]).await;
+    members.remove(&member);
+    page.must_say(&format!("{member} was removed"));
+    assert_eq!(addresses(&page, "new"), invitations);
+    let cancel = format!("Cancel the invitation of {invitation}");
+    let page = olivia.press(&page, &cancel, &[]).await;
+    invitations.remove(&invitation);
+    assert!(page.offers("Back to the first members"));
+    assert!(page.offers("Back to the first pending invitations"));
+    assert!(addresses(&page, "member").is_superset(&members));
+}
+
+#[tokio::test]
 async fn an_address_that_leads_to_no_part_of_a_list_is_refused() {
     let site = Site::embedded(&[]).await;
     let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
