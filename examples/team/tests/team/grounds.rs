@@ -2,7 +2,8 @@
 
 use guestlist::{OrganizationId, Role, User};
 
-use crate::browser::{Browser, Page};
+use crate::browser::Browser;
+use crate::links::set_password;
 use crate::site::{PASSWORD, Site, link_in};
 
 /// An organization.
@@ -67,15 +68,6 @@ impl Team {
         let page = browser.press(&page, "Sign in", &typed).await;
         page.must_say("do not go together");
     }
-}
-
-async fn set_password(browser: &mut Browser, page: &Page) -> Page {
-    let typed = [
-        ("name", "Guest"),
-        ("password", PASSWORD),
-        ("again", PASSWORD),
-    ];
-    browser.press(page, "Set password and accept", &typed).await
 }
 
 #[tokio::test]

@@ -67,7 +67,8 @@ impl Team {
     }
 }
 
-async fn set_password(browser: &mut Browser, page: &Page) -> Page {
+/// Chooses a password on an invitation's page.
+pub(crate) async fn set_password(browser: &mut Browser, page: &Page) -> Page {
     let typed = [
         ("name", "Guest"),
         ("password", PASSWORD),
