@@ -30,9 +30,11 @@ pub(crate) const SIGN_UP: SecretCookie = SecretCookie {
 };
 
 impl SecretCookie {
-    /// Keeps it until the browser is closed. What is too long to be a token of ours is not kept.
+    /// Keeps it until the browser is closed. What cannot be a token of ours is not kept: it could say more of the
+    /// cookie than its value.
     pub(crate) fn keep(&self, app: &App, cookies: &Cookies, token: String) {
-        if token.len() > LONGEST {
+        let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if token.len() > LONGEST || !token.bytes().all(is_of_token) {
             return self.forget(cookies);
         }
         let cookie = Cookie::build((self.name, token))
@@ -49,7 +51,10 @@ impl SecretCookie {
             .map(|cookie| cookie.value().to_owned())
     }
 
+    /// Also where the browser does not send it, for the address of a link is outside of its path.
     pub(crate) fn forget(&self, cookies: &Cookies) {
-        cookies.remove(Cookie::build((self.name, "")).path(self.path).build());
+        let mut over = Cookie::build((self.name, "")).path(self.path).build();
+        over.make_removal();
+        cookies.add(over);
     }
 }

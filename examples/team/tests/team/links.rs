@@ -302,6 +302,35 @@ async fn a_link_of_another_installation_opens_nothing() {
         .must_say("This link is not valid");
 }
 
+/// Browsers do not send the cookie there, for it is of another path; it is over all the same.
+#[tokio::test]
+async fn what_cannot_be_a_token_takes_the_place_of_one_and_is_kept_nowhere() {
+    let site = Site::embedded(&[]).await;
+    let long = "a".repeat(2000);
+    for (link, name, path) in [
+        ("/invitations", "team_invitation", "/invitation"),
+        ("/sign-up", "team_sign_up", "/sign-up"),
+    ] {
+        for token in [
+            "a%3B%20Domain=acme.example",
+            "a%20b",
+            "a%0Ab",
+            "%C3%A9",
+            &long,
+        ] {
+            let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+            let address = format!("{}{link}/{token}", site.url);
+            let answer = client.build().unwrap().get(address).send().await.unwrap();
+            let cookies = answer.headers().get_all("set-cookie").iter();
+            let cookies: Vec<_> = cookies.map(|cookie| cookie.to_str().unwrap()).collect();
+            let over = format!("{name}=; Path={path}; Max-Age=0");
+            let is_over = |cookie: &&str| cookie.starts_with(&over);
+            assert!(cookies.iter().all(is_over), "{token}: {cookies:?}");
+            assert_eq!(cookies.len(), 1, "{token}: {cookies:?}");
+        }
+    }
+}
+
 /// A log that a test reads.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
