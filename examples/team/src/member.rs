@@ -9,9 +9,9 @@ use tower_sessions::Session;
 
 use crate::account::Account;
 use crate::app::App;
-use crate::notice;
 use crate::page::{session_of, signed_in};
 use crate::problem::Problem;
+use crate::{notice, sessions};
 
 /// Who is signed in; nobody else gets past it.
 pub(crate) struct SignedIn {
@@ -95,6 +95,8 @@ impl FromRequestParts<App> for Member {
         let (Some(membership), Some(organization)) = (membership, organization) else {
             return Err(Problem::NoAccess);
         };
+        drop(connection);
+        sessions::serve(app, &session, id, &account.id).await?;
         let model = app.organizations.role_model();
         let manages = model
             .roles()

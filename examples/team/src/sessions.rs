@@ -119,6 +119,26 @@ pub(crate) async fn record(
     }
 }
 
+/// Sees that Guestlist knows of a session that comes to an organization. One that began in another browser
+/// before the membership did is recorded by nobody else.
+pub(crate) async fn serve(
+    app: &App,
+    session: &Session,
+    organization: OrganizationId,
+    user: &UserId,
+) -> Result<(), Problem> {
+    let mut connection = app.database.acquire().await?;
+    let known = app
+        .organizations
+        .sessions(&mut connection, organization, user)
+        .await?;
+    drop(connection);
+    match key(session)? {
+        Some(key) if !known.contains(&key) => record(app, session, organization, user).await,
+        _ => Ok(()),
+    }
+}
+
 /// Signs out here.
 pub(crate) async fn sign_out(app: &App, session: &Session) -> Result<(), Problem> {
     forget(app, session).await?;

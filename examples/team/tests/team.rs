@@ -20,6 +20,8 @@ mod links;
 mod notices;
 #[path = "team/paging.rs"]
 mod paging;
+#[path = "team/sessions.rs"]
+mod sessions;
 #[path = "team/setting.rs"]
 mod setting;
 #[path = "team/site.rs"]

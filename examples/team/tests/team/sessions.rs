@@ -1,0 +1,42 @@
+//! Sessions of one person in several browsers.
+
+use crate::setting::{Setting, in_both_settings};
+use crate::site::link_in;
+
+in_both_settings! {
+    who_is_removed_is_signed_out_of_each_browser_in_which_they_were_there
+}
+
+async fn who_is_removed_is_signed_out_of_each_browser_in_which_they_were_there(setting: Setting) {
+    let site = setting.site(&[]).await;
+    let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
+    let acme = site.found(&mut olivia, "Acme").await;
+    // Bob is signed in at his desk when he accepts on his telephone.
+    let mut desk = site.sign_up("Bob", "bob@acme.example").await;
+    let mut telephone = site.sign_in("bob@acme.example").await;
+    let path = |rest: &str| format!("/organizations/{acme}/{rest}");
+    let fields = [("emails", "bob@acme.example"), ("role", "agent")];
+    olivia
+        .force(&path("settings/team/invitations"), &fields)
+        .await
+        .must_say("Invited.");
+    let letter = site.letter_to("bob@acme.example", "invited you").await;
+    let page = telephone.open(&link_in(&letter)).await;
+    telephone
+        .press(&page, "Accept", &[])
+        .await
+        .must_say("Welcome!");
+    desk.open(&path("inbox")).await.must_say("Inbox of Acme");
+
+    let bob = site.account("bob@acme.example").await;
+    let remove = path(&format!("settings/team/members/{bob}/remove"));
+    olivia.force(&remove, &[]).await.must_say("Bob was removed");
+    for browser in [&mut telephone, &mut desk] {
+        let session = browser.cookie("team_session").unwrap().to_owned();
+        assert!(!site.has_session(&session).await);
+        browser
+            .open(&path("inbox"))
+            .await
+            .must_say("You are signed out.");
+    }
+}
