@@ -157,6 +157,7 @@ impl Frame {
             Some(account) => names_of_organizations(app, account).await?,
             None => Vec::new(),
         };
+        sessions::keep_alive(&session).await?;
         let token = csrf::token(&session).await?;
         let notice = notice::left(&session).await?;
         let facts = frame_of(

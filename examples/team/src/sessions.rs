@@ -5,6 +5,7 @@ mod sql;
 use std::fmt;
 
 use async_trait::async_trait;
+use chrono::Utc;
 use fred::prelude::{ClientLike, Config as RedisConfig, PerformanceConfig, Pool, ReconnectPolicy};
 use guestlist::{Database, OrganizationId, Paging, SessionKey, UserId};
 use tower_sessions::cookie::SameSite;
@@ -22,6 +23,9 @@ use crate::problem::Problem;
 
 /// What a session holds of who is signed in.
 const ACCOUNT: &str = "account";
+
+/// The day on which a session was used last.
+const USED: &str = "used";
 
 /// How long a session lives that nobody uses.
 const IDLE: Duration = Duration::days(14);
@@ -117,6 +121,12 @@ pub(crate) async fn record(
             Ok(tx.commit().await?)
         }
     }
+}
+
+/// Has a session live on that is used. It is written once a day for that, since a session's time begins anew
+/// only where it is changed.
+pub(crate) async fn keep_alive(session: &Session) -> Result<(), Problem> {
+    Ok(session.insert(USED, Utc::now().date_naive()).await?)
 }
 
 /// Sees that Guestlist knows of a session that comes to an organization. One that began in another browser

@@ -1,7 +1,34 @@
 //! Sessions of one person in several browsers.
 
+use chrono::{DateTime, TimeDelta, Utc};
+use guestlist::Database;
+
 use crate::setting::{Setting, in_both_settings};
-use crate::site::link_in;
+use crate::site::{Site, link_in};
+
+#[tokio::test]
+async fn a_session_that_is_used_lives_on() {
+    let site = Site::embedded(&[]).await;
+    let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
+    let session = olivia.cookie("team_session").unwrap().to_owned();
+    let Database::Sqlite(pool) = &site.database else {
+        panic!("it is on SQLite");
+    };
+    // As if nobody had come since long ago.
+    let today = Utc::now().date_naive().to_string();
+    let begun = "UPDATE team_sessions SET expires_at = $1, record = replace(record, $2, '2000-01-01') WHERE id = $3";
+    let begun = sqlx::query(begun).bind(Utc::now() + TimeDelta::hours(1));
+    let begun = begun.bind(today).bind(&session).execute(pool);
+    assert_eq!(begun.await.unwrap().rows_affected(), 1);
+    olivia.open("/organizations").await;
+    let (ends,): (DateTime<Utc>,) =
+        sqlx::query_as("SELECT expires_at FROM team_sessions WHERE id = $1")
+            .bind(&session)
+            .fetch_one(pool)
+            .await
+            .unwrap();
+    assert!(ends > Utc::now() + TimeDelta::days(13), "it ends at {ends}");
+}
 
 in_both_settings! {
     who_is_removed_is_signed_out_of_each_browser_in_which_they_were_there
