@@ -2,7 +2,8 @@
 
 use axum::Form;
 use axum::extract::State;
-use axum::response::Redirect;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, Utc};
 use guestlist::{Connection, OrganizationId};
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use crate::times;
 /// What a role needs to write here; both role models have it.
 const PERMISSION: &str = "inbox.reply";
 
-/// The longest note, in characters.
+/// The longest note, in characters, each end of a line as one.
 const LONGEST: usize = 2000;
 
 /// A note as the inbox shows it.
@@ -42,34 +43,60 @@ pub(crate) async fn inbox(
     member: Member,
     frame: Frame,
 ) -> Result<Page, Problem> {
+    page(&app, &member, &frame, "", None).await
+}
+
+async fn page(
+    app: &App,
+    member: &Member,
+    frame: &Frame,
+    text: &str,
+    problem: Option<String>,
+) -> Result<Page, Problem> {
     let mut connection = app.database.acquire().await?;
     let facts = json!({
         "notes": newest(&mut connection, member.organization.id).await?,
         "may_write": member.membership.allows(PERMISSION),
         "role_title": app.role_title(member.role()),
         "longest": LONGEST,
+        "text": text,
+        "problem": problem,
     });
-    Ok(frame.page("inbox", "Inbox", Place::In(&member, "inbox"), facts))
+    Ok(frame.page("inbox", "Inbox", Place::In(member, "inbox"), facts))
 }
 
 pub(crate) async fn write(
     State(app): State<App>,
     member: Member,
+    frame: Frame,
     Form(new): Form<New>,
-) -> Result<Redirect, Problem> {
+) -> Result<Response, Problem> {
     if !member.membership.allows(PERMISSION) {
         return Err(Problem::Input("Your role may not write notes.".to_owned()));
     }
-    let text = new.text.trim();
-    if text.is_empty() || text.chars().count() > LONGEST {
-        return Err(Problem::Input(format!(
-            "A note has 1 to {LONGEST} characters."
-        )));
-    }
+    let text = match checked(&new.text) {
+        Ok(text) => text,
+        Err(problem) => {
+            let page = page(&app, &member, &frame, &new.text, Some(problem)).await?;
+            return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+        }
+    };
     let mut tx = app.database.begin().await?;
-    insert(&mut tx, &member, text).await?;
+    insert(&mut tx, &member, &text).await?;
     tx.commit().await?;
-    Ok(Redirect::to(&member.path("inbox")))
+    Ok(Redirect::to(&member.path("inbox")).into_response())
+}
+
+/// What was typed, or what to type instead.
+fn checked(text: &str) -> Result<String, String> {
+    let text = text.trim().replace("\r\n", "\n");
+    if text.is_empty() || text.chars().count() > LONGEST {
+        return Err(format!("A note has 1 to {LONGEST} characters."));
+    }
+    if text.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')) {
+        return Err("A note has no control characters.".to_owned());
+    }
+    Ok(text)
 }
 
 async fn insert(

@@ -16,6 +16,8 @@ mod forced;
 mod grounds;
 #[path = "team/links.rs"]
 mod links;
+#[path = "team/notes.rs"]
+mod notes;
 #[path = "team/notices.rs"]
 mod notices;
 #[path = "team/paging.rs"]
