@@ -2,7 +2,7 @@
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -40,7 +40,7 @@ pub(crate) async fn protect(session: Session, request: Request, next: Next) -> R
     }
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, LARGEST).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+        return Problem::TooLarge.into_response();
     };
     match check(&session, &body).await {
         Ok(()) => next.run(Request::from_parts(parts, Body::from(body))).await,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use guestlist::{Error, Fault};
@@ -34,6 +34,9 @@ pub(crate) enum Problem {
     /// The form lacks the token of its session, which is alive.
     #[error("a form without its token")]
     Forged,
+    /// A form holds more than any of ours.
+    #[error("a form that is too large")]
+    TooLarge,
     /// Passwords were tried too often.
     #[error("passwords were tried too often")]
     TooOften(TooOften),
@@ -75,6 +78,7 @@ impl Problem {
             Self::SignedOut => StatusCode::UNAUTHORIZED,
             Self::NoAccess | Self::ForManagers | Self::Forged => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Late => StatusCode::SERVICE_UNAVAILABLE,
             Self::Input(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -126,6 +130,9 @@ impl Problem {
                  load the page again and send the form once more."
                     .to_owned()
             }
+            Self::TooLarge => {
+                "The form holds too much. Go back, and send it in several parts.".to_owned()
+            }
             Self::TooOften(TooOften { retry_after }) => format!(
                 "Too many passwords were tried for this address, or from where you are. Try again in {}.",
                 refusal::soon(*retry_after)
@@ -175,11 +182,7 @@ impl IntoResponse for Problem {
             title: self.title(),
             words: self.words(),
         };
-        let mut response = told.on(page::bare("problem", told.facts()));
-        if !status.is_server_error() {
-            response.extensions_mut().insert(told);
-        }
-        response
+        told.response()
     }
 }
 
@@ -193,6 +196,26 @@ struct Told {
 }
 
 impl Told {
+    /// An address or a form that none of our pages leads to.
+    fn malformed(status: StatusCode) -> Self {
+        Self {
+            status,
+            retry_after: None,
+            title: "That was not understood",
+            words: "This is not as our own pages send it. Go back, load the page again and try once more."
+                .to_owned(),
+        }
+    }
+
+    /// The answer without a frame, which remembers what it tells.
+    fn response(self) -> Response {
+        let mut response = self.on(page::bare("problem", self.facts()));
+        if !self.status.is_server_error() {
+            response.extensions_mut().insert(self);
+        }
+        response
+    }
+
     fn facts(&self) -> Json {
         json!({ "title": self.title, "words": self.words })
     }
@@ -207,6 +230,14 @@ impl Told {
     }
 }
 
+/// Whether axum refused an address or a form, which it does in a line of plain text.
+fn is_of_axum(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    response.status().is_client_error() && kind.is_some_and(|kind| kind == PLAIN)
+}
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+
 /// Tells who is signed in of a problem in their own frame, from which they go elsewhere or sign out.
 /// Faults of ours are told without one, since whatever failed may fail again.
 pub(crate) async fn frame(
@@ -216,6 +247,9 @@ pub(crate) async fn frame(
     next: Next,
 ) -> Response {
     let mut response = next.run(request).await;
+    if is_of_axum(&response) {
+        response = Told::malformed(response.status()).response();
+    }
     let Some(told) = response.extensions_mut().remove::<Told>() else {
         return response;
     };

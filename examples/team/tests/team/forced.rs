@@ -15,6 +15,8 @@ in_both_settings! {
     two_roles_act_on_invitations_as_the_matrix_says
     pages_of_who_manages_refuse_who_does_not
     an_address_that_takes_only_forms_is_no_page
+    a_form_that_is_too_large_says_so
+    what_no_page_leads_to_is_refused_on_a_page
     the_last_owner_stays_whatever_is_posted
     a_form_without_the_token_of_its_session_does_nothing
     a_form_whose_session_is_over_leads_to_sign_in_and_does_nothing
@@ -275,6 +277,39 @@ async fn an_address_that_takes_only_forms_is_no_page(setting: Setting) {
             team.role_of(&user).await.map(|(_, suspended)| suspended),
             Some(false)
         );
+    }
+}
+
+async fn a_form_that_is_too_large_says_so(setting: Setting) {
+    let mut team = Team::under("two-role", setting).await;
+    let addresses = "somebody@acme.example\n".repeat(4_000);
+    let fields = [("emails", addresses.as_str()), ("role", "user")];
+    let path = team.path("invitations");
+    let page = team.actors[0].1.force(&path, &fields).await;
+    assert_eq!(page.status, 413);
+    page.must_say("The form holds too much.");
+    assert!(page.offers("Sign out"), "it is told in the frame");
+}
+
+async fn what_no_page_leads_to_is_refused_on_a_page(setting: Setting) {
+    let mut team = Team::under("two-role", setting).await;
+    let owner = team.owner.clone();
+    let olivia = &mut team.actors[0].1;
+    let team_page = team_path(team.acme, "");
+    let team_page = team_page.trim_end_matches('/');
+    let role = team_path(team.acme, &format!("members/{owner}/role"));
+    let resend = team_path(team.acme, "invitations/none/resend");
+    for page in [
+        olivia
+            .open(&format!("{team_page}?members=1&members=2"))
+            .await,
+        olivia.open("/mailbox/%ff").await,
+        olivia.force(&role, &[]).await,
+        olivia.force(&resend, &[]).await,
+    ] {
+        assert!(page.status.is_client_error(), "{}", page.path);
+        page.must_say("This is not as our own pages send it.");
+        assert!(page.offers("Sign out"), "it is told in the frame");
     }
 }
 
