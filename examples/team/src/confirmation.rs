@@ -19,7 +19,8 @@ use crate::problem::Problem;
 /// How long a link opens.
 const LIFETIME: TimeDelta = TimeDelta::hours(1);
 
-/// The pause between two letters to one address, so that nobody floods a stranger's mailbox.
+/// The pause between two letters to one mailbox, however its address is written, so that nobody floods that of a
+/// stranger.
 const PAUSE: TimeDelta = TimeDelta::minutes(1);
 
 /// Writes to an address, whether it has an account or not: what the letter says differs, and what
@@ -87,10 +88,10 @@ async fn was_asked_lately(
     email: &EmailAddress,
 ) -> Result<bool, guestlist::Error> {
     const FIND: &str =
-        "SELECT email FROM team_confirmations WHERE email = $1 AND expires_at > $2 LIMIT 1";
+        "SELECT email FROM team_confirmations WHERE mailbox = $1 AND expires_at > $2 LIMIT 1";
     let since: DateTime<Utc> = Utc::now() + LIFETIME - PAUSE;
     let found: Option<(String,)> = on_driver!(connection, driver => {
-        sqlx::query_as(FIND).bind(email.as_str()).bind(since).fetch_optional(driver).await?
+        sqlx::query_as(FIND).bind(email.bucket()).bind(since).fetch_optional(driver).await?
     });
     Ok(found.is_some())
 }
@@ -100,11 +101,14 @@ async fn insert(
     email: &EmailAddress,
     token: &str,
 ) -> Result<(), guestlist::Error> {
-    const INSERT: &str =
-        "INSERT INTO team_confirmations (token_hash, email, expires_at) VALUES ($1, $2, $3)";
+    const INSERT: &str = "INSERT INTO team_confirmations (token_hash, email, expires_at, mailbox) VALUES ($1, $2, $3, $4)";
     on_driver!(connection, driver => {
-        let query = sqlx::query(INSERT).bind(hash(token)).bind(email.as_str());
-        query.bind(Utc::now() + LIFETIME).execute(driver).await.map(drop)?
+        let query = sqlx::query(INSERT)
+            .bind(hash(token))
+            .bind(email.as_str())
+            .bind(Utc::now() + LIFETIME)
+            .bind(email.bucket());
+        query.execute(driver).await.map(drop)?
     });
     Ok(())
 }

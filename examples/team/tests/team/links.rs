@@ -1,6 +1,6 @@
 //! The page behind an invitation's link: for whoever opens it, and whatever became of it.
 
-use guestlist::{InvitationId, OrganizationId, Paging};
+use guestlist::{Database, InvitationId, OrganizationId, Paging};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -300,6 +300,30 @@ async fn a_link_of_another_installation_opens_nothing() {
         .open(&link)
         .await
         .must_say("This link is not valid");
+}
+
+#[tokio::test]
+async fn a_mailbox_gets_one_letter_of_sign_up_however_its_address_is_written() {
+    let site = Site::embedded(&[]).await;
+    let mut guest = site.browser();
+    for email in [
+        "eve@acme.example",
+        "Eve@acme.example",
+        "e.ve+1@acme.example",
+    ] {
+        let page = guest.open("/sign-up").await;
+        let page = guest
+            .press(&page, "Send me a letter", &[("email", email)])
+            .await;
+        page.must_say("Look into your mailbox");
+    }
+    let asked = "SELECT count(*) FROM team_confirmations";
+    let (asked,): (i64,) = match &site.database {
+        Database::Postgres(pool) => sqlx::query_as(asked).fetch_one(pool).await,
+        Database::Sqlite(pool) => sqlx::query_as(asked).fetch_one(pool).await,
+    }
+    .unwrap();
+    assert_eq!(asked, 1);
 }
 
 /// Browsers do not send the cookie there, for it is of another path; it is over all the same.
