@@ -61,7 +61,7 @@ pub async fn serve(
     let context: Context = work::context(&config.worker, &database)?;
     let worker = worker::inside(&config, context.clone());
     let app = App::new(Tools {
-        mailbox: mailbox::of(&config),
+        mailbox: mailbox::of(&config, listener.local_addr()?),
         attempts: Attempts::new(),
         database: database.clone(),
         organizations: context.library,

@@ -1,5 +1,6 @@
 //! The mailbox of who tries the application: the letters in the folder they are written to.
 
+use std::net::SocketAddr;
 use std::path::{Path as FilePath, PathBuf};
 
 use axum::extract::{Path, State};
@@ -14,10 +15,11 @@ use crate::config::Config;
 use crate::page::{Frame, Page, Place};
 use crate::problem::Problem;
 
-/// The folder, where letters are only written and the application is on its developer's own machine:
-/// whoever reads a mailbox can accept every invitation in it.
-pub(crate) fn of(config: &Config) -> Option<PathBuf> {
-    let folder = config.worker.mailer.folder().filter(|_| config.is_local());
+/// The folder, where letters are only written and the application is on its developer's own machine, to which it
+/// listens alone: whoever reads a mailbox can accept every invitation in it.
+pub(crate) fn of(config: &Config, listening: SocketAddr) -> Option<PathBuf> {
+    let is_private = config.is_local() && listening.ip().is_loopback();
+    let folder = config.worker.mailer.folder().filter(|_| is_private);
     folder.map(FilePath::to_owned)
 }
 
@@ -146,4 +148,19 @@ async fn read(folder: &FilePath, name: &str) -> Result<Vec<u8>, Problem> {
     }
     let path = folder.join(format!("{name}.eml"));
     tokio::fs::read(path).await.map_err(|_| Problem::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn nobody_from_elsewhere_reads_it() {
+        let config = Config::read(|_| None).unwrap();
+        let is_open = |at: &str| of(&config, at.parse().unwrap()).is_some();
+        assert!(is_open("127.0.0.1:3000") && is_open("[::1]:3000"));
+        assert!(!is_open("0.0.0.0:3000") && !is_open("192.0.2.1:3000"));
+    }
 }
