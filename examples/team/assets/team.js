@@ -1,4 +1,4 @@
-// Two conveniences; everything works without them.
+// Conveniences; everything works without them.
 
 // Copies the text of a field.
 document.addEventListener("click", (event) => {
@@ -17,4 +17,20 @@ document.addEventListener("htmx:afterSettle", () => {
   if (document.activeElement === document.body) {
     document.getElementById("main").focus({ preventScroll: true });
   }
+});
+
+// Where no page of ours answered, says so, and shows again what holds.
+function unanswered(event) {
+  const said = document.createElement("p");
+  said.className = "notice";
+  said.textContent = "There was no answer, so this may not have been done. Load the page again to see.";
+  document.getElementById("notice").replaceChildren(said);
+  const control = event.detail.requestConfig.elt;
+  if (control.querySelector("select") && !control.querySelector("textarea")) control.reset();
+}
+document.addEventListener("htmx:sendError", unanswered);
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.serverResponse.includes('<main id="main"')) return;
+  event.detail.shouldSwap = false;
+  unanswered(event);
 });

@@ -38,6 +38,32 @@ async fn an_owner_manages_the_team_and_reads_what_was_done() {
     window.has_no_complaint().await;
 }
 
+/// The page does not look as if it had.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_that_no_server_took_is_not_shown() {
+    let site = Site::embedded(FOUR_TIER).await;
+    let (olivia, gus) = (site.person("Olivia").await, site.person("Gus").await);
+    let acme = site.organization("Acme", &olivia).await;
+    site.join(acme, &olivia, &gus, "agent").await;
+    let window = site.window_of(&olivia).await;
+    window.press("Settings: Team").await;
+    let network = |offline| json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+    const NETWORK: &str = "Network.emulateNetworkConditions";
+    window.tools("Network.enable", json!({})).await;
+    window.tools(NETWORK, network(true)).await;
+    window.choose("Role of Gus", "Manager").await;
+    window.says("There was no answer").await;
+    assert_eq!(window.value("Role of Gus").await, "agent");
+    let complaints = window.complaints().await;
+    let is_of_htmx = |complaint: &String| complaint.contains("htmx:sendError");
+    assert!(complaints.iter().any(is_of_htmx), "{complaints:?}");
+    look(&window, "team-unanswered").await;
+    window.tools(NETWORK, network(false)).await;
+    window.choose("Role of Gus", "Manager").await;
+    window.says("Gus is Manager now.").await;
+    window.says_nothing_of("There was no answer").await;
+}
+
 /// Where there is room, however long a name is.
 async fn what_can_be_done_stands_at_the_end_of_each_row(window: &Window) {
     const ELSEWHERE: &str = "
