@@ -79,9 +79,8 @@ async fn what_is_done_on_a_later_page_leads_back_to_it() {
     let resend = format!("Resend to {invitation}");
     let page = olivia.press(&page, &resend, &[]).await;
     assert_eq!(seen(&page), (members.clone(), invitations.clone()));
-    let page = olivia
-        .press(&page, "Send the invitations", &[("emails", "nonsense")])
-        .await;
+    let typed = [("emails", "nonsense"), ("role", "agent")];
+    let page = olivia.press(&page, "Send the invitations", &typed).await;
     assert_eq!(seen(&page), (members.clone(), invitations.clone()));
 
     let ask = olivia.follow(&page, &format!("Remove {member}")).await;
