@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use axum::http::HeaderName;
 
 /// The configuration of this application, and Guestlist's, which is the worker's own.
@@ -58,6 +58,10 @@ impl Config {
         let Some(url) = link.strip_suffix(PAGE) else {
             bail!("GUESTLIST_LINK: {link:?} does not end in {PAGE}, this application's page");
         };
+        ensure!(
+            lookup("TEAM_ROLES").is_none(),
+            "TEAM_ROLES is not read: set GUESTLIST_ROLES, which a worker beside reads too"
+        );
         Ok(Self {
             url: url.to_owned(),
             client_header: lookup("TEAM_CLIENT_HEADER").map(header).transpose()?,

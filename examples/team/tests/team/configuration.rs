@@ -39,6 +39,12 @@ fn a_header_that_cannot_be_one_is_refused() {
 }
 
 #[test]
+fn roles_have_one_name_for_the_application_and_its_worker() {
+    let words = read(&[("TEAM_ROLES", "two-role")]).unwrap_err().to_string();
+    assert!(words.contains("GUESTLIST_ROLES"), "{words}");
+}
+
+#[test]
 fn the_application_is_where_links_lead() {
     assert_eq!(read(&[]).unwrap().url, "http://localhost:3000");
     let link = "https://acme.example/invitations/{token}";
