@@ -94,11 +94,11 @@ impl Leases {
             asked + left
         } else {
             let until = self.clock.now() + LEASE;
-            let mut connection = self.database.acquire().await?;
-            if outbox::renew(&mut connection, until, &[(id, generation)])
-                .await?
-                .is_empty()
-            {
+            let ticket = [(id, generation)];
+            let renewed = in_time(async {
+                outbox::renew(&mut self.database.acquire().await?, until, &ticket).await
+            });
+            if renewed.await?.is_empty() {
                 return Ok(None);
             }
             asked + LEASE

@@ -5,7 +5,7 @@ use std::time::Instant;
 use chrono::TimeDelta;
 use guestlist::outbox::Message;
 use guestlist::{
-    Addressee, EmailAddress, Event, EventId, EventKind, Invitation, Locale, Membership,
+    Addressee, EmailAddress, Error, Event, EventId, EventKind, Invitation, Locale, Membership,
     Organization, PooledConnection, Role, UserId,
 };
 use serde_json::Value as Json;
@@ -15,6 +15,7 @@ use super::posting::{self, Posted, Unsent, post};
 use super::{Fault, Next, Outcome};
 use crate::context::Context;
 use crate::dated::Dated;
+use crate::deadline::in_time;
 use crate::leases::Held;
 use crate::letters::{Letter, Person};
 use crate::mail::Mail;
@@ -81,10 +82,10 @@ async fn ready(
     event: EventId,
 ) -> Result<Dated<Mail>, Unsent> {
     let asked = Instant::now();
-    let Some(notice) = gather(context, event).await? else {
+    let Some(notice) = in_time(gather(context, event)).await? else {
         return Err(Outcome::cancelled("nobody is left to be told").into());
     };
-    if let Some(reason) = context.suppression(&notice.to).await? {
+    if let Some(reason) = in_time(context.suppression(&notice.to)).await? {
         let why = format!("an earlier letter to this address was refused: {reason}");
         return Err(Outcome::cancelled(why).into());
     }
@@ -93,7 +94,7 @@ async fn ready(
     Ok(Dated { value, asked })
 }
 
-async fn gather(context: &Context, id: EventId) -> Result<Option<Notice>, Fault> {
+async fn gather(context: &Context, id: EventId) -> Result<Option<Notice>, Error> {
     let mut connection = context.database.acquire().await?;
     let Some(event) = Event::find(&mut connection, id).await? else {
         return Ok(None);
@@ -119,7 +120,7 @@ async fn to_inviter(
     connection: &mut PooledConnection,
     event: &Event,
     organization: Organization,
-) -> Result<Option<Notice>, Fault> {
+) -> Result<Option<Notice>, Error> {
     let Some(id) = event.subject.parse().ok() else {
         return Ok(None);
     };
@@ -190,7 +191,7 @@ async fn to_member(
     connection: &mut PooledConnection,
     event: &Event,
     organization: Organization,
-) -> Result<Option<Notice>, Fault> {
+) -> Result<Option<Notice>, Error> {
     let by = match &event.actor {
         Some(actor) => membership(context, connection, event, actor)
             .await?
@@ -242,11 +243,11 @@ async fn membership(
     connection: &mut PooledConnection,
     event: &Event,
     user: &UserId,
-) -> Result<Option<Membership>, Fault> {
-    Ok(context
+) -> Result<Option<Membership>, Error> {
+    context
         .library
         .membership(connection, event.organization, user)
-        .await?)
+        .await
 }
 
 fn person(membership: Membership) -> Person {

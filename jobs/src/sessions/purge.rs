@@ -6,6 +6,7 @@ use guestlist::worker::{self, EndedSession, ended_sessions, forget_ended_session
 use guestlist::{Database, OrganizationId, SessionKey, UserId};
 
 use super::{SessionStore, StoreError};
+use crate::deadline::in_time;
 
 /// Sessions a round: small enough that no store is held up by one.
 const ROUND: u32 = 500;
@@ -82,17 +83,22 @@ pub(crate) async fn purge_in_rounds(
 ) -> Result<u64, PurgeError> {
     let mut purged = 0;
     loop {
-        let ended = {
+        let ended = in_time(async {
             let mut connection = database.acquire().await?;
-            ended_sessions(&mut connection, organization, user, ROUND).await?
-        };
+            ended_sessions(&mut connection, organization, user, ROUND).await
+        });
+        let ended = ended.await?;
         if ended.is_empty() {
             return Ok(purged);
         }
         delete(stores, &ended).await?;
-        let mut transaction = worker::begin(database).await?;
-        let forgotten = forget_ended_sessions(&mut transaction, organization, &ended).await?;
-        transaction.commit().await?;
+        let forgotten = in_time(async {
+            let mut transaction = worker::begin(database).await?;
+            let forgotten = forget_ended_sessions(&mut transaction, organization, &ended).await?;
+            transaction.commit().await?;
+            Ok(forgotten)
+        });
+        let forgotten = forgotten.await?;
         purged += forgotten;
         after_round(forgotten);
     }
