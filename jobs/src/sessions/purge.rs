@@ -1,15 +1,21 @@
 //! The purge: sessions that ended with a membership, deleted from every store and forgotten.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use guestlist::worker::{self, EndedSession, ended_sessions, forget_ended_sessions};
+use guestlist::worker::{self, ended_sessions, forget_ended_sessions};
 use guestlist::{Database, OrganizationId, SessionKey, UserId};
+use tokio::time::timeout;
 
 use super::{SessionStore, StoreError};
 use crate::deadline::in_time;
 
 /// Sessions a round: small enough that no store is held up by one.
 const ROUND: u32 = 500;
+
+/// How long a store may take for a round. One that never answers would keep its slot, and the purges
+/// behind it, for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a purge is not through. Nothing is lost by it: the worker purges what is left.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +97,10 @@ pub(crate) async fn purge_in_rounds(
         if ended.is_empty() {
             return Ok(purged);
         }
-        delete(stores, &ended).await?;
+        // What another membership still uses stays in the stores.
+        let unshared = ended.iter().filter(|session| !session.is_shared);
+        let keys: Vec<_> = unshared.map(|session| session.session.clone()).collect();
+        delete(stores, &keys, PATIENCE).await?;
         let forgotten = in_time(async {
             let mut transaction = worker::begin(database).await?;
             let forgotten = forget_ended_sessions(&mut transaction, organization, &ended).await?;
@@ -104,24 +113,53 @@ pub(crate) async fn purge_in_rounds(
     }
 }
 
-/// Deletes what no other membership still uses from every store.
+/// Deletes sessions from every store, each of which has so much `patience` of ours.
 async fn delete(
     stores: &[Arc<dyn SessionStore>],
-    ended: &[EndedSession],
+    keys: &[SessionKey],
+    patience: Duration,
 ) -> Result<(), PurgeError> {
-    let keys: Vec<SessionKey> = ended
-        .iter()
-        .filter(|session| !session.is_shared)
-        .map(|session| session.session.clone())
-        .collect();
     for store in stores {
-        store
-            .delete(&keys)
-            .await
-            .map_err(|source| PurgeError::Store {
-                store: store.name().to_owned(),
-                source,
-            })?;
+        let deleted = timeout(patience, store.delete(keys)).await;
+        let deleted = deleted.unwrap_or_else(|_| {
+            let silence = format!("no answer within {patience:?}");
+            Err(StoreError(silence.into()))
+        });
+        deleted.map_err(|source| PurgeError::Store {
+            store: store.name().to_owned(),
+            source,
+        })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+
+    use super::*;
+
+    struct Silent;
+
+    impl SessionStore for Silent {
+        fn name(&self) -> &str {
+            "the silent store"
+        }
+
+        fn delete<'a>(&'a self, _: &'a [SessionKey]) -> BoxFuture<'a, Result<(), StoreError>> {
+            std::future::pending().boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_never_answers_is_given_up() {
+        let stores: [Arc<dyn SessionStore>; 1] = [Arc::new(Silent)];
+        let keys = ["s1".parse().unwrap()];
+        let deleted = delete(&stores, &keys, Duration::from_millis(20));
+        let deleted = timeout(PATIENCE, deleted).await.expect("it ends");
+        let expected = "the silent store did not delete sessions: no answer within 20ms";
+        assert_eq!(deleted.unwrap_err().to_string(), expected);
+    }
 }
