@@ -82,6 +82,7 @@ async fn database(config: &Config, round: &mut Round) -> Result<Option<Database>
     let database = match within(config.connect(1)).await {
         Ok(database) => database,
         Err(why) => {
+            let why = format!("{why}: mend that, or correct DATABASE_URL");
             round.report("database", Broken(why))?;
             for check in ["schema", "clock"] {
                 round.report(check, Unseen(NO_DATABASE))?;
