@@ -84,7 +84,7 @@ fn every_subject_is_measured_and_what_it_did_is_counted() {
         "{document}"
     );
     assert!(
-        document.contains("## Speed\n\nWritten by `trials bench --size tiny"),
+        document.contains("## Speed, tiny\n\nWritten by `trials bench --size tiny"),
         "{document}"
     );
     for row in rows {
