@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use chrono::Utc;
 use clap::Args;
 use guestlist::Database;
@@ -144,7 +144,9 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<ExitCode> {
 
 /// Judges once more what a trial left behind.
 pub(crate) async fn judge(folder: &Path) -> anyhow::Result<ExitCode> {
-    let folder = folder.canonicalize()?;
+    let folder = folder
+        .canonicalize()
+        .with_context(|| folder.display().to_string())?;
     let record = Record::read(&folder)?;
     let postgres = Postgres::again(&folder).await?;
     let database = Database::connect(&postgres.url(), 2).await?;

@@ -17,7 +17,12 @@ impl Evidence {
     pub(crate) fn at(folder: Option<&Path>) -> anyhow::Result<Self> {
         let evidence = match folder {
             Some(folder) => {
-                std::fs::create_dir(folder).with_context(|| format!("{}", folder.display()))?;
+                std::fs::create_dir(folder).with_context(|| {
+                    let folder = folder.display();
+                    format!(
+                        "nothing was tried: {folder} cannot be made, and has to be a new folder"
+                    )
+                })?;
                 Self::Kept(folder.canonicalize()?)
             }
             None => {

@@ -56,9 +56,10 @@ enum Command {
     },
     /// Have a worker fail once at each step between lease and settle, and count what comes twice.
     ///
-    /// Each of the nine steps is tried with a kill, with an error and with a pause longer than the
-    /// lease, each on a database of its own; then a healthy worker goes on. The exit status is 1 if a
-    /// letter was lost, or if one came twice that was not between the mail server's 250 and the commit.
+    /// Each of the nine steps is tried with a kill, with an error, with a panic and with a pause longer
+    /// than the lease, each on a database of its own; after a kill or a pause a healthy worker goes on.
+    /// The exit status is 1 if a letter was lost, or if one came twice that was not between the mail
+    /// server's 250 and the commit.
     #[command(
         after_help = "Needs a build with fail points, initdb and postgres (15 or later), redis-server and setpriv.\n\nExamples:\n  cargo run -p trials --features failpoints -- steps\n  cargo run -p trials --features failpoints -- steps --step settle"
     )]

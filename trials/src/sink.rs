@@ -48,7 +48,8 @@ impl Sink {
     pub(crate) async fn start(folder: &Path, port: u16) -> anyhow::Result<Self> {
         let (tls, pem) = certificate::issue()?;
         let certificate = folder.join("sink.pem");
-        std::fs::write(&certificate, pem).context("the certificate cannot be written")?;
+        std::fs::write(&certificate, pem)
+            .with_context(|| format!("{} cannot be written", certificate.display()))?;
         let path = folder.join("sink.jsonl");
         let script = Script::default();
         let house = Arc::new(House {

@@ -55,6 +55,29 @@ fn neither_flushes_nor_clocks_apart_by_more_than_a_lease_send_anything_twice() {
     measured("trial of flushes", &told);
 }
 
+#[test]
+fn a_folder_that_does_not_do_is_named_and_what_would() {
+    let folder = tempfile::tempdir().unwrap();
+    let (empty, missing) = (folder.path(), folder.path().join("missing"));
+    for (command, folder, says) in [
+        (["judge"].as_slice(), missing.as_path(), "No such file"),
+        (
+            &["judge"],
+            empty,
+            "no folder that `trials chaos --folder` made",
+        ),
+        (&["chaos", "--folder"], empty, "has to be a new folder"),
+    ] {
+        let mut trial = Command::new(env!("CARGO_BIN_EXE_trials"));
+        let trial = trial.args(command).arg(folder).output().unwrap();
+        let complaints = String::from_utf8(trial.stderr).unwrap();
+        assert_eq!(trial.status.code(), Some(1), "{complaints}");
+        for part in [says, folder.to_str().unwrap()] {
+            assert!(complaints.contains(part), "{part}: {complaints}");
+        }
+    }
+}
+
 /// What a trial said that passed.
 fn trials(told: impl FnOnce(&mut Command)) -> String {
     let mut trial = Command::new(env!("CARGO_BIN_EXE_trials"));

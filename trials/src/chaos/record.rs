@@ -40,7 +40,10 @@ impl Record {
 
     pub(super) fn read(folder: &Path) -> anyhow::Result<Self> {
         let file = folder.join(FILE);
-        let text = fs::read(&file).with_context(|| format!("{}", file.display()))?;
+        let text = fs::read(&file).with_context(|| {
+            let folder = folder.display();
+            format!("{folder} is no folder that `trials chaos --folder` made: it lacks {FILE}")
+        })?;
         serde_json::from_slice(&text).with_context(|| format!("{}", file.display()))
     }
 
