@@ -19,7 +19,8 @@ pub trait SessionStore: Send + Sync {
     /// What it is called in logs.
     fn name(&self) -> &str;
 
-    /// Deletes these sessions. Deleting one that is not there is a success.
+    /// Deletes these sessions. Deleting one that is not there is a success. A purge gives it 30 seconds
+    /// for at most 500 of them, and is then repeated.
     ///
     /// # Errors
     /// Whatever kept a session from being deleted for certain; the purge is then repeated.
