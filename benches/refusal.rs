@@ -17,7 +17,7 @@ use std::time::Instant;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use guestlist::{
-    Database, Invite, Key, KeyRing, Limits, Organizations, ResendPolicy, Transaction, User,
+    Database, Guestlist, Invite, Key, KeyRing, Limits, ResendPolicy, Transaction, User,
 };
 use rand::RngExt;
 
@@ -38,7 +38,7 @@ struct Refused {
 
 struct Stage {
     database: Database,
-    library: Organizations,
+    guestlist: Guestlist,
     refused: Vec<Refused>,
 }
 
@@ -61,15 +61,15 @@ impl Stage {
     async fn on(database: Database) -> Self {
         guestlist::migrate(&database).await.unwrap();
         let key = Key::generate();
-        let library = |audience: &str, keys: KeyRing| {
-            Organizations::builder()
+        let guestlist = |audience: &str, keys: KeyRing| {
+            Guestlist::builder()
                 .key_ring(keys)
                 .audience(audience)
                 .limits(Limits::none())
                 .resend_policy(ResendPolicy::Rotate)
                 .build()
         };
-        let ours = library("app", KeyRing::of(key.clone()));
+        let ours = guestlist("app", KeyRing::of(key.clone()));
         let ann = User::new("ann".parse().unwrap(), "ann@example.com".parse().unwrap());
         let mut tx = database.begin().await.unwrap();
         let acme = ours
@@ -88,8 +88,8 @@ impl Stage {
             .unwrap();
         tx.commit().await.unwrap();
         let [pending, replaced] = [&invitations[0], &invitations[1]];
-        let token = |library: &Organizations, invitation| {
-            library.token(invitation).unwrap().expose().to_owned()
+        let token = |guestlist: &Guestlist, invitation| {
+            guestlist.token(invitation).unwrap().expose().to_owned()
         };
         let true_one = token(&ours, pending);
         let latest = token(&ours, invitations.last().unwrap());
@@ -106,7 +106,7 @@ impl Stage {
                 reason("the first byte of the MAC is wrong", flipped(&true_one, 32)),
                 reason(
                     "another audience's",
-                    token(&library("other", KeyRing::of(key.clone())), pending),
+                    token(&guestlist("other", KeyRing::of(key.clone())), pending),
                 ),
                 reason(
                     "a key that is not in the ring",
@@ -114,7 +114,7 @@ impl Stage {
                 ),
                 reason(
                     "a key that is not in the ring, nobody's",
-                    token(&library("app", stranger), pending),
+                    token(&guestlist("app", stranger), pending),
                 ),
                 reason(
                     "a wrong MAC, with a link replaced",
@@ -124,7 +124,7 @@ impl Stage {
                 reason("no token at all (says nothing of anyone)", "A".repeat(79)),
             ],
             database,
-            library: ours,
+            guestlist: ours,
         }
     }
 
@@ -156,7 +156,7 @@ impl Stage {
 
     async fn refuse(&self, tx: &mut Transaction, token: &str) -> f64 {
         let begun = Instant::now();
-        let refused = self.library.open(&mut *tx, token).await;
+        let refused = self.guestlist.open(&mut *tx, token).await;
         let time = begun.elapsed().as_nanos();
         assert!(refused.is_err());
         time as f64

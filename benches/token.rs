@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use divan::Bencher;
-use guestlist::{Database, Invitation, Invite, Key, KeyRing, Organizations, Token, User};
+use guestlist::{Database, Guestlist, Invitation, Invite, Key, KeyRing, Token, User};
 
 fn main() {
     divan::main();
@@ -15,7 +15,7 @@ fn main() {
 struct Stage {
     runtime: tokio::runtime::Runtime,
     database: Database,
-    library: Organizations,
+    guestlist: Guestlist,
     invitation: Invitation,
     _folder: tempfile::TempDir,
 }
@@ -25,7 +25,7 @@ impl Stage {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("guestlist.db").display());
-        let library = Organizations::builder()
+        let guestlist = Guestlist::builder()
             .key_ring(KeyRing::of(Key::generate()))
             .build();
         let (database, invitation) = runtime.block_on(async {
@@ -33,26 +33,26 @@ impl Stage {
             guestlist::migrate(&database).await.unwrap();
             let ann = User::new("ann".parse().unwrap(), "ann@example.com".parse().unwrap());
             let mut tx = database.begin().await.unwrap();
-            let acme = library.create(&mut tx, "Acme".parse().unwrap(), &ann);
+            let acme = guestlist.create(&mut tx, "Acme".parse().unwrap(), &ann);
             let acme = acme.await.unwrap();
             let bob = "bob@example.com".parse().unwrap();
             let invite = Invite::new(acme.id, bob, "agent".parse().unwrap());
             let ann = "ann".parse().unwrap();
-            let invitation = library.invite(&mut tx, &ann, invite).await.unwrap();
+            let invitation = guestlist.invite(&mut tx, &ann, invite).await.unwrap();
             tx.commit().await.unwrap();
             (database, invitation)
         });
         Self {
             runtime,
             database,
-            library,
+            guestlist,
             invitation,
             _folder: folder,
         }
     }
 
     fn token(&self) -> Token {
-        self.library.token(&self.invitation).unwrap()
+        self.guestlist.token(&self.invitation).unwrap()
     }
 }
 
@@ -68,7 +68,7 @@ fn verify(bencher: Bencher<'_, '_>) {
     let token = stage.token();
     let mut connection = stage.runtime.block_on(stage.database.acquire()).unwrap();
     bencher.bench_local(|| {
-        let open = stage.library.open(&mut connection, token.expose());
+        let open = stage.guestlist.open(&mut connection, token.expose());
         stage.runtime.block_on(open).unwrap()
     });
 }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::connection::{Connection, Insert, sql};
 use crate::error::Error;
+use crate::guestlist::Guestlist;
 use crate::id::{EventId, OrganizationId, UserId};
-use crate::organizations::Organizations;
 use crate::outbox::{self, Task};
 use crate::page::{Page, Paging};
 use crate::text_enum::text_enum;
@@ -220,7 +220,7 @@ impl Event {
     }
 }
 
-impl Organizations {
+impl Guestlist {
     /// The history of an organization, oldest first, also of a deleted one.
     ///
     /// # Errors

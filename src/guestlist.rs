@@ -19,7 +19,7 @@ use crate::seats::Seats;
 /// transaction and does its work there; an operation that changes something needs a transaction
 /// and says so with [`Error::NoTransaction`].
 #[derive(Debug, Clone, Default)]
-pub struct Organizations(Arc<Configuration>);
+pub struct Guestlist(Arc<Configuration>);
 
 #[derive(Debug)]
 struct Configuration {
@@ -44,7 +44,7 @@ pub enum ResendPolicy {
     Rotate,
 }
 
-/// Configures [`Organizations`]; whatever is not set keeps its default.
+/// Configures [`Guestlist`]; whatever is not set keeps its default.
 #[derive(Debug, Default)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct Builder(Configuration);
@@ -121,12 +121,12 @@ impl Builder {
     }
 
     /// The configured library.
-    pub fn build(self) -> Organizations {
-        Organizations(Arc::new(self.0))
+    pub fn build(self) -> Guestlist {
+        Guestlist(Arc::new(self.0))
     }
 }
 
-impl Organizations {
+impl Guestlist {
     /// Starts a configuration.
     pub fn builder() -> Builder {
         Builder::default()

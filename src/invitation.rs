@@ -29,11 +29,11 @@ pub(crate) use self::list::find_open_anywhere;
 use crate::connection::{Connection, Dialect, sql};
 use crate::email_address::EmailAddress;
 use crate::error::{Action, Error};
+use crate::guestlist::Guestlist;
 use crate::id::{InvitationId, OrganizationId, UserId};
 use crate::locale::Locale;
 use crate::lock::{self, Lock};
 use crate::membership;
-use crate::organizations::Organizations;
 use crate::personal_message::PersonalMessage;
 use crate::role::Role;
 use crate::seal::Seal;
@@ -161,7 +161,7 @@ impl Invitation {
     }
 }
 
-impl Organizations {
+impl Guestlist {
     /// Reads an invitation.
     ///
     /// # Errors

@@ -1,14 +1,14 @@
 //! Team membership for Rust applications: invitations, roles and removal.
 //!
 //! People are invited by e-mail with a role, accept, change role, leave and are removed. Every
-//! operation of [`Organizations`] runs in the transaction that the host lends it, so the change, its
+//! operation of [`Guestlist`] runs in the transaction that the host lends it, so the change, its
 //! audit [`Event`] and the promise of what has to follow (a letter, the end of sessions) are
 //! committed with whatever else the host writes, or not at all. A worker keeps the promises.
 //!
 //! # Quick start
 //!
 //! ```
-//! use guestlist::{Invite, Key, KeyRing, Organizations, User};
+//! use guestlist::{Invite, Key, KeyRing, Guestlist, User};
 //! # #[cfg(feature = "sqlite")]
 //! use sqlx::SqlitePool;
 //!
@@ -22,32 +22,32 @@
 //!
 //!     // Once, when the application starts. Keep the keys: the worker signs links with the same ones.
 //!     let keys = KeyRing::of(Key::generate());
-//!     let organizations = Organizations::builder().key_ring(keys).build();
+//!     let guestlist = Guestlist::builder().key_ring(keys).build();
 //!
 //!     // Your transaction: what you write in it and what Guestlist writes commit together.
 //!     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
 //!     let olivia = User::new("olivia".parse()?, "olivia@acme.example".parse()?);
-//!     let acme = organizations.create(&mut *tx, "Acme".parse()?, &olivia).await?;
+//!     let acme = guestlist.create(&mut *tx, "Acme".parse()?, &olivia).await?;
 //!     let invite = Invite::new(acme.id, "bob@acme.example".parse()?, "agent".parse()?);
-//!     let invitation = organizations.invite(&mut *tx, &olivia.id, invite).await?;
+//!     let invitation = guestlist.invite(&mut *tx, &olivia.id, invite).await?;
 //!     tx.commit().await?; // from here on the worker mails Bob his link
 //!
 //!     // The link carries this token. The page behind it reads; only a POST accepts.
-//!     let token = organizations.token(&invitation)?;
-//!     let opened = organizations.open(&mut *pool.acquire().await?, token.expose()).await?;
+//!     let token = guestlist.token(&invitation)?;
+//!     let opened = guestlist.open(&mut *pool.acquire().await?, token.expose()).await?;
 //!     assert_eq!(opened.organization, acme.id);
 //!
 //!     // Bob is signed in, and you have proof that the address is his.
 //!     let bob = User::new("bob".parse()?, "bob@acme.example".parse()?);
 //!     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-//!     organizations.accept(&mut *tx, token.expose(), &bob).await?;
+//!     guestlist.accept(&mut *tx, token.expose(), &bob).await?;
 //!     let session = "the key of his session in your store".parse()?;
-//!     organizations.record_session(&mut *tx, acme.id, &bob.id, &session).await?;
+//!     guestlist.record_session(&mut *tx, acme.id, &bob.id, &session).await?;
 //!     tx.commit().await?;
 //!
 //!     // Your authorization check, once for each request: one read, and then as many questions as you like.
 //!     let mut connection = pool.acquire().await?;
-//!     let member = organizations.membership(&mut *connection, acme.id, &bob.id).await?;
+//!     let member = guestlist.membership(&mut *connection, acme.id, &bob.id).await?;
 //!     let member = member.ok_or("bob has no access")?; // None too while he is suspended
 //!     assert!(member.allows("inbox.reply"));
 //!     assert!(!member.allows("billing.manage"));
@@ -64,7 +64,7 @@
 //! SQLite. It runs its statements there and never begins, commits or rolls back. One that changes
 //! something refuses a connection without an open transaction ([`Error::NoTransaction`]), because
 //! its parts would be committed one by one. One that only reads takes any connection, and so does
-//! [`forget_session`](Organizations::forget_session), a single statement.
+//! [`forget_session`](Guestlist::forget_session), a single statement.
 //!
 //! - After an [`Error`] roll back. That is needed after [`Error::Database`], and right for whatever
 //!   else the transaction was to do together with what was refused.
@@ -82,12 +82,12 @@
 //!
 //! - It signs people in and says who they are: a [`User`] has the host's own [`UserId`] and an address
 //!   that the host verified.
-//! - It asks [`allows`](Organizations::allows) before something that needs a permission. The answer is
+//! - It asks [`allows`](Guestlist::allows) before something that needs a permission. The answer is
 //!   that of the database now, so access ends at the commit that removes a member.
-//! - It calls [`open`](Organizations::open) for the page behind a link, which changes nothing, and
-//!   [`accept`](Organizations::accept) or [`decline`](Organizations::decline) only on a POST, since
+//! - It calls [`open`](Guestlist::open) for the page behind a link, which changes nothing, and
+//!   [`accept`](Guestlist::accept) or [`decline`](Guestlist::decline) only on a POST, since
 //!   mail scanners follow links.
-//! - It calls [`record_session`](Organizations::record_session) at sign-in where sessions are to end
+//! - It calls [`record_session`](Guestlist::record_session) at sign-in where sessions are to end
 //!   with a membership.
 //! - It shows refusals: variants of [`Error`] with their data. [`Error::fault`] tells whose side an
 //!   error is on, and [`Error::code`] is a stable word for programs.
@@ -117,6 +117,7 @@ mod email_address;
 mod error;
 mod event;
 mod fact;
+mod guestlist;
 mod id;
 mod invitation;
 mod key_ring;
@@ -128,7 +129,6 @@ mod membership;
 mod migrate;
 mod name;
 mod organization;
-mod organizations;
 pub mod outbox;
 mod page;
 mod personal_message;
@@ -153,6 +153,7 @@ pub use crate::database::{Database, PooledConnection, Transaction};
 pub use crate::email_address::{EmailAddress, InvalidEmailAddress};
 pub use crate::error::{Action, Error, Fault, LimitKind};
 pub use crate::event::{Addressee, Event, EventKind};
+pub use crate::guestlist::{Builder, Guestlist, ResendPolicy};
 pub use crate::id::{
     EventId, InvalidSessionKey, InvalidUserId, InvitationId, MessageId, OrganizationId, SessionKey,
     UserId,
@@ -165,7 +166,6 @@ pub use crate::membership::{Forgotten, Membership};
 pub use crate::migrate::{Schema, migrate};
 pub use crate::name::{InvalidName, Name};
 pub use crate::organization::Organization;
-pub use crate::organizations::{Builder, Organizations, ResendPolicy};
 pub use crate::page::{Cursor, Page, Paging};
 pub use crate::personal_message::{InvalidMessage, PersonalMessage};
 pub use crate::role::{InvalidRole, Role};

@@ -19,11 +19,11 @@ use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::fact::Facts;
+use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
 use crate::locale::Locale;
 use crate::lock::{self, Lock};
 use crate::name::Name;
-use crate::organizations::Organizations;
 use crate::outbox::{self, Task};
 use crate::role::Role;
 use crate::role_model::RoleModel;
@@ -107,7 +107,7 @@ impl Beside {
     }
 }
 
-impl Organizations {
+impl Guestlist {
     /// A user's membership, read now: the host's authorization check, of which
     /// [`Membership::allows`] asks the rest. A suspended member has no access, so they get `None`
     /// as a stranger does.

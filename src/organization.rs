@@ -1,4 +1,4 @@
-//! Organizations: what people are members of.
+//! Guestlist: what people are members of.
 
 mod seats;
 
@@ -11,11 +11,11 @@ pub(crate) use self::seats::Room;
 use crate::connection::{Connection, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
+use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
 use crate::lock;
 use crate::membership::{self, Membership};
 use crate::name::Name;
-use crate::organizations::Organizations;
 use crate::outbox::{self, Task};
 use crate::page::{Page, Paging};
 use crate::session;
@@ -66,7 +66,7 @@ impl Organization {
     }
 }
 
-impl Organizations {
+impl Guestlist {
     /// Creates an organization with `owner` as its first member, in the role that keeps a holder.
     ///
     /// # Errors

@@ -6,10 +6,10 @@ use sqlx::FromRow;
 
 use crate::connection::{Connection, Dialect, sql};
 use crate::error::Error;
+use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, SessionKey, UserId};
 use crate::lock;
 use crate::membership;
-use crate::organizations::Organizations;
 
 /// A session whose membership ended and which is still to be purged.
 #[derive(Debug, Clone, FromRow)]
@@ -24,7 +24,7 @@ pub struct EndedSession {
     pub is_shared: bool,
 }
 
-impl Organizations {
+impl Guestlist {
     /// Records that a member signed in, under the key of the host's session store.
     ///
     /// # Errors

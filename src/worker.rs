@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::connection::{Connection, Dialect, sql};
 use crate::database::{Database, Transaction};
 use crate::error::Error;
-use crate::organizations::Organizations;
+use crate::guestlist::Guestlist;
 
 pub use crate::invitation::{
     DeliveryReport, LetterFacts, expire_due, lift_suppression, record_delivery, record_sent,
@@ -65,10 +65,10 @@ pub async fn installation(connection: impl Into<Connection<'_>>) -> Result<Uuid,
 /// # Errors
 /// [`Error::Database`].
 pub async fn clock_skew(
-    library: &Organizations,
+    guestlist: &Guestlist,
     connection: impl Into<Connection<'_>>,
 ) -> Result<TimeDelta, Error> {
-    if matches!(library.clock(), Clock::Manual(_)) {
+    if matches!(guestlist.clock(), Clock::Manual(_)) {
         return Ok(TimeDelta::zero());
     }
     let mut connection = connection.into();
@@ -79,8 +79,8 @@ pub async fn clock_skew(
         Dialect::Sqlite => "SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
     };
     // The answer was true at some moment in between.
-    let asked = library.now();
+    let asked = guestlist.now();
     let row: Option<(DateTime<Utc>,)> = connection.fetch_optional(sql(text)).await?;
-    let midpoint = asked + (library.now() - asked) / 2;
+    let midpoint = asked + (guestlist.now() - asked) / 2;
     Ok(midpoint - row.map_or_else(Utc::now, |(time,)| time))
 }

@@ -17,7 +17,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use guestlist::{Builder, Database, KeyRing, Limits, Organizations, RoleModel, Seats};
+use guestlist::{Builder, Database, Guestlist, KeyRing, Limits, RoleModel, Seats};
 
 pub(crate) use self::database::redacted;
 pub use self::database::{DatabaseError, InvalidDatabaseUrl};
@@ -163,8 +163,8 @@ impl Config {
     }
 
     /// The library, configured with `key_ring`.
-    pub fn organizations(&self, key_ring: KeyRing) -> Organizations {
-        Organizations::builder()
+    pub fn guestlist(&self, key_ring: KeyRing) -> Guestlist {
+        Guestlist::builder()
             .role_model(self.role_model.clone())
             .lifetime(self.ttl)
             .key_ring(key_ring)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use guestlist::{Database, EmailAddress, Organizations, Token};
+use guestlist::{Database, EmailAddress, Guestlist, Token};
 
 use crate::letters::{Letters, Mailbox};
 use crate::mailer::Mailer;
@@ -14,7 +14,7 @@ pub struct Context {
     /// The database that holds the outbox.
     pub database: Database,
     /// The library, configured as in the host: same key ring, audience and role model.
-    pub library: Organizations,
+    pub guestlist: Guestlist,
     /// The letters.
     pub letters: Letters,
     /// Who delivers them.

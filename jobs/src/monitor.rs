@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use guestlist::{Database, Organizations};
+use guestlist::{Database, Guestlist};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, prometheus_text};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -52,7 +52,7 @@ pub struct Monitor(Arc<Instruments>);
 
 struct Instruments {
     database: Database,
-    library: Organizations,
+    guestlist: Guestlist,
     mailer: Mailer,
     queue: Queue,
     rounds: Rounds,
@@ -116,7 +116,7 @@ impl Monitor {
         registry.register("build", "The version of this program", build);
         Self(Arc::new(Instruments {
             database: context.database.clone(),
-            library: context.library.clone(),
+            guestlist: context.guestlist.clone(),
             mailer: context.mailer.clone(),
             queue,
             rounds,
@@ -190,7 +190,7 @@ impl Instruments {
         gauges.messages.clear();
         gauges.oldest.clear();
         if let Some(backlog) = backlog {
-            backlog.show(self.library.now(), &gauges.messages, &gauges.oldest);
+            backlog.show(self.guestlist.now(), &gauges.messages, &gauges.oldest);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use guestlist::{Database, Organizations, worker};
+use guestlist::{Database, Guestlist, worker};
 use tracing::{error, info, warn};
 
 use crate::deadline::in_time;
@@ -21,10 +21,10 @@ const LATE: Duration = Duration::from_secs(1);
 /// # Errors
 /// The database's.
 pub async fn clock_skew(
-    library: &Organizations,
+    guestlist: &Guestlist,
     database: &Database,
 ) -> Result<TimeDelta, guestlist::Error> {
-    worker::clock_skew(library, &mut database.acquire().await?).await
+    worker::clock_skew(guestlist, &mut database.acquire().await?).await
 }
 
 /// Whether a skew is too much to work with.
@@ -39,7 +39,7 @@ pub fn is_too_much(skew: TimeDelta) -> bool {
 /// at work on.
 #[derive(Clone)]
 pub(crate) struct DatabaseClock {
-    library: Organizations,
+    guestlist: Guestlist,
     database: Database,
     /// The skew that was read last.
     skew: Arc<Mutex<Option<TimeDelta>>>,
@@ -47,9 +47,9 @@ pub(crate) struct DatabaseClock {
 
 impl DatabaseClock {
     /// A clock that is to be set by [`set`](Self::set) before it is of use.
-    pub(crate) fn new(library: Organizations, database: Database) -> Self {
+    pub(crate) fn new(guestlist: Guestlist, database: Database) -> Self {
         Self {
-            library,
+            guestlist,
             database,
             skew: Arc::default(),
         }
@@ -57,7 +57,7 @@ impl DatabaseClock {
 
     /// The database's time, as far as it is known.
     pub(crate) fn now(&self) -> DateTime<Utc> {
-        self.library.now() - self.skew().unwrap_or_default()
+        self.guestlist.now() - self.skew().unwrap_or_default()
     }
 
     /// Whether nothing may be begun: the clocks disagree too much, or were never compared.
@@ -68,7 +68,7 @@ impl DatabaseClock {
     /// Compares the clocks again. While the database does not answer, what was read last holds.
     pub(crate) async fn set(&self) {
         let asked = Instant::now();
-        let skew = match in_time(clock_skew(&self.library, &self.database)).await {
+        let skew = match in_time(clock_skew(&self.guestlist, &self.database)).await {
             Ok(skew) => skew,
             Err(error) => return warn!(%error, "the database was not asked the time: {error}"),
         };

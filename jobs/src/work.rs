@@ -111,7 +111,7 @@ pub fn context(config: &Config, database: &Database) -> anyhow::Result<Context> 
     let link = config.link.clone();
     Ok(Context {
         database: database.clone(),
-        library: config.organizations(key_ring),
+        guestlist: config.guestlist(key_ring),
         letters: letters(config)?,
         mailer: Mailer::new(
             config.mailer.clone(),

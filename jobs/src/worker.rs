@@ -192,7 +192,10 @@ impl Worker {
     }
 
     fn clock(&self) -> DatabaseClock {
-        DatabaseClock::new(self.context.library.clone(), self.context.database.clone())
+        DatabaseClock::new(
+            self.context.guestlist.clone(),
+            self.context.database.clone(),
+        )
     }
 
     fn keep<F: Future<Output = ()> + Send + 'static>(

@@ -10,7 +10,7 @@ mod collector;
 
 use std::fs;
 
-use guestlist::{Database, Invitation, Invite, Organizations};
+use guestlist::{Database, Guestlist, Invitation, Invite};
 use opentelemetry::trace::{SpanContext, TraceContextExt, TracerProvider};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -42,7 +42,7 @@ fn invite_in_a_request(
         let organization = organization.parse().unwrap();
         let bob = "bob@acme.example".parse().unwrap();
         let invite = Invite::new(organization, bob, "agent".parse().unwrap());
-        let invitation = Organizations::builder()
+        let invitation = Guestlist::builder()
             .build()
             .invite(&mut tx, &"ann".parse().unwrap(), invite)
             .await

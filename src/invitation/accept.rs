@@ -4,12 +4,12 @@ use super::{Invitation, Status};
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
+use crate::guestlist::Guestlist;
 use crate::membership::{self, Membership};
-use crate::organizations::Organizations;
 use crate::role::Role;
 use crate::user::User;
 
-impl Organizations {
+impl Guestlist {
     /// Makes `user` a member by an invitation's token.
     ///
     /// The same user may do it again: they get the same membership, and nothing is written. A

@@ -4,13 +4,13 @@ use super::Invitation;
 use crate::connection::{Connection, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
+use crate::guestlist::Guestlist;
 use crate::id::{InvitationId, UserId};
 use crate::membership;
-use crate::organizations::Organizations;
 use crate::role::Role;
 use crate::seal::Seal;
 
-impl Organizations {
+impl Guestlist {
     /// Gives an open invitation another role; from here on it rests on the actor's right to grant
     /// that role. The link that was mailed leads to the new role, and no letter is sent. The same
     /// role again is no change.

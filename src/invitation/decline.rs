@@ -4,9 +4,9 @@ use super::{Invitation, Status};
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
-use crate::organizations::Organizations;
+use crate::guestlist::Guestlist;
 
-impl Organizations {
+impl Guestlist {
     /// Declines an invitation by its token alone: whoever has the letter may say no. A host does
     /// it on POST only, since scanners follow links. Declining again is no change.
     ///

@@ -12,11 +12,11 @@ use crate::connection::{Connection, Insert};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
+use crate::guestlist::Guestlist;
 use crate::id::{InvitationId, OrganizationId, UserId};
 use crate::letter::{self, Letter};
 use crate::locale::Locale;
 use crate::lock::{self, Lock};
-use crate::organizations::Organizations;
 use crate::outbox::{self, Task};
 use crate::personal_message::PersonalMessage;
 use crate::role::Role;
@@ -76,7 +76,7 @@ impl Invite {
 /// What became of one of many invites.
 pub type Outcome = Result<Invitation, Error>;
 
-impl Organizations {
+impl Guestlist {
     /// Invites someone: writes the invitation, its event and the promise of its letter.
     ///
     /// # Errors

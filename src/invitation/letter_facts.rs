@@ -6,10 +6,10 @@ use sqlx::FromRow;
 use super::{COLUMNS, Invitation};
 use crate::connection::{Connection, Dialect, sql};
 use crate::error::Error;
+use crate::guestlist::Guestlist;
 use crate::id::InvitationId;
 use crate::membership::{self, Membership};
 use crate::organization::{self, Organization};
-use crate::organizations::Organizations;
 
 /// The state of now, as a letter of one invitation needs it.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub struct LetterFacts {
     /// Who granted it, as long as they are a member who is not suspended.
     pub inviter: Option<Membership>,
     /// Whether the inviter's role may still grant the invitation's, as
-    /// [`grant_holds`](Organizations::grant_holds) says it.
+    /// [`grant_holds`](Guestlist::grant_holds) says it.
     pub grant_holds: bool,
     /// Why no letter goes to the address any more, if so.
     pub suppression: Option<String>,
@@ -40,7 +40,7 @@ struct Row {
     suppression: Option<String>,
 }
 
-impl Organizations {
+impl Guestlist {
     /// Reads what letters of these invitations need, in one statement however many they are. An
     /// invitation that is gone is left out.
     ///

@@ -7,9 +7,9 @@ use super::{COLUMNS, Invitation};
 use crate::connection::{Connection, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
+use crate::guestlist::Guestlist;
 use crate::id::{InvitationId, UserId};
 use crate::lock::{self, Lock};
-use crate::organizations::Organizations;
 use crate::role::Role;
 use crate::token::{Claims, Presented, Token};
 
@@ -49,7 +49,7 @@ impl Invitation {
     }
 }
 
-impl Organizations {
+impl Guestlist {
     /// The token that opens an invitation now. Whoever has it can accept with the invited address.
     ///
     /// # Errors

@@ -4,8 +4,8 @@ use super::{COLUMNS, Invitation, Status};
 use crate::connection::{Connection, sql};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
+use crate::guestlist::Guestlist;
 use crate::id::OrganizationId;
-use crate::organizations::Organizations;
 use crate::page::{Page, Paging};
 
 /// Which invitations to list.
@@ -30,7 +30,7 @@ const EXPIRED: &str = const_format::formatcp!(
      ) AS expired ORDER BY id LIMIT $3"
 );
 
-impl Organizations {
+impl Guestlist {
     /// The invitations of an organization, oldest first.
     ///
     /// # Errors

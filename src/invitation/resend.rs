@@ -8,15 +8,15 @@ use crate::connection::{Connection, sql};
 use crate::error::{Action, Error, LimitKind};
 use crate::event::{Event, EventKind};
 use crate::fact::Facts;
+use crate::guestlist::{Guestlist, ResendPolicy};
 use crate::id::{InvitationId, UserId};
 use crate::letter::{self, Letter, Limited, whole_seconds};
 use crate::membership;
-use crate::organizations::{Organizations, ResendPolicy};
 use crate::outbox::{self, Task};
 use crate::role::Role;
 use crate::seal::Seal;
 
-impl Organizations {
+impl Guestlist {
     /// Renews an open or expired invitation to its full lifetime from now and promises another
     /// letter; from here on it rests on the actor's right to grant its role.
     ///

@@ -4,11 +4,11 @@ use super::{Invitation, Status};
 use crate::connection::Connection;
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
+use crate::guestlist::Guestlist;
 use crate::id::{InvitationId, UserId};
 use crate::membership;
-use crate::organizations::Organizations;
 
-impl Organizations {
+impl Guestlist {
     /// Withdraws an open invitation: its link is refused from the host's commit on, and a letter
     /// that did not leave yet never does.
     ///

@@ -4,11 +4,11 @@ use super::{Membership, keep_an_owner};
 use crate::connection::Connection;
 use crate::error::{Action, Error};
 use crate::event::EventKind;
+use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
-use crate::organizations::Organizations;
 use crate::role::Role;
 
-impl Organizations {
+impl Guestlist {
     /// Gives a member another role; the same role again is no change.
     ///
     /// # Errors

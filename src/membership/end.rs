@@ -4,10 +4,10 @@ use super::keep_an_owner;
 use crate::connection::Connection;
 use crate::error::{Action, Error};
 use crate::event::EventKind;
+use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
-use crate::organizations::Organizations;
 
-impl Organizations {
+impl Guestlist {
     /// Ends another member's membership. Their access ends with the host's commit; the sessions
     /// recorded for this organization are purged by the worker right after.
     ///

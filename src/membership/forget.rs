@@ -9,10 +9,10 @@ use crate::connection::{Connection, sql};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::EventKind;
+use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
 use crate::invitation::{self, Invitation};
 use crate::lock::{self, Lock};
-use crate::organizations::Organizations;
 use crate::user::User;
 
 /// What forgetting a user ended.
@@ -34,7 +34,7 @@ struct Traces {
 
 type Locks = BTreeMap<OrganizationId, Lock>;
 
-impl Organizations {
+impl Guestlist {
     /// Removes a user whose account the host deletes: every membership ends with its sessions, and
     /// what is pending to their addresses is revoked. Their addresses are those they joined with
     /// and, if it is verified, the one the host names. Nobody has to permit it, and nobody is

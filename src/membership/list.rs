@@ -5,11 +5,11 @@ use chrono::{DateTime, Datelike, Utc};
 use super::{COLUMNS, Membership};
 use crate::connection::{Connection, Statement, sql};
 use crate::error::Error;
+use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
-use crate::organizations::Organizations;
 use crate::page::{Page, Paging};
 
-impl Organizations {
+impl Guestlist {
     /// The members of an organization, suspended ones too, by the time they joined.
     ///
     /// # Errors

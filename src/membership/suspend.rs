@@ -6,11 +6,11 @@ use super::{Membership, keep_an_owner};
 use crate::connection::{Connection, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
+use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
-use crate::organizations::Organizations;
 use crate::role::Role;
 
-impl Organizations {
+impl Guestlist {
     /// Keeps a member out: from the host's commit on they have no access, and their sessions of
     /// this organization are purged. Role and history stay, and their seat is free. Whoever may
     /// remove a role may suspend its holders. Suspending again is no change.

@@ -7,9 +7,9 @@ use crate::connection::{Connection, Statement, sql};
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::fact::Facts;
+use crate::guestlist::Guestlist;
 use crate::id::OrganizationId;
 use crate::lock::{self, Lock};
-use crate::organizations::Organizations;
 
 /// How many of an organization's seats are taken, by members and by invitations where they count.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Room {
     }
 }
 
-impl Organizations {
+impl Guestlist {
     /// Gives an organization that many seats, or the configured number again: the host's own doing,
     /// when a plan was bought for instance, which no member has to permit. The same again is no
     /// change. Who is in already stays in, however few seats there are; [`u32::MAX`] is room for

@@ -61,7 +61,7 @@ on_both_databases! {
         }
         team.pass(TimeDelta::days(7) - TimeDelta::microseconds(1));
         let mut tx = team.begin().await;
-        team.library.open(&mut tx, &team.token(&expired)).await.expect("until the last microsecond");
+        team.guestlist.open(&mut tx, &team.token(&expired)).await.expect("until the last microsecond");
         drop(tx);
         team.pass(TimeDelta::microseconds(1));
         let late = team.accept(&team.token(&expired), &person("c")).await;
@@ -173,14 +173,14 @@ on_both_databases! {
     async fn without_a_key_nothing_is_accepted_and_nothing_is_linked(team: Team) {
         let keyless = Team { keys: KeyRing::default(), ..team.clone() }.configured(|builder| builder);
         let invitation = keyless.invite(OLIVIA, "bob@example.com", "agent").await.expect("inviting needs no key");
-        assert!(matches!(keyless.library.token(&invitation), Err(Error::NoKey)));
+        assert!(matches!(keyless.guestlist.token(&invitation), Err(Error::NoKey)));
         assert!(matches!(keyless.accept("x", &person("bob")).await, Err(Error::NoKey)));
     }
 
     async fn the_page_behind_a_link_reads_and_changes_nothing(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let mut tx = team.begin().await;
-        let seen = team.library.open(&mut tx, &team.token(&invitation)).await.unwrap();
+        let seen = team.guestlist.open(&mut tx, &team.token(&invitation)).await.unwrap();
         drop(tx);
         assert_eq!(seen, invitation);
         assert_eq!(team.history().await.len(), 2);
@@ -190,9 +190,9 @@ on_both_databases! {
         team.join("mia", "manager").await;
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let id = invitation.id;
-        let refused = team.in_transaction(async |tx| team.library.show_link(tx, &user("mia"), id).await).await;
+        let refused = team.in_transaction(async |tx| team.guestlist.show_link(tx, &user("mia"), id).await).await;
         assert!(matches!(refused, Err(Error::Forbidden { .. })));
-        let token = team.in_transaction(async |tx| team.library.show_link(tx, &user(OLIVIA), id).await).await.unwrap();
+        let token = team.in_transaction(async |tx| team.guestlist.show_link(tx, &user(OLIVIA), id).await).await.unwrap();
         assert_eq!(team.history().await.last(), Some(&"invitation_link_shown"));
         team.accept(token.expose(), &person("bob")).await.expect("it works");
     }
@@ -252,7 +252,7 @@ on_both_databases! {
         team.revoke(OLIVIA, revoked.id).await.unwrap();
         let expired = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
         team.pass(TimeDelta::days(7));
-        let show = async |id| team.in_transaction(async |tx| team.library.show_link(tx, &user(OLIVIA), id).await).await;
+        let show = async |id| team.in_transaction(async |tx| team.guestlist.show_link(tx, &user(OLIVIA), id).await).await;
         assert!(matches!(show(revoked.id).await, Err(Error::InvitationClosed { .. })));
         assert!(matches!(show(expired.id).await, Err(Error::InvitationExpired { .. })));
         assert!(!team.history().await.contains(&"invitation_link_shown"));
@@ -262,7 +262,7 @@ on_both_databases! {
         for (who, own, expected) in [("bob", None, "de"), ("carl", Some("fr"), "fr")] {
             let invite = team.invitation_of(&address(who), "agent").locale("de".parse().unwrap());
             let invitation =
-                team.in_transaction(async |tx| team.library.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
+                team.in_transaction(async |tx| team.guestlist.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
             let someone = match own {
                 Some(locale) => person(who).speaking(locale.parse().unwrap()),
                 None => person(who),

@@ -20,7 +20,7 @@ async fn lease(team: &Team, turn: &mut Turn, limit: usize) -> Vec<Lease> {
 
 async fn organization(team: &Team) -> Organization {
     let create = async |tx: &mut _| {
-        team.library
+        team.guestlist
             .create(tx, name("Other"), &person(OLIVIA))
             .await
     };
@@ -33,7 +33,7 @@ async fn invite(team: &Team, organization: OrganizationId, people: usize) {
         Invite::new(organization, email, "agent".parse().unwrap())
     };
     let invites = (0..people).map(invite).collect();
-    let all = async |tx: &mut _| team.library.invite_all(tx, &user(OLIVIA), invites).await;
+    let all = async |tx: &mut _| team.guestlist.invite_all(tx, &user(OLIVIA), invites).await;
     team.in_transaction(all).await.unwrap();
 }
 

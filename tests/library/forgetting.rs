@@ -6,7 +6,7 @@ use crate::on_both_databases;
 use crate::support::{OLIVIA, Team, address, person, user};
 
 async fn forget(team: &Team, who: &User) -> Result<Forgotten, Error> {
-    team.in_transaction(async |tx| team.library.forget_user(tx, who).await)
+    team.in_transaction(async |tx| team.guestlist.forget_user(tx, who).await)
         .await
 }
 
@@ -20,7 +20,7 @@ on_both_databases! {
         let session = "shared".parse().unwrap();
         for team in [&team, &other] {
             let id = team.organization.id;
-            team.in_transaction(async |tx| team.library.record_session(tx, id, &user("bob"), &session).await).await.unwrap();
+            team.in_transaction(async |tx| team.guestlist.record_session(tx, id, &user("bob"), &session).await).await.unwrap();
         }
         let id = third.invite(OLIVIA, "BOB@example.com", "agent").await.unwrap().id;
         let for_carl = third.invite(OLIVIA, &address("carl"), "agent").await.unwrap().id;
@@ -33,7 +33,7 @@ on_both_databases! {
         for team in [&team, &other] {
             assert_eq!(team.membership("bob").await, None);
             let mut tx = team.begin().await;
-            assert_eq!(team.library.sessions(&mut tx, team.organization.id, &user("bob")).await.unwrap(), []);
+            assert_eq!(team.guestlist.sessions(&mut tx, team.organization.id, &user("bob")).await.unwrap(), []);
             drop(tx);
             let last = team.events().await.pop().unwrap();
             assert_eq!((last.kind.as_str(), last.actor, last.subject.as_str()), ("member_forgotten", None, "bob"));
@@ -72,7 +72,7 @@ on_both_databases! {
         team.suspend(OLIVIA, "bob").await.unwrap();
         forget(&team, &person("bob")).await.unwrap();
         let mut tx = team.begin().await;
-        let members = team.library.members(&mut tx, team.organization.id, &guestlist::Paging::first(9)).await.unwrap().items;
+        let members = team.guestlist.members(&mut tx, team.organization.id, &guestlist::Paging::first(9)).await.unwrap().items;
         assert_eq!(members.len(), 1);
     }
 

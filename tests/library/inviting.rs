@@ -52,7 +52,7 @@ on_both_databases! {
     async fn superseding_revokes_the_open_invitation_in_the_same_transaction(team: Team) {
         let old = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let invite = team.invitation_of("bob@example.com", "manager").superseding();
-        let new = team.in_transaction(async |tx| team.library.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
+        let new = team.in_transaction(async |tx| team.guestlist.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
         assert_eq!(team.invitation(old.id).await.status, Status::Revoked);
         assert_eq!(team.invitation(new.id).await.status, Status::Pending);
         assert_eq!(
@@ -65,7 +65,7 @@ on_both_databases! {
         team.join("adam", "admin").await;
         let old = team.invite(OLIVIA, "bob@example.com", "owner").await.unwrap();
         let invite = team.invitation_of("bob@example.com", "agent").superseding();
-        let new = team.in_transaction(async |tx| team.library.invite(tx, &user("adam"), invite).await).await;
+        let new = team.in_transaction(async |tx| team.guestlist.invite(tx, &user("adam"), invite).await).await;
         assert!(matches!(new, Err(Error::Forbidden { .. })));
         assert_eq!(team.invitation(old.id).await.status, Status::Pending);
     }
@@ -88,7 +88,7 @@ on_both_databases! {
         let emails = ["a@example.com", "b@example.com", "A@example.com", "c@example.com"];
         let invites = emails.iter().map(|email| team.invitation_of(email, "agent")).collect();
         let outcomes =
-            team.in_transaction(async |tx| team.library.invite_all(tx, &user(OLIVIA), invites).await).await.unwrap();
+            team.in_transaction(async |tx| team.guestlist.invite_all(tx, &user(OLIVIA), invites).await).await.unwrap();
         let refused: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().err().map(Error::code)).collect();
         assert_eq!(refused, [None, None, Some("already_pending"), None]);
         assert_eq!(team.messages().await.len(), 3);
@@ -104,17 +104,17 @@ on_both_databases! {
         let mut paging = Paging::first(2);
         let mut seen = Vec::new();
         loop {
-            let page = team.library.pending(&mut tx, team.organization.id, &paging).await.unwrap();
+            let page = team.guestlist.pending(&mut tx, team.organization.id, &paging).await.unwrap();
             seen.extend(page.items.iter().map(|invitation| invitation.id));
             let Some(next) = page.next else { break };
             paging = Paging::after(next, 2);
         }
         assert_eq!(seen, [ids[0], ids[2], ids[3], ids[4]]);
         let revoked = Filter::Only(Status::Revoked);
-        let page = team.library.invitations(&mut tx, team.organization.id, revoked, &Paging::first(9)).await.unwrap();
+        let page = team.guestlist.invitations(&mut tx, team.organization.id, revoked, &Paging::first(9)).await.unwrap();
         assert_eq!(page.items.len(), 1);
         let bad = Paging::after("nonsense".to_owned().into(), 2);
-        let refused = team.library.pending(&mut tx, team.organization.id, &bad).await;
+        let refused = team.guestlist.pending(&mut tx, team.organization.id, &bad).await;
         assert!(matches!(refused, Err(Error::InvalidCursor)));
     }
 
@@ -138,7 +138,7 @@ on_both_databases! {
         limited.invite(OLIVIA, "carl@example.com", "agent").await.unwrap();
         let invites = vec![team.invitation_of("bob@example.com", "manager").superseding()];
         let outcomes = limited
-            .in_transaction(async |tx| limited.library.invite_all(tx, &user(OLIVIA), invites).await)
+            .in_transaction(async |tx| limited.guestlist.invite_all(tx, &user(OLIVIA), invites).await)
             .await
             .unwrap();
         assert!(matches!(outcomes[0], Err(Error::Throttled { .. })), "{outcomes:?}");
@@ -150,7 +150,7 @@ on_both_databases! {
         let team = team.configured(|builder| builder.limits(Limits::none().recipient(two_an_hour)));
         for email in ["bob@example.com", "BOB@example.com"] {
             let invites = vec![team.invitation_of(email, "agent"), team.invitation_of(email, "agent")];
-            team.in_transaction(async |tx| team.library.invite_all(tx, &user(OLIVIA), invites).await).await.unwrap();
+            team.in_transaction(async |tx| team.guestlist.invite_all(tx, &user(OLIVIA), invites).await).await.unwrap();
         }
         team.invite(OLIVIA, "bob+2@example.com", "agent").await.expect("one letter was promised, not four");
     }
@@ -165,7 +165,7 @@ on_both_databases! {
                 let team = team.clone();
                 async move {
                     let invites = emails.iter().map(|email| team.invitation_of(email, "agent").superseding()).collect();
-                    team.in_transaction(async |tx| team.library.invite_all(tx, &user(OLIVIA), invites).await).await
+                    team.in_transaction(async |tx| team.guestlist.invite_all(tx, &user(OLIVIA), invites).await).await
                 }
             };
             let (one, other) = tokio::join!(tokio::spawn(batch(false)), tokio::spawn(batch(true)));
@@ -179,12 +179,12 @@ on_both_databases! {
         for _ in 0..10 {
             let team = Team::on(team.database.clone()).await;
             let id = team.organization.id;
-            let deletion = team.in_transaction(async |tx| team.library.delete(tx, &user(OLIVIA), id).await);
+            let deletion = team.in_transaction(async |tx| team.guestlist.delete(tx, &user(OLIVIA), id).await);
             let (invited, deleted) = tokio::join!(team.invite(OLIVIA, "bob@example.com", "agent"), deletion);
             deleted.expect("deleted");
             assert!(matches!(invited, Ok(_) | Err(Error::NotFound)), "{invited:?}");
             let mut tx = team.begin().await;
-            let left = team.library.invitations(&mut tx, id, Filter::All, &Paging::first(9)).await.unwrap();
+            let left = team.guestlist.invitations(&mut tx, id, Filter::All, &Paging::first(9)).await.unwrap();
             assert!(left.items.is_empty());
         }
     }
@@ -195,7 +195,7 @@ on_both_databases! {
         }
         let mut tx = team.begin().await;
         for (limit, expected, more) in [(0, 1, true), (2, 2, true), (3, 3, false), (u32::MAX, 3, false)] {
-            let page = team.library.pending(&mut tx, team.organization.id, &Paging::first(limit)).await.unwrap();
+            let page = team.guestlist.pending(&mut tx, team.organization.id, &Paging::first(limit)).await.unwrap();
             assert_eq!((page.items.len(), page.next.is_some()), (expected, more), "limit {limit}");
         }
     }
@@ -205,7 +205,7 @@ on_both_databases! {
         team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let mut tx = team.begin().await;
         for filter in [Filter::All, Filter::Only(Status::Pending), Filter::Only(Status::Expired), Filter::Only(Status::Revoked)] {
-            let page = team.library.invitations(&mut tx, other.organization.id, filter, &Paging::first(9)).await.unwrap();
+            let page = team.guestlist.invitations(&mut tx, other.organization.id, filter, &Paging::first(9)).await.unwrap();
             assert!(page.items.is_empty(), "{filter:?}");
         }
     }

@@ -64,7 +64,7 @@ async fn stage(team: &Team) -> Target {
 async fn suspend(team: &Team, who: &str) {
     let id = team.organization.id;
     team.in_transaction(async |tx| {
-        team.library
+        team.guestlist
             .suspend(tx, &user(OLIVIA), id, &user(who))
             .await
     })
@@ -79,7 +79,7 @@ async fn attempt(
     actor: &str,
     on: Target,
 ) -> Result<(), Error> {
-    let (library, actor, bob, dave) = (&team.library, user(actor), user("bob"), user("dave"));
+    let (guestlist, actor, bob, dave) = (&team.guestlist, user(actor), user("bob"), user("dave"));
     let Target {
         organization,
         invitation,
@@ -94,13 +94,13 @@ async fn attempt(
         )
     };
     match operation {
-        "invite" => library.invite(tx, &actor, invite("eve")).await.map(drop),
-        "invite superseding" => library
+        "invite" => guestlist.invite(tx, &actor, invite("eve")).await.map(drop),
+        "invite superseding" => guestlist
             .invite(tx, &actor, invite("carl").superseding())
             .await
             .map(drop),
         "invite all" => {
-            let outcomes = library
+            let outcomes = guestlist
                 .invite_all(tx, &actor, vec![invite("eve"), invite("fay")])
                 .await?;
             outcomes
@@ -108,46 +108,46 @@ async fn attempt(
                 .collect::<Result<Vec<_>, _>>()
                 .map(drop)
         }
-        "resend" => library.resend(tx, &actor, invitation).await.map(drop),
-        "revoke" => library.revoke(tx, &actor, invitation).await.map(drop),
-        "show the link" => library.show_link(tx, &actor, invitation).await.map(drop),
-        "change the role of an invitation" => library
+        "resend" => guestlist.resend(tx, &actor, invitation).await.map(drop),
+        "revoke" => guestlist.revoke(tx, &actor, invitation).await.map(drop),
+        "show the link" => guestlist.show_link(tx, &actor, invitation).await.map(drop),
+        "change the role of an invitation" => guestlist
             .change_invitation_role(tx, &actor, invitation, &manager)
             .await
             .map(drop),
-        "change a role" => library
+        "change a role" => guestlist
             .change_role(tx, &actor, organization, &bob, &manager)
             .await
             .map(drop),
-        "change one's own role" => library
+        "change one's own role" => guestlist
             .change_role(tx, &actor, organization, &actor, &agent)
             .await
             .map(drop),
-        "transfer the ownership" => library
+        "transfer the ownership" => guestlist
             .transfer_ownership(tx, &actor, organization, &bob)
             .await
             .map(drop),
-        "remove" => library.remove(tx, &actor, organization, &bob).await,
-        "leave" => library.leave(tx, &actor, organization).await,
-        "suspend" => library
+        "remove" => guestlist.remove(tx, &actor, organization, &bob).await,
+        "leave" => guestlist.leave(tx, &actor, organization).await,
+        "suspend" => guestlist
             .suspend(tx, &actor, organization, &bob)
             .await
             .map(drop),
-        "reinstate" => library
+        "reinstate" => guestlist
             .reinstate(tx, &actor, organization, &dave)
             .await
             .map(drop),
-        "reinstate oneself" => library
+        "reinstate oneself" => guestlist
             .reinstate(tx, &actor, organization, &actor)
             .await
             .map(drop),
-        "rename" => library
+        "rename" => guestlist
             .rename(tx, &actor, organization, name("Other"))
             .await
             .map(drop),
-        "delete" => library.delete(tx, &actor, organization).await,
+        "delete" => guestlist.delete(tx, &actor, organization).await,
         "record a session" => {
-            library
+            guestlist
                 .record_session(tx, organization, &actor, &"key".parse().unwrap())
                 .await
         }
@@ -177,7 +177,7 @@ async fn insist_refused(
 ) {
     let before = dump(&team.database).await;
     let mut tx = team.begin().await;
-    let refused = team.library.accept(&mut tx, token, who).await;
+    let refused = team.guestlist.accept(&mut tx, token, who).await;
     tx.commit().await.expect("a refusal spoils no transaction");
     assert!(
         refused.as_ref().is_err_and(&is_expected),
@@ -209,9 +209,9 @@ on_both_databases! {
         assert_eq!(team.membership("sam").await, None);
         let mut tx = team.begin().await;
         for permission in ["inbox.reply", "billing.manage", "organization.delete"] {
-            assert!(!team.library.allows(&mut tx, on.organization, &user("sam"), permission).await.unwrap(), "{permission}");
+            assert!(!team.guestlist.allows(&mut tx, on.organization, &user("sam"), permission).await.unwrap(), "{permission}");
         }
-        let own = team.library.memberships(&mut tx, &user("sam"), &guestlist::Paging::first(9)).await.unwrap();
+        let own = team.guestlist.memberships(&mut tx, &user("sam"), &guestlist::Paging::first(9)).await.unwrap();
         assert!(own.items.is_empty());
         drop(tx);
         assert_eq!(dump(&team.database).await, before);
@@ -281,8 +281,8 @@ on_both_databases! {
             assert!(answer.as_ref().is_some_and(|answer| answer.ends_with("invitation_expired")), "{operation}: {answer:?}");
         }
         let mut tx = team.begin().await;
-        assert!(matches!(team.library.open(&mut tx, &token).await, Err(Error::InvitationExpired { .. })));
-        assert!(matches!(team.library.decline(&mut tx, &token).await, Err(Error::InvitationExpired { .. })));
+        assert!(matches!(team.guestlist.open(&mut tx, &token).await, Err(Error::InvitationExpired { .. })));
+        assert!(matches!(team.guestlist.decline(&mut tx, &token).await, Err(Error::InvitationExpired { .. })));
         tx.commit().await.unwrap();
         insist_refused(&team, &token, &person("carl"), |error| matches!(error, Error::InvitationExpired { .. })).await;
         assert_eq!(dump(&team.database).await, before);
@@ -330,7 +330,7 @@ on_both_databases! {
         insist_refused(&rotating, &token, &person("a"), |error| matches!(error, Error::LinkReplaced)).await;
         let superseded = team.invite(OLIVIA, &address("b"), "owner").await.unwrap();
         let invite = team.invitation_of(&address("b"), "agent").superseding();
-        let new = team.in_transaction(async |tx| team.library.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
+        let new = team.in_transaction(async |tx| team.guestlist.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
         insist_refused(&team, &team.token(&superseded), &person("b"), |error| matches!(error, Error::InvitationClosed { status: Status::Revoked })).await;
         assert_eq!(team.accept(&team.token(&new), &person("b")).await.unwrap().role.as_str(), "agent");
         let declined = team.invite(OLIVIA, &address("c"), "agent").await.unwrap();
@@ -368,7 +368,7 @@ on_both_databases! {
         let claims = User::new(user("mallory"), address("victim").parse().unwrap()).unverified();
         insist_refused(&team, &team.token(&invitation), &claims, |error| matches!(error, Error::UnverifiedEmail)).await;
         team.join("mallory", "agent").await;
-        team.in_transaction(async |tx| team.library.forget_user(tx, &claims).await).await.unwrap();
+        team.in_transaction(async |tx| team.guestlist.forget_user(tx, &claims).await).await.unwrap();
         assert_eq!(team.invitation(invitation.id).await.status, Status::Pending);
         team.accept(&team.token(&invitation), &person("victim")).await.expect("it is still theirs");
     }
@@ -382,7 +382,7 @@ on_both_databases! {
             for who in [OLIVIA, "dave", "carl", "unknown"] {
                 let invite = guestlist::Invite::new(on.organization, address(who).parse().unwrap(), "agent".parse().unwrap());
                 for invite in [invite.clone(), invite.superseding()] {
-                    let refused = team.library.invite(&mut tx, &user(actor), invite).await.expect_err("refused");
+                    let refused = team.guestlist.invite(&mut tx, &user(actor), invite).await.expect_err("refused");
                     answers.push(format!("{refused:?} {refused}"));
                 }
             }

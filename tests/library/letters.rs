@@ -20,28 +20,28 @@ async fn report(team: &Team, invitation: &Invitation, letter: i64, delivery: Del
 
 /// Asserts that the facts read together are those that single reads give; returns how many were there.
 async fn assert_facts_agree(team: &Team, ids: &[InvitationId]) -> usize {
-    let library = &team.library;
+    let guestlist = &team.guestlist;
     let mut tx = team.begin().await;
-    let together = library.letter_facts(&mut tx, ids).await.unwrap();
+    let together = guestlist.letter_facts(&mut tx, ids).await.unwrap();
     for id in ids {
         let facts = together.iter().find(|facts| facts.invitation.id == *id);
-        let alone = library.invitation(&mut tx, *id).await.unwrap();
+        let alone = guestlist.invitation(&mut tx, *id).await.unwrap();
         assert_eq!(facts.map(|facts| &facts.invitation), alone.as_ref());
         let (Some(facts), Some(invitation)) = (facts, alone) else {
             continue;
         };
-        let holds = library.grant_holds(&mut tx, &invitation).await.unwrap();
+        let holds = guestlist.grant_holds(&mut tx, &invitation).await.unwrap();
         assert_eq!(facts.grant_holds, holds, "{}", invitation.email);
         let reason = worker::suppression(&mut tx, &invitation.email)
             .await
             .unwrap();
         assert_eq!(facts.suppression, reason, "{}", invitation.email);
-        let organization = library
+        let organization = guestlist
             .organization(&mut tx, invitation.organization)
             .await
             .unwrap();
         assert_eq!(facts.organization, organization);
-        let inviter = library
+        let inviter = guestlist
             .membership(&mut tx, invitation.organization, &invitation.granted_by)
             .await
             .unwrap();
@@ -71,15 +71,15 @@ on_both_databases! {
         team.change_role(OLIVIA, "dave", "agent").await.unwrap();
         assert_eq!(assert_facts_agree(&team, &ids).await, 6);
         let mut tx = team.begin().await;
-        let facts = team.library.letter_facts(&mut tx, &ids).await.unwrap();
+        let facts = team.guestlist.letter_facts(&mut tx, &ids).await.unwrap();
         let mut holding: Vec<_> = facts.iter().filter(|facts| facts.grant_holds)
             .map(|facts| (facts.invitation.email.to_string(), facts.suppression.is_some())).collect();
         holding.sort();
         let expected = [("Gone@example.com", true), ("gone@example.com", true), ("of-erin@example.com", false)];
         assert_eq!(holding, expected.map(|(email, is)| (email.to_owned(), is)));
-        assert!(team.library.letter_facts(&mut tx, &[]).await.unwrap().is_empty());
+        assert!(team.guestlist.letter_facts(&mut tx, &[]).await.unwrap().is_empty());
         drop(tx);
-        team.in_transaction(async |tx| team.library.delete(tx, &user(OLIVIA), team.organization.id).await).await.unwrap();
+        team.in_transaction(async |tx| team.guestlist.delete(tx, &user(OLIVIA), team.organization.id).await).await.unwrap();
         assert_eq!(assert_facts_agree(&team, &ids).await, 1, "the invitations went with their organization");
     }
 

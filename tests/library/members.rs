@@ -8,12 +8,12 @@ on_both_databases! {
         team.join("bob", "agent").await;
         let id = team.organization.id;
         let mut tx = team.begin().await;
-        assert!(!team.library.allows(&mut tx, id, &user("bob"), "reports.view").await.unwrap());
+        assert!(!team.guestlist.allows(&mut tx, id, &user("bob"), "reports.view").await.unwrap());
         drop(tx);
         team.change_role(OLIVIA, "bob", "manager").await.unwrap();
         let mut tx = team.begin().await;
-        assert!(team.library.allows(&mut tx, id, &user("bob"), "reports.view").await.unwrap());
-        assert!(!team.library.allows(&mut tx, id, &user("bob"), "billing.manage").await.unwrap());
+        assert!(team.guestlist.allows(&mut tx, id, &user("bob"), "reports.view").await.unwrap());
+        assert!(!team.guestlist.allows(&mut tx, id, &user("bob"), "billing.manage").await.unwrap());
         drop(tx);
         let event = team.events().await.pop().unwrap();
         assert_eq!((event.kind.as_str(), event.subject.as_str()), ("role_changed", "bob"));
@@ -47,7 +47,7 @@ on_both_databases! {
         other.join("bob", "admin").await;
         team.remove(OLIVIA, "bob").await.unwrap();
         let mut tx = team.begin().await;
-        assert!(!team.library.allows(&mut tx, team.organization.id, &user("bob"), "inbox.reply").await.unwrap());
+        assert!(!team.guestlist.allows(&mut tx, team.organization.id, &user("bob"), "inbox.reply").await.unwrap());
         drop(tx);
         assert_eq!(other.role_of("bob").await.as_deref(), Some("admin"));
         let event = team.events().await.pop().unwrap();
@@ -86,7 +86,7 @@ on_both_databases! {
         let mut paging = Paging::first(1);
         let mut seen = Vec::new();
         loop {
-            let page = team.library.members(&mut tx, team.organization.id, &paging).await.unwrap();
+            let page = team.guestlist.members(&mut tx, team.organization.id, &paging).await.unwrap();
             seen.extend(page.items.iter().map(|member| member.user.to_string()));
             let Some(next) = page.next else { break };
             paging = Paging::after(next, 1);
@@ -99,7 +99,7 @@ on_both_databases! {
         other.join("bob", "agent").await;
         team.join("bob", "admin").await;
         let mut tx = team.begin().await;
-        let page = team.library.memberships(&mut tx, &user("bob"), &Paging::first(10)).await.unwrap();
+        let page = team.guestlist.memberships(&mut tx, &user("bob"), &Paging::first(10)).await.unwrap();
         assert_eq!(page.items.len(), 2);
     }
 
@@ -120,7 +120,7 @@ on_both_databases! {
         let mut paging = Paging::first(1);
         let mut seen = Vec::new();
         while let Some(next) = {
-            let page = team.library.members(&mut tx, team.organization.id, &paging).await.unwrap();
+            let page = team.guestlist.members(&mut tx, team.organization.id, &paging).await.unwrap();
             seen.extend(page.items.iter().map(|member| member.user.to_string()));
             page.next
         } {
@@ -133,9 +133,9 @@ on_both_databases! {
         let mut tx = team.begin().await;
         for text in ["", ":", "1", "x:a", "0:", "0:a\0b", "9223372036854775807:a", "8000000000000000000:a", "-9000000000000000:a:b\n"] {
             let forged = Paging::after(text.to_owned().into(), 10);
-            let refused = team.library.members(&mut tx, team.organization.id, &forged).await;
+            let refused = team.guestlist.members(&mut tx, team.organization.id, &forged).await;
             assert!(matches!(refused, Err(Error::InvalidCursor)), "{text:?}: {refused:?}");
-            let refused = team.library.memberships(&mut tx, &user(OLIVIA), &forged).await;
+            let refused = team.guestlist.memberships(&mut tx, &user(OLIVIA), &forged).await;
             assert!(matches!(refused, Err(Error::InvalidCursor)), "{text:?}: {refused:?}");
         }
     }
@@ -161,7 +161,7 @@ on_both_databases! {
         let model = "keeps = 'owner'\n[[role]]\nname = 'owner'\ninvites = ['owner']\nremoves = ['owner']";
         let narrowed = team.configured(|builder| builder.role_model(guestlist::RoleModel::from_toml(model).unwrap()));
         let mut tx = team.begin().await;
-        assert!(!narrowed.library.allows(&mut tx, team.organization.id, &user("bob"), "inbox.reply").await.unwrap());
+        assert!(!narrowed.guestlist.allows(&mut tx, team.organization.id, &user("bob"), "inbox.reply").await.unwrap());
         drop(tx);
         assert!(matches!(narrowed.invite("bob", "x@example.com", "owner").await, Err(Error::Forbidden { .. })));
         narrowed.leave("bob").await.expect("one may always leave");
@@ -186,12 +186,12 @@ on_both_databases! {
         narrowed.revoke(OLIVIA, one.id).await.unwrap();
         let agent = "agent".parse().unwrap();
         let change = async |tx: &mut guestlist::Transaction| {
-            narrowed.library.change_invitation_role(tx, &user(OLIVIA), two.id, &agent).await
+            narrowed.guestlist.change_invitation_role(tx, &user(OLIVIA), two.id, &agent).await
         };
         let two = narrowed.in_transaction(change).await.unwrap();
         assert_eq!(narrowed.accept(&narrowed.token(&two), &person("2")).await.unwrap().role, agent);
         let superseding = narrowed.invitation_of("3@example.com", "agent").superseding();
-        narrowed.in_transaction(async |tx| narrowed.library.invite(tx, &user(OLIVIA), superseding).await).await.unwrap();
+        narrowed.in_transaction(async |tx| narrowed.guestlist.invite(tx, &user(OLIVIA), superseding).await).await.unwrap();
         assert_eq!(narrowed.invitation(three.id).await.status, guestlist::Status::Revoked);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use guestlist::{Database, Error, InvitationId, Key, KeyRing, Organizations};
+use guestlist::{Database, Error, Guestlist, InvitationId, Key, KeyRing};
 use sqlx::migrate::Migrator;
 use uuid::Uuid;
 
@@ -49,14 +49,14 @@ async fn migrates(database: &Database, left: usize) {
 }
 
 async fn links_keep_what_they_were(database: &Database, id: Uuid) {
-    let library = Organizations::builder()
+    let guestlist = Guestlist::builder()
         .key_ring(KeyRing::of(Key::generate()))
         .build();
     let id = InvitationId::from(id);
     let mut tx = database.begin().await.unwrap();
-    let invitation = library.invitation(&mut tx, id).await.unwrap().unwrap();
-    let current = library.token(&invitation).unwrap();
-    library.open(&mut tx, current.expose()).await.unwrap();
+    let invitation = guestlist.invitation(&mut tx, id).await.unwrap().unwrap();
+    let current = guestlist.token(&invitation).unwrap();
+    guestlist.open(&mut tx, current.expose()).await.unwrap();
     tx.rollback().await.unwrap();
     for nonce in &NONCES[..2] {
         let mut tx = database.begin().await.unwrap();
@@ -74,11 +74,11 @@ async fn links_keep_what_they_were(database: &Database, id: Uuid) {
                 query.execute(&mut **tx).await.unwrap();
             }
         }
-        let former = library.invitation(&mut tx, id).await.unwrap().unwrap();
+        let former = guestlist.invitation(&mut tx, id).await.unwrap().unwrap();
         tx.rollback().await.unwrap();
-        let former = library.token(&former).unwrap();
+        let former = guestlist.token(&former).unwrap();
         let mut tx = database.begin().await.unwrap();
-        let opened = library.open(&mut tx, former.expose()).await;
+        let opened = guestlist.open(&mut tx, former.expose()).await;
         assert!(matches!(opened, Err(Error::LinkReplaced)), "{opened:?}");
     }
 }

@@ -7,9 +7,9 @@ on_both_databases! {
     async fn an_organization_starts_with_its_owner(team: Team) {
         assert_eq!(team.role_of(OLIVIA).await.as_deref(), Some("owner"));
         let mut tx = team.begin().await;
-        let found = team.library.organization(&mut tx, team.organization.id).await.unwrap();
+        let found = team.guestlist.organization(&mut tx, team.organization.id).await.unwrap();
         assert_eq!(found.as_ref(), Some(&team.organization));
-        let all = team.library.organizations(&mut tx, &Paging::first(10)).await.unwrap();
+        let all = team.guestlist.organizations(&mut tx, &Paging::first(10)).await.unwrap();
         assert_eq!(all.items, std::slice::from_ref(&team.organization));
     }
 
@@ -21,7 +21,7 @@ on_both_databases! {
         let mut connection = team.database.acquire().await.unwrap();
         loop {
             let id = team.organization.id;
-            let page = team.library.latest_events(&mut connection, id, &paging).await.unwrap();
+            let page = team.guestlist.latest_events(&mut connection, id, &paging).await.unwrap();
             newest_first.extend(page.items.iter().map(|event| event.id));
             let Some(next) = page.next else { break };
             paging = Paging::after(next, 2);
@@ -33,7 +33,7 @@ on_both_databases! {
 
     async fn an_owner_needs_a_verified_address(team: Team) {
         let refused = team
-            .in_transaction(async |tx| team.library.create(tx, name("B"), &person("x").unverified()).await)
+            .in_transaction(async |tx| team.guestlist.create(tx, name("B"), &person("x").unverified()).await)
             .await;
         assert!(matches!(refused, Err(Error::UnverifiedEmail)));
     }
@@ -41,14 +41,14 @@ on_both_databases! {
     async fn renaming_needs_the_permission_and_is_audited(team: Team) {
         team.join("mia", "manager").await;
         let id = team.organization.id;
-        let refused = team.in_transaction(async |tx| team.library.rename(tx, &user("mia"), id, name("X")).await).await;
+        let refused = team.in_transaction(async |tx| team.guestlist.rename(tx, &user("mia"), id, name("X")).await).await;
         assert!(matches!(refused, Err(Error::Forbidden { .. })));
         let renamed =
-            team.in_transaction(async |tx| team.library.rename(tx, &user(OLIVIA), id, name("X & Co")).await).await;
+            team.in_transaction(async |tx| team.guestlist.rename(tx, &user(OLIVIA), id, name("X & Co")).await).await;
         assert_eq!(renamed.unwrap().name.as_str(), "X & Co");
         let event = team.events().await.pop().unwrap();
         assert_eq!((event.before.unwrap()["name"].clone(), event.after.unwrap()["name"].clone()), ("Acme".into(), "X & Co".into()));
-        team.in_transaction(async |tx| team.library.rename(tx, &user(OLIVIA), id, name("X & Co")).await).await.unwrap();
+        team.in_transaction(async |tx| team.guestlist.rename(tx, &user(OLIVIA), id, name("X & Co")).await).await.unwrap();
         assert_eq!(team.history().await.iter().filter(|kind| **kind == "organization_renamed").count(), 1);
     }
 
@@ -57,14 +57,14 @@ on_both_databases! {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let token = team.token(&invitation);
         let id = team.organization.id;
-        let refused = team.in_transaction(async |tx| team.library.delete(tx, &user("adam"), id).await).await;
+        let refused = team.in_transaction(async |tx| team.guestlist.delete(tx, &user("adam"), id).await).await;
         assert!(matches!(refused, Err(Error::Forbidden { .. })));
-        team.in_transaction(async |tx| team.library.delete(tx, &user(OLIVIA), id).await).await.unwrap();
+        team.in_transaction(async |tx| team.guestlist.delete(tx, &user(OLIVIA), id).await).await.unwrap();
         assert_eq!(team.membership(OLIVIA).await, None);
         assert!(matches!(team.accept(&token, &person("bob")).await, Err(Error::InvalidToken)));
         assert_eq!(team.history().await.last(), Some(&"organization_deleted"));
         assert!(team.messages().await.contains(&"purge_sessions".to_owned()));
-        let again = team.in_transaction(async |tx| team.library.delete(tx, &user(OLIVIA), id).await).await;
+        let again = team.in_transaction(async |tx| team.guestlist.delete(tx, &user(OLIVIA), id).await).await;
         assert!(matches!(again, Err(Error::NotFound)));
     }
 }

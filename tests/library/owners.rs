@@ -34,7 +34,7 @@ on_both_databases! {
         let id = team.organization.id;
         let last = async || {
             let mut connection = team.database.acquire().await.unwrap();
-            team.library.last_owner(&mut connection, id).await.unwrap()
+            team.guestlist.last_owner(&mut connection, id).await.unwrap()
         };
         team.join("adam", "admin").await;
         assert_eq!(last().await, Some(user(OLIVIA)));
@@ -68,8 +68,8 @@ on_both_databases! {
         team.join("adam", "admin").await;
         let id = team.organization.id;
         let mut tx = team.begin().await;
-        team.library.transfer_ownership(&mut tx, &user(OLIVIA), id, &user("adam")).await.unwrap();
-        team.library.leave(&mut tx, &user(OLIVIA), id).await.unwrap();
+        team.guestlist.transfer_ownership(&mut tx, &user(OLIVIA), id, &user("adam")).await.unwrap();
+        team.guestlist.leave(&mut tx, &user(OLIVIA), id).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(team.role_of("adam").await.as_deref(), Some("owner"));
         assert_eq!(team.membership(OLIVIA).await, None);

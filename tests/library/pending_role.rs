@@ -13,7 +13,7 @@ async fn change(
 ) -> Result<Invitation, Error> {
     let role = role.parse().expect("a role");
     team.in_transaction(async |tx| {
-        team.library
+        team.guestlist
             .change_invitation_role(tx, &user(actor), id, &role)
             .await
     })

@@ -330,20 +330,24 @@ fn is_forbidden<T>(result: &Result<T, Error>) -> bool {
 
 async fn suspend(team: &Team, by: &str, who: &str) -> Result<(), Error> {
     let id = team.organization.id;
-    team.in_transaction(async |tx| team.library.suspend(tx, &user(by), id, &user(who)).await)
+    team.in_transaction(async |tx| team.guestlist.suspend(tx, &user(by), id, &user(who)).await)
         .await
         .map(drop)
 }
 
 async fn reinstate(team: &Team, by: &str, who: &str) -> Result<(), Error> {
     let id = team.organization.id;
-    team.in_transaction(async |tx| team.library.reinstate(tx, &user(by), id, &user(who)).await)
-        .await
-        .map(drop)
+    team.in_transaction(async |tx| {
+        team.guestlist
+            .reinstate(tx, &user(by), id, &user(who))
+            .await
+    })
+    .await
+    .map(drop)
 }
 
 async fn forget(team: &Team, who: &str) -> Result<(), Error> {
-    team.in_transaction(async |tx| team.library.forget_user(tx, &person(who)).await)
+    team.in_transaction(async |tx| team.guestlist.forget_user(tx, &person(who)).await)
         .await
         .map(drop)
 }
@@ -393,7 +397,7 @@ async fn permissions_hold(stage: &Stage) {
         (phrases.len(), phrases.len()),
         "a permission for each phrase"
     );
-    let model = team.library.role_model();
+    let model = team.guestlist.role_model();
     let names: Vec<_> = model
         .roles()
         .iter()
@@ -417,7 +421,7 @@ async fn permissions_hold(stage: &Stage) {
         let mut tx = team.begin().await;
         for word in words.iter().copied().chain(nobodys) {
             let allowed = team
-                .library
+                .guestlist
                 .allows(&mut tx, team.organization.id, &actor(holder), word)
                 .await;
             assert_eq!(
@@ -426,13 +430,13 @@ async fn permissions_hold(stage: &Stage) {
                 "{holder}: {word:?}"
             );
         }
-        let (library, id) = (&team.library, team.organization.id);
-        let renamed = library
+        let (guestlist, id) = (&team.guestlist, team.organization.id);
+        let renamed = guestlist
             .rename(&mut tx, &actor(holder), id, name("Zenith"))
             .await;
         let refused = is_refused(renamed.map(drop), holder, Action::Rename);
         assert_eq!(!refused, expected.contains("organization.rename"));
-        let deleted = library.delete(&mut tx, &actor(holder), id).await;
+        let deleted = guestlist.delete(&mut tx, &actor(holder), id).await;
         let refused = is_refused(deleted, holder, Action::Delete);
         assert_eq!(!refused, expected.contains("organization.delete"));
     }

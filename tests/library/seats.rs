@@ -11,7 +11,7 @@ fn seated(team: &Team, seats: Seats) -> Team {
 
 async fn set_seats(team: &Team, seats: Option<u32>) -> Option<u32> {
     let id = team.organization.id;
-    team.in_transaction(async |tx| team.library.set_seats(tx, id, seats).await)
+    team.in_transaction(async |tx| team.guestlist.set_seats(tx, id, seats).await)
         .await
         .expect("set")
         .seats()
@@ -51,7 +51,7 @@ on_both_databases! {
         let team = seated(&team, Seats::at_most(2));
         team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let invite = team.invitation_of("A@example.com", "manager").superseding();
-        let newer = team.in_transaction(async |tx| team.library.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
+        let newer = team.in_transaction(async |tx| team.guestlist.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
         team.pass(chrono::TimeDelta::hours(1));
         team.resend(OLIVIA, newer.id).await.expect("it has its seat");
     }
@@ -88,7 +88,7 @@ on_both_databases! {
 
     async fn seats_of_an_unknown_organization_are_refused(team: Team) {
         let id = uuid::Uuid::now_v7().into();
-        let unknown = team.in_transaction(async |tx| team.library.set_seats(tx, id, Some(1)).await).await;
+        let unknown = team.in_transaction(async |tx| team.guestlist.set_seats(tx, id, Some(1)).await).await;
         assert!(matches!(unknown, Err(Error::NotFound)));
     }
 
@@ -119,7 +119,7 @@ on_both_databases! {
     async fn many_invites_get_the_seats_there_are(team: Team) {
         let team = seated(&team, Seats::at_most(4));
         let invites = (0..6).map(|number| team.invitation_of(&format!("p{number}@example.com"), "agent")).collect();
-        let outcomes = team.in_transaction(async |tx| team.library.invite_all(tx, &user(OLIVIA), invites).await).await.unwrap();
+        let outcomes = team.in_transaction(async |tx| team.guestlist.invite_all(tx, &user(OLIVIA), invites).await).await.unwrap();
         let codes: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().err().map(Error::code)).collect();
         assert_eq!(codes, [None, None, None, Some("no_seat"), Some("no_seat"), Some("no_seat")]);
     }

@@ -10,7 +10,7 @@ fn key(text: &str) -> SessionKey {
 async fn record(team: &Team, who: &str, session: &str) -> Result<(), Error> {
     let id = team.organization.id;
     team.in_transaction(async |tx| {
-        team.library
+        team.guestlist
             .record_session(tx, id, &user(who), &key(session))
             .await
     })
@@ -31,7 +31,7 @@ async fn ended(team: &Team, organization: OrganizationId, who: &str) -> Vec<(Str
 async fn live(team: &Team, who: &str) -> Vec<String> {
     let mut tx = team.begin().await;
     let sessions = team
-        .library
+        .guestlist
         .sessions(&mut tx, team.organization.id, &user(who))
         .await
         .expect("read");
@@ -48,7 +48,7 @@ on_both_databases! {
         record(&team, OLIVIA, "s1").await.expect("recording again is fine");
         assert_eq!(live(&team, OLIVIA).await, ["s1"]);
         let id = team.organization.id;
-        team.in_transaction(async |tx| team.library.forget_session(tx, id, &user(OLIVIA), &key("s1")).await)
+        team.in_transaction(async |tx| team.guestlist.forget_session(tx, id, &user(OLIVIA), &key("s1")).await)
             .await
             .unwrap();
         assert!(live(&team, OLIVIA).await.is_empty());
@@ -92,7 +92,7 @@ on_both_databases! {
         record(&team, "bob", "b").await.unwrap();
         record(&team, OLIVIA, "o").await.unwrap();
         let id = team.organization.id;
-        team.in_transaction(async |tx| team.library.delete(tx, &user(OLIVIA), id).await).await.unwrap();
+        team.in_transaction(async |tx| team.guestlist.delete(tx, &user(OLIVIA), id).await).await.unwrap();
         let mut tx = team.begin().await;
         assert_eq!(worker::ended_sessions(&mut tx, id, None, 100).await.unwrap().len(), 2);
     }
@@ -129,7 +129,7 @@ on_both_databases! {
         record(&team, "bob", "s").await.unwrap();
         team.remove(OLIVIA, "bob").await.unwrap();
         let id = team.organization.id;
-        team.in_transaction(async |tx| team.library.forget_session(tx, id, &user("bob"), &key("s")).await)
+        team.in_transaction(async |tx| team.guestlist.forget_session(tx, id, &user("bob"), &key("s")).await)
             .await
             .unwrap();
         assert_eq!(ended(&team, id, "bob").await.len(), 1);
@@ -140,7 +140,7 @@ on_both_databases! {
         record(&other, OLIVIA, "there").await.unwrap();
         record(&team, OLIVIA, "here").await.unwrap();
         let id = team.organization.id;
-        team.in_transaction(async |tx| team.library.delete(tx, &user(OLIVIA), id).await).await.unwrap();
+        team.in_transaction(async |tx| team.guestlist.delete(tx, &user(OLIVIA), id).await).await.unwrap();
         assert_eq!(live(&other, OLIVIA).await, ["there"]);
     }
 

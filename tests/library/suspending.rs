@@ -9,7 +9,7 @@ async fn record_session(team: &Team, member: &str, session: &str) -> Result<(), 
     let id = team.organization.id;
     let session = session.parse().unwrap();
     team.in_transaction(async |tx| {
-        team.library
+        team.guestlist
             .record_session(tx, id, &user(member), &session)
             .await
     })
@@ -23,13 +23,13 @@ on_both_databases! {
         team.suspend(OLIVIA, "bob").await.unwrap();
         let id = team.organization.id;
         let mut tx = team.begin().await;
-        assert!(!team.library.allows(&mut tx, id, &user("bob"), "inbox.reply").await.unwrap());
-        assert_eq!(team.library.membership(&mut tx, id, &user("bob")).await.unwrap(), None);
-        assert_eq!(team.library.sessions(&mut tx, id, &user("bob")).await.unwrap(), []);
-        assert!(team.library.member(&mut tx, id, &user("bob")).await.unwrap().unwrap().is_suspended());
+        assert!(!team.guestlist.allows(&mut tx, id, &user("bob"), "inbox.reply").await.unwrap());
+        assert_eq!(team.guestlist.membership(&mut tx, id, &user("bob")).await.unwrap(), None);
+        assert_eq!(team.guestlist.sessions(&mut tx, id, &user("bob")).await.unwrap(), []);
+        assert!(team.guestlist.member(&mut tx, id, &user("bob")).await.unwrap().unwrap().is_suspended());
         let page = guestlist::Paging::first(10);
-        assert!(team.library.memberships(&mut tx, &user("bob"), &page).await.unwrap().items.is_empty());
-        let members = team.library.members(&mut tx, id, &page).await.unwrap().items;
+        assert!(team.guestlist.memberships(&mut tx, &user("bob"), &page).await.unwrap().items.is_empty());
+        let members = team.guestlist.members(&mut tx, id, &page).await.unwrap().items;
         let bob = members.iter().find(|member| member.user == user("bob")).unwrap();
         assert_eq!((bob.role.as_str(), bob.suspended_at, bob.allows("inbox.reply")), ("manager", Some(team.now()), false));
         drop(tx);

@@ -44,13 +44,13 @@ on_both_databases! {
         team.pass(TimeDelta::days(8));
         let mut tx = team.begin().await;
         let id = team.organization.id;
-        assert!(team.library.pending(&mut tx, id, &Paging::first(9)).await.unwrap().items.is_empty());
+        assert!(team.guestlist.pending(&mut tx, id, &Paging::first(9)).await.unwrap().items.is_empty());
         let expired = Filter::Only(Status::Expired);
-        assert_eq!(team.library.invitations(&mut tx, id, expired, &Paging::first(9)).await.unwrap().items.len(), 1);
+        assert_eq!(team.guestlist.invitations(&mut tx, id, expired, &Paging::first(9)).await.unwrap().items.len(), 1);
         drop(tx);
         sweep(&team, 10).await;
         let mut tx = team.begin().await;
-        assert_eq!(team.library.invitations(&mut tx, id, expired, &Paging::first(9)).await.unwrap().items.len(), 1);
+        assert_eq!(team.guestlist.invitations(&mut tx, id, expired, &Paging::first(9)).await.unwrap().items.len(), 1);
     }
 
     async fn an_invitation_whose_letter_left_is_reminded_of_once(team: Team) {
@@ -91,7 +91,7 @@ on_both_databases! {
         let mut tx = team.begin().await;
         assert_eq!(worker::suppression(&mut tx, &invitation.email).await.unwrap(), None);
         worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
-        let renewed = team.library.invitation(&mut tx, invitation.id).await.unwrap().unwrap();
+        let renewed = team.guestlist.invitation(&mut tx, invitation.id).await.unwrap().unwrap();
         assert_eq!(renewed.delivery, Delivery::Queued, "a report on an older letter changes nothing");
     }
 
@@ -182,7 +182,7 @@ on_both_databases! {
         let mut connection = team.database.acquire().await.unwrap();
         for hours in [0, 2, -2] {
             let shifted = team.configured(|builder| builder.clock(Clock::Shifted(TimeDelta::hours(hours))));
-            let skew = worker::clock_skew(&shifted.library, &mut connection).await.unwrap();
+            let skew = worker::clock_skew(&shifted.guestlist, &mut connection).await.unwrap();
             assert!((skew - TimeDelta::hours(hours)).abs() < TimeDelta::seconds(5), "{hours} h: {skew}");
         }
     }

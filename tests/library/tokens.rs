@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use guestlist::{Error, Invitation, Key, KeyRing, Organizations};
+use guestlist::{Error, Guestlist, Invitation, Key, KeyRing};
 
 use crate::dump;
 use crate::on_both_databases;
@@ -50,18 +50,18 @@ fn renamed(token: &str, id: &str) -> String {
 /// Offers each text to all that take one, in a transaction that is committed whatever the answer
 /// is, and insists that every answer is the same and nothing was written.
 async fn insist_on_one_answer(team: &Team, texts: &[String]) {
-    insist_of(&team.library, team, texts).await;
+    insist_of(&team.guestlist, team, texts).await;
 }
 
-async fn insist_of(library: &Organizations, team: &Team, texts: &[String]) {
+async fn insist_of(guestlist: &Guestlist, team: &Team, texts: &[String]) {
     assert!(!texts.is_empty());
     let before = dump(&team.database).await;
     for text in texts {
         let mut tx = team.begin().await;
         let refused = [
-            library.open(&mut tx, text).await.err(),
-            library.accept(&mut tx, text, &person("bob")).await.err(),
-            library.decline(&mut tx, text).await.err(),
+            guestlist.open(&mut tx, text).await.err(),
+            guestlist.accept(&mut tx, text, &person("bob")).await.err(),
+            guestlist.decline(&mut tx, text).await.err(),
         ];
         tx.commit().await.expect("nothing failed in it");
         for error in refused {
@@ -216,7 +216,7 @@ on_both_databases! {
         for audience in audiences {
             let other = team.configured(|builder| builder.audience(audience));
             insist_on_one_answer(&team, &[other.token(&invitation)]).await;
-            insist_of(&other.library, &team, std::slice::from_ref(&token)).await;
+            insist_of(&other.guestlist, &team, std::slice::from_ref(&token)).await;
         }
         insist_it_works(&team, &token).await;
     }
@@ -255,7 +255,7 @@ on_both_databases! {
         texts.extend([invitation.id.to_string(), team.organization.id.to_string(), encoded(invitation.id.as_uuid().as_bytes())]);
         insist_on_one_answer(&team, &texts).await;
         insist_it_works(&team, &token).await;
-        other.in_transaction(async |tx| other.library.delete(tx, &crate::support::user(OLIVIA), other.organization.id).await).await.unwrap();
+        other.in_transaction(async |tx| other.guestlist.delete(tx, &crate::support::user(OLIVIA), other.organization.id).await).await.unwrap();
         insist_on_one_answer(&team, &[elsewhere]).await;
     }
 
@@ -264,7 +264,7 @@ on_both_databases! {
         let keyless = Team { keys: KeyRing::default(), ..team.clone() }.configured(|builder| builder);
         let mut tx = team.begin().await;
         for text in [token.as_str(), "nonsense"] {
-            assert!(matches!(keyless.library.open(&mut tx, text).await, Err(Error::NoKey)));
+            assert!(matches!(keyless.guestlist.open(&mut tx, text).await, Err(Error::NoKey)));
         }
     }
 }

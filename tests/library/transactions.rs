@@ -9,7 +9,7 @@ on_both_databases! {
     async fn what_the_host_rolls_back_never_happened(team: Team) {
         let mut tx = team.begin().await;
         let invite = team.invitation_of("bob@example.com", "agent");
-        team.library.invite(&mut tx, &user(OLIVIA), invite).await.unwrap();
+        team.guestlist.invite(&mut tx, &user(OLIVIA), invite).await.unwrap();
         tx.rollback().await.unwrap();
         assert_eq!(team.history().await, ["organization_created"]);
         assert!(team.messages().await.is_empty());
@@ -32,7 +32,7 @@ on_both_databases! {
                 sqlx::query("INSERT INTO users VALUES ('bob')").execute(&mut **tx).await.unwrap();
             }
         }
-        team.library.accept(&mut tx, &token, &person("bob")).await.unwrap();
+        team.guestlist.accept(&mut tx, &token, &person("bob")).await.unwrap();
         tx.commit().await.unwrap();
         assert!(team.membership("bob").await.is_some());
     }
@@ -44,7 +44,7 @@ on_both_databases! {
         let there = crate::support::Team::on(team.database.clone()).await;
         let (here, there) = (team.organization.id, there.organization.id);
         let rename = async |tx: &mut guestlist::Transaction, id| {
-            team.library.rename(tx, &user(OLIVIA), id, name("Renamed")).await.map(drop)
+            team.guestlist.rename(tx, &user(OLIVIA), id, name("Renamed")).await.map(drop)
         };
         let (mut one, mut other) = (team.begin().await, team.begin().await);
         rename(&mut one, here).await.unwrap();
@@ -71,12 +71,12 @@ on_both_databases! {
             #[cfg(feature = "postgres")]
             Database::Postgres(pool) => {
                 let mut connection = pool.acquire().await.unwrap();
-                team.library.invite(&mut *connection, &user(OLIVIA), invite).await
+                team.guestlist.invite(&mut *connection, &user(OLIVIA), invite).await
             }
             #[cfg(feature = "sqlite")]
             Database::Sqlite(pool) => {
                 let mut connection = pool.acquire().await.unwrap();
-                team.library.invite(&mut *connection, &user(OLIVIA), invite).await
+                team.guestlist.invite(&mut *connection, &user(OLIVIA), invite).await
             }
         };
         assert!(matches!(refused, Err(Error::NoTransaction)));
@@ -104,32 +104,32 @@ on_both_databases! {
         team.join("bob", "agent").await;
         let invitation = team.invite(OLIVIA, "carl@example.com", "agent").await.unwrap();
         let (token, id, owner, bob) = (team.token(&invitation), team.organization.id, user(OLIVIA), user("bob"));
-        let library = &team.library;
+        let guestlist = &team.guestlist;
         let mut connection = team.database.acquire().await.unwrap();
         let connection = &mut connection;
         let report = worker::DeliveryReport {
             invitation: invitation.id, letter: 1, delivery: guestlist::Delivery::Failed, detail: None,
         };
         let refused = [
-            library.create(&mut *connection, name("B"), &person("x")).await.map(drop),
-            library.rename(&mut *connection, &owner, id, name("B")).await.map(drop),
-            library.delete(&mut *connection, &owner, id).await,
-            library.invite_all(&mut *connection, &owner, vec![]).await.map(drop),
-            library.resend(&mut *connection, &owner, invitation.id).await.map(drop),
-            library.revoke(&mut *connection, &owner, invitation.id).await.map(drop),
-            library.show_link(&mut *connection, &owner, invitation.id).await.map(drop),
-            library.accept(&mut *connection, &token, &person("carl")).await.map(drop),
-            library.decline(&mut *connection, &token).await.map(drop),
-            library.change_role(&mut *connection, &owner, id, &bob, &"admin".parse().unwrap()).await.map(drop),
-            library.remove(&mut *connection, &owner, id, &bob).await,
-            library.leave(&mut *connection, &bob, id).await,
-            library.transfer_ownership(&mut *connection, &owner, id, &bob).await.map(drop),
-            library.suspend(&mut *connection, &owner, id, &bob).await.map(drop),
-            library.reinstate(&mut *connection, &owner, id, &bob).await.map(drop),
-            library.forget_user(&mut *connection, &person("bob")).await.map(drop),
-            library.set_seats(&mut *connection, id, Some(1)).await.map(drop),
-            library.change_invitation_role(&mut *connection, &owner, invitation.id, &"admin".parse().unwrap()).await.map(drop),
-            library.record_session(&mut *connection, id, &bob, &"s".parse().unwrap()).await,
+            guestlist.create(&mut *connection, name("B"), &person("x")).await.map(drop),
+            guestlist.rename(&mut *connection, &owner, id, name("B")).await.map(drop),
+            guestlist.delete(&mut *connection, &owner, id).await,
+            guestlist.invite_all(&mut *connection, &owner, vec![]).await.map(drop),
+            guestlist.resend(&mut *connection, &owner, invitation.id).await.map(drop),
+            guestlist.revoke(&mut *connection, &owner, invitation.id).await.map(drop),
+            guestlist.show_link(&mut *connection, &owner, invitation.id).await.map(drop),
+            guestlist.accept(&mut *connection, &token, &person("carl")).await.map(drop),
+            guestlist.decline(&mut *connection, &token).await.map(drop),
+            guestlist.change_role(&mut *connection, &owner, id, &bob, &"admin".parse().unwrap()).await.map(drop),
+            guestlist.remove(&mut *connection, &owner, id, &bob).await,
+            guestlist.leave(&mut *connection, &bob, id).await,
+            guestlist.transfer_ownership(&mut *connection, &owner, id, &bob).await.map(drop),
+            guestlist.suspend(&mut *connection, &owner, id, &bob).await.map(drop),
+            guestlist.reinstate(&mut *connection, &owner, id, &bob).await.map(drop),
+            guestlist.forget_user(&mut *connection, &person("bob")).await.map(drop),
+            guestlist.set_seats(&mut *connection, id, Some(1)).await.map(drop),
+            guestlist.change_invitation_role(&mut *connection, &owner, invitation.id, &"admin".parse().unwrap()).await.map(drop),
+            guestlist.record_session(&mut *connection, id, &bob, &"s".parse().unwrap()).await,
             worker::expire_due(&mut *connection, team.now(), 1).await.map(drop),
             worker::remind_due(&mut *connection, team.now(), team.now(), 1).await.map(drop),
             worker::record_delivery(&mut *connection, team.now(), &report).await,
@@ -158,7 +158,7 @@ async fn a_worker_gives_way_to_a_host_that_waits_for_it() {
     let mut settling = worker::begin(&team.database).await.unwrap();
     let (olivia, now) = (user(OLIVIA), team.now());
     let revoke = async |tx: &mut guestlist::Transaction, id| {
-        team.library.revoke(tx, &olivia, id).await.map(drop)
+        team.guestlist.revoke(tx, &olivia, id).await.map(drop)
     };
     let record = async |tx: &mut guestlist::Transaction, id| {
         worker::record_delivery(tx, now, &sent(id)).await
@@ -167,7 +167,7 @@ async fn a_worker_gives_way_to_a_host_that_waits_for_it() {
     record(&mut settling, other.id).await.unwrap();
     let (revoked, recorded) = tokio::join!(
         async {
-            team.library
+            team.guestlist
                 .revoke(&mut host, &user(OLIVIA), other.id)
                 .await
         },
@@ -217,7 +217,7 @@ async fn a_user_who_joins_elsewhere_meanwhile_is_forgotten_there_too() {
     let elsewhere = crate::support::Team::on(team.database.clone()).await;
     let elsewhere = crate::support::Team {
         keys: team.keys.clone(),
-        library: team.library.clone(),
+        guestlist: team.guestlist.clone(),
         ..elsewhere
     };
     team.join("bob", "agent").await;
@@ -228,12 +228,12 @@ async fn a_user_who_joins_elsewhere_meanwhile_is_forgotten_there_too() {
     let pid = backend(&mut deletion).await;
     let olivia = user(OLIVIA);
     let rename = team
-        .library
+        .guestlist
         .rename(&mut host, &olivia, team.organization.id, name("Held"));
     rename.await.unwrap();
     let deleting = async {
         let forgotten = team
-            .library
+            .guestlist
             .forget_user(&mut deletion, &person("bob"))
             .await;
         deletion.commit().await.unwrap();
@@ -241,7 +241,10 @@ async fn a_user_who_joins_elsewhere_meanwhile_is_forgotten_there_too() {
     };
     let (forgotten, ()) = tokio::join!(deleting, async {
         until_it_waits(&team.database, pid).await;
-        team.library.accept(&mut host, &token, &bob).await.unwrap();
+        team.guestlist
+            .accept(&mut host, &token, &bob)
+            .await
+            .unwrap();
         host.commit().await.unwrap();
     });
     assert_eq!(forgotten.memberships.len(), 2);
@@ -300,13 +303,13 @@ async fn an_invite_is_one_lock_one_question_and_one_insert() {
     let mut tx = sqlx::Connection::begin(&mut *connection).await.unwrap();
     for email in ["a@example.com", "b@example.com"] {
         let invite = team.invitation_of(email, "agent");
-        let invited = team.library.invite(&mut *tx, &user(OLIVIA), invite).await;
+        let invited = team.guestlist.invite(&mut *tx, &user(OLIVIA), invite).await;
         invited.unwrap();
     }
     let invites =
         ["c@example.com", "d@example.com"].map(|email| team.invitation_of(email, "agent"));
     let invited = team
-        .library
+        .guestlist
         .invite_all(&mut *tx, &user(OLIVIA), invites.into())
         .await;
     assert!(invited.unwrap().iter().all(Result::is_ok));

@@ -132,7 +132,7 @@ impl Stage {
                 invitation.role,
                 invitation.locale.as_str(),
                 invitation.status,
-                invitation.status_at(self.library.now()),
+                invitation.status_at(self.guestlist.now()),
                 invitation.delivery,
                 invitation.letters,
                 invitation.last_letter_at,
@@ -161,7 +161,7 @@ impl Stage {
             let all = Paging::first(Paging::MAX_LIMIT);
             let user = person.parse().expect("an id");
             let page = self
-                .library
+                .guestlist
                 .memberships(&mut connection, &user, &all)
                 .await
                 .unwrap();
@@ -172,7 +172,7 @@ impl Stage {
                     .position(|id| *id == listed.organization);
                 let place = place.expect("known");
                 let asked = self
-                    .library
+                    .guestlist
                     .membership(&mut connection, listed.organization, &user)
                     .await;
                 assert_eq!(asked.unwrap().as_ref(), Some(&listed));
@@ -204,7 +204,7 @@ impl Stage {
         for status in Status::ALL {
             let (id, filter) = (self.organizations[place], Filter::Only(*status));
             let page = self
-                .library
+                .guestlist
                 .invitations(&mut *connection, id, filter, &all)
                 .await
                 .unwrap();
@@ -221,7 +221,7 @@ impl Stage {
         for person in PEOPLE {
             let user = person.parse().expect("an id");
             for session in self
-                .library
+                .guestlist
                 .sessions(&mut *connection, id, &user)
                 .await
                 .unwrap()

@@ -21,7 +21,7 @@ pub struct Promises {
 
 impl Promises {
     pub fn check(&mut self, roles: Roles, before: &Reading, stage: &Stage) {
-        let now = stage.library.now();
+        let now = stage.guestlist.now();
         self.remember(&stage.reading);
         for (place, listed) in stage.reading.organizations.iter().enumerate() {
             there_is_always_an_owner(listed);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use guestlist::{
-    Event, Filter, Invitation, InvitationId, Membership, Organization, OrganizationId,
-    Organizations, Paging, PooledConnection, outbox,
+    Event, Filter, Guestlist, Invitation, InvitationId, Membership, Organization, OrganizationId,
+    Paging, PooledConnection, outbox,
 };
 use serde_json::{Value as Json, json};
 
@@ -27,7 +27,7 @@ pub struct Listed {
 
 impl Reading {
     pub async fn take(
-        library: &Organizations,
+        guestlist: &Guestlist,
         connection: &mut PooledConnection,
         organizations: &[OrganizationId],
     ) -> Self {
@@ -35,10 +35,10 @@ impl Reading {
         for id in organizations {
             reading
                 .organizations
-                .push(Listed::read(library, connection, *id).await);
+                .push(Listed::read(guestlist, connection, *id).await);
         }
         let ready = outbox::State::Ready;
-        reading.messages = outbox::list(connection, library.now(), ready, None, 1000)
+        reading.messages = outbox::list(connection, guestlist.now(), ready, None, 1000)
             .await
             .unwrap();
         reading
@@ -55,23 +55,23 @@ impl Reading {
 
 impl Listed {
     async fn read(
-        library: &Organizations,
+        guestlist: &Guestlist,
         connection: &mut PooledConnection,
         id: OrganizationId,
     ) -> Self {
         let all = Paging::first(Paging::MAX_LIMIT);
-        let invitations = library
+        let invitations = guestlist
             .invitations(&mut *connection, id, Filter::All, &all)
             .await;
         Self {
-            organization: library.organization(&mut *connection, id).await.unwrap(),
-            members: library
+            organization: guestlist.organization(&mut *connection, id).await.unwrap(),
+            members: guestlist
                 .members(&mut *connection, id, &all)
                 .await
                 .unwrap()
                 .items,
             invitations: invitations.unwrap().items,
-            events: library
+            events: guestlist
                 .events(&mut *connection, id, &all)
                 .await
                 .unwrap()

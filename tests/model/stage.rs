@@ -3,8 +3,8 @@
 pub mod act;
 
 use guestlist::{
-    Connection, Database, Error, Invitation, InvitationId, Key, KeyRing, ManualClock,
-    OrganizationId, Organizations, User,
+    Connection, Database, Error, Guestlist, Invitation, InvitationId, Key, KeyRing, ManualClock,
+    OrganizationId, User,
 };
 
 use crate::cast::{Address, Person};
@@ -17,10 +17,10 @@ use crate::world::World;
 pub struct Stage {
     pub database: Database,
     pub clock: ManualClock,
-    pub library: Organizations,
-    without_keys: Organizations,
-    other_audience: Organizations,
-    other_key: Organizations,
+    pub guestlist: Guestlist,
+    without_keys: Guestlist,
+    other_audience: Guestlist,
+    other_key: Guestlist,
     /// What the model's places stand for.
     pub organizations: Vec<OrganizationId>,
     pub invitations: Vec<InvitationId>,
@@ -33,7 +33,7 @@ impl Stage {
     pub fn set(database: Database, clock: ManualClock, settings: Settings) -> Self {
         let keys = KeyRing::of(Key::generate());
         let builder = || {
-            Organizations::builder()
+            Guestlist::builder()
                 .clock(&clock)
                 .role_model(settings.roles.role_model())
                 .lifetime(settings.lifetime.to_std().expect("a lifetime"))
@@ -44,7 +44,7 @@ impl Stage {
         let other_key = KeyRing::of(Key::generate());
         Self {
             database,
-            library: builder().key_ring(keys.clone()).build(),
+            guestlist: builder().key_ring(keys.clone()).build(),
             without_keys: builder().build(),
             other_audience: builder().key_ring(keys).audience("other").build(),
             other_key: builder().key_ring(other_key).build(),
@@ -82,10 +82,10 @@ impl Stage {
     /// Lists everything anew, and makes the links that came into the world.
     pub async fn look(&mut self, world: &World) {
         let mut connection = self.database.acquire().await.expect("a connection");
-        self.reading = Reading::take(&self.library, &mut connection, &self.organizations).await;
+        self.reading = Reading::take(&self.guestlist, &mut connection, &self.organizations).await;
         for link in &world.links[self.tokens.len()..] {
             let invitation = self.reading.invitation(self.invitations[link.invitation]);
-            let token = self.token(&self.library, invitation.expect("just written"));
+            let token = self.token(&self.guestlist, invitation.expect("just written"));
             self.tokens.push(token);
         }
     }
@@ -115,10 +115,10 @@ impl Stage {
         }
     }
 
-    fn library(&self, deed: &Deed) -> Organizations {
+    fn guestlist(&self, deed: &Deed) -> Guestlist {
         match deed.manner {
             Manner::WithoutKeys => self.without_keys.clone(),
-            _ => self.library.clone(),
+            _ => self.guestlist.clone(),
         }
     }
 
@@ -131,8 +131,8 @@ impl Stage {
         place.map_or_else(nobodys, |place| self.invitations[place])
     }
 
-    fn token(&self, library: &Organizations, invitation: &Invitation) -> String {
-        library
+    fn token(&self, guestlist: &Guestlist, invitation: &Invitation) -> String {
+        guestlist
             .token(invitation)
             .expect("a key")
             .expose()

@@ -20,7 +20,7 @@ impl Turn<'_> {
     pub async fn invite(&mut self, actor: &str, who: &str, role: &str) -> Answer {
         let invite = self.world.team.invitation_of(&address(who), role);
         self.world
-            .library()
+            .guestlist()
             .invite(&mut *self.tx, &user(actor), invite)
             .await
             .map(said)
@@ -33,7 +33,7 @@ impl Turn<'_> {
             .invitation_of(&address(who), role)
             .superseding();
         self.world
-            .library()
+            .guestlist()
             .invite(&mut *self.tx, &user(actor), invite)
             .await
             .map(said)
@@ -43,7 +43,7 @@ impl Turn<'_> {
         let invites = who.map(|who| self.world.team.invitation_of(&address(who), "agent"));
         let outcomes = self
             .world
-            .library()
+            .guestlist()
             .invite_all(&mut *self.tx, &user(actor), invites.into())
             .await?;
         let words = outcomes.into_iter().map(|outcome| match outcome {
@@ -56,7 +56,7 @@ impl Turn<'_> {
     pub async fn resend(&mut self, actor: &str, whose: &str) -> Answer {
         let id = self.world.invitation(whose).id;
         self.world
-            .library()
+            .guestlist()
             .resend(&mut *self.tx, &user(actor), id)
             .await
             .map(said)
@@ -65,7 +65,7 @@ impl Turn<'_> {
     pub async fn revoke(&mut self, actor: &str, whose: &str) -> Answer {
         let id = self.world.invitation(whose).id;
         self.world
-            .library()
+            .guestlist()
             .revoke(&mut *self.tx, &user(actor), id)
             .await
             .map(said)
@@ -74,7 +74,7 @@ impl Turn<'_> {
     pub async fn accept(&mut self, who: &str) -> Answer {
         let link = self.world.link(who);
         self.world
-            .library()
+            .guestlist()
             .accept(&mut *self.tx, &link, &person(who))
             .await
             .map(held)
@@ -83,7 +83,7 @@ impl Turn<'_> {
     pub async fn decline(&mut self, who: &str) -> Answer {
         let link = self.world.link(who);
         self.world
-            .library()
+            .guestlist()
             .decline(&mut *self.tx, &link)
             .await
             .map(said)
@@ -93,7 +93,7 @@ impl Turn<'_> {
         let id = self.world.invitation(whose).id;
         let shown = self
             .world
-            .library()
+            .guestlist()
             .show_link(&mut *self.tx, &user(actor), id)
             .await?;
         Ok(format!(
@@ -105,7 +105,7 @@ impl Turn<'_> {
     pub async fn change_invitation_role(&mut self, actor: &str, whose: &str, role: &str) -> Answer {
         let (id, role) = (self.world.invitation(whose).id, role.parse()?);
         self.world
-            .library()
+            .guestlist()
             .change_invitation_role(&mut *self.tx, &user(actor), id, &role)
             .await
             .map(said)
@@ -114,7 +114,7 @@ impl Turn<'_> {
     pub async fn change_role(&mut self, actor: &str, who: &str, role: &str) -> Answer {
         let (acme, role) = (self.world.acme(), role.parse()?);
         self.world
-            .library()
+            .guestlist()
             .change_role(&mut *self.tx, &user(actor), acme, &user(who), &role)
             .await
             .map(held)
@@ -123,7 +123,7 @@ impl Turn<'_> {
     pub async fn remove(&mut self, actor: &str, who: &str) -> Answer {
         let acme = self.world.acme();
         self.world
-            .library()
+            .guestlist()
             .remove(&mut *self.tx, &user(actor), acme, &user(who))
             .await
             .map(done)
@@ -132,7 +132,7 @@ impl Turn<'_> {
     pub async fn leave(&mut self, who: &str) -> Answer {
         let acme = self.world.acme();
         self.world
-            .library()
+            .guestlist()
             .leave(&mut *self.tx, &user(who), acme)
             .await
             .map(done)
@@ -141,7 +141,7 @@ impl Turn<'_> {
     pub async fn transfer_ownership(&mut self, actor: &str, who: &str) -> Answer {
         let acme = self.world.acme();
         self.world
-            .library()
+            .guestlist()
             .transfer_ownership(&mut *self.tx, &user(actor), acme, &user(who))
             .await
             .map(held)
@@ -150,7 +150,7 @@ impl Turn<'_> {
     pub async fn suspend(&mut self, actor: &str, who: &str) -> Answer {
         let acme = self.world.acme();
         self.world
-            .library()
+            .guestlist()
             .suspend(&mut *self.tx, &user(actor), acme, &user(who))
             .await
             .map(held)
@@ -159,7 +159,7 @@ impl Turn<'_> {
     pub async fn reinstate(&mut self, actor: &str, who: &str) -> Answer {
         let acme = self.world.acme();
         self.world
-            .library()
+            .guestlist()
             .reinstate(&mut *self.tx, &user(actor), acme, &user(who))
             .await
             .map(held)
@@ -167,7 +167,7 @@ impl Turn<'_> {
 
     pub async fn forget(&mut self, who: &str) -> Answer {
         self.world
-            .library()
+            .guestlist()
             .forget_user(&mut *self.tx, &person(who))
             .await
             .map(drop)
@@ -177,7 +177,7 @@ impl Turn<'_> {
     pub async fn set_seats(&mut self, seats: u32) -> Answer {
         let acme = self.world.acme();
         self.world
-            .library()
+            .guestlist()
             .set_seats(&mut *self.tx, acme, Some(seats))
             .await
             .map(|_| done(()))
@@ -186,7 +186,7 @@ impl Turn<'_> {
     pub async fn rename(&mut self, actor: &str, to: &str) -> Answer {
         let acme = self.world.acme();
         self.world
-            .library()
+            .guestlist()
             .rename(&mut *self.tx, &user(actor), acme, name(to))
             .await
             .map(|_| done(()))
@@ -195,7 +195,7 @@ impl Turn<'_> {
     pub async fn delete(&mut self, actor: &str) -> Answer {
         let acme = self.world.acme();
         self.world
-            .library()
+            .guestlist()
             .delete(&mut *self.tx, &user(actor), acme)
             .await
             .map(done)
@@ -204,7 +204,7 @@ impl Turn<'_> {
     pub async fn sign_in(&mut self, who: &str, session: &str) -> Answer {
         let (acme, session) = (self.world.acme(), session.parse()?);
         self.world
-            .library()
+            .guestlist()
             .record_session(&mut *self.tx, acme, &user(who), &session)
             .await
             .map(done)

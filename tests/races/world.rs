@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use guestlist::worker::{DeliveryReport, record_delivery};
 use guestlist::{
-    Database, Delivery, Invitation, Limit, Limits, OrganizationId, Organizations, Seats,
-    Transaction,
+    Database, Delivery, Guestlist, Invitation, Limit, Limits, OrganizationId, Seats, Transaction,
 };
 use sqlx::AssertSqlSafe;
 
@@ -54,7 +53,7 @@ impl World {
         let acme = team.organization.id;
         team.in_transaction(async |tx| {
             let sue = &user("sue");
-            team.library.suspend(tx, &user(OLIVIA), acme, sue).await
+            team.guestlist.suspend(tx, &user(OLIVIA), acme, sue).await
         })
         .await
         .expect("suspended");
@@ -98,8 +97,8 @@ impl World {
         world
     }
 
-    pub fn library(&self) -> &Organizations {
-        &self.team.library
+    pub fn guestlist(&self) -> &Guestlist {
+        &self.team.guestlist
     }
 
     pub fn acme(&self) -> OrganizationId {
@@ -154,7 +153,7 @@ const ONE_MORE: u32 = 6;
 async fn sign_in(team: &Team, who: &str) {
     team.in_transaction(async |tx| {
         let session = format!("session of {who}").parse()?;
-        team.library
+        team.guestlist
             .record_session(tx, team.organization.id, &user(who), &session)
             .await
     })

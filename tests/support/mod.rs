@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use guestlist::{
-    Database, Error, Event, Invitation, InvitationId, Invite, Key, KeyRing, Limits, ManualClock,
-    Membership, Organization, Organizations, Paging, Transaction, User, UserId, outbox,
+    Database, Error, Event, Guestlist, Invitation, InvitationId, Invite, Key, KeyRing, Limits,
+    ManualClock, Membership, Organization, Paging, Transaction, User, UserId, outbox,
 };
 
 /// Runs every story on both databases, each in a schema or a file of its own.
@@ -40,7 +40,7 @@ macro_rules! on_both_databases {
 #[derive(Clone)]
 pub struct Team {
     pub database: Database,
-    pub library: Organizations,
+    pub guestlist: Guestlist,
     pub clock: ManualClock,
     pub keys: KeyRing,
     pub organization: Organization,
@@ -56,16 +56,16 @@ impl Team {
         let start = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let clock = ManualClock::starting_at(start);
         let keys = KeyRing::of(Key::generate());
-        let library = builder(&clock, &keys).build();
+        let guestlist = builder(&clock, &keys).build();
         let mut tx = database.begin().await.expect("a transaction");
-        let organization = library
+        let organization = guestlist
             .create(&mut tx, name("Acme"), &person(OLIVIA))
             .await
             .expect("the organization is created");
         tx.commit().await.expect("committed");
         Self {
             database,
-            library,
+            guestlist,
             clock,
             keys,
             organization,
@@ -78,13 +78,13 @@ impl Team {
         configure: impl FnOnce(guestlist::Builder) -> guestlist::Builder,
     ) -> Self {
         Self {
-            library: configure(builder(&self.clock, &self.keys)).build(),
+            guestlist: configure(builder(&self.clock, &self.keys)).build(),
             ..self.clone()
         }
     }
 
     pub fn now(&self) -> DateTime<Utc> {
-        self.library.now()
+        self.guestlist.now()
     }
 
     pub fn pass(&self, time: TimeDelta) {
@@ -111,7 +111,7 @@ impl Team {
 
     pub async fn invite(&self, actor: &str, email: &str, role: &str) -> Result<Invitation, Error> {
         let invite = self.invitation_of(email, role);
-        self.in_transaction(async |tx| self.library.invite(tx, &user(actor), invite).await)
+        self.in_transaction(async |tx| self.guestlist.invite(tx, &user(actor), invite).await)
             .await
     }
 
@@ -121,22 +121,22 @@ impl Team {
     }
 
     pub async fn resend(&self, actor: &str, id: InvitationId) -> Result<Invitation, Error> {
-        self.in_transaction(async |tx| self.library.resend(tx, &user(actor), id).await)
+        self.in_transaction(async |tx| self.guestlist.resend(tx, &user(actor), id).await)
             .await
     }
 
     pub async fn revoke(&self, actor: &str, id: InvitationId) -> Result<Invitation, Error> {
-        self.in_transaction(async |tx| self.library.revoke(tx, &user(actor), id).await)
+        self.in_transaction(async |tx| self.guestlist.revoke(tx, &user(actor), id).await)
             .await
     }
 
     pub async fn accept(&self, token: &str, who: &User) -> Result<Membership, Error> {
-        self.in_transaction(async |tx| self.library.accept(tx, token, who).await)
+        self.in_transaction(async |tx| self.guestlist.accept(tx, token, who).await)
             .await
     }
 
     pub async fn decline(&self, token: &str) -> Result<Invitation, Error> {
-        self.in_transaction(async |tx| self.library.decline(tx, token).await)
+        self.in_transaction(async |tx| self.guestlist.decline(tx, token).await)
             .await
     }
 
@@ -149,7 +149,7 @@ impl Team {
         let role = role.parse().expect("a role");
         let id = self.organization.id;
         self.in_transaction(async |tx| {
-            self.library
+            self.guestlist
                 .change_role(tx, &user(actor), id, &user(member), &role)
                 .await
         })
@@ -159,7 +159,7 @@ impl Team {
     pub async fn remove(&self, actor: &str, member: &str) -> Result<(), Error> {
         let id = self.organization.id;
         self.in_transaction(async |tx| {
-            self.library
+            self.guestlist
                 .remove(tx, &user(actor), id, &user(member))
                 .await
         })
@@ -169,7 +169,7 @@ impl Team {
     pub async fn suspend(&self, actor: &str, member: &str) -> Result<Membership, Error> {
         let id = self.organization.id;
         self.in_transaction(async |tx| {
-            self.library
+            self.guestlist
                 .suspend(tx, &user(actor), id, &user(member))
                 .await
         })
@@ -179,7 +179,7 @@ impl Team {
     pub async fn reinstate(&self, actor: &str, member: &str) -> Result<Membership, Error> {
         let id = self.organization.id;
         self.in_transaction(async |tx| {
-            self.library
+            self.guestlist
                 .reinstate(tx, &user(actor), id, &user(member))
                 .await
         })
@@ -188,7 +188,7 @@ impl Team {
 
     pub async fn leave(&self, actor: &str) -> Result<(), Error> {
         self.in_transaction(async |tx| {
-            self.library
+            self.guestlist
                 .leave(tx, &user(actor), self.organization.id)
                 .await
         })
@@ -198,7 +198,7 @@ impl Team {
     pub async fn transfer(&self, actor: &str, to: &str) -> Result<Membership, Error> {
         let id = self.organization.id;
         self.in_transaction(async |tx| {
-            self.library
+            self.guestlist
                 .transfer_ownership(tx, &user(actor), id, &user(to))
                 .await
         })
@@ -217,7 +217,7 @@ impl Team {
     }
 
     pub fn token(&self, invitation: &Invitation) -> String {
-        self.library
+        self.guestlist
             .token(invitation)
             .expect("a key")
             .expose()
@@ -226,7 +226,7 @@ impl Team {
 
     pub async fn membership(&self, who: &str) -> Option<Membership> {
         let mut tx = self.begin().await;
-        self.library
+        self.guestlist
             .membership(&mut tx, self.organization.id, &user(who))
             .await
             .expect("read")
@@ -240,7 +240,7 @@ impl Team {
 
     pub async fn invitation(&self, id: InvitationId) -> Invitation {
         let mut tx = self.begin().await;
-        self.library
+        self.guestlist
             .invitation(&mut tx, id)
             .await
             .expect("read")
@@ -250,7 +250,7 @@ impl Team {
     pub async fn events(&self) -> Vec<Event> {
         let mut tx = self.begin().await;
         let paging = Paging::first(Paging::MAX_LIMIT);
-        self.library
+        self.guestlist
             .events(&mut tx, self.organization.id, &paging)
             .await
             .expect("read")
@@ -278,7 +278,7 @@ impl Team {
 
 fn builder(clock: &ManualClock, keys: &KeyRing) -> guestlist::Builder {
     let limits = Limits::none().resend_interval(Duration::from_secs(60));
-    Organizations::builder()
+    Guestlist::builder()
         .clock(clock)
         .key_ring(keys.clone())
         .limits(limits)

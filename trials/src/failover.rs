@@ -16,9 +16,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
-use guestlist::{
-    Database, Invite, Key, KeyRing, Limits, OrganizationId, Organizations, User, UserId,
-};
+use guestlist::{Database, Guestlist, Invite, Key, KeyRing, Limits, OrganizationId, User, UserId};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use self::cluster::Cluster;
@@ -119,7 +117,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> anyhow::Resu
 /// A host that invites for as long as it is let.
 struct Host {
     database: Database,
-    library: Organizations,
+    guestlist: Guestlist,
     owner: UserId,
     organization: OrganizationId,
     /// Whose invitation was committed.
@@ -129,19 +127,19 @@ struct Host {
 
 impl Host {
     async fn new(database: &Database, keys: KeyRing) -> anyhow::Result<Arc<Self>> {
-        let library = Organizations::builder()
+        let guestlist = Guestlist::builder()
             .key_ring(keys)
             .limits(Limits::none())
             .build();
         let owner = User::new(OWNER.parse()?, "olivia@acme.example".parse()?);
         let mut transaction = database.begin().await?;
-        let organization = library
+        let organization = guestlist
             .create(&mut transaction, "Acme".parse()?, &owner)
             .await?;
         transaction.commit().await?;
         Ok(Arc::new(Self {
             database: database.clone(),
-            library,
+            guestlist,
             owner: owner.id,
             organization: organization.id,
             invited: Mutex::default(),
@@ -174,7 +172,7 @@ impl Host {
             .collect::<anyhow::Result<Vec<_>>>()?;
         let mut transaction = self.database.begin().await?;
         let outcomes = self
-            .library
+            .guestlist
             .invite_all(&mut transaction, &self.owner, invites)
             .await?;
         transaction.commit().await?;

@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use chrono::TimeDelta;
 use clap::Args;
 use guestlist::{
-    Clock, Database, Error, Fault, Invitation, Invite, KeyRing, Limits, OrganizationId,
-    Organizations, User, UserId,
+    Clock, Database, Error, Fault, Guestlist, Invitation, Invite, KeyRing, Limits, OrganizationId,
+    User, UserId,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -77,8 +77,8 @@ const REST: Duration = Duration::from_millis(200);
 struct Host {
     options: Options,
     database: Database,
-    usual: Organizations,
-    brief: Organizations,
+    usual: Guestlist,
+    brief: Guestlist,
     owner: UserId,
     journal: Journal,
     random: StdRng,
@@ -94,8 +94,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let database = Database::connect(&options.database, 2)
         .await
         .context("the host's database")?;
-    let library = |lifetime| {
-        let builder = Organizations::builder()
+    let guestlist = |lifetime| {
+        let builder = Guestlist::builder()
             .key_ring(options.keys.clone())
             .limits(Limits::none())
             .clock(Clock::Shifted(TimeDelta::milliseconds(
@@ -105,8 +105,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     };
     let mut host = Host {
         database,
-        usual: library(Duration::from_secs(7 * 24 * 60 * 60)),
-        brief: library(BRIEF),
+        usual: guestlist(Duration::from_secs(7 * 24 * 60 * 60)),
+        brief: guestlist(BRIEF),
         owner: OWNER.parse()?,
         journal: Journal::create(&options.journal)?,
         random: StdRng::seed_from_u64(options.seed),
@@ -154,9 +154,9 @@ impl Host {
     async fn invite(&mut self) -> Result<(), Error> {
         let organization = self.organization();
         let invite = self.someone_new(organization);
-        let library = self.library();
+        let guestlist = self.guestlist();
         let mut transaction = self.database.begin().await?;
-        let invitation = library
+        let invitation = guestlist
             .invite(&mut transaction, &self.owner, invite)
             .await?;
         transaction.commit().await?;
@@ -168,9 +168,9 @@ impl Host {
         let organization = self.organization();
         let count = self.random.random_range(2..=12);
         let invites = (0..count).map(|_| self.someone_new(organization)).collect();
-        let library = self.library();
+        let guestlist = self.guestlist();
         let mut transaction = self.database.begin().await?;
-        let outcomes = library
+        let outcomes = guestlist
             .invite_all(&mut transaction, &self.owner, invites)
             .await?;
         transaction.commit().await?;
@@ -271,7 +271,7 @@ impl Host {
         self.options.organizations[place]
     }
 
-    fn library(&mut self) -> Organizations {
+    fn guestlist(&mut self) -> Guestlist {
         if self.random.random_bool(0.04) {
             self.brief.clone()
         } else {

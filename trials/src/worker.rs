@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use chrono::TimeDelta;
-use guestlist::{Clock, Organizations};
+use guestlist::{Clock, Guestlist};
 use guestlist_jobs::config::Config;
 use guestlist_jobs::{Worker, work};
 use tokio_util::sync::CancellationToken;
@@ -46,7 +46,7 @@ pub(crate) async fn run(config: &Config, off: TimeDelta) -> anyhow::Result<ExitC
         .await?;
     let installation = guestlist::worker::installation(&mut database.acquire().await?).await?;
     let mut context = work::context(config, &database)?;
-    context.library = Organizations::builder()
+    context.guestlist = Guestlist::builder()
         .role_model(config.role_model.clone())
         .lifetime(config.ttl)
         .key_ring(config.keys.load()?)

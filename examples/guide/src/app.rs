@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use guestlist::{Database, Organizations};
+use guestlist::{Database, Guestlist};
 use guestlist_jobs::config::{Config, SessionStoreConfig};
 use guestlist_jobs::queue::Queue;
 use guestlist_jobs::sessions::SessionStore;
@@ -16,7 +16,7 @@ use crate::{sessions, team, users};
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) pool: SqlitePool,
-    pub(crate) organizations: Organizations,
+    pub(crate) guestlist: Guestlist,
     /// Where sessions are purged when a membership ends.
     pub(crate) session_stores: Vec<Arc<dyn SessionStore>>,
     /// Wakes the worker.
@@ -43,11 +43,11 @@ pub(crate) async fn open() -> anyhow::Result<(App, Worker)> {
     }
 
     let context = work::context(&config, &Database::from(&pool))?;
-    let (organizations, session_stores) = (context.library.clone(), context.sessions.clone());
+    let (guestlist, session_stores) = (context.guestlist.clone(), context.sessions.clone());
     let worker = Worker::new(context, Queue::memory(), work::settings(&config));
     let app = App {
         pool,
-        organizations,
+        guestlist,
         session_stores,
         doorbell: worker.doorbell(),
     };

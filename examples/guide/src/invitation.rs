@@ -23,9 +23,9 @@ async fn show(
     cookies: Cookies,
 ) -> Result<Html<String>, Problem> {
     let mut connection = app.pool.acquire().await?;
-    let invitation = app.organizations.open(&mut *connection, &token).await?;
+    let invitation = app.guestlist.open(&mut *connection, &token).await?;
     let team = app
-        .organizations
+        .guestlist
         .organization(&mut *connection, invitation.organization)
         .await?
         .ok_or(Error::NotFound)?;
@@ -57,8 +57,8 @@ async fn accept(
 async fn try_accept(app: &App, me: &SignedIn, token: &str) -> Result<Membership, Error> {
     let user = me.account.user()?;
     let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
-    let membership = app.organizations.accept(&mut *tx, token, &user).await?;
-    app.organizations
+    let membership = app.guestlist.accept(&mut *tx, token, &user).await?;
+    app.guestlist
         .record_session(&mut *tx, membership.organization, &user.id, &me.session)
         .await?;
     tx.commit().await?;

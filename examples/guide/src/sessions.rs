@@ -30,7 +30,7 @@ pub(crate) async fn begin(app: &App, account: &Account) -> Result<SessionKey, Er
         .await?;
     for organization in organizations_of(app, &mut tx, &user).await? {
         let recorded = app
-            .organizations
+            .guestlist
             .record_session(&mut *tx, organization, &user, &key)
             .await;
         match recorded {
@@ -47,7 +47,7 @@ pub(crate) async fn end(app: &App, signed_in: &SignedIn) -> Result<(), Error> {
     let user = signed_in.account.user_id()?;
     let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
     for organization in organizations_of(app, &mut tx, &user).await? {
-        app.organizations
+        app.guestlist
             .forget_session(&mut *tx, organization, &user, &signed_in.session)
             .await?;
     }
@@ -66,10 +66,7 @@ async fn organizations_of(
     user: &UserId,
 ) -> Result<Vec<OrganizationId>, Error> {
     let paging = Paging::first(Paging::MAX_LIMIT);
-    let page = app
-        .organizations
-        .memberships(connection, user, &paging)
-        .await?;
+    let page = app.guestlist.memberships(connection, user, &paging).await?;
     let ids = page.items.iter().map(|membership| membership.organization);
     Ok(ids.collect())
 }

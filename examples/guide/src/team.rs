@@ -35,13 +35,13 @@ pub(crate) fn routes() -> Router<App> {
 async fn home(State(app): State<App>, me: SignedIn) -> Result<Html<String>, Problem> {
     let mut connection = app.pool.acquire().await?;
     let memberships = app
-        .organizations
+        .guestlist
         .memberships(&mut *connection, &me.account.user_id()?, &Paging::default())
         .await?;
     let mut body = String::new();
     for membership in memberships.items {
         let (id, role) = (membership.organization, &membership.role);
-        let team = app.organizations.organization(&mut *connection, id).await?;
+        let team = app.guestlist.organization(&mut *connection, id).await?;
         let name = team.map_or_else(String::new, |team| escape(team.name.as_str()));
         let _ = write!(body, "<p><a href='/teams/{id}'>{name}</a>, {role}</p>");
     }
@@ -75,7 +75,7 @@ async fn try_create(app: &App, me: &SignedIn, form: &Create) -> Result<Organizat
     let owner = me.account.user()?;
     let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
     let team = app
-        .organizations
+        .guestlist
         .create(&mut *tx, form.name.parse()?, &owner)
         .await?;
     query("INSERT INTO teams (organization_id, plan) VALUES ($1, $2)")
@@ -83,7 +83,7 @@ async fn try_create(app: &App, me: &SignedIn, form: &Create) -> Result<Organizat
         .bind(&form.plan)
         .execute(&mut *tx)
         .await?;
-    app.organizations
+    app.guestlist
         .record_session(&mut *tx, team.id, &owner.id, &me.session)
         .await?;
     tx.commit().await?;
@@ -94,7 +94,7 @@ async fn try_create(app: &App, me: &SignedIn, form: &Create) -> Result<Organizat
 async fn member(app: &App, team: OrganizationId, me: &SignedIn) -> Result<Membership, Error> {
     let mut connection = app.pool.acquire().await?;
     let member = app
-        .organizations
+        .guestlist
         .membership(&mut *connection, team, &me.account.user_id()?)
         .await?;
     member.ok_or(Error::NotFound)
@@ -106,17 +106,21 @@ async fn show(
     me: SignedIn,
 ) -> Result<Html<String>, Problem> {
     let me = member(&app, team, &me).await?;
-    let (library, model) = (&app.organizations, app.organizations.role_model());
+    let (guestlist, model) = (&app.guestlist, app.guestlist.role_model());
     let mut connection = app.pool.acquire().await?;
-    let organization = library.organization(&mut *connection, team).await?;
+    let organization = guestlist.organization(&mut *connection, team).await?;
     let organization = organization.ok_or(Error::NotFound)?;
     let plan: String = query_scalar("SELECT plan FROM teams WHERE organization_id = $1")
         .bind(team)
         .fetch_one(&mut *connection)
         .await?;
     let everybody = Paging::first(Paging::MAX_LIMIT);
-    let members = library.members(&mut *connection, team, &everybody).await?;
-    let invited = library.pending(&mut *connection, team, &everybody).await?;
+    let members = guestlist
+        .members(&mut *connection, team, &everybody)
+        .await?;
+    let invited = guestlist
+        .pending(&mut *connection, team, &everybody)
+        .await?;
 
     let mut body = format!("<p>Plan: {}</p><ul>", escape(&plan));
     for member in members.items {
@@ -173,7 +177,7 @@ async fn try_invite(
 ) -> Result<(), Error> {
     let invite = Invite::new(team, form.email.parse()?, form.role.parse()?);
     let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
-    app.organizations
+    app.guestlist
         .invite(&mut *tx, &me.account.user_id()?, invite)
         .await?;
     tx.commit().await?;
@@ -201,7 +205,7 @@ async fn try_remove(
     user: &UserId,
 ) -> Result<(), Error> {
     let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
-    app.organizations
+    app.guestlist
         .remove(&mut *tx, &me.account.user_id()?, team, user)
         .await?;
     tx.commit().await?;

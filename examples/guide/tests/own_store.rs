@@ -5,7 +5,7 @@ use std::error::Error;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use guestlist::{Database, Invite, Key, KeyRing, Organizations, SessionKey, User};
+use guestlist::{Database, Guestlist, Invite, Key, KeyRing, SessionKey, User};
 use guestlist_jobs::sessions::{SessionStore, StoreError, purge};
 use sqlx::sqlite::SqlitePoolOptions;
 
@@ -38,20 +38,18 @@ async fn who_is_removed_is_signed_out_of_a_store_of_ones_own() -> Result<(), Box
     let pool = pool.connect("sqlite::memory:").await?;
     guestlist::migrate(&pool).await?;
     let keys = KeyRing::of(Key::generate());
-    let organizations = Organizations::builder().key_ring(keys).build();
+    let guestlist = Guestlist::builder().key_ring(keys).build();
     let olivia = User::new("1".parse()?, "olivia@acme.example".parse()?);
     let bob = User::new("2".parse()?, "bob@acme.example".parse()?);
 
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let acme = organizations
-        .create(&mut *tx, "Acme".parse()?, &olivia)
-        .await?;
+    let acme = guestlist.create(&mut *tx, "Acme".parse()?, &olivia).await?;
     let invite = Invite::new(acme.id, bob.email.clone(), "agent".parse()?);
-    let invitation = organizations.invite(&mut *tx, &olivia.id, invite).await?;
-    let token = organizations.token(&invitation)?;
-    organizations.accept(&mut *tx, token.expose(), &bob).await?;
+    let invitation = guestlist.invite(&mut *tx, &olivia.id, invite).await?;
+    let token = guestlist.token(&invitation)?;
+    guestlist.accept(&mut *tx, token.expose(), &bob).await?;
     let session = "bob's session".parse()?;
-    organizations
+    guestlist
         .record_session(&mut *tx, acme.id, &bob.id, &session)
         .await?;
     tx.commit().await?;
@@ -63,7 +61,7 @@ async fn who_is_removed_is_signed_out_of_a_store_of_ones_own() -> Result<(), Box
         .insert("bob's session".into(), "Bob".into());
 
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-    organizations
+    guestlist
         .remove(&mut *tx, &olivia.id, acme.id, &bob.id)
         .await?;
     tx.commit().await?;

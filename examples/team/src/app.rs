@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use guestlist::{Database, Organizations, Transaction};
+use guestlist::{Database, Guestlist, Transaction};
 use guestlist_jobs::Doorbell;
 use guestlist_jobs::mailer::Mailer;
 use guestlist_jobs::sessions::SessionStore;
@@ -20,7 +20,7 @@ pub(crate) struct Tools {
     pub(crate) config: Config,
     pub(crate) database: Database,
     /// Guestlist, configured as in the worker.
-    pub(crate) organizations: Organizations,
+    pub(crate) guestlist: Guestlist,
     /// Sends the letters of our own; those of Guestlist are the worker's.
     pub(crate) mailer: Mailer,
     /// Where sessions are, so that a removal can wait until they are gone.
@@ -49,7 +49,7 @@ impl App {
 
     /// What people read for a role; its name where the role model does not know it any more.
     pub(crate) fn role_title<'a>(&'a self, role: &'a guestlist::Role) -> &'a str {
-        let definition = self.organizations.role_model().get(role);
+        let definition = self.guestlist.role_model().get(role);
         definition.map_or(role.as_str(), |definition| definition.display_name())
     }
 }

@@ -36,7 +36,7 @@ pub(crate) async fn show(
     let organization: OrganizationId = member.organization.id;
     let mut connection = app.database.acquire().await?;
     let page = app
-        .organizations
+        .guestlist
         .latest_events(&mut connection, organization, &paging)
         .await?;
     let names = Names {
@@ -90,7 +90,7 @@ async fn invitees(app: &App, events: &[Event]) -> Result<HashMap<String, String>
         let Ok(id) = event.subject.parse() else {
             continue;
         };
-        let found = app.organizations.invitation(&mut connection, id).await?;
+        let found = app.guestlist.invitation(&mut connection, id).await?;
         emails.extend(found.map(|found| (event.subject.clone(), found.email.to_string())));
     }
     Ok(emails)

@@ -49,12 +49,9 @@ pub(crate) async fn show(
 
 async fn open(app: &App, cookies: &Cookies) -> Result<Invitation, Problem> {
     let mut connection = app.database.acquire().await?;
-    let invitation = app
-        .organizations
-        .open(&mut connection, &token(cookies))
-        .await?;
+    let invitation = app.guestlist.open(&mut connection, &token(cookies)).await?;
     if !app
-        .organizations
+        .guestlist
         .grant_holds(&mut connection, &invitation)
         .await?
     {
@@ -79,7 +76,7 @@ async fn page(
 ) -> Result<impl IntoResponse + use<>, Problem> {
     let mut connection = app.database.acquire().await?;
     let organization = app
-        .organizations
+        .guestlist
         .organization(&mut connection, invitation.organization)
         .await?;
     let inviter = Account::find(&mut connection, &invitation.granted_by).await?;
@@ -178,7 +175,7 @@ async fn join(
     account: &Account,
 ) -> Result<Response, Problem> {
     let accepted = app
-        .organizations
+        .guestlist
         .accept(&mut tx, &token(cookies), &account.user())
         .await;
     let membership = match accepted {
@@ -218,7 +215,7 @@ pub(crate) async fn decline(
     cookies: Cookies,
 ) -> Result<Response, Problem> {
     let mut tx = app.database.begin().await?;
-    if let Err(error) = app.organizations.decline(&mut tx, &token(&cookies)).await {
+    if let Err(error) = app.guestlist.decline(&mut tx, &token(&cookies)).await {
         return ended::page(&frame, error.into());
     }
     app.commit(tx).await?;

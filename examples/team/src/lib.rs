@@ -64,7 +64,7 @@ pub async fn serve(
         mailbox: mailbox::of(&config, listener.local_addr()?),
         attempts: Attempts::new(),
         database: database.clone(),
-        organizations: context.library,
+        guestlist: context.guestlist,
         mailer: context.mailer,
         session_stores: context.sessions,
         doorbell: worker.as_ref().map(guestlist_jobs::Worker::doorbell),

@@ -88,16 +88,16 @@ impl FromRequestParts<App> for Member {
         let id: OrganizationId = id.ok_or(Problem::NoAccess)?;
         let mut connection = app.database.acquire().await?;
         let membership = app
-            .organizations
+            .guestlist
             .membership(&mut connection, id, &account.id)
             .await?;
-        let organization = app.organizations.organization(&mut connection, id).await?;
+        let organization = app.guestlist.organization(&mut connection, id).await?;
         let (Some(membership), Some(organization)) = (membership, organization) else {
             return Err(Problem::NoAccess);
         };
         drop(connection);
         sessions::serve(app, &session, id, &account.id).await?;
-        let model = app.organizations.role_model();
+        let model = app.guestlist.role_model();
         let manages = model
             .roles()
             .iter()

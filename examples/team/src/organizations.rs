@@ -1,4 +1,4 @@
-//! Organizations: the ones somebody belongs to, and new ones.
+//! Guestlist: the ones somebody belongs to, and new ones.
 
 use axum::Form;
 use axum::extract::{FromRequest, Request, State};
@@ -67,10 +67,7 @@ pub(crate) async fn create(
         }
     };
     let mut tx = app.database.begin().await?;
-    let organization = app
-        .organizations
-        .create(&mut tx, name, &account.user())
-        .await?;
+    let organization = app.guestlist.create(&mut tx, name, &account.user()).await?;
     app.commit(tx).await?;
     sessions::record(&app, &session, organization.id, &account.id).await?;
     notice::leave(&session, format!("{} is yours.", organization.name)).await?;

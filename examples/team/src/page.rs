@@ -197,13 +197,13 @@ pub(crate) async fn names_of_organizations(
     let mut connection = app.database.acquire().await?;
     let all = Paging::first(Paging::MAX_LIMIT);
     let memberships = app
-        .organizations
+        .guestlist
         .memberships(&mut connection, &account.id, &all)
         .await?;
     let mut names = Vec::new();
     for membership in memberships.items {
         let found = app
-            .organizations
+            .guestlist
             .organization(&mut connection, membership.organization)
             .await?;
         names.extend(found.map(|organization| (organization.id, organization.name.to_string())));

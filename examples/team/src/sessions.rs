@@ -111,7 +111,7 @@ pub(crate) async fn record(
     };
     let mut tx = app.database.begin().await?;
     match app
-        .organizations
+        .guestlist
         .record_session(&mut tx, organization, user, &key)
         .await
     {
@@ -139,7 +139,7 @@ pub(crate) async fn serve(
 ) -> Result<(), Problem> {
     let mut connection = app.database.acquire().await?;
     let known = app
-        .organizations
+        .guestlist
         .sessions(&mut connection, organization, user)
         .await?;
     drop(connection);
@@ -162,7 +162,7 @@ async fn forget(app: &App, session: &Session) -> Result<(), Problem> {
     };
     for organization in organizations_of(app, &user).await? {
         let mut connection = app.database.acquire().await?;
-        app.organizations
+        app.guestlist
             .forget_session(&mut connection, organization, &user, &key)
             .await?;
     }
@@ -182,7 +182,7 @@ async fn organizations_of(app: &App, user: &UserId) -> Result<Vec<OrganizationId
     let mut connection = app.database.acquire().await?;
     let paging = Paging::first(Paging::MAX_LIMIT);
     let memberships = app
-        .organizations
+        .guestlist
         .memberships(&mut connection, user, &paging)
         .await?;
     Ok(memberships

@@ -125,12 +125,12 @@ async fn members(app: &App, member: &Member, starts: &Starts) -> Result<Json, Pr
     let organization = member.organization.id;
     let mut connection = app.database.acquire().await?;
     let last_owner = app
-        .organizations
+        .guestlist
         .last_owner(&mut connection, organization)
         .await?;
     let paging = paging(starts.of("members"));
     let page = app
-        .organizations
+        .guestlist
         .members(&mut connection, organization, &paging)
         .await?;
     let visitor = Visitor {
@@ -159,7 +159,7 @@ struct Visitor<'a> {
 
 impl Visitor<'_> {
     fn sees(&self, other: &Membership) -> Json {
-        let model = self.app.organizations.role_model();
+        let model = self.app.guestlist.role_model();
         let own = self.member.role();
         let is_you = other.user == self.member.account.id;
         let is_last_owner = self.last_owner.as_ref() == Some(&other.user);
@@ -186,14 +186,14 @@ impl Visitor<'_> {
 
     /// Whether they give anybody another role, and so expect a choice of roles at everybody.
     fn changes_roles(&self) -> bool {
-        let (model, own) = (self.app.organizations.role_model(), self.member.role());
+        let (model, own) = (self.app.guestlist.role_model(), self.member.role());
         let names = || model.roles().iter().map(|role| role.name());
         names().any(|from| names().any(|to| from != to && model.may_change(own, from, to)))
     }
 
     /// The roles a member can be given, the present one among them; none where there is no choice.
     fn options(&self, current: &Role, is_last_owner: bool) -> Vec<Json> {
-        let model = self.app.organizations.role_model();
+        let model = self.app.guestlist.role_model();
         let may_become = |role: &Role| {
             role == current || !is_last_owner && model.may_change(self.member.role(), current, role)
         };
@@ -219,7 +219,7 @@ async fn invitations(
     let mut connection = app.database.acquire().await?;
     let (filter, paging) = (Filter::Only(status), paging(starts.of(list)));
     let page = app
-        .organizations
+        .guestlist
         .invitations(&mut connection, organization, filter, &paging)
         .await?;
     let inviters = names(&mut connection, &page.items).await?;
@@ -234,8 +234,8 @@ fn invitation_row(
     inviters: &HashMap<UserId, String>,
     invitation: &Invitation,
 ) -> Json {
-    let model = app.organizations.role_model();
-    let now = app.organizations.now();
+    let model = app.guestlist.role_model();
+    let now = app.guestlist.now();
     let is_expired = invitation.status_at(now) == Status::Expired;
     let may_grant = model.may_invite(member.role(), &invitation.role);
     let may_cancel = model.may_revoke(member.role(), &invitation.role);
@@ -284,7 +284,7 @@ async fn names(
 }
 
 fn invite_form(app: &App, member: &Member, draft: Draft) -> Json {
-    let model = app.organizations.role_model();
+    let model = app.guestlist.role_model();
     let names = model.roles().iter().map(|role| role.name());
     let may_invite = names.filter(|role| model.may_invite(member.role(), role));
     let roles: Vec<_> = may_invite

@@ -53,12 +53,12 @@ impl Accept {
             .change(async |tx| {
                 // A link that cannot be opened is refused by accept with the same reason, unless it
                 // was the same user who used it up, who is told the role they have.
-                let offered = match context.organizations.open(&mut *tx, &token).await {
+                let offered = match context.guestlist.open(&mut *tx, &token).await {
                     Ok(invitation) => Some(invitation.role),
                     Err(problem) if problem.fault() == Fault::Rule => None,
                     Err(problem) => return Err(problem),
                 };
-                let member = context.organizations.accept(tx, &token, &user).await?;
+                let member = context.guestlist.accept(tx, &token, &user).await?;
                 Ok((offered, member))
             })
             .await?;
@@ -85,7 +85,7 @@ impl Decline {
         context.require_keys()?;
         let token = token(context, self.token)?;
         let declined = context
-            .change(async |tx| context.organizations.decline(tx, &token).await)
+            .change(async |tx| context.guestlist.decline(tx, &token).await)
             .await?;
         let sentence = format!("Declined for {}.", declined.email.as_str());
         context

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use guestlist::{
-    Connection, Database, Error, KeyRing, Organization, OrganizationId, Organizations, Page,
-    Paging, PooledConnection, Transaction,
+    Connection, Database, Error, Guestlist, KeyRing, Organization, OrganizationId, Page, Paging,
+    PooledConnection, Transaction,
 };
 use guestlist_jobs::config::{Config, Keys};
 
@@ -25,7 +25,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) config: Config,
-    pub(crate) organizations: Organizations,
+    pub(crate) guestlist: Guestlist,
     pub(crate) output: Output,
     database: Database,
 }
@@ -48,7 +48,7 @@ impl Context {
             keys => keys.load()?,
         };
         Ok(Self {
-            organizations: config.organizations(key_ring),
+            guestlist: config.guestlist(key_ring),
             config,
             output,
             database,
@@ -136,7 +136,7 @@ impl Context {
     /// The organization, or the refusal an unknown id gets.
     pub(crate) async fn organization(&self, id: OrganizationId) -> Result<Organization, Failure> {
         let found = self
-            .read(async |tx| self.organizations.organization(tx, id).await)
+            .read(async |tx| self.guestlist.organization(tx, id).await)
             .await?;
         found.ok_or_else(|| not_found::nothing("organization", &id).into())
     }

@@ -124,8 +124,8 @@ async fn schema(database: &Database) -> Result<Finding, guestlist::Error> {
 }
 
 async fn clock(config: &Config, database: &Database) -> Result<Finding, guestlist::Error> {
-    let library = config.organizations(guestlist::KeyRing::default());
-    let skew = clock_skew(&library, database).await?;
+    let guestlist = config.guestlist(guestlist::KeyRing::default());
+    let skew = clock_skew(&guestlist, database).await?;
     let millis = skew.num_milliseconds();
     Ok(if is_too_much_skew(skew) {
         Broken(format!(

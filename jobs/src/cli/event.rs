@@ -28,7 +28,7 @@ impl List {
         let organization = self.within.organization;
         let fetch = async |connection: Connection<'_>, paging: &_| {
             let page = context
-                .organizations
+                .guestlist
                 .events(connection, organization, paging)
                 .await?;
             Ok(Page {

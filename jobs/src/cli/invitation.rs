@@ -96,7 +96,7 @@ impl List {
         let filter = self.status.map_or(Filter::All, Filter::Only);
         let fetch = async |connection: Connection<'_>, paging: &_| {
             let page = context
-                .organizations
+                .guestlist
                 .invitations(connection, organization, filter, paging)
                 .await?;
             let items = page
@@ -121,7 +121,7 @@ impl Resend {
         let resent = self
             .target
             .change(context, async |tx| {
-                context.organizations.resend(tx, actor, *invitation).await
+                context.guestlist.resend(tx, actor, *invitation).await
             })
             .await?;
         let sentence = format!(
@@ -139,7 +139,7 @@ impl Revoke {
         let revoked = self
             .target
             .change(context, async |tx| {
-                context.organizations.revoke(tx, actor, *invitation).await
+                context.guestlist.revoke(tx, actor, *invitation).await
             })
             .await?;
         let sentence = format!("Revoked the invitation of {}.", revoked.email.as_str());
@@ -154,10 +154,7 @@ impl Link {
         let token = self
             .target
             .change(context, async |tx| {
-                context
-                    .organizations
-                    .show_link(tx, actor, *invitation)
-                    .await
+                context.guestlist.show_link(tx, actor, *invitation).await
             })
             .await?;
         let link = context.config.link.with(&token);
@@ -177,7 +174,7 @@ impl ChangeRole {
         let changed = context
             .change_named(&named, async |tx| {
                 context
-                    .organizations
+                    .guestlist
                     .change_invitation_role(tx, &actor, invitation, &role)
                     .await
             })
@@ -213,7 +210,7 @@ impl Listed {
     pub(crate) fn new(invitation: Invitation, context: &Context) -> Self {
         Self {
             invitation,
-            now: context.organizations.now(),
+            now: context.guestlist.now(),
         }
     }
 }

@@ -200,7 +200,7 @@ impl Bulk<'_> {
         self.context
             .attempt(ending, async |tx| {
                 self.context
-                    .organizations
+                    .guestlist
                     .invite_all(tx, &self.actor, invites.clone())
                     .await
             })

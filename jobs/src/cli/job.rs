@@ -72,7 +72,7 @@ impl Command {
 }
 
 async fn count(context: &Context) -> Done {
-    let now = context.organizations.now();
+    let now = context.guestlist.now();
     let counts = context
         .read(async |tx| outbox::counts(tx, now).await)
         .await?;
@@ -87,7 +87,7 @@ async fn count(context: &Context) -> Done {
 const PAGE: u32 = 1000;
 
 async fn list(context: &Context, state: State, limit: Option<u32>) -> Done {
-    let now = context.organizations.now();
+    let now = context.guestlist.now();
     let mut left = limit.unwrap_or(u32::MAX);
     let mut after = None;
     loop {
@@ -117,7 +117,7 @@ fn out_of_reach(job: MessageId) -> Reason {
 }
 
 async fn retry(context: &Context, job: MessageId) -> Done {
-    let now = context.organizations.now();
+    let now = context.guestlist.now();
     if !context
         .change(async |tx| outbox::retry(tx, now, job).await)
         .await?
@@ -130,7 +130,7 @@ async fn retry(context: &Context, job: MessageId) -> Done {
 }
 
 async fn retry_dead(context: &Context) -> Done {
-    let now = context.organizations.now();
+    let now = context.guestlist.now();
     let retried = context
         .change(async |tx| outbox::retry_dead(tx, now).await)
         .await?;
@@ -141,7 +141,7 @@ async fn retry_dead(context: &Context) -> Done {
 }
 
 async fn discard(context: &Context, job: MessageId) -> Done {
-    let now = context.organizations.now();
+    let now = context.guestlist.now();
     if !context
         .change(async |tx| outbox::discard(tx, now, job).await)
         .await?

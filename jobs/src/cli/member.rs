@@ -77,7 +77,7 @@ impl List {
         let organization = context.organization(self.within.organization).await?.id;
         let fetch = async |connection: Connection<'_>, paging: &_| {
             let page = context
-                .organizations
+                .guestlist
                 .members(connection, organization, paging)
                 .await?;
             Ok(Page {
@@ -99,7 +99,7 @@ impl ChangeRole {
             .change(context, async |tx| {
                 let ToMember { user, by } = &member;
                 context
-                    .organizations
+                    .guestlist
                     .change_role(tx, &by.actor, by.organization(), user, &role)
                     .await
             })
@@ -116,7 +116,7 @@ impl Suspend {
             .change(context, async |tx| {
                 let ToMember { user, by } = &self.member;
                 context
-                    .organizations
+                    .guestlist
                     .suspend(tx, &by.actor, by.organization(), user)
                     .await
             })
@@ -133,7 +133,7 @@ impl Reinstate {
             .change(context, async |tx| {
                 let ToMember { user, by } = &self.member;
                 context
-                    .organizations
+                    .guestlist
                     .reinstate(tx, &by.actor, by.organization(), user)
                     .await
             })
@@ -152,7 +152,7 @@ impl Remove {
             .change(context, async |tx| {
                 let ToMember { user, by } = &self.member;
                 context
-                    .organizations
+                    .guestlist
                     .remove(tx, &by.actor, by.organization(), user)
                     .await
             })
@@ -169,7 +169,7 @@ impl Leave {
         let Self { by } = self;
         by.change(context, async |tx| {
             context
-                .organizations
+                .guestlist
                 .leave(tx, &by.actor, by.organization())
                 .await
         })
@@ -188,7 +188,7 @@ impl Transfer {
             .change(context, async |tx| {
                 let ToMember { user, by } = &self.heir;
                 context
-                    .organizations
+                    .guestlist
                     .transfer_ownership(tx, &by.actor, by.organization(), user)
                     .await
             })

@@ -86,14 +86,14 @@ async fn organization_of(
     id: InvitationId,
 ) -> Result<Option<OrganizationId>, Failure> {
     let found = context
-        .read(async |connection| context.organizations.invitation(connection, id).await)
+        .read(async |connection| context.guestlist.invitation(connection, id).await)
         .await?;
     Ok(found.map(|invitation| invitation.organization))
 }
 
 async fn exists(context: &Context, id: OrganizationId) -> Result<bool, Failure> {
     let found = context
-        .read(async |connection| context.organizations.organization(connection, id).await)
+        .read(async |connection| context.guestlist.organization(connection, id).await)
         .await?;
     Ok(found.is_some())
 }
@@ -107,7 +107,7 @@ pub(crate) async fn member(
     context
         .read(async |connection| {
             context
-                .organizations
+                .guestlist
                 .member(connection, organization, user)
                 .await
         })

@@ -1,4 +1,4 @@
-//! Organizations.
+//! Guestlist.
 
 use std::str::FromStr;
 
@@ -95,10 +95,7 @@ impl Command {
             Self::Create(create) => create.run(context).await,
             Self::List(Limit { limit }) => {
                 let fetch = async |connection: guestlist::Connection<'_>, paging: &_| {
-                    let page = context
-                        .organizations
-                        .organizations(connection, paging)
-                        .await?;
+                    let page = context.guestlist.organizations(connection, paging).await?;
                     Ok(Page {
                         items: page.items.into_iter().map(Listed).collect(),
                         next: page.next,
@@ -124,7 +121,7 @@ impl Create {
         };
         let name = self.organization;
         let made = context
-            .change(async |tx| context.organizations.create(tx, name.clone(), &user).await)
+            .change(async |tx| context.guestlist.create(tx, name.clone(), &user).await)
             .await?;
         let sentence = format!("Created {}: {}.", made.name.as_str(), made.id);
         context.output.one(&Listed(made), sentence)
@@ -142,7 +139,7 @@ impl Rename {
         let renamed = context
             .change_named(&named, async |tx| {
                 context
-                    .organizations
+                    .guestlist
                     .rename(tx, &actor, organization, name.clone())
                     .await
             })
@@ -161,7 +158,7 @@ impl Delete {
         let named = Named::organization(organization).actor(&actor);
         context
             .change_named(&named, async |tx| {
-                context.organizations.delete(tx, &actor, organization).await
+                context.guestlist.delete(tx, &actor, organization).await
             })
             .await?;
         let object = json!({ "organization": organization, "deleted": true });
@@ -179,10 +176,7 @@ impl Seats {
         } = self;
         let changed = context
             .change_named(&Named::organization(organization), async |tx| {
-                context
-                    .organizations
-                    .set_seats(tx, organization, seats)
-                    .await
+                context.guestlist.set_seats(tx, organization, seats).await
             })
             .await?;
         let name = changed.name.as_str();

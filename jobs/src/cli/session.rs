@@ -69,7 +69,7 @@ impl Session {
         context
             .change_named(&named, async |tx| {
                 context
-                    .organizations
+                    .guestlist
                     .record_session(tx, organization, &user, &session)
                     .await
             })
@@ -89,7 +89,7 @@ impl Session {
         context
             .change(async |tx| {
                 context
-                    .organizations
+                    .guestlist
                     .forget_session(tx, organization, &user, &session)
                     .await
             })
@@ -134,12 +134,7 @@ async fn of_everyone(context: &Context, organization: OrganizationId) -> Result<
     let mut paging = Paging::first(Paging::MAX_LIMIT);
     loop {
         let page = context
-            .read(async |tx| {
-                context
-                    .organizations
-                    .members(tx, organization, &paging)
-                    .await
-            })
+            .read(async |tx| context.guestlist.members(tx, organization, &paging).await)
             .await?;
         for Membership { user, .. } in &page.items {
             listed += print(context, organization, user).await?;
@@ -158,7 +153,7 @@ async fn print(
     user: &UserId,
 ) -> Result<usize, Failure> {
     let sessions = context
-        .read(async |tx| context.organizations.sessions(tx, organization, user).await)
+        .read(async |tx| context.guestlist.sessions(tx, organization, user).await)
         .await?;
     let rows: Vec<_> = sessions
         .into_iter()

@@ -28,7 +28,7 @@ impl Forget {
         let user = User::new(self.user, self.email);
         let forgotten = context
             .attempt(Ending::Commit, async |tx| {
-                context.organizations.forget_user(tx, &user).await
+                context.guestlist.forget_user(tx, &user).await
             })
             .await;
         let ended = match forgotten {
@@ -81,7 +81,7 @@ async fn named(
     let mut named = Vec::with_capacity(ids.len());
     for id in ids {
         let found = context
-            .read(async |connection| context.organizations.organization(connection, id).await)
+            .read(async |connection| context.guestlist.organization(connection, id).await)
             .await?;
         named.push((
             id,

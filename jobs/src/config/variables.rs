@@ -52,7 +52,7 @@ variables! {
          FILE.keys beside the database.";
     AUDIENCE: "GUESTLIST_AUDIENCE" = "guestlist",
         "1 to 255 characters",
-        "For whom links are made; the same text as `Organizations::builder().audience(…)` in your \
+        "For whom links are made; the same text as `Guestlist::builder().audience(…)` in your \
          application, or neither accepts the other's links.";
     TTL: "GUESTLIST_TTL" = "7d",
         "a duration from 1s to 366d, such as 7d or 12h 30m",
@@ -75,7 +75,7 @@ variables! {
         "none, a number such as 25, or 25,members where only members take a seat and open \
          invitations do not",
         "How many people an organization has room for, where `guestlist organization seats` or your \
-         application gave it no number of its own; the same as `Organizations::builder().seats(…)` in \
+         application gave it no number of its own; the same as `Guestlist::builder().seats(…)` in \
          your application.";
     SESSIONS: "GUESTLIST_SESSIONS" = "",
         "none, redis, redis:PATTERN with {session} once, or sql:TABLE.COLUMN, several separated by commas",

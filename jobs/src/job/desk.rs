@@ -78,13 +78,13 @@ impl Desk {
         turns: usize,
         stop: CancellationToken,
     ) -> Self {
-        let library = context.library.clone();
+        let guestlist = context.guestlist.clone();
         let facts = Loader::new(
             context.database.clone(),
             move |connection, ids: Vec<InvitationId>| {
-                let library = library.clone();
+                let guestlist = guestlist.clone();
                 async move {
-                    let found = library.letter_facts(connection, &ids).await?;
+                    let found = guestlist.letter_facts(connection, &ids).await?;
                     let by_id = |facts: LetterFacts| (facts.invitation.id, facts);
                     Ok(found.into_iter().map(by_id).collect())
                 }

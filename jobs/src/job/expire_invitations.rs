@@ -10,7 +10,7 @@ const BATCH: u32 = 1_000;
 /// Records one batch and says whether there may be more.
 pub(crate) async fn expire_invitations(context: &Context) -> Result<bool, guestlist::Error> {
     let mut transaction = worker::begin(&context.database).await?;
-    let expired = expire_due(&mut transaction, context.library.now(), BATCH).await?;
+    let expired = expire_due(&mut transaction, context.guestlist.now(), BATCH).await?;
     transaction.commit().await?;
     if expired > 0 {
         tracing::info!(expired, "{expired} invitations expired");

@@ -22,7 +22,7 @@ pub(crate) async fn forget_old(
     context: &Context,
     retention: Retention,
 ) -> Result<bool, guestlist::Error> {
-    let now = context.library.now();
+    let now = context.guestlist.now();
     let mut transaction = worker::begin(&context.database).await?;
     let letters = delete_old_letters(&mut transaction, now - retention.letters, BATCH).await?;
     let (mut events, mut invitations) = (0, 0);

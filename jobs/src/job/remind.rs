@@ -12,7 +12,7 @@ const BATCH: u32 = 1_000;
 /// Promises one batch of reminders, `lead` before expiry, and says whether there may be more.
 pub(crate) async fn remind(context: &Context, lead: Duration) -> Result<bool, guestlist::Error> {
     let mut transaction = worker::begin(&context.database).await?;
-    let now = context.library.now();
+    let now = context.guestlist.now();
     let seen = remind_due(&mut transaction, now, now + lead, BATCH).await?;
     transaction.commit().await?;
     Ok(seen == BATCH as usize)

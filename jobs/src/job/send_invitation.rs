@@ -117,7 +117,7 @@ fn judge(
         return Err(Outcome::cancelled("a newer letter was promised"));
     }
     let suppressed = |why: String| Err(suppress(id, letter, why));
-    match invitation.status_at(context.library.now()) {
+    match invitation.status_at(context.guestlist.now()) {
         Status::Pending => {}
         status => return suppressed(format!("not sent: the invitation is {status}")),
     }
@@ -145,8 +145,8 @@ fn write(context: &Context, facts: &Facts, is_reminder: bool) -> Result<Letter, 
         organization,
         inviter,
     } = facts;
-    let token = context.library.token(invitation)?;
-    let role = context.library.role_model().get(&invitation.role);
+    let token = context.guestlist.token(invitation)?;
+    let role = context.guestlist.role_model().get(&invitation.role);
     let letter = letters::Invitation {
         organization: organization.name.to_string(),
         inviter: Person {

@@ -39,7 +39,7 @@ pub(super) async fn run(
     held: &Held,
     event: EventId,
 ) -> Result<Outcome, Fault> {
-    if context.library.now() > message.created_at + PATIENCE {
+    if context.guestlist.now() > message.created_at + PATIENCE {
         return Ok(Outcome::cancelled(
             "the notice could not be delivered for five days",
         ));
@@ -100,7 +100,7 @@ async fn gather(context: &Context, id: EventId) -> Result<Option<Notice>, Error>
         return Ok(None);
     };
     let organization = context
-        .library
+        .guestlist
         .organization(&mut connection, event.organization)
         .await?;
     let Some(organization) = organization else {
@@ -124,7 +124,7 @@ async fn to_inviter(
     let Some(id) = event.subject.parse().ok() else {
         return Ok(None);
     };
-    let Some(invitation) = context.library.invitation(&mut *connection, id).await? else {
+    let Some(invitation) = context.guestlist.invitation(&mut *connection, id).await? else {
         return Ok(None);
     };
     let Some(inviter) = membership(context, connection, event, &invitation.granted_by).await?
@@ -245,7 +245,7 @@ async fn membership(
     user: &UserId,
 ) -> Result<Option<Membership>, Error> {
     context
-        .library
+        .guestlist
         .membership(connection, event.organization, user)
         .await
 }
@@ -259,7 +259,7 @@ fn person(membership: Membership) -> Person {
 }
 
 fn title(context: &Context, role: &Role) -> String {
-    let definition = context.library.role_model().get(role);
+    let definition = context.guestlist.role_model().get(role);
     definition
         .map_or(role.as_str(), |role| role.display_name())
         .to_owned()

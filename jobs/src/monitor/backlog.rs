@@ -35,7 +35,7 @@ impl Backlog {
     }
 
     async fn read(instruments: &Instruments) -> Result<Self, guestlist::Error> {
-        let now = instruments.library.now();
+        let now = instruments.guestlist.now();
         let mut connection = instruments.database.acquire().await?;
         let urgent = outbox::oldest_due(&mut connection, now, Priority::URGENT).await?;
         let letters = outbox::oldest_due(&mut connection, now, Priority::LETTER).await?;

@@ -84,7 +84,7 @@ fn relay(instruments: &Instruments) -> Option<String> {
 
 /// Asks the database the time, and so whether it answers.
 async fn database(instruments: &Instruments) -> Result<chrono::TimeDelta, String> {
-    let look = skew::clock_skew(&instruments.library, &instruments.database);
+    let look = skew::clock_skew(&instruments.guestlist, &instruments.database);
     match timeout(PATIENCE, look).await {
         Ok(Ok(skew)) => Ok(skew),
         Ok(Err(error)) => Err(error.to_string()),

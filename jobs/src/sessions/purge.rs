@@ -51,17 +51,17 @@ pub enum PurgeError {
 /// ```no_run
 /// use std::sync::Arc;
 ///
-/// use guestlist::{Database, OrganizationId, Organizations, UserId};
+/// use guestlist::{Database, OrganizationId, Guestlist, UserId};
 /// use guestlist_jobs::sessions::{self, SessionStore};
 ///
 /// async fn remove_and_sign_out(
-///     organizations: &Organizations,
+///     guestlist: &Guestlist,
 ///     database: &Database,
 ///     stores: &[Arc<dyn SessionStore>],
 ///     (actor, acme, bob): (&UserId, OrganizationId, &UserId),
 /// ) -> Result<(), Box<dyn std::error::Error>> {
 ///     let mut tx = database.begin().await?;
-///     organizations.remove(&mut tx, actor, acme, bob).await?;
+///     guestlist.remove(&mut tx, actor, acme, bob).await?;
 ///     tx.commit().await?; // Bob has no access any more, and the worker will purge his sessions
 ///
 ///     if let Err(error) = sessions::purge(database, stores, acme, Some(bob)).await {

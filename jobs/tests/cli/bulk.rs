@@ -7,7 +7,7 @@ use std::process::{ChildStdin, Stdio};
 
 use serde_json::{Value as Json, json};
 
-use crate::support::{Guestlist, Ran, text};
+use crate::support::{CommandLine, Ran, text};
 
 fn people(count: usize) -> String {
     (0..count).fold("email,role,locale\n".to_owned(), |file, n| {
@@ -26,8 +26,8 @@ fn bulk(acme: &str) -> String {
 }
 
 stories! {
-    fn every_row_has_its_outcome_and_a_second_run_invites_nobody_twice(guestlist) {
-        let acme = guestlist.organization();
+    fn every_row_has_its_outcome_and_a_second_run_invites_nobody_twice(command_line) {
+        let acme = command_line.organization();
         let mut file = b"locale,Email , role,note\r\n".to_vec();
         for n in 0..10 {
             file.extend(format!("de,good{n}@acme.example,agent,x\r\n").bytes());
@@ -48,13 +48,13 @@ stories! {
             file.extend(b"\r\n");
         }
         file.extend(b"de,Good3@acme.example,agent,x\r\n");
-        guestlist.write("people.csv", &file);
+        command_line.write("people.csv", &file);
 
-        let untouched = guestlist.run(&format!("{} --dry-run", bulk(&acme))).ended(3);
-        assert!(guestlist.all(&format!("invitations --organization {acme}")).is_empty());
-        assert!(guestlist.all("jobs").is_empty());
+        let untouched = command_line.run(&format!("{} --dry-run", bulk(&acme))).ended(3);
+        assert!(command_line.all(&format!("invitations --organization {acme}")).is_empty());
+        assert!(command_line.all("jobs").is_empty());
 
-        let ran = guestlist.run(&bulk(&acme)).ended(3);
+        let ran = command_line.run(&bulk(&acme)).ended(3);
         let rows = ran.json();
         assert_eq!(outcomes(&rows), outcomes(&untouched.json()));
         for (n, row) in rows[..10].iter().enumerate() {
@@ -72,52 +72,52 @@ stories! {
         let summary = "20 rows: 10 invited, 1 already pending, 1 already members, 1 refused, 7 invalid.";
         assert!(ran.stderr.contains(summary), "{}", ran.stderr);
 
-        let again = guestlist.run(&bulk(&acme)).ended(3).json();
+        let again = command_line.run(&bulk(&acme)).ended(3).json();
         assert!(again[..10].iter().all(|row| row["outcome"] == "already_pending"), "{again:?}");
-        let listed = guestlist.all(&format!("invitations --organization {acme}"));
+        let listed = command_line.all(&format!("invitations --organization {acme}"));
         assert_eq!((listed.len(), &listed[0]["locale"]), (10, &json!("de")));
     }
 
-    fn a_run_that_was_killed_goes_on_where_it_was(guestlist) {
-        let guestlist = guestlist.with("GUESTLIST_LIMITS", "none");
-        let acme = guestlist.organization();
-        let (mut child, stdin) = start(&guestlist, &acme, 1200);
+    fn a_run_that_was_killed_goes_on_where_it_was(command_line) {
+        let command_line = command_line.with("GUESTLIST_LIMITS", "none");
+        let acme = command_line.organization();
+        let (mut child, stdin) = start(&command_line, &acme, 1200);
         let mut outcomes = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(outcomes.by_ref().take(1000).count(), 1000);
         child.kill().unwrap();
         child.wait().unwrap();
         drop(stdin);
-        assert_eq!(guestlist.one("jobs")["count"], 1000);
+        assert_eq!(command_line.one("jobs")["count"], 1000);
 
-        guestlist.write("people.csv", people(1200));
-        let again = guestlist.run(&bulk(&acme)).ended(3).json();
+        command_line.write("people.csv", people(1200));
+        let again = command_line.run(&bulk(&acme)).ended(3).json();
         assert!(again[..1000].iter().all(|row| row["outcome"] == "already_pending"));
         assert!(again[1000..].iter().all(|row| row["outcome"] == "invited"));
-        assert_eq!(guestlist.one("jobs")["count"], 1200);
+        assert_eq!(command_line.one("jobs")["count"], 1200);
     }
 
-    fn a_fault_in_the_middle_says_how_far_it_came(guestlist) {
-        let acme = guestlist.organization();
-        let guestlist = guestlist.with("GUESTLIST_LIMITS", "none");
-        let (mut child, mut stdin) = start(&guestlist, &acme, 700);
+    fn a_fault_in_the_middle_says_how_far_it_came(command_line) {
+        let acme = command_line.organization();
+        let command_line = command_line.with("GUESTLIST_LIMITS", "none");
+        let (mut child, mut stdin) = start(&command_line, &acme, 700);
         let mut outcomes = BufReader::new(child.stdout.take().unwrap()).lines();
         assert_eq!(outcomes.by_ref().take(500).count(), 500);
-        guestlist.sql("ALTER TABLE guestlist_outbox RENAME TO away");
+        command_line.sql("ALTER TABLE guestlist_outbox RENAME TO away");
         stdin.write_all(b"last@acme.example,agent,en\n").unwrap();
         drop(stdin);
         let last: Json = serde_json::from_str(&outcomes.next().unwrap().unwrap()).unwrap();
         assert_eq!((&last["error"], &last["rows"], &last["invited"]), (&json!("database"), &json!(500), &json!(500)));
         let ran = Ran::of(child.wait_with_output().unwrap()).ended(1);
         assert!(ran.stderr.contains("Running the same again is safe"), "{ran:?}");
-        guestlist.sql("ALTER TABLE away RENAME TO guestlist_outbox");
-        assert_eq!(guestlist.all(&format!("invitations --organization {acme}")).len(), 500);
+        command_line.sql("ALTER TABLE away RENAME TO guestlist_outbox");
+        assert_eq!(command_line.all(&format!("invitations --organization {acme}")).len(), 500);
     }
 }
 
 /// A bulk invite that has read `rows` rows from a stdin that stays open.
-fn start(guestlist: &Guestlist, acme: &str, rows: usize) -> (std::process::Child, ChildStdin) {
+fn start(command_line: &CommandLine, acme: &str, rows: usize) -> (std::process::Child, ChildStdin) {
     let line = format!("invite --file - --organization {acme} --as ann --json");
-    let mut child = guestlist
+    let mut child = command_line
         .command(&line)
         .stdin(Stdio::piped())
         .spawn()
@@ -129,18 +129,18 @@ fn start(guestlist: &Guestlist, acme: &str, rows: usize) -> (std::process::Child
 
 #[test]
 fn a_file_of_twenty_thousand_goes_through() {
-    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_LIMITS", "none");
-    let acme = guestlist.organization();
-    guestlist.write("people.csv", people(20_000));
-    let ran = guestlist.run(&bulk(&acme)).done();
+    let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
+    let acme = command_line.organization();
+    command_line.write("people.csv", people(20_000));
+    let ran = command_line.run(&bulk(&acme)).done();
     assert_eq!(ran.stdout.lines().count(), 20_000);
-    assert_eq!(guestlist.one("jobs")["count"], 20_000);
+    assert_eq!(command_line.one("jobs")["count"], 20_000);
 }
 
 #[test]
 fn a_header_without_what_is_needed_stops_before_anything_is_written() {
-    let guestlist = Guestlist::on_sqlite();
-    let acme = guestlist.organization();
+    let command_line = CommandLine::on_sqlite();
+    let acme = command_line.organization();
     for (file, says) in [
         ("", "the file is empty"),
         ("\n\n", "the file is empty"),
@@ -164,8 +164,8 @@ fn a_header_without_what_is_needed_stops_before_anything_is_written() {
             "column email twice",
         ),
     ] {
-        guestlist.write("people.csv", file);
-        let ran = guestlist.run(&bulk(&acme)).ended(2).object();
+        command_line.write("people.csv", file);
+        let ran = command_line.run(&bulk(&acme)).ended(2).object();
         assert_eq!(
             (&ran["invalid"], &ran["line"]),
             (&json!("header"), &json!(1))
@@ -173,7 +173,7 @@ fn a_header_without_what_is_needed_stops_before_anything_is_written() {
         assert!(text(&ran["message"]).contains(says), "{ran}");
     }
     assert!(
-        guestlist
+        command_line
             .all(&format!("invitations --organization {acme}"))
             .is_empty()
     );
@@ -181,28 +181,28 @@ fn a_header_without_what_is_needed_stops_before_anything_is_written() {
 
 #[test]
 fn a_spreadsheet_saved_as_something_else_is_named_for_what_it_is() {
-    let guestlist = Guestlist::on_sqlite();
-    let acme = guestlist.organization();
+    let command_line = CommandLine::on_sqlite();
+    let acme = command_line.organization();
     let utf16: Vec<u8> = "\u{feff}email,role\na@acme.example,agent\n"
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
         .collect();
-    guestlist.write("people.csv", utf16);
-    let ran = guestlist.run(&bulk(&acme)).ended(2).object();
+    command_line.write("people.csv", utf16);
+    let ran = command_line.run(&bulk(&acme)).ended(2).object();
     assert!(text(&ran["message"]).contains("no text in UTF-8"), "{ran}");
 }
 
 #[test]
 fn an_open_quote_is_named_with_the_line_of_its_row() {
-    let guestlist = Guestlist::on_sqlite();
-    let acme = guestlist.organization();
+    let command_line = CommandLine::on_sqlite();
+    let acme = command_line.organization();
     for end in ["", "\n", "\n\n"] {
         let file = format!(
             "email,role,note\n\na@acme.example,agent,\"two\nlines\"\n\
              b@acme.example,\"agent,x\nc@acme.example,agent,y{end}"
         );
-        guestlist.write("people.csv", file);
-        let rows = guestlist
+        command_line.write("people.csv", file);
+        let rows = command_line
             .run(&format!("{} --dry-run", bulk(&acme)))
             .ended(2)
             .json();
@@ -214,27 +214,27 @@ fn an_open_quote_is_named_with_the_line_of_its_row() {
         assert_eq!(rows[1]["email"], "b@acme.example");
     }
     let closed = "email,role,note\na@acme.example,agent,\"ends with a break\n\"";
-    guestlist.write("people.csv", closed);
-    let rows = guestlist.run(&bulk(&acme)).done().json();
+    command_line.write("people.csv", closed);
+    let rows = command_line.run(&bulk(&acme)).done().json();
     assert_eq!(outcomes(&rows), [(2, "invited".to_owned())]);
 }
 
 #[test]
 fn role_and_locale_are_given_once_where_the_file_has_none() {
-    let guestlist = Guestlist::on_sqlite();
-    let acme = guestlist.organization();
-    guestlist.write(
+    let command_line = CommandLine::on_sqlite();
+    let acme = command_line.organization();
+    command_line.write(
         "people.csv",
         "\u{feff}email,role\n\na@acme.example,\n\nb@acme.example,admin\n",
     );
-    let ran = guestlist
+    let ran = command_line
         .run(&format!("{} --role agent --locale pt-BR", bulk(&acme)))
         .done();
     assert_eq!(
         outcomes(&ran.json()),
         [(3, "invited".to_owned()), (5, "invited".to_owned())]
     );
-    let listed = guestlist.all(&format!("invitations --organization {acme}"));
+    let listed = command_line.all(&format!("invitations --organization {acme}"));
     assert_eq!(
         (&listed[0]["role"], &listed[0]["locale"]),
         (&json!("agent"), &json!("pt-BR"))
@@ -244,10 +244,10 @@ fn role_and_locale_are_given_once_where_the_file_has_none() {
 
 #[test]
 fn a_limit_refuses_row_by_row_and_the_run_goes_on() {
-    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_LIMITS", "organization=3/1d");
-    let acme = guestlist.organization();
-    guestlist.write("people.csv", people(5) + "nonsense,agent,en\n");
-    let rows = guestlist.run(&bulk(&acme)).ended(3).json();
+    let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "organization=3/1d");
+    let acme = command_line.organization();
+    command_line.write("people.csv", people(5) + "nonsense,agent,en\n");
+    let rows = command_line.run(&bulk(&acme)).ended(3).json();
     assert_eq!(
         rows.iter()
             .filter(|row| row["outcome"] == "invited")

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::runtime::Runtime;
 
-use crate::support::{Guestlist, Ran, text};
+use crate::support::{CommandLine, Ran, text};
 
 const BOB: &str = "UPDATE guestlist_memberships SET name = name WHERE user_id = 'bob'";
 const ORGANIZATION: &str = "UPDATE guestlist_organizations SET name = name";
 
 /// A transaction that holds rows of `guestlist` and is never chosen as the victim of a deadlock.
-async fn transaction_holding(guestlist: &Guestlist, rows: &str) -> PgConnection {
-    let mut connection = PgConnection::connect(&guestlist.database_url())
+async fn transaction_holding(command_line: &CommandLine, rows: &str) -> PgConnection {
+    let mut connection = PgConnection::connect(&command_line.database_url())
         .await
         .unwrap();
     for statement in [
@@ -36,8 +36,8 @@ async fn execute(connection: &mut PgConnection, statement: &str) {
 }
 
 /// Waits until a count in the database is one.
-async fn until_one(guestlist: &Guestlist, count: &'static str) {
-    let mut connection = PgConnection::connect(&guestlist.database_url())
+async fn until_one(command_line: &CommandLine, count: &'static str) {
+    let mut connection = PgConnection::connect(&command_line.database_url())
         .await
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -55,8 +55,8 @@ async fn until_one(guestlist: &Guestlist, count: &'static str) {
 }
 
 /// Sets a parameter for every connection that is opened from now on.
-fn set(guestlist: &Guestlist, parameter: &str, value: &str) {
-    guestlist.sql(&format!(
+fn set(command_line: &CommandLine, parameter: &str, value: &str) {
+    command_line.sql(&format!(
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {parameter} = ''{value}''', current_database()); END $$"
     ));
 }
@@ -70,14 +70,14 @@ fn runtime() -> Runtime {
 
 #[test]
 fn a_command_that_loses_a_deadlock_is_run_again_and_done() {
-    let guestlist = Guestlist::on_postgres();
-    let acme = guestlist.organization();
-    guestlist.member(&acme, "bob", "agent");
+    let command_line = CommandLine::on_postgres();
+    let acme = command_line.organization();
+    command_line.member(&acme, "bob", "agent");
     // The command looks for a deadlock once, so long after it began to wait.
-    set(&guestlist, "deadlock_timeout", "3s");
+    set(&command_line, "deadlock_timeout", "3s");
     let runtime = runtime();
-    let mut other = runtime.block_on(transaction_holding(&guestlist, BOB));
-    let child = guestlist
+    let mut other = runtime.block_on(transaction_holding(&command_line, BOB));
+    let child = command_line
         .command(&format!(
             "change-role bob manager --organization {acme} --as ann --json"
         ))
@@ -85,7 +85,7 @@ fn a_command_that_loses_a_deadlock_is_run_again_and_done() {
         .unwrap();
     runtime.block_on(async {
         until_one(
-            &guestlist,
+            &command_line,
             "SELECT count(*) FROM pg_stat_activity
              WHERE datname = current_database() AND wait_event_type = 'Lock'",
         )
@@ -96,26 +96,26 @@ fn a_command_that_loses_a_deadlock_is_run_again_and_done() {
     let ran = Ran::of(child.wait_with_output().unwrap()).done();
     assert_eq!(ran.object()["role"], "manager");
     runtime.block_on(until_one(
-        &guestlist,
+        &command_line,
         "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
     ));
 }
 
 #[test]
 fn a_command_that_never_gets_its_turn_gives_up_and_says_so() {
-    let guestlist = Guestlist::on_postgres();
-    let acme = guestlist.organization();
-    set(&guestlist, "lock_timeout", "100ms");
+    let command_line = CommandLine::on_postgres();
+    let acme = command_line.organization();
+    set(&command_line, "lock_timeout", "100ms");
     let runtime = runtime();
-    let other = runtime.block_on(transaction_holding(&guestlist, ORGANIZATION));
+    let other = runtime.block_on(transaction_holding(&command_line, ORGANIZATION));
     let line = format!("organization rename {acme} Other --as ann --json");
-    let refused = guestlist.run(&line).ended(1).object();
+    let refused = command_line.run(&line).ended(1).object();
     assert_eq!(refused["error"], "conflict");
     assert_eq!(
         text(&refused["message"]),
         "another transaction was in the way, however often it was tried; nothing was changed; run \
          the same command again"
     );
-    assert_eq!(guestlist.one("organization list")["name"], "Acme");
+    assert_eq!(command_line.one("organization list")["name"], "Acme");
     runtime.block_on(other.close()).unwrap();
 }

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::Guestlist;
+use crate::support::CommandLine;
 
 /// The folder it names, removed again.
 fn folder_of(stdout: &str) -> PathBuf {
@@ -14,8 +14,8 @@ fn folder_of(stdout: &str) -> PathBuf {
 
 #[test]
 fn the_whole_story_is_played_with_nothing_installed() {
-    let guestlist = Guestlist::on_sqlite();
-    let ran = guestlist.run("demo").ended(0);
+    let command_line = CommandLine::on_sqlite();
+    let ran = command_line.run("demo").ended(0);
     for step in [
         "ada@example.com opens the link and is a member",
         "refused: this invitation is for a…@example.com",
@@ -37,13 +37,13 @@ fn the_whole_story_is_played_with_nothing_installed() {
 
 #[test]
 fn the_people_of_a_file_are_invited_and_its_mistakes_are_told() {
-    let guestlist = Guestlist::on_sqlite();
-    guestlist.write(
+    let command_line = CommandLine::on_sqlite();
+    command_line.write(
         "people.csv",
         "email,role\nzed@example.com,manager\nnobody,agent\n",
     );
-    let file = guestlist.folder().join("people.csv");
-    let ran = guestlist
+    let file = command_line.folder().join("people.csv");
+    let ran = command_line
         .run(&format!("demo --file {}", file.display()))
         .ended(0);
     assert!(

@@ -7,18 +7,18 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
-use crate::support::{Guestlist, text};
+use crate::support::{CommandLine, text};
 
 #[test]
 fn all_mistakes_are_reported_together_and_no_secret_with_them() {
-    let guestlist = Guestlist::on_sqlite()
+    let command_line = CommandLine::on_sqlite()
         .with("DATABASE_URL", "postgres://me:hunter2@db.example:x/app")
         .with("REDIS_URL", "redis://:hunter2@localhost:x")
         .with("SMTP_URL", "hunter2")
         .with("GUESTLIST_KEYS", "k1:hunter2")
         .with("GUESTLIST_TTL", "soon")
         .with("GUESTLIST_LOG", "xml");
-    let ran = guestlist.run("organization list").ended(2);
+    let ran = command_line.run("organization list").ended(2);
     for variable in [
         "DATABASE_URL",
         "REDIS_URL",
@@ -33,7 +33,7 @@ fn all_mistakes_are_reported_together_and_no_secret_with_them() {
             .filter(|line| line.trim_start().starts_with(&format!("{variable}: ")));
         assert_eq!(lines.count(), 1, "{variable}: {}", ran.stderr);
     }
-    let json = guestlist.run("organization list --json").ended(2);
+    let json = command_line.run("organization list --json").ended(2);
     assert_eq!(json.object()["invalid"], "configuration");
     assert_eq!(json.object()["mistakes"].as_array().unwrap().len(), 6);
     assert!(
@@ -44,9 +44,9 @@ fn all_mistakes_are_reported_together_and_no_secret_with_them() {
 
 #[test]
 fn the_embedded_default_makes_a_private_key_and_keeps_it() {
-    let guestlist = Guestlist::on_sqlite();
-    let first = guestlist.run("organization list").done();
-    let file = guestlist.folder().join("guestlist.db.keys");
+    let command_line = CommandLine::on_sqlite();
+    let first = command_line.run("organization list").done();
+    let file = command_line.folder().join("guestlist.db.keys");
     assert_eq!(first.stderr.lines().count(), 1, "{first:?}");
     assert!(first.stderr.contains("guestlist.db.keys"), "{first:?}");
     assert_eq!(
@@ -59,11 +59,11 @@ fn the_embedded_default_makes_a_private_key_and_keeps_it() {
         "{first:?}"
     );
 
-    assert_eq!(guestlist.run("organization list").done().stderr, "");
+    assert_eq!(command_line.run("organization list").done().stderr, "");
     assert_eq!(fs::read_to_string(&file).unwrap(), key);
 
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-    let exposed = guestlist.run("organization list --json").ended(1);
+    let exposed = command_line.run("organization list --json").ended(1);
     assert_eq!(exposed.object()["error"], "keys");
     assert!(
         exposed.stderr.contains("chmod 600 guestlist.db.keys"),
@@ -73,10 +73,10 @@ fn the_embedded_default_makes_a_private_key_and_keeps_it() {
 
 #[test]
 fn a_printed_key_is_one_the_variable_takes() {
-    let guestlist = Guestlist::on_sqlite();
-    let key = text(&guestlist.one("keys new")["key"]);
-    assert_ne!(guestlist.run("keys new").done().stdout.trim(), key);
-    guestlist
+    let command_line = CommandLine::on_sqlite();
+    let key = text(&command_line.one("keys new")["key"]);
+    assert_ne!(command_line.run("keys new").done().stdout.trim(), key);
+    command_line
         .with("GUESTLIST_KEYS", &key)
         .run("organization list")
         .done();
@@ -84,27 +84,27 @@ fn a_printed_key_is_one_the_variable_takes() {
 
 #[test]
 fn postgres_is_migrated_by_its_own_command_only() {
-    let guestlist = Guestlist::on_empty_postgres();
-    let ran = guestlist.run("organization list --json").ended(1);
+    let command_line = CommandLine::on_empty_postgres();
+    let ran = command_line.run("organization list --json").ended(1);
     assert_eq!(ran.object()["error"], "schema");
     assert!(ran.stderr.contains("run `guestlist migrate`"), "{ran:?}");
-    guestlist.run("migrate").done();
-    guestlist.run("migrate").done();
-    assert!(guestlist.all("organization list").is_empty());
+    command_line.run("migrate").done();
+    command_line.run("migrate").done();
+    assert!(command_line.all("organization list").is_empty());
 }
 
 #[test]
 fn migrating_says_what_it_applied() {
-    for (guestlist, folder) in [
-        (Guestlist::on_empty_postgres(), "../migrations/postgres"),
-        (Guestlist::on_sqlite(), "../migrations/sqlite"),
+    for (command_line, folder) in [
+        (CommandLine::on_empty_postgres(), "../migrations/postgres"),
+        (CommandLine::on_sqlite(), "../migrations/sqlite"),
     ] {
-        let first = guestlist.run("migrate").done().stdout;
+        let first = command_line.run("migrate").done().stdout;
         let all = fs::read_dir(folder).unwrap().count();
         assert_eq!(first.trim(), format!("{all} migrations were applied."));
-        let again = guestlist.run("migrate").done().stdout;
+        let again = command_line.run("migrate").done().stdout;
         assert_eq!(again.trim(), "The tables are up to date.");
-        let object = guestlist.one("migrate");
+        let object = command_line.one("migrate");
         assert_eq!(
             (&object["migrated"], &object["applied"]),
             (&json!(true), &json!(0))
@@ -114,9 +114,9 @@ fn migrating_says_what_it_applied() {
 
 #[test]
 fn without_a_key_all_but_links_works() {
-    let guestlist = Guestlist::on_postgres().with("GUESTLIST_KEYS", "");
-    let acme = guestlist.organization();
-    let invited = guestlist.one(&format!(
+    let command_line = CommandLine::on_postgres().with("GUESTLIST_KEYS", "");
+    let acme = command_line.organization();
+    let invited = command_line.one(&format!(
         "invite bob@acme.example --organization {acme} --role agent --as ann"
     ));
     let link = format!("link {} --as ann", text(&invited["invitation"]));
@@ -125,7 +125,7 @@ fn without_a_key_all_but_links_works() {
         "accept x --user bob --email bob@acme.example",
         "decline x",
     ] {
-        let ran = guestlist.run(&format!("{line} --json")).ended(1);
+        let ran = command_line.run(&format!("{line} --json")).ended(1);
         assert_eq!(ran.object()["error"], "no_key");
         assert!(ran.stderr.contains("guestlist keys new"), "{ran:?}");
     }
@@ -133,7 +133,7 @@ fn without_a_key_all_but_links_works() {
 
 #[test]
 fn a_database_that_cannot_be_opened_is_one_clear_line() {
-    let postgres = Guestlist::on_postgres();
+    let postgres = CommandLine::on_postgres();
     let reachable = std::env::var("GUESTLIST_TEST_POSTGRES").unwrap();
     let mut missing = url::Url::parse(&reachable).unwrap();
     missing.set_path("guestlist_no_such_database");
@@ -157,7 +157,7 @@ fn a_database_that_cannot_be_opened_is_one_clear_line() {
             "no/such/folder",
         ),
     ] {
-        let ran = Guestlist::on_sqlite()
+        let ran = CommandLine::on_sqlite()
             .with("DATABASE_URL", &url)
             .run("organization list --json")
             .ended(1);
@@ -172,45 +172,45 @@ fn a_database_that_cannot_be_opened_is_one_clear_line() {
 }
 
 stories! {
-    fn tables_of_a_newer_version_are_left_alone(guestlist) {
-        guestlist.run("organization list").done();
-        guestlist.sql(
+    fn tables_of_a_newer_version_are_left_alone(command_line) {
+        command_line.run("organization list").done();
+        command_line.sql(
             "INSERT INTO guestlist_migrations (version, description, success, checksum, execution_time)
              SELECT 999999, 'from the future', success, checksum, 1 FROM guestlist_migrations LIMIT 1",
         );
-        let ran = guestlist.run("organization list --json").ended(1);
+        let ran = command_line.run("organization list --json").ended(1);
         assert_eq!(ran.object()["error"], "schema");
         assert!(ran.stderr.contains("newer"), "{ran:?}");
     }
 
-    fn the_audience_keeps_the_links_of_two_products_apart(guestlist) {
-        let acme = guestlist.organization();
-        let invited = guestlist.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
-        let link = text(&guestlist.one(&format!("link {} --as ann", text(&invited["invitation"])))["link"]);
-        let guestlist = guestlist.with("GUESTLIST_AUDIENCE", "another");
-        let refused = guestlist.run(&format!("decline {link} --json")).ended(3);
+    fn the_audience_keeps_the_links_of_two_products_apart(command_line) {
+        let acme = command_line.organization();
+        let invited = command_line.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
+        let link = text(&command_line.one(&format!("link {} --as ann", text(&invited["invitation"])))["link"]);
+        let command_line = command_line.with("GUESTLIST_AUDIENCE", "another");
+        let refused = command_line.run(&format!("decline {link} --json")).ended(3);
         assert_eq!(refused.object()["refused"], "invalid_token");
     }
 
-    fn an_invitation_lives_as_long_as_it_is_told(guestlist) {
-        let guestlist = guestlist.with("GUESTLIST_TTL", "1s");
-        let acme = guestlist.organization();
-        let invited = guestlist.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
+    fn an_invitation_lives_as_long_as_it_is_told(command_line) {
+        let command_line = command_line.with("GUESTLIST_TTL", "1s");
+        let acme = command_line.organization();
+        let invited = command_line.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         let list = format!("invitations --organization {acme}");
-        while guestlist.one(&list)["status"] != "expired" {
+        while command_line.one(&list)["status"] != "expired" {
             assert!(std::time::Instant::now() < deadline, "it never expired");
         }
-        let refused = guestlist.run(&format!("link {} --as ann --json", text(&invited["invitation"]))).ended(3);
+        let refused = command_line.run(&format!("link {} --as ann --json", text(&invited["invitation"]))).ended(3);
         assert_eq!(refused.object()["refused"], "invitation_expired");
     }
 }
 
 #[test]
 fn every_variable_is_documented_by_the_command_itself() {
-    let guestlist = Guestlist::on_sqlite();
-    let help = guestlist.run("--help").done().stdout;
-    let listed = guestlist.all("variables");
+    let command_line = CommandLine::on_sqlite();
+    let help = command_line.run("--help").done().stdout;
+    let listed = command_line.all("variables");
     assert_eq!(listed.len(), 20);
     for variable in listed {
         assert!(
@@ -222,13 +222,13 @@ fn every_variable_is_documented_by_the_command_itself() {
 
 #[test]
 fn a_name_that_is_nearly_a_variable_does_not_pass_silently() {
-    let guestlist = Guestlist::on_sqlite()
+    let command_line = CommandLine::on_sqlite()
         .with("GUESTLIST_LIMIT", "none")
         .with("GUESTLIST_DATABASE_URL", "sqlite:other.db")
         .with("GUESTLIST_SERVICE_HOST", "10.0.0.1")
         .with("GUESTLIST_TEST_LETTERS", "1")
         .with("GUESTLIST_SEAT", "");
-    let ran = guestlist.run("organization list --json").ended(2);
+    let ran = command_line.run("organization list --json").ended(2);
     let mistakes = ran.object()["mistakes"].as_array().unwrap().clone();
     let mut found: Vec<_> = mistakes
         .iter()
@@ -249,10 +249,10 @@ fn a_name_that_is_nearly_a_variable_does_not_pass_silently() {
 #[test]
 fn a_build_without_traces_says_so_to_who_asks_for_them() {
     let complaint = "built without the feature opentelemetry";
-    let guestlist = Guestlist::on_sqlite();
-    let ran = guestlist.run("work --until-idle").done();
+    let command_line = CommandLine::on_sqlite();
+    let ran = command_line.run("work --until-idle").done();
     assert!(!ran.stderr.contains(complaint), "{ran:?}");
-    let asking = guestlist.with("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+    let asking = command_line.with("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
     let ran = asking.run("work --until-idle").done();
     assert!(ran.stderr.contains(complaint), "{ran:?}");
     let disabled = asking.with("OTEL_SDK_DISABLED", "true");
@@ -270,8 +270,8 @@ fn a_rate_that_is_none_is_told_with_its_reason() {
         ("14/s", "is not a number"),
         ("NaN", "is not a number"),
     ] {
-        let guestlist = Guestlist::on_sqlite().with("GUESTLIST_SMTP_RATE", rate);
-        let ran = guestlist.run("doctor --json").ended(2);
+        let command_line = CommandLine::on_sqlite().with("GUESTLIST_SMTP_RATE", rate);
+        let ran = command_line.run("doctor --json").ended(2);
         let mistakes = ran.object()["mistakes"].as_array().unwrap().clone();
         assert_eq!(mistakes.len(), 1, "{ran:?}");
         assert_eq!(text(&mistakes[0]["variable"]), "GUESTLIST_SMTP_RATE");
@@ -304,9 +304,9 @@ fn a_parameter_of_redis_that_would_be_ignored_is_told_at_the_start() {
             "protocol, tls_ca",
         ),
     ] {
-        let guestlist = Guestlist::on_sqlite().with(variable, url);
+        let command_line = CommandLine::on_sqlite().with(variable, url);
         for line in ["work", "organization list"] {
-            let ran = guestlist.run(&format!("{line} --json")).ended(2);
+            let ran = command_line.run(&format!("{line} --json")).ended(2);
             let mistakes = ran.object()["mistakes"].as_array().unwrap().clone();
             assert_eq!(mistakes.len(), 1, "{ran:?}");
             assert_eq!(text(&mistakes[0]["variable"]), variable);
@@ -319,16 +319,16 @@ fn a_parameter_of_redis_that_would_be_ignored_is_told_at_the_start() {
         "redis://a/2?protocol=resp3",
         "unix:///redis.sock?db=2&user=me&pass=x",
     ] {
-        let guestlist = Guestlist::on_sqlite().with("REDIS_URL", url);
-        guestlist.run("organization list").done();
+        let command_line = CommandLine::on_sqlite().with("REDIS_URL", url);
+        command_line.run("organization list").done();
     }
 }
 
 #[test]
 fn the_doctor_shows_the_rate() {
     for (rate, shown) in [("14", true), ("0.5", true), ("none", false), ("", false)] {
-        let guestlist = Guestlist::on_sqlite().with("GUESTLIST_SMTP_RATE", rate);
-        let ran = guestlist.run("doctor").done();
+        let command_line = CommandLine::on_sqlite().with("GUESTLIST_SMTP_RATE", rate);
+        let ran = command_line.run("doctor").done();
         let expected = format!("at most {rate} letters a second over all workers");
         assert_eq!(ran.stdout.contains(&expected), shown, "{ran:?}");
     }

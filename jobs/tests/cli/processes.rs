@@ -5,12 +5,12 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::Child;
 
-use crate::support::{Guestlist, Ran, text};
+use crate::support::{CommandLine, Ran, text};
 
-fn start_all(guestlist: &Guestlist, lines: &[String]) -> Vec<Ran> {
+fn start_all(command_line: &CommandLine, lines: &[String]) -> Vec<Ran> {
     let children: Vec<Child> = lines
         .iter()
-        .map(|line| guestlist.command(line).spawn().unwrap())
+        .map(|line| command_line.command(line).spawn().unwrap())
         .collect();
     // Their output is small enough for the pipe, or read while the others wait.
     let ended = children
@@ -23,9 +23,9 @@ fn start_all(guestlist: &Guestlist, lines: &[String]) -> Vec<Ran> {
         .collect()
 }
 
-fn write_people(guestlist: &Guestlist, name: &str, numbers: impl Iterator<Item = usize>) {
+fn write_people(command_line: &CommandLine, name: &str, numbers: impl Iterator<Item = usize>) {
     let rows: String = numbers.map(|n| format!("p{n}@acme.example\n")).collect();
-    guestlist.write(name, format!("email\n{rows}"));
+    command_line.write(name, format!("email\n{rows}"));
 }
 
 fn bulk(file: &str, acme: &str) -> String {
@@ -36,8 +36,8 @@ fn bulk(file: &str, acme: &str) -> String {
 fn commands_that_start_on_an_empty_folder_at_once_agree_on_one_database_and_key() {
     const ROUNDS: usize = 5;
     for _ in 0..ROUNDS {
-        let guestlist = Guestlist::on_sqlite();
-        let ran = start_all(&guestlist, &vec!["organization list".to_owned(); 8]);
+        let command_line = CommandLine::on_sqlite();
+        let ran = start_all(&command_line, &vec!["organization list".to_owned(); 8]);
         assert!(ran.iter().all(|ran| ran.status == 0), "{ran:#?}");
         assert_eq!(
             ran.iter()
@@ -50,36 +50,36 @@ fn commands_that_start_on_an_empty_folder_at_once_agree_on_one_database_and_key(
 }
 
 stories! {
-    fn two_processes_invite_into_one_database_at_once(guestlist) {
-        let guestlist = guestlist.with("GUESTLIST_LIMITS", "none");
-        let acme = guestlist.organization();
-        write_people(&guestlist, "a.csv", 0..1500);
-        write_people(&guestlist, "b.csv", 1500..3000);
-        for ran in start_all(&guestlist, &[bulk("a.csv", &acme), bulk("b.csv", &acme)]) {
+    fn two_processes_invite_into_one_database_at_once(command_line) {
+        let command_line = command_line.with("GUESTLIST_LIMITS", "none");
+        let acme = command_line.organization();
+        write_people(&command_line, "a.csv", 0..1500);
+        write_people(&command_line, "b.csv", 1500..3000);
+        for ran in start_all(&command_line, &[bulk("a.csv", &acme), bulk("b.csv", &acme)]) {
             assert_eq!(ran.done().stdout.lines().count(), 1500);
         }
-        assert_eq!(guestlist.one("jobs")["count"], 3000);
+        assert_eq!(command_line.one("jobs")["count"], 3000);
     }
 
-    fn two_processes_that_invite_the_same_people_invite_each_once(guestlist) {
-        let guestlist = guestlist.with("GUESTLIST_LIMITS", "none");
-        let acme = guestlist.organization();
-        write_people(&guestlist, "a.csv", 0..2000);
-        write_people(&guestlist, "b.csv", (0..2000).rev());
-        let ran = start_all(&guestlist, &[bulk("a.csv", &acme), bulk("b.csv", &acme)]);
+    fn two_processes_that_invite_the_same_people_invite_each_once(command_line) {
+        let command_line = command_line.with("GUESTLIST_LIMITS", "none");
+        let acme = command_line.organization();
+        write_people(&command_line, "a.csv", 0..2000);
+        write_people(&command_line, "b.csv", (0..2000).rev());
+        let ran = start_all(&command_line, &[bulk("a.csv", &acme), bulk("b.csv", &acme)]);
         let invited = ran.iter().flat_map(Ran::json).filter(|row| row["outcome"] == "invited").count();
         assert!(ran.iter().all(|ran| matches!(ran.status, 0 | 3)), "{:?}", ran.iter().map(|ran| &ran.stderr).collect::<Vec<_>>());
         assert_eq!(invited, 2000);
-        assert_eq!(guestlist.one("jobs")["count"], 2000);
+        assert_eq!(command_line.one("jobs")["count"], 2000);
     }
 
-    fn a_reader_that_goes_away_is_no_fault(guestlist) {
-        let guestlist = guestlist.with("GUESTLIST_LIMITS", "none");
-        let acme = guestlist.organization();
-        write_people(&guestlist, "people.csv", 0..1500);
-        guestlist.run(&bulk("people.csv", &acme)).done();
+    fn a_reader_that_goes_away_is_no_fault(command_line) {
+        let command_line = command_line.with("GUESTLIST_LIMITS", "none");
+        let acme = command_line.organization();
+        write_people(&command_line, "people.csv", 0..1500);
+        command_line.run(&bulk("people.csv", &acme)).done();
         for line in [format!("invitations --organization {acme} --json"), format!("events --organization {acme}")] {
-            let mut child = guestlist.command(&line).spawn().unwrap();
+            let mut child = command_line.command(&line).spawn().unwrap();
             let mut stdout = BufReader::new(child.stdout.take().unwrap());
             let mut first = String::new();
             stdout.read_line(&mut first).unwrap();
@@ -93,16 +93,16 @@ stories! {
 
 #[test]
 fn a_file_whose_outcomes_nobody_reads_is_not_taken_for_done() {
-    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_LIMITS", "none");
-    let acme = guestlist.organization();
-    write_people(&guestlist, "people.csv", 0..3000);
-    let mut child = guestlist
+    let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
+    let acme = command_line.organization();
+    write_people(&command_line, "people.csv", 0..3000);
+    let mut child = command_line
         .command(&bulk("people.csv", &acme))
         .spawn()
         .unwrap();
     drop(child.stdout.take());
     let ran = Ran::of(child.wait_with_output().unwrap()).ended(1);
     assert!(ran.stderr.contains("nobody reads the outcomes"), "{ran:?}");
-    let invited = guestlist.all("jobs");
+    let invited = command_line.all("jobs");
     assert_eq!(text(&invited[0]["kind"]), "send_invitation");
 }

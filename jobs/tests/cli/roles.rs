@@ -8,7 +8,7 @@ use guestlist::{Role, RoleDefinition, RoleModel};
 use insta::{Settings, assert_snapshot};
 use serde_json::{Value as Json, json};
 
-use crate::support::{Guestlist, Ran, text};
+use crate::support::{CommandLine, Ran, text};
 
 /// A model unlike the presets: a highest role that may not do everything, lists that differ, roles
 /// without a title.
@@ -152,10 +152,10 @@ fn snapshot(name: &str, page: &str) {
 
 #[test]
 fn the_matrix_of_each_preset_reads_as_its_tables() {
-    let guestlist = Guestlist::on_sqlite();
-    snapshot("roles_four-tier", &guestlist.run("roles").done().stdout);
-    let guestlist = guestlist.with("GUESTLIST_ROLES", "two-role");
-    snapshot("roles_two-role", &guestlist.run("roles").done().stdout);
+    let command_line = CommandLine::on_sqlite();
+    snapshot("roles_four-tier", &command_line.run("roles").done().stdout);
+    let command_line = command_line.with("GUESTLIST_ROLES", "two-role");
+    snapshot("roles_two-role", &command_line.run("roles").done().stdout);
 }
 
 #[test]
@@ -169,16 +169,16 @@ fn the_matrix_and_the_objects_say_all_of_the_model_and_nothing_else() {
             RoleModel::new(vec![RoleDefinition::new(role("boss"))], role("boss")).unwrap(),
         ),
     ] {
-        let guestlist = Guestlist::on_sqlite().with("GUESTLIST_ROLES", variable);
-        guestlist.write("studio.toml", STUDIO);
-        guestlist.write("alone.toml", "keeps = 'boss'\n[[role]]\nname = 'boss'");
-        let printed = guestlist.run("roles").done().stdout;
+        let command_line = CommandLine::on_sqlite().with("GUESTLIST_ROLES", variable);
+        command_line.write("studio.toml", STUDIO);
+        command_line.write("alone.toml", "keeps = 'boss'\n[[role]]\nname = 'boss'");
+        let printed = command_line.run("roles").done().stdout;
         assert_eq!(model_of(&printed), model, "{printed}");
-        assert_eq!(model_of_json(&guestlist.all("roles")), model);
+        assert_eq!(model_of_json(&command_line.all("roles")), model);
     }
-    let guestlist = Guestlist::on_sqlite();
-    guestlist.write("studio.toml", STUDIO);
-    let checked = guestlist.run("roles check studio.toml").done();
+    let command_line = CommandLine::on_sqlite();
+    command_line.write("studio.toml", STUDIO);
+    let checked = command_line.run("roles check studio.toml").done();
     assert_eq!(
         model_of(&checked.stdout),
         RoleModel::from_toml(STUDIO).unwrap()
@@ -190,10 +190,10 @@ fn the_matrix_and_the_objects_say_all_of_the_model_and_nothing_else() {
 }
 
 /// What `roles check` says of a file, to people and to programs.
-fn refusal(guestlist: &Guestlist, file: &str) -> (Ran, Json) {
-    let told = guestlist.run(&format!("roles check {file}")).ended(2);
+fn refusal(command_line: &CommandLine, file: &str) -> (Ran, Json) {
+    let told = command_line.run(&format!("roles check {file}")).ended(2);
     assert_eq!(told.stdout, "");
-    let printed = guestlist
+    let printed = command_line
         .run(&format!("roles check {file} --json"))
         .ended(2);
     assert_eq!(printed.stderr, "");
@@ -211,10 +211,10 @@ fn refusal(guestlist: &Guestlist, file: &str) -> (Ran, Json) {
 
 #[test]
 fn a_file_that_holds_no_model_is_named_with_what_is_wrong_and_what_to_do() {
-    let guestlist = Guestlist::on_sqlite();
+    let command_line = CommandLine::on_sqlite();
     let role = "[[role]]\nname = \"boss\"\n";
     let megabytes = format!("keeps = \"boss\"\n{role}#{}", "x".repeat(10 * 1024 * 1024));
-    fs::create_dir(guestlist.folder().join("folder")).unwrap();
+    fs::create_dir(command_line.folder().join("folder")).unwrap();
     let unread = "name a TOML file that holds a role model";
     let wrong = "correct the file and check it again";
     let files: [(&str, Option<&[u8]>, &str, &str); 10] = [
@@ -281,9 +281,9 @@ fn a_file_that_holds_no_model_is_named_with_what_is_wrong_and_what_to_do() {
     ];
     for (file, content, problem, advice) in files {
         if let Some(content) = content {
-            guestlist.write(file, content);
+            command_line.write(file, content);
         }
-        let (told, object) = refusal(&guestlist, file);
+        let (told, object) = refusal(&command_line, file);
         assert_eq!(
             told.stderr,
             format!("error: {file}: {problem}\n  Nothing was changed; {advice}.\n")
@@ -301,17 +301,17 @@ fn a_file_that_holds_no_model_is_named_with_what_is_wrong_and_what_to_do() {
 
 #[test]
 fn the_worker_is_told_the_same_of_its_variable() {
-    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_ROLES", "roles.toml");
-    guestlist.write(
+    let command_line = CommandLine::on_sqlite().with("GUESTLIST_ROLES", "roles.toml");
+    command_line.write(
         "roles.toml",
         "keeps = \"boss\"\n[[role]]\nnane = \"boss\"\n",
     );
-    let told = guestlist.run("roles").ended(2).stderr;
+    let told = command_line.run("roles").ended(2).stderr;
     assert!(
         told.contains("GUESTLIST_ROLES: roles.toml: line 3, column 1: unknown key `nane`"),
         "{told}"
     );
-    let told = guestlist
+    let told = command_line
         .with("GUESTLIST_ROLES", "three-tier")
         .run("roles")
         .ended(2)
@@ -328,13 +328,13 @@ fn the_worker_is_told_the_same_of_its_variable() {
 
 #[test]
 fn a_checked_model_is_the_one_in_force() {
-    let guestlist = Guestlist::on_sqlite();
-    guestlist.write("studio.toml", STUDIO);
-    let guestlist = guestlist.with("GUESTLIST_ROLES", "studio.toml");
-    let acme = guestlist.organization();
-    let owner = guestlist.one(&format!("members --organization {acme}"));
+    let command_line = CommandLine::on_sqlite();
+    command_line.write("studio.toml", STUDIO);
+    let command_line = command_line.with("GUESTLIST_ROLES", "studio.toml");
+    let acme = command_line.organization();
+    let owner = command_line.one(&format!("members --organization {acme}"));
     assert_eq!(owner["role"], "chief");
-    let refused = guestlist
+    let refused = command_line
         .run(&format!(
             "invite bob@acme.example --organization {acme} --role guest --as ann --json"
         ))

@@ -4,13 +4,13 @@
 
 use serde_json::json;
 
-use crate::support::{Guestlist, text};
+use crate::support::{CommandLine, text};
 
 stories! {
-    fn the_last_owner_can_neither_leave_nor_be_removed_nor_demoted(guestlist) {
-        let acme = guestlist.organization();
+    fn the_last_owner_can_neither_leave_nor_be_removed_nor_demoted(command_line) {
+        let acme = command_line.organization();
         for command in ["leave", "remove ann", "suspend ann", "change-role ann agent"] {
-            let refused = guestlist.run(&format!("{command} --organization {acme} --as ann --json")).ended(3);
+            let refused = command_line.run(&format!("{command} --organization {acme} --as ann --json")).ended(3);
             let expected = json!({
                 "refused": "last_owner",
                 "role": "owner",
@@ -20,24 +20,24 @@ stories! {
             });
             assert_eq!(refused.object(), expected, "{command}");
         }
-        guestlist.member(&acme, "bob", "owner");
-        guestlist.run(&format!("leave --organization {acme} --as ann --json")).done();
+        command_line.member(&acme, "bob", "owner");
+        command_line.run(&format!("leave --organization {acme} --as ann --json")).done();
     }
 
-    fn a_refusal_carries_what_a_program_needs(guestlist) {
-        let acme = guestlist.organization();
-        guestlist.member(&acme, "bob", "agent");
-        let invited = guestlist.one(&format!("invite eve@acme.example --organization {acme} --role agent --as ann"));
+    fn a_refusal_carries_what_a_program_needs(command_line) {
+        let acme = command_line.organization();
+        command_line.member(&acme, "bob", "agent");
+        let invited = command_line.one(&format!("invite eve@acme.example --organization {acme} --role agent --as ann"));
         let eve = text(&invited["invitation"]);
-        let refused = |line: &str| guestlist.run(&format!("{line} --json")).ended(3).object();
+        let refused = |line: &str| command_line.run(&format!("{line} --json")).ended(3).object();
 
         let pending = refused(&format!("invite EVE@acme.example --organization {acme} --role agent --as ann"));
         assert_eq!((&pending["outcome"], &pending["refused"]), (&json!("already_pending"), &json!("already_pending")));
         assert_eq!(pending["invitation"], eve);
-        let anew = guestlist.one(&format!("invite eve@acme.example --supersede --organization {acme} --role manager --as ann"));
+        let anew = command_line.one(&format!("invite eve@acme.example --supersede --organization {acme} --role manager --as ann"));
         assert_eq!(anew["outcome"], "invited");
-        assert_eq!(guestlist.all(&format!("invitations --organization {acme} --status revoked"))[0]["invitation"], eve);
-        let (eve, link) = (text(&anew["invitation"]), text(&guestlist.one(&format!("link {} --as ann", text(&anew["invitation"])))["link"]));
+        assert_eq!(command_line.all(&format!("invitations --organization {acme} --status revoked"))[0]["invitation"], eve);
+        let (eve, link) = (text(&anew["invitation"]), text(&command_line.one(&format!("link {} --as ann", text(&anew["invitation"])))["link"]));
         let member = refused(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
         assert_eq!((&member["outcome"], &member["user"]), (&json!("already_member"), &json!("bob")));
         let forbidden = refused(&format!("invite x@acme.example --organization {acme} --role agent --as bob"));
@@ -52,25 +52,25 @@ stories! {
         assert_eq!((&stranger["refused"], &stranger["invited"]), (&json!("wrong_account"), &json!("e…@acme.example")));
         assert_eq!(refused("decline nonsense")["refused"], "invalid_token");
         assert_eq!(refused(&format!("resend {eve} --as ann"))["limit"], "invitation");
-        guestlist.run(&format!("revoke {eve} --as ann")).done();
+        command_line.run(&format!("revoke {eve} --as ann")).done();
         let closed = refused(&format!("accept {link} --user eve --email eve@acme.example"));
         assert_eq!((&closed["refused"], &closed["status"]), (&json!("invitation_closed"), &json!("revoked")));
     }
 
-    fn an_unknown_organization_is_refused_and_not_empty(guestlist) {
+    fn an_unknown_organization_is_refused_and_not_empty(command_line) {
         let nowhere = "01a206f3-c0d9-7145-a1bc-2971c8b37363";
         for command in ["members", "invitations", "events", "session list", "leave --as ann", "remove bob --as ann"] {
-            let refused = guestlist.run(&format!("{command} --organization {nowhere} --json")).ended(3);
+            let refused = command_line.run(&format!("{command} --organization {nowhere} --json")).ended(3);
             assert_eq!(refused.object()["refused"], "not_found", "{command}");
         }
     }
 
-    fn what_was_not_found_is_named(guestlist) {
-        let acme = guestlist.organization();
-        guestlist.member(&acme, "bob", "admin");
-        guestlist.member(&acme, "eve", "admin");
-        guestlist.run(&format!("suspend eve --organization {acme} --as ann")).done();
-        let invited = guestlist.one(&format!("invite zoe@acme.example --organization {acme} --role agent --as ann"));
+    fn what_was_not_found_is_named(command_line) {
+        let acme = command_line.organization();
+        command_line.member(&acme, "bob", "admin");
+        command_line.member(&acme, "eve", "admin");
+        command_line.run(&format!("suspend eve --organization {acme} --as ann")).done();
+        let invited = command_line.one(&format!("invite zoe@acme.example --organization {acme} --role agent --as ann"));
         let zoe = text(&invited["invitation"]);
         let nowhere = "01a206f3-c0d9-7145-a1bc-2971c8b37363";
         for (line, says) in [
@@ -87,78 +87,78 @@ stories! {
             (format!("session list --user dan --organization {acme}"), format!("dan is no member of the organization {acme}")),
             (format!("invite y@acme.example --organization {acme} --role agent --as dan"), format!("dan is no member of the organization {acme}")),
         ] {
-            let refused = guestlist.run(&format!("{line} --json")).ended(3).object();
+            let refused = command_line.run(&format!("{line} --json")).ended(3).object();
             assert_eq!(refused["refused"], "not_found", "{line}");
             assert!(text(&refused["message"]).starts_with(&says), "{line}: {refused}");
         }
     }
 
-    fn a_full_organization_says_how_many_seats_it_has_and_what_to_do(guestlist) {
-        let acme = guestlist.organization();
-        guestlist.member(&acme, "bob", "agent");
-        assert_eq!(guestlist.one("organization list")["seats"], json!(null));
-        assert_eq!(guestlist.one(&format!("organization seats {acme} 2"))["seats"], 2);
-        let table = guestlist.run("organization list").done().stdout;
+    fn a_full_organization_says_how_many_seats_it_has_and_what_to_do(command_line) {
+        let acme = command_line.organization();
+        command_line.member(&acme, "bob", "agent");
+        assert_eq!(command_line.one("organization list")["seats"], json!(null));
+        assert_eq!(command_line.one(&format!("organization seats {acme} 2"))["seats"], 2);
+        let table = command_line.run("organization list").done().stdout;
         assert!(table.lines().next().unwrap().contains("SEATS"), "{table}");
         let invite = format!("invite eve@acme.example --organization {acme} --role agent --as ann --json");
-        let refused = guestlist.run(&invite).ended(3).object();
+        let refused = command_line.run(&invite).ended(3).object();
         assert_eq!((&refused["refused"], &refused["seats"]), (&json!("no_seat"), &json!(2)));
         for says in ["all seats are taken", "nothing was changed", "guestlist organization seats"] {
             assert!(text(&refused["message"]).contains(says), "{refused}");
         }
-        guestlist.run(&format!("suspend bob --organization {acme} --as ann")).done();
-        guestlist.member(&acme, "eve", "agent");
-        let refused = guestlist.run(&format!("reinstate bob --organization {acme} --as ann --json")).ended(3);
+        command_line.run(&format!("suspend bob --organization {acme} --as ann")).done();
+        command_line.member(&acme, "eve", "agent");
+        let refused = command_line.run(&format!("reinstate bob --organization {acme} --as ann --json")).ended(3);
         assert_eq!(refused.object()["refused"], "no_seat");
-        assert_eq!(guestlist.one(&format!("organization seats {acme} default"))["seats"], json!(null));
-        guestlist.run(&format!("reinstate bob --organization {acme} --as ann")).done();
-        let guestlist = guestlist.with("GUESTLIST_SEATS", "3");
-        let refused = guestlist.run(&invite.replace("eve@", "zoe@")).ended(3).object();
+        assert_eq!(command_line.one(&format!("organization seats {acme} default"))["seats"], json!(null));
+        command_line.run(&format!("reinstate bob --organization {acme} --as ann")).done();
+        let command_line = command_line.with("GUESTLIST_SEATS", "3");
+        let refused = command_line.run(&invite.replace("eve@", "zoe@")).ended(3).object();
         assert_eq!((&refused["refused"], &refused["seats"]), (&json!("no_seat"), &json!(3)));
-        let guestlist = guestlist.with("GUESTLIST_SEATS", "4");
-        guestlist.run(&invite.replace("eve@", "zoe@")).done();
-        let refused = guestlist.run(&invite.replace("eve@", "yan@")).ended(3).object();
+        let command_line = command_line.with("GUESTLIST_SEATS", "4");
+        command_line.run(&invite.replace("eve@", "zoe@")).done();
+        let refused = command_line.run(&invite.replace("eve@", "yan@")).ended(3).object();
         assert_eq!(refused["seats"], 4);
-        let guestlist = guestlist.with("GUESTLIST_SEATS", "4,members");
-        guestlist.run(&invite.replace("eve@", "yan@")).done();
+        let command_line = command_line.with("GUESTLIST_SEATS", "4,members");
+        command_line.run(&invite.replace("eve@", "yan@")).done();
     }
 
-    fn a_suspended_member_who_accepts_is_told_what_ends_it(guestlist) {
-        let acme = guestlist.organization();
+    fn a_suspended_member_who_accepts_is_told_what_ends_it(command_line) {
+        let acme = command_line.organization();
         let invite = |address: &str| {
-            let invited = guestlist.one(&format!("invite {address} --organization {acme} --role manager --as ann"));
-            text(&guestlist.one(&format!("link {} --as ann", text(&invited["invitation"])))["link"])
+            let invited = command_line.one(&format!("invite {address} --organization {acme} --role manager --as ann"));
+            text(&command_line.one(&format!("link {} --as ann", text(&invited["invitation"])))["link"])
         };
-        guestlist.member(&acme, "bob", "agent");
+        command_line.member(&acme, "bob", "agent");
         let link = invite("robert@acme.example");
-        guestlist.run(&format!("suspend bob --organization {acme} --as ann")).done();
+        command_line.run(&format!("suspend bob --organization {acme} --as ann")).done();
         let accept = format!("accept {link} --user bob --email robert@acme.example");
-        let refused = guestlist.run(&format!("{accept} --json")).ended(3).object();
+        let refused = command_line.run(&format!("{accept} --json")).ended(3).object();
         assert_eq!(refused["refused"], "suspended");
         assert!(text(&refused["message"]).contains("guestlist reinstate"), "{refused}");
     }
 
-    fn several_addresses_have_an_outcome_each(guestlist) {
-        let acme = guestlist.organization();
+    fn several_addresses_have_an_outcome_each(command_line) {
+        let acme = command_line.organization();
         let invite = format!("invite --organization {acme} --role agent --as ann --json");
-        let mixed = guestlist.run(&format!("{invite} a@acme.example nonsense ann@acme.example")).ended(3).json();
+        let mixed = command_line.run(&format!("{invite} a@acme.example nonsense ann@acme.example")).ended(3).json();
         let outcomes: Vec<_> = mixed.iter().map(|outcome| text(&outcome["outcome"])).collect();
         assert_eq!(outcomes, ["invited", "invalid", "already_member"]);
-        let invalid = guestlist.run(&format!("{invite} b@acme.example nonsense")).ended(2).json();
+        let invalid = command_line.run(&format!("{invite} b@acme.example nonsense")).ended(2).json();
         assert_eq!(invalid[1]["invalid"], "invalid_email_address");
-        guestlist.run(&format!("{invite} c@acme.example d@acme.example")).done();
-        let undone = guestlist.run(&format!("{invite} e@acme.example --dry-run")).done().object();
+        command_line.run(&format!("{invite} c@acme.example d@acme.example")).done();
+        let undone = command_line.run(&format!("{invite} e@acme.example --dry-run")).done().object();
         assert_eq!((&undone["outcome"], &undone["dry_run"]), (&json!("invited"), &json!(true)));
-        let listed = guestlist.all(&format!("invitations --organization {acme}"));
+        let listed = command_line.all(&format!("invitations --organization {acme}"));
         let emails: Vec<_> = listed.iter().map(|invitation| text(&invitation["email"])).collect();
         assert_eq!(emails, ["a@acme.example", "b@acme.example", "c@acme.example", "d@acme.example"]);
     }
 
-    fn a_limit_says_when_there_is_room_again(guestlist) {
-        let guestlist = guestlist.with("GUESTLIST_LIMITS", "actor=1/1d");
-        let acme = guestlist.organization();
+    fn a_limit_says_when_there_is_room_again(command_line) {
+        let command_line = command_line.with("GUESTLIST_LIMITS", "actor=1/1d");
+        let acme = command_line.organization();
         let line = format!("invite a@acme.example b@acme.example --organization {acme} --role agent --as ann --json");
-        let outcomes = guestlist.run(&line).ended(3).json();
+        let outcomes = command_line.run(&line).ended(3).json();
         assert_eq!(outcomes[0]["outcome"], "invited");
         assert_eq!((&outcomes[1]["refused"], &outcomes[1]["limit"]), (&json!("throttled"), &json!("actor")));
         assert!((86_300..=86_401).contains(&outcomes[1]["retry_after"].as_u64().unwrap()), "{outcomes:?}");
@@ -167,8 +167,8 @@ stories! {
 
 #[test]
 fn what_is_typed_wrong_ends_with_2_and_says_what() {
-    let guestlist = Guestlist::on_sqlite();
-    let acme = guestlist.organization();
+    let command_line = CommandLine::on_sqlite();
+    let acme = command_line.organization();
     for (line, invalid) in [
         (
             "organization create Acme --owner ann --email nonsense",
@@ -205,10 +205,10 @@ fn what_is_typed_wrong_ends_with_2_and_says_what() {
         ),
         ("roles check missing.toml", "role_model"),
     ] {
-        let ran = guestlist.run(&format!("{line} --json")).ended(2);
+        let ran = command_line.run(&format!("{line} --json")).ended(2);
         assert_eq!(ran.object()["invalid"], invalid, "{line}");
         assert!(!text(&ran.object()["message"]).is_empty(), "{line}");
-        let ran = guestlist.run(line).ended(2);
+        let ran = command_line.run(line).ended(2);
         assert!(
             ran.stdout.is_empty() && ran.stderr.starts_with("error: "),
             "{line}: {ran:?}"
@@ -218,7 +218,7 @@ fn what_is_typed_wrong_ends_with_2_and_says_what() {
 
 #[test]
 fn help_and_version_end_with_0() {
-    let guestlist = Guestlist::on_sqlite();
+    let command_line = CommandLine::on_sqlite();
     for line in [
         "--help",
         "--version",
@@ -228,10 +228,10 @@ fn help_and_version_end_with_0() {
         "jobs retry --help",
         "work --help",
     ] {
-        assert!(!guestlist.run(line).done().stdout.is_empty(), "{line}");
+        assert!(!command_line.run(line).done().stdout.is_empty(), "{line}");
     }
     assert_eq!(
-        guestlist.folder().read_dir().unwrap().count(),
+        command_line.folder().read_dir().unwrap().count(),
         0,
         "nothing was made"
     );
@@ -239,7 +239,7 @@ fn help_and_version_end_with_0() {
 
 #[test]
 fn an_id_that_is_none_is_answered_with_what_one_looks_like() {
-    let guestlist = Guestlist::on_sqlite();
+    let command_line = CommandLine::on_sqlite();
     for (line, kind, shown_by) in [
         (
             "members --organization nonsense",
@@ -258,7 +258,10 @@ fn an_id_that_is_none_is_answered_with_what_one_looks_like() {
         ),
         ("jobs discard 12", "a job", "guestlist jobs"),
     ] {
-        let ran = guestlist.run(&format!("{line} --json")).ended(2).object();
+        let ran = command_line
+            .run(&format!("{line} --json"))
+            .ended(2)
+            .object();
         assert_eq!(ran["invalid"], "invalid_id", "{line}");
         let message = text(&ran["message"]);
         assert!(

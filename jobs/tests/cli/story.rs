@@ -4,22 +4,22 @@
 
 use serde_json::json;
 
-use crate::support::{Guestlist, text};
+use crate::support::{CommandLine, text};
 
 stories! {
-    fn an_organization_is_made_and_its_people_come_and_go(guestlist) {
-        let created = guestlist.one("organization create Acme --owner ann --email ann@acme.example --name Ann");
+    fn an_organization_is_made_and_its_people_come_and_go(command_line) {
+        let created = command_line.one("organization create Acme --owner ann --email ann@acme.example --name Ann");
         let acme = text(&created["organization"]);
-        assert_eq!(guestlist.one("organization list")["name"], "Acme");
-        assert_eq!(guestlist.one(&format!("organization rename {acme} Acme2 --as ann"))["name"], "Acme2");
+        assert_eq!(command_line.one("organization list")["name"], "Acme");
+        assert_eq!(command_line.one(&format!("organization rename {acme} Acme2 --as ann"))["name"], "Acme2");
 
         let line = format!("invite bob@acme.example Eve@ACME.example --organization {acme} --role agent --as ann --locale de");
-        let invited = guestlist.all(&line);
+        let invited = command_line.all(&line);
         assert_eq!(invited[0]["email"], "bob@acme.example");
         assert_eq!(invited[1]["email"], "Eve@acme.example");
         assert!(invited.iter().all(|outcome| outcome["outcome"] == "invited"));
 
-        let listed = guestlist.all(&format!("invitations --organization {acme} --status pending"));
+        let listed = command_line.all(&format!("invitations --organization {acme} --status pending"));
         assert_eq!(listed.len(), 2);
         assert_eq!(listed[0]["invitation"], invited[0]["invitation"]);
         for (field, value) in [("role", "agent"), ("status", "pending"), ("delivery", "queued"), ("locale", "de")] {
@@ -28,126 +28,126 @@ stories! {
         assert!(text(&listed[0]["expires_at"]) > text(&listed[0]["created_at"]));
 
         let bob = text(&invited[0]["invitation"]);
-        let link = text(&guestlist.one(&format!("link {bob} --as ann"))["link"]);
+        let link = text(&command_line.one(&format!("link {bob} --as ann"))["link"]);
         assert!(link.starts_with("http://localhost:3000/invitations/"), "{link}");
         let accept = "accept - --user bob --email BOB@acme.example --name Bob --json";
-        let member = guestlist.run_with_stdin(accept, &format!("{link}\n")).done().object();
+        let member = command_line.run_with_stdin(accept, &format!("{link}\n")).done().object();
         assert_eq!((member["user"].clone(), member["role"].clone()), (json!("bob"), json!("agent")));
 
         let eve = text(&invited[1]["invitation"]);
-        let link = text(&guestlist.one(&format!("link {eve} --as ann"))["link"]);
+        let link = text(&command_line.one(&format!("link {eve} --as ann"))["link"]);
         let token = link.rsplit('/').next().unwrap();
-        assert_eq!(guestlist.one(&format!("decline {token}"))["status"], "declined");
+        assert_eq!(command_line.one(&format!("decline {token}"))["status"], "declined");
 
-        let members = guestlist.all(&format!("members --organization {acme}"));
+        let members = command_line.all(&format!("members --organization {acme}"));
         assert_eq!(members.iter().map(|member| text(&member["user"])).collect::<Vec<_>>(), ["ann", "bob"]);
         assert_eq!((&members[1]["email"], &members[1]["name"]), (&json!("BOB@acme.example"), &json!("Bob")));
         assert!(members[1]["joined_at"].is_string());
 
-        let changed = guestlist.one(&format!("change-role bob admin --organization {acme} --as ann"));
+        let changed = command_line.one(&format!("change-role bob admin --organization {acme} --as ann"));
         assert_eq!(changed["role"], "admin");
-        guestlist.run(&format!("transfer bob --organization {acme} --as ann")).done();
-        let roles: Vec<_> = guestlist.all(&format!("members --organization {acme}"));
+        command_line.run(&format!("transfer bob --organization {acme} --as ann")).done();
+        let roles: Vec<_> = command_line.all(&format!("members --organization {acme}"));
         assert_eq!((&roles[0]["role"], &roles[1]["role"]), (&json!("admin"), &json!("owner")));
-        guestlist.run(&format!("leave --organization {acme} --as ann")).done();
+        command_line.run(&format!("leave --organization {acme} --as ann")).done();
 
-        guestlist.run(&format!("organization delete {acme} --as bob")).done();
-        assert!(guestlist.all("organization list").is_empty());
-        let events = guestlist.all(&format!("events --organization {acme}"));
+        command_line.run(&format!("organization delete {acme} --as bob")).done();
+        assert!(command_line.all("organization list").is_empty());
+        let events = command_line.all(&format!("events --organization {acme}"));
         let kinds: Vec<_> = events.iter().map(|event| text(&event["kind"])).collect();
         assert_eq!(kinds.first().unwrap(), "organization_created");
         assert_eq!(kinds.last().unwrap(), "organization_deleted");
         assert!(kinds.contains(&"invitation_link_shown".to_owned()), "{kinds:?}");
     }
 
-    fn an_invitation_is_sent_again_and_withdrawn(guestlist) {
-        let guestlist = guestlist.with("GUESTLIST_LIMITS", "none");
-        let acme = guestlist.organization();
-        let invited = guestlist.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
+    fn an_invitation_is_sent_again_and_withdrawn(command_line) {
+        let command_line = command_line.with("GUESTLIST_LIMITS", "none");
+        let acme = command_line.organization();
+        let invited = command_line.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
         let bob = text(&invited["invitation"]);
-        let resent = guestlist.one(&format!("resend {bob} --as ann"));
+        let resent = command_line.one(&format!("resend {bob} --as ann"));
         assert_eq!(resent["letters"], 2);
         assert!(text(&resent["expires_at"]) > text(&invited["expires_at"]));
-        assert_eq!(guestlist.one(&format!("revoke {bob} --as ann"))["status"], "revoked");
-        let revoked = guestlist.one(&format!("invitations --organization {acme} --status revoked"));
+        assert_eq!(command_line.one(&format!("revoke {bob} --as ann"))["status"], "revoked");
+        let revoked = command_line.one(&format!("invitations --organization {acme} --status revoked"));
         assert_eq!(revoked["invitation"], bob);
-        assert!(guestlist.all(&format!("invitations --organization {acme} --status pending")).is_empty());
+        assert!(command_line.all(&format!("invitations --organization {acme} --status pending")).is_empty());
     }
 
-    fn sessions_are_recorded_and_end_with_the_membership(guestlist) {
-        let acme = guestlist.organization();
-        guestlist.member(&acme, "bob", "agent");
+    fn sessions_are_recorded_and_end_with_the_membership(command_line) {
+        let acme = command_line.organization();
+        command_line.member(&acme, "bob", "agent");
         for session in ["s1", "s2"] {
-            guestlist.run(&format!("session record {session} --user bob --organization {acme}")).done();
+            command_line.run(&format!("session record {session} --user bob --organization {acme}")).done();
         }
         let list = format!("session list --organization {acme}");
-        assert_eq!(guestlist.all(&list), guestlist.all(&format!("{list} --user bob")));
-        assert_eq!(guestlist.all(&list)[0], json!({ "session": "s1", "user": "bob" }));
-        guestlist.run(&format!("session forget s1 --user bob --organization {acme}")).done();
-        assert_eq!(guestlist.one(&list)["session"], "s2");
-        guestlist.run(&format!("remove bob --organization {acme} --as ann")).done();
-        let gone = guestlist.run(&format!("{list} --user bob --json")).ended(3);
+        assert_eq!(command_line.all(&list), command_line.all(&format!("{list} --user bob")));
+        assert_eq!(command_line.all(&list)[0], json!({ "session": "s1", "user": "bob" }));
+        command_line.run(&format!("session forget s1 --user bob --organization {acme}")).done();
+        assert_eq!(command_line.one(&list)["session"], "s2");
+        command_line.run(&format!("remove bob --organization {acme} --as ann")).done();
+        let gone = command_line.run(&format!("{list} --user bob --json")).ended(3);
         assert_eq!(gone.object()["refused"], "not_found");
-        assert_eq!(guestlist.run(&list).done().stdout.trim(), "There are no recorded sessions.");
+        assert_eq!(command_line.run(&list).done().stdout.trim(), "There are no recorded sessions.");
         let record = format!("session record s3 --user bob --organization {acme} --json");
-        assert_eq!(guestlist.run(&record).ended(3).object()["refused"], "not_found");
+        assert_eq!(command_line.run(&record).ended(3).object()["refused"], "not_found");
     }
 
-    fn a_member_is_suspended_and_reinstated(guestlist) {
-        let acme = guestlist.organization();
-        guestlist.member(&acme, "bob", "agent");
-        guestlist.run(&format!("session record s1 --user bob --organization {acme}")).done();
-        let suspended = guestlist.one(&format!("suspend bob --organization {acme} --as ann"));
+    fn a_member_is_suspended_and_reinstated(command_line) {
+        let acme = command_line.organization();
+        command_line.member(&acme, "bob", "agent");
+        command_line.run(&format!("session record s1 --user bob --organization {acme}")).done();
+        let suspended = command_line.one(&format!("suspend bob --organization {acme} --as ann"));
         assert!(suspended["suspended_at"].is_string());
-        assert!(guestlist.all(&format!("session list --user bob --organization {acme}")).is_empty());
-        let members = guestlist.all(&format!("members --organization {acme}"));
+        assert!(command_line.all(&format!("session list --user bob --organization {acme}")).is_empty());
+        let members = command_line.all(&format!("members --organization {acme}"));
         assert_eq!((&members[0]["suspended_at"], &members[1]["suspended_at"]), (&json!(null), &suspended["suspended_at"]));
-        let table = guestlist.run(&format!("members --organization {acme}")).done().stdout;
+        let table = command_line.run(&format!("members --organization {acme}")).done().stdout;
         let lines: Vec<_> = table.lines().collect();
         assert!(lines[0].ends_with("SUSPENDED") && lines[1].ends_with('-') && !lines[2].ends_with('-'), "{table}");
-        let reinstated = guestlist.one(&format!("reinstate bob --organization {acme} --as ann"));
+        let reinstated = command_line.one(&format!("reinstate bob --organization {acme} --as ann"));
         assert_eq!((&reinstated["suspended_at"], &reinstated["role"]), (&json!(null), &json!("agent")));
-        let again = guestlist.run(&format!("reinstate bob --organization {acme} --as ann")).done().stdout;
+        let again = command_line.run(&format!("reinstate bob --organization {acme} --as ann")).done().stdout;
         assert_eq!(again.trim(), "bob has access again, as agent.");
     }
 
-    fn an_open_invitation_gets_another_role(guestlist) {
-        let acme = guestlist.organization();
-        let invited = guestlist.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
+    fn an_open_invitation_gets_another_role(command_line) {
+        let acme = command_line.organization();
+        let invited = command_line.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
         let bob = text(&invited["invitation"]);
-        let link = text(&guestlist.one(&format!("link {bob} --as ann"))["link"]);
-        assert_eq!(guestlist.one(&format!("change-invitation-role {bob} manager --as ann"))["role"], "manager");
-        let member = guestlist.one(&format!("accept {link} --user bob --email bob@acme.example"));
+        let link = text(&command_line.one(&format!("link {bob} --as ann"))["link"]);
+        assert_eq!(command_line.one(&format!("change-invitation-role {bob} manager --as ann"))["role"], "manager");
+        let member = command_line.one(&format!("accept {link} --user bob --email bob@acme.example"));
         assert_eq!((&member["role"], &member["role_kept"]), (&json!("manager"), &json!(false)));
-        let closed = guestlist.run(&format!("change-invitation-role {bob} agent --as ann --json")).ended(3);
+        let closed = command_line.run(&format!("change-invitation-role {bob} agent --as ann --json")).ended(3);
         assert_eq!(closed.object()["refused"], "invitation_closed");
     }
 
-    fn a_member_who_accepts_again_with_another_address_hears_that_the_role_was_kept(guestlist) {
-        let acme = guestlist.organization();
-        guestlist.member(&acme, "bob", "admin");
-        let invited = guestlist.one(&format!("invite robert@acme.example --organization {acme} --role agent --as ann"));
-        let link = text(&guestlist.one(&format!("link {} --as ann", text(&invited["invitation"])))["link"]);
+    fn a_member_who_accepts_again_with_another_address_hears_that_the_role_was_kept(command_line) {
+        let acme = command_line.organization();
+        command_line.member(&acme, "bob", "admin");
+        let invited = command_line.one(&format!("invite robert@acme.example --organization {acme} --role agent --as ann"));
+        let link = text(&command_line.one(&format!("link {} --as ann", text(&invited["invitation"])))["link"]);
         let accept = format!("accept {link} --user bob --email robert@acme.example");
-        let said = guestlist.run(&accept).done().stdout;
+        let said = command_line.run(&accept).done().stdout;
         assert_eq!(
             said.trim(),
             format!("bob is a member of {acme} as admin. They were a member already and kept that role; the invitation was to agent.")
         );
     }
 
-    fn a_user_is_forgotten_everywhere_or_nowhere(guestlist) {
-        let acme = guestlist.organization();
-        let other = text(&guestlist.one("organization create Beta --owner ann --email ann@acme.example")["organization"]);
-        guestlist.member(&acme, "bob", "agent");
-        guestlist.member(&other, "bob", "agent");
-        let third = text(&guestlist.one("organization create Gamma --owner ann --email ann@acme.example")["organization"]);
-        let invited = guestlist.one(&format!("invite bob@acme.example --organization {third} --role agent --as ann"));
-        let refused = guestlist.run("forget ann --email ann@acme.example --json").ended(3).object();
+    fn a_user_is_forgotten_everywhere_or_nowhere(command_line) {
+        let acme = command_line.organization();
+        let other = text(&command_line.one("organization create Beta --owner ann --email ann@acme.example")["organization"]);
+        command_line.member(&acme, "bob", "agent");
+        command_line.member(&other, "bob", "agent");
+        let third = text(&command_line.one("organization create Gamma --owner ann --email ann@acme.example")["organization"]);
+        let invited = command_line.one(&format!("invite bob@acme.example --organization {third} --role agent --as ann"));
+        let refused = command_line.run("forget ann --email ann@acme.example --json").ended(3).object();
         assert_eq!((&refused["refused"], &refused["organizations"]), (&json!("last_owner"), &json!([acme, other, third])));
-        let said = guestlist.run("forget ann --email ann@acme.example").ended(3).stderr;
+        let said = command_line.run("forget ann --email ann@acme.example").ended(3).stderr;
         assert!(said.contains(&format!("in Acme ({acme}), Beta ({other}), Gamma ({third}); nothing was changed")), "{said}");
-        let forgotten = guestlist.one("forget bob --email bob@acme.example");
+        let forgotten = command_line.one("forget bob --email bob@acme.example");
         assert_eq!(
             forgotten,
             json!({
@@ -159,43 +159,43 @@ stories! {
             })
         );
         for organization in [&acme, &other] {
-            assert_eq!(guestlist.all(&format!("members --organization {organization}")).len(), 1);
+            assert_eq!(command_line.all(&format!("members --organization {organization}")).len(), 1);
         }
-        let again = guestlist.run("forget bob --email bob@acme.example").done().stdout;
+        let again = command_line.run("forget bob --email bob@acme.example").done().stdout;
         assert!(again.starts_with("Forgot bob: they were a member of no organization; no invitation to them was open."), "{again}");
     }
 
-    fn jobs_are_counted_listed_retried_and_discarded(guestlist) {
-        let acme = guestlist.organization();
-        guestlist.run(&format!("invite a@acme.example b@acme.example --organization {acme} --role agent --as ann")).done();
-        let counted = guestlist.one("jobs");
+    fn jobs_are_counted_listed_retried_and_discarded(command_line) {
+        let acme = command_line.organization();
+        command_line.run(&format!("invite a@acme.example b@acme.example --organization {acme} --role agent --as ann")).done();
+        let counted = command_line.one("jobs");
         assert_eq!((&counted["kind"], &counted["state"], &counted["count"]), (&json!("send_invitation"), &json!("ready"), &json!(2)));
         assert!(counted["oldest_at"].is_string());
 
-        let rows = guestlist.all("jobs --state ready");
+        let rows = command_line.all("jobs --state ready");
         assert_eq!((rows.len(), &rows[0]["organization"]), (2, &json!(acme)));
-        assert_eq!(guestlist.all("jobs --state ready --limit 1"), rows[..1]);
+        assert_eq!(command_line.all("jobs --state ready --limit 1"), rows[..1]);
         let job = text(&rows[0]["job"]);
-        guestlist.run(&format!("jobs discard {job}")).done();
-        assert_eq!(guestlist.run(&format!("jobs retry {job} --json")).ended(3).object()["refused"], "not_found");
+        command_line.run(&format!("jobs discard {job}")).done();
+        assert_eq!(command_line.run(&format!("jobs retry {job} --json")).ended(3).object()["refused"], "not_found");
 
-        guestlist.sql("UPDATE guestlist_outbox SET dead_at = run_at, last_error = 'why'");
-        assert_eq!(guestlist.one("jobs --state dead")["last_error"], "why");
-        assert_eq!(guestlist.one("jobs retry --all-dead")["retried"], 1);
-        assert!(guestlist.all("jobs --state dead").is_empty());
-        guestlist.run(&format!("jobs retry {}", text(&rows[1]["job"]))).done();
+        command_line.sql("UPDATE guestlist_outbox SET dead_at = run_at, last_error = 'why'");
+        assert_eq!(command_line.one("jobs --state dead")["last_error"], "why");
+        assert_eq!(command_line.one("jobs retry --all-dead")["retried"], 1);
+        assert!(command_line.all("jobs --state dead").is_empty());
+        command_line.run(&format!("jobs retry {}", text(&rows[1]["job"]))).done();
     }
 
-    fn people_read_tables_and_sentences(guestlist) {
-        let acme = guestlist.organization();
+    fn people_read_tables_and_sentences(command_line) {
+        let acme = command_line.organization();
         let invite = format!("invite bob@acme.example nonsense --organization {acme} --role agent --as ann");
-        let invited = guestlist.run(&invite).ended(2).stdout;
+        let invited = command_line.run(&invite).ended(2).stdout;
         assert!(invited.contains("bob@acme.example") && invited.contains("invalid: an e-mail address"), "{invited}");
-        let table = guestlist.run(&format!("members --organization {acme}")).done().stdout;
+        let table = command_line.run(&format!("members --organization {acme}")).done().stdout;
         let lines: Vec<_> = table.lines().collect();
         assert!(lines[0].starts_with("USER  EMAIL             NAME"), "{table}");
         assert!(lines[1].starts_with("ann   ann@acme.example  Ann "), "{table}");
-        let refused = guestlist.run(&format!("leave --organization {acme} --as ann")).ended(3);
+        let refused = command_line.run(&format!("leave --organization {acme} --as ann")).ended(3);
         assert_eq!(refused.stdout, "");
         assert_eq!(
             refused.stderr.lines().last().unwrap(),
@@ -207,21 +207,24 @@ stories! {
 
 #[test]
 fn a_list_is_never_cut_silently() {
-    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_LIMITS", "none");
-    let acme = guestlist.organization();
+    let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
+    let acme = command_line.organization();
     let rows: String = (0..2100).map(|n| format!("p{n}@acme.example\n")).collect();
-    guestlist.write("people.csv", format!("email\n{rows}"));
-    guestlist
+    command_line.write("people.csv", format!("email\n{rows}"));
+    command_line
         .run(&format!(
             "invite --file people.csv --role agent --organization {acme} --as ann"
         ))
         .done();
     let list = format!("invitations --organization {acme}");
-    assert_eq!(guestlist.all(&list).len(), 2100);
-    assert_eq!(guestlist.all(&format!("{list} --limit 1500")).len(), 1500);
-    assert_eq!(guestlist.all("jobs --state ready").len(), 2100);
+    assert_eq!(command_line.all(&list).len(), 2100);
     assert_eq!(
-        guestlist
+        command_line.all(&format!("{list} --limit 1500")).len(),
+        1500
+    );
+    assert_eq!(command_line.all("jobs --state ready").len(), 2100);
+    assert_eq!(
+        command_line
             .all(&format!("events --organization {acme}"))
             .len(),
         2101

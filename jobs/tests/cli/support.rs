@@ -14,27 +14,27 @@ use url::Url;
 
 /// Runs each story on both databases, as `story::on_sqlite` and `story::on_postgres`.
 macro_rules! stories {
-    ($(fn $name:ident($guestlist:ident) $body:block)+) => {$(
+    ($(fn $name:ident($command_line:ident) $body:block)+) => {$(
         mod $name {
             use super::*;
 
-            fn story($guestlist: Guestlist) $body
+            fn story($command_line: CommandLine) $body
 
             #[test]
             fn on_sqlite() {
-                story(Guestlist::on_sqlite());
+                story(CommandLine::on_sqlite());
             }
 
             #[test]
             fn on_postgres() {
-                story(Guestlist::on_postgres());
+                story(CommandLine::on_postgres());
             }
         }
     )+};
 }
 
 /// A folder, a database and the variables of an operator's shell.
-pub(crate) struct Guestlist {
+pub(crate) struct CommandLine {
     folder: TempDir,
     variables: Vec<(String, String)>,
     database: Option<String>,
@@ -48,7 +48,7 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
 }
 
-impl Guestlist {
+impl CommandLine {
     /// An empty folder and nothing set: the embedded default.
     pub(crate) fn on_sqlite() -> Self {
         Self {
@@ -60,10 +60,10 @@ impl Guestlist {
 
     /// A new migrated Postgres database and a key.
     pub(crate) fn on_postgres() -> Self {
-        let guestlist =
+        let command_line =
             Self::on_empty_postgres().with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
-        guestlist.run("migrate").done();
-        guestlist
+        command_line.run("migrate").done();
+        command_line
     }
 
     /// A new Postgres database without any table.
@@ -75,9 +75,9 @@ impl Guestlist {
         );
         let mut url = maintenance();
         url.set_path(&database);
-        let mut guestlist = Self::on_sqlite();
-        guestlist.database = Some(database);
-        guestlist.with("DATABASE_URL", url.as_str())
+        let mut command_line = Self::on_sqlite();
+        command_line.database = Some(database);
+        command_line.with("DATABASE_URL", url.as_str())
     }
 
     /// Sets a variable.
@@ -177,7 +177,7 @@ impl Guestlist {
     }
 }
 
-impl Drop for Guestlist {
+impl Drop for CommandLine {
     fn drop(&mut self) {
         if let Some(database) = &self.database {
             execute(

@@ -11,11 +11,11 @@ use std::fs;
 use base64::Engine;
 use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use guestlist::{Database, Error, Key, Organizations, Transaction, User};
+use guestlist::{Database, Error, Guestlist, Key, Transaction, User};
 use sqlx::{AssertSqlSafe, query_scalar};
 
 use crate::site::Site;
-use crate::support::{Guestlist, Ran, text};
+use crate::support::{CommandLine, Ran, text};
 use crate::tables::{Dialect, dump};
 use crate::worker::{Worker, eventually};
 
@@ -37,8 +37,8 @@ impl Rest {
     }
 
     /// Runs a command and keeps what it logged and, where it fails, what it said.
-    fn run(&mut self, guestlist: &Guestlist, line: &str) -> Ran {
-        self.keep(guestlist.run(line))
+    fn run(&mut self, command_line: &CommandLine, line: &str) -> Ran {
+        self.keep(command_line.run(line))
     }
 
     fn keep(&mut self, ran: Ran) -> Ran {
@@ -53,7 +53,7 @@ impl Rest {
 /// The library as a host has it, for what is found.
 struct Door {
     database: Database,
-    library: Organizations,
+    guestlist: Guestlist,
 }
 
 impl Door {
@@ -61,7 +61,7 @@ impl Door {
         let keys = guestlist::KeyRing::of(key.clone());
         Self {
             database: Database::connect(url, 2).await.unwrap(),
-            library: Organizations::builder().key_ring(keys).build(),
+            guestlist: Guestlist::builder().key_ring(keys).build(),
         }
     }
 
@@ -104,8 +104,8 @@ impl Door {
 
     async fn opens(&self, tx: &mut Transaction, text: &str) -> bool {
         let guest = User::new("guest".parse().unwrap(), "p5@acme.example".parse().unwrap());
-        let opened = self.library.open(&mut *tx, text).await;
-        let accepted = self.library.accept(tx, text, &guest).await;
+        let opened = self.guestlist.open(&mut *tx, text).await;
+        let accepted = self.guestlist.accept(tx, text, &guest).await;
         let is_nonsense = |error| matches!(error, Some(Error::InvalidToken));
         !(is_nonsense(opened.err()) && is_nonsense(accepted.err()))
     }
@@ -211,10 +211,10 @@ fn escapes(bytes: &[u8], sign: u8) -> Vec<u8> {
 }
 
 /// A host's and its operator's day: everyone is invited, and then everything happens to some.
-fn live(guestlist: &Guestlist, rest: &mut Rest, amid: impl FnOnce(&mut Worker, &mut Rest)) {
+fn live(command_line: &CommandLine, rest: &mut Rest, amid: impl FnOnce(&mut Worker, &mut Rest)) {
     let created = rest
         .run(
-            guestlist,
+            command_line,
             "organization create Acme --owner ann --email ann@acme.example --json",
         )
         .done();
@@ -222,10 +222,10 @@ fn live(guestlist: &Guestlist, rest: &mut Rest, amid: impl FnOnce(&mut Worker, &
     let rows: String = (0..PEOPLE)
         .map(|n| format!("p{n}@acme.example\n"))
         .collect();
-    guestlist.write("people.csv", format!("email\n{rows}"));
+    command_line.write("people.csv", format!("email\n{rows}"));
     let invited = rest
         .run(
-            guestlist,
+            command_line,
             &format!("invite --file people.csv --role agent --organization {acme} --as ann --json"),
         )
         .done();
@@ -234,44 +234,45 @@ fn live(guestlist: &Guestlist, rest: &mut Rest, amid: impl FnOnce(&mut Worker, &
         .iter()
         .map(|row| text(&row["invitation"]))
         .collect();
-    let mut worker = Worker::ready(guestlist, "first");
+    let mut worker = Worker::ready(command_line, "first");
     amid(&mut worker, rest);
-    let letters = guestlist.folder().join("letters");
+    let letters = command_line.folder().join("letters");
     let sent = || fs::read_dir(&letters).map_or(0, Iterator::count);
     eventually("every letter is sent", || sent() >= PEOPLE);
     let link = |rest: &mut Rest, n: usize| {
         let shown = rest
-            .run(guestlist, &format!("link {} --as ann --json", ids[n]))
+            .run(command_line, &format!("link {} --as ann --json", ids[n]))
             .done();
         text(&shown.object()["link"])
     };
     for n in 0..4 {
         let link = link(rest, n);
         let accept = format!("accept - --user u{n} --email p{n}@acme.example");
-        rest.keep(guestlist.run_with_stdin(&accept, &link)).done();
+        rest.keep(command_line.run_with_stdin(&accept, &link))
+            .done();
         rest.run(
-            guestlist,
+            command_line,
             &format!("session record s{n} --user u{n} --organization {acme}"),
         )
         .done();
     }
     let (used, open, broken) = (
-        link_of(guestlist, &ids[4]),
-        link_of(guestlist, &ids[5]),
-        link_of(guestlist, &ids[6]),
+        link_of(command_line, &ids[4]),
+        link_of(command_line, &ids[5]),
+        link_of(command_line, &ids[6]),
     );
     rest.run(
-        guestlist,
+        command_line,
         &format!("accept {open} --user x --email x@acme.example"),
     )
     .ended(3);
     rest.run(
-        guestlist,
+        command_line,
         &format!("accept {open}x --user u5 --email p5@acme.example"),
     )
     .ended(3);
     rest.run(
-        guestlist,
+        command_line,
         &format!(
             "accept {}{} --user u6 --email p6@acme.example --json",
             &broken[..broken.len() - 1],
@@ -280,30 +281,33 @@ fn live(guestlist: &Guestlist, rest: &mut Rest, amid: impl FnOnce(&mut Worker, &
     )
     .ended(3);
     rest.run(
-        guestlist,
+        command_line,
         &format!("accept {open} --user u5 --email nonsense"),
     )
     .ended(2);
-    rest.run(guestlist, &format!("decline {used}")).done();
-    rest.run(guestlist, &format!("decline {used} --json"))
+    rest.run(command_line, &format!("decline {used}")).done();
+    rest.run(command_line, &format!("decline {used} --json"))
         .done();
-    rest.run(guestlist, &format!("revoke {} --as ann", ids[7]))
+    rest.run(command_line, &format!("revoke {} --as ann", ids[7]))
         .done();
-    rest.run(guestlist, &format!("resend {} --as ann", ids[8]))
+    rest.run(command_line, &format!("resend {} --as ann", ids[8]))
         .done();
     rest.run(
-        guestlist,
+        command_line,
         &format!("change-role u1 manager --organization {acme} --as ann"),
     )
     .done();
     rest.run(
-        guestlist,
+        command_line,
         &format!("remove u2 --organization {acme} --as ann"),
     )
     .done();
-    rest.run(guestlist, &format!("leave --organization {acme} --as u3"))
-        .done();
-    eventually("every job is done", || guestlist.all("jobs").is_empty());
+    rest.run(
+        command_line,
+        &format!("leave --organization {acme} --as u3"),
+    )
+    .done();
+    eventually("every job is done", || command_line.all("jobs").is_empty());
     worker.stop();
     assert!(worker.said(" TRACE ") > 0, "the log is not at its loudest");
     rest.add("the log of a worker", worker.log());
@@ -319,19 +323,19 @@ fn live(guestlist: &Guestlist, rest: &mut Rest, amid: impl FnOnce(&mut Worker, &
         } else {
             format!("{line} --organization {acme}")
         };
-        let listed = rest.run(guestlist, &format!("{line} --json")).done();
+        let listed = rest.run(command_line, &format!("{line} --json")).done();
         rest.add("what is listed", listed.stdout);
     }
 }
 
-fn link_of(guestlist: &Guestlist, invitation: &str) -> String {
-    text(&guestlist.one(&format!("link {invitation} --as ann"))["link"])
+fn link_of(command_line: &CommandLine, invitation: &str) -> String {
+    text(&command_line.one(&format!("link {invitation} --as ann"))["link"])
 }
 
 const PEOPLE: usize = 60;
 
-fn loud(guestlist: Guestlist, key: &Key) -> Guestlist {
-    guestlist
+fn loud(command_line: CommandLine, key: &Key) -> CommandLine {
+    command_line
         .with("GUESTLIST_KEYS", &key.expose())
         .with("GUESTLIST_LIMITS", "none")
         .with("SMTP_URL", "file:letters")
@@ -339,8 +343,8 @@ fn loud(guestlist: Guestlist, key: &Key) -> Guestlist {
 }
 
 /// Insists that nothing at rest opens, and that the letters do.
-async fn search(guestlist: &Guestlist, rest: &Rest, door: &Door, key: &Key) {
-    let letters: Vec<u8> = fs::read_dir(guestlist.folder().join("letters"))
+async fn search(command_line: &CommandLine, rest: &Rest, door: &Door, key: &Key) {
+    let letters: Vec<u8> = fs::read_dir(command_line.folder().join("letters"))
         .unwrap()
         .flat_map(|file| fs::read(file.unwrap().path()).unwrap())
         .collect();
@@ -424,11 +428,11 @@ fn plain(value: &redis::Value) -> String {
 #[test]
 fn a_token_is_nowhere_at_rest() {
     let key = Key::generate();
-    let site = Site::without_mail_server(loud(Guestlist::on_postgres(), &key));
+    let site = Site::without_mail_server(loud(CommandLine::on_postgres(), &key));
     let site = site.with("SMTP_URL", "file:letters");
-    let guestlist = &site.guestlist;
+    let command_line = &site.command_line;
     let mut rest = Rest::default();
-    live(guestlist, &mut rest, |worker, rest| {
+    live(command_line, &mut rest, |worker, rest| {
         // The world is stopped while letters wait in Redis.
         eventually("the worker is stopped with letters in the queue", || {
             if site.tasks() == 0 {
@@ -440,7 +444,7 @@ fn a_token_is_nowhere_at_rest() {
                 let held = redis_at_rest(&site);
                 assert!(held.contains("generation"), "{held}");
                 rest.add("Redis amid the work", held);
-                let url = guestlist.database_url();
+                let url = command_line.database_url();
                 let tables = async { Door::to(&url, &key).await.tables().await };
                 rest.add("the tables amid the work", block_on(tables));
             }
@@ -450,9 +454,9 @@ fn a_token_is_nowhere_at_rest() {
     });
     rest.add("Redis afterwards", redis_at_rest(&site));
     block_on(async {
-        let door = Door::to(&guestlist.database_url(), &key).await;
+        let door = Door::to(&command_line.database_url(), &key).await;
         rest.add("the tables", door.tables().await);
-        search(guestlist, &rest, &door, &key).await;
+        search(command_line, &rest, &door, &key).await;
         door.database.close().await;
     });
 }
@@ -460,10 +464,10 @@ fn a_token_is_nowhere_at_rest() {
 #[test]
 fn a_token_is_not_in_an_sqlite_file_nor_beside_it() {
     let key = Key::generate();
-    let guestlist = &loud(Guestlist::on_sqlite(), &key);
+    let command_line = &loud(CommandLine::on_sqlite(), &key);
     let mut rest = Rest::default();
-    live(guestlist, &mut rest, |_, rest| {
-        for file in fs::read_dir(guestlist.folder())
+    live(command_line, &mut rest, |_, rest| {
+        for file in fs::read_dir(command_line.folder())
             .unwrap()
             .map(|file| file.unwrap().path())
         {
@@ -476,9 +480,9 @@ fn a_token_is_not_in_an_sqlite_file_nor_beside_it() {
         }
     });
     block_on(async {
-        let door = Door::to(&guestlist.database_url(), &key).await;
+        let door = Door::to(&command_line.database_url(), &key).await;
         rest.add("the tables", door.tables().await);
-        for file in fs::read_dir(guestlist.folder())
+        for file in fs::read_dir(command_line.folder())
             .unwrap()
             .map(|file| file.unwrap().path())
         {
@@ -486,7 +490,7 @@ fn a_token_is_not_in_an_sqlite_file_nor_beside_it() {
                 rest.add(&file.display().to_string(), fs::read(&file).unwrap());
             }
         }
-        search(guestlist, &rest, &door, &key).await;
+        search(command_line, &rest, &door, &key).await;
         door.database.close().await;
     });
 }

@@ -43,9 +43,9 @@ fn workers_that_were_there_first_mail_what_comes() {
 #[test]
 fn until_idle_mails_what_is_due_and_ends() {
     let site = Site::new();
-    site.guestlist.run("work --until-idle").done();
+    site.command_line.run("work --until-idle").done();
     site.invite(300);
-    site.guestlist.run("work --until-idle").done();
+    site.command_line.run("work --until-idle").done();
     site.assert_delivered(300);
     site.assert_redis_is_empty();
 }

@@ -5,12 +5,12 @@ use serde_json::Value as Json;
 use crate::redis_server::{RedisServer, free_port};
 use crate::site::Site;
 use crate::smtp::{Act, Script};
-use crate::support::{Guestlist, text};
+use crate::support::{CommandLine, text};
 use crate::worker::eventually;
 
 /// The doctor's lines that are not well, by what they check.
-fn ailments(guestlist: &Guestlist, status: i32) -> Vec<(String, String)> {
-    let checks = guestlist.run("doctor --json").ended(status).json();
+fn ailments(command_line: &CommandLine, status: i32) -> Vec<(String, String)> {
+    let checks = command_line.run("doctor --json").ended(status).json();
     let names: Vec<_> = checks.iter().map(|check| text(&check["check"])).collect();
     assert_eq!(
         names,
@@ -42,8 +42,8 @@ fn assert_only(ailments: &[(String, String)], check: &str, says: &[&str]) {
 
 #[test]
 fn all_is_well() {
-    assert_eq!(ailments(&Site::new().guestlist, 0), []);
-    assert_eq!(ailments(&Guestlist::on_sqlite(), 0), []);
+    assert_eq!(ailments(&Site::new().command_line, 0), []);
+    assert_eq!(ailments(&CommandLine::on_sqlite(), 0), []);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn the_database_does_not_answer() {
         "DATABASE_URL",
         &format!("postgres://me:hunter2@127.0.0.1:{port}/app"),
     );
-    let ailments = ailments(&site.guestlist, 1);
+    let ailments = ailments(&site.command_line, 1);
     let names: Vec<_> = ailments.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["database", "schema", "clock", "sessions"]);
     for (_, detail) in &ailments[1..] {
@@ -76,9 +76,9 @@ fn the_database_does_not_answer() {
 #[test]
 fn the_tables_are_missing() {
     let key = guestlist::Key::generate();
-    let guestlist = Guestlist::on_empty_postgres().with("GUESTLIST_KEYS", &key.expose());
+    let command_line = CommandLine::on_empty_postgres().with("GUESTLIST_KEYS", &key.expose());
     assert_only(
-        &ailments(&guestlist, 1),
+        &ailments(&command_line, 1),
         "schema",
         &["run `guestlist migrate`"],
     );
@@ -89,7 +89,7 @@ fn redis_does_not_answer() {
     let mut site = Site::new();
     site.redis.kill();
     let address = format!("127.0.0.1:{}", site.redis.port());
-    let ailments = ailments(&site.guestlist, 1);
+    let ailments = ailments(&site.command_line, 1);
     assert_redis_alone_is_blamed(&ailments, &[&address]);
 }
 
@@ -108,7 +108,7 @@ fn sessions_elsewhere_are_looked_at_although_redis_does_not_answer() {
     site.redis.kill();
     let elsewhere = format!("redis://127.0.0.1:{}", free_port());
     let site = site.with("GUESTLIST_SESSIONS_REDIS_URL", &elsewhere);
-    let ailments = ailments(&site.guestlist, 1);
+    let ailments = ailments(&site.command_line, 1);
     let says = ["refused", "correct GUESTLIST_SESSIONS_REDIS_URL"];
     assert_only(&ailments[1..], "sessions", &says);
 }
@@ -120,16 +120,16 @@ fn a_url_that_does_not_read_is_one_mistake() {
         ("REDIS_URL", "sql:sessions.id,redis:s:{session}"),
         ("GUESTLIST_SESSIONS_REDIS_URL", "redis"),
     ] {
-        let guestlist = Guestlist::on_sqlite()
+        let command_line = CommandLine::on_sqlite()
             .with(variable, "redis://nowhere:x")
             .with("GUESTLIST_SESSIONS", stores);
-        let ran = guestlist.run("doctor --json").ended(2);
+        let ran = command_line.run("doctor --json").ended(2);
         let mistakes = ran.object()["mistakes"].as_array().unwrap().clone();
         assert_eq!(mistakes.len(), 1, "{ran:?}");
         assert_eq!(text(&mistakes[0]["variable"]), variable);
     }
-    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_SESSIONS", "redis");
-    let ran = guestlist.run("doctor").ended(2);
+    let command_line = CommandLine::on_sqlite().with("GUESTLIST_SESSIONS", "redis");
+    let ran = command_line.run("doctor").ended(2);
     assert!(ran.stderr.contains("needs REDIS_URL"), "{ran:?}");
 }
 
@@ -147,7 +147,7 @@ fn redis_is_a_cluster() {
     });
     let url = format!("redis+cluster://127.0.0.1:{}", node.port());
     let site = Site::new().with("REDIS_URL", &url);
-    let checks = site.guestlist.run("doctor --json").ended(0).json();
+    let checks = site.command_line.run("doctor --json").ended(0).json();
     let redis = checks.iter().find(|check| check["check"] == "redis");
     let detail = text(&redis.unwrap()["detail"]);
     let place = format!("the cluster 127.0.0.1:{}", node.port());
@@ -159,7 +159,7 @@ fn the_sentinels_do_not_answer() {
     let port = free_port();
     let url = format!("redis+sentinel://:hunter2@127.0.0.1:{port}/main?sentinel_password=hunter2");
     let site = Site::new().with("REDIS_URL", &url);
-    let ailments = ailments(&site.guestlist, 1);
+    let ailments = ailments(&site.command_line, 1);
     let place = format!("main of the sentinels 127.0.0.1:{port}");
     assert_redis_alone_is_blamed(&ailments, &[&place]);
     assert!(!format!("{ailments:?}").contains("hunter2"));
@@ -171,7 +171,7 @@ fn the_mail_server_does_not_answer() {
     let site = Site::new().with("SMTP_URL", &format!("smtp://127.0.0.1:{port}?tls=none"));
     let address = format!("127.0.0.1:{port}");
     assert_only(
-        &ailments(&site.guestlist, 1),
+        &ailments(&site.command_line, 1),
         "smtp",
         &[&address, "SMTP_URL"],
     );
@@ -182,7 +182,7 @@ fn the_mail_server_lets_nobody_in() {
     let script = Script::default().on("CONNECT", Act::SayAndHang("554 5.7.1 go away"));
     let site = Site::with_mail_server(script);
     assert_only(
-        &ailments(&site.guestlist, 1),
+        &ailments(&site.command_line, 1),
         "smtp",
         &["554 5.7.1 go away"],
     );
@@ -190,9 +190,9 @@ fn the_mail_server_lets_nobody_in() {
 
 #[test]
 fn the_key_is_missing() {
-    let guestlist = Guestlist::on_postgres().with("GUESTLIST_KEYS", "");
+    let command_line = CommandLine::on_postgres().with("GUESTLIST_KEYS", "");
     assert_only(
-        &ailments(&guestlist, 1),
+        &ailments(&command_line, 1),
         "keys",
         &["guestlist keys new", "GUESTLIST_KEYS"],
     );
@@ -200,12 +200,12 @@ fn the_key_is_missing() {
 
 #[test]
 fn a_letter_of_ones_own_is_broken() {
-    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_TEMPLATES", "own");
-    let folder = guestlist.folder().join("own/invitation");
+    let command_line = CommandLine::on_sqlite().with("GUESTLIST_TEMPLATES", "own");
+    let folder = command_line.folder().join("own/invitation");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("text.hbs"), "Come in\n{{#if}\n").unwrap();
     assert_only(
-        &ailments(&guestlist, 1),
+        &ailments(&command_line, 1),
         "templates",
         &["invitation/text.hbs", "own"],
     );
@@ -213,16 +213,16 @@ fn a_letter_of_ones_own_is_broken() {
 
 #[test]
 fn a_folder_of_letters_cannot_be_used() {
-    let guestlist = Guestlist::on_sqlite().with("SMTP_URL", "file:taken/letters");
-    guestlist.write("taken", "a file where a folder should be");
-    assert_only(&ailments(&guestlist, 1), "smtp", &["taken"]);
+    let command_line = CommandLine::on_sqlite().with("SMTP_URL", "file:taken/letters");
+    command_line.write("taken", "a file where a folder should be");
+    assert_only(&ailments(&command_line, 1), "smtp", &["taken"]);
 }
 
 #[test]
 fn the_sessions_are_not_where_they_are_said_to_be() {
-    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_SESSIONS", "sql:nosuch.id");
+    let command_line = CommandLine::on_sqlite().with("GUESTLIST_SESSIONS", "sql:nosuch.id");
     assert_only(
-        &ailments(&guestlist, 1),
+        &ailments(&command_line, 1),
         "sessions",
         &["nosuch", "correct GUESTLIST_SESSIONS"],
     );

@@ -4,13 +4,13 @@ use std::fs;
 
 use crate::post::Post;
 use crate::site::Host;
-use crate::support::{Guestlist, text};
+use crate::support::{CommandLine, text};
 use crate::worker::{Worker, eventually};
 
 const PEOPLE: usize = 1_000;
 
-fn letters(guestlist: &Guestlist) -> Vec<String> {
-    let files = fs::read_dir(guestlist.folder().join("letters"))
+fn letters(command_line: &CommandLine) -> Vec<String> {
+    let files = fs::read_dir(command_line.folder().join("letters"))
         .into_iter()
         .flatten();
     let files = files.map(|file| file.unwrap().path());
@@ -22,26 +22,26 @@ fn letters(guestlist: &Guestlist) -> Vec<String> {
 
 #[test]
 fn a_host_and_a_worker_share_one_file() {
-    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_LIMITS", "none");
-    let acme = guestlist.organization();
+    let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
+    let acme = command_line.organization();
     let rows: String = (0..PEOPLE)
         .map(|n| format!("p{n}@acme.example\n"))
         .collect();
-    guestlist.write("people.csv", format!("email\n{rows}"));
-    let mut worker = Worker::ready(&guestlist, "worker");
+    command_line.write("people.csv", format!("email\n{rows}"));
+    let mut worker = Worker::ready(&command_line, "worker");
     let host = Host::start(
-        &guestlist,
+        &command_line,
         &format!("invite --file people.csv --role agent --organization {acme} --as ann --json"),
     );
     let other = Host::start(
-        &guestlist,
+        &command_line,
         &format!("invite bob@acme.example --role agent --organization {acme} --as ann --json"),
     );
     let (host, other) = (host.ran().done(), other.ran().done());
     assert_eq!(host.stdout.lines().count(), PEOPLE);
-    eventually("every job is done", || guestlist.all("jobs").is_empty());
+    eventually("every job is done", || command_line.all("jobs").is_empty());
     worker.stop();
-    let mut letters = letters(&guestlist);
+    let mut letters = letters(&command_line);
     letters.retain(|letter| !letter.contains("To: bob@acme.example"));
     Post::of(&letters).assert_one_letter_each(PEOPLE);
     assert_eq!(letters.len(), PEOPLE);
@@ -53,18 +53,20 @@ fn a_host_and_a_worker_share_one_file() {
 
 #[test]
 fn what_a_stopped_worker_did_not_start_is_due_at_once() {
-    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_LIMITS", "none");
-    let acme = guestlist.organization();
+    let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
+    let acme = command_line.organization();
     let rows: String = (0..PEOPLE)
         .map(|n| format!("p{n}@acme.example\n"))
         .collect();
-    guestlist.write("people.csv", format!("email\n{rows}"));
+    command_line.write("people.csv", format!("email\n{rows}"));
     let invite = format!("invite --file people.csv --role agent --organization {acme} --as ann");
-    guestlist.run(&invite).done();
-    let mut worker = Worker::ready(&guestlist, "worker");
-    eventually("it is amid the letters", || !letters(&guestlist).is_empty());
+    command_line.run(&invite).done();
+    let mut worker = Worker::ready(&command_line, "worker");
+    eventually("it is amid the letters", || {
+        !letters(&command_line).is_empty()
+    });
     worker.stop();
-    let states: Vec<_> = guestlist
+    let states: Vec<_> = command_line
         .all("jobs")
         .iter()
         .map(|job| text(&job["state"]))
@@ -74,9 +76,9 @@ fn what_a_stopped_worker_did_not_start_is_due_at_once() {
 
 #[test]
 fn an_idle_worker_costs_next_to_nothing() {
-    let guestlist = Guestlist::on_sqlite();
-    guestlist.run("work --until-idle").done();
-    let worker = Worker::ready(&guestlist, "worker");
+    let command_line = CommandLine::on_sqlite();
+    command_line.run("work --until-idle").done();
+    let worker = Worker::ready(&command_line, "worker");
     let (since, before) = (std::time::Instant::now(), worker.ticks());
     eventually("some seconds pass", || since.elapsed().as_secs() >= 3);
     // A debug build on a busy machine takes a few hundredths; a loop that spins takes all of it.

@@ -2,7 +2,7 @@
 
 use crate::post::header;
 use crate::site::Site;
-use crate::support::{Guestlist, text};
+use crate::support::{CommandLine, text};
 use crate::worker::eventually;
 
 /// The link as the letter's text part has it.
@@ -13,8 +13,8 @@ fn link_in(letter: &str) -> String {
     text[start..].split(end).next().unwrap().to_owned()
 }
 
-fn accept(guestlist: &Guestlist, link: &str) -> crate::support::Ran {
-    guestlist.run(&format!(
+fn accept(command_line: &CommandLine, link: &str) -> crate::support::Ran {
+    command_line.run(&format!(
         "accept {link} --user bob --email bob@acme.example --json"
     ))
 }
@@ -22,25 +22,25 @@ fn accept(guestlist: &Guestlist, link: &str) -> crate::support::Ran {
 #[test]
 fn an_expired_invitation_is_refused_listed_told_of_and_revived() {
     let site = Site::new().with("GUESTLIST_TTL", "2s");
-    let guestlist = &site.guestlist;
-    let acme = guestlist.organization();
-    let invited = guestlist.one(&format!(
+    let command_line = &site.command_line;
+    let acme = command_line.organization();
+    let invited = command_line.one(&format!(
         "invite bob@acme.example --organization {acme} --role agent --as ann"
     ));
     let bob = text(&invited["invitation"]);
-    let link = text(&guestlist.one(&format!("link {bob} --as ann"))["link"]);
+    let link = text(&command_line.one(&format!("link {bob} --as ann"))["link"]);
     let expires = chrono::DateTime::parse_from_rfc3339(&text(&invited["expires_at"])).unwrap();
     eventually("its lifetime is over", || chrono::Utc::now() > expires);
 
-    let refused = accept(guestlist, &link).ended(3);
+    let refused = accept(command_line, &link).ended(3);
     assert_eq!(refused.object()["refused"], "invitation_expired");
     assert_eq!(
-        guestlist.one(&format!("members --organization {acme}"))["user"],
+        command_line.one(&format!("members --organization {acme}"))["user"],
         "ann"
     );
 
-    guestlist.run("work --until-idle").done();
-    let expired = guestlist.one(&format!(
+    command_line.run("work --until-idle").done();
+    let expired = command_line.one(&format!(
         "invitations --organization {acme} --status expired"
     ));
     assert_eq!(expired["invitation"], bob);
@@ -58,16 +58,16 @@ fn an_expired_invitation_is_refused_listed_told_of_and_revived() {
     );
 
     let site = site.with("GUESTLIST_TTL", "7d");
-    let guestlist = &site.guestlist;
-    guestlist.run(&format!("resend {bob} --as ann")).done();
-    guestlist.run("work --until-idle").done();
+    let command_line = &site.command_line;
+    command_line.run(&format!("resend {bob} --as ann")).done();
+    command_line.run("work --until-idle").done();
     let letters = site.seen().letters;
     assert_eq!(letters.len(), 2, "{letters:?}");
     let new = link_in(&letters[1]);
     assert_ne!(new, link);
     assert_eq!(
-        accept(guestlist, &link).ended(3).object()["refused"],
+        accept(command_line, &link).ended(3).object()["refused"],
         "link_replaced"
     );
-    accept(guestlist, &new).done();
+    accept(command_line, &new).done();
 }

@@ -10,7 +10,7 @@ use crate::exposition::Exposition;
 use crate::postgres_server::PostgresServer;
 use crate::site::Site;
 use crate::smtp::{Act, Script};
-use crate::support::{Guestlist, text};
+use crate::support::{CommandLine, text};
 use crate::worker::{Worker, eventually};
 
 /// How long it may take until readiness shows that something failed or is back: an answer holds for
@@ -96,7 +96,7 @@ fn metrics(worker: &Worker) -> Exposition {
 #[test]
 fn readiness_falls_with_redis_and_comes_back_with_it() {
     let mut site = Site::new();
-    let mut worker = Worker::listening(&site.guestlist, "worker");
+    let mut worker = Worker::listening(&site.command_line, "worker");
     until_ready(&worker);
     site.redis.kill();
     let why = until_fails(&worker, "queue");
@@ -119,12 +119,12 @@ fn readiness_falls_with_redis_and_comes_back_with_it() {
 #[test]
 fn readiness_falls_with_postgres_and_comes_back_with_it() {
     let postgres = PostgresServer::start();
-    let guestlist = Guestlist::on_sqlite()
+    let command_line = CommandLine::on_sqlite()
         .with("DATABASE_URL", &postgres.url())
         .with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
-    guestlist.run("migrate").done();
-    let site = Site::without_mail_server(guestlist);
-    let mut worker = Worker::listening(&site.guestlist, "worker");
+    command_line.run("migrate").done();
+    let site = Site::without_mail_server(command_line);
+    let mut worker = Worker::listening(&site.command_line, "worker");
     until_ready(&worker);
     postgres.stop_immediately();
     until_fails(&worker, "database");
@@ -152,7 +152,7 @@ fn readiness_falls_while_the_mail_server_refuses_the_password() {
         .offers("AUTH PLAIN")
         .on("AUTH", Act::Say("535 5.7.8 no"));
     let site = Site::with_mail_server(script).signing_in();
-    let worker = Worker::listening(&site.guestlist, "worker");
+    let worker = Worker::listening(&site.command_line, "worker");
     until_ready(&worker);
     site.invite(3);
     let why = until_fails(&worker, "mailer");
@@ -171,7 +171,7 @@ fn readiness_falls_while_the_mail_server_refuses_the_password() {
 fn two_workers_together_count_every_letter_once() {
     const PEOPLE: usize = 300;
     let site = Site::new();
-    let mut workers = ["one", "two"].map(|name| Worker::listening(&site.guestlist, name));
+    let mut workers = ["one", "two"].map(|name| Worker::listening(&site.command_line, name));
     site.invite(PEOPLE);
     site.until_done();
     site.assert_delivered(PEOPLE);
@@ -198,21 +198,21 @@ fn two_workers_together_count_every_letter_once() {
 #[test]
 fn a_worker_with_nothing_configured_counts_too() {
     const PEOPLE: usize = 30;
-    let guestlist = Guestlist::on_sqlite().with("GUESTLIST_LIMITS", "none");
-    let acme = guestlist.organization();
+    let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
+    let acme = command_line.organization();
     let rows: String = (0..PEOPLE)
         .map(|n| format!("p{n}@acme.example\n"))
         .collect();
-    guestlist.write("people.csv", format!("email\n{rows}"));
-    let mut worker = Worker::listening(&guestlist, "worker");
+    command_line.write("people.csv", format!("email\n{rows}"));
+    let mut worker = Worker::listening(&command_line, "worker");
     until_ready(&worker);
     let invite = format!("invite --file people.csv --role agent --organization {acme} --as ann");
-    guestlist.run(&invite).done();
+    command_line.run(&invite).done();
     eventually("every letter is counted", || {
         let runs = "guestlist_runs_total{kind=\"send_invitation\",outcome=\"done\"}";
         metrics(&worker).value(runs) == PEOPLE as f64
     });
-    let files = std::fs::read_dir(guestlist.folder().join("letters")).unwrap();
+    let files = std::fs::read_dir(command_line.folder().join("letters")).unwrap();
     assert_eq!(files.count(), PEOPLE);
     let metrics = metrics(&worker);
     let accepted = metrics.value("guestlist_letter_attempts_total{verdict=\"accepted\"}");
@@ -226,7 +226,7 @@ fn a_stopping_worker_is_not_ready_and_answers_until_its_last_letter() {
     let site = Site::with_mail_server(Script::default().on("END", Act::Stall));
     let site = site.with("GUESTLIST_DRAIN", "5s");
     site.invite(1);
-    let mut worker = Worker::listening(&site.guestlist, "worker");
+    let mut worker = Worker::listening(&site.command_line, "worker");
     site.until_letters(1);
     worker.signal("TERM");
     until_fails(&worker, "worker");
@@ -238,8 +238,8 @@ fn a_stopping_worker_is_not_ready_and_answers_until_its_last_letter() {
 
 #[test]
 fn what_is_not_there_is_said_and_nothing_can_be_changed() {
-    let guestlist = Guestlist::on_sqlite();
-    let worker = Worker::listening(&guestlist, "worker");
+    let command_line = CommandLine::on_sqlite();
+    let worker = Worker::listening(&command_line, "worker");
     let address = worker.address();
     assert_eq!(get(address, "/").status, 404);
     assert_eq!(get(address, "/metrics/../healthz").status, 404);
@@ -264,7 +264,7 @@ fn what_is_not_there_is_said_and_nothing_can_be_changed() {
 #[test]
 fn slow_scrapers_hold_up_neither_letters_nor_each_other_for_long() {
     let site = Site::new();
-    let mut worker = Worker::listening(&site.guestlist, "worker");
+    let mut worker = Worker::listening(&site.command_line, "worker");
     let address = worker.address();
     // More than are served at a time: half never finish their request, half never read the answer.
     let slow: Vec<TcpStream> = (0..100)
@@ -296,7 +296,7 @@ fn slow_scrapers_hold_up_neither_letters_nor_each_other_for_long() {
 
 #[test]
 fn an_address_that_is_none_is_refused_before_anything_starts() {
-    let guestlist = Guestlist::on_sqlite();
+    let command_line = CommandLine::on_sqlite();
     for address in [
         "9100",
         "localhost:9100",
@@ -304,9 +304,11 @@ fn an_address_that_is_none_is_refused_before_anything_starts() {
         "127.0.0.1:70000",
         ":9100",
     ] {
-        let ran = guestlist.run(&format!("work --listen {address}")).ended(2);
+        let ran = command_line
+            .run(&format!("work --listen {address}"))
+            .ended(2);
         assert!(ran.stderr.contains("such as 127.0.0.1:9100"), "{ran:?}");
-        let ran = guestlist
+        let ran = command_line
             .run(&format!("work --listen {address} --json"))
             .ended(2);
         assert_eq!(ran.object()["invalid"], "usage");
@@ -315,16 +317,16 @@ fn an_address_that_is_none_is_refused_before_anything_starts() {
             "{ran:?}"
         );
     }
-    let files = std::fs::read_dir(guestlist.folder()).unwrap();
+    let files = std::fs::read_dir(command_line.folder()).unwrap();
     assert_eq!(files.count(), 0, "the database was opened");
 }
 
 #[test]
 fn a_port_in_use_is_told_before_anything_starts() {
-    let guestlist = Guestlist::on_sqlite();
+    let command_line = CommandLine::on_sqlite();
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap();
-    let ran = guestlist
+    let ran = command_line
         .run(&format!("work --listen {address} --json"))
         .ended(1);
     let told = ran.object();
@@ -335,6 +337,6 @@ fn a_port_in_use_is_told_before_anything_starts() {
         message.contains("another program listens there already"),
         "{message}"
     );
-    let files = std::fs::read_dir(guestlist.folder()).unwrap();
+    let files = std::fs::read_dir(command_line.folder()).unwrap();
     assert_eq!(files.count(), 0, "the database was opened");
 }

@@ -2,20 +2,20 @@
 
 use crate::site::Site;
 use crate::smtp::Script;
-use crate::support::{Guestlist, text};
+use crate::support::{CommandLine, text};
 use crate::worker::Worker;
 
 #[test]
 fn a_worker_without_its_database_ends_and_says_which() {
     let port = crate::redis_server::free_port();
-    let guestlist = Guestlist::on_sqlite()
+    let command_line = CommandLine::on_sqlite()
         .with(
             "DATABASE_URL",
             &format!("postgres://me:hunter2@127.0.0.1:{port}/app"),
         )
         .with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
     for line in ["work", "work --until-idle", "organization list", "migrate"] {
-        let ran = guestlist.run(line).ended(1);
+        let ran = command_line.run(line).ended(1);
         assert_eq!(ran.stderr.lines().count(), 1, "{line}: {ran:?}");
         assert!(
             ran.stderr.contains(&format!("127.0.0.1:{port}/app")),
@@ -27,23 +27,23 @@ fn a_worker_without_its_database_ends_and_says_which() {
 
 #[test]
 fn a_worker_on_a_database_without_tables_ends_and_says_what_to_do() {
-    let guestlist =
-        Guestlist::on_empty_postgres().with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
-    let ran = guestlist.run("work").ended(1);
+    let command_line = CommandLine::on_empty_postgres()
+        .with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
+    let ran = command_line.run("work").ended(1);
     assert!(ran.stderr.contains("run `guestlist migrate`"), "{ran:?}");
 }
 
 #[test]
 fn a_worker_without_a_key_ends_and_says_how_to_make_one() {
-    let guestlist = Guestlist::on_postgres().with("GUESTLIST_KEYS", "");
-    let ran = guestlist.run("work").ended(1);
+    let command_line = CommandLine::on_postgres().with("GUESTLIST_KEYS", "");
+    let ran = command_line.run("work").ended(1);
     assert!(ran.stderr.contains("guestlist keys new"), "{ran:?}");
 }
 
 #[test]
 fn a_broken_letter_of_ones_own_is_told_by_file_and_the_built_in_one_leaves() {
     let site = Site::new();
-    let folder = site.guestlist.folder().join("own/invitation");
+    let folder = site.command_line.folder().join("own/invitation");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("text.hbs"), "Come in\n{{#if}\n").unwrap();
     let site = site.with("GUESTLIST_TEMPLATES", "own");
@@ -71,10 +71,10 @@ fn letters_the_server_refuses_for_good_are_told_and_the_others_leave() {
     let refusal = crate::smtp::Act::Say("550 5.1.1 no such user");
     let site = Site::with_mail_server(Script::default().on("RCPT", refusal));
     site.invite(10);
-    site.guestlist.run("work --until-idle").done();
-    let acme = text(&site.guestlist.one("organization list")["organization"]);
+    site.command_line.run("work --until-idle").done();
+    let acme = text(&site.command_line.one("organization list")["organization"]);
     let invitations = site
-        .guestlist
+        .command_line
         .all(&format!("invitations --organization {acme}"));
     let failed: Vec<_> = invitations
         .iter()
@@ -86,7 +86,7 @@ fn letters_the_server_refuses_for_good_are_told_and_the_others_leave() {
         "{failed:?}"
     );
     let listed = site
-        .guestlist
+        .command_line
         .run(&format!("invitations --organization {acme}"))
         .done();
     assert!(
@@ -106,10 +106,10 @@ fn letters_the_server_refuses_for_good_are_told_and_the_others_leave() {
 }
 
 stories! {
-    fn rows_that_are_wrong_are_told_by_line_and_column_and_the_others_are_invited(guestlist) {
-        let acme = guestlist.organization();
-        guestlist.write("people.csv", "email,role\nok@acme.example,agent\nnonsense,agent\nboss@acme.example,emperor\nlast@acme.example,admin\nshort\n");
-        let ran = guestlist.run(&format!("invite --file people.csv --organization {acme} --as ann --json")).ended(3);
+    fn rows_that_are_wrong_are_told_by_line_and_column_and_the_others_are_invited(command_line) {
+        let acme = command_line.organization();
+        command_line.write("people.csv", "email,role\nok@acme.example,agent\nnonsense,agent\nboss@acme.example,emperor\nlast@acme.example,admin\nshort\n");
+        let ran = command_line.run(&format!("invite --file people.csv --organization {acme} --as ann --json")).ended(3);
         let told: Vec<_> = ran.json().iter().map(|row| (row["line"].as_u64().unwrap(), text(&row["outcome"]), row["column"].as_str().map(str::to_owned))).collect();
         let email = Some("email".to_owned());
         let expected = [
@@ -118,44 +118,44 @@ stories! {
         assert_eq!(told, expected.map(|(line, outcome, column)| (line, outcome.to_owned(), column)));
         assert_eq!(ran.json()[2]["refused"], "unknown_role");
         assert!(ran.stderr.contains("2 invited"), "{ran:?}");
-        let mut pending: Vec<_> = guestlist.all(&format!("invitations --organization {acme}")).iter().map(|one| text(&one["email"])).collect();
+        let mut pending: Vec<_> = command_line.all(&format!("invitations --organization {acme}")).iter().map(|one| text(&one["email"])).collect();
         pending.sort();
         assert_eq!(pending, ["last@acme.example", "ok@acme.example"]);
-        assert_eq!(guestlist.one("jobs")["count"], 2);
+        assert_eq!(command_line.one("jobs")["count"], 2);
     }
 
-    fn an_unknown_role_invites_nobody_and_says_which_are_known(guestlist) {
-        let acme = guestlist.organization();
-        let ran = guestlist.run(&format!("invite a@acme.example b@acme.example --role emperor --organization {acme} --as ann")).ended(3);
+    fn an_unknown_role_invites_nobody_and_says_which_are_known(command_line) {
+        let acme = command_line.organization();
+        let ran = command_line.run(&format!("invite a@acme.example b@acme.example --role emperor --organization {acme} --as ann")).ended(3);
         assert!(ran.stdout.contains("emperor") && ran.stdout.contains("manager"), "{ran:?}");
-        assert!(guestlist.all(&format!("invitations --organization {acme}")).is_empty());
-        assert!(guestlist.all("jobs").is_empty());
+        assert!(command_line.all(&format!("invitations --organization {acme}")).is_empty());
+        assert!(command_line.all("jobs").is_empty());
     }
 }
 
 #[test]
 fn a_folder_of_letters_that_cannot_be_written_is_told_and_nothing_is_lost() {
-    let guestlist = Guestlist::on_sqlite().with("SMTP_URL", "file:taken/letters");
-    guestlist.write("taken", "a file where a folder should be");
-    let acme = guestlist.organization();
-    guestlist.one(&format!(
+    let command_line = CommandLine::on_sqlite().with("SMTP_URL", "file:taken/letters");
+    command_line.write("taken", "a file where a folder should be");
+    let acme = command_line.organization();
+    command_line.one(&format!(
         "invite bob@acme.example --role agent --organization {acme} --as ann"
     ));
-    let mut worker = Worker::ready(&guestlist, "worker");
+    let mut worker = Worker::ready(&command_line, "worker");
     crate::worker::eventually("it says what is wrong", || !worker.complaints().is_empty());
     assert!(worker.complaints()[0].contains("taken"), "{}", worker.log());
     worker.stop();
-    assert_eq!(guestlist.one("jobs")["count"], 1);
-    std::fs::remove_file(guestlist.folder().join("taken")).unwrap();
-    guestlist
+    assert_eq!(command_line.one("jobs")["count"], 1);
+    std::fs::remove_file(command_line.folder().join("taken")).unwrap();
+    command_line
         .run(&format!(
             "jobs retry {}",
-            text(&guestlist.one("jobs --state ready")["job"])
+            text(&command_line.one("jobs --state ready")["job"])
         ))
         .done();
-    guestlist.run("work --until-idle").done();
+    command_line.run("work --until-idle").done();
     assert_eq!(
-        std::fs::read_dir(guestlist.folder().join("taken/letters"))
+        std::fs::read_dir(command_line.folder().join("taken/letters"))
             .unwrap()
             .count(),
         1

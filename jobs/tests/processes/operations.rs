@@ -8,13 +8,13 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use crate::exposition::Exposition;
-use crate::support::{Guestlist, text};
+use crate::support::{CommandLine, text};
 use crate::worker::Worker;
 
 /// What a worker exposes that has not done anything yet.
 fn exposition() -> Exposition {
-    let guestlist = Guestlist::on_sqlite();
-    let worker = Worker::listening(&guestlist, "worker");
+    let command_line = CommandLine::on_sqlite();
+    let worker = Worker::listening(&command_line, "worker");
     let mut stream = TcpStream::connect(worker.address()).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
     let mut answer = String::new();

@@ -3,7 +3,7 @@
 use crate::postgres_server::PostgresServer;
 use crate::site::Site;
 use crate::smtp::Script;
-use crate::support::Guestlist;
+use crate::support::CommandLine;
 use crate::worker::{Worker, eventually};
 
 const PEOPLE: usize = 1_000;
@@ -48,7 +48,7 @@ fn a_worker_that_starts_without_redis_says_so_and_works_once_it_is_there() {
     let mut site = Site::new();
     site.redis.kill();
     let invite = site.people(20);
-    site.guestlist.run(&invite).done();
+    site.command_line.run(&invite).done();
     let mut worker = site.worker("worker");
     eventually("it says what is missing", || {
         worker.said("nothing is relayed") == 1
@@ -67,7 +67,7 @@ fn a_worker_that_starts_without_redis_says_so_and_works_once_it_is_there() {
 
 #[test]
 fn letters_wait_for_a_mail_server_that_refuses_connections() {
-    let mut site = Site::without_mail_server(Guestlist::on_postgres());
+    let mut site = Site::without_mail_server(CommandLine::on_postgres());
     site.invite(50);
     let mut worker = site.worker("worker");
     eventually("it says what is wrong", || {
@@ -87,11 +87,11 @@ fn letters_wait_for_a_mail_server_that_refuses_connections() {
 #[test]
 fn workers_survive_a_crash_of_postgres() {
     let postgres = PostgresServer::start();
-    let guestlist = Guestlist::on_sqlite()
+    let command_line = CommandLine::on_sqlite()
         .with("DATABASE_URL", &postgres.url())
         .with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
-    guestlist.run("migrate").done();
-    let mut site = Site::without_mail_server(guestlist);
+    command_line.run("migrate").done();
+    let mut site = Site::without_mail_server(command_line);
     site.start_mail_server(Script::default());
     site.invite(PEOPLE);
     let mut workers: [Worker; 2] = [site.worker("one"), site.worker("two")];

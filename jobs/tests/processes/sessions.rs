@@ -7,13 +7,13 @@ use crate::site::Site;
 #[test]
 fn a_removed_members_session_keys_are_gone_within_a_second_of_the_commit() {
     let site = Site::new();
-    let guestlist = &site.guestlist;
-    let acme = guestlist.organization();
-    let other = guestlist.one("organization create Other --owner ann --email ann@acme.example");
+    let command_line = &site.command_line;
+    let acme = command_line.organization();
+    let other = command_line.one("organization create Other --owner ann --email ann@acme.example");
     let other = crate::support::text(&other["organization"]);
     for organization in [&acme, &other] {
         for user in ["bob", "eve"] {
-            guestlist.member(organization, user, "agent");
+            command_line.member(organization, user, "agent");
         }
     }
     let sessions = [
@@ -29,10 +29,10 @@ fn a_removed_members_session_keys_are_gone_within_a_second_of_the_commit() {
         let _: () = site.redis(&format!("SET {session} data"));
         let record =
             format!("session record {session} --user {user} --organization {organization}");
-        guestlist.run(&record).done();
+        command_line.run(&record).done();
     }
     let mut worker = site.worker("worker");
-    guestlist
+    command_line
         .run(&format!("remove bob --organization {acme} --as ann"))
         .done();
     // The commit was earlier than the end of the command, so a second from here is too strict at worst.
@@ -58,25 +58,25 @@ fn sessions_end_while_the_mail_server_holds_up_every_letter() {
         script.on("DATA", crate::smtp::Act::Stall)
     });
     let site = Site::with_mail_server(script);
-    let guestlist = &site.guestlist;
-    let acme = guestlist.organization();
-    guestlist.member(&acme, "bob", "agent");
+    let command_line = &site.command_line;
+    let acme = command_line.organization();
+    command_line.member(&acme, "bob", "agent");
     let _: () = site.redis("SET bob-1 data");
-    guestlist
+    command_line
         .run(&format!(
             "session record bob-1 --user bob --organization {acme}"
         ))
         .done();
     let rows: String = (0..2_500).map(|n| format!("p{n}@acme.example\n")).collect();
-    guestlist.write("people.csv", format!("email\n{rows}"));
+    command_line.write("people.csv", format!("email\n{rows}"));
     let invite = format!("invite --file people.csv --role agent --organization {acme} --as ann");
-    guestlist.run(&invite).done();
+    command_line.run(&invite).done();
     let _worker = site.worker("worker");
     crate::worker::eventually(
         "letters take every connection and wait in the queue",
         || site.seen().heard("DATA") == 16 && site.tasks() >= 64,
     );
-    guestlist
+    command_line
         .run(&format!("remove bob --organization {acme} --as ann"))
         .done();
     let committed = Instant::now();

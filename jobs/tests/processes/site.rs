@@ -8,12 +8,12 @@ use tokio::runtime::Runtime;
 use crate::post::Post;
 use crate::redis_server::{RedisServer, free_port};
 use crate::smtp::{Script, Seen, Smtp};
-use crate::support::{Guestlist, Ran};
+use crate::support::{CommandLine, Ran};
 use crate::worker::{Worker, eventually};
 
 /// A database, a Redis and a mail server that belong to one test.
 pub(crate) struct Site {
-    pub(crate) guestlist: Guestlist,
+    pub(crate) command_line: CommandLine,
     pub(crate) redis: RedisServer,
     smtp: Option<Smtp>,
     smtp_port: u16,
@@ -23,20 +23,20 @@ pub(crate) struct Site {
 impl Site {
     /// A database of the shared Postgres, and servers that run.
     pub(crate) fn new() -> Self {
-        let mut site = Self::without_mail_server(Guestlist::on_postgres());
+        let mut site = Self::without_mail_server(CommandLine::on_postgres());
         site.start_mail_server(Script::default());
         site
     }
 
     /// The same with a mail server that follows `script`.
     pub(crate) fn with_mail_server(script: Script) -> Self {
-        let mut site = Self::without_mail_server(Guestlist::on_postgres());
+        let mut site = Self::without_mail_server(CommandLine::on_postgres());
         site.start_mail_server(script);
         site
     }
 
     /// The same with a port where no mail server answers yet.
-    pub(crate) fn without_mail_server(guestlist: Guestlist) -> Self {
+    pub(crate) fn without_mail_server(command_line: CommandLine) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -45,7 +45,7 @@ impl Site {
         let redis = runtime.block_on(RedisServer::start());
         let smtp_port = free_port();
         Self {
-            guestlist: configured(guestlist, &redis, smtp_port),
+            command_line: configured(command_line, &redis, smtp_port),
             redis,
             smtp: None,
             smtp_port,
@@ -54,8 +54,8 @@ impl Site {
     }
 
     /// Another installation with a database of its own, beside this one's Redis and mail server.
-    pub(crate) fn neighbour(&self) -> Guestlist {
-        configured(Guestlist::on_postgres(), &self.redis, self.smtp_port)
+    pub(crate) fn neighbour(&self) -> CommandLine {
+        configured(CommandLine::on_postgres(), &self.redis, self.smtp_port)
     }
 
     /// The same, with a password for the mail server.
@@ -67,7 +67,7 @@ impl Site {
     /// Sets a variable.
     pub(crate) fn with(self, name: &str, value: &str) -> Self {
         Self {
-            guestlist: self.guestlist.with(name, value),
+            command_line: self.command_line.with(name, value),
             ..self
         }
     }
@@ -103,11 +103,11 @@ impl Site {
 
     /// An organization, and a file of people to invite to it; returns the command that does.
     pub(crate) fn people(&self, count: usize) -> String {
-        let acme = self.guestlist.organization();
+        let acme = self.command_line.organization();
         let rows: String = (0..count)
             .map(|n| format!("p{n}@acme.example,agent\n"))
             .collect();
-        self.guestlist
+        self.command_line
             .write("people.csv", format!("email,role\n{rows}"));
         format!("invite --file people.csv --organization {acme} --as ann --json")
     }
@@ -116,18 +116,18 @@ impl Site {
     pub(crate) fn invite(&self, count: usize) {
         let line = self.people(count);
         assert_eq!(
-            self.guestlist.run(&line).done().stdout.lines().count(),
+            self.command_line.run(&line).done().stdout.lines().count(),
             count
         );
     }
 
     /// Starts a command beside the test.
     pub(crate) fn host(&self, line: &str) -> Host {
-        Host::start(&self.guestlist, line)
+        Host::start(&self.command_line, line)
     }
 
     pub(crate) fn worker(&self, name: &str) -> Worker {
-        Worker::ready(&self.guestlist, name)
+        Worker::ready(&self.command_line, name)
     }
 
     /// How many tasks Redis holds, over both lanes.
@@ -153,7 +153,7 @@ impl Site {
     }
 
     pub(crate) fn jobs(&self) -> Vec<serde_json::Value> {
-        self.guestlist.all("jobs")
+        self.command_line.all("jobs")
     }
 
     /// Insists that Redis holds nothing but its constant keys.
@@ -177,8 +177,8 @@ pub(crate) struct Host(JoinHandle<Ran>);
 
 impl Host {
     /// Starts a command whose output is read meanwhile, so that no full pipe holds it up.
-    pub(crate) fn start(guestlist: &Guestlist, line: &str) -> Self {
-        let child = guestlist.command(line).spawn().unwrap();
+    pub(crate) fn start(command_line: &CommandLine, line: &str) -> Self {
+        let child = command_line.command(line).spawn().unwrap();
         Self(std::thread::spawn(|| {
             Ran::of(child.wait_with_output().unwrap())
         }))
@@ -190,9 +190,9 @@ impl Host {
     }
 }
 
-fn configured(guestlist: Guestlist, redis: &RedisServer, smtp_port: u16) -> Guestlist {
+fn configured(command_line: CommandLine, redis: &RedisServer, smtp_port: u16) -> CommandLine {
     let smtp = format!("smtp://127.0.0.1:{smtp_port}?tls=none");
-    guestlist
+    command_line
         .with("REDIS_URL", &redis.url())
         .with("SMTP_URL", &smtp)
         .with("GUESTLIST_LIMITS", "none")

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::Guestlist;
+use crate::support::CommandLine;
 
 /// How long a test waits for what has to come, longer than a lease that has to lapse first.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -28,13 +28,13 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts a worker whose log goes to a file of this name.
-    pub(crate) fn start(guestlist: &Guestlist, name: &str) -> Self {
-        Self::start_as(guestlist, name, "work")
+    pub(crate) fn start(command_line: &CommandLine, name: &str) -> Self {
+        Self::start_as(command_line, name, "work")
     }
 
-    fn start_as(guestlist: &Guestlist, name: &str, line: &str) -> Self {
-        let log = guestlist.folder().join(format!("{name}.log"));
-        let mut command = guestlist.command(line);
+    fn start_as(command_line: &CommandLine, name: &str, line: &str) -> Self {
+        let log = command_line.folder().join(format!("{name}.log"));
+        let mut command = command_line.command(line);
         let child = command
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
@@ -46,13 +46,13 @@ impl Worker {
     }
 
     /// Starts a worker and waits until it is at work.
-    pub(crate) fn ready(guestlist: &Guestlist, name: &str) -> Self {
-        Self::start(guestlist, name).until_said("worker: working")
+    pub(crate) fn ready(command_line: &CommandLine, name: &str) -> Self {
+        Self::start(command_line, name).until_said("worker: working")
     }
 
     /// Starts a worker that listens on a free port, and waits until it is at work.
-    pub(crate) fn listening(guestlist: &Guestlist, name: &str) -> Self {
-        let worker = Self::start_as(guestlist, name, "work --listen 127.0.0.1:0");
+    pub(crate) fn listening(command_line: &CommandLine, name: &str) -> Self {
+        let worker = Self::start_as(command_line, name, "work --listen 127.0.0.1:0");
         worker
             .until_said("listening on ")
             .until_said("worker: working")

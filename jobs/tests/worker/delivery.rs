@@ -46,7 +46,7 @@ on_both_stacks! {
     async fn many_invitations_get_one_letter_each(bench: Workbench) {
         let invites = (0..100).map(|n| bench.team.invitation_of(&format!("p{n}@example.com"), "agent")).collect();
         bench.team
-            .in_transaction(async |tx| bench.team.library.invite_all(tx, &user(OLIVIA), invites).await)
+            .in_transaction(async |tx| bench.team.guestlist.invite_all(tx, &user(OLIVIA), invites).await)
             .await
             .unwrap();
         bench.work_until_idle().await;

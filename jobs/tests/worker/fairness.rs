@@ -17,7 +17,7 @@ async fn invite(team: &Team, organization: OrganizationId, emails: impl Iterator
             Invite::new(organization, email.parse().unwrap(), role)
         })
         .collect();
-    let all = async |tx: &mut _| team.library.invite_all(tx, &user(OLIVIA), invites).await;
+    let all = async |tx: &mut _| team.guestlist.invite_all(tx, &user(OLIVIA), invites).await;
     team.in_transaction(all).await.unwrap();
 }
 
@@ -26,7 +26,7 @@ on_both_stacks! {
         let team = &bench.team;
         let crowd = (0..MANY).map(|number| format!("p{number}@example.com"));
         invite(team, team.organization.id, crowd).await;
-        let create = async |tx: &mut _| team.library.create(tx, name("Small"), &person(OLIVIA)).await;
+        let create = async |tx: &mut _| team.guestlist.create(tx, name("Small"), &person(OLIVIA)).await;
         let other = team.in_transaction(create).await.unwrap();
         let worker = bench.start();
         bench.smtp.until(|seen| seen.letters.len() >= 50).await;

@@ -131,7 +131,7 @@ on_both_stacks! {
         let poison = bench.team.token(&{
             let mut tx = bench.team.begin().await;
             let page = guestlist::Paging::first(1);
-            bench.team.library.pending(&mut tx, bench.team.organization.id, &page).await.unwrap().items.remove(0)
+            bench.team.guestlist.pending(&mut tx, bench.team.organization.id, &page).await.unwrap().items.remove(0)
         });
         context.link = std::sync::Arc::new(move |token| {
             assert_ne!(token.expose(), poison, "this letter cannot be written");

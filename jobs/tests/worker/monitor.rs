@@ -186,7 +186,7 @@ on_both_stacks! {
         for session in ["one", "two", "three"] {
             let session = session.parse().unwrap();
             let id = team.organization.id;
-            team.in_transaction(async |tx| team.library.record_session(tx, id, &user("bob"), &session).await)
+            team.in_transaction(async |tx| team.guestlist.record_session(tx, id, &user("bob"), &session).await)
                 .await
                 .unwrap();
         }

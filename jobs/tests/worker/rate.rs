@@ -66,7 +66,7 @@ on_both_stacks! {
         assert_eq!(back.len(), 4, "{back:?}");
         for message in back {
             assert_eq!((message.attempts, message.faults), (0, 0), "{message:?}");
-            assert!(message.run_at <= bench.team.library.now(), "{message:?}");
+            assert!(message.run_at <= bench.team.guestlist.now(), "{message:?}");
         }
         let metrics = crate::exposition::Exposition::read(&monitor.metrics().await);
         assert_eq!(metrics.value("guestlist_letter_turn_wait_seconds_count"), 1.0);
@@ -81,11 +81,11 @@ on_both_stacks! {
         let open = {
             let mut tx = bench.team.begin().await;
             let page = guestlist::Paging::first(2);
-            bench.team.library.pending(&mut tx, bench.team.organization.id, &page).await.unwrap().items
+            bench.team.guestlist.pending(&mut tx, bench.team.organization.id, &page).await.unwrap().items
         };
         let other = open.iter().find(|one| !first.contains(&format!("To: {}", one.email))).unwrap();
         bench.team.in_transaction(async |tx| {
-            bench.team.library.revoke(tx, &user(OLIVIA), other.id).await
+            bench.team.guestlist.revoke(tx, &user(OLIVIA), other.id).await
         }).await.unwrap();
         eventually("the outbox is empty", async || bench.counts().await.is_empty()).await;
         worker.stop().await;

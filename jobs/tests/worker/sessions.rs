@@ -20,7 +20,7 @@ fn key(text: &str) -> SessionKey {
 async fn record(team: &Team, who: &str, session: &str) {
     let id = team.organization.id;
     team.in_transaction(async |tx| {
-        team.library
+        team.guestlist
             .record_session(tx, id, &user(who), &key(session))
             .await
     })
@@ -58,7 +58,7 @@ async fn many_sessions(bench: &Workbench, count: usize) {
     for name in names {
         bench
             .team
-            .library
+            .guestlist
             .record_session(&mut tx, id, &user("bob"), &key(name))
             .await
             .unwrap();
@@ -179,7 +179,7 @@ on_both_stacks! {
         let id = bench.team.organization.id;
         let mut tx = bench.team.begin().await;
         for number in 0..1200 {
-            bench.team.library.record_session(&mut tx, id, &user("bob"), &key(&format!("s{number}"))).await.unwrap();
+            bench.team.guestlist.record_session(&mut tx, id, &user("bob"), &key(&format!("s{number}"))).await.unwrap();
         }
         tx.commit().await.unwrap();
         bench.team.remove(OLIVIA, "bob").await.unwrap();

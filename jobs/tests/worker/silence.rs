@@ -152,7 +152,7 @@ async fn a_purge_whose_connection_falls_silent_ends_with_an_error() {
     team.join("bob", "agent").await;
     let (id, session) = (team.organization.id, "s1".parse::<SessionKey>().unwrap());
     team.in_transaction(async |tx| {
-        team.library
+        team.guestlist
             .record_session(tx, id, &user("bob"), &session)
             .await
     })

@@ -107,7 +107,7 @@ impl Workbench {
         let url = format!("smtp://127.0.0.1:{}?tls=none", self.smtp.port);
         Context {
             database: self.team.database.clone(),
-            library: self.team.library.clone(),
+            guestlist: self.team.guestlist.clone(),
             letters: Letters::built_in(),
             mailer: Mailer::new(
                 url.parse().expect("an SMTP URL"),
@@ -200,7 +200,7 @@ pub(crate) async fn invite_many(team: &Team, count: usize) {
     let invites = (0..count)
         .map(|n| team.invitation_of(&format!("p{n}@example.com"), "agent"))
         .collect();
-    team.in_transaction(async |tx| team.library.invite_all(tx, &user(OLIVIA), invites).await)
+    team.in_transaction(async |tx| team.guestlist.invite_all(tx, &user(OLIVIA), invites).await)
         .await
         .unwrap();
 }

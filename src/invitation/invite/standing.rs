@@ -7,12 +7,12 @@ use super::Invite;
 use crate::connection::{Connection, Dialect, Statement, sql};
 use crate::error::{Action, Error};
 use crate::fact::Facts;
+use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
 use crate::letter::{Letter, Limited};
 use crate::lock::Lock;
 use crate::membership;
 use crate::organization::Room;
-use crate::organizations::Organizations;
 use crate::role::Role;
 
 /// What the rules ask about when an actor invites some addresses to an organization: read under its
@@ -30,13 +30,14 @@ impl Standing {
     /// Reads how things stand, or fails with [`Error::NotFound`] where the actor is no member. Only
     /// where an address has an open invitation, a second statement reads and holds it.
     pub(super) async fn read(
-        library: &Organizations,
+        guestlist: &Guestlist,
         connection: &mut Connection<'_>,
         lock: &Lock,
         actor: &UserId,
         invites: &[(usize, Invite)],
     ) -> Result<Self, Error> {
-        let (organization, limits, now) = (lock.organization(), library.limits(), library.now());
+        let (organization, limits, now) =
+            (lock.organization(), guestlist.limits(), guestlist.now());
         let (mut keys, mut letters) = (Vec::new(), Vec::new());
         for (_, Invite { email, .. }) in invites {
             keys.push(email.canonical());
@@ -51,7 +52,7 @@ impl Standing {
             membership::joined_with(organization, &keys),
             have_open(organization, &keys),
         ];
-        questions.extend(library.taken(lock, invites.len()));
+        questions.extend(guestlist.taken(lock, invites.len()));
         questions.extend(Limited::asks(limits, now, &letters));
         let facts = Facts::ask(connection, questions).await?;
         let open = facts.about("open").filter_map(|fact| fact.name.clone());
@@ -60,7 +61,7 @@ impl Standing {
             actor: membership::actor_in(&facts)?,
             members: membership::members_in(&facts)?,
             open,
-            room: library.room_in(lock, &facts),
+            room: guestlist.room_in(lock, &facts),
             limited: Limited::of(limits, now, letters.len(), &facts),
         })
     }
@@ -69,23 +70,23 @@ impl Standing {
     /// Returns the open invitation that has to go first, if there is one.
     pub(super) fn grant(
         &mut self,
-        library: &Organizations,
+        guestlist: &Guestlist,
         invite: &Invite,
     ) -> Result<Option<Invitation>, Error> {
-        library.grants(&self.actor, &invite.role, Action::Invite)?;
+        guestlist.grants(&self.actor, &invite.role, Action::Invite)?;
         let key = invite.email.canonical();
         if let Some(user) = self.members.get(&key) {
             return Err(Error::AlreadyMember { user: user.clone() });
         }
         let open = self.open.get(&key);
-        let pending = open.filter(|open| open.is_pending(library.now()));
+        let pending = open.filter(|open| open.is_pending(guestlist.now()));
         match pending {
             Some(pending) if !invite.superseding => {
                 return Err(Error::AlreadyPending {
                     invitation: pending.id,
                 });
             }
-            Some(pending) => library.revokes(&self.actor, &pending.role, Action::Revoke)?,
+            Some(pending) => guestlist.revokes(&self.actor, &pending.role, Action::Revoke)?,
             None => {}
         }
         let replaces = pending.is_some();

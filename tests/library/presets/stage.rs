@@ -118,33 +118,33 @@ impl Stage {
         who: &UserId,
         on: &str,
     ) -> (Result<(), Error>, Action) {
-        let (library, id, by) = (&self.team.library, self.team.organization.id, actor(by));
+        let (guestlist, id, by) = (&self.team.guestlist, self.team.organization.id, actor(by));
         match deed {
             "invite" => {
                 let invite = self.team.invitation_of("new@example.com", on);
-                let invited = library.invite(tx, &by, invite).await;
+                let invited = guestlist.invite(tx, &by, invite).await;
                 let invited = invited.map(|invitation| assert_eq!(invitation.role, role(on)));
                 (invited, Action::Invite)
             }
             "resend" => {
-                let resent = library.resend(tx, &by, self.pending(on)).await;
+                let resent = guestlist.resend(tx, &by, self.pending(on)).await;
                 (resent.map(drop), Action::Resend)
             }
             "revoke" => {
-                let revoked = library.revoke(tx, &by, self.pending(on)).await;
+                let revoked = guestlist.revoke(tx, &by, self.pending(on)).await;
                 (revoked.map(drop), Action::Revoke)
             }
-            "remove" => (library.remove(tx, &by, id, who).await, Action::Remove),
+            "remove" => (guestlist.remove(tx, &by, id, who).await, Action::Remove),
             "suspend" => {
-                let suspended = library.suspend(tx, &by, id, who).await;
+                let suspended = guestlist.suspend(tx, &by, id, who).await;
                 (suspended.map(drop), Action::Suspend)
             }
             "reinstate" => {
-                let reinstated = library.reinstate(tx, &by, id, who).await;
+                let reinstated = guestlist.reinstate(tx, &by, id, who).await;
                 (reinstated.map(drop), Action::Reinstate)
             }
             "transfer" => {
-                let transferred = library.transfer_ownership(tx, &by, id, who).await;
+                let transferred = guestlist.transfer_ownership(tx, &by, id, who).await;
                 (transferred.map(drop), Action::TransferOwnership)
             }
             _ => panic!("no deed: {deed}"),
@@ -153,10 +153,10 @@ impl Stage {
 
     /// What comes of a change of a member's role: `yes`, `no`, or `same` where nothing was to do.
     pub async fn change(&self, by: &str, who: &UserId, from: &str, to: &str) -> &'static str {
-        let (library, id) = (&self.team.library, self.team.organization.id);
+        let (guestlist, id) = (&self.team.guestlist, self.team.organization.id);
         let mut tx = self.team.begin().await;
         let events = self.count_events(&mut tx).await;
-        let changed = library
+        let changed = guestlist
             .change_role(&mut tx, &actor(by), id, who, &role(to))
             .await;
         let refused = is_refused(changed.map(drop), by, Action::ChangeRole);
@@ -167,14 +167,14 @@ impl Stage {
 
     /// What comes of a change of an open invitation's role, in the same words.
     pub async fn regrant(&self, by: &str, from: &str, to: &str) -> &'static str {
-        let library = &self.team.library;
+        let guestlist = &self.team.guestlist;
         let mut tx = self.team.begin().await;
         let events = self.count_events(&mut tx).await;
-        let changed = library
+        let changed = guestlist
             .change_invitation_role(&mut tx, &actor(by), self.pending(from), &role(to))
             .await;
         let refused = is_refused(changed.map(drop), by, Action::ChangeInvitationRole);
-        let invitation = library.invitation(&mut tx, self.pending(from)).await;
+        let invitation = guestlist.invitation(&mut tx, self.pending(from)).await;
         let is = invitation.unwrap().expect("there").role;
         let events = self.count_events(&mut tx).await - events;
         outcome(refused, events, &is, (from, to))
@@ -189,7 +189,7 @@ impl Stage {
         let paging = Paging::first(Paging::MAX_LIMIT);
         let members = self
             .team
-            .library
+            .guestlist
             .members(tx, self.team.organization.id, &paging);
         let page = members.await.unwrap();
         assert!(page.next.is_none(), "all fit a page");
@@ -201,7 +201,7 @@ impl Stage {
         let paging = Paging::first(Paging::MAX_LIMIT);
         let events = self
             .team
-            .library
+            .guestlist
             .events(tx, self.team.organization.id, &paging);
         let page = events.await.unwrap();
         assert!(page.next.is_none(), "all fit a page");

@@ -62,29 +62,32 @@ impl Stage {
         connection: &mut Connection<'_>,
         deed: &Deed,
     ) -> Result<(), Error> {
-        let (library, actor) = (self.library(deed), parse(deed.actor));
+        let (guestlist, actor) = (self.guestlist(deed), parse(deed.actor));
         if deed.verb == Verb::Create {
-            let created = library
+            let created = guestlist
                 .create(&mut *connection, parse(deed.name()), &user(deed.guest))
                 .await?;
-            let stored = library.organization(connection, created.id).await?;
+            let stored = guestlist.organization(connection, created.id).await?;
             assert_eq!(Some(&created), stored.as_ref());
             self.organizations.push(created.id);
             return Ok(());
         }
         let id = self.organization(deed.organization);
         if deed.verb == Verb::Delete {
-            return library.delete(connection, &actor, id).await;
+            return guestlist.delete(connection, &actor, id).await;
         }
         let returned = if deed.verb == Verb::SetSeats {
-            library
+            guestlist
                 .set_seats(&mut *connection, id, deed.seats())
                 .await?
         } else {
             let name = parse(deed.name());
-            library.rename(&mut *connection, &actor, id, name).await?
+            guestlist.rename(&mut *connection, &actor, id, name).await?
         };
-        assert_eq!(Some(returned), library.organization(connection, id).await?);
+        assert_eq!(
+            Some(returned),
+            guestlist.organization(connection, id).await?
+        );
         Ok(())
     }
 
@@ -93,31 +96,31 @@ impl Stage {
         connection: &mut Connection<'_>,
         deed: &Deed,
     ) -> Result<(), Error> {
-        let (library, actor) = (self.library(deed), parse(deed.actor));
+        let (guestlist, actor) = (self.guestlist(deed), parse(deed.actor));
         let id = self.invitation(deed.invitation);
         let returned = match deed.verb {
             Verb::Invite => {
                 let invite = self.invite(&deed.row);
-                let invitation = library.invite(&mut *connection, &actor, invite).await?;
+                let invitation = guestlist.invite(&mut *connection, &actor, invite).await?;
                 self.invitations.push(invitation.id);
                 invitation
             }
-            Verb::Resend => library.resend(&mut *connection, &actor, id).await?,
-            Verb::Revoke => library.revoke(&mut *connection, &actor, id).await?,
+            Verb::Resend => guestlist.resend(&mut *connection, &actor, id).await?,
+            Verb::Revoke => guestlist.revoke(&mut *connection, &actor, id).await?,
             Verb::ChangeInvitationRole => {
                 let role = parse(deed.row.role);
-                library
+                guestlist
                     .change_invitation_role(&mut *connection, &actor, id, &role)
                     .await?
             }
             _ => {
-                let token = library.show_link(&mut *connection, &actor, id).await?;
-                let stored = library.invitation(connection, id).await?;
-                assert_eq!(token, library.token(&stored.expect("there"))?);
+                let token = guestlist.show_link(&mut *connection, &actor, id).await?;
+                let stored = guestlist.invitation(connection, id).await?;
+                assert_eq!(token, guestlist.token(&stored.expect("there"))?);
                 return Ok(());
             }
         };
-        let stored = library.invitation(connection, returned.id).await?;
+        let stored = guestlist.invitation(connection, returned.id).await?;
         assert_eq!(
             Some(&returned),
             stored.as_ref(),
@@ -132,8 +135,8 @@ impl Stage {
         deed: &Deed,
     ) -> Vec<Result<(), Error>> {
         let invites = deed.rows.iter().map(|row| self.invite(row)).collect();
-        let library = self.library(deed);
-        let outcomes = match library
+        let guestlist = self.guestlist(deed);
+        let outcomes = match guestlist
             .invite_all(&mut *connection, &parse(deed.actor), invites)
             .await
         {
@@ -164,60 +167,67 @@ impl Stage {
     }
 
     async fn by_link(&self, connection: &mut Connection<'_>, deed: &Deed) -> Result<(), Error> {
-        let (library, token) = (self.library(deed), self.presented(deed));
+        let (guestlist, token) = (self.guestlist(deed), self.presented(deed));
         let returned = match deed.verb {
-            Verb::Open => library.open(&mut *connection, &token).await?,
-            Verb::Decline => library.decline(&mut *connection, &token).await?,
+            Verb::Open => guestlist.open(&mut *connection, &token).await?,
+            Verb::Decline => guestlist.decline(&mut *connection, &token).await?,
             _ => {
-                let membership = library
+                let membership = guestlist
                     .accept(&mut *connection, &token, &user(deed.guest))
                     .await?;
                 let (organization, user) = (membership.organization, &membership.user);
-                let stored = library.membership(connection, organization, user).await?;
+                let stored = guestlist.membership(connection, organization, user).await?;
                 assert_eq!(Some(&membership), stored.as_ref());
                 return Ok(());
             }
         };
         assert_eq!(
             Some(&returned),
-            library.invitation(connection, returned.id).await?.as_ref()
+            guestlist
+                .invitation(connection, returned.id)
+                .await?
+                .as_ref()
         );
         Ok(())
     }
 
     async fn of_members(&self, connection: &mut Connection<'_>, deed: &Deed) -> Result<(), Error> {
-        let library = self.library(deed);
+        let guestlist = self.guestlist(deed);
         let (actor, whom): (UserId, UserId) = (parse(deed.actor), parse(deed.whom));
         let id = self.organization(deed.organization);
         let returned = match deed.verb {
             Verb::ChangeRole => {
                 let role = parse(deed.row.role);
-                library
+                guestlist
                     .change_role(&mut *connection, &actor, id, &whom, &role)
                     .await?
             }
             Verb::TransferOwnership => {
-                library
+                guestlist
                     .transfer_ownership(&mut *connection, &actor, id, &whom)
                     .await?
             }
-            Verb::Suspend => library.suspend(&mut *connection, &actor, id, &whom).await?,
+            Verb::Suspend => {
+                guestlist
+                    .suspend(&mut *connection, &actor, id, &whom)
+                    .await?
+            }
             Verb::Reinstate => {
-                library
+                guestlist
                     .reinstate(&mut *connection, &actor, id, &whom)
                     .await?
             }
-            Verb::Remove => return library.remove(connection, &actor, id, &whom).await,
-            Verb::Leave => return library.leave(connection, &actor, id).await,
+            Verb::Remove => return guestlist.remove(connection, &actor, id, &whom).await,
+            Verb::Leave => return guestlist.leave(connection, &actor, id).await,
             _ => {
-                return library
+                return guestlist
                     .forget_user(connection, &user(deed.guest))
                     .await
                     .map(drop);
             }
         };
         let all = Paging::first(Paging::MAX_LIMIT);
-        let listed = library.members(connection, id, &all).await?.items;
+        let listed = guestlist.members(connection, id, &all).await?.items;
         assert!(
             listed.contains(&returned),
             "{returned:?} is not among {listed:?}"
@@ -226,16 +236,16 @@ impl Stage {
     }
 
     async fn of_sessions(&self, connection: &mut Connection<'_>, deed: &Deed) -> Result<(), Error> {
-        let (library, id) = (self.library(deed), self.organization(deed.organization));
+        let (guestlist, id) = (self.guestlist(deed), self.organization(deed.organization));
         let (whom, session) = (parse(deed.whom), session_key(deed.whom, deed.session()));
         match deed.verb {
             Verb::RecordSession => {
-                library
+                guestlist
                     .record_session(connection, id, &whom, &session)
                     .await
             }
             _ => {
-                library
+                guestlist
                     .forget_session(connection, id, &whom, &session)
                     .await
             }
@@ -248,7 +258,7 @@ impl Stage {
         deed: &Deed,
         world: &World,
     ) -> Result<(), Error> {
-        let now = self.library.now();
+        let now = self.guestlist.now();
         match deed.verb {
             Verb::ExpireDue => worker::expire_due(connection, now, EVERYTHING)
                 .await

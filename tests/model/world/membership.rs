@@ -1,4 +1,4 @@
-//! Organizations, members and their sessions.
+//! Guestlist, members and their sessions.
 
 use super::{Member, Organization, Session, Subject, What, World};
 use crate::cast::Person;

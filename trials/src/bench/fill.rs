@@ -89,7 +89,7 @@ impl<'a> Filler<'a> {
         organizations: u64,
     ) -> anyhow::Result<Self> {
         let pool = store.pool()?;
-        let teams = teams(&store.database, &stage.library()?, organizations).await?;
+        let teams = teams(&store.database, &stage.guestlist()?, organizations).await?;
         sqlx::raw_sql(PREPARE).execute(pool).await?;
         let mut transaction = pool.begin().await?;
         for (place, Team { id, owner }) in teams.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use guestlist::{Database, Error, Invite, OrganizationId, Organizations, User, UserId};
+use guestlist::{Database, Error, Guestlist, Invite, OrganizationId, User, UserId};
 use tokio::task::JoinSet;
 
 /// How many of a host's requests are served at a time.
@@ -20,7 +20,7 @@ pub(crate) struct Team {
 /// Creates organizations, each with an owner of its own.
 pub(crate) async fn teams(
     database: &Database,
-    library: &Organizations,
+    guestlist: &Guestlist,
     count: u64,
 ) -> anyhow::Result<Vec<Team>> {
     let mut teams = Vec::new();
@@ -31,7 +31,7 @@ pub(crate) async fn teams(
             format!("owner-{place}@host.example").parse()?,
         );
         let name = format!("Organization {place}").parse()?;
-        let organization = library.create(&mut transaction, name, &owner).await?;
+        let organization = guestlist.create(&mut transaction, name, &owner).await?;
         teams.push(Team {
             id: organization.id,
             owner: owner.id,
@@ -45,7 +45,7 @@ pub(crate) async fn teams(
 /// how long that took. Their addresses begin with `name`, so that they are others each time.
 pub(crate) async fn invite_many(
     database: &Database,
-    library: &Organizations,
+    guestlist: &Guestlist,
     teams: &[Team],
     name: &str,
     count: u64,
@@ -55,7 +55,7 @@ pub(crate) async fn invite_many(
     let mut tasks = JoinSet::new();
     let began = Instant::now();
     for _ in 0..TASKS {
-        let (database, library) = (database.clone(), library.clone());
+        let (database, guestlist) = (database.clone(), guestlist.clone());
         let (next, teams, name) = (Arc::clone(&next), Arc::clone(&teams), name.to_owned());
         tasks.spawn(async move {
             loop {
@@ -65,7 +65,7 @@ pub(crate) async fn invite_many(
                 }
                 let team = usize::try_from(place)? % teams.len();
                 let address = format!("{name}-{place}@invitee.example");
-                invite(&database, &library, &teams[team], &address).await?;
+                invite(&database, &guestlist, &teams[team], &address).await?;
             }
         });
     }
@@ -78,14 +78,14 @@ pub(crate) async fn invite_many(
 /// Invites one person in a transaction of their own.
 pub(crate) async fn invite(
     database: &Database,
-    library: &Organizations,
+    guestlist: &Guestlist,
     team: &Team,
     address: &str,
 ) -> Result<(), Error> {
     let email = address.parse().expect("letters, digits and hyphens");
     let role = "agent".parse().expect("a role of the preset");
     let mut transaction = database.begin().await?;
-    library
+    guestlist
         .invite(
             &mut transaction,
             &team.owner,

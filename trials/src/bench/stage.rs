@@ -74,8 +74,8 @@ impl Stage {
     }
 
     /// The library as a host has it that shares the worker's keys.
-    pub(crate) fn library(&self) -> anyhow::Result<guestlist::Organizations> {
-        store::library(self.guestlist.keys())
+    pub(crate) fn guestlist(&self) -> anyhow::Result<guestlist::Guestlist> {
+        store::guestlist(self.guestlist.keys())
     }
 
     /// Starts a worker on Postgres and Redis.

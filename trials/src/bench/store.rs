@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use guestlist::{Database, Limits, Organizations};
+use guestlist::{Database, Guestlist, Limits};
 use sqlx::{AssertSqlSafe, PgPool};
 
 /// How many connections a host has: one for each of its tasks and a few to look with.
@@ -100,8 +100,8 @@ impl Store {
 }
 
 /// The library as an application has it, with the limits it has by default.
-pub(crate) fn library(keys: &str) -> anyhow::Result<Organizations> {
-    Ok(Organizations::builder()
+pub(crate) fn guestlist(keys: &str) -> anyhow::Result<Guestlist> {
+    Ok(Guestlist::builder()
         .key_ring(keys.parse()?)
         .limits(Limits::default())
         .build())

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::Utc;
-use guestlist::{Database, Key, Limits, OrganizationId, Organizations, User};
+use guestlist::{Database, Guestlist, Key, Limits, OrganizationId, User};
 use tokio::time::Instant;
 
 pub(crate) use self::operator::ByHand;
@@ -276,12 +276,12 @@ fn journal(folder: &Path, place: usize) -> PathBuf {
 }
 
 async fn organizations(database: &Database) -> anyhow::Result<Vec<OrganizationId>> {
-    let library = Organizations::builder().limits(Limits::none()).build();
+    let guestlist = Guestlist::builder().limits(Limits::none()).build();
     let owner = User::new(OWNER.parse()?, "olivia@acme.example".parse()?);
     let mut organizations = Vec::new();
     for _ in 0..ORGANIZATIONS {
         let mut transaction = database.begin().await?;
-        let organization = library
+        let organization = guestlist
             .create(&mut transaction, "Acme".parse()?, &owner)
             .await?;
         transaction.commit().await?;

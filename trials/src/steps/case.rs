@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use guestlist::{Database, Invite, Key, Limits, OrganizationId, Organizations, User};
+use guestlist::{Database, Guestlist, Invite, Key, Limits, OrganizationId, User};
 use rustix::process::Signal;
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Mutex;
@@ -262,17 +262,17 @@ impl Stage {
 
     /// What a host does: invites everybody in one transaction.
     async fn invite(&self, database: &Database, case: Case) -> anyhow::Result<()> {
-        let library = Organizations::builder()
+        let guestlist = Guestlist::builder()
             .key_ring(self.keys.parse()?)
             .limits(Limits::none())
             .build();
         let owner = User::new(OWNER.parse()?, "olivia@acme.example".parse()?);
         let mut transaction = database.begin().await?;
-        let organization = library
+        let organization = guestlist
             .create(&mut transaction, "Acme".parse()?, &owner)
             .await?;
         let invites = self.invitees(case, organization.id)?;
-        for invited in library
+        for invited in guestlist
             .invite_all(&mut transaction, &owner.id, invites)
             .await?
         {

@@ -184,7 +184,7 @@ async fn invite_all(
     let (places, invites): (Vec<_>, Vec<_>) = invites.into_iter().unzip();
     let mut tx = app.database.begin().await?;
     let invited = app
-        .organizations
+        .guestlist
         .invite_all(&mut tx, &member.account.id, invites)
         .await?;
     app.commit(tx).await?;
@@ -217,7 +217,7 @@ pub(crate) async fn resend(
     require_own(&app, organization, id).await?;
     let mut tx = app.database.begin().await?;
     let sent = app
-        .organizations
+        .guestlist
         .resend(&mut tx, &member.account.id, id)
         .await?;
     app.commit(tx).await?;
@@ -238,7 +238,7 @@ pub(crate) async fn cancel(
     require_own(&app, organization, id).await?;
     let mut tx = app.database.begin().await?;
     let cancelled = app
-        .organizations
+        .guestlist
         .revoke(&mut tx, &member.account.id, id)
         .await?;
     app.commit(tx).await?;
@@ -260,7 +260,7 @@ pub(crate) async fn link(
     let invitation = require_own(&app, organization, id).await?;
     let mut tx = app.database.begin().await?;
     let token = app
-        .organizations
+        .guestlist
         .show_link(&mut tx, &member.account.id, id)
         .await?;
     shown_link::remember(&mut tx, id).await?;
@@ -279,7 +279,7 @@ async fn require_own(
     id: InvitationId,
 ) -> Result<guestlist::Invitation, Problem> {
     let mut connection = app.database.acquire().await?;
-    let found = app.organizations.invitation(&mut connection, id).await?;
+    let found = app.guestlist.invitation(&mut connection, id).await?;
     let found = found.filter(|invitation| invitation.organization == organization);
     Ok(found.ok_or(guestlist::Error::NotFound)?)
 }

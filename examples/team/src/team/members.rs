@@ -34,7 +34,7 @@ pub(crate) async fn change_role(
     let role: Role = new.role.parse().map_err(guestlist::Error::from)?;
     let mut tx = app.database.begin().await?;
     let changed = app
-        .organizations
+        .guestlist
         .change_role(&mut tx, &member.account.id, organization, &user, &role)
         .await?;
     app.commit(tx).await?;
@@ -56,7 +56,7 @@ pub(crate) async fn ask_remove(
     Query(starts): Query<Starts>,
 ) -> Result<Page, Problem> {
     let other = find(&app, organization, &user).await?;
-    let model = app.organizations.role_model();
+    let model = app.guestlist.role_model();
     if !model.may_remove(member.role(), &other.role) {
         return Err(member.may_not(Action::Remove));
     }
@@ -80,11 +80,8 @@ pub(crate) async fn remove(
     Query(starts): Query<Starts>,
 ) -> Result<Redirect, Problem> {
     let mut tx = app.database.begin().await?;
-    let removed = app
-        .organizations
-        .member(&mut tx, organization, &user)
-        .await?;
-    app.organizations
+    let removed = app.guestlist.member(&mut tx, organization, &user).await?;
+    app.guestlist
         .remove(&mut tx, &member.account.id, organization, &user)
         .await?;
     end(&app, tx, organization, &user).await?;
@@ -105,7 +102,7 @@ pub(crate) async fn suspend(
 ) -> Result<Redirect, Problem> {
     let mut tx = app.database.begin().await?;
     let suspended = app
-        .organizations
+        .guestlist
         .suspend(&mut tx, &member.account.id, organization, &user)
         .await?;
     end(&app, tx, organization, &user).await?;
@@ -125,7 +122,7 @@ pub(crate) async fn reinstate(
 ) -> Result<Redirect, Problem> {
     let mut tx = app.database.begin().await?;
     let reinstated = app
-        .organizations
+        .guestlist
         .reinstate(&mut tx, &member.account.id, organization, &user)
         .await?;
     app.commit(tx).await?;
@@ -145,7 +142,7 @@ pub(crate) async fn ask_transfer(
     Query(starts): Query<Starts>,
 ) -> Result<Page, Problem> {
     let heir = find(&app, organization, &user).await?;
-    let model = app.organizations.role_model();
+    let model = app.guestlist.role_model();
     if member.role() != model.keeps() {
         return Err(member.may_not(Action::TransferOwnership));
     }
@@ -171,7 +168,7 @@ pub(crate) async fn transfer(
 ) -> Result<Redirect, Problem> {
     let mut tx = app.database.begin().await?;
     let heir = app
-        .organizations
+        .guestlist
         .transfer_ownership(&mut tx, &member.account.id, organization, &user)
         .await?;
     app.commit(tx).await?;
@@ -190,7 +187,7 @@ pub(crate) async fn ask_leave(
 ) -> Result<Page, Problem> {
     let mut connection = app.database.acquire().await?;
     let last_owner = app
-        .organizations
+        .guestlist
         .last_owner(&mut connection, member.organization.id)
         .await?;
     let facts = json!({ "is_last_owner": last_owner.as_ref() == Some(&member.account.id) });
@@ -200,7 +197,7 @@ pub(crate) async fn ask_leave(
 pub(crate) async fn leave(State(app): State<App>, member: Member) -> Result<Redirect, Problem> {
     let (organization, user) = (member.organization.id, &member.account.id);
     let mut tx = app.database.begin().await?;
-    app.organizations.leave(&mut tx, user, organization).await?;
+    app.guestlist.leave(&mut tx, user, organization).await?;
     end(&app, tx, organization, user).await?;
     // The session may have ended with the membership, and the account goes on.
     sessions::sign_in(&app, &member.session, &member.account).await?;
@@ -235,7 +232,7 @@ async fn find(
 ) -> Result<Membership, Problem> {
     let mut connection = app.database.acquire().await?;
     let found = app
-        .organizations
+        .guestlist
         .member(&mut connection, organization, user)
         .await?;
     Ok(found.ok_or(guestlist::Error::NotFound)?)

@@ -24,13 +24,13 @@ async fn a_link_that_opens_nothing_says_what_to_do_next() {
         site.expire(&site.address(name)).await;
     }
     let mut tx = site.begin().await;
-    let library = &site.library;
-    let done = library.revoke(&mut tx, &olivia.id, cancelled.0).await;
+    let guestlist = &site.guestlist;
+    let done = guestlist.revoke(&mut tx, &olivia.id, cancelled.0).await;
     done.unwrap();
-    let done = library.resend(&mut tx, &olivia.id, replaced.0).await;
+    let done = guestlist.resend(&mut tx, &olivia.id, replaced.0).await;
     done.unwrap();
     let token = declined.1.rsplit('/').next().unwrap();
-    library.decline(&mut tx, token).await.unwrap();
+    guestlist.decline(&mut tx, token).await.unwrap();
     tx.commit().await.unwrap();
     let window = site.window().await;
     window.open(&used.1).await;

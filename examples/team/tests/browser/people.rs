@@ -57,7 +57,7 @@ impl Site {
     pub(crate) async fn organization(&self, name: &str, owner: &User) -> OrganizationId {
         let mut tx = self.begin().await;
         let name = name.parse().unwrap();
-        let organization = self.library.create(&mut tx, name, owner).await.unwrap();
+        let organization = self.guestlist.create(&mut tx, name, owner).await.unwrap();
         tx.commit().await.unwrap();
         organization.id
     }
@@ -74,8 +74,8 @@ impl Site {
             .invite(organization, owner, user.email.as_str(), role)
             .await;
         let mut tx = self.begin().await;
-        let token = self.library.token(&invitation).unwrap();
-        let accepted = self.library.accept(&mut tx, token.expose(), user).await;
+        let token = self.guestlist.token(&invitation).unwrap();
+        let accepted = self.guestlist.accept(&mut tx, token.expose(), user).await;
         accepted.unwrap();
         tx.commit().await.unwrap();
     }
@@ -89,14 +89,14 @@ impl Site {
     ) -> Invitation {
         let mut tx = self.begin().await;
         let invite = Invite::new(organization, email.parse().unwrap(), role.parse().unwrap());
-        let invited = self.library.invite(&mut tx, &actor.id, invite).await;
+        let invited = self.guestlist.invite(&mut tx, &actor.id, invite).await;
         tx.commit().await.unwrap();
         invited.unwrap()
     }
 
     /// The link of an invitation.
     pub(crate) fn link(&self, invitation: &Invitation) -> String {
-        let token = self.library.token(invitation).unwrap();
+        let token = self.guestlist.token(invitation).unwrap();
         format!("{}/invitations/{}", self.url, token.expose())
     }
 
@@ -120,7 +120,7 @@ impl Site {
         let mut connection = self.database.acquire().await.unwrap();
         let all = Paging::first(Paging::MAX_LIMIT);
         let members = self
-            .library
+            .guestlist
             .members(&mut connection, organization, &all)
             .await;
         members.unwrap().items

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use guestlist::{Database, Organizations};
+use guestlist::{Database, Guestlist};
 use guestlist_jobs::{Worker, work};
 use sqlx::Connection as _;
 use team::Config;
@@ -21,7 +21,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 pub(crate) struct Site {
     pub(crate) url: String,
     pub(crate) database: Database,
-    pub(crate) library: Organizations,
+    pub(crate) guestlist: Guestlist,
     pub(crate) letters: Letters,
     /// What addresses of this site's people end in; others read the same mail server.
     domain: String,
@@ -113,9 +113,7 @@ impl Site {
         }
         Self {
             url,
-            library: config
-                .worker
-                .organizations(config.worker.keys.load().unwrap()),
+            guestlist: config.worker.guestlist(config.worker.keys.load().unwrap()),
             database,
             letters,
             domain,

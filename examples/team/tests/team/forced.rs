@@ -101,7 +101,7 @@ impl Team {
         let mut tx = self.site.database.begin().await.unwrap();
         let invitation = self
             .site
-            .library
+            .guestlist
             .invite(&mut tx, &self.owner, invite)
             .await
             .unwrap();
@@ -113,7 +113,7 @@ impl Team {
         let mut connection = self.site.database.acquire().await.unwrap();
         let member = self
             .site
-            .library
+            .guestlist
             .member(&mut connection, self.acme, user)
             .await
             .unwrap();

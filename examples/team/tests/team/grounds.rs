@@ -55,7 +55,11 @@ impl Team {
 
     async fn set_seats(&self, seats: Option<u32>) {
         let mut tx = self.site.database.begin().await.unwrap();
-        let set = self.site.library.set_seats(&mut tx, self.acme, seats).await;
+        let set = self
+            .site
+            .guestlist
+            .set_seats(&mut tx, self.acme, seats)
+            .await;
         set.unwrap();
         tx.commit().await.unwrap();
     }
@@ -151,7 +155,7 @@ async fn an_organization_that_is_gone_is_as_if_it_had_never_been() {
 
     let owner = team.site.account("olivia@acme.example").await;
     let mut tx = team.site.database.begin().await.unwrap();
-    let deleted = team.site.library.delete(&mut tx, &owner, team.acme).await;
+    let deleted = team.site.guestlist.delete(&mut tx, &owner, team.acme).await;
     deleted.unwrap();
     tx.commit().await.unwrap();
 

@@ -59,7 +59,7 @@ impl Team {
         let paging = Paging::default();
         let page = self
             .site
-            .library
+            .guestlist
             .pending(&mut connection, self.acme, &paging)
             .await
             .unwrap();

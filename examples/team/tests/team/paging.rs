@@ -140,7 +140,7 @@ async fn invite(site: &Site, acme: OrganizationId, owner: &UserId, kind: &str) {
     let invites = (0..MANY)
         .map(|number| Invite::new(acme, email(kind, number).parse().unwrap(), role.clone()));
     let mut tx = site.database.begin().await.unwrap();
-    let invited = site.library.invite_all(&mut tx, owner, invites.collect());
+    let invited = site.guestlist.invite_all(&mut tx, owner, invites.collect());
     for invited in invited.await.unwrap() {
         invited.unwrap();
     }

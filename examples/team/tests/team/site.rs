@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use guestlist::{Database, Invite, OrganizationId, Organizations, Role, User, UserId};
+use guestlist::{Database, Guestlist, Invite, OrganizationId, Role, User, UserId};
 use guestlist_jobs::{Worker, work};
 use mail_parser::MessageParser;
 use sqlx::Connection as _;
@@ -25,7 +25,7 @@ pub(crate) struct Site {
     pub(crate) url: String,
     pub(crate) config: Config,
     pub(crate) database: Database,
-    pub(crate) library: Organizations,
+    pub(crate) guestlist: Guestlist,
     folder: TempDir,
     /// Ends with the site.
     _running: JoinSet<()>,
@@ -88,9 +88,7 @@ impl Site {
         running.spawn(async { serving.await.unwrap() });
         let site = Self {
             database: until_served(&url, &config).await,
-            library: config
-                .worker
-                .organizations(config.worker.keys.load().unwrap()),
+            guestlist: config.worker.guestlist(config.worker.keys.load().unwrap()),
             url,
             folder,
             _running: JoinSet::new(),
@@ -218,9 +216,9 @@ impl Site {
     ) {
         let mut tx = self.database.begin().await.unwrap();
         let invite = Invite::new(organization, user.email.clone(), role.clone());
-        let invitation = self.library.invite(&mut tx, owner, invite).await.unwrap();
-        let token = self.library.token(&invitation).unwrap();
-        self.library
+        let invitation = self.guestlist.invite(&mut tx, owner, invite).await.unwrap();
+        let token = self.guestlist.token(&invitation).unwrap();
+        self.guestlist
             .accept(&mut tx, token.expose(), &user)
             .await
             .unwrap();

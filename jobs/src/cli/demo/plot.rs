@@ -20,7 +20,7 @@ impl Scene {
         for batch in self.invites.chunks(500) {
             let batch = batch.to_vec();
             let outcomes = self
-                .change(async |tx| self.library.invite_all(tx, &user("olivia"), batch).await)
+                .change(async |tx| self.guestlist.invite_all(tx, &user("olivia"), batch).await)
                 .await?;
             for (outcome, invite) in outcomes.into_iter().zip(&self.invites[invited.len()..]) {
                 match outcome {
@@ -85,7 +85,7 @@ impl Scene {
         let guest = person(who, invitation.email.as_str());
         let token = token_in(&text)?;
         let membership = self
-            .change(async |tx| self.library.accept(tx, &token, &guest).await)
+            .change(async |tx| self.guestlist.accept(tx, &token, &guest).await)
             .await?;
         self.say(format_args!(
             "{} opens the link and is a member as {} now.",
@@ -98,7 +98,7 @@ impl Scene {
         let token = token_in(&self.letter(invitation)?.1)?;
         let mallory = person("mallory", "mallory@example.com");
         match self
-            .change(async |tx| self.library.accept(tx, &token, &mallory).await)
+            .change(async |tx| self.guestlist.accept(tx, &token, &mallory).await)
             .await
         {
             Err(Failure::Reason(reason)) => self.say(format_args!(
@@ -111,7 +111,7 @@ impl Scene {
 
     pub(super) async fn decline(&self, invitation: &Invitation) -> Result<(), Failure> {
         let token = token_in(&self.letter(invitation)?.1)?;
-        self.change(async |tx| self.library.decline(tx, &token).await)
+        self.change(async |tx| self.guestlist.decline(tx, &token).await)
             .await?;
         self.say(format_args!(
             "{} declines; Olivia is told by letter.",
@@ -128,7 +128,7 @@ impl Scene {
         let expired = async || {
             let mut connection = self.database.acquire().await?;
             let found = self
-                .library
+                .guestlist
                 .invitation(&mut connection, invitation.id)
                 .await?;
             Ok(found.is_some_and(|invitation| invitation.status == Status::Expired))
@@ -137,7 +137,7 @@ impl Scene {
         let token = token_in(&self.letter(invitation)?.1)?;
         let guest = person("bob", invitation.email.as_str());
         match self
-            .change(async |tx| self.library.accept(tx, &token, &guest).await)
+            .change(async |tx| self.guestlist.accept(tx, &token, &guest).await)
             .await
         {
             Err(Failure::Reason(reason)) => self.say(format_args!(
@@ -150,11 +150,11 @@ impl Scene {
 
     pub(super) async fn resend(&self, invitation: &Invitation) -> Result<(), Failure> {
         let id = invitation.id;
-        self.change(async |tx| self.library.resend(tx, &user("olivia"), id).await)
+        self.change(async |tx| self.guestlist.resend(tx, &user("olivia"), id).await)
             .await?;
         let sent = async || {
             let mut connection = self.database.acquire().await?;
-            let found = self.library.invitation(&mut connection, id).await?;
+            let found = self.guestlist.invitation(&mut connection, id).await?;
             Ok(found.is_some_and(|invitation| invitation.delivery == Delivery::Sent))
         };
         self.wait_until("the second letter", sent).await?;
@@ -182,7 +182,7 @@ impl Scene {
         let session: SessionKey = "session-of-a-browser".parse().expect("a session key");
         let id = self.organization.id;
         self.change(async |tx| {
-            self.library
+            self.guestlist
                 .record_session(tx, id, &user(who), &session)
                 .await
         })
@@ -195,7 +195,7 @@ impl Scene {
     pub(super) async fn remove(&self, who: &str) -> Result<(), Failure> {
         let id = self.organization.id;
         self.change(async |tx| {
-            self.library
+            self.guestlist
                 .remove(tx, &user("olivia"), id, &user(who))
                 .await
         })
@@ -210,7 +210,7 @@ impl Scene {
     pub(super) async fn refuse_last_owner(&self) -> Result<(), Failure> {
         let id = self.organization.id;
         match self
-            .change(async |tx| self.library.leave(tx, &user("olivia"), id).await)
+            .change(async |tx| self.guestlist.leave(tx, &user("olivia"), id).await)
             .await
         {
             Err(Failure::Reason(reason)) => self.say(format_args!(
@@ -224,13 +224,13 @@ impl Scene {
     pub(super) async fn sum_up(&self) -> Result<(), Failure> {
         let settled = async || {
             let mut connection = self.database.acquire().await?;
-            Ok(outbox::is_idle(&mut connection, self.library.now()).await?)
+            Ok(outbox::is_idle(&mut connection, self.guestlist.now()).await?)
         };
         self.wait_until("the last notices", settled).await?;
         let mut connection = self.database.acquire().await?;
         let paging = Paging::first(Paging::MAX_LIMIT);
         let events = self
-            .library
+            .guestlist
             .events(&mut connection, self.organization.id, &paging)
             .await?;
         self.say(format_args!(

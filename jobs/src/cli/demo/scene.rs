@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guestlist::{
-    Database, Error, Invite, Key, KeyRing, Limits, Organization, OrganizationId, Organizations,
+    Database, Error, Guestlist, Invite, Key, KeyRing, Limits, Organization, OrganizationId,
     Transaction,
 };
 use guestlist_jobs::letters::{Letters, Mailbox};
@@ -30,7 +30,7 @@ const LIFETIME: Duration = Duration::from_secs(4);
 pub(super) struct Scene {
     pub(super) folder: PathBuf,
     pub(super) database: Database,
-    pub(super) library: Organizations,
+    pub(super) guestlist: Guestlist,
     pub(super) organization: Organization,
     pub(super) invites: Vec<Invite>,
     pub(super) output: Output,
@@ -54,12 +54,12 @@ impl Scene {
         let database = Database::connect(&url, 20).await?;
         guestlist::migrate(&database).await?;
         let keys = KeyRing::of(Key::generate());
-        let library = library(&keys, LIFETIME);
+        let guestlist = guestlist(&keys, LIFETIME);
         let mut transaction = database.begin().await?;
         let name = "Acme & Co".parse().expect("a name");
         let olivia =
             person("olivia", "olivia@example.com").named("Olivia".parse().expect("a name"));
-        let organization = library.create(&mut transaction, name, &olivia).await?;
+        let organization = guestlist.create(&mut transaction, name, &olivia).await?;
         transaction.commit().await?;
         output.line(format_args!(
             "Guestlist with SQLite, a worker in this process and letters as files, all in\n  {}\n",
@@ -70,7 +70,7 @@ impl Scene {
             folder,
             database,
             keys,
-            library,
+            guestlist,
             organization,
             invites: Vec::new(),
         })
@@ -110,7 +110,7 @@ impl Scene {
         }
         let seconds = u32::try_from(self.invites.len() / 100).unwrap_or(u32::MAX);
         let lifetime = LIFETIME + Duration::from_secs(1) * seconds.min(20);
-        self.library = library(&self.keys, lifetime);
+        self.guestlist = guestlist(&self.keys, lifetime);
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl Scene {
         let sessions = SqlSessions::new(self.database.clone(), &column);
         let context = Context {
             database: self.database.clone(),
-            library: self.library.clone(),
+            guestlist: self.guestlist.clone(),
             letters: Letters::built_in(),
             mailer: Mailer::new(mailer, 1, Deadlines::default()),
             from: Mailbox {
@@ -186,8 +186,8 @@ impl Running {
     }
 }
 
-fn library(keys: &KeyRing, lifetime: Duration) -> Organizations {
-    Organizations::builder()
+fn guestlist(keys: &KeyRing, lifetime: Duration) -> Guestlist {
+    Guestlist::builder()
         .key_ring(keys.clone())
         .lifetime(lifetime)
         .limits(Limits::none())

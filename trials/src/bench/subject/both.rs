@@ -13,7 +13,7 @@ use crate::bench::statistics::rate;
 const WARM_UP: u64 = 320;
 
 pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let (library, count) = (stage.library()?, stage.amounts.letters_at_once);
+    let (guestlist, count) = (stage.guestlist()?, stage.amounts.letters_at_once);
     let (mut letters, mut invites) = (Vec::new(), Vec::new());
     for time in 1..=stage.repeat {
         stage.progress.time(
@@ -22,14 +22,14 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
             format!("{count} invites and their letters"),
         );
         let store = stage.store().await?;
-        let teams = teams(&store.database, &library, stage.amounts.organizations).await?;
+        let teams = teams(&store.database, &guestlist, stage.amounts.organizations).await?;
         let sink = SmtpSink::start(&stage.folder).await?;
         let worker = stage.work(&store, sink.url(), &[])?;
-        invite_many(&store.database, &library, &teams, "early", WARM_UP).await?;
+        invite_many(&store.database, &guestlist, &teams, "early", WARM_UP).await?;
         store.until_none("guestlist_outbox", PATIENCE).await?;
         store.settle().await?;
         let began = Instant::now();
-        let took = invite_many(&store.database, &library, &teams, "person", count).await?;
+        let took = invite_many(&store.database, &guestlist, &teams, "person", count).await?;
         let drained = store.until_none("guestlist_outbox", PATIENCE).await?;
         letters.push(rate(count, drained - began));
         invites.push(rate(count, took));

@@ -21,7 +21,7 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
             .progress
             .time(time, stage.repeat, format!("{count} lines"));
         let store = stage.store().await?;
-        let team = teams(&store.database, &stage.library()?, 1)
+        let team = teams(&store.database, &stage.guestlist()?, 1)
             .await?
             .remove(0);
         store.settle().await?;

@@ -34,12 +34,12 @@ const WARM_UP: u64 = 10 * TASKS;
 
 pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
     let store = stage.store().await?;
-    let (library, count) = (stage.library()?, stage.amounts.invites);
-    let teams = teams(&store.database, &library, stage.amounts.organizations).await?;
+    let (guestlist, count) = (stage.guestlist()?, stage.amounts.invites);
+    let teams = teams(&store.database, &guestlist, stage.amounts.organizations).await?;
     sqlx::raw_sql(TABLES).execute(store.pool()?).await?;
     let script = stage.folder.join("two-inserts.sql");
     std::fs::write(&script, SCRIPT)?;
-    invite_many(&store.database, &library, &teams, "early", WARM_UP).await?;
+    invite_many(&store.database, &guestlist, &teams, "early", WARM_UP).await?;
     let (mut ours, mut limit) = (Vec::new(), Vec::new());
     for time in 1..=stage.repeat {
         stage
@@ -49,7 +49,7 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
         limit.push(pgbench(&store, &script, count).await?);
         store.settle().await?;
         let name = format!("person-{time}");
-        let took = invite_many(&store.database, &library, &teams, &name, count).await?;
+        let took = invite_many(&store.database, &guestlist, &teams, &name, count).await?;
         ours.push(rate(count, took));
         let invited = WARM_UP + count * u64::from(time);
         for what in [

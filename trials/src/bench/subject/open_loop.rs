@@ -24,7 +24,7 @@ const WARM_UP: u64 = 64;
 const REST: Duration = Duration::from_millis(500);
 
 pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let (library, lasts) = (stage.library()?, stage.amounts.open_loop);
+    let (guestlist, lasts) = (stage.guestlist()?, stage.amounts.open_loop);
     let count = (lasts.as_secs_f64() * f64::from(RATE)) as u32;
     let (mut median, mut worst_of_hundred, mut commit) = (Vec::new(), Vec::new(), Vec::new());
     for time in 1..=stage.repeat {
@@ -34,10 +34,10 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
             format!("{count} invites, {RATE} a second"),
         );
         let store = stage.store().await?;
-        let teams = teams(&store.database, &library, stage.amounts.organizations).await?;
+        let teams = teams(&store.database, &guestlist, stage.amounts.organizations).await?;
         let sink = ClockedSink::start(&stage.folder).await?;
         let worker = stage.work(&store, sink.url(), &[])?;
-        invite_many(&store.database, &library, &teams, "early", WARM_UP).await?;
+        invite_many(&store.database, &guestlist, &teams, "early", WARM_UP).await?;
         store.until_none("guestlist_outbox", PATIENCE).await?;
         store.settle().await?;
         tokio::time::sleep(REST).await;
@@ -46,11 +46,11 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
         let mut invites = JoinSet::new();
         for place in 0..count {
             let after = Duration::from_secs(1) * place / RATE;
-            let (database, library) = (store.database.clone(), library.clone());
+            let (database, guestlist) = (store.database.clone(), guestlist.clone());
             let team = teams[place as usize % teams.len()].clone();
             invites.spawn(async move {
                 sleep_until(began + after).await;
-                invite(&database, &library, &team, &address(place)).await?;
+                invite(&database, &guestlist, &team, &address(place)).await?;
                 anyhow::Ok((began + after).elapsed())
             });
         }

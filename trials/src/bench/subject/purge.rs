@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use guestlist::{OrganizationId, Organizations, UserId};
+use guestlist::{Guestlist, OrganizationId, UserId};
 use redis::aio::MultiplexedConnection;
 use tokio::time::sleep;
 
@@ -50,7 +50,7 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
 /// One member after the other is removed while letters keep the worker busy.
 async fn among_letters(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
     let (removals, backlog) = (stage.amounts.removals, stage.amounts.backlog);
-    let (library, times) = (stage.library()?, u64::from(stage.repeat));
+    let (guestlist, times) = (stage.guestlist()?, u64::from(stage.repeat));
     let store = stage.store().await?;
     let filler = Filler::new(stage, &store, stage.amounts.organizations).await?;
     filler.members(removals * times).await?;
@@ -78,7 +78,7 @@ async fn among_letters(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
             for n in (time - 1) * removals + 1..=time * removals {
                 let (organization, user) = filler.member(n);
                 let owner = &filler.team(n).owner;
-                let committed = remove(&store, &library, owner, organization, &user).await?;
+                let committed = remove(&store, &guestlist, owner, organization, &user).await?;
                 until_gone(&mut redis, &user, committed).await?;
                 took.note(committed.elapsed());
                 sleep(PAUSE).await;
@@ -139,7 +139,7 @@ async fn refill(
 
 /// A member with many sessions is removed, and nothing else happens.
 async fn many(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let (count, library) = (stage.amounts.sessions, stage.library()?);
+    let (count, guestlist) = (stage.amounts.sessions, stage.guestlist()?);
     let store = stage.store().await?;
     let filler = Filler::new(stage, &store, 1).await?;
     filler.members(u64::from(stage.repeat)).await?;
@@ -164,8 +164,14 @@ async fn many(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
             stage.redis.command(&line).await?;
         }
         let slowest_answer = Cell::new(Duration::ZERO);
-        let committed =
-            remove(&store, &library, &filler.team(0).owner, organization, &user).await?;
+        let committed = remove(
+            &store,
+            &guestlist,
+            &filler.team(0).owner,
+            organization,
+            &user,
+        )
+        .await?;
         let ended = tokio::select! {
             ended = store.until_none(ENDED, PATIENCE) => ended?,
             failed = ask(stage, &slowest_answer) => match failed? {},
@@ -259,13 +265,13 @@ async fn left(redis: &mut MultiplexedConnection, user: &UserId, count: u64) -> a
 /// Removes a member, and says when that was committed.
 async fn remove(
     store: &Store,
-    library: &Organizations,
+    guestlist: &Guestlist,
     owner: &UserId,
     organization: OrganizationId,
     user: &UserId,
 ) -> anyhow::Result<Instant> {
     let mut transaction = store.database.begin().await?;
-    library
+    guestlist
         .remove(&mut transaction, owner, organization, user)
         .await?;
     transaction.commit().await?;

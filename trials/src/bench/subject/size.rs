@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use guestlist::{Invite, Limit, Limits, OrganizationId, Organizations, Paging, UserId};
+use guestlist::{Guestlist, Invite, Limit, Limits, OrganizationId, Paging, UserId};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 
@@ -28,7 +28,7 @@ const SELECT: &str =
 
 /// A database, filled, and who is asked for in it.
 struct Place {
-    library: Organizations,
+    guestlist: Guestlist,
     pool: PgPool,
     connection: PoolConnection<Postgres>,
     /// Whom people are invited by.
@@ -128,7 +128,7 @@ impl Place {
         let step = usize::try_from((members / ASKED).max(1))?;
         let pool = store.pool()?.clone();
         Ok(Self {
-            library: library(stage)?,
+            guestlist: guestlist(stage)?,
             connection: pool.acquire().await?,
             pool,
             inviting: filler.teams[filler.teams.len() / 2].clone(),
@@ -163,7 +163,7 @@ impl Place {
         let (organization, user) = self.member(turn);
         let began = Instant::now();
         let member = self
-            .library
+            .guestlist
             .membership(&mut *self.connection, organization, &user)
             .await?;
         took.check.note(began.elapsed());
@@ -185,7 +185,7 @@ impl Place {
         let paging = Paging::first(50);
         let began = Instant::now();
         let page = self
-            .library
+            .guestlist
             .pending(&mut *self.connection, organization, &paging)
             .await?;
         took.list.note(began.elapsed());
@@ -206,7 +206,7 @@ impl Place {
             .execute(&mut *transaction)
             .await?;
         let began = Instant::now();
-        self.library
+        self.guestlist
             .invite(&mut *transaction, &self.inviting.owner, invite)
             .await?;
         transaction.commit().await?;
@@ -235,13 +235,13 @@ impl Took {
 }
 
 /// With limits that are looked at and not reached, since one organization invites them all.
-fn library(stage: &Stage) -> anyhow::Result<Organizations> {
+fn guestlist(stage: &Stage) -> anyhow::Result<Guestlist> {
     let limit = Limit {
         letters: 1_000_000,
         window: std::time::Duration::from_secs(24 * 60 * 60),
     };
     let limits = Limits::default().actor(limit).organization(limit);
-    Ok(Organizations::builder()
+    Ok(Guestlist::builder()
         .key_ring(stage.guestlist.keys().parse()?)
         .limits(limits)
         .build())

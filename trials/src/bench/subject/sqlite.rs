@@ -7,7 +7,7 @@ use crate::bench::statistics::rate;
 use crate::bench::store::Store;
 
 pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let (library, count) = (stage.library()?, stage.amounts.files);
+    let (guestlist, count) = (stage.guestlist()?, stage.amounts.files);
     let (mut invites, mut letters, mut size) = (Vec::new(), Vec::new(), Vec::new());
     for time in 1..=stage.repeat {
         stage
@@ -19,8 +19,8 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
             folder.path().join("guestlist.db").display()
         ))
         .await?;
-        let teams = teams(&store.database, &library, stage.amounts.organizations).await?;
-        let took = invite_many(&store.database, &library, &teams, "person", count).await?;
+        let teams = teams(&store.database, &guestlist, stage.amounts.organizations).await?;
+        let took = invite_many(&store.database, &guestlist, &teams, "person", count).await?;
         invites.push(rate(count, took));
         store.database.close().await;
         let written = folder.path().join("letters");
