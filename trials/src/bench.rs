@@ -1,8 +1,8 @@
 //! How fast it is, beside what the machine can do at best.
 
-mod clocked_sink;
+mod command;
+mod environment;
 mod fill;
-mod guestlist;
 mod inviting;
 mod machine;
 mod noise;
@@ -11,10 +11,10 @@ mod results;
 mod row;
 mod size;
 mod smtp;
-mod stage;
 mod statistics;
 mod store;
 mod subject;
+mod timing_sink;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,12 +22,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
-use self::guestlist::Guestlist;
+use self::command::Guestlist;
+use self::environment::{Progress, Stage};
 use self::machine::Machine;
 use self::noise::Noise;
 use self::results::Results;
 use self::size::Size;
-use self::stage::{Progress, Stage};
 use self::subject::Subject;
 
 /// What to measure, how much of it, and where to write it.

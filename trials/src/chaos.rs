@@ -1,10 +1,10 @@
 //! Hosts, workers and servers under faults, and what came of it.
 
 mod clocks;
+mod environment;
 pub(crate) mod fault;
 mod record;
 mod schedule;
-mod stage;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,9 +19,9 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::time::{Instant, sleep};
 
+use self::environment::{ByHand, Stage};
 use self::record::Record;
 use self::schedule::{Counts, Schedule};
-use self::stage::{ByHand, Stage};
 use crate::evidence::Evidence;
 use crate::oracle::{Facts, Tolerance, Verdict};
 use crate::postgres::Postgres;

@@ -3,9 +3,9 @@
 //! Triggers keep a copy of every message the outbox ever held and the time of each commit, in the
 //! transactions that made them, so nothing is taken from what workers say of themselves.
 
-mod course;
 mod duplicate;
-mod facts;
+mod history;
+mod observations;
 mod verdict;
 
 use anyhow::bail;
@@ -13,7 +13,7 @@ use guestlist::Database;
 use guestlist::outbox::Message;
 use sqlx::PgPool;
 
-pub(crate) use self::facts::{Facts, Tolerance};
+pub(crate) use self::observations::{Facts, Tolerance};
 pub(crate) use self::verdict::Verdict;
 
 const WATCH: &str = "

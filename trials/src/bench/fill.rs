@@ -4,9 +4,9 @@ use anyhow::Context as _;
 use guestlist::{OrganizationId, UserId};
 use sqlx::{AssertSqlSafe, PgPool};
 
+use super::environment::{Progress, Stage};
 use super::inviting::{Team, teams};
 use super::row;
-use super::stage::{Progress, Stage};
 use super::store::Store;
 
 /// How many rows one statement writes.

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::environment::Stage;
 use super::row::Row;
-use super::stage::Stage;
 
 /// Something to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::duplicate::explanation;
-use super::facts::{Facts, Promise};
+use super::observations::{Facts, Promise};
 use crate::chaos::fault::{Fault, Incident};
 use crate::host::Deed;
 use crate::sink::Accepted;

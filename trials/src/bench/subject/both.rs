@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use super::PATIENCE;
+use crate::bench::environment::Stage;
 use crate::bench::inviting::{invite_many, teams};
 use crate::bench::row::{Bar, Row};
 use crate::bench::smtp::SmtpSink;
-use crate::bench::stage::Stage;
 use crate::bench::statistics::rate;
 
 /// How many are invited before the clock runs.

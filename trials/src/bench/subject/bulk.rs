@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::bench::environment::Stage;
 use crate::bench::inviting::teams;
 use crate::bench::row::{Bar, Row};
-use crate::bench::stage::Stage;
 use crate::bench::statistics::rate;
 
 pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {

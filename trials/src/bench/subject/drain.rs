@@ -1,9 +1,9 @@
 //! A backlog, and one worker.
 
+use crate::bench::environment::Stage;
 use crate::bench::fill::Filler;
 use crate::bench::row::{Bar, Row};
 use crate::bench::smtp::SmtpSink;
-use crate::bench::stage::Stage;
 use crate::bench::statistics::rate;
 
 pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {

@@ -1,10 +1,10 @@
 //! Invitations whose time is over, recorded as expired.
 
 use super::PATIENCE;
+use crate::bench::environment::Stage;
 use crate::bench::fill::Filler;
 use crate::bench::row::{Bar, Row};
 use crate::bench::smtp::SmtpSink;
-use crate::bench::stage::Stage;
 use crate::bench::statistics::rate;
 
 /// When the first was recorded, as long ago as Postgres sees it.

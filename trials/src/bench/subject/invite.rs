@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
+use crate::bench::environment::Stage;
 use crate::bench::inviting::{TASKS, invite_many, teams};
 use crate::bench::program;
 use crate::bench::row::{Bar, Row};
-use crate::bench::stage::Stage;
 use crate::bench::statistics::rate;
 use crate::bench::store::Store;
 

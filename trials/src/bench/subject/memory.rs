@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::bench::environment::Stage;
 use crate::bench::fill::Filler;
 use crate::bench::row::{Bar, Row, count};
 use crate::bench::smtp::SmtpSink;
-use crate::bench::stage::Stage;
 
 /// How often it is looked whether the worker still runs.
 const LOOK: Duration = Duration::from_millis(100);

@@ -8,11 +8,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::PATIENCE;
-use crate::bench::clocked_sink::ClockedSink;
+use crate::bench::environment::Stage;
 use crate::bench::inviting::{invite, invite_many, teams};
 use crate::bench::row::{Bar, Row};
-use crate::bench::stage::Stage;
 use crate::bench::statistics::{Times, milliseconds};
+use crate::bench::timing_sink::ClockedSink;
 
 /// How many are invited a second.
 const RATE: u32 = 50;

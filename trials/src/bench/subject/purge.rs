@@ -9,10 +9,10 @@ use redis::aio::MultiplexedConnection;
 use tokio::time::sleep;
 
 use super::PATIENCE;
+use crate::bench::environment::Stage;
 use crate::bench::fill::Filler;
 use crate::bench::row::{self, Bar, Row};
 use crate::bench::smtp::SmtpSink;
-use crate::bench::stage::Stage;
 use crate::bench::statistics::{Times, milliseconds};
 use crate::bench::store::Store;
 

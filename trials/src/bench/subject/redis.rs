@@ -3,9 +3,9 @@
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
+use crate::bench::environment::Stage;
 use crate::bench::program;
 use crate::bench::row::Row;
-use crate::bench::stage::Stage;
 
 /// How many pushes go together, as dispatches do.
 const PIPELINE: u32 = 16;

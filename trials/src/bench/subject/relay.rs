@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use guestlist::outbox::{self, Lease, Priority, Turn};
 
+use crate::bench::environment::Stage;
 use crate::bench::fill::Filler;
 use crate::bench::row::{Bar, Row, count};
-use crate::bench::stage::Stage;
 use crate::bench::statistics::{Times, milliseconds};
 use crate::bench::store::Store;
 

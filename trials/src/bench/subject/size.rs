@@ -6,10 +6,10 @@ use guestlist::{Guestlist, Invite, Limit, Limits, OrganizationId, Paging, UserId
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 
+use crate::bench::environment::Stage;
 use crate::bench::fill::Filler;
 use crate::bench::inviting::Team;
 use crate::bench::row::{Bar, Row, count};
-use crate::bench::stage::Stage;
 use crate::bench::statistics::{Times, microseconds};
 use crate::bench::store::Store;
 

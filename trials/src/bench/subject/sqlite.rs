@@ -1,8 +1,8 @@
 //! Everything in one process: SQLite, no Redis, letters as files.
 
+use crate::bench::environment::Stage;
 use crate::bench::inviting::{invite_many, teams};
 use crate::bench::row::Row;
-use crate::bench::stage::Stage;
 use crate::bench::statistics::rate;
 use crate::bench::store::Store;
 

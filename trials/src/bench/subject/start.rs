@@ -6,11 +6,11 @@ use anyhow::bail;
 use chrono::Utc;
 
 use super::PATIENCE;
-use crate::bench::clocked_sink::ClockedSink;
+use crate::bench::environment::Stage;
 use crate::bench::fill::Filler;
 use crate::bench::row::{Bar, Row};
-use crate::bench::stage::Stage;
 use crate::bench::statistics::milliseconds;
+use crate::bench::timing_sink::ClockedSink;
 
 /// How many letters wait: more than a worker leases before its first.
 const BACKLOG: u64 = 3_000;

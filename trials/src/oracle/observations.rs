@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
-use super::course::{Course, Turn};
+use super::history::{Course, Turn};
 use crate::chaos::fault::{Fault, Incident};
 use crate::host::{self, Deed};
 use crate::sink::{self, Accepted, Entry};

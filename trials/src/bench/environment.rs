@@ -6,7 +6,7 @@ use std::time::Instant;
 use sqlx::AssertSqlSafe;
 use sqlx::{Connection as _, PgConnection};
 
-use super::guestlist::{Guestlist, Run};
+use super::command::{Guestlist, Run};
 use super::size::Amounts;
 use super::store::{self, Store};
 use crate::postgres::Postgres;

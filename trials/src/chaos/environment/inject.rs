@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use rustix::process::Signal;
 
-use super::{Host, Stage, misbehaviour};
+use super::{Host, Stage, smtp_faults};
 use crate::chaos::fault::{Fault, Incident};
 use crate::chaos::schedule::{Schedule, Step};
 
@@ -132,7 +132,7 @@ impl Stage {
             }
             Fault::Misbehaviour => {
                 let lasting = schedule.time(0.5..2.0);
-                misbehaviour::at_once(self.sink.script(), lasting, schedule);
+                smtp_faults::at_once(self.sink.script(), lasting, schedule);
                 lasts = Some((lasting, Step::End(fault)));
             }
             Fault::WorkerExit => {}

@@ -1,8 +1,8 @@
 //! Everything that runs during a trial.
 
-mod disturb;
-mod misbehaviour;
+mod inject;
 mod operator;
+mod smtp_faults;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -74,7 +74,7 @@ impl Stage {
         let redis = RedisServer::start(folder).await?;
         let sink = Sink::start(folder, 0).await?;
         if !options.easy_recipients {
-            misbehaviour::of_recipients(sink.script());
+            smtp_faults::of_recipients(sink.script());
         }
         let database = Database::connect(&postgres.url(), 4).await?;
         guestlist::migrate(&database).await?;
