@@ -55,7 +55,7 @@
 //! }
 //! ```
 //!
-//! The repository's `docs/host-guide.md` goes from an empty axum project to a team page that works, with
+//! The repository's `docs/guide.md` goes from an empty axum project to a team page that works, with
 //! the host's own users, sessions and transactions.
 //!
 //! # Transactions are lent

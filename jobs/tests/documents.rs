@@ -1,4 +1,4 @@
-//! What strangers read is true: README and ARCHITECTURE against the code, and the command itself.
+//! What strangers read is true: README and docs/architecture.md against the code, and the command itself.
 
 #![allow(clippy::unwrap_used)]
 

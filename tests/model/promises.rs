@@ -1,4 +1,4 @@
-//! The promises of ARCHITECTURE.md that speak of state, checked on what the library lists, whatever
+//! The promises of docs/architecture.md that speak of state, checked on what the library lists, whatever
 //! the model says.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! docs/host-guide.md shows these files, and the application they make works.
+//! docs/guide.md shows these files, and the application they make works.
 
 #![allow(clippy::unwrap_used)]
 
@@ -44,7 +44,7 @@ fn blocks(guide: &str, language: &str) -> BTreeMap<String, String> {
 
 #[test]
 fn the_guide_shows_every_file_of_this_package_as_it_is() {
-    let shown = blocks(&read("../../docs/host-guide.md"), "rust");
+    let shown = blocks(&read("../../docs/guide.md"), "rust");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let sources = fs::read_dir(folder).unwrap();
     let sources = sources.map(|file| file.unwrap().file_name().into_string().unwrap());
@@ -59,7 +59,7 @@ fn the_guide_shows_every_file_of_this_package_as_it_is() {
 
 #[test]
 fn the_guide_shows_the_dependencies_of_this_package() {
-    let shown = blocks(&read("../../docs/host-guide.md"), "toml");
+    let shown = blocks(&read("../../docs/guide.md"), "toml");
     let manifest = read("Cargo.toml").replace("../..", "../guestlist");
     let (_, dependencies) = manifest.split_once("[dependencies]\n").unwrap();
     let (dependencies, _) = dependencies.split_once("\n[").unwrap();

@@ -1,4 +1,4 @@
-//! ARCHITECTURE against the tests and imports of the workspace.
+//! docs/architecture.md against the tests and imports of the workspace.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,13 +9,13 @@ use crate::markdown::{files, missing_paths, read, rows, section, spans, workspac
 #[test]
 fn every_path_named_exists() {
     let none: [String; 0] = [];
-    assert_eq!(missing_paths(&read("ARCHITECTURE.md")), none);
+    assert_eq!(missing_paths(&read("docs/architecture.md")), none);
     assert_eq!(missing_paths(&read("CHANGELOG.md")), none);
 }
 
 #[test]
 fn every_test_named_exists() {
-    let document = read("ARCHITECTURE.md");
+    let document = read("docs/architecture.md");
     let named: Vec<String> = document
         .split("\n\n")
         .filter(|paragraph| paragraph.starts_with("Guarded by "))
@@ -32,7 +32,7 @@ fn every_test_named_exists() {
 
 #[test]
 fn every_promise_has_a_guard() {
-    let document = read("ARCHITECTURE.md");
+    let document = read("docs/architecture.md");
     let headings: Vec<&str> = document
         .lines()
         .filter(|line| line.starts_with("### "))
@@ -48,7 +48,7 @@ fn every_promise_has_a_guard() {
 
 #[test]
 fn imports_go_down() {
-    let document = read("ARCHITECTURE.md");
+    let document = read("docs/architecture.md");
     let floors = floors(&document);
     for folder in ["src", "jobs/src"] {
         for path in files(folder, "rs") {
