@@ -8,13 +8,13 @@
 #[macro_use]
 #[path = "cli/support.rs"]
 mod support;
-#[path = "support/exposition.rs"]
+#[path = "../../jobs/tests/support/exposition.rs"]
 mod exposition;
-#[path = "support/postgres_server.rs"]
+#[path = "../../jobs/tests/support/postgres_server.rs"]
 mod postgres_server;
-#[path = "support/redis.rs"]
+#[path = "../../jobs/tests/support/redis.rs"]
 mod redis_server;
-#[path = "support/smtp.rs"]
+#[path = "../../jobs/tests/support/smtp.rs"]
 mod smtp;
 #[path = "../../tests/support/dump.rs"]
 mod tables;

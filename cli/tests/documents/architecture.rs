@@ -125,9 +125,16 @@ fn imports(folder: &str, path: &Path) -> Vec<String> {
 }
 
 fn sources() -> Vec<String> {
-    ["src", "tests", "jobs/src", "jobs/tests", "trials/tests"]
-        .into_iter()
-        .flat_map(|folder| files(folder, "rs"))
-        .map(|path| fs::read_to_string(path).unwrap())
-        .collect()
+    [
+        "src",
+        "tests",
+        "jobs/src",
+        "jobs/tests",
+        "cli/tests",
+        "trials/tests",
+    ]
+    .into_iter()
+    .flat_map(|folder| files(folder, "rs"))
+    .map(|path| fs::read_to_string(path).unwrap())
+    .collect()
 }

@@ -88,7 +88,15 @@ pub(crate) fn missing_paths(document: &str) -> Vec<String> {
     let is_path = |span: &String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
         let first = span.split('/').next().unwrap_or_default();
-        let top = ["src", "jobs", "tests", "templates", "migrations", "bin"];
+        let top = [
+            "src",
+            "jobs",
+            "cli",
+            "tests",
+            "templates",
+            "migrations",
+            "bin",
+        ];
         let is_source = [".rs", ".lua", ".hbs", ".sql"]
             .iter()
             .any(|end| span.ends_with(end));

@@ -43,7 +43,7 @@ impl Traces {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let tracer = self.0.as_ref()?.tracer(env!("CARGO_PKG_NAME"));
+        let tracer = self.0.as_ref()?.tracer("guestlist-jobs");
         let layer = tracing_opentelemetry::layer()
             .with_tracer(tracer)
             .with_location(false)

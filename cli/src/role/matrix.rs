@@ -6,7 +6,7 @@ use std::io;
 use guestlist::{Role, RoleDefinition, RoleModel};
 use serde_json::{Value as Json, json};
 
-use crate::cli::output::Output;
+use crate::output::Output;
 
 /// Prints what each role may do and whom it may invite, change and remove.
 pub(super) fn print(model: &RoleModel, output: Output) -> io::Result<()> {

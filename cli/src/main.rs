@@ -1,4 +1,6 @@
-//! The command line: a contract that scripts rely on.
+//! The command `guestlist`: the worker, and what operators and scripts do by hand.
+//!
+//! The command line is a contract that scripts rely on.
 //!
 //! Results go to stdout, one JSON object a line under `--json`; everything else goes to stderr.
 //! The exit status is 0 when it was done, 1 for a fault, 2 for what was typed wrong, 3 when a rule
@@ -138,7 +140,8 @@ fn after_help() -> String {
 }
 
 /// Runs the command this process was started with.
-pub(crate) async fn run() -> ExitCode {
+#[tokio::main]
+async fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return input::report(&error),
