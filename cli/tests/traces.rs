@@ -22,20 +22,20 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::collector::{Collector, attributes};
-use crate::support::{Guestlist, text};
+use crate::support::{CommandLine, text};
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// Invites bob as a host does that traces its requests, and says which span that was.
 fn invite_in_a_request(
-    guestlist: &Guestlist,
+    command_line: &CommandLine,
     organization: &str,
     sampler: Sampler,
 ) -> (SpanContext, Invitation) {
     let tracer = SdkTracerProvider::builder().with_sampler(sampler).build();
     let layer = tracing_opentelemetry::layer().with_tracer(tracer.tracer("host"));
     let subscriber = tracing_subscriber::registry().with(layer);
-    let url = guestlist.database_url();
+    let url = command_line.database_url();
     let request = async {
         let database = Database::connect(&url, 1).await.unwrap();
         let mut tx = database.begin().await.unwrap();
@@ -60,14 +60,14 @@ fn invite_in_a_request(
     runtime.block_on(request.with_subscriber(subscriber))
 }
 
-fn work(guestlist: &Guestlist) -> String {
-    let ran = guestlist.run("work --until-idle").done();
-    assert!(guestlist.all("jobs").is_empty());
+fn work(command_line: &CommandLine) -> String {
+    let ran = command_line.run("work --until-idle").done();
+    assert!(command_line.all("jobs").is_empty());
     ran.stderr
 }
 
-fn letters(guestlist: &Guestlist) -> usize {
-    fs::read_dir(guestlist.folder().join("letters"))
+fn letters(command_line: &CommandLine) -> usize {
+    fs::read_dir(command_line.folder().join("letters"))
         .unwrap()
         .count()
 }
@@ -83,17 +83,17 @@ fn value(span: &Span, key: &str) -> String {
 }
 
 stories! {
-    fn a_letter_belongs_to_the_trace_of_the_request_that_promised_it(guestlist) {
+    fn a_letter_belongs_to_the_trace_of_the_request_that_promised_it(command_line) {
         let collector = Collector::start();
-        let guestlist = guestlist.with(ENDPOINT, &collector.url());
-        let acme = guestlist.organization();
-        let (request, invitation) = invite_in_a_request(&guestlist, &acme, Sampler::AlwaysOn);
+        let command_line = command_line.with(ENDPOINT, &collector.url());
+        let acme = command_line.organization();
+        let (request, invitation) = invite_in_a_request(&command_line, &acme, Sampler::AlwaysOn);
         assert!(request.is_valid());
-        let link = text(&guestlist.one(&format!("link {} --as ann", invitation.id))["link"]);
+        let link = text(&command_line.one(&format!("link {} --as ann", invitation.id))["link"]);
         // What the log says makes no difference.
-        let guestlist = guestlist.with("RUST_LOG", "off");
-        assert_eq!(work(&guestlist), "");
-        assert_eq!(letters(&guestlist), 1);
+        let command_line = command_line.with("RUST_LOG", "off");
+        assert_eq!(work(&command_line), "");
+        assert_eq!(letters(&command_line), 1);
 
         let job = collector.span("send_invitation");
         assert_eq!(job.trace_id, request.trace_id().to_bytes());
@@ -119,20 +119,20 @@ stories! {
         assert_eq!(collector.services(), ["guestlist"]);
     }
 
-    fn a_trace_parent_that_is_none_is_ignored(guestlist) {
-        let mut guestlist = guestlist;
-        let acme = guestlist.organization();
+    fn a_trace_parent_that_is_none_is_ignored(command_line) {
+        let mut command_line = command_line;
+        let acme = command_line.organization();
         let zeros = "00-00000000000000000000000000000000-0000000000000000-01";
         for (number, malformed) in ["", "00", "nonsense", zeros, "00-é-ü-01"].iter().enumerate() {
             let collector = Collector::start();
-            guestlist = guestlist.with(ENDPOINT, &collector.url());
-            guestlist.one(&format!("invite p{number}@acme.example --organization {acme} --role agent --as ann"));
-            guestlist.sql(&format!("UPDATE guestlist_outbox SET trace_parent = '{malformed}'"));
-            work(&guestlist);
+            command_line = command_line.with(ENDPOINT, &collector.url());
+            command_line.one(&format!("invite p{number}@acme.example --organization {acme} --role agent --as ann"));
+            command_line.sql(&format!("UPDATE guestlist_outbox SET trace_parent = '{malformed}'"));
+            work(&command_line);
             let job = collector.span("send_invitation");
             assert!(job.parent_span_id.is_empty(), "{malformed}: {job:#?}");
             assert_eq!(collector.span("deliver").parent_span_id, job.span_id);
-            assert_eq!(letters(&guestlist), number + 1);
+            assert_eq!(letters(&command_line), number + 1);
         }
     }
 }
@@ -140,14 +140,14 @@ stories! {
 #[test]
 fn outside_of_a_trace_a_job_is_a_trace_of_its_own() {
     let collector = Collector::start();
-    let guestlist = Guestlist::on_sqlite().with(ENDPOINT, &collector.url());
-    let acme = guestlist.organization();
+    let command_line = CommandLine::on_sqlite().with(ENDPOINT, &collector.url());
+    let acme = command_line.organization();
     for person in ["bob", "eve"] {
-        guestlist.one(&format!(
+        command_line.one(&format!(
             "invite {person}@acme.example --organization {acme} --role agent --as ann"
         ));
     }
-    work(&guestlist);
+    work(&command_line);
     let mut traces: Vec<_> = collector.spans();
     traces.retain(|span| span.name == "send_invitation");
     assert_eq!(traces.len(), 2);
@@ -158,24 +158,24 @@ fn outside_of_a_trace_a_job_is_a_trace_of_its_own() {
 #[test]
 fn a_trace_that_the_host_did_not_sample_is_not_exported() {
     let collector = Collector::start();
-    let guestlist = Guestlist::on_sqlite().with(ENDPOINT, &collector.url());
-    let acme = guestlist.organization();
-    invite_in_a_request(&guestlist, &acme, Sampler::AlwaysOff);
-    work(&guestlist);
-    assert_eq!(letters(&guestlist), 1);
+    let command_line = CommandLine::on_sqlite().with(ENDPOINT, &collector.url());
+    let acme = command_line.organization();
+    invite_in_a_request(&command_line, &acme, Sampler::AlwaysOff);
+    work(&command_line);
+    assert_eq!(letters(&command_line), 1);
     assert_eq!(collector.spans(), []);
 }
 
 #[test]
 fn a_job_that_is_given_up_is_an_error_and_no_kind_of_a_row_names_a_span() {
     let collector = Collector::start();
-    let guestlist = Guestlist::on_sqlite().with(ENDPOINT, &collector.url());
-    let acme = guestlist.organization();
-    guestlist.one(&format!(
+    let command_line = CommandLine::on_sqlite().with(ENDPOINT, &collector.url());
+    let acme = command_line.organization();
+    command_line.one(&format!(
         "invite bob@acme.example --organization {acme} --role agent --as ann"
     ));
-    guestlist.sql("UPDATE guestlist_outbox SET kind = 'mail bob@acme.example'");
-    guestlist.run("work --until-idle").done();
+    command_line.sql("UPDATE guestlist_outbox SET kind = 'mail bob@acme.example'");
+    command_line.run("work --until-idle").done();
     let job = collector.span("other");
     assert_eq!(job.status.as_ref().unwrap().code(), StatusCode::Error);
     assert_eq!(value(&job, "outcome"), "dead");
@@ -188,47 +188,47 @@ fn a_collector_that_is_down_holds_up_no_letter() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
     };
-    let guestlist = Guestlist::on_sqlite().with(ENDPOINT, &format!("http://{closed}"));
-    let acme = guestlist.organization();
-    guestlist.one(&format!(
+    let command_line = CommandLine::on_sqlite().with(ENDPOINT, &format!("http://{closed}"));
+    let acme = command_line.organization();
+    command_line.one(&format!(
         "invite bob@acme.example --organization {acme} --role agent --as ann"
     ));
-    let log = work(&guestlist);
-    assert_eq!(letters(&guestlist), 1);
+    let log = work(&command_line);
+    assert_eq!(letters(&command_line), 1);
     assert!(log.contains("ERROR") || log.contains("WARN"), "{log}");
 }
 
 #[test]
 fn nothing_is_exported_unless_it_is_asked_for() {
     let collector = Collector::start();
-    let guestlist = Guestlist::on_sqlite();
-    assert!(!work(&guestlist).contains("traces"));
-    let mut guestlist = guestlist.with(ENDPOINT, &collector.url());
-    assert!(work(&guestlist).contains("exporting traces"));
+    let command_line = CommandLine::on_sqlite();
+    assert!(!work(&command_line).contains("traces"));
+    let mut command_line = command_line.with(ENDPOINT, &collector.url());
+    assert!(work(&command_line).contains("exporting traces"));
     for (variable, off) in [
         ("OTEL_SDK_DISABLED", "true"),
         ("OTEL_TRACES_EXPORTER", "none"),
     ] {
-        guestlist = guestlist.with(variable, off);
-        assert!(!work(&guestlist).contains("traces"));
-        guestlist = guestlist.with(variable, "");
+        command_line = command_line.with(variable, off);
+        assert!(!work(&command_line).contains("traces"));
+        command_line = command_line.with(variable, "");
     }
 }
 
 #[test]
 fn what_cannot_be_exported_is_said_at_the_start() {
-    let mut guestlist = Guestlist::on_sqlite().with(ENDPOINT, "http://127.0.0.1:4317");
+    let mut command_line = CommandLine::on_sqlite().with(ENDPOINT, "http://127.0.0.1:4317");
     for (variable, wrong, expected) in [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "milliseconds"),
         (ENDPOINT, "http://not a URL", ENDPOINT),
     ] {
-        guestlist = guestlist.with(variable, wrong);
-        let ran = guestlist.run("work --until-idle").ended(1);
+        command_line = command_line.with(variable, wrong);
+        let ran = command_line.run("work --until-idle").ended(1);
         assert!(
             ran.stderr.contains("no traces: ") && ran.stderr.contains(expected),
             "{ran:?}"
         );
-        guestlist = guestlist.with(variable, "");
+        command_line = command_line.with(variable, "");
     }
 }
