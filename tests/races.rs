@@ -21,6 +21,8 @@
 //! raced for is the file, and that a host waits instead of failing.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+#[path = "races/fixture.rs"]
+mod fixture;
 #[path = "races/operation.rs"]
 mod operation;
 #[path = "races/outcome.rs"]
@@ -39,19 +41,17 @@ mod strength;
 mod support;
 #[path = "races/table.rs"]
 mod table;
-#[path = "races/turn.rs"]
-mod turn;
-#[path = "races/world.rs"]
-mod world;
+#[path = "races/transaction.rs"]
+mod transaction;
 
 use std::sync::Arc;
 
 use guestlist::Database;
 
+use crate::fixture::{Scene, World};
 use crate::operation::Operation;
 use crate::support::{OLIVIA, Team};
-use crate::turn::Turn;
-use crate::world::{Scene, World};
+use crate::transaction::Turn;
 
 const SCENES: [Scene; 3] = [Scene::Plenty, Scene::LastSeat, Scene::LastLetter];
 

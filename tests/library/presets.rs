@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 
 use guestlist::{Action, Error, RoleModel};
 
-use self::stage::{Stage, actor, is_refused, role, subject, suspended};
+use self::fixture::{Stage, actor, is_refused, role, subject, suspended};
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team, name, person, user};
 
-#[path = "presets/stage.rs"]
-mod stage;
+#[path = "presets/fixture.rs"]
+mod fixture;
 
 struct Preset {
     model: fn() -> RoleModel,

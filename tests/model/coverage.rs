@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::deed::Answer;
 use crate::history::Verb;
+use crate::operation::Answer;
 
 #[derive(Debug, Default)]
 pub struct Coverage {

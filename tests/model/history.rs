@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
 
-use crate::cast::PEOPLE;
+use crate::accounts::PEOPLE;
 use crate::rules::Roles;
 
 /// How the library is configured throughout a history.

@@ -3,15 +3,15 @@
 //! A history (`history.rs`) is a random configuration and a random list of steps: operations by
 //! owners, members, former members and strangers of several organizations, time passing, and the
 //! worker's sweeps and reports, with links that are new, old, replaced, forged or somebody else's.
-//! Each step is done by the library on a real database (`stage.rs`) and by a model in memory that
-//! was written from the rules and knows no SQL (`world.rs`, with its tables in `rules.rs` and
-//! `cast.rs`). After each step (`trial.rs`):
+//! Each step is done by the library on a real database (`fixture.rs`) and by a model in memory that
+//! was written from the rules and knows no SQL (`reference_model.rs`, with its tables in `rules.rs` and
+//! `accounts.rs`). After each step (`comparison.rs`):
 //! - both gave the same answer, refusals with the same code and data;
-//! - what can be read through the public API is the same (`portrait.rs`), and what waits in the
+//! - what can be read through the public API is the same (`snapshot.rs`), and what waits in the
 //!   outbox is what is owed;
 //! - a refusal and a no-op left every table as it was, although the transaction was committed
 //!   (`tables.rs`);
-//! - each transition told one event, and the events alone tell the state (`chronicle.rs`);
+//! - each transition told one event, and the events alone tell the state (`event_replay.rs`);
 //! - the promises that speak of state hold whatever the model says (`promises.rs`).
 //!
 //! What fails is shortened, told deed by deed, and its seed kept in `seeds.txt`, which is tried first
@@ -37,28 +37,28 @@
 //! - `forget_user` leaves what is pending.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
-mod cast;
-mod chronicle;
+mod accounts;
+mod comparison;
 mod coverage;
-mod deed;
+mod event_replay;
+mod fixture;
 mod history;
 mod limits;
-mod portrait;
+mod operation;
 #[cfg(feature = "postgres")]
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod promises;
 mod reading;
+mod reference_model;
 mod rules;
+mod snapshot;
 #[cfg(feature = "sqlite")]
 #[path = "../support/sqlite.rs"]
 mod sqlite;
-mod stage;
 #[path = "../support/strength.rs"]
 mod strength;
 mod tables;
-mod trial;
-mod world;
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -67,9 +67,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use guestlist::Database;
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
 
+use crate::comparison::Trial;
 use crate::coverage::Coverage;
 use crate::tables::Tables;
-use crate::trial::Trial;
 
 /// Where the seeds of failures are kept; what each caught is said there.
 const SEEDS: &str = "tests/model/seeds.txt";

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use guestlist::{InvitationId, Membership, Status, outbox};
 
-use crate::cast::ADDRESSES;
-use crate::chronicle::Chronicle;
+use crate::accounts::ADDRESSES;
+use crate::event_replay::Chronicle;
+use crate::fixture::Stage;
 use crate::reading::{Listed, Reading};
 use crate::rules::{OWNER, Roles};
-use crate::stage::Stage;
 
 /// What has to be remembered from deed to deed.
 #[derive(Debug, Default)]

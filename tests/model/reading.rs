@@ -8,7 +8,7 @@ use guestlist::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::chronicle::Chronicle;
+use crate::event_replay::Chronicle;
 
 /// Everything a host can list, organization by organization.
 #[derive(Debug, Default, Clone)]

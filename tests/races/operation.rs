@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use guestlist::Error;
 
+use crate::fixture::Scene;
 use crate::support::OLIVIA;
-use crate::turn::Turn;
-use crate::world::Scene;
+use crate::transaction::Turn;
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident,)+) => {

@@ -7,8 +7,8 @@ use guestlist::{Error, Fault};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use crate::fixture::World;
 use crate::rows::{self, Rows};
-use crate::world::World;
 
 /// The answers of both, and every row there is afterwards, ids replaced by what they stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]

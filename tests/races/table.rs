@@ -10,10 +10,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::Barrier;
 
+use crate::fixture::World;
 use crate::operation::Operation;
 use crate::outcome::{Observation, State, answer, is_a_fault};
-use crate::turn::Turn;
-use crate::world::World;
+use crate::transaction::Turn;
 
 pub type Pair = (Operation, Operation);
 

@@ -1,9 +1,9 @@
 //! From "the second owner" to a person: what a step of a history means in the state at hand.
 
 use super::World;
-use crate::cast::{ADDRESSES, Address, PEOPLE, Person, addresses_of};
-use crate::deed::{Deed, Presented, Row};
+use crate::accounts::{ADDRESSES, Address, PEOPLE, Person, addresses_of};
 use crate::history::{Guest, Link, Step, Verb, Which, Who};
+use crate::operation::{Deed, Presented, Row};
 
 const LOCALES: [&str; 3] = ["en", "de", "pt-BR"];
 

@@ -1,8 +1,8 @@
 //! Guestlist, members and their sessions.
 
 use super::{Member, Organization, Session, Subject, What, World};
-use crate::cast::Person;
-use crate::deed::{Answer, Deed, Refusal, refused, refused_saying};
+use crate::accounts::Person;
+use crate::operation::{Answer, Deed, Refusal, refused, refused_saying};
 use crate::rules::OWNER;
 
 impl World {

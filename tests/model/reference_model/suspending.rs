@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{Member, Subject, World};
-use crate::deed::{Answer, Deed, Refusal, refused_saying};
+use crate::operation::{Answer, Deed, Refusal, refused_saying};
 
 impl World {
     /// Whoever may remove a role may keep its holders out. They keep role and history.

@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 use guestlist::worker::{DeliveryReport, expire_due, record_delivery, remind_due};
 use guestlist::{Delivery, Error, Invitation, Membership, Transaction};
 
+use crate::fixture::World;
 use crate::support::{address, name, person, user};
-use crate::world::World;
 
 /// A world and an open transaction on it. Every call answers in words that are the same in every
 /// run.

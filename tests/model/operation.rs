@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::TimeDelta;
 
-use crate::cast::{ADDRESSES, Address, NAMES, Person};
+use crate::accounts::{ADDRESSES, Address, NAMES, Person};
 use crate::history::{Link, Manner, Verb};
 use crate::rules::OWNER;
 

@@ -1,8 +1,8 @@
 //! What time does, and the worker.
 
 use super::{Session, Subject, What, World};
-use crate::deed::{Answer, Deed};
 use crate::limits;
+use crate::operation::{Answer, Deed};
 
 impl World {
     pub(super) fn pass(&mut self, deed: &Deed) -> Answer {

@@ -1,8 +1,8 @@
 //! Seats: who takes one, and whether there is one left.
 
 use super::{Subject, World};
-use crate::cast::Address;
-use crate::deed::{Answer, Deed, refused_saying};
+use crate::accounts::Address;
+use crate::operation::{Answer, Deed, refused_saying};
 
 impl World {
     /// The host's own doing; who is in stays in.

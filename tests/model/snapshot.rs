@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use guestlist::worker;
 use guestlist::{Filter, Paging, PooledConnection, Status};
 
-use crate::cast::{ADDRESSES, PEOPLE};
+use crate::accounts::{ADDRESSES, PEOPLE};
+use crate::fixture::Stage;
 use crate::reading::Listed;
-use crate::stage::Stage;
-use crate::world::{Invitation, Organization, Session, World};
+use crate::reference_model::{Invitation, Organization, Session, World};
 
 pub type Portrait = BTreeSet<String>;
 

@@ -1,8 +1,8 @@
 //! Answering an invitation by its link.
 
 use super::{Member, Subject, World};
-use crate::cast::{Address, Person};
-use crate::deed::{Answer, Deed, Presented, Refusal, refused};
+use crate::accounts::{Address, Person};
+use crate::operation::{Answer, Deed, Presented, Refusal, refused};
 
 /// How many replaced links are remembered as such.
 const REMEMBERED_LINKS: usize = 8;

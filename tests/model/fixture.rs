@@ -1,18 +1,18 @@
 //! The library at work: does a deed on a real database, and says what it answered.
 
-pub mod act;
+pub mod call;
 
 use guestlist::{
     Connection, Database, Error, Guestlist, Invitation, InvitationId, Key, KeyRing, ManualClock,
     OrganizationId, User,
 };
 
-use crate::cast::{Address, Person};
-use crate::deed::{Answer, Deed, Presented, Refusal};
+use crate::accounts::{Address, Person};
 use crate::history::{Link, Manner, Settings};
 use crate::limits;
+use crate::operation::{Answer, Deed, Presented, Refusal};
 use crate::reading::Reading;
-use crate::world::World;
+use crate::reference_model::World;
 
 pub struct Stage {
     pub database: Database,

@@ -1,21 +1,21 @@
 //! The model: what the rules say an organization's members, invitations and promises are after
 //! each deed. Written from the rules alone; it knows no SQL, no lock and nothing of the library.
 
+mod answering;
 mod inviting;
-mod joining;
-mod keeping_out;
 mod membership;
 mod resolve;
-mod seating;
-mod working;
+mod seats;
+mod suspending;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::cast::{Address, Person};
-use crate::deed::{Answer, Deed, Refusal, refused};
+use crate::accounts::{Address, Person};
 use crate::history::{Manner, Settings, Verb};
+use crate::operation::{Answer, Deed, Refusal, refused};
 use crate::rules::OWNER;
 
 #[derive(Debug, Clone, PartialEq)]

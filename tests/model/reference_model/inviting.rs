@@ -3,10 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Invitation, Letter, Link, Subject, What, World};
-use crate::cast::{Address, Person};
-use crate::deed::{Answer, Deed, Refusal, Row, refused, refused_saying};
+use crate::accounts::{Address, Person};
 use crate::history::Manner;
 use crate::limits;
+use crate::operation::{Answer, Deed, Refusal, Row, refused, refused_saying};
 
 impl World {
     /// Row by row, in the order of organizations and addresses; a refused row leaves the others.

@@ -7,13 +7,13 @@ use guestlist::{Database, ManualClock};
 use proptest::test_runner::TestCaseError;
 
 use crate::coverage::Coverage;
-use crate::deed::{Answer, Deed};
+use crate::fixture::Stage;
 use crate::history::{Settings, Step, Verb};
-use crate::portrait::same;
+use crate::operation::{Answer, Deed};
 use crate::promises::Promises;
-use crate::stage::Stage;
+use crate::reference_model::{Subject, Told, World};
+use crate::snapshot::same;
 use crate::tables::{Dump, Tables};
-use crate::world::{Subject, Told, World};
 
 pub struct Trial<'a> {
     world: World,
