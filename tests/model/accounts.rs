@@ -1,29 +1,29 @@
-//! Who there is, and how they spell their addresses.
+//! The accounts of the host and the spellings of their addresses.
 
-/// An address as someone types it, and what is to become of it.
+/// An address as typed, and the values that the library must derive from it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Address {
-    /// As typed.
+    /// The text as typed.
     pub typed: &'static str,
-    /// As letters go to it.
+    /// The address to which letters are sent.
     pub stored: &'static str,
-    /// Equal for two spellings of one invitee.
+    /// A key that two spellings of one invitee have in common.
     pub invitee: &'static str,
-    /// Equal for what the limits count as one mailbox.
+    /// A key that all addresses have in common which the limits count as one mailbox.
     pub mailbox: &'static str,
-    /// The accounts of the host that have it.
+    /// The host's accounts that have this address.
     pub accounts: &'static [&'static str],
 }
 
 /// An account of the host.
-pub type Person = &'static str;
+pub type Account = &'static str;
 
-pub const PEOPLE: [Person; 9] = [
+pub const ACCOUNTS: [Account; 9] = [
     "olivia", "adam", "mia", "bob", "kim", "rene", "zoe", "zara", "mallory",
 ];
 
-/// Written by hand from the rules, not computed: case, composition (NFC) and punycode are spelling,
-/// dots and tags are other invitees of one mailbox, and two accounts may share an address.
+/// Written by hand from the rules, not computed: case, composition (NFC) and punycode are spelling;
+/// dots and tags make another invitee of the same mailbox; two accounts may share an address.
 pub const ADDRESSES: [Address; 14] = [
     plain("olivia@example.com", "olivia@example.com", &["olivia"]),
     plain("adam@example.com", "adam@example.com", &["adam"]),
@@ -95,12 +95,13 @@ const fn spelled(
     }
 }
 
-/// The addresses an account of the host may sign in with; Mallory has one that is not theirs.
-pub fn addresses_of(person: Person) -> impl Iterator<Item = &'static Address> {
+/// The addresses with which an account of the host may sign in; Mallory has one that belongs to
+/// Bob.
+pub fn addresses_of(account: Account) -> impl Iterator<Item = &'static Address> {
     ADDRESSES
         .iter()
-        .filter(move |address| address.accounts.contains(&person))
+        .filter(move |address| address.accounts.contains(&account))
 }
 
-/// What organizations are called.
+/// The names that organizations may have.
 pub const NAMES: [&str; 3] = ["Acme", "O'Brien & Co", "Zürich"];

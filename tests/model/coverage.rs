@@ -1,4 +1,4 @@
-//! What the histories of a run did: which operation ended how, and how often.
+//! Counts which operations the histories of a run did and how each ended.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +20,8 @@ impl Coverage {
         *self.seen.entry((verb, outcome)).or_default() += 1;
     }
 
-    /// Fails when something that can happen never did: a run in full sees all of it, a shorter one
-    /// two thirds of the ways to end, which is far less than it does see.
+    /// Fails if a possible outcome never occurred: a full run must see all of them, a shorter one
+    /// two thirds, which is far less than it usually sees.
     pub fn require(&self, in_full: bool) {
         let pairs = MUST.iter().flat_map(|(verb, outcomes)| {
             let pair = |outcome: &&'static str| (*verb, *outcome);
@@ -58,7 +58,7 @@ impl Coverage {
     }
 }
 
-/// Every way in which each operation can end, as the errors of its documentation say.
+/// Every possible outcome of each operation, as documented by the library.
 #[rustfmt::skip]
 pub const MUST: &[(Verb, &[&str])] = &[
     (Verb::Create, &["ok", "unverified_email", "no_transaction"]),
@@ -91,7 +91,7 @@ pub const MUST: &[(Verb, &[&str])] = &[
     (Verb::ForgetUser, &["ok", "last_owner", "no_transaction"]),
     (Verb::RecordSession, &["ok", "not_found", "no_transaction"]),
     (Verb::ForgetSession, &["ok"]),
-    (Verb::Pass, &["ok"]),
+    (Verb::AdvanceTime, &["ok"]),
     (Verb::ExpireDue, &["ok", "no_transaction"]),
     (Verb::RemindDue, &["ok", "no_transaction"]),
     (Verb::RecordDelivery, &["ok", "no_transaction"]),

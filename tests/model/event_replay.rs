@@ -1,27 +1,27 @@
-//! What the events alone tell: the state, reconstructed without looking at anything else.
+//! Rebuilds the state of an organization from its events alone.
 
 use std::collections::BTreeMap;
 
 use guestlist::{Event, EventKind};
 use serde_json::Value as Json;
 
-/// The state of one organization as its events tell it; a deleted one has none.
+/// The state of one organization according to its events; a deleted organization has none.
 #[derive(Debug, Default, PartialEq)]
-pub struct Chronicle {
+pub struct ReplayedState {
     pub name: Option<String>,
     pub seats: Option<u64>,
     pub members: BTreeMap<String, Json>,
     pub invitations: BTreeMap<String, Json>,
 }
 
-impl Chronicle {
+impl ReplayedState {
     pub fn of(events: &[Event]) -> Self {
-        let mut chronicle = Self::default();
-        events.iter().for_each(|event| chronicle.hear(event));
-        chronicle
+        let mut state = Self::default();
+        events.iter().for_each(|event| state.apply(event));
+        state
     }
 
-    fn hear(&mut self, event: &Event) {
+    fn apply(&mut self, event: &Event) {
         let after = event.after.clone().unwrap_or_default();
         match event.kind {
             EventKind::OrganizationCreated => {
@@ -53,7 +53,7 @@ impl Chronicle {
         }
     }
 
-    /// What a member was before is what was told of them last.
+    /// Checks that the state before the event is the one that the previous event left.
     fn change_member(&mut self, event: &Event, after: Json) {
         let before = self.members.remove(&event.subject);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The library at work: does a deed on a real database, and says what it answered.
+//! The library on a real database: performs an operation and returns its answer.
 
 pub mod call;
 
@@ -7,30 +7,30 @@ use guestlist::{
     OrganizationId, User,
 };
 
-use crate::accounts::{Address, Person};
-use crate::history::{Link, Manner, Settings};
+use crate::accounts::{Account, Address};
+use crate::history::{Conditions, Link, Settings};
 use crate::limits;
-use crate::operation::{Answer, Deed, Presented, Refusal};
+use crate::operation::{Answer, Operation, Presented, Refusal};
 use crate::reading::Reading;
-use crate::reference_model::World;
+use crate::reference_model::ReferenceModel;
 
-pub struct Stage {
+pub struct Fixture {
     pub database: Database,
     pub clock: ManualClock,
     pub guestlist: Guestlist,
     without_keys: Guestlist,
     other_audience: Guestlist,
     other_key: Guestlist,
-    /// What the model's places stand for.
+    /// The library's ids and tokens, by the model's indexes.
     pub organizations: Vec<OrganizationId>,
     pub invitations: Vec<InvitationId>,
     pub tokens: Vec<String>,
-    /// What was listed after the last deed.
+    /// The lists as read after the last operation.
     pub reading: Reading,
 }
 
-impl Stage {
-    pub fn set(database: Database, clock: ManualClock, settings: Settings) -> Self {
+impl Fixture {
+    pub fn new(database: Database, clock: ManualClock, settings: Settings) -> Self {
         let keys = KeyRing::of(Key::generate());
         let builder = || {
             Guestlist::builder()
@@ -56,19 +56,21 @@ impl Stage {
         }
     }
 
-    /// Does it in a transaction of its own, which is committed whatever the answer: what was
-    /// refused has written nothing, so there is nothing to roll back.
-    pub async fn perform(&mut self, deed: &Deed, world: &World) -> Vec<Answer> {
+    /// Performs the operation in a transaction of its own and commits it even after a refusal: a
+    /// refused operation has written nothing, so there is nothing to roll back.
+    pub async fn perform(&mut self, operation: &Operation, model: &ReferenceModel) -> Vec<Answer> {
         let database = self.database.clone();
-        let results = match deed.manner {
-            Manner::WithoutTransaction => {
+        let results = match operation.conditions {
+            Conditions::WithoutTransaction => {
                 let mut connection = database.acquire().await.expect("a connection");
-                self.act(&mut Connection::from(&mut connection), deed, world)
+                self.call(&mut Connection::from(&mut connection), operation, model)
                     .await
             }
             _ => {
                 let mut tx = database.begin().await.expect("a transaction");
-                let results = self.act(&mut Connection::from(&mut tx), deed, world).await;
+                let results = self
+                    .call(&mut Connection::from(&mut tx), operation, model)
+                    .await;
                 tx.commit().await.expect("committed");
                 results
             }
@@ -79,11 +81,11 @@ impl Stage {
             .collect()
     }
 
-    /// Lists everything anew, and makes the links that came into the world.
-    pub async fn look(&mut self, world: &World) {
+    /// Reads all lists again and creates the tokens of the links that the model added.
+    pub async fn read_all(&mut self, model: &ReferenceModel) {
         let mut connection = self.database.acquire().await.expect("a connection");
         self.reading = Reading::take(&self.guestlist, &mut connection, &self.organizations).await;
-        for link in &world.links[self.tokens.len()..] {
+        for link in &model.links[self.tokens.len()..] {
             let invitation = self.reading.invitation(self.invitations[link.invitation]);
             let token = self.token(&self.guestlist, invitation.expect("just written"));
             self.tokens.push(token);
@@ -91,44 +93,44 @@ impl Stage {
     }
 
     fn refusal(&self, error: &Error) -> Refusal {
-        let says = match error {
+        let detail = match error {
             Error::Forbidden { role, .. } | Error::UnknownRole { role, .. } => role.to_string(),
             Error::AlreadyPending { invitation } => {
-                let place = self.invitations.iter().position(|id| id == invitation);
-                place.expect("an invitation of this history").to_string()
+                let index = self.invitations.iter().position(|id| id == invitation);
+                index.expect("an invitation of this history").to_string()
             }
             Error::InvitationClosed { status } => status.to_string(),
             Error::InvitationExpired { at } => at.to_string(),
             Error::Throttled { limit, retry_after } => format!("{limit} {}", retry_after.as_secs()),
             Error::NoSeat { seats } => seats.to_string(),
             Error::LastOwner { organizations, .. } => {
-                let place = |id| self.organizations.iter().position(|known| known == id);
-                let places: Vec<_> = organizations.iter().filter_map(place).collect();
-                format!("{places:?}")
+                let index = |id| self.organizations.iter().position(|known| known == id);
+                let indexes: Vec<_> = organizations.iter().filter_map(index).collect();
+                format!("{indexes:?}")
             }
             Error::Database(fault) | Error::Conflict(fault) => fault.to_string(),
             _ => String::new(),
         };
         Refusal {
             code: error.code(),
-            says,
+            detail,
         }
     }
 
-    fn guestlist(&self, deed: &Deed) -> Guestlist {
-        match deed.manner {
-            Manner::WithoutKeys => self.without_keys.clone(),
+    fn guestlist(&self, operation: &Operation) -> Guestlist {
+        match operation.conditions {
+            Conditions::WithoutKeys => self.without_keys.clone(),
             _ => self.guestlist.clone(),
         }
     }
 
-    fn organization(&self, place: usize) -> OrganizationId {
-        self.organizations[place]
+    fn organization(&self, index: usize) -> OrganizationId {
+        self.organizations[index]
     }
 
-    fn invitation(&self, place: Option<usize>) -> InvitationId {
-        let nobodys = || uuid::Uuid::nil().into();
-        place.map_or_else(nobodys, |place| self.invitations[place])
+    fn invitation(&self, index: Option<usize>) -> InvitationId {
+        let unknown = || uuid::Uuid::nil().into();
+        index.map_or_else(unknown, |index| self.invitations[index])
     }
 
     fn token(&self, guestlist: &Guestlist, invitation: &Invitation) -> String {
@@ -139,16 +141,16 @@ impl Stage {
             .to_owned()
     }
 
-    fn presented(&self, deed: &Deed) -> String {
-        let (shape, newest) = match deed.link {
+    fn presented(&self, operation: &Operation) -> String {
+        let (shape, newest) = match operation.link {
             Presented::Made(link) => return self.tokens[link].clone(),
             Presented::Forged(shape, newest) => (shape, newest),
         };
-        let invitation = deed
+        let invitation = operation
             .invitation
-            .and_then(|place| self.reading.invitation(self.invitations[place]));
+            .and_then(|index| self.reading.invitation(self.invitations[index]));
         match (shape, newest, invitation) {
-            (Link::Flipped(place), Some(newest), _) => flipped(&self.tokens[newest], place),
+            (Link::Flipped(index), Some(newest), _) => flipped(&self.tokens[newest], index),
             (Link::OtherAudience, _, Some(it)) => self.token(&self.other_audience, it),
             (Link::OtherKey, _, Some(it)) => self.token(&self.other_key, it),
             _ => "nonsense".to_owned(),
@@ -156,15 +158,15 @@ impl Stage {
     }
 }
 
-fn flipped(token: &str, place: usize) -> String {
+fn flipped(token: &str, index: usize) -> String {
     let mut bytes = token.as_bytes().to_vec();
-    let place = place % bytes.len();
-    bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
+    let index = index % bytes.len();
+    bytes[index] = if bytes[index] == b'A' { b'B' } else { b'A' };
     String::from_utf8(bytes).expect("ASCII")
 }
 
-fn user((person, address, is_verified): (Person, &Address, bool)) -> User {
-    let user = User::new(parse(person), parse(address.typed));
+fn user((account, address, is_verified): (Account, &Address, bool)) -> User {
+    let user = User::new(parse(account), parse(address.typed));
     if is_verified { user } else { user.unverified() }
 }
 

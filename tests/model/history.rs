@@ -1,5 +1,5 @@
-//! Random histories: what is done in which order, said in terms that fit any state, such as "the
-//! second owner" or "the newest open invitation", so that a shortened history still means something.
+//! Generates random histories. Steps refer to the state in relative terms, such as "the second
+//! owner" or "the newest open invitation", so that a shortened history still makes sense.
 
 mod runs;
 
@@ -12,20 +12,20 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
 
-use crate::accounts::PEOPLE;
+use crate::accounts::ACCOUNTS;
 use crate::rules::Roles;
 
-/// How the library is configured throughout a history.
+/// The configuration of the library during a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     pub roles: Roles,
-    /// Whether a resend replaces the older link.
+    /// A resend replaces the older link.
     pub rotate: bool,
-    /// Whether a few letters a day are all there may be.
+    /// Only a few letters a day are allowed.
     pub tight_limits: bool,
-    /// How many seats organizations have, unless one was given its own number.
+    /// The seats of an organization unless the host gave it its own number.
     pub seats: Option<u32>,
-    /// Whether an open invitation takes a seat.
+    /// An open invitation takes a seat.
     pub pending_takes_a_seat: bool,
     pub lifetime: TimeDelta,
 }
@@ -51,7 +51,7 @@ impl Settings {
 
 macro_rules! verbs {
     ($($weight:literal $verb:ident,)+) => {
-        /// Every operation. The last ones are time's and the worker's.
+        /// Every operation. The last ones advance time or belong to the worker.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Verb {
             $($verb,)+
@@ -59,7 +59,7 @@ macro_rules! verbs {
 
         impl Verb {
             pub const ALL: &[Self] = &[$(Self::$verb),+];
-            /// How often each is picked.
+            /// The weight of each verb in the random choice.
             const WEIGHTS: &[u32] = &[$($weight),+];
         }
     };
@@ -88,7 +88,7 @@ verbs! {
     2 ForgetUser,
     5 RecordSession,
     2 ForgetSession,
-    10 Pass,
+    10 AdvanceTime,
     3 ExpireDue,
     2 RemindDue,
     5 RecordDelivery,
@@ -97,9 +97,9 @@ verbs! {
     1 ForgetLetters,
 }
 
-/// Someone, by their part in the organization.
+/// A choice of an account by its part in the organization.
 #[derive(Debug, Clone, Copy)]
-pub enum Who {
+pub enum MemberChoice {
     Owner(usize),
     Member(usize),
     /// The member who joined last.
@@ -107,55 +107,55 @@ pub enum Who {
     Anyone(usize),
 }
 
-/// An invitation, newest first.
+/// A choice of an invitation; indexes count from the newest.
 #[derive(Debug, Clone, Copy)]
-pub enum Which {
+pub enum InvitationChoice {
     Open(usize),
     Any(usize),
     Unknown,
 }
 
-/// A link.
+/// A choice of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Link {
-    /// One that was made for the invitation, newest first.
+    /// A link made for the invitation; the index counts from the newest.
     Made(usize),
-    /// The first that was made for it.
+    /// The first link made for the invitation.
     First,
-    /// The newest with a bit flipped.
+    /// The newest link with one bit flipped.
     Flipped(usize),
-    /// Signed by the same key for another audience.
+    /// A link signed by the same key for another audience.
     OtherAudience,
-    /// Signed by another key.
+    /// A link signed by another key.
     OtherKey,
     Nonsense,
 }
 
-/// The account that comes with a link.
+/// The account that presents a link.
 #[derive(Debug, Clone, Copy)]
 pub enum Guest {
-    /// One that has the invited address, and signs in with one of its spellings.
+    /// An account that has the invited address and signs in with one of its spellings.
     Invited(usize),
-    /// Anyone, with an address of theirs.
+    /// Any account, with one of its addresses.
     Anyone(usize),
 }
 
-/// In which circumstances.
+/// The conditions under which the operation is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
+pub enum Conditions {
     Usual,
     WithoutTransaction,
     WithoutKeys,
 }
 
-/// One step, with more said than its verb needs; what it needs not is not looked at.
+/// One step. It has values for every verb; each verb uses only those it needs.
 #[derive(Clone)]
 pub struct Step {
     pub verb: Verb,
     pub organization: usize,
-    pub actor: Who,
-    pub whom: Who,
-    pub which: Which,
+    pub actor: MemberChoice,
+    pub target: MemberChoice,
+    pub invitation: InvitationChoice,
     pub link: Link,
     pub guest: Guest,
     pub is_verified: bool,
@@ -163,59 +163,59 @@ pub struct Step {
     pub role: usize,
     pub superseding: bool,
     pub time: TimeDelta,
-    /// Whatever else there is to choose: a name, a session, a limit.
+    /// A number for any other choice: a name, a session, a limit.
     pub choice: usize,
     /// The other rows of a bulk invite: organization, address, role, superseding.
     pub more: Vec<(usize, usize, usize, bool)>,
-    pub manner: Manner,
+    pub conditions: Conditions,
 }
 
 impl Step {
-    /// Another verb under the same circumstances.
+    /// Changes the verb and keeps everything else.
     pub fn then(self, verb: Verb) -> Self {
         Self { verb, ..self }
     }
 
-    /// By an owner, and by the book.
+    /// An owner acts, in a transaction and with keys.
     pub fn by_owner(self) -> Self {
-        let (actor, manner) = (Who::Owner(0), Manner::Usual);
+        let (actor, conditions) = (MemberChoice::Owner(0), Conditions::Usual);
         Self {
             actor,
-            manner,
+            conditions,
             ..self
         }
     }
 
-    /// An owner invites to a role that there is.
+    /// An owner invites someone to a role of the role model.
     pub fn invites(self) -> Self {
         let role = self.role / 20 * 20 + 1 + self.role % 19;
         Self { role, ..self }.by_owner().then(Verb::Invite)
     }
 
-    /// Of the newest invitation.
+    /// The newest invitation is meant.
     pub fn newest(self) -> Self {
-        let which = Which::Any(0);
-        Self { which, ..self }
+        let invitation = InvitationChoice::Any(0);
+        Self { invitation, ..self }
     }
 
-    /// Who was invited comes with a link.
+    /// The invited account accepts with a link.
     pub fn comes_with(self, link: Link) -> Self {
         Self {
             link,
             guest: Guest::Invited(self.choice),
             is_verified: true,
-            manner: Manner::Usual,
+            conditions: Conditions::Usual,
             ..self
         }
         .then(Verb::Accept)
     }
 
     pub fn waits(self, time: TimeDelta) -> Self {
-        Self { time, ..self }.then(Verb::Pass)
+        Self { time, ..self }.then(Verb::AdvanceTime)
     }
 }
 
-/// The verb alone: what the rest meant is told with the failure.
+/// Prints the verb alone; the failure message lists the resolved operations.
 impl fmt::Debug for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.verb, f)
@@ -247,7 +247,7 @@ fn settings() -> impl Strategy<Value = Settings> {
     })
 }
 
-/// An owner invites someone who comes at once: without members little can happen.
+/// An owner invites an account that joins at once: without members little can happen.
 fn joining() -> impl Strategy<Value = Vec<Step>> {
     step().prop_map(|step| {
         vec![
@@ -257,14 +257,19 @@ fn joining() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// Steps do not shrink in themselves: a short history with large numbers reads well enough, and
-/// every trial costs a run on a database.
+/// Steps do not shrink themselves: a short history with large numbers is readable enough, and every
+/// attempt costs a run on a database.
 pub fn step() -> BoxedStrategy<Step> {
     let verbs = Verb::WEIGHTS.iter().zip(Verb::ALL);
     let verb = Union::new_weighted(verbs.map(|(weight, verb)| (*weight, Just(*verb))).collect());
-    let people = (who(), who(), guest(), prop::bool::weighted(0.9));
+    let accounts = (
+        member_choice(),
+        member_choice(),
+        guest(),
+        prop::bool::weighted(0.9),
+    );
     let things = (
-        which(),
+        invitation_choice(),
         link(),
         0..1000usize,
         role(),
@@ -274,21 +279,21 @@ pub fn step() -> BoxedStrategy<Step> {
     (
         verb,
         0..1000usize,
-        people,
+        accounts,
         things,
         time(),
-        (0..1000usize, more, manner()),
+        (0..1000usize, more, conditions()),
     )
         .prop_map(
-            |(verb, organization, people, things, time, (choice, more, manner))| {
-                let (actor, whom, guest, is_verified) = people;
-                let (which, link, address, role, superseding) = things;
+            |(verb, organization, accounts, things, time, (choice, more, conditions))| {
+                let (actor, target, guest, is_verified) = accounts;
+                let (invitation, link, address, role, superseding) = things;
                 Step {
                     verb,
                     organization,
                     actor,
-                    whom,
-                    which,
+                    target,
+                    invitation,
                     link,
                     guest,
                     is_verified,
@@ -298,7 +303,7 @@ pub fn step() -> BoxedStrategy<Step> {
                     time,
                     choice,
                     more,
-                    manner,
+                    conditions,
                 }
             },
         )
@@ -306,20 +311,20 @@ pub fn step() -> BoxedStrategy<Step> {
         .boxed()
 }
 
-fn who() -> impl Strategy<Value = Who> {
+fn member_choice() -> impl Strategy<Value = MemberChoice> {
     prop_oneof![
-        4 => (0..4usize).prop_map(Who::Owner),
-        5 => (0..8usize).prop_map(Who::Member),
-        1 => Just(Who::Newest),
-        2 => (0..PEOPLE.len()).prop_map(Who::Anyone),
+        4 => (0..4usize).prop_map(MemberChoice::Owner),
+        5 => (0..8usize).prop_map(MemberChoice::Member),
+        1 => Just(MemberChoice::Newest),
+        2 => (0..ACCOUNTS.len()).prop_map(MemberChoice::Anyone),
     ]
 }
 
-fn which() -> impl Strategy<Value = Which> {
+fn invitation_choice() -> impl Strategy<Value = InvitationChoice> {
     prop_oneof![
-        10 => (0..4usize).prop_map(Which::Open),
-        9 => (0..10usize).prop_map(Which::Any),
-        1 => Just(Which::Unknown),
+        10 => (0..4usize).prop_map(InvitationChoice::Open),
+        9 => (0..10usize).prop_map(InvitationChoice::Any),
+        1 => Just(InvitationChoice::Unknown),
     ]
 }
 
@@ -342,13 +347,13 @@ fn guest() -> impl Strategy<Value = Guest> {
     ]
 }
 
-/// A number that stands for a role; one in twenty for a role that no model has.
+/// A number that selects a role; one in twenty selects a role that no role model has.
 fn role() -> impl Strategy<Value = usize> {
     0..1000usize
 }
 
-/// Spans around what matters: the pause of a minute, a day's window, the lifetimes to the
-/// microsecond.
+/// Time spans around the limits that matter: the pause of a minute, a day's window, the lifetimes
+/// to the microsecond.
 fn time() -> impl Strategy<Value = TimeDelta> {
     select(vec![
         TimeDelta::microseconds(1),
@@ -364,10 +369,10 @@ fn time() -> impl Strategy<Value = TimeDelta> {
     ])
 }
 
-fn manner() -> impl Strategy<Value = Manner> {
+fn conditions() -> impl Strategy<Value = Conditions> {
     prop_oneof![
-        30 => Just(Manner::Usual),
-        1 => Just(Manner::WithoutTransaction),
-        1 => Just(Manner::WithoutKeys),
+        30 => Just(Conditions::Usual),
+        1 => Just(Conditions::WithoutTransaction),
+        1 => Just(Conditions::WithoutKeys),
     ]
 }

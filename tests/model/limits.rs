@@ -1,4 +1,4 @@
-//! The few letters that histories with tight limits allow.
+//! The letter limits of histories with tight limits.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ pub const RECIPIENT: u32 = 2;
 pub const ACTOR: u32 = 5;
 pub const ORGANIZATION: u32 = 7;
 
-/// What the library is configured with; the pause between two letters of one invitation is kept
-/// in every history.
+/// The limits with which the library is configured; the pause between two letters of one invitation
+/// applies in every history.
 pub fn limits(is_tight: bool) -> Limits {
     let pause = RESEND_PAUSE.to_std().expect("a minute");
     let limits = Limits::none().resend_interval(pause);

@@ -1,40 +1,42 @@
-//! Random histories of every operation, on both databases, beside a small model of the rules.
+//! Compares the library with a small reference model of its rules on random histories of every
+//! operation, on both databases.
 //!
 //! A history (`history.rs`) is a random configuration and a random list of steps: operations by
 //! owners, members, former members and strangers of several organizations, time passing, and the
-//! worker's sweeps and reports, with links that are new, old, replaced, forged or somebody else's.
-//! Each step is done by the library on a real database (`fixture.rs`) and by a model in memory that
-//! was written from the rules and knows no SQL (`reference_model.rs`, with its tables in `rules.rs` and
-//! `accounts.rs`). After each step (`comparison.rs`):
-//! - both gave the same answer, refusals with the same code and data;
-//! - what can be read through the public API is the same (`snapshot.rs`), and what waits in the
-//!   outbox is what is owed;
-//! - a refusal and a no-op left every table as it was, although the transaction was committed
-//!   (`tables.rs`);
-//! - each transition told one event, and the events alone tell the state (`event_replay.rs`);
-//! - the promises that speak of state hold whatever the model says (`promises.rs`).
+//! worker's sweeps and reports, with links that are new, old, replaced, forged or made for another
+//! invitation. The library performs each step on a real database (`fixture.rs`); the reference
+//! model performs it in memory. The model was written from the rules and knows no SQL
+//! (`reference_model.rs`, with its tables in `rules.rs` and `accounts.rs`). After each step
+//! (`comparison.rs`) these must hold:
+//! - Both gave the same answer; refusals have the same code and data.
+//! - The public API reads the same state from both (`snapshot.rs`), and the outbox holds exactly
+//!   the tasks that are not done yet.
+//! - A refusal or a no-op left every table unchanged, although the transaction was committed
+//!   (`tables.rs`).
+//! - Each transition wrote one event, and the events alone give the state (`event_replay.rs`).
+//! - The promises about state hold, independent of the model (`promises.rs`).
 //!
-//! What fails is shortened, told deed by deed, and its seed kept in `seeds.txt`, which is tried first
-//! from then on. What the histories of a run did is counted, and a way for an operation to end that
-//! never occurred is a failure as well (`coverage.rs`).
+//! A failing history is shortened and printed operation by operation. Its seed is kept in
+//! `seeds.txt`, which is tried first from then on. The outcomes of a run are counted, and a
+//! possible outcome that never occurred is a failure as well (`coverage.rs`).
 //!
-//! Retention of invitations and events is left out: it forgets without telling. So are races; one
-//! step ends before the next begins.
+//! Two things are left out: retention, which deletes invitations and events without writing an
+//! event, and races, since one step ends before the next begins.
 //!
-//! # How it is shown to fail
+//! # How these tests were seen to fail
 //!
-//! Each of these, done to the library by hand, is found by the default run, most of them as a history of
-//! two to ten deeds:
+//! Each of these changes, made to the library by hand, fails the default run, most of them with a
+//! history of two to ten operations:
 //! - `keep_an_owner` lets everyone go, or counts suspended owners;
-//! - the unique index of open invitations, and with it the check before it, are taken away;
-//! - `accept` does not ask again whether the granter may grant, or whether the time is over, be it
-//!   by a microsecond; it lowers a role; it leaves the seats uncounted by one;
-//! - `decline` tells no event, `rename` tells one of the same name;
-//! - `resend` promises no letter, or counts one before it is refused;
-//! - a suspended member acts, or keeps their sessions;
-//! - a changed invitation still rests on who sent it first;
+//! - the unique index of open invitations and the check before it are removed;
+//! - `accept` does not check again if the granter may grant, or if the invitation has expired, be
+//!   it by a microsecond; it lowers a role; it allows one member too many;
+//! - `decline` writes no event, `rename` writes one for the same name;
+//! - `resend` puts no letter in the outbox, or counts one before it is refused;
+//! - a suspended member may act, or keeps their sessions;
+//! - a changed invitation still depends on the permissions of its first sender;
 //! - limits count addresses instead of mailboxes;
-//! - `forget_user` leaves what is pending.
+//! - `forget_user` leaves pending invitations.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod accounts;
@@ -67,14 +69,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use guestlist::Database;
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
 
-use crate::comparison::Trial;
+use crate::comparison::Comparison;
 use crate::coverage::Coverage;
 use crate::tables::Tables;
 
-/// Where the seeds of failures are kept; what each caught is said there.
+/// The file with the seeds of failures, each with a note on what it caught.
 const SEEDS: &str = "tests/model/seeds.txt";
 
-/// How many histories, on each database.
+/// The number of histories on each database.
 const BY_DEFAULT: u32 = 50;
 const IN_FULL: u32 = 1200;
 
@@ -94,16 +96,17 @@ fn histories_agree(runtime: &tokio::runtime::Runtime, database: Database, name: 
         ..Config::default()
     });
     let agreed = runner.run(&history::history(), |(settings, steps)| {
-        let story = RefCell::new(format!("{settings:?}"));
-        let trial = AssertUnwindSafe(|| {
+        let log = RefCell::new(format!("{settings:?}"));
+        let comparison = AssertUnwindSafe(|| {
             runtime.block_on(Box::pin(async {
-                let mut trial = Trial::begin(&database, &tables, settings, &coverage, &story).await;
-                trial.run(&steps).await
+                let mut comparison =
+                    Comparison::begin(&database, &tables, settings, &coverage, &log).await;
+                comparison.run(&steps).await
             }))
         });
-        let outcome =
-            catch_unwind(trial).unwrap_or_else(|panic| Err(TestCaseError::fail(said(&*panic))));
-        outcome.map_err(|failure| TestCaseError::fail(format!("{failure}\n{}\n", story.borrow())))
+        let outcome = catch_unwind(comparison)
+            .unwrap_or_else(|panic| Err(TestCaseError::fail(panic_text(&*panic))));
+        outcome.map_err(|failure| TestCaseError::fail(format!("{failure}\n{}\n", log.borrow())))
     });
     agreed.unwrap_or_else(|failure| panic!("{failure}"));
     let coverage = coverage.into_inner();
@@ -111,8 +114,8 @@ fn histories_agree(runtime: &tokio::runtime::Runtime, database: Database, name: 
     coverage.require(histories == IN_FULL);
 }
 
-/// What a panic said; it has been printed, but is wanted beside the story it ended.
-fn said(panic: &(dyn Any + Send)) -> String {
+/// The text of a panic. It has been printed already, but is repeated beside the log of the history.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic").to_owned()

@@ -1,28 +1,28 @@
-//! A step of a history as it is done: who exactly, to whom exactly.
+//! A step of a history with every choice resolved: which account acts, and on what.
 
 use std::fmt;
 
 use chrono::TimeDelta;
 
-use crate::accounts::{ADDRESSES, Address, NAMES, Person};
-use crate::history::{Link, Manner, Verb};
+use crate::accounts::{ADDRESSES, Account, Address, NAMES};
+use crate::history::{Conditions, Link, Verb};
 use crate::rules::OWNER;
 
-/// How a letter can fare.
+/// The possible results of a letter.
 const DELIVERIES: [&str; 4] = ["sent", "deferred", "failed", "suppressed"];
 
-/// What is asked of the library and of the model.
+/// An operation for both the library and the model.
 #[derive(Debug, Clone)]
-pub struct Deed {
+pub struct Operation {
     pub verb: Verb,
-    pub manner: Manner,
-    /// The place of an organization among all there ever were.
+    pub conditions: Conditions,
+    /// The index of an organization among all that were ever created.
     pub organization: usize,
-    pub actor: Person,
-    pub whom: Person,
-    /// Whom the host vouches for: an account, its address at that time, whether that is proven.
-    pub guest: (Person, &'static Address, bool),
-    /// The place of an invitation among all there ever were; `None` for an id that nobody has.
+    pub actor: Account,
+    pub target: Account,
+    /// The user of the host: an account, its address at that time, and if the address is verified.
+    pub guest: (Account, &'static Address, bool),
+    /// The index of an invitation among all that were ever created; `None` for an unknown id.
     pub invitation: Option<usize>,
     pub link: Presented,
     pub row: Row,
@@ -32,7 +32,7 @@ pub struct Deed {
     pub choice: usize,
 }
 
-/// An invite.
+/// One invite.
 #[derive(Debug, Clone)]
 pub struct Row {
     pub organization: usize,
@@ -42,36 +42,36 @@ pub struct Row {
     pub superseding: bool,
 }
 
-/// A link as it arrives.
+/// A link as presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presented {
-    /// The place of a link among all that ever were made.
+    /// The index of a link among all that were ever made.
     Made(usize),
-    /// One nobody made, of this shape.
+    /// A forged link of this kind, based on the newest link if there is one.
     Forged(Link, Option<usize>),
 }
 
-/// Why something is refused: the code, and what else the refusal says.
+/// The reason of a refusal: its code, and the data that comes with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub code: &'static str,
-    pub says: String,
+    pub detail: String,
 }
 
-/// What became of a deed; of several for a bulk invite.
+/// The result of an operation; a bulk invite has one for each row.
 pub type Answer = Result<(), Refusal>;
 
 pub fn refused<T>(code: &'static str) -> Result<T, Refusal> {
-    refused_saying(code, "")
+    refused_with(code, "")
 }
 
-pub fn refused_saying<T>(code: &'static str, says: impl ToString) -> Result<T, Refusal> {
-    let says = says.to_string();
-    Err(Refusal { code, says })
+pub fn refused_with<T>(code: &'static str, detail: impl ToString) -> Result<T, Refusal> {
+    let detail = detail.to_string();
+    Err(Refusal { code, detail })
 }
 
-impl Deed {
-    /// How every history begins.
+impl Operation {
+    /// Creates an organization; every history begins with two of these.
     pub fn founding(nth: usize) -> Self {
         let address = &ADDRESSES[nth];
         let (founder, organization, role) = (address.accounts[0], 0, OWNER);
@@ -84,10 +84,10 @@ impl Deed {
         };
         Self {
             verb: Verb::Create,
-            manner: Manner::Usual,
+            conditions: Conditions::Usual,
             organization,
             actor: founder,
-            whom: founder,
+            target: founder,
             guest: (founder, address, true),
             invitation: None,
             link: Presented::Forged(Link::Nonsense, None),
@@ -98,8 +98,8 @@ impl Deed {
         }
     }
 
-    /// Whether everything is asked for one by one as well: where more than the lists may have
-    /// changed, one time in six, since it is slow.
+    /// The details are compared as well: only after operations that may change more than the lists
+    /// show, one time in six, since it is slow.
     pub fn has_details(&self) -> bool {
         let is_other = matches!(
             self.verb,
@@ -123,8 +123,8 @@ impl Deed {
     }
 }
 
-/// What the one number that a step has left stands for.
-impl Deed {
+/// The meanings of `choice`, by verb.
+impl Operation {
     pub fn delivery(&self) -> &'static str {
         DELIVERIES[self.choice % DELIVERIES.len()]
     }
@@ -137,7 +137,7 @@ impl Deed {
         self.choice.is_multiple_of(2)
     }
 
-    /// How many of the oldest messages the worker is done with.
+    /// The number of oldest messages that the worker has completed.
     pub fn settled(&self) -> usize {
         self.choice % 8
     }
@@ -156,13 +156,13 @@ impl Deed {
     }
 }
 
-impl fmt::Display for Deed {
+impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             verb,
             organization,
             actor,
-            whom,
+            target,
             choice,
             ..
         } = self;
@@ -175,9 +175,9 @@ impl fmt::Display for Deed {
             }
             Verb::Open | Verb::Decline => write!(f, " with {:?}", self.link)?,
             Verb::Accept | Verb::Create | Verb::ForgetUser => {
-                let (person, address, verified) = self.guest;
+                let (account, address, verified) = self.guest;
                 let address = address.typed;
-                write!(f, " with {:?} as {person} {address} {verified}", self.link)?;
+                write!(f, " with {:?} as {account} {address} {verified}", self.link)?;
             }
             Verb::ChangeInvitationRole => {
                 write!(
@@ -187,13 +187,13 @@ impl fmt::Display for Deed {
                 )?;
             }
             Verb::SetSeats => write!(f, " to {:?}", self.seats())?,
-            Verb::ChangeRole => write!(f, " of {whom} to {}", self.row.role)?,
-            Verb::Pass => write!(f, " {}", self.time)?,
-            _ => write!(f, " of {whom}, choice {choice}")?,
+            Verb::ChangeRole => write!(f, " of {target} to {}", self.row.role)?,
+            Verb::AdvanceTime => write!(f, " {}", self.time)?,
+            _ => write!(f, " of {target}, choice {choice}")?,
         }
-        match self.manner {
-            Manner::Usual => Ok(()),
-            manner => write!(f, " {manner:?}"),
+        match self.conditions {
+            Conditions::Usual => Ok(()),
+            conditions => write!(f, " {conditions:?}"),
         }
     }
 }

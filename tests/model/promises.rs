@@ -1,35 +1,35 @@
-//! The promises of docs/architecture.md that speak of state, checked on what the library lists, whatever
-//! the model says.
+//! The promises about state from `docs/architecture.md`, checked on what the library lists,
+//! independent of the model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use guestlist::{InvitationId, Membership, Status, outbox};
 
 use crate::accounts::ADDRESSES;
-use crate::event_replay::Chronicle;
-use crate::fixture::Stage;
+use crate::event_replay::ReplayedState;
+use crate::fixture::Fixture;
 use crate::reading::{Listed, Reading};
 use crate::rules::{OWNER, Roles};
 
-/// What has to be remembered from deed to deed.
+/// The letters seen so far.
 #[derive(Debug, Default)]
 pub struct Promises {
-    /// Which letters of each invitation were ever promised in the outbox.
+    /// The letters of each invitation that were ever put in the outbox.
     letters: BTreeMap<InvitationId, BTreeSet<i64>>,
     seen: BTreeSet<guestlist::MessageId>,
 }
 
 impl Promises {
-    pub fn check(&mut self, roles: Roles, before: &Reading, stage: &Stage) {
-        let now = stage.guestlist.now();
-        self.remember(&stage.reading);
-        for (place, listed) in stage.reading.organizations.iter().enumerate() {
-            there_is_always_an_owner(listed);
-            one_is_pending_for_each_invitee(listed);
+    pub fn check(&mut self, roles: Roles, before: &Reading, fixture: &Fixture) {
+        let now = fixture.guestlist.now();
+        self.remember(&fixture.reading);
+        for (index, listed) in fixture.reading.organizations.iter().enumerate() {
+            has_an_active_owner(listed);
+            has_one_pending_invitation_per_invitee(listed);
             assert_eq!(
-                Chronicle::of(&listed.events),
-                listed.as_told(),
-                "what the events tell is what is"
+                ReplayedState::of(&listed.events),
+                listed.as_replayed(),
+                "the events alone give the listed state"
             );
             for invitation in listed.invitations.iter().filter(|it| it.is_pending(now)) {
                 let promised = self
@@ -43,9 +43,9 @@ impl Promises {
                     "letters of {invitation:?}"
                 );
             }
-            if let Some(before) = before.organizations.get(place) {
-                history_only_grows(before, listed);
-                nobody_was_granted_what_the_granter_could_not_grant(roles, before, listed);
+            if let Some(before) = before.organizations.get(index) {
+                events_are_only_added(before, listed);
+                granters_held_what_they_granted(roles, before, listed);
             }
         }
     }
@@ -59,14 +59,14 @@ impl Promises {
                 let is_first = self.letters.entry(invitation).or_default().insert(letter);
                 assert!(
                     is_first,
-                    "letter {letter} of {invitation} was promised twice"
+                    "letter {letter} of {invitation} is in the outbox twice"
                 );
             }
         }
     }
 }
 
-fn there_is_always_an_owner(listed: &Listed) {
+fn has_an_active_owner(listed: &Listed) {
     let has_owner = listed
         .members
         .iter()
@@ -78,7 +78,7 @@ fn there_is_always_an_owner(listed: &Listed) {
     );
 }
 
-fn one_is_pending_for_each_invitee(listed: &Listed) {
+fn has_one_pending_invitation_per_invitee(listed: &Listed) {
     let mut invitees = BTreeSet::new();
     for invitation in listed
         .invitations
@@ -87,25 +87,18 @@ fn one_is_pending_for_each_invitee(listed: &Listed) {
     {
         let mut known = ADDRESSES.iter();
         let address = known.find(|address| address.stored == invitation.email.as_str());
-        let is_first = invitees.insert(address.expect("one of the cast's").invitee);
+        let is_first = invitees.insert(address.expect("a known address").invitee);
         assert!(is_first, "two are pending for {}", invitation.email);
     }
 }
 
-fn history_only_grows(before: &Listed, after: &Listed) {
+fn events_are_only_added(before: &Listed, after: &Listed) {
     let beginning = &after.events[..before.events.len()];
-    assert_eq!(
-        beginning, before.events,
-        "what was told is not told otherwise later"
-    );
+    assert_eq!(beginning, before.events, "recorded events do not change");
 }
 
-/// Who stood behind an invitation when it was accepted is read from the list before.
-fn nobody_was_granted_what_the_granter_could_not_grant(
-    roles: Roles,
-    before: &Listed,
-    after: &Listed,
-) {
+/// Reads from the previous list which member stood behind an invitation when it was accepted.
+fn granters_held_what_they_granted(roles: Roles, before: &Listed, after: &Listed) {
     for invitation in after
         .invitations
         .iter()

@@ -1,4 +1,4 @@
-//! What the library says is so, read through its public API.
+//! The library's state, read through its public API.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use guestlist::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::event_replay::Chronicle;
+use crate::event_replay::ReplayedState;
 
-/// Everything a host can list, organization by organization.
+/// Everything a host can list, by organization.
 #[derive(Debug, Default, Clone)]
 pub struct Reading {
     pub organizations: Vec<Listed>,
@@ -79,8 +79,8 @@ impl Listed {
         }
     }
 
-    /// The same in the words of events, to be held against what they tell.
-    pub fn as_told(&self) -> Chronicle {
+    /// The listed state in the form of events, to compare it with the replayed events.
+    pub fn as_replayed(&self) -> ReplayedState {
         let name = self
             .organization
             .as_ref()
@@ -95,7 +95,7 @@ impl Listed {
             .invitations
             .iter()
             .map(|invitation| (invitation.id.to_string(), invitation_facts(invitation)));
-        Chronicle {
+        ReplayedState {
             name,
             seats,
             members: members.collect(),

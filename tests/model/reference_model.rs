@@ -1,5 +1,5 @@
-//! The model: what the rules say an organization's members, invitations and promises are after
-//! each deed. Written from the rules alone; it knows no SQL, no lock and nothing of the library.
+//! The reference model: the members, invitations and tasks that an organization must have after
+//! each operation. Written from the rules alone, without SQL, locks or code of the library.
 
 mod answering;
 mod inviting;
@@ -13,35 +13,36 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::accounts::{Address, Person};
-use crate::history::{Manner, Settings, Verb};
-use crate::operation::{Answer, Deed, Refusal, refused};
+use crate::accounts::{Account, Address};
+use crate::history::{Conditions, Settings, Verb};
+use crate::operation::{Answer, Operation, Refusal, refused};
 use crate::rules::OWNER;
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct World {
+pub struct ReferenceModel {
     pub settings: Settings,
     pub now: DateTime<Utc>,
-    /// All there ever were, and so are the invitations and links: places do not move.
+    /// All organizations that were ever created, like the invitations and links, so that an index
+    /// stays valid.
     pub organizations: Vec<Organization>,
     pub invitations: Vec<Invitation>,
     pub links: Vec<Link>,
     letters: Vec<Letter>,
     suppressed: BTreeSet<&'static str>,
-    /// What is still to be done.
+    /// The tasks that are not done yet.
     pub tasks: Vec<Task>,
-    /// What the deed at hand wrote into the history, organization by organization.
-    pub told: Vec<Told>,
+    /// The events that the current operation must write, by organization.
+    pub events: Vec<ExpectedEvent>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Organization {
     pub name: &'static str,
     pub is_gone: bool,
-    /// Its own number of seats, where the host gave it one.
+    /// The organization's own number of seats, if the host set one.
     pub seats: Option<u32>,
-    pub members: BTreeMap<Person, Member>,
-    pub sessions: BTreeMap<(Person, usize), Session>,
+    pub members: BTreeMap<Account, Member>,
+    pub sessions: BTreeMap<(Account, usize), Session>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -65,45 +66,45 @@ pub struct Invitation {
     pub is_gone: bool,
     pub address: &'static Address,
     pub role: &'static str,
-    /// The role the newest link was made for.
+    /// The role for which the newest link was made.
     link_role: &'static str,
     pub locale: &'static str,
-    /// What was recorded last; time may know better.
+    /// The status as last recorded; an invitation may have expired since.
     pub status: &'static str,
     pub delivery: &'static str,
-    pub granted_by: Person,
-    pub accepted_by: Option<Person>,
+    pub granted_by: Account,
+    pub accepted_by: Option<Account>,
     pub letters: i64,
     pub last_letter_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
     pub closed_at: Option<DateTime<Utc>>,
     is_reminded: bool,
-    /// How often its link was replaced.
+    /// The number of times its link was replaced.
     pub replacements: usize,
 }
 
-/// A link that was made: for which invitation, after how many replacements.
+/// A link with the invitation it was made for and the number of replacements before it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Link {
     pub invitation: usize,
     pub replacements: usize,
 }
 
-/// A letter as the limits count it.
+/// A letter as counted by the limits.
 #[derive(Debug, Clone, PartialEq)]
 struct Letter {
     at: DateTime<Utc>,
     organization: usize,
-    actor: Person,
+    actor: Account,
     mailbox: &'static str,
 }
 
-/// A line of the history.
+/// An event that the library must write.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
+pub struct ExpectedEvent {
     pub organization: usize,
     pub kind: &'static str,
-    pub actor: Option<Person>,
+    pub actor: Option<Account>,
     pub subject: Subject,
 }
 
@@ -111,18 +112,18 @@ pub struct Told {
 pub enum Subject {
     Organization,
     Invitation(usize),
-    Person(Person),
+    Account(Account),
 }
 
 /// A message of the outbox, and the organization it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Task {
     pub organization: usize,
-    pub what: What,
+    pub kind: TaskKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum What {
+pub enum TaskKind {
     SendInvitation {
         invitation: usize,
         letter: i64,
@@ -131,17 +132,17 @@ pub enum What {
         invitation: usize,
         letter: i64,
     },
-    /// Of the event of that kind about that subject.
+    /// A notice about the event of this kind with this subject.
     SendNotice {
         kind: &'static str,
         subject: Subject,
     },
     PurgeSessions {
-        user: Option<Person>,
+        user: Option<Account>,
     },
 }
 
-impl World {
+impl ReferenceModel {
     pub fn new(settings: Settings, now: DateTime<Utc>) -> Self {
         Self {
             settings,
@@ -152,118 +153,122 @@ impl World {
             letters: Vec::new(),
             suppressed: BTreeSet::new(),
             tasks: Vec::new(),
-            told: Vec::new(),
+            events: Vec::new(),
         }
     }
 
-    /// Does the deed, where the rules allow it, and says what the library has to answer.
-    pub fn apply(&mut self, deed: &Deed) -> Vec<Answer> {
-        self.told.clear();
-        if let Err(refusal) = self.may_begin(deed) {
+    /// Performs the operation if the rules allow it, and returns the answer expected of the
+    /// library.
+    pub fn apply(&mut self, operation: &Operation) -> Vec<Answer> {
+        self.events.clear();
+        if let Err(refusal) = self.may_begin(operation) {
             return vec![Err(refusal)];
         }
         let before = self.clone();
-        let answers = match deed.verb {
-            Verb::InviteAll => self.invite_all(deed),
-            _ => vec![self.answer(deed)],
+        let answers = match operation.verb {
+            Verb::InviteAll => self.invite_all(operation),
+            _ => vec![self.answer(operation)],
         };
         if answers.iter().all(Result::is_err) {
-            assert_eq!(*self, before, "the model itself wrote amid a refusal");
+            assert_eq!(*self, before, "the model changed during a refusal");
         }
         answers
     }
 
-    fn answer(&mut self, deed: &Deed) -> Answer {
-        match deed.verb {
-            Verb::Create => self.create(deed),
-            Verb::Rename => self.rename(deed),
-            Verb::Delete => self.delete(deed),
-            Verb::Invite => self.invite(deed.actor, &deed.row),
+    fn answer(&mut self, operation: &Operation) -> Answer {
+        match operation.verb {
+            Verb::Create => self.create(operation),
+            Verb::Rename => self.rename(operation),
+            Verb::Delete => self.delete(operation),
+            Verb::Invite => self.invite(operation.actor, &operation.row),
             Verb::InviteAll => unreachable!("answered row by row"),
-            Verb::Resend => self.resend(deed),
-            Verb::Revoke => self.revoke(deed),
-            Verb::ShowLink => self.show_link(deed),
-            Verb::Open => self.open(deed),
-            Verb::Accept => self.accept(deed),
-            Verb::Decline => self.decline(deed),
-            Verb::ChangeRole => self.change_role(deed),
-            Verb::TransferOwnership => self.transfer_ownership(deed),
-            Verb::Remove => self.remove(deed),
-            Verb::Leave => self.leave(deed),
-            Verb::ChangeInvitationRole => self.change_invitation_role(deed),
-            Verb::Suspend => self.suspend(deed),
-            Verb::Reinstate => self.reinstate(deed),
-            Verb::SetSeats => self.set_seats(deed),
-            Verb::ForgetUser => self.forget_user(deed),
-            Verb::RecordSession => self.record_session(deed),
-            Verb::ForgetSession => self.forget_session(deed),
-            Verb::Pass => self.pass(deed),
+            Verb::Resend => self.resend(operation),
+            Verb::Revoke => self.revoke(operation),
+            Verb::ShowLink => self.show_link(operation),
+            Verb::Open => self.open(operation),
+            Verb::Accept => self.accept(operation),
+            Verb::Decline => self.decline(operation),
+            Verb::ChangeRole => self.change_role(operation),
+            Verb::TransferOwnership => self.transfer_ownership(operation),
+            Verb::Remove => self.remove(operation),
+            Verb::Leave => self.leave(operation),
+            Verb::ChangeInvitationRole => self.change_invitation_role(operation),
+            Verb::Suspend => self.suspend(operation),
+            Verb::Reinstate => self.reinstate(operation),
+            Verb::SetSeats => self.set_seats(operation),
+            Verb::ForgetUser => self.forget_user(operation),
+            Verb::RecordSession => self.record_session(operation),
+            Verb::ForgetSession => self.forget_session(operation),
+            Verb::AdvanceTime => self.advance_time(operation),
             Verb::ExpireDue => self.expire_due(),
-            Verb::RemindDue => self.remind_due(deed),
-            Verb::RecordDelivery => self.record_delivery(deed),
-            Verb::PurgeSessions => self.purge_sessions(deed),
-            Verb::Settle => self.settle(deed),
+            Verb::RemindDue => self.remind_due(operation),
+            Verb::RecordDelivery => self.record_delivery(operation),
+            Verb::PurgeSessions => self.purge_sessions(operation),
+            Verb::Settle => self.settle(operation),
             Verb::ForgetLetters => self.forget_letters(),
         }
     }
 
-    /// Changes need a transaction, and links need a key.
-    fn may_begin(&self, deed: &Deed) -> Answer {
-        let is_lent = match deed.verb {
-            Verb::Open | Verb::ForgetSession | Verb::Pass => true,
+    /// Refuses changes without a transaction, and links without a key.
+    fn may_begin(&self, operation: &Operation) -> Answer {
+        let is_lent = match operation.verb {
+            Verb::Open | Verb::ForgetSession | Verb::AdvanceTime => true,
             Verb::PurgeSessions | Verb::Settle | Verb::ForgetLetters => true,
-            _ => deed.manner != Manner::WithoutTransaction,
+            _ => operation.conditions != Conditions::WithoutTransaction,
         };
-        let reads_link = matches!(deed.verb, Verb::Open | Verb::Accept | Verb::Decline);
-        match (is_lent, reads_link && deed.manner == Manner::WithoutKeys) {
+        let reads_link = matches!(operation.verb, Verb::Open | Verb::Accept | Verb::Decline);
+        match (
+            is_lent,
+            reads_link && operation.conditions == Conditions::WithoutKeys,
+        ) {
             (false, _) => refused("no_transaction"),
             (true, true) => refused("no_key"),
             (true, false) => Ok(()),
         }
     }
 
-    /// Whether nothing but time went on, and nothing was told.
+    /// Nothing but the time differs, and no event was written.
     pub fn changes_nothing_since(&self, before: &Self) -> bool {
-        let (now, told) = (self.now, Vec::new());
+        let (now, events) = (self.now, Vec::new());
         *self
             == Self {
                 now,
-                told,
+                events,
                 ..before.clone()
             }
     }
 
-    /// Who has access. To whoever has none, or is kept out, nothing exists.
-    fn active(&self, organization: usize, person: Person) -> Result<Member, Refusal> {
-        match self.member(organization, person) {
+    /// Returns the member if they have access. For everyone else nothing is found.
+    fn active(&self, organization: usize, account: Account) -> Result<Member, Refusal> {
+        match self.member(organization, account) {
             Some(member) if member.suspended_at.is_none() => Ok(member.clone()),
             _ => refused("not_found"),
         }
     }
 
-    pub fn member(&self, organization: usize, person: Person) -> Option<&Member> {
-        self.organizations[organization].members.get(person)
+    pub fn member(&self, organization: usize, account: Account) -> Option<&Member> {
+        self.organizations[organization].members.get(account)
     }
 
     /// The owners with access.
-    fn owners(&self, organization: usize) -> impl Iterator<Item = Person> {
+    fn owners(&self, organization: usize) -> impl Iterator<Item = Account> {
         let members = self.organizations[organization].members.iter();
         let active = members.filter(|(_, member)| member.suspended_at.is_none());
         active
             .filter(|(_, member)| member.role == OWNER)
-            .map(|(person, _)| *person)
+            .map(|(account, _)| *account)
     }
 
-    /// Writes a line of the history and, where it concerns someone else, the promise of a notice.
-    fn tell(
+    /// Records an event and, if it concerns another account, the task to send a notice.
+    fn record_event(
         &mut self,
         kind: &'static str,
         organization: usize,
-        actor: Option<Person>,
+        actor: Option<Account>,
         subject: Subject,
     ) {
         let is_about_another = match &subject {
-            Subject::Person(person) => actor != Some(*person),
+            Subject::Account(account) => actor != Some(*account),
             _ => true,
         };
         let has_reader = match kind {
@@ -280,9 +285,9 @@ impl World {
         };
         if has_reader {
             let subject = subject.clone();
-            self.promise(organization, What::SendNotice { kind, subject });
+            self.promise(organization, TaskKind::SendNotice { kind, subject });
         }
-        self.told.push(Told {
+        self.events.push(ExpectedEvent {
             organization,
             kind,
             actor,
@@ -290,13 +295,13 @@ impl World {
         });
     }
 
-    fn promise(&mut self, organization: usize, what: What) {
-        self.tasks.push(Task { organization, what });
+    fn promise(&mut self, organization: usize, kind: TaskKind) {
+        self.tasks.push(Task { organization, kind });
     }
 }
 
 impl Invitation {
-    /// What holds at `now`: time decides, to the microsecond.
+    /// The status at `now`; an invitation expires to the microsecond.
     pub fn status_at(&self, now: DateTime<Utc>) -> &'static str {
         match self.status {
             "pending" if now >= self.expires_at => "expired",

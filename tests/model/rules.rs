@@ -1,15 +1,15 @@
-//! The role models, as tables written from their descriptions and not read from the library.
+//! The role models as tables, written from their descriptions and not read from the library.
 
 use guestlist::RoleModel;
 
-/// The role that keeps a holder, in all of them.
+/// The role that must keep a holder, in all models.
 pub const OWNER: &str = "owner";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Roles {
     FourTier,
     TwoRole,
-    /// Inviting, removing and changing are three different people's business.
+    /// A model in which different roles invite, remove and change.
     Divided,
 }
 
@@ -57,7 +57,7 @@ impl Roles {
         }
     }
 
-    /// Lowest first.
+    /// The roles, lowest first.
     pub fn names(self) -> &'static [&'static str] {
         match self {
             Self::FourTier => &["agent", "manager", "admin", OWNER],
@@ -71,11 +71,11 @@ impl Roles {
     }
 
     pub fn rank(self, role: &str) -> usize {
-        let place = self.names().iter().position(|name| *name == role);
-        place.expect("a role of the model")
+        let index = self.names().iter().position(|name| *name == role);
+        index.expect("a role of the model")
     }
 
-    /// What who hands the ownership over becomes.
+    /// The role that a former owner gets when handing over the ownership.
     pub fn below_owner(self) -> &'static str {
         self.names()[self.names().len() - 2]
     }
@@ -117,8 +117,8 @@ impl Roles {
         actor == OWNER
     }
 
-    /// Owners of the four tiers manage everyone; where there is one account owner, nobody manages
-    /// that one, and Admins manage all below.
+    /// In the four-tier and the divided model an owner manages everyone; in the two-role model
+    /// nobody manages the account owner. Admins manage everyone below the owner.
     fn manages(self, actor: &str, role: &str) -> bool {
         match (self, actor) {
             (Self::FourTier | Self::Divided, OWNER) => true,

@@ -1,30 +1,31 @@
-//! Both sides in the same words, a line for each fact, so that a difference reads at a glance.
+//! The state of both sides in the same words, one line for each fact, so that a difference is easy
+//! to see.
 
 use std::collections::BTreeSet;
 
 use guestlist::worker;
 use guestlist::{Filter, Paging, PooledConnection, Status};
 
-use crate::accounts::{ADDRESSES, PEOPLE};
-use crate::fixture::Stage;
+use crate::accounts::{ACCOUNTS, ADDRESSES};
+use crate::fixture::Fixture;
 use crate::reading::Listed;
-use crate::reference_model::{Invitation, Organization, Session, World};
+use crate::reference_model::{Invitation, Organization, ReferenceModel, Session};
 
-pub type Portrait = BTreeSet<String>;
+pub type Snapshot = BTreeSet<String>;
 
-impl World {
-    /// What every list must show.
-    pub fn portrait(&self) -> Portrait {
-        let mut lines = Portrait::new();
-        for (place, organization) in self.organizations.iter().enumerate() {
+impl ReferenceModel {
+    /// The lines that the lists must give.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut lines = Snapshot::new();
+        for (index, organization) in self.organizations.iter().enumerate() {
             if organization.is_gone {
                 continue;
             }
             let Organization { name, seats, .. } = organization;
-            lines.insert(format!("organization {place} {name:?} seats {seats:?}"));
-            for (person, member) in &organization.members {
+            lines.insert(format!("organization {index} {name:?} seats {seats:?}"));
+            for (account, member) in &organization.members {
                 lines.insert(format!(
-                    "member {place} {person} {} {} {} since {} out {:?}",
+                    "member {index} {account} {} {} {} since {} out {:?}",
                     member.address.stored,
                     member.role,
                     member.locale,
@@ -37,14 +38,14 @@ impl World {
         lines.extend(
             invitations
                 .filter(|(_, it)| !it.is_gone)
-                .map(|(place, it)| self.line(place, it)),
+                .map(|(index, it)| self.line(index, it)),
         );
         lines
     }
 
-    fn line(&self, place: usize, invitation: &Invitation) -> String {
+    fn line(&self, index: usize, invitation: &Invitation) -> String {
         format!(
-            "invitation {place} to {} for {} as {} in {}: {} now {}, {} letters {} last {}, until {}, by {}, accepted {:?}, closed {:?}",
+            "invitation {index} to {} for {} as {} in {}: {} now {}, {} letters {} last {}, until {}, by {}, accepted {:?}, closed {:?}",
             invitation.organization,
             invitation.address.stored,
             invitation.role,
@@ -61,27 +62,27 @@ impl World {
         )
     }
 
-    /// What is asked for one by one: sessions, memberships, filtered lists, suppressions.
-    pub fn details(&self) -> Portrait {
-        let mut lines = Portrait::new();
-        for (place, organization) in self.organizations.iter().enumerate() {
-            for ((person, nth), session) in &organization.sessions {
+    /// The lines of single reads: sessions, memberships, filtered lists, suppressions.
+    pub fn details(&self) -> Snapshot {
+        let mut lines = Snapshot::new();
+        for (index, organization) in self.organizations.iter().enumerate() {
+            for ((account, nth), session) in &organization.sessions {
                 let state = match session {
                     Session::Live(_) => "live",
                     Session::Ended => "ended",
                 };
-                lines.insert(format!("session {place} {person}-{nth} {state}"));
+                lines.insert(format!("session {index} {account}-{nth} {state}"));
             }
             let members = organization.members.iter();
-            for (person, member) in members.filter(|(_, it)| it.suspended_at.is_none()) {
+            for (account, member) in members.filter(|(_, it)| it.suspended_at.is_none()) {
                 let may_delete = self.settings.roles.may_delete(member.role);
-                lines.insert(format!("membership {place} {person} {may_delete}"));
+                lines.insert(format!("membership {index} {account} {may_delete}"));
             }
         }
-        for (place, invitation) in self.invitations.iter().enumerate() {
+        for (index, invitation) in self.invitations.iter().enumerate() {
             if !invitation.is_gone {
                 lines.insert(format!(
-                    "listed {place} as {}",
+                    "listed {index} as {}",
                     invitation.status_at(self.now)
                 ));
             }
@@ -95,17 +96,17 @@ impl World {
     }
 }
 
-impl Stage {
-    pub fn portrait(&self) -> Portrait {
-        let mut lines = Portrait::new();
-        for (place, listed) in self.reading.organizations.iter().enumerate() {
+impl Fixture {
+    pub fn snapshot(&self) -> Snapshot {
+        let mut lines = Snapshot::new();
+        for (index, listed) in self.reading.organizations.iter().enumerate() {
             if let Some(organization) = &listed.organization {
                 let (name, seats) = (organization.name.as_str(), organization.seats());
-                lines.insert(format!("organization {place} {name:?} seats {seats:?}"));
+                lines.insert(format!("organization {index} {name:?} seats {seats:?}"));
             }
             for member in &listed.members {
                 lines.insert(format!(
-                    "member {place} {} {} {} {} since {} out {:?}",
+                    "member {index} {} {} {} {} since {} out {:?}",
                     member.user.as_str(),
                     member.email.as_str(),
                     member.role,
@@ -123,7 +124,7 @@ impl Stage {
         let line = |invitation: &guestlist::Invitation| {
             format!(
                 "invitation {} to {} for {} as {} in {}: {} now {}, {} letters {} last {}, until {}, by {}, accepted {:?}, closed {:?}",
-                self.place(invitation),
+                self.index_of(invitation),
                 self.organizations
                     .iter()
                     .position(|id| *id == invitation.organization)
@@ -145,46 +146,46 @@ impl Stage {
         listed.invitations.iter().map(line).collect()
     }
 
-    pub fn place(&self, invitation: &guestlist::Invitation) -> usize {
-        let place = self.invitations.iter().position(|id| *id == invitation.id);
-        place.expect("an invitation of this history")
+    pub fn index_of(&self, invitation: &guestlist::Invitation) -> usize {
+        let index = self.invitations.iter().position(|id| *id == invitation.id);
+        index.expect("an invitation of this history")
     }
 
-    pub async fn details(&self) -> Portrait {
+    pub async fn details(&self) -> Snapshot {
         let mut connection = self.database.acquire().await.expect("a connection");
         let mut lines = self.suppressions(&mut connection).await;
-        for place in 0..self.organizations.len() {
-            lines.extend(self.filtered(&mut connection, place).await);
-            lines.extend(self.sessions(&mut connection, place).await);
+        for index in 0..self.organizations.len() {
+            lines.extend(self.filtered(&mut connection, index).await);
+            lines.extend(self.sessions(&mut connection, index).await);
         }
-        for person in PEOPLE {
+        for account in ACCOUNTS {
             let all = Paging::first(Paging::MAX_LIMIT);
-            let user = person.parse().expect("an id");
+            let user = account.parse().expect("an id");
             let page = self
                 .guestlist
                 .memberships(&mut connection, &user, &all)
                 .await
                 .unwrap();
             for listed in page.items {
-                let place = self
+                let index = self
                     .organizations
                     .iter()
                     .position(|id| *id == listed.organization);
-                let place = place.expect("known");
+                let index = index.expect("known");
                 let asked = self
                     .guestlist
                     .membership(&mut connection, listed.organization, &user)
                     .await;
                 assert_eq!(asked.unwrap().as_ref(), Some(&listed));
                 let may_delete = listed.allows("organization.delete");
-                lines.insert(format!("membership {place} {person} {may_delete}"));
+                lines.insert(format!("membership {index} {account} {may_delete}"));
             }
         }
         lines
     }
 
-    async fn suppressions(&self, connection: &mut PooledConnection) -> Portrait {
-        let mut lines = Portrait::new();
+    async fn suppressions(&self, connection: &mut PooledConnection) -> Snapshot {
+        let mut lines = Snapshot::new();
         for address in &ADDRESSES {
             let email = address.typed.parse().expect("an address");
             if worker::suppression(&mut *connection, &email)
@@ -198,59 +199,59 @@ impl Stage {
         lines
     }
 
-    async fn filtered(&self, connection: &mut PooledConnection, place: usize) -> Portrait {
-        let mut lines = Portrait::new();
+    async fn filtered(&self, connection: &mut PooledConnection, index: usize) -> Snapshot {
+        let mut lines = Snapshot::new();
         let all = Paging::first(Paging::MAX_LIMIT);
         for status in Status::ALL {
-            let (id, filter) = (self.organizations[place], Filter::Only(*status));
+            let (id, filter) = (self.organizations[index], Filter::Only(*status));
             let page = self
                 .guestlist
                 .invitations(&mut *connection, id, filter, &all)
                 .await
                 .unwrap();
             for invitation in page.items {
-                lines.insert(format!("listed {} as {status}", self.place(&invitation)));
+                lines.insert(format!("listed {} as {status}", self.index_of(&invitation)));
             }
         }
         lines
     }
 
-    async fn sessions(&self, connection: &mut PooledConnection, place: usize) -> Portrait {
-        let mut lines = Portrait::new();
-        let id = self.organizations[place];
-        for person in PEOPLE {
-            let user = person.parse().expect("an id");
+    async fn sessions(&self, connection: &mut PooledConnection, index: usize) -> Snapshot {
+        let mut lines = Snapshot::new();
+        let id = self.organizations[index];
+        for account in ACCOUNTS {
+            let user = account.parse().expect("an id");
             for session in self
                 .guestlist
                 .sessions(&mut *connection, id, &user)
                 .await
                 .unwrap()
             {
-                lines.insert(format!("session {place} {} live", session.as_str()));
+                lines.insert(format!("session {index} {} live", session.as_str()));
             }
         }
         for ended in worker::ended_sessions(&mut *connection, id, None, 1000)
             .await
             .unwrap()
         {
-            lines.insert(format!("session {place} {} ended", ended.session.as_str()));
+            lines.insert(format!("session {index} {} ended", ended.session.as_str()));
         }
         lines
     }
 }
 
 /// Fails with the facts that only one side has.
-pub fn same(model: &Portrait, library: &Portrait) -> Result<(), String> {
+pub fn same(model: &Snapshot, library: &Snapshot) -> Result<(), String> {
     if model == library {
         return Ok(());
     }
-    let only = |one: &Portrait, other| {
+    let only = |one: &Snapshot, other| {
         one.difference(other)
             .map(|line| format!("\n  {line}"))
             .collect::<String>()
     };
     Err(format!(
-        "only the model says:{}\nonly the library says:{}",
+        "only the model has:{}\nonly the library has:{}",
         only(model, library),
         only(library, model)
     ))

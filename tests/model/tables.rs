@@ -1,16 +1,16 @@
-//! The tables themselves: whether anything was written at all, and a clean start.
+//! The tables themselves: dumps them to detect writes, and empties them.
 
 use std::collections::BTreeMap;
 
 use guestlist::Database;
 use sqlx::{AssertSqlSafe, Row};
 
-/// The library's tables, those of its migrations apart.
+/// The library's tables except those of its migrations.
 #[derive(Debug)]
 pub struct Tables {
     names: Vec<String>,
-    /// Reads every row of every table as a line of text, but for the column that says when an
-    /// organization's lock was taken last: a refused operation may have taken it.
+    /// A statement that reads every row of every table as a line of text, without the column with
+    /// the time of an organization's last lock: a refused operation may have taken it.
     dump: String,
 }
 

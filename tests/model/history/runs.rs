@@ -1,27 +1,27 @@
-//! Short runs of steps that chance alone would seldom put one behind the other.
+//! Short sequences of steps that chance alone would rarely produce.
 
 use chrono::TimeDelta;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Link, Manner, Step, Verb, Which, Who, step};
+use super::{Conditions, InvitationChoice, Link, MemberChoice, Step, Verb, step};
 
 pub fn run() -> BoxedStrategy<Vec<Step>> {
     prop_oneof![
         4 => lapsing(),
         4 => renewing(),
         3 => inviting_again(),
-        5 => keeping_out(),
-        5 => losing_the_right(),
-        3 => crowding(),
-        3 => wanting(),
-        1 => wearing_out(),
+        5 => suspending(),
+        5 => losing_the_permission(),
+        3 => filling_the_seats(),
+        3 => lacking(),
+        1 => replacing_often(),
     ]
     .boxed()
 }
 
-/// Time runs out on an invitation, and only then someone does something about it.
+/// An invitation expires, and a step that concerns it follows.
 fn lapsing() -> impl Strategy<Value = Vec<Step>> {
     let late = [
         Verb::Open,
@@ -63,7 +63,7 @@ fn renewing() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// An address is invited again after the first invitation lapsed; then that one is sent again.
+/// An address is invited again after its first invitation expired; then the first one is resent.
 fn inviting_again() -> impl Strategy<Value = Vec<Step>> {
     (step(), any::<bool>()).prop_map(|(step, is_joined)| {
         let step = step.newest().by_owner();
@@ -75,14 +75,14 @@ fn inviting_again() -> impl Strategy<Value = Vec<Step>> {
         if is_joined {
             steps.push(step.clone().comes_with(Link::Made(0)));
         }
-        let which = Which::Any(1);
-        steps.push(Step { which, ..step }.then(Verb::Resend));
+        let invitation = InvitationChoice::Any(1);
+        steps.push(Step { invitation, ..step }.then(Verb::Resend));
         steps
     })
 }
 
-/// A member is suspended, and things go on around them.
-fn keeping_out() -> impl Strategy<Value = Vec<Step>> {
+/// A member is suspended, and other steps concern them meanwhile.
+fn suspending() -> impl Strategy<Value = Vec<Step>> {
     let around = [
         Verb::TransferOwnership,
         Verb::Reinstate,
@@ -107,14 +107,14 @@ fn keeping_out() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// The numbers that stand for these in each of the role models: the highest, and one below it that
-/// may invite to itself.
+/// Numbers that select the same kind of role in each role model: the highest one, and one below it
+/// that may invite to its own level.
 const OWNER_IN_ALL: usize = 59;
 const INVITER_IN_ALL: usize = 46;
 
-/// Someone joins, invites someone else, and may be unable to by the time that one accepts, unless
-/// an owner adopted the invitation.
-fn losing_the_right() -> impl Strategy<Value = Vec<Step>> {
+/// A member joins and invites another account, and may lose the permission to do so before that
+/// account accepts, unless an owner adopted the invitation.
+fn losing_the_permission() -> impl Strategy<Value = Vec<Step>> {
     let losses = [
         Verb::Remove,
         Verb::Suspend,
@@ -129,7 +129,7 @@ fn losing_the_right() -> impl Strategy<Value = Vec<Step>> {
     (step(), step(), roles, verbs).prop_map(|(step, other, role, (loss, adoption))| {
         let (step, other) = (step.newest(), other.newest());
         let organization = step.organization;
-        let inviter = Who::Newest;
+        let inviter = MemberChoice::Newest;
         let invite = Step {
             organization,
             actor: inviter,
@@ -137,11 +137,11 @@ fn losing_the_right() -> impl Strategy<Value = Vec<Step>> {
         };
         let actor = match loss {
             Verb::Leave | Verb::TransferOwnership => inviter,
-            _ => Who::Owner(0),
+            _ => MemberChoice::Owner(0),
         };
         let losing = Step {
             organization,
-            whom: inviter,
+            target: inviter,
             ..other.clone().by_owner()
         };
         vec![
@@ -160,8 +160,8 @@ fn losing_the_right() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// An organization has fewer seats than it has use for.
-fn crowding() -> impl Strategy<Value = Vec<Step>> {
+/// An organization gets fewer seats than it needs.
+fn filling_the_seats() -> impl Strategy<Value = Vec<Step>> {
     let crowd = [Verb::Invite, Verb::Resend, Verb::Accept, Verb::Reinstate];
     (step(), 1..4usize, select(crowd.to_vec())).prop_map(|(step, seats, crowd)| {
         let step = step.newest().by_owner();
@@ -182,22 +182,25 @@ fn crowding() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// A host forgets the transaction, or has no keys.
-fn wanting() -> impl Strategy<Value = Vec<Step>> {
-    let manner = select(vec![Manner::WithoutTransaction, Manner::WithoutKeys]);
-    (step(), select(Verb::ALL.to_vec()), manner).prop_map(|(step, verb, manner)| {
+/// A host calls without a transaction, or has no keys.
+fn lacking() -> impl Strategy<Value = Vec<Step>> {
+    let conditions = select(vec![
+        Conditions::WithoutTransaction,
+        Conditions::WithoutKeys,
+    ]);
+    (step(), select(Verb::ALL.to_vec()), conditions).prop_map(|(step, verb, conditions)| {
         let step = step.newest().by_owner();
-        let wanting = Step {
-            manner,
+        let lacking = Step {
+            conditions,
             ..step.clone()
         }
         .then(verb);
-        vec![step.invites(), wanting]
+        vec![step.invites(), lacking]
     })
 }
 
-/// A link is replaced more often than is remembered.
-fn wearing_out() -> impl Strategy<Value = Vec<Step>> {
+/// A link is replaced more often than the library remembers.
+fn replacing_often() -> impl Strategy<Value = Vec<Step>> {
     (step(), 7..10usize).prop_map(|(step, times)| {
         let step = step.newest().by_owner();
         let mut steps = vec![step.clone().invites()];

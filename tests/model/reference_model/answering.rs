@@ -1,69 +1,70 @@
 //! Answering an invitation by its link.
 
-use super::{Member, Subject, World};
-use crate::accounts::{Address, Person};
-use crate::operation::{Answer, Deed, Presented, Refusal, refused};
+use super::{Member, ReferenceModel, Subject};
+use crate::accounts::{Account, Address};
+use crate::operation::{Answer, Operation, Presented, Refusal, refused};
 
-/// How many replaced links are remembered as such.
+/// The number of replaced links that the library remembers.
 const REMEMBERED_LINKS: usize = 8;
 
-impl World {
-    pub(super) fn open(&mut self, deed: &Deed) -> Answer {
-        let place = self.opened(deed.link)?;
-        self.is_pending(place)
+impl ReferenceModel {
+    pub(super) fn open(&mut self, operation: &Operation) -> Answer {
+        let index = self.opened(operation.link)?;
+        self.is_pending(index)
     }
 
-    pub(super) fn decline(&mut self, deed: &Deed) -> Answer {
-        let place = self.opened(deed.link)?;
-        if self.invitations[place].status == "declined" {
+    pub(super) fn decline(&mut self, operation: &Operation) -> Answer {
+        let index = self.opened(operation.link)?;
+        if self.invitations[index].status == "declined" {
             return Ok(());
         }
-        self.is_pending(place)?;
-        self.close(place, "declined", None);
+        self.is_pending(index)?;
+        self.close(index, "declined", None);
         Ok(())
     }
 
-    /// One way in: an open invitation, the invited and proven address, and someone behind it who
-    /// could still grant the role. Again by the same member is no change, and nobody is lowered.
-    pub(super) fn accept(&mut self, deed: &Deed) -> Answer {
-        let place = self.opened(deed.link)?;
-        let (person, address, is_verified) = deed.guest;
-        let invitation = &self.invitations[place];
+    /// Requires an open invitation, the invited and verified address, and a granter with the
+    /// permission to grant the role. The same member accepting again changes nothing, and no role
+    /// is lowered.
+    pub(super) fn accept(&mut self, operation: &Operation) -> Answer {
+        let index = self.opened(operation.link)?;
+        let (account, address, is_verified) = operation.guest;
+        let invitation = &self.invitations[index];
         let organization = invitation.organization;
-        let current = self.member(organization, person);
+        let current = self.member(organization, account);
         let is_suspended = current.is_some_and(|current| current.suspended_at.is_some());
         let is_member = current.is_some();
-        if invitation.accepted_by == Some(person) && is_member {
+        if invitation.accepted_by == Some(account) && is_member {
             return if is_suspended {
                 refused("suspended")
             } else {
                 Ok(())
             };
         }
-        self.is_pending(place)?;
+        self.is_pending(index)?;
         if address.invitee != invitation.address.invitee {
             return refused("wrong_account");
         }
         if !is_verified {
             return refused("unverified_email");
         }
-        self.granter_may_still(place)?;
+        self.granter_may_still_grant(index)?;
         if is_suspended {
             return refused("suspended");
         }
         if is_member {
-            self.raise(place, person);
+            self.raise(index, account);
         } else {
             self.has_seat_for_a_member(organization)?;
-            self.admit(place, person, address);
+            self.admit(index, account, address);
         }
-        self.invitations[place].accepted_by = Some(person);
-        self.close(place, "accepted", Some(person));
+        self.invitations[index].accepted_by = Some(account);
+        self.close(index, "accepted", Some(account));
         Ok(())
     }
 
-    fn admit(&mut self, place: usize, person: Person, address: &'static Address) {
-        let invitation = &self.invitations[place];
+    fn admit(&mut self, index: usize, account: Account, address: &'static Address) {
+        let invitation = &self.invitations[index];
         let member = Member {
             address,
             role: invitation.role,
@@ -72,11 +73,11 @@ impl World {
             suspended_at: None,
         };
         let organization = &mut self.organizations[invitation.organization];
-        organization.members.insert(person, member);
+        organization.members.insert(account, member);
     }
 
-    fn granter_may_still(&self, place: usize) -> Answer {
-        let invitation = &self.invitations[place];
+    fn granter_may_still_grant(&self, index: usize) -> Answer {
+        let invitation = &self.invitations[index];
         let granter = self.active(invitation.organization, invitation.granted_by);
         let roles = self.settings.roles;
         match granter {
@@ -85,25 +86,26 @@ impl World {
         }
     }
 
-    fn raise(&mut self, place: usize, person: Person) {
-        let invitation = self.invitations[place].clone();
+    fn raise(&mut self, index: usize, account: Account) {
+        let invitation = self.invitations[index].clone();
         let roles = self.settings.roles;
         let members = &mut self.organizations[invitation.organization].members;
-        let member = members.get_mut(person).expect("a member");
+        let member = members.get_mut(account).expect("a member");
         if roles.rank(member.role) >= roles.rank(invitation.role) {
             return;
         }
         member.role = invitation.role;
         let granter = Some(invitation.granted_by);
-        self.tell(
+        self.record_event(
             "role_changed",
             invitation.organization,
             granter,
-            Subject::Person(person),
+            Subject::Account(account),
         );
     }
 
-    /// The invitation a link was made for. What was replaced says so; all else is one answer.
+    /// The invitation a link was made for. A replaced link is named as such; all other refusals are
+    /// the same.
     fn opened(&self, link: Presented) -> Result<usize, Refusal> {
         let Presented::Made(link) = link else {
             return refused("invalid_token");

@@ -1,41 +1,42 @@
-//! Offering a membership: invite, resend, revoke, show the link.
+//! Invite, resend, revoke, change the role, show the link.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Invitation, Letter, Link, Subject, What, World};
-use crate::accounts::{Address, Person};
-use crate::history::Manner;
+use super::{Invitation, Letter, Link, ReferenceModel, Subject, TaskKind};
+use crate::accounts::{Account, Address};
+use crate::history::Conditions;
 use crate::limits;
-use crate::operation::{Answer, Deed, Refusal, Row, refused, refused_saying};
+use crate::operation::{Answer, Operation, Refusal, Row, refused, refused_with};
 
-impl World {
-    /// Row by row, in the order of organizations and addresses; a refused row leaves the others.
-    pub(super) fn invite_all(&mut self, deed: &Deed) -> Vec<Answer> {
-        let mut rows: Vec<_> = deed.rows.iter().enumerate().collect();
+impl ReferenceModel {
+    /// Invites row by row, in the order of organizations and addresses; a refused row does not
+    /// affect the others.
+    pub(super) fn invite_all(&mut self, operation: &Operation) -> Vec<Answer> {
+        let mut rows: Vec<_> = operation.rows.iter().enumerate().collect();
         rows.sort_by_key(|(_, row)| (row.organization, row.address.invitee));
         let mut answers = Vec::new();
-        for (place, row) in rows {
-            answers.push((place, self.invite(deed.actor, row)));
+        for (index, row) in rows {
+            answers.push((index, self.invite(operation.actor, row)));
         }
-        answers.sort_by_key(|(place, _)| *place);
+        answers.sort_by_key(|(index, _)| *index);
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
-    pub(super) fn invite(&mut self, actor: Person, row: &Row) -> Answer {
+    pub(super) fn invite(&mut self, actor: Account, row: &Row) -> Answer {
         let organization = row.organization;
         self.may_grant(organization, actor, row.role)?;
-        self.is_no_member(organization, row.address)?;
+        self.is_not_a_member(organization, row.address)?;
         let open = self.open_invitation(organization, row.address);
         let pending = open.filter(|open| self.status(*open) == "pending");
         match pending {
-            Some(pending) if !row.superseding => return refused_saying("already_pending", pending),
+            Some(pending) if !row.superseding => return refused_with("already_pending", pending),
             Some(pending) => {
                 self.may_grant(organization, actor, self.invitations[pending].role)?;
             }
             None => {}
         }
         self.has_seat_for(organization, Some(row.address))?;
-        self.may_write(organization, actor, row.address)?;
+        self.has_letters_left(organization, actor, row.address)?;
         match (pending, open) {
             (Some(pending), _) => self.close(pending, "revoked", Some(actor)),
             (None, Some(overdue)) => self.close(overdue, "expired", None),
@@ -46,7 +47,7 @@ impl World {
         Ok(())
     }
 
-    fn add(&mut self, actor: Person, row: &Row) {
+    fn add(&mut self, actor: Account, row: &Row) {
         let invitation = self.invitations.len();
         self.invitations.push(Invitation {
             organization: row.organization,
@@ -72,48 +73,48 @@ impl World {
             replacements,
         });
         let subject = Subject::Invitation(invitation);
-        self.tell("invitation_created", row.organization, Some(actor), subject);
+        self.record_event("invitation_created", row.organization, Some(actor), subject);
         self.promise(
             row.organization,
-            What::SendInvitation {
+            TaskKind::SendInvitation {
                 invitation,
                 letter: 1,
             },
         );
     }
 
-    pub(super) fn resend(&mut self, deed: &Deed) -> Answer {
-        let (place, invitation) = self.for_actor(deed)?;
+    pub(super) fn resend(&mut self, operation: &Operation) -> Answer {
+        let (index, invitation) = self.for_actor(operation)?;
         let Invitation {
             organization,
             address,
             ..
         } = invitation;
         if !["pending", "expired"].contains(&invitation.status) {
-            return refused_saying("invitation_closed", invitation.status);
+            return refused_with("invitation_closed", invitation.status);
         }
-        self.is_no_member(organization, address)?;
+        self.is_not_a_member(organization, address)?;
         match self.open_invitation(organization, address) {
-            Some(other) if other != place => return refused_saying("already_pending", other),
+            Some(other) if other != index => return refused_with("already_pending", other),
             _ => {}
         }
         let wait = invitation.last_letter_at + limits::RESEND_PAUSE - self.now;
         if wait > TimeDelta::zero() {
             return throttled("invitation", wait);
         }
-        if self.status(place) != "pending" {
+        if self.status(index) != "pending" {
             self.has_seat_for(organization, Some(address))?;
         }
-        self.may_write(organization, deed.actor, address)?;
-        self.count_letter(organization, deed.actor, address);
-        self.renew(place, deed.actor);
+        self.has_letters_left(organization, operation.actor, address)?;
+        self.count_letter(organization, operation.actor, address);
+        self.renew(index, operation.actor);
         Ok(())
     }
 
-    fn renew(&mut self, place: usize, actor: Person) {
+    fn renew(&mut self, index: usize, actor: Account) {
         let now = self.now;
-        let is_replaced = self.settings.rotate || self.status(place) != "pending";
-        let invitation = &mut self.invitations[place];
+        let is_replaced = self.settings.rotate || self.status(index) != "pending";
+        let invitation = &mut self.invitations[index];
         if ["failed", "suppressed"].contains(&invitation.delivery) {
             self.suppressed.remove(invitation.address.invitee);
         }
@@ -137,93 +138,93 @@ impl World {
         } = *invitation;
         if is_replaced {
             self.links.push(Link {
-                invitation: place,
+                invitation: index,
                 replacements,
             });
         }
-        self.tell(
+        self.record_event(
             "invitation_resent",
             organization,
             Some(actor),
-            Subject::Invitation(place),
+            Subject::Invitation(index),
         );
         self.promise(
             organization,
-            What::SendInvitation {
-                invitation: place,
+            TaskKind::SendInvitation {
+                invitation: index,
                 letter,
             },
         );
     }
 
-    pub(super) fn revoke(&mut self, deed: &Deed) -> Answer {
-        let (place, _) = self.for_actor(deed)?;
-        self.is_pending(place)?;
-        self.close(place, "revoked", Some(deed.actor));
+    pub(super) fn revoke(&mut self, operation: &Operation) -> Answer {
+        let (index, _) = self.for_actor(operation)?;
+        self.is_pending(index)?;
+        self.close(index, "revoked", Some(operation.actor));
         Ok(())
     }
 
-    pub(super) fn show_link(&mut self, deed: &Deed) -> Answer {
-        let (place, invitation) = self.for_actor(deed)?;
-        self.is_pending(place)?;
-        if deed.manner == Manner::WithoutKeys {
+    pub(super) fn show_link(&mut self, operation: &Operation) -> Answer {
+        let (index, invitation) = self.for_actor(operation)?;
+        self.is_pending(index)?;
+        if operation.conditions == Conditions::WithoutKeys {
             return refused("no_key");
         }
-        let (organization, actor) = (invitation.organization, Some(deed.actor));
-        self.tell(
+        let (organization, actor) = (invitation.organization, Some(operation.actor));
+        self.record_event(
             "invitation_link_shown",
             organization,
             actor,
-            Subject::Invitation(place),
+            Subject::Invitation(index),
         );
         Ok(())
     }
 
-    /// The link leads to the new role then, which takes a key to write down, unless it was made for
-    /// that role.
-    pub(super) fn change_invitation_role(&mut self, deed: &Deed) -> Answer {
-        let (place, invitation) = self.for_actor(deed)?;
-        let role = deed.row.role;
-        self.may_grant(invitation.organization, deed.actor, role)?;
-        self.is_pending(place)?;
+    /// The link then leads to the new role. Recording that takes a key, unless the link was made
+    /// for that role.
+    pub(super) fn change_invitation_role(&mut self, operation: &Operation) -> Answer {
+        let (index, invitation) = self.for_actor(operation)?;
+        let role = operation.row.role;
+        self.may_grant(invitation.organization, operation.actor, role)?;
+        self.is_pending(index)?;
         if invitation.role == role {
             return Ok(());
         }
-        if invitation.link_role != role && deed.manner == Manner::WithoutKeys {
+        if invitation.link_role != role && operation.conditions == Conditions::WithoutKeys {
             return refused("no_key");
         }
-        self.invitations[place].role = role;
-        self.invitations[place].granted_by = deed.actor;
-        let (organization, actor) = (invitation.organization, Some(deed.actor));
-        let subject = Subject::Invitation(place);
-        self.tell("invitation_role_changed", organization, actor, subject);
+        self.invitations[index].role = role;
+        self.invitations[index].granted_by = operation.actor;
+        let (organization, actor) = (invitation.organization, Some(operation.actor));
+        let subject = Subject::Invitation(index);
+        self.record_event("invitation_role_changed", organization, actor, subject);
         Ok(())
     }
 
-    /// The invitation a deed speaks of, for an actor who could grant its role now.
-    fn for_actor(&self, deed: &Deed) -> Result<(usize, Invitation), Refusal> {
-        match deed.invitation {
-            Some(place) if !self.invitations[place].is_gone => {
-                let invitation = self.invitations[place].clone();
-                self.may_grant(invitation.organization, deed.actor, invitation.role)?;
-                Ok((place, invitation))
+    /// The invitation of an operation, if the actor may grant its role now.
+    fn for_actor(&self, operation: &Operation) -> Result<(usize, Invitation), Refusal> {
+        match operation.invitation {
+            Some(index) if !self.invitations[index].is_gone => {
+                let invitation = self.invitations[index].clone();
+                self.may_grant(invitation.organization, operation.actor, invitation.role)?;
+                Ok((index, invitation))
             }
             _ => refused("not_found"),
         }
     }
 
-    /// Nobody grants what their role does not let them, and a stranger learns nothing.
-    fn may_grant(&self, organization: usize, actor: Person, role: &str) -> Answer {
+    /// Refuses a role that the actor's role does not include; a stranger learns nothing.
+    fn may_grant(&self, organization: usize, actor: Account, role: &str) -> Answer {
         let actor = self.active(organization, actor)?;
         let roles = self.settings.roles;
         match (roles.knows(role), roles.may_invite(actor.role, role)) {
-            (false, _) => refused_saying("unknown_role", role),
-            (true, false) => refused_saying("forbidden", actor.role),
+            (false, _) => refused_with("unknown_role", role),
+            (true, false) => refused_with("forbidden", actor.role),
             (true, true) => Ok(()),
         }
     }
 
-    fn is_no_member(&self, organization: usize, address: &Address) -> Answer {
+    fn is_not_a_member(&self, organization: usize, address: &Address) -> Answer {
         let members = self.organizations[organization].members.values();
         match { members }.any(|member| member.address.invitee == address.invitee) {
             true => refused("already_member"),
@@ -231,7 +232,7 @@ impl World {
         }
     }
 
-    /// The address's invitation that nobody recorded as closed, whether or not its time is over.
+    /// The address's invitation that is recorded as pending, expired or not.
     fn open_invitation(&self, organization: usize, address: &Address) -> Option<usize> {
         self.invitations.iter().position(|invitation| {
             invitation.organization == organization
@@ -245,17 +246,17 @@ impl World {
         self.invitations[invitation].status_at(self.now)
     }
 
-    /// Refuses what is not open, each with its own reason.
-    pub(super) fn is_pending(&self, place: usize) -> Answer {
-        match self.status(place) {
+    /// Refuses an invitation that is not open, each status with its own reason.
+    pub(super) fn is_pending(&self, index: usize) -> Answer {
+        match self.status(index) {
             "pending" => Ok(()),
-            "expired" => refused_saying("invitation_expired", self.invitations[place].expires_at),
-            closed => refused_saying("invitation_closed", closed),
+            "expired" => refused_with("invitation_expired", self.invitations[index].expires_at),
+            closed => refused_with("invitation_closed", closed),
         }
     }
 
-    pub(super) fn close(&mut self, place: usize, status: &'static str, actor: Option<Person>) {
-        let invitation = &mut self.invitations[place];
+    pub(super) fn close(&mut self, index: usize, status: &'static str, actor: Option<Account>) {
+        let invitation = &mut self.invitations[index];
         invitation.status = status;
         invitation.closed_at = Some(self.now);
         let organization = invitation.organization;
@@ -265,11 +266,11 @@ impl World {
             "declined" => "invitation_declined",
             _ => "invitation_expired",
         };
-        self.tell(kind, organization, actor, Subject::Invitation(place));
+        self.record_event(kind, organization, actor, Subject::Invitation(index));
     }
 
-    /// The limits: letters within a sliding window, whoever and wherever they were caused.
-    fn may_write(&self, organization: usize, actor: Person, address: &Address) -> Answer {
+    /// Checks the limits: letters within a sliding window, by recipient, actor and organization.
+    fn has_letters_left(&self, organization: usize, actor: Account, address: &Address) -> Answer {
         if !self.settings.tight_limits {
             return Ok(());
         }
@@ -292,7 +293,7 @@ impl World {
         }
     }
 
-    fn count_letter(&mut self, organization: usize, actor: Person, address: &Address) {
+    fn count_letter(&mut self, organization: usize, actor: Account, address: &Address) {
         let (at, mailbox) = (self.now, address.mailbox);
         self.letters.push(Letter {
             at,
@@ -303,8 +304,9 @@ impl World {
     }
 }
 
-/// Says when there is room again, in seconds, rounded up so that waiting that long is enough.
+/// Refuses with the seconds until a letter is allowed again, rounded up so that waiting that long
+/// is enough.
 fn throttled(kind: &str, wait: TimeDelta) -> Answer {
     let whole = wait.num_seconds() + i64::from(wait.subsec_nanos() > 0);
-    refused_saying("throttled", format!("{kind} {whole}"))
+    refused_with("throttled", format!("{kind} {whole}"))
 }

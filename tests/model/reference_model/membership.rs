@@ -1,13 +1,13 @@
-//! Guestlist, members and their sessions.
+//! Organizations, members and their sessions.
 
-use super::{Member, Organization, Session, Subject, What, World};
-use crate::accounts::Person;
-use crate::operation::{Answer, Deed, Refusal, refused, refused_saying};
+use super::{Member, Organization, ReferenceModel, Session, Subject, TaskKind};
+use crate::accounts::Account;
+use crate::operation::{Answer, Operation, Refusal, refused, refused_with};
 use crate::rules::OWNER;
 
-impl World {
-    pub(super) fn create(&mut self, deed: &Deed) -> Answer {
-        let (person, address, is_verified) = deed.guest;
+impl ReferenceModel {
+    pub(super) fn create(&mut self, operation: &Operation) -> Answer {
+        let (account, address, is_verified) = operation.guest;
         if !is_verified {
             return refused("unverified_email");
         }
@@ -21,48 +21,48 @@ impl World {
         };
         let organization = self.organizations.len();
         self.organizations.push(Organization {
-            name: deed.name(),
-            members: [(person, owner)].into(),
+            name: operation.name(),
+            members: [(account, owner)].into(),
             ..Organization::default()
         });
-        self.tell(
+        self.record_event(
             "organization_created",
             organization,
-            Some(person),
+            Some(account),
             Subject::Organization,
         );
         Ok(())
     }
 
-    pub(super) fn rename(&mut self, deed: &Deed) -> Answer {
-        let actor = self.active(deed.organization, deed.actor)?;
+    pub(super) fn rename(&mut self, operation: &Operation) -> Answer {
+        let actor = self.active(operation.organization, operation.actor)?;
         if !self.settings.roles.may_rename(actor.role) {
-            return refused_saying("forbidden", actor.role);
+            return refused_with("forbidden", actor.role);
         }
-        let organization = &mut self.organizations[deed.organization];
-        if organization.name == deed.name() {
+        let organization = &mut self.organizations[operation.organization];
+        if organization.name == operation.name() {
             return Ok(());
         }
-        organization.name = deed.name();
-        let actor = Some(deed.actor);
-        self.tell(
+        organization.name = operation.name();
+        let actor = Some(operation.actor);
+        self.record_event(
             "organization_renamed",
-            deed.organization,
+            operation.organization,
             actor,
             Subject::Organization,
         );
         Ok(())
     }
 
-    pub(super) fn delete(&mut self, deed: &Deed) -> Answer {
-        let Deed {
+    pub(super) fn delete(&mut self, operation: &Operation) -> Answer {
+        let Operation {
             organization,
             actor,
             ..
-        } = *deed;
+        } = *operation;
         let member = self.active(organization, actor)?;
         if !self.settings.roles.may_delete(member.role) {
-            return refused_saying("forbidden", member.role);
+            return refused_with("forbidden", member.role);
         }
         let gone = &mut self.organizations[organization];
         gone.is_gone = true;
@@ -73,8 +73,8 @@ impl World {
         for invitation in &mut self.invitations {
             invitation.is_gone |= invitation.organization == organization;
         }
-        self.promise(organization, What::PurgeSessions { user: None });
-        self.tell(
+        self.promise(organization, TaskKind::PurgeSessions { user: None });
+        self.record_event(
             "organization_deleted",
             organization,
             Some(actor),
@@ -83,75 +83,81 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn change_role(&mut self, deed: &Deed) -> Answer {
-        let (actor, member) = self.pair(deed)?;
-        let (roles, role) = (self.settings.roles, deed.row.role);
+    pub(super) fn change_role(&mut self, operation: &Operation) -> Answer {
+        let (actor, member) = self.actor_and_target(operation)?;
+        let (roles, role) = (self.settings.roles, operation.row.role);
         if !roles.knows(role) {
-            return refused_saying("unknown_role", role);
+            return refused_with("unknown_role", role);
         }
         if member.role == role {
             return Ok(());
         }
         if !roles.may_change(actor.role, member.role, role) {
-            return refused_saying("forbidden", actor.role);
+            return refused_with("forbidden", actor.role);
         }
-        self.keeps_an_owner(deed.organization, deed.whom)?;
-        self.become_role(deed, deed.whom, role, "role_changed");
+        self.keeps_an_owner(operation.organization, operation.target)?;
+        self.set_role(operation, operation.target, role, "role_changed");
         Ok(())
     }
 
-    pub(super) fn transfer_ownership(&mut self, deed: &Deed) -> Answer {
-        let (actor, heir) = self.pair(deed)?;
+    pub(super) fn transfer_ownership(&mut self, operation: &Operation) -> Answer {
+        let (actor, target) = self.actor_and_target(operation)?;
         if actor.role != OWNER {
-            return refused_saying("forbidden", actor.role);
+            return refused_with("forbidden", actor.role);
         }
-        if deed.actor == deed.whom {
+        if operation.actor == operation.target {
             return Ok(());
         }
-        if heir.suspended_at.is_some() {
+        if target.suspended_at.is_some() {
             return refused("suspended");
         }
-        if heir.role != OWNER {
-            self.become_role(deed, deed.whom, OWNER, "ownership_transferred");
+        if target.role != OWNER {
+            self.set_role(operation, operation.target, OWNER, "ownership_transferred");
         }
         let below = self.settings.roles.below_owner();
-        self.become_role(deed, deed.actor, below, "role_changed");
+        self.set_role(operation, operation.actor, below, "role_changed");
         Ok(())
     }
 
-    fn become_role(&mut self, deed: &Deed, who: Person, role: &'static str, kind: &'static str) {
-        let members = &mut self.organizations[deed.organization].members;
-        members.get_mut(who).expect("a member").role = role;
-        self.tell(
+    fn set_role(
+        &mut self,
+        operation: &Operation,
+        account: Account,
+        role: &'static str,
+        kind: &'static str,
+    ) {
+        let members = &mut self.organizations[operation.organization].members;
+        members.get_mut(account).expect("a member").role = role;
+        self.record_event(
             kind,
-            deed.organization,
-            Some(deed.actor),
-            Subject::Person(who),
+            operation.organization,
+            Some(operation.actor),
+            Subject::Account(account),
         );
     }
 
-    pub(super) fn remove(&mut self, deed: &Deed) -> Answer {
-        let (actor, member) = self.pair(deed)?;
+    pub(super) fn remove(&mut self, operation: &Operation) -> Answer {
+        let (actor, member) = self.actor_and_target(operation)?;
         if !self.settings.roles.may_remove(actor.role, member.role) {
-            return refused_saying("forbidden", actor.role);
+            return refused_with("forbidden", actor.role);
         }
-        self.keeps_an_owner(deed.organization, deed.whom)?;
+        self.keeps_an_owner(operation.organization, operation.target)?;
         self.end(
-            deed.organization,
-            deed.whom,
-            Some(deed.actor),
+            operation.organization,
+            operation.target,
+            Some(operation.actor),
             "member_removed",
         );
         Ok(())
     }
 
-    pub(super) fn leave(&mut self, deed: &Deed) -> Answer {
-        self.active(deed.organization, deed.actor)?;
-        self.keeps_an_owner(deed.organization, deed.actor)?;
+    pub(super) fn leave(&mut self, operation: &Operation) -> Answer {
+        self.active(operation.organization, operation.actor)?;
+        self.keeps_an_owner(operation.organization, operation.actor)?;
         self.end(
-            deed.organization,
-            deed.actor,
-            Some(deed.actor),
+            operation.organization,
+            operation.actor,
+            Some(operation.actor),
             "member_left",
         );
         Ok(())
@@ -160,57 +166,68 @@ impl World {
     pub(super) fn end(
         &mut self,
         organization: usize,
-        who: Person,
-        actor: Option<Person>,
+        account: Account,
+        actor: Option<Account>,
         kind: &'static str,
     ) {
-        self.organizations[organization].members.remove(who);
-        self.end_sessions(organization, who);
-        self.tell(kind, organization, actor, Subject::Person(who));
+        self.organizations[organization].members.remove(account);
+        self.end_sessions(organization, account);
+        self.record_event(kind, organization, actor, Subject::Account(account));
     }
 
-    pub(super) fn end_sessions(&mut self, organization: usize, who: Person) {
-        for ((whose, _), session) in &mut self.organizations[organization].sessions {
-            if *whose == who {
+    pub(super) fn end_sessions(&mut self, organization: usize, account: Account) {
+        for ((holder, _), session) in &mut self.organizations[organization].sessions {
+            if *holder == account {
                 *session = Session::Ended;
             }
         }
-        self.promise(organization, What::PurgeSessions { user: Some(who) });
+        self.promise(
+            organization,
+            TaskKind::PurgeSessions {
+                user: Some(account),
+            },
+        );
     }
 
-    /// Refused when the one who is about to lose the kept role is its only holder.
-    pub(super) fn keeps_an_owner(&self, organization: usize, leaving: Person) -> Answer {
+    /// Refuses if the leaving account is the only holder of the kept role.
+    pub(super) fn keeps_an_owner(&self, organization: usize, leaving: Account) -> Answer {
         let is_owner = self.owners(organization).any(|owner| owner == leaving);
         let others = self
             .owners(organization)
             .filter(|owner| *owner != leaving)
             .count();
         match (is_owner, others) {
-            (true, 0) => refused_saying("last_owner", format!("[{organization}]")),
+            (true, 0) => refused_with("last_owner", format!("[{organization}]")),
             _ => Ok(()),
         }
     }
 
-    /// Who acts, and on whom: two members of one organization.
-    pub(super) fn pair(&self, deed: &Deed) -> Result<(Member, Member), Refusal> {
-        let actor = self.active(deed.organization, deed.actor)?;
-        match self.member(deed.organization, deed.whom) {
+    /// The actor and the target: two members of one organization.
+    pub(super) fn actor_and_target(
+        &self,
+        operation: &Operation,
+    ) -> Result<(Member, Member), Refusal> {
+        let actor = self.active(operation.organization, operation.actor)?;
+        match self.member(operation.organization, operation.target) {
             Some(member) => Ok((actor, member.clone())),
             None => refused("not_found"),
         }
     }
 
-    pub(super) fn record_session(&mut self, deed: &Deed) -> Answer {
-        self.active(deed.organization, deed.whom)?;
-        let sessions = &mut self.organizations[deed.organization].sessions;
-        sessions.insert((deed.whom, deed.session()), Session::Live(self.now));
+    pub(super) fn record_session(&mut self, operation: &Operation) -> Answer {
+        self.active(operation.organization, operation.target)?;
+        let sessions = &mut self.organizations[operation.organization].sessions;
+        sessions.insert(
+            (operation.target, operation.session()),
+            Session::Live(self.now),
+        );
         Ok(())
     }
 
-    /// The purge of an ended session stays owed, whatever the host forgets.
-    pub(super) fn forget_session(&mut self, deed: &Deed) -> Answer {
-        let sessions = &mut self.organizations[deed.organization].sessions;
-        let key = (deed.whom, deed.session());
+    /// Forgets a live session. The purge of an ended session stays due.
+    pub(super) fn forget_session(&mut self, operation: &Operation) -> Answer {
+        let sessions = &mut self.organizations[operation.organization].sessions;
+        let key = (operation.target, operation.session());
         if let Some(Session::Live(_)) = sessions.get(&key) {
             sessions.remove(&key);
         }

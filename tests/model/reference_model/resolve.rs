@@ -1,33 +1,33 @@
-//! From "the second owner" to a person: what a step of a history means in the state at hand.
+//! Resolves a step such as "the second owner" in the current state.
 
-use super::World;
-use crate::accounts::{ADDRESSES, Address, PEOPLE, Person, addresses_of};
-use crate::history::{Guest, Link, Step, Verb, Which, Who};
-use crate::operation::{Deed, Presented, Row};
+use super::ReferenceModel;
+use crate::accounts::{ACCOUNTS, ADDRESSES, Account, Address, addresses_of};
+use crate::history::{Guest, InvitationChoice, Link, MemberChoice, Step, Verb};
+use crate::operation::{Operation, Presented, Row};
 
 const LOCALES: [&str; 3] = ["en", "de", "pt-BR"];
 
-impl World {
-    pub fn resolve(&self, step: &Step) -> Deed {
-        let invitation = self.which(step.which);
+impl ReferenceModel {
+    pub fn resolve(&self, step: &Step) -> Operation {
+        let invitation = self.invitation_choice(step.invitation);
         let link = self.link(step, invitation);
         let organization = self.organization_of(step, invitation);
         let row = self.row(organization, step.address, step.role, step.superseding);
-        let more = step.more.iter().map(|(place, address, role, superseding)| {
+        let more = step.more.iter().map(|(index, address, role, superseding)| {
             // Most rows of a batch are of one organization.
-            let place = if place % 4 == 0 {
-                self.alive(*place)
+            let index = if index % 4 == 0 {
+                self.alive(*index)
             } else {
                 organization
             };
-            self.row(place, *address, *role, *superseding)
+            self.row(index, *address, *role, *superseding)
         });
-        Deed {
+        Operation {
             verb: step.verb,
-            manner: step.manner,
+            conditions: step.conditions,
             organization,
-            actor: self.who(step.actor, organization),
-            whom: self.who(step.whom, organization),
+            actor: self.member_choice(step.actor, organization),
+            target: self.member_choice(step.target, organization),
             guest: self.guest(step, link),
             invitation,
             link,
@@ -38,13 +38,13 @@ impl World {
         }
     }
 
-    /// Where a step happens: where its invitation is, or in an organization that mostly exists.
+    /// The organization of a step: that of its invitation, or one that in most cases exists.
     fn organization_of(&self, step: &Step, invitation: Option<usize>) -> usize {
         match (step.verb, invitation) {
             (
                 Verb::Resend | Verb::Revoke | Verb::ShowLink | Verb::ChangeInvitationRole,
-                Some(place),
-            ) => self.invitations[place].organization,
+                Some(index),
+            ) => self.invitations[index].organization,
             _ => self.alive(step.organization),
         }
     }
@@ -52,7 +52,7 @@ impl World {
     fn alive(&self, nth: usize) -> usize {
         let all = 0..self.organizations.len();
         let alive: Vec<_> = all
-            .filter(|place| !self.organizations[*place].is_gone)
+            .filter(|index| !self.organizations[*index].is_gone)
             .collect();
         match alive.is_empty() || nth.is_multiple_of(20) {
             true => nth / 20 % self.organizations.len(),
@@ -78,39 +78,39 @@ impl World {
         }
     }
 
-    fn who(&self, who: Who, organization: usize) -> Person {
+    fn member_choice(&self, choice: MemberChoice, organization: usize) -> Account {
         let members = self.organizations[organization].members.keys().copied();
-        let (people, nth): (Vec<Person>, _) = match who {
-            Who::Owner(nth) => (self.owners(organization).collect(), nth),
-            Who::Member(nth) => (members.collect(), nth),
-            Who::Newest => (self.newest(organization).collect(), 0),
-            Who::Anyone(nth) => (PEOPLE.to_vec(), nth),
+        let (accounts, nth): (Vec<Account>, _) = match choice {
+            MemberChoice::Owner(nth) => (self.owners(organization).collect(), nth),
+            MemberChoice::Member(nth) => (members.collect(), nth),
+            MemberChoice::Newest => (self.newest(organization).collect(), 0),
+            MemberChoice::Anyone(nth) => (ACCOUNTS.to_vec(), nth),
         };
-        match people.is_empty() {
-            true => PEOPLE[nth % PEOPLE.len()],
-            false => people[nth % people.len()],
+        match accounts.is_empty() {
+            true => ACCOUNTS[nth % ACCOUNTS.len()],
+            false => accounts[nth % accounts.len()],
         }
     }
 
-    fn newest(&self, organization: usize) -> impl Iterator<Item = Person> {
+    fn newest(&self, organization: usize) -> impl Iterator<Item = Account> {
         let members = self.organizations[organization].members.iter();
         let newest = members.max_by_key(|(_, member)| member.joined_at);
-        newest.map(|(person, _)| *person).into_iter()
+        newest.map(|(account, _)| *account).into_iter()
     }
 
-    fn which(&self, which: Which) -> Option<usize> {
+    fn invitation_choice(&self, choice: InvitationChoice) -> Option<usize> {
         let all = (0..self.invitations.len()).rev();
-        let (places, nth): (Vec<_>, _) = match which {
-            Which::Open(nth) => {
-                let is_open = |place: &usize| {
-                    self.status(*place) == "pending" && !self.invitations[*place].is_gone
+        let (indexes, nth): (Vec<_>, _) = match choice {
+            InvitationChoice::Open(nth) => {
+                let is_open = |index: &usize| {
+                    self.status(*index) == "pending" && !self.invitations[*index].is_gone
                 };
                 (all.filter(is_open).collect(), nth)
             }
-            Which::Any(nth) => (all.collect(), nth),
-            Which::Unknown => return None,
+            InvitationChoice::Any(nth) => (all.collect(), nth),
+            InvitationChoice::Unknown => return None,
         };
-        (!places.is_empty()).then(|| places[nth % places.len()])
+        (!indexes.is_empty()).then(|| indexes[nth % indexes.len()])
     }
 
     fn link(&self, step: &Step, invitation: Option<usize>) -> Presented {
@@ -123,21 +123,21 @@ impl World {
         }
     }
 
-    /// Who comes with the link.
-    fn guest(&self, step: &Step, link: Presented) -> (Person, &'static Address, bool) {
-        let (place, address) = match (step.guest, link) {
+    /// The account that presents the link.
+    fn guest(&self, step: &Step, link: Presented) -> (Account, &'static Address, bool) {
+        let (index, address) = match (step.guest, link) {
             (Guest::Invited(nth), Presented::Made(link)) => (
                 nth,
                 Some(self.invitations[self.links[link].invitation].address),
             ),
             (Guest::Invited(nth) | Guest::Anyone(nth), _) => (nth, None),
         };
-        let person = match address {
-            Some(address) => address.accounts[place % address.accounts.len()],
-            None => PEOPLE[place % PEOPLE.len()],
+        let account = match address {
+            Some(address) => address.accounts[index % address.accounts.len()],
+            None => ACCOUNTS[index % ACCOUNTS.len()],
         };
         let is_spelling = |own: &&Address| address.is_none_or(|it| it.invitee == own.invitee);
-        let own: Vec<_> = addresses_of(person).filter(is_spelling).collect();
-        (person, own[place / 2 % own.len()], step.is_verified)
+        let own: Vec<_> = addresses_of(account).filter(is_spelling).collect();
+        (account, own[index / 2 % own.len()], step.is_verified)
     }
 }

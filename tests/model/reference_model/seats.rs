@@ -1,35 +1,35 @@
-//! Seats: who takes one, and whether there is one left.
+//! Seats: what takes one, and if one is left.
 
-use super::{Subject, World};
+use super::{ReferenceModel, Subject};
 use crate::accounts::Address;
-use crate::operation::{Answer, Deed, refused_saying};
+use crate::operation::{Answer, Operation, refused_with};
 
-impl World {
-    /// The host's own doing; who is in stays in.
-    pub(super) fn set_seats(&mut self, deed: &Deed) -> Answer {
-        let organization = &mut self.organizations[deed.organization];
+impl ReferenceModel {
+    /// Sets the number of seats for the host. Members stay even if they are too many.
+    pub(super) fn set_seats(&mut self, operation: &Operation) -> Answer {
+        let organization = &mut self.organizations[operation.organization];
         if organization.is_gone {
-            return refused_saying("not_found", "");
+            return refused_with("not_found", "");
         }
-        if organization.seats == deed.seats() {
+        if organization.seats == operation.seats() {
             return Ok(());
         }
-        organization.seats = deed.seats();
-        self.tell(
+        organization.seats = operation.seats();
+        self.record_event(
             "seats_changed",
-            deed.organization,
+            operation.organization,
             None,
             Subject::Organization,
         );
         Ok(())
     }
 
-    /// Members with access count, and nobody else.
+    /// Counts members with access only.
     pub(super) fn has_seat_for_a_member(&self, organization: usize) -> Answer {
         self.has_seat(organization, 0)
     }
 
-    /// What is pending counts as well, but for what this address has pending already.
+    /// Counts pending invitations as well, except one to this address.
     pub(super) fn has_seat_for(&self, organization: usize, address: Option<&Address>) -> Answer {
         let others = self.invitations.iter().filter(|invitation| {
             invitation.organization == organization
@@ -52,7 +52,7 @@ impl World {
             .filter(|member| member.suspended_at.is_none())
             .count();
         match organization.seats.or(self.settings.seats) {
-            Some(seats) if active + promised >= seats as usize => refused_saying("no_seat", seats),
+            Some(seats) if active + promised >= seats as usize => refused_with("no_seat", seats),
             _ => Ok(()),
         }
     }

@@ -1,29 +1,30 @@
-//! What time does, and the worker.
+//! The effects of time and of the worker.
 
-use super::{Session, Subject, What, World};
+use super::{ReferenceModel, Session, Subject, TaskKind};
 use crate::limits;
-use crate::operation::{Answer, Deed};
+use crate::operation::{Answer, Operation};
 
-impl World {
-    pub(super) fn pass(&mut self, deed: &Deed) -> Answer {
-        self.now += deed.time;
+impl ReferenceModel {
+    pub(super) fn advance_time(&mut self, operation: &Operation) -> Answer {
+        self.now += operation.time;
         Ok(())
     }
 
-    /// Writes down what holds already.
+    /// Records the expiry of invitations that have already expired.
     pub(super) fn expire_due(&mut self) -> Answer {
         let mut due: Vec<_> = self.recorded_as_pending().collect();
-        due.retain(|place| self.status(*place) == "expired");
+        due.retain(|index| self.status(*index) == "expired");
         due.into_iter()
-            .for_each(|place| self.close(place, "expired", None));
+            .for_each(|index| self.close(index, "expired", None));
         Ok(())
     }
 
-    /// Looks once at each invitation that ends soon; only a letter that arrived is reminded of.
-    pub(super) fn remind_due(&mut self, deed: &Deed) -> Answer {
-        let (now, horizon) = (self.now, self.now + deed.time);
-        for place in self.recorded_as_pending().collect::<Vec<_>>() {
-            let invitation = &mut self.invitations[place];
+    /// Handles each invitation that ends soon once; a reminder is sent only if the letter was
+    /// delivered.
+    pub(super) fn remind_due(&mut self, operation: &Operation) -> Answer {
+        let (now, horizon) = (self.now, self.now + operation.time);
+        for index in self.recorded_as_pending().collect::<Vec<_>>() {
+            let invitation = &mut self.invitations[index];
             let ends_soon = invitation.expires_at > now && invitation.expires_at <= horizon;
             if !ends_soon || invitation.is_reminded {
                 continue;
@@ -33,8 +34,8 @@ impl World {
             if invitation.delivery == "sent" {
                 self.promise(
                     organization,
-                    What::SendReminder {
-                        invitation: place,
+                    TaskKind::SendReminder {
+                        invitation: index,
                         letter,
                     },
                 );
@@ -47,49 +48,50 @@ impl World {
         let invitations = self.invitations.iter().enumerate();
         invitations
             .filter(|(_, invitation)| invitation.status == "pending" && !invitation.is_gone)
-            .map(|(place, _)| place)
+            .map(|(index, _)| index)
     }
 
-    /// A report on the newest letter counts; one on an older letter changes nothing.
-    pub(super) fn record_delivery(&mut self, deed: &Deed) -> Answer {
-        let Some(place) = deed.invitation else {
+    /// Records a report on the newest letter; a report on an older letter changes nothing.
+    pub(super) fn record_delivery(&mut self, operation: &Operation) -> Answer {
+        let Some(index) = operation.invitation else {
             return Ok(());
         };
-        let invitation = &mut self.invitations[place];
+        let invitation = &mut self.invitations[index];
         let is_final = invitation.delivery == "failed";
-        if invitation.is_gone || is_final || deed.reports_an_older_letter() {
+        if invitation.is_gone || is_final || operation.reports_an_older_letter() {
             return Ok(());
         }
-        invitation.delivery = deed.delivery();
+        invitation.delivery = operation.delivery();
         let (organization, invitee) = (invitation.organization, invitation.address.invitee);
-        if deed.delivery() == "failed" {
+        if operation.delivery() == "failed" {
             self.suppressed.insert(invitee);
-            self.tell(
+            self.record_event(
                 "invitation_undeliverable",
                 organization,
                 None,
-                Subject::Invitation(place),
+                Subject::Invitation(index),
             );
         }
         Ok(())
     }
 
-    /// The worker deletes what ended, of one person or of everyone.
-    pub(super) fn purge_sessions(&mut self, deed: &Deed) -> Answer {
-        let sessions = &mut self.organizations[deed.organization].sessions;
-        let is_meant = |who| deed.purges_everyone() || who == deed.whom;
-        sessions.retain(|(who, _), session| !(is_meant(*who) && *session == Session::Ended));
+    /// Deletes ended sessions, of one account or of all.
+    pub(super) fn purge_sessions(&mut self, operation: &Operation) -> Answer {
+        let sessions = &mut self.organizations[operation.organization].sessions;
+        let is_meant = |account| operation.purges_everyone() || account == operation.target;
+        sessions
+            .retain(|(account, _), session| !(is_meant(*account) && *session == Session::Ended));
         Ok(())
     }
 
-    /// The worker did what was promised first.
-    pub(super) fn settle(&mut self, deed: &Deed) -> Answer {
-        let done = deed.settled().min(self.tasks.len());
+    /// Completes the oldest tasks.
+    pub(super) fn settle(&mut self, operation: &Operation) -> Answer {
+        let done = operation.settled().min(self.tasks.len());
         self.tasks.drain(..done);
         Ok(())
     }
 
-    /// What no window reaches any more need not be counted.
+    /// Deletes letters that no limit's window reaches any more.
     pub(super) fn forget_letters(&mut self) -> Answer {
         let before = self.now - limits::WINDOW;
         self.letters.retain(|letter| letter.at >= before);
