@@ -59,11 +59,11 @@ on_both_databases! {
             let refused = team.accept(&team.token(invitation), &user).await;
             assert!(matches!(refused, Err(Error::InvitationClosed { status: found }) if found == status));
         }
-        team.pass(TimeDelta::days(7) - TimeDelta::microseconds(1));
+        team.advance_clock(TimeDelta::days(7) - TimeDelta::microseconds(1));
         let mut tx = team.begin().await;
         team.guestlist.open(&mut tx, &team.token(&expired)).await.expect("until the last microsecond");
         drop(tx);
-        team.pass(TimeDelta::microseconds(1));
+        team.advance_clock(TimeDelta::microseconds(1));
         let late = team.accept(&team.token(&expired), &person("c")).await;
         assert!(matches!(late, Err(Error::InvitationExpired { .. })), "no worker ran: {late:?}");
         assert_eq!(team.membership("c").await, None);
@@ -122,7 +122,7 @@ on_both_databases! {
         assert!(matches!(team.accept(&token, &person("bob")).await, Err(Error::InviterLostRight)));
         team.remove(OLIVIA, "adam").await.unwrap();
         assert!(matches!(team.accept(&token, &person("bob")).await, Err(Error::InviterLostRight)));
-        team.pass(TimeDelta::minutes(2));
+        team.advance_clock(TimeDelta::minutes(2));
         team.resend(OLIVIA, invitation.id).await.expect("an owner adopts it");
         team.accept(&token, &person("bob")).await.expect("it rests on the owner's right now");
     }
@@ -233,7 +233,7 @@ on_both_databases! {
 
     async fn a_clock_set_back_opens_and_closes_nothing(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
-        team.pass(-TimeDelta::hours(2));
+        team.advance_clock(-TimeDelta::hours(2));
         team.accept(&team.token(&invitation), &person("bob")).await.expect("open before and after");
     }
 
@@ -251,7 +251,7 @@ on_both_databases! {
         let revoked = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         team.revoke(OLIVIA, revoked.id).await.unwrap();
         let expired = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
-        team.pass(TimeDelta::days(7));
+        team.advance_clock(TimeDelta::days(7));
         let show = async |id| team.in_transaction(async |tx| team.guestlist.show_link(tx, &user(OLIVIA), id).await).await;
         assert!(matches!(show(revoked.id).await, Err(Error::InvitationClosed { .. })));
         assert!(matches!(show(expired.id).await, Err(Error::InvitationExpired { .. })));

@@ -60,7 +60,7 @@ fn counts(leases: &[Lease]) -> HashMap<OrganizationId, usize> {
 on_both_databases! {
     async fn a_single_letter_is_leased_at_once_behind_anothers_many(team: Team) {
         invite(&team, team.organization.id, 300).await;
-        team.pass(TimeDelta::seconds(1));
+        team.advance_clock(TimeDelta::seconds(1));
         let newcomer = organizations(&team, 1, 1).await[0];
         let leases = lease(&team, &mut Turn::of(Priority::LETTER), 10).await;
         assert_eq!(leases.len(), 10, "what the newcomer leaves goes to who has waited longest");

@@ -85,7 +85,7 @@ on_both_databases! {
 
     async fn what_is_overdue_stays_for_the_sweep_to_record(team: Team) {
         let invitation = team.invite(OLIVIA, &address("bob"), "agent").await.unwrap();
-        team.pass(chrono::TimeDelta::days(7));
+        team.advance_clock(chrono::TimeDelta::days(7));
         forget(&team, &person("bob")).await.unwrap();
         assert_eq!(team.invitation(invitation.id).await.status_at(team.now()), Status::Expired);
         assert_eq!(team.history().await, ["organization_created", "invitation_created"]);

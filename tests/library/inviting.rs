@@ -76,7 +76,7 @@ on_both_databases! {
         let declined = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         team.decline(&team.token(&declined)).await.unwrap();
         let expired = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
-        team.pass(chrono::TimeDelta::days(7));
+        team.advance_clock(chrono::TimeDelta::days(7));
         let accepted = team.invite(OLIVIA, "bob@example.com", "agent").await.expect("no worker has to run");
         assert_eq!(team.invitation(expired.id).await.status, Status::Expired);
         team.accept(&team.token(&accepted), &crate::support::person("bob")).await.unwrap();
@@ -219,7 +219,7 @@ on_both_databases! {
         assert!(matches!(team.revoke("mia", agent.id).await, Err(Error::Forbidden { .. })));
         team.revoke("adam", agent.id).await.expect("an admin withdraws what an owner sent");
         assert!(matches!(team.revoke("adam", agent.id).await, Err(Error::InvitationClosed { status: Status::Revoked })));
-        team.pass(chrono::TimeDelta::days(7));
+        team.advance_clock(chrono::TimeDelta::days(7));
         assert!(matches!(team.revoke(OLIVIA, owner.id).await, Err(Error::InvitationExpired { .. })));
     }
 }

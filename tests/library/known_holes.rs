@@ -54,7 +54,7 @@ async fn stage(team: &Team) -> Target {
         .await
         .unwrap()
         .id;
-    team.pass(TimeDelta::minutes(2));
+    team.advance_clock(TimeDelta::minutes(2));
     Target {
         organization: team.organization.id,
         invitation,
@@ -273,7 +273,7 @@ on_both_databases! {
     async fn what_is_over_is_refused_at_once_and_by_everything_though_no_clean_up_ran(team: Team) {
         let on = stage(&team).await;
         let token = team.token(&team.invitation(on.invitation).await);
-        team.pass(TimeDelta::days(7));
+        team.advance_clock(TimeDelta::days(7));
         let before = dump(&team.database).await;
         assert!(before.iter().any(|row| row.contains("pending")), "nobody recorded that it is over");
         for operation in ["revoke", "show the link", "change the role of an invitation"] {
@@ -325,7 +325,7 @@ on_both_databases! {
         let rotating = team.configured(|builder| builder.resend_policy(ResendPolicy::Rotate));
         let replaced = rotating.invite(OLIVIA, &address("a"), "agent").await.unwrap();
         let token = rotating.token(&replaced);
-        team.pass(TimeDelta::minutes(2));
+        team.advance_clock(TimeDelta::minutes(2));
         rotating.resend(OLIVIA, replaced.id).await.unwrap();
         insist_refused(&rotating, &token, &person("a"), |error| matches!(error, Error::LinkReplaced)).await;
         let superseded = team.invite(OLIVIA, &address("b"), "owner").await.unwrap();

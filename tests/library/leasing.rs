@@ -40,7 +40,7 @@ on_both_databases! {
         let first = lease(&team, 10).await;
         assert_eq!(first.len(), 1);
         assert!(lease(&team, 10).await.is_empty());
-        team.pass(TimeDelta::seconds(20));
+        team.advance_clock(TimeDelta::seconds(20));
         let second = lease(&team, 10).await;
         assert_eq!((second[0].id, second[0].generation), (first[0].id, first[0].generation + 1));
         let mut tx = team.begin().await;
@@ -51,7 +51,7 @@ on_both_databases! {
     async fn messages_taken_together_are_those_whose_fence_did_not_move(team: Team) {
         invite(&team, 4).await;
         let first = lease(&team, 4).await;
-        team.pass(TimeDelta::seconds(20));
+        team.advance_clock(TimeDelta::seconds(20));
         let second = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
         let buried = first.iter().find(|lease| lease.id != second.id).unwrap();
@@ -105,7 +105,7 @@ on_both_databases! {
         let (id, generation) = (first[1].id, first[1].generation);
         outbox::postpone(&mut tx, id, generation, team.now(), outbox::Cost::Attempt, "later").await.unwrap();
         tx.commit().await.unwrap();
-        team.pass(TimeDelta::seconds(20));
+        team.advance_clock(TimeDelta::seconds(20));
         let mut second = lease(&team, 10).await;
         second.sort_by_key(|lease| lease.id);
         let lapsed: Vec<_> = second.iter().map(|lease| (lease.id, lease.follows_a_lapse)).collect();
@@ -140,7 +140,7 @@ on_both_databases! {
         assert_eq!(due().await, []);
         let began = team.now();
         invite(&team, 1).await;
-        team.pass(TimeDelta::seconds(5));
+        team.advance_clock(TimeDelta::seconds(5));
         team.invite(OLIVIA, "later@example.com", "agent").await.unwrap();
         assert_eq!(oldest(Priority::LETTER).await, Some(began));
         assert_eq!(due().await, [Priority::LETTER]);
@@ -207,7 +207,7 @@ on_both_databases! {
         let until = team.now() + TimeDelta::seconds(60);
         assert_eq!(outbox::renew(&mut tx, until, &tickets).await.unwrap(), [held[0].id]);
         tx.commit().await.unwrap();
-        team.pass(TimeDelta::seconds(30));
+        team.advance_clock(TimeDelta::seconds(30));
         assert_eq!(lease(&team, 10).await.len(), 1);
     }
 
@@ -237,7 +237,7 @@ on_both_databases! {
         outbox::postpone(&mut tx, held.id, held.generation, later, outbox::Cost::Attempt, "450 busy").await.unwrap();
         tx.commit().await.unwrap();
         assert!(lease(&team, 1).await.is_empty());
-        team.pass(TimeDelta::minutes(5));
+        team.advance_clock(TimeDelta::minutes(5));
         let held = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
         let message = take(&mut tx, &held).await.unwrap();
@@ -248,7 +248,7 @@ on_both_databases! {
         let dead = outbox::list(&mut tx, team.now(), State::Dead, None, 10).await.unwrap();
         assert_eq!((dead.len(), dead[0].state(team.now())), (1, State::Dead));
         tx.commit().await.unwrap();
-        team.pass(TimeDelta::days(1));
+        team.advance_clock(TimeDelta::days(1));
         assert!(lease(&team, 1).await.is_empty());
         let mut tx = team.begin().await;
         assert!(outbox::is_idle(&mut tx, team.now()).await.unwrap());
@@ -261,7 +261,7 @@ on_both_databases! {
     async fn a_confirmed_effect_is_settled_whoever_holds_the_message(team: Team) {
         invite(&team, 1).await;
         let stale = lease(&team, 1).await[0];
-        team.pass(TimeDelta::seconds(20));
+        team.advance_clock(TimeDelta::seconds(20));
         lease(&team, 1).await;
         let mut tx = team.begin().await;
         outbox::complete(&mut tx, &[stale.id]).await.unwrap();
@@ -298,7 +298,7 @@ on_both_databases! {
     async fn a_stale_fence_postpones_and_buries_nothing(team: Team) {
         invite(&team, 1).await;
         let stale = lease(&team, 1).await[0];
-        team.pass(TimeDelta::seconds(20));
+        team.advance_clock(TimeDelta::seconds(20));
         let held = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
         let later = team.now() + TimeDelta::days(1);

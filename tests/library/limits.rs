@@ -23,12 +23,12 @@ on_both_databases! {
     async fn an_actor_is_throttled_over_a_sliding_window(team: Team) {
         let team = limited(&team, Limits::none().actor(two_an_hour()));
         team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
-        team.pass(TimeDelta::minutes(30));
+        team.advance_clock(TimeDelta::minutes(30));
         team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
         let refused = team.invite(OLIVIA, "c@example.com", "agent").await;
         let Err(Error::Throttled { limit: LimitKind::Actor, retry_after }) = refused else { panic!("{refused:?}") };
         assert_eq!(team.messages().await.len(), 2, "nothing was written");
-        team.pass(TimeDelta::from_std(retry_after).unwrap());
+        team.advance_clock(TimeDelta::from_std(retry_after).unwrap());
         team.invite(OLIVIA, "c@example.com", "agent").await.expect("the first letter left the window");
         assert!(team.invite(OLIVIA, "d@example.com", "agent").await.is_err(), "the second did not");
     }

@@ -79,7 +79,7 @@ on_both_databases! {
 
     async fn members_are_listed_in_the_order_they_joined(team: Team) {
         for who in ["zoe", "adam", "mia"] {
-            team.pass(chrono::TimeDelta::seconds(1));
+            team.advance_clock(chrono::TimeDelta::seconds(1));
             team.join(who, "agent").await;
         }
         let mut tx = team.begin().await;

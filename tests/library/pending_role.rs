@@ -98,7 +98,7 @@ on_both_databases! {
         team.revoke(OLIVIA, revoked).await.unwrap();
         assert!(matches!(change(&team, OLIVIA, revoked, "admin").await, Err(Error::InvitationClosed { .. })));
         let expired = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap().id;
-        team.pass(chrono::TimeDelta::days(7));
+        team.advance_clock(chrono::TimeDelta::days(7));
         assert!(matches!(change(&team, OLIVIA, expired, "admin").await, Err(Error::InvitationExpired { .. })));
     }
 
@@ -127,11 +127,11 @@ on_both_databases! {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let first = team.token(&invitation);
         change(&team, OLIVIA, invitation.id, "admin").await.unwrap();
-        team.pass(chrono::TimeDelta::hours(1));
+        team.advance_clock(chrono::TimeDelta::hours(1));
         let resent = team.resend(OLIVIA, invitation.id).await.unwrap();
         assert_eq!(team.token(&resent), first, "the link is kept");
         let rotating = team.configured(|builder| builder.resend_policy(ResendPolicy::Rotate));
-        rotating.pass(chrono::TimeDelta::hours(1));
+        rotating.advance_clock(chrono::TimeDelta::hours(1));
         let replaced = rotating.resend(OLIVIA, invitation.id).await.unwrap();
         let old = team.accept(&first, &person("bob")).await;
         assert!(matches!(old, Err(Error::LinkReplaced)), "made for another role, and still known: {old:?}");
@@ -142,7 +142,7 @@ on_both_databases! {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let first = team.token(&invitation);
         change(&team, OLIVIA, invitation.id, "admin").await.unwrap();
-        team.pass(chrono::TimeDelta::hours(1));
+        team.advance_clock(chrono::TimeDelta::hours(1));
         let (old, new) = (team.keys.signing().unwrap().expose(), Key::generate());
         let both = format!("{},{old}", new.expose()).parse().expect("a ring");
         let changing = team.configured(|builder| builder.key_ring(both));
@@ -157,7 +157,7 @@ on_both_databases! {
     async fn sending_a_changed_invitation_again_makes_a_link_that_works_after_a_key_leaked(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         change(&team, OLIVIA, invitation.id, "admin").await.unwrap();
-        team.pass(chrono::TimeDelta::hours(1));
+        team.advance_clock(chrono::TimeDelta::hours(1));
         let replaced = team.configured(|builder| builder.key_ring(KeyRing::of(Key::generate())));
         let resent = replaced.resend(OLIVIA, invitation.id).await.unwrap();
         assert_eq!(resent, team.invitation(invitation.id).await);

@@ -7,7 +7,7 @@ use crate::support::{OLIVIA, person};
 on_both_databases! {
     async fn resending_renews_the_full_lifetime_and_promises_another_letter(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
-        team.pass(TimeDelta::days(3));
+        team.advance_clock(TimeDelta::days(3));
         let renewed = team.resend(OLIVIA, invitation.id).await.unwrap();
         assert_eq!(renewed.expires_at, team.now() + TimeDelta::days(7));
         assert_eq!(renewed.letters, 2);
@@ -19,10 +19,10 @@ on_both_databases! {
 
     async fn resending_too_soon_says_when(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
-        team.pass(TimeDelta::seconds(59));
+        team.advance_clock(TimeDelta::seconds(59));
         match team.resend(OLIVIA, invitation.id).await {
             Err(Error::Throttled { limit: LimitKind::Invitation, retry_after }) => {
-                team.pass(TimeDelta::from_std(retry_after).unwrap());
+                team.advance_clock(TimeDelta::from_std(retry_after).unwrap());
                 team.resend(OLIVIA, invitation.id).await.expect("after that long");
             }
             other => panic!("{other:?}"),
@@ -32,7 +32,7 @@ on_both_databases! {
     async fn an_expired_invitation_is_revived_with_a_new_link(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let old = team.token(&invitation);
-        team.pass(TimeDelta::days(8));
+        team.advance_clock(TimeDelta::days(8));
         let renewed = team.resend(OLIVIA, invitation.id).await.unwrap();
         assert_eq!(renewed.status, Status::Pending);
         assert!(matches!(team.accept(&old, &person("bob")).await, Err(Error::LinkReplaced)));
@@ -45,7 +45,7 @@ on_both_databases! {
         let mut old = Vec::new();
         for _ in 0..10 {
             old.push(team.token(&invitation));
-            team.pass(TimeDelta::minutes(2));
+            team.advance_clock(TimeDelta::minutes(2));
             invitation = team.resend(OLIVIA, invitation.id).await.unwrap();
         }
         for token in &old[2..] {
@@ -60,7 +60,7 @@ on_both_databases! {
     async fn only_who_may_grant_the_role_resends(team: Team) {
         team.join("adam", "admin").await;
         let owner = team.invite(OLIVIA, "bob@example.com", "owner").await.unwrap();
-        team.pass(TimeDelta::minutes(2));
+        team.advance_clock(TimeDelta::minutes(2));
         assert!(matches!(team.resend("adam", owner.id).await, Err(Error::Forbidden { .. })));
         assert!(matches!(team.resend("mallory", owner.id).await, Err(Error::NotFound)));
     }
@@ -70,7 +70,7 @@ on_both_databases! {
         team.revoke(OLIVIA, revoked.id).await.unwrap();
         let declined = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
         team.decline(&team.token(&declined)).await.unwrap();
-        team.pass(TimeDelta::minutes(2));
+        team.advance_clock(TimeDelta::minutes(2));
         for invitation in [revoked, declined] {
             let refused = team.resend(OLIVIA, invitation.id).await;
             assert!(matches!(refused, Err(Error::InvitationClosed { .. })), "{refused:?}");
@@ -79,18 +79,18 @@ on_both_databases! {
 
     async fn an_expired_invitation_gives_way_to_a_newer_one(team: Team) {
         let old = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
-        team.pass(TimeDelta::days(8));
+        team.advance_clock(TimeDelta::days(8));
         let new = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
-        team.pass(TimeDelta::minutes(2));
+        team.advance_clock(TimeDelta::minutes(2));
         let refused = team.resend(OLIVIA, old.id).await;
         assert!(matches!(refused, Err(Error::AlreadyPending { invitation }) if invitation == new.id), "{refused:?}");
     }
 
     async fn who_became_a_member_another_way_is_not_written_to_again(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
-        team.pass(TimeDelta::days(7));
+        team.advance_clock(TimeDelta::days(7));
         team.join("bob", "agent").await;
-        team.pass(TimeDelta::minutes(2));
+        team.advance_clock(TimeDelta::minutes(2));
         let refused = team.resend(OLIVIA, invitation.id).await;
         assert!(matches!(refused, Err(Error::AlreadyMember { .. })), "{refused:?}");
     }
@@ -103,7 +103,7 @@ on_both_databases! {
             };
             let mut tx = team.begin().await;
             worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
-            team.pass(TimeDelta::days(6));
+            team.advance_clock(TimeDelta::days(6));
             assert_eq!(worker::remind_due(&mut tx, team.now(), team.now() + TimeDelta::days(2), 10).await.unwrap(), 1);
             tx.commit().await.unwrap();
             team.resend(OLIVIA, invitation.id).await.unwrap();
@@ -121,7 +121,7 @@ on_both_databases! {
             worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
         }
         tx.commit().await.unwrap();
-        team.pass(TimeDelta::minutes(2));
+        team.advance_clock(TimeDelta::minutes(2));
         team.resend(OLIVIA, second.id).await.unwrap();
         let mut tx = team.begin().await;
         assert_eq!(worker::suppression(&mut tx, &second.email).await.unwrap(), None);
@@ -139,7 +139,7 @@ on_both_databases! {
         assert_eq!(report(Delivery::Failed, 1).await, Delivery::Failed);
         assert_eq!(report(Delivery::Sent, 1).await, Delivery::Failed, "what failed for good did not arrive later");
         assert_eq!(team.events().await.len(), events);
-        team.pass(TimeDelta::hours(1));
+        team.advance_clock(TimeDelta::hours(1));
         team.resend(OLIVIA, invitation.id).await.unwrap();
         assert_eq!(report(Delivery::Sent, 2).await, Delivery::Sent, "the next letter has its own fate");
     }

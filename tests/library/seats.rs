@@ -33,7 +33,7 @@ on_both_databases! {
         assert_eq!(team.messages().await.len(), messages);
         team.revoke(OLIVIA, first.id).await.unwrap();
         let second = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
-        team.pass(chrono::TimeDelta::days(7));
+        team.advance_clock(chrono::TimeDelta::days(7));
         team.invite(OLIVIA, "c@example.com", "agent").await.expect("the second is over, recorded or not");
         no_seat(team.resend(OLIVIA, second.id).await, 2);
     }
@@ -52,7 +52,7 @@ on_both_databases! {
         team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let invite = team.invitation_of("A@example.com", "manager").superseding();
         let newer = team.in_transaction(async |tx| team.guestlist.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
-        team.pass(chrono::TimeDelta::hours(1));
+        team.advance_clock(chrono::TimeDelta::hours(1));
         team.resend(OLIVIA, newer.id).await.expect("it has its seat");
     }
 

@@ -30,7 +30,7 @@ on_both_databases! {
             team.invite(OLIVIA, &format!("p{number}@example.com"), "agent").await.unwrap();
         }
         assert_eq!(sweep(&team, 10).await, 0);
-        team.pass(TimeDelta::days(7));
+        team.advance_clock(TimeDelta::days(7));
         let fresh = team.invite(OLIVIA, "fresh@example.com", "agent").await.unwrap();
         assert_eq!((sweep(&team, 3).await, sweep(&team, 3).await, sweep(&team, 3).await), (3, 2, 0));
         assert_eq!(team.invitation(fresh.id).await.status, Status::Pending);
@@ -41,7 +41,7 @@ on_both_databases! {
 
     async fn lists_say_what_holds_now_whether_or_not_a_worker_ran(team: Team) {
         team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
-        team.pass(TimeDelta::days(8));
+        team.advance_clock(TimeDelta::days(8));
         let mut tx = team.begin().await;
         let id = team.organization.id;
         assert!(team.guestlist.pending(&mut tx, id, &Paging::first(9)).await.unwrap().items.is_empty());
@@ -63,7 +63,7 @@ on_both_databases! {
         worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(remind(&team, TimeDelta::days(2)).await, 0);
-        team.pass(TimeDelta::days(5));
+        team.advance_clock(TimeDelta::days(5));
         remind(&team, TimeDelta::days(2)).await;
         assert_eq!(remind(&team, TimeDelta::days(2)).await, 0);
         let reminders = team.messages().await.iter().filter(|kind| *kind == "send_reminder").count();
@@ -86,7 +86,7 @@ on_both_databases! {
         let failed = team.invitation(invitation.id).await;
         assert_eq!((failed.status, failed.delivery), (Status::Pending, Delivery::Failed));
         assert_eq!(team.history().await.last(), Some(&"invitation_undeliverable"));
-        team.pass(TimeDelta::minutes(2));
+        team.advance_clock(TimeDelta::minutes(2));
         team.resend(OLIVIA, invitation.id).await.unwrap();
         let mut tx = team.begin().await;
         assert_eq!(worker::suppression(&mut tx, &invitation.email).await.unwrap(), None);
@@ -101,7 +101,7 @@ on_both_databases! {
             team.revoke(OLIVIA, invitation.id).await.unwrap();
         }
         let open = team.invite(OLIVIA, "open@example.com", "agent").await.unwrap();
-        team.pass(TimeDelta::days(401));
+        team.advance_clock(TimeDelta::days(401));
         let horizon = team.now() - TimeDelta::days(400);
         let mut tx = team.begin().await;
         assert_eq!(worker::delete_closed_invitations(&mut tx, horizon, 2).await.unwrap(), 2);
@@ -114,11 +114,11 @@ on_both_databases! {
     async fn nothing_is_reminded_of_that_is_closed_or_over(team: Team) {
         let revoked = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         team.revoke(OLIVIA, revoked.id).await.unwrap();
-        team.pass(TimeDelta::days(6));
+        team.advance_clock(TimeDelta::days(6));
         assert_eq!(remind(&team, TimeDelta::days(2)).await, 0, "closed");
         team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
         assert_eq!(remind(&team, TimeDelta::days(2)).await, 0, "too early");
-        team.pass(TimeDelta::days(7));
+        team.advance_clock(TimeDelta::days(7));
         assert_eq!(remind(&team, TimeDelta::days(2)).await, 0, "too late");
     }
 
@@ -135,7 +135,7 @@ on_both_databases! {
         let quick = tokio::time::timeout(Duration::from_secs(10), remind(&team, soon)).await;
         assert_eq!(quick.expect("no waiting"), 1);
         slow.commit().await.unwrap();
-        team.pass(soon);
+        team.advance_clock(soon);
         let mut slow = team.begin().await;
         assert_eq!(worker::expire_due(&mut slow, team.now(), 1).await.unwrap(), 1);
         let quick = tokio::time::timeout(Duration::from_secs(10), sweep(&team, 10)).await;
@@ -148,7 +148,7 @@ on_both_databases! {
             team.invite(OLIVIA, &format!("p{number}@example.com"), "agent").await.unwrap();
         }
         let first = team.now();
-        team.pass(TimeDelta::days(2));
+        team.advance_clock(TimeDelta::days(2));
         team.invite(OLIVIA, "late@example.com", "agent").await.unwrap();
         let mut tx = team.begin().await;
         assert_eq!(worker::delete_old_letters(&mut tx, first, 9).await.unwrap(), 0);

@@ -1,4 +1,4 @@
-//! The organization that is raced over, the same to the last row in every round.
+//! The organization for the races, with the same rows at the start of every round.
 
 use std::collections::BTreeSet;
 
@@ -13,39 +13,39 @@ use crate::outcome::State;
 use crate::rows;
 use crate::support::{OLIVIA, Team, address, user};
 
-/// What is scarce.
+/// The resource that is scarce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scene {
-    /// Nothing is.
-    Plenty,
-    /// One more person has room.
+pub enum Scarcity {
+    /// Nothing is scarce.
+    Nothing,
+    /// There is room for one more member.
     LastSeat,
-    /// One more letter may leave the organization.
+    /// One more letter may be sent by the organization.
     LastLetter,
 }
 
-/// Olivia and Bob own it, and so does Sue, who is suspended; Adam is an admin, Gus an agent. Ivy's
-/// invitation is open and her letter was delivered; Dora's is overdue, and nobody recorded it yet.
-/// Adam invited both. Every active member is signed in once, as `session of` their name.
-pub struct World {
+/// The owners are Olivia, Bob and Sue, who is suspended; Adam is an admin, Gus an agent. Ivy's
+/// invitation is open and her letter was delivered; Dora's is overdue, but not recorded as expired.
+/// Adam invited both. Every active member has one session, `session of` their name.
+pub struct Fixture {
     pub team: Team,
     ivy: Invitation,
     dora: Invitation,
-    /// Puts every row back.
+    /// A script that restores every row.
     restoration: String,
     tables: Vec<String>,
-    /// Reads every row.
+    /// A statement that reads every row.
     pub reading: String,
-    /// The nonces of links that were mailed before.
+    /// The nonces of the links that were mailed before.
     pub mailed: BTreeSet<String>,
 }
 
-/// The members who take a seat.
+/// The members that take a seat.
 const ACTIVE: [&str; 4] = [OLIVIA, "bob", "adam", "gus"];
 
-impl World {
-    /// Sets the scene in an empty database, through the public API, and copies its rows.
-    pub async fn of(team: Team, scene: Scene) -> Self {
+impl Fixture {
+    /// Fills an empty database through the public API and copies its rows.
+    pub async fn new(team: Team, scarcity: Scarcity) -> Self {
         team.join("bob", "owner").await;
         team.join("adam", "admin").await;
         team.join("gus", "agent").await;
@@ -61,12 +61,12 @@ impl World {
             sign_in(&team, who).await;
         }
         let dora = invited_by_adam(&team, "dora").await;
-        team.pass(TimeDelta::days(6));
+        team.advance_clock(TimeDelta::days(6));
         let ivy = invited_by_adam(&team, "ivy").await;
-        team.pass(TimeDelta::days(2));
+        team.advance_clock(TimeDelta::days(2));
         let tables = rows::tables(&team.database).await;
         for table in &tables {
-            let rows = if is_of_the_past(table) {
+            let rows = if starts_empty(table) {
                 " WHERE false"
             } else {
                 ""
@@ -77,24 +77,24 @@ impl World {
         let deletes = tables.iter().map(|table| format!("DELETE FROM {table};"));
         let inserts = tables
             .iter()
-            .filter(|table| !is_of_the_past(table))
+            .filter(|table| !starts_empty(table))
             .map(|table| format!("INSERT INTO {table} SELECT * FROM copy_of_{table};"));
         let reading = rows::reading(&team.database, &tables).await;
-        let mut world = Self {
+        let mut fixture = Self {
             restoration: deletes.chain(inserts).collect(),
             tables,
-            team: team.configured(|builder| match scene {
-                Scene::Plenty => builder,
-                Scene::LastSeat => builder.seats(Seats::at_most(ONE_MORE)),
-                Scene::LastLetter => builder.limits(one_letter_a_day()),
+            team: team.configured(|builder| match scarcity {
+                Scarcity::Nothing => builder,
+                Scarcity::LastSeat => builder.seats(Seats::at_most(ONE_MORE)),
+                Scarcity::LastLetter => builder.limits(one_letter_a_day()),
             }),
             ivy,
             dora,
             reading,
             mailed: BTreeSet::new(),
         };
-        world.mailed = State::read(&world).await.nonces();
-        world
+        fixture.mailed = State::read(&fixture).await.nonces();
+        fixture
     }
 
     pub fn guestlist(&self) -> &Guestlist {
@@ -105,7 +105,7 @@ impl World {
         self.team.organization.id
     }
 
-    /// Somebody's invitation as it was when the scene was set.
+    /// An invitation as it was at the start.
     pub fn invitation(&self, whose: &str) -> &Invitation {
         match whose {
             "dora" => &self.dora,
@@ -113,18 +113,18 @@ impl World {
         }
     }
 
-    /// What the letter of that invitation carries.
+    /// The link in the letter of that invitation.
     pub fn link(&self, whose: &str) -> String {
         self.team.token(self.invitation(whose))
     }
 
-    /// Puts every row back, in one transaction.
+    /// Restores every row, in one transaction.
     pub async fn restore(&self) {
         run(&self.team.database, self.restoration.clone()).await;
     }
 
-    /// Clears away what many restorations leave behind, where the database does not do it at once.
-    pub async fn tidy(&self) {
+    /// Removes dead rows after many restorations, on Postgres.
+    pub async fn vacuum(&self) {
         match &self.team.database {
             #[cfg(feature = "postgres")]
             Database::Postgres(pool) => {
@@ -136,7 +136,7 @@ impl World {
         }
     }
 
-    /// Leaves an empty database for the next scene.
+    /// Empties the database for the next fixture.
     pub async fn leave(self) -> Database {
         let database = self.team.database;
         for table in self.tables {
@@ -147,7 +147,7 @@ impl World {
     }
 }
 
-/// Those who are active, Ivy, and one.
+/// The seats of the active members, of Ivy, and of one more.
 const ONE_MORE: u32 = 6;
 
 async fn sign_in(team: &Team, who: &str) {
@@ -185,8 +185,8 @@ fn one_letter_a_day() -> Limits {
     })
 }
 
-/// Whether the table only grows: a round begins without a history and without promises.
-fn is_of_the_past(table: &str) -> bool {
+/// The table has no rows at the start of a round: it only records what happens.
+fn starts_empty(table: &str) -> bool {
     matches!(
         table,
         "guestlist_events" | "guestlist_outbox" | "guestlist_letters" | "guestlist_suppressions"

@@ -1,20 +1,20 @@
-//! Everything that two can do at the same moment.
+//! The operations that are raced against each other.
 
 use chrono::TimeDelta;
 use guestlist::Error;
 
-use crate::fixture::Scene;
+use crate::fixture::Scarcity;
 use crate::support::OLIVIA;
-use crate::transaction::Turn;
+use crate::transaction::OpenTransaction;
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident,)+) => {
-        /// One transaction of a host, or of a worker.
+        /// One transaction of a host or of a worker.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Operation { $($(#[$doc])* $name,)+ }
 
         impl Operation {
-            /// All of them.
+            /// All operations.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
         }
     };
@@ -22,18 +22,18 @@ macro_rules! operations {
 
 operations! {
     OliviaInvitesFred,
-    /// To a higher role than Olivia does.
+    /// Invites to a higher role than Olivia does.
     AdamInvitesFred,
     BobInvitesZoe,
-    /// Whose invitation is overdue.
+    /// Dora's invitation is overdue.
     OliviaInvitesDora,
-    /// Who has an open invitation.
+    /// Ivy has an open invitation.
     OliviaSupersedesIvy,
     OliviaInvitesFredAndZoe,
     BobInvitesZoeAndFred,
-    /// In one transaction of the host, one after the other.
+    /// Invites both in one transaction of the host, one after the other.
     OliviaInvitesFredThenZoe,
-    /// The same the other way round.
+    /// The same in the opposite order.
     BobInvitesZoeThenFred,
     OliviaResendsIvy,
     OliviaResendsDora,
@@ -44,7 +44,7 @@ operations! {
     OliviaInvitesIvyHigher,
     AdamInvitesIvyHigher,
     OliviaPromotesGus,
-    /// To a role between.
+    /// Promotes to a role between agent and admin.
     AdamPromotesGus,
     OliviaDemotesBob,
     BobDemotesOlivia,
@@ -66,41 +66,41 @@ operations! {
     BobIsForgotten,
     OliviaIsForgotten,
     AdamIsForgotten,
-    /// Who is no member yet.
+    /// Ivy is not a member yet.
     IvyIsForgotten,
-    /// To as many as there are members.
+    /// Sets as many seats as there are members.
     TheHostSetsSeats,
     AdamRenames,
     BobRenames,
     BobDeletes,
     GusSignsIn,
-    /// In one transaction of the host: the member is gone in the end.
+    /// Does both in one transaction of the host; Adam is no longer a member afterwards.
     GusSignsInAndAdamIsRemoved,
-    /// The same members the other way round.
+    /// Does the same with the members exchanged.
     AdamSignsInAndGusIsRemoved,
     Expire,
-    /// By the clock of a worker that is ahead of the host's.
+    /// Uses the clock of a worker that is ahead of the host's clock.
     ExpireEarly,
     Remind,
-    /// Ivy's mail server says that there is no Ivy.
+    /// Ivy's mail server reports that the mailbox does not exist.
     IvysLetterFails,
 }
 
 use Operation::*;
 
 impl Operation {
-    /// Those that contend for what is scarce.
-    pub fn of(scene: Scene) -> Vec<Self> {
-        let contends = |operation: &Self| match scene {
-            Scene::Plenty => true,
-            Scene::LastSeat => operation.takes_or_frees_a_seat(),
-            Scene::LastLetter => operation.promises_a_letter(),
+    /// The operations that compete for the scarce resource.
+    pub fn of(scarcity: Scarcity) -> Vec<Self> {
+        let contends = |operation: &Self| match scarcity {
+            Scarcity::Nothing => true,
+            Scarcity::LastSeat => operation.affects_seats(),
+            Scarcity::LastLetter => operation.sends_letter(),
         };
         Self::ALL.iter().copied().filter(contends).collect()
     }
 
-    /// Whether an invitee is written to.
-    fn promises_a_letter(&self) -> bool {
+    /// The operation sends a letter to an invitee.
+    fn sends_letter(&self) -> bool {
         matches!(
             self,
             OliviaInvitesFred
@@ -117,8 +117,8 @@ impl Operation {
         )
     }
 
-    fn takes_or_frees_a_seat(&self) -> bool {
-        self.promises_a_letter()
+    fn affects_seats(&self) -> bool {
+        self.sends_letter()
             || matches!(
                 self,
                 AdamRevokesIvy
@@ -135,82 +135,82 @@ impl Operation {
             )
     }
 
-    /// Whether it is a worker's sweep, which passes over rows that somebody holds and comes back.
-    pub fn is_a_sweep(self) -> bool {
+    /// The operation is a worker's sweep, which skips locked rows and handles them later.
+    pub fn is_sweep(self) -> bool {
         matches!(self, Expire | ExpireEarly | Remind)
     }
 
-    /// Whether a worker does it, which gives way to hosts.
-    pub fn is_the_workers(self) -> bool {
-        self.is_a_sweep() || self == IvysLetterFails
+    /// The operation belongs to a worker, which gives way to hosts.
+    pub fn is_by_worker(self) -> bool {
+        self.is_sweep() || self == IvysLetterFails
     }
 
-    /// Does it in the transaction, and says what came of it.
-    pub async fn run(self, mut turn: Turn<'_>) -> Result<String, Error> {
+    /// Performs the operation in the transaction and describes the result.
+    pub async fn run(self, mut tx: OpenTransaction<'_>) -> Result<String, Error> {
         match self {
-            OliviaInvitesFred => turn.invite(OLIVIA, "fred", "agent").await,
-            AdamInvitesFred => turn.invite("adam", "fred", "admin").await,
-            BobInvitesZoe => turn.invite("bob", "zoe", "agent").await,
-            OliviaInvitesDora => turn.invite(OLIVIA, "dora", "agent").await,
-            OliviaSupersedesIvy => turn.supersede(OLIVIA, "ivy", "manager").await,
-            OliviaInvitesFredAndZoe => turn.invite_all(OLIVIA, ["fred", "zoe"]).await,
-            BobInvitesZoeAndFred => turn.invite_all("bob", ["zoe", "fred"]).await,
+            OliviaInvitesFred => tx.invite(OLIVIA, "fred", "agent").await,
+            AdamInvitesFred => tx.invite("adam", "fred", "admin").await,
+            BobInvitesZoe => tx.invite("bob", "zoe", "agent").await,
+            OliviaInvitesDora => tx.invite(OLIVIA, "dora", "agent").await,
+            OliviaSupersedesIvy => tx.supersede(OLIVIA, "ivy", "manager").await,
+            OliviaInvitesFredAndZoe => tx.invite_all(OLIVIA, ["fred", "zoe"]).await,
+            BobInvitesZoeAndFred => tx.invite_all("bob", ["zoe", "fred"]).await,
             OliviaInvitesFredThenZoe => {
-                turn.invite(OLIVIA, "fred", "agent").await?;
-                turn.invite(OLIVIA, "zoe", "agent").await
+                tx.invite(OLIVIA, "fred", "agent").await?;
+                tx.invite(OLIVIA, "zoe", "agent").await
             }
             BobInvitesZoeThenFred => {
-                turn.invite("bob", "zoe", "agent").await?;
-                turn.invite("bob", "fred", "agent").await
+                tx.invite("bob", "zoe", "agent").await?;
+                tx.invite("bob", "fred", "agent").await
             }
-            OliviaResendsIvy => turn.resend(OLIVIA, "ivy").await,
-            OliviaResendsDora => turn.resend(OLIVIA, "dora").await,
-            AdamRevokesIvy => turn.revoke("adam", "ivy").await,
-            IvyAccepts => turn.accept("ivy").await,
-            IvyDeclines => turn.decline("ivy").await,
-            OliviaShowsTheLink => turn.show_link(OLIVIA, "ivy").await,
-            OliviaInvitesIvyHigher => turn.change_invitation_role(OLIVIA, "ivy", "admin").await,
-            AdamInvitesIvyHigher => turn.change_invitation_role("adam", "ivy", "manager").await,
-            OliviaPromotesGus => turn.change_role(OLIVIA, "gus", "admin").await,
-            AdamPromotesGus => turn.change_role("adam", "gus", "manager").await,
-            OliviaDemotesBob => turn.change_role(OLIVIA, "bob", "agent").await,
-            BobDemotesOlivia => turn.change_role("bob", OLIVIA, "admin").await,
-            OliviaStepsDown => turn.change_role(OLIVIA, OLIVIA, "agent").await,
-            OliviaDemotesAdam => turn.change_role(OLIVIA, "adam", "agent").await,
-            OliviaRemovesBob => turn.remove(OLIVIA, "bob").await,
-            BobRemovesOlivia => turn.remove("bob", OLIVIA).await,
-            OliviaRemovesAdam => turn.remove(OLIVIA, "adam").await,
-            AdamRemovesGus => turn.remove("adam", "gus").await,
-            OliviaLeaves => turn.leave(OLIVIA).await,
-            BobLeaves => turn.leave("bob").await,
-            OliviaHandsOverToAdam => turn.transfer_ownership(OLIVIA, "adam").await,
-            BobHandsOverToGus => turn.transfer_ownership("bob", "gus").await,
-            OliviaSuspendsBob => turn.suspend(OLIVIA, "bob").await,
-            BobSuspendsOlivia => turn.suspend("bob", OLIVIA).await,
-            OliviaSuspendsAdam => turn.suspend(OLIVIA, "adam").await,
-            AdamSuspendsGus => turn.suspend("adam", "gus").await,
-            BobReinstatesSue => turn.reinstate("bob", "sue").await,
-            BobIsForgotten => turn.forget("bob").await,
-            OliviaIsForgotten => turn.forget(OLIVIA).await,
-            AdamIsForgotten => turn.forget("adam").await,
-            IvyIsForgotten => turn.forget("ivy").await,
-            TheHostSetsSeats => turn.set_seats(4).await,
-            AdamRenames => turn.rename("adam", "Apex").await,
-            BobRenames => turn.rename("bob", "Zenith").await,
-            BobDeletes => turn.delete("bob").await,
-            GusSignsIn => turn.sign_in("gus", "another session").await,
+            OliviaResendsIvy => tx.resend(OLIVIA, "ivy").await,
+            OliviaResendsDora => tx.resend(OLIVIA, "dora").await,
+            AdamRevokesIvy => tx.revoke("adam", "ivy").await,
+            IvyAccepts => tx.accept("ivy").await,
+            IvyDeclines => tx.decline("ivy").await,
+            OliviaShowsTheLink => tx.show_link(OLIVIA, "ivy").await,
+            OliviaInvitesIvyHigher => tx.change_invitation_role(OLIVIA, "ivy", "admin").await,
+            AdamInvitesIvyHigher => tx.change_invitation_role("adam", "ivy", "manager").await,
+            OliviaPromotesGus => tx.change_role(OLIVIA, "gus", "admin").await,
+            AdamPromotesGus => tx.change_role("adam", "gus", "manager").await,
+            OliviaDemotesBob => tx.change_role(OLIVIA, "bob", "agent").await,
+            BobDemotesOlivia => tx.change_role("bob", OLIVIA, "admin").await,
+            OliviaStepsDown => tx.change_role(OLIVIA, OLIVIA, "agent").await,
+            OliviaDemotesAdam => tx.change_role(OLIVIA, "adam", "agent").await,
+            OliviaRemovesBob => tx.remove(OLIVIA, "bob").await,
+            BobRemovesOlivia => tx.remove("bob", OLIVIA).await,
+            OliviaRemovesAdam => tx.remove(OLIVIA, "adam").await,
+            AdamRemovesGus => tx.remove("adam", "gus").await,
+            OliviaLeaves => tx.leave(OLIVIA).await,
+            BobLeaves => tx.leave("bob").await,
+            OliviaHandsOverToAdam => tx.transfer_ownership(OLIVIA, "adam").await,
+            BobHandsOverToGus => tx.transfer_ownership("bob", "gus").await,
+            OliviaSuspendsBob => tx.suspend(OLIVIA, "bob").await,
+            BobSuspendsOlivia => tx.suspend("bob", OLIVIA).await,
+            OliviaSuspendsAdam => tx.suspend(OLIVIA, "adam").await,
+            AdamSuspendsGus => tx.suspend("adam", "gus").await,
+            BobReinstatesSue => tx.reinstate("bob", "sue").await,
+            BobIsForgotten => tx.forget("bob").await,
+            OliviaIsForgotten => tx.forget(OLIVIA).await,
+            AdamIsForgotten => tx.forget("adam").await,
+            IvyIsForgotten => tx.forget("ivy").await,
+            TheHostSetsSeats => tx.set_seats(4).await,
+            AdamRenames => tx.rename("adam", "Apex").await,
+            BobRenames => tx.rename("bob", "Zenith").await,
+            BobDeletes => tx.delete("bob").await,
+            GusSignsIn => tx.sign_in("gus", "another session").await,
             GusSignsInAndAdamIsRemoved => {
-                turn.sign_in("gus", "another session").await?;
-                turn.remove(OLIVIA, "adam").await
+                tx.sign_in("gus", "another session").await?;
+                tx.remove(OLIVIA, "adam").await
             }
             AdamSignsInAndGusIsRemoved => {
-                turn.sign_in("adam", "another session").await?;
-                turn.remove("bob", "gus").await
+                tx.sign_in("adam", "another session").await?;
+                tx.remove("bob", "gus").await
             }
-            Expire => turn.expire_at(TimeDelta::zero()).await,
-            ExpireEarly => turn.expire_at(TimeDelta::days(6)).await,
-            Remind => turn.remind_ahead(TimeDelta::days(6)).await,
-            IvysLetterFails => turn.letter_fails("ivy").await,
+            Expire => tx.expire_at(TimeDelta::zero()).await,
+            ExpireEarly => tx.expire_at(TimeDelta::days(6)).await,
+            Remind => tx.remind_ahead(TimeDelta::days(6)).await,
+            IvysLetterFails => tx.letter_fails("ivy").await,
         }
     }
 }

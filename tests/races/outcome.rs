@@ -1,4 +1,4 @@
-//! What came of two operations, without what differs between any two runs.
+//! The outcome of two operations, without values that differ between runs.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,10 +7,10 @@ use guestlist::{Error, Fault};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use crate::fixture::World;
+use crate::fixture::Fixture;
 use crate::rows::{self, Rows};
 
-/// The answers of both, and every row there is afterwards, ids replaced by what they stand for.
+/// The answers of both operations and all rows afterwards, with ids replaced by names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
     pub answers: [String; 2],
@@ -25,13 +25,13 @@ impl fmt::Display for Observation {
 }
 
 impl Observation {
-    /// What stands in one of the two alone.
+    /// The rows that only one of the two has.
     pub fn difference(&self, other: &Self) -> String {
         let alone = |one: &Self, other: &Self, sign: char| {
             let mut rest = other.rows.clone();
             let rows = one.rows.iter().filter(|row| {
-                let place = rest.iter().position(|another| another == *row);
-                place.map(|place| rest.swap_remove(place)).is_none()
+                let index = rest.iter().position(|another| another == *row);
+                index.map(|index| rest.swap_remove(index)).is_none()
             });
             rows.map(|row| format!("    {sign} {row}\n"))
                 .collect::<String>()
@@ -44,7 +44,7 @@ impl Observation {
     }
 }
 
-/// The answer of one operation in words that are the same in every run.
+/// The answer of an operation, without values that differ between runs.
 pub fn answer(result: &Result<String, Error>) -> String {
     match result {
         Ok(word) => format!("ok: {word}"),
@@ -54,36 +54,36 @@ pub fn answer(result: &Result<String, Error>) -> String {
     }
 }
 
-/// Whether something other than a rule said no: a deadlock, a busy database, anything.
-pub fn is_a_fault(answer: &str) -> bool {
+/// The answer is not a refusal by a rule but a fault, such as a deadlock or a busy database.
+pub fn is_fault(answer: &str) -> bool {
     answer.starts_with("FAULT")
 }
 
-/// Everything that is in the database.
+/// All rows of the database.
 pub struct State(Rows);
 
 impl State {
-    pub async fn read(world: &World) -> Self {
-        Self(rows::read(&world.team.database, &world.reading).await)
+    pub async fn read(fixture: &Fixture) -> Self {
+        Self(rows::read(&fixture.team.database, &fixture.reading).await)
     }
 
     fn of(&self, table: &str) -> &[Json] {
         self.0.get(table).map_or(&[], Vec::as_slice)
     }
 
-    /// What links are made of.
+    /// The nonces from which links are made.
     pub fn nonces(&self) -> BTreeSet<String> {
         let invitations = self.of("guestlist_invitations").iter();
         invitations.map(|row| row["nonce"].to_string()).collect()
     }
 
-    /// The rows in words, sorted: what two runs have in common if the same happened in both.
-    pub fn words(&self, world: &World) -> Vec<String> {
+    /// The rows as sorted text, equal for two runs in which the same happened.
+    pub fn lines(&self, fixture: &Fixture) -> Vec<String> {
         let names = self.names();
         let rows = self.0.iter().flat_map(|(table, rows)| {
             let table = table.trim_start_matches("guestlist_");
             rows.iter()
-                .map(move |row| format!("{table}: {}", without_chance(row.clone(), world)))
+                .map(move |row| format!("{table}: {}", without_random_values(row.clone(), fixture)))
         });
         let mut words: Vec<_> = rows
             .map(|row| {
@@ -95,7 +95,7 @@ impl State {
         words
     }
 
-    /// What stands for each id that is made up anew in every run.
+    /// The name for each id that is random in every run.
     fn names(&self) -> Vec<(String, String)> {
         let events = self.of("guestlist_events").iter();
         let mut names: Vec<_> = events
@@ -119,7 +119,7 @@ impl State {
         names
     }
 
-    /// What may never be, whatever happened in whichever order.
+    /// The states that are never allowed, in whichever order the operations ran.
     pub fn violations(&self) -> Vec<String> {
         let (organizations, members) = (
             self.of("guestlist_organizations"),
@@ -163,8 +163,8 @@ fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'
     names.filter(move |name| !seen.insert(*name))
 }
 
-/// The row without made-up ids, and with the nonces of links only as far as they say which link.
-fn without_chance(mut row: Json, world: &World) -> Json {
+/// Removes random ids, and replaces the nonce of a link by the word that says which link it is.
+fn without_random_values(mut row: Json, fixture: &Fixture) -> Json {
     let Json::Object(fields) = &mut row else {
         panic!("a row is an object: {row}");
     };
@@ -172,7 +172,7 @@ fn without_chance(mut row: Json, world: &World) -> Json {
         fields.remove(field);
     }
     let which = |nonce: &Json| {
-        if world.mailed.contains(&nonce.to_string()) {
+        if fixture.mailed.contains(&nonce.to_string()) {
             "mailed"
         } else {
             "new"
@@ -198,7 +198,7 @@ fn without_chance(mut row: Json, world: &World) -> Json {
     row
 }
 
-/// JSON is text in SQLite.
+/// Parses JSON, which SQLite stores as text.
 fn facts_of(value: &Json) -> Json {
     match value {
         Json::String(text) => text.parse().expect("JSON"),
@@ -210,7 +210,7 @@ fn text(value: &Json) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// The id as it is spelled elsewhere; SQLite shows the bytes.
+/// The id in its usual form; SQLite returns bytes.
 fn id(value: &Json) -> String {
     text(value).parse::<Uuid>().expect("an id").to_string()
 }

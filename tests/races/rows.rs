@@ -9,7 +9,7 @@ use sqlx::AssertSqlSafe;
 /// The rows of each table.
 pub type Rows = BTreeMap<String, Vec<Json>>;
 
-/// Every table of the library that holds what it is about, the organizations first.
+/// Every table of the library except its migrations, the organizations first.
 pub async fn tables(database: &Database) -> Vec<String> {
     let mut tables: Vec<String> = match database {
         #[cfg(feature = "postgres")]
@@ -32,7 +32,7 @@ pub async fn tables(database: &Database) -> Vec<String> {
     tables
 }
 
-/// A statement that reads all of them: a table's name and a row in each row.
+/// A statement that reads all of them: each row holds the table's name and one of its rows.
 pub async fn reading(database: &Database, tables: &[String]) -> String {
     let mut selects = Vec::new();
     for table in tables {

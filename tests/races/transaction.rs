@@ -1,25 +1,25 @@
-//! What one transaction does, in the words of the operations.
+//! The calls of the operations within one transaction.
 
 use chrono::TimeDelta;
 use guestlist::worker::{DeliveryReport, expire_due, record_delivery, remind_due};
 use guestlist::{Delivery, Error, Invitation, Membership, Transaction};
 
-use crate::fixture::World;
+use crate::fixture::Fixture;
 use crate::support::{address, name, person, user};
 
-/// A world and an open transaction on it. Every call answers in words that are the same in every
-/// run.
-pub struct Turn<'a> {
-    pub world: &'a World,
+/// The fixture and an open transaction on it. Every call returns a text without values that differ
+/// between runs.
+pub struct OpenTransaction<'a> {
+    pub fixture: &'a Fixture,
     pub tx: &'a mut Transaction,
 }
 
 type Answer = Result<String, Error>;
 
-impl Turn<'_> {
+impl OpenTransaction<'_> {
     pub async fn invite(&mut self, actor: &str, who: &str, role: &str) -> Answer {
-        let invite = self.world.team.invitation_of(&address(who), role);
-        self.world
+        let invite = self.fixture.team.invitation_of(&address(who), role);
+        self.fixture
             .guestlist()
             .invite(&mut *self.tx, &user(actor), invite)
             .await
@@ -28,11 +28,11 @@ impl Turn<'_> {
 
     pub async fn supersede(&mut self, actor: &str, who: &str, role: &str) -> Answer {
         let invite = self
-            .world
+            .fixture
             .team
             .invitation_of(&address(who), role)
             .superseding();
-        self.world
+        self.fixture
             .guestlist()
             .invite(&mut *self.tx, &user(actor), invite)
             .await
@@ -40,9 +40,9 @@ impl Turn<'_> {
     }
 
     pub async fn invite_all(&mut self, actor: &str, who: [&str; 2]) -> Answer {
-        let invites = who.map(|who| self.world.team.invitation_of(&address(who), "agent"));
+        let invites = who.map(|who| self.fixture.team.invitation_of(&address(who), "agent"));
         let outcomes = self
-            .world
+            .fixture
             .guestlist()
             .invite_all(&mut *self.tx, &user(actor), invites.into())
             .await?;
@@ -54,8 +54,8 @@ impl Turn<'_> {
     }
 
     pub async fn resend(&mut self, actor: &str, whose: &str) -> Answer {
-        let id = self.world.invitation(whose).id;
-        self.world
+        let id = self.fixture.invitation(whose).id;
+        self.fixture
             .guestlist()
             .resend(&mut *self.tx, &user(actor), id)
             .await
@@ -63,8 +63,8 @@ impl Turn<'_> {
     }
 
     pub async fn revoke(&mut self, actor: &str, whose: &str) -> Answer {
-        let id = self.world.invitation(whose).id;
-        self.world
+        let id = self.fixture.invitation(whose).id;
+        self.fixture
             .guestlist()
             .revoke(&mut *self.tx, &user(actor), id)
             .await
@@ -72,8 +72,8 @@ impl Turn<'_> {
     }
 
     pub async fn accept(&mut self, who: &str) -> Answer {
-        let link = self.world.link(who);
-        self.world
+        let link = self.fixture.link(who);
+        self.fixture
             .guestlist()
             .accept(&mut *self.tx, &link, &person(who))
             .await
@@ -81,8 +81,8 @@ impl Turn<'_> {
     }
 
     pub async fn decline(&mut self, who: &str) -> Answer {
-        let link = self.world.link(who);
-        self.world
+        let link = self.fixture.link(who);
+        self.fixture
             .guestlist()
             .decline(&mut *self.tx, &link)
             .await
@@ -90,21 +90,21 @@ impl Turn<'_> {
     }
 
     pub async fn show_link(&mut self, actor: &str, whose: &str) -> Answer {
-        let id = self.world.invitation(whose).id;
+        let id = self.fixture.invitation(whose).id;
         let shown = self
-            .world
+            .fixture
             .guestlist()
             .show_link(&mut *self.tx, &user(actor), id)
             .await?;
         Ok(format!(
             "the first link: {}",
-            shown.expose() == self.world.link(whose)
+            shown.expose() == self.fixture.link(whose)
         ))
     }
 
     pub async fn change_invitation_role(&mut self, actor: &str, whose: &str, role: &str) -> Answer {
-        let (id, role) = (self.world.invitation(whose).id, role.parse()?);
-        self.world
+        let (id, role) = (self.fixture.invitation(whose).id, role.parse()?);
+        self.fixture
             .guestlist()
             .change_invitation_role(&mut *self.tx, &user(actor), id, &role)
             .await
@@ -112,8 +112,8 @@ impl Turn<'_> {
     }
 
     pub async fn change_role(&mut self, actor: &str, who: &str, role: &str) -> Answer {
-        let (acme, role) = (self.world.acme(), role.parse()?);
-        self.world
+        let (acme, role) = (self.fixture.acme(), role.parse()?);
+        self.fixture
             .guestlist()
             .change_role(&mut *self.tx, &user(actor), acme, &user(who), &role)
             .await
@@ -121,8 +121,8 @@ impl Turn<'_> {
     }
 
     pub async fn remove(&mut self, actor: &str, who: &str) -> Answer {
-        let acme = self.world.acme();
-        self.world
+        let acme = self.fixture.acme();
+        self.fixture
             .guestlist()
             .remove(&mut *self.tx, &user(actor), acme, &user(who))
             .await
@@ -130,8 +130,8 @@ impl Turn<'_> {
     }
 
     pub async fn leave(&mut self, who: &str) -> Answer {
-        let acme = self.world.acme();
-        self.world
+        let acme = self.fixture.acme();
+        self.fixture
             .guestlist()
             .leave(&mut *self.tx, &user(who), acme)
             .await
@@ -139,8 +139,8 @@ impl Turn<'_> {
     }
 
     pub async fn transfer_ownership(&mut self, actor: &str, who: &str) -> Answer {
-        let acme = self.world.acme();
-        self.world
+        let acme = self.fixture.acme();
+        self.fixture
             .guestlist()
             .transfer_ownership(&mut *self.tx, &user(actor), acme, &user(who))
             .await
@@ -148,8 +148,8 @@ impl Turn<'_> {
     }
 
     pub async fn suspend(&mut self, actor: &str, who: &str) -> Answer {
-        let acme = self.world.acme();
-        self.world
+        let acme = self.fixture.acme();
+        self.fixture
             .guestlist()
             .suspend(&mut *self.tx, &user(actor), acme, &user(who))
             .await
@@ -157,8 +157,8 @@ impl Turn<'_> {
     }
 
     pub async fn reinstate(&mut self, actor: &str, who: &str) -> Answer {
-        let acme = self.world.acme();
-        self.world
+        let acme = self.fixture.acme();
+        self.fixture
             .guestlist()
             .reinstate(&mut *self.tx, &user(actor), acme, &user(who))
             .await
@@ -166,7 +166,7 @@ impl Turn<'_> {
     }
 
     pub async fn forget(&mut self, who: &str) -> Answer {
-        self.world
+        self.fixture
             .guestlist()
             .forget_user(&mut *self.tx, &person(who))
             .await
@@ -175,8 +175,8 @@ impl Turn<'_> {
     }
 
     pub async fn set_seats(&mut self, seats: u32) -> Answer {
-        let acme = self.world.acme();
-        self.world
+        let acme = self.fixture.acme();
+        self.fixture
             .guestlist()
             .set_seats(&mut *self.tx, acme, Some(seats))
             .await
@@ -184,8 +184,8 @@ impl Turn<'_> {
     }
 
     pub async fn rename(&mut self, actor: &str, to: &str) -> Answer {
-        let acme = self.world.acme();
-        self.world
+        let acme = self.fixture.acme();
+        self.fixture
             .guestlist()
             .rename(&mut *self.tx, &user(actor), acme, name(to))
             .await
@@ -193,8 +193,8 @@ impl Turn<'_> {
     }
 
     pub async fn delete(&mut self, actor: &str) -> Answer {
-        let acme = self.world.acme();
-        self.world
+        let acme = self.fixture.acme();
+        self.fixture
             .guestlist()
             .delete(&mut *self.tx, &user(actor), acme)
             .await
@@ -202,36 +202,36 @@ impl Turn<'_> {
     }
 
     pub async fn sign_in(&mut self, who: &str, session: &str) -> Answer {
-        let (acme, session) = (self.world.acme(), session.parse()?);
-        self.world
+        let (acme, session) = (self.fixture.acme(), session.parse()?);
+        self.fixture
             .guestlist()
             .record_session(&mut *self.tx, acme, &user(who), &session)
             .await
             .map(done)
     }
 
-    /// Expires by the clock of a worker that is so far ahead.
+    /// Expires with the clock of a worker that is ahead by this time.
     pub async fn expire_at(&mut self, ahead: TimeDelta) -> Answer {
-        let now = self.world.team.now() + ahead;
+        let now = self.fixture.team.now() + ahead;
         expire_due(&mut *self.tx, now, 100).await.map(|_| done(()))
     }
 
     pub async fn remind_ahead(&mut self, time: TimeDelta) -> Answer {
-        let now = self.world.team.now();
+        let now = self.fixture.team.now();
         remind_due(&mut *self.tx, now, now + time, 100)
             .await
             .map(|_| done(()))
     }
 
-    /// The mail server says of the first letter that there is no such person.
+    /// The mail server reports for the first letter that the mailbox does not exist.
     pub async fn letter_fails(&mut self, whose: &str) -> Answer {
         let report = DeliveryReport {
-            invitation: self.world.invitation(whose).id,
+            invitation: self.fixture.invitation(whose).id,
             letter: 1,
             delivery: Delivery::Failed,
             detail: Some("550 5.1.1 no such user".to_owned()),
         };
-        record_delivery(&mut *self.tx, self.world.team.now(), &report)
+        record_delivery(&mut *self.tx, self.fixture.team.now(), &report)
             .await
             .map(done)
     }

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// What stands where an address is typed: near misses, mutations of valid ones, any text, any bytes.
+/// Any text typed as an address: near misses, mutations of valid ones, any text, any bytes.
 pub fn typed() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => near_valid(),
@@ -15,7 +15,7 @@ pub fn typed() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Put together from the parts that parsers get wrong.
+/// Combinations of the parts that parsers get wrong.
 pub fn near_valid() -> impl Strategy<Value = String> {
     let local = vec(piece(), 0..7).prop_map(|pieces| pieces.concat());
     let labels = vec(label(), 0..5);
@@ -31,14 +31,14 @@ pub fn near_valid() -> impl Strategy<Value = String> {
         .prop_map(|(local, at, labels, dot)| format!("{local}{at}{}", labels.join(dot)))
 }
 
-/// An address whose local part is made of letters that some software folds too far.
+/// An address whose local part consists of letters that some software folds too far.
 pub fn foldable() -> impl Strategy<Value = String> {
     let letters = "kKsSiIſıİßẞσςΣαΑåÅöеЕéǆǅµμθΘϴﬁaZ9.\u{301}\u{307}\u{30c}";
     let letter = select(letters.chars().collect::<Vec<_>>());
     vec(letter, 1..6).prop_map(|local| format!("{}@b.co", local.into_iter().collect::<String>()))
 }
 
-/// A valid address with up to three characters put in, taken out, exchanged or doubled.
+/// A valid address with up to three characters inserted, removed, replaced or doubled.
 pub fn mutated() -> impl Strategy<Value = String> {
     let change = (any::<prop::sample::Index>(), 0..4_u8, odd_character());
     (select(VALID.to_vec()), vec(change, 1..4)).prop_map(|(valid, changes)| {
@@ -77,7 +77,7 @@ fn label() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Characters with a history: of folding, of hiding, of ending a line, of ending a command.
+/// Characters that folding, hiding, line endings or commands have made trouble with.
 pub fn odd_character() -> impl Strategy<Value = char> {
     prop_oneof![
         8 => select("KkſsSıIiİßẞςσΣŐőÅ\u{212a}\u{212b}\u{2126}ǅǄǆﬁﬀＡａ①ªµΜμАаёЁ用ñéÉ\u{301}\u{307}\u{323}\u{338}\u{345}\u{f900}\u{1f71}\u{37e}\u{1fef}".chars().collect::<Vec<_>>()),

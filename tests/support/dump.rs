@@ -1,6 +1,6 @@
 //! Every row of every table of Guestlist, as text.
 
-/// Which of the two databases is asked.
+/// The database to read.
 #[allow(dead_code, reason = "a library with one of them asks no other")]
 #[derive(Clone, Copy)]
 pub enum Dialect {
@@ -8,9 +8,9 @@ pub enum Dialect {
     Sqlite,
 }
 
-/// What the tables hold, a line for each row, read by `ask`, which runs a statement and returns its
-/// one column of text. Left out is only when an organization's lock was taken last, so two dumps
-/// are equal when nothing was written between.
+/// The content of the tables, one line for each row, read by `ask`, which runs a statement and
+/// returns its one column of text. The time of an organization's last lock is left out, so that two
+/// dumps are equal if nothing was written in between.
 pub async fn dump(dialect: Dialect, ask: impl AsyncFn(String) -> Vec<String>) -> Vec<String> {
     let mut lines = Vec::new();
     for table in ask(tables(dialect).to_owned()).await {

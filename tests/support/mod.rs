@@ -1,4 +1,4 @@
-//! A team to test with, on either database.
+//! A team for tests, on either database.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use guestlist::{
     ManualClock, Membership, Organization, Paging, Transaction, User, UserId, outbox,
 };
 
-/// Runs every story on both databases, each in a schema or a file of its own.
+/// Runs every test on both databases, each in a schema or file of its own.
 #[macro_export]
 macro_rules! on_both_databases {
     ($($(#[$attribute:meta])* async fn $name:ident($team:ident: Team) $body:block)+) => {
@@ -16,13 +16,13 @@ macro_rules! on_both_databases {
             #[allow(unused_imports)]
             use super::*;
 
-            async fn story($team: $crate::support::Team) $body
+            async fn scenario($team: $crate::support::Team) $body
 
             #[cfg(feature = "postgres")]
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             $(#[$attribute])*
             async fn on_postgres() {
-                story($crate::support::Team::on($crate::postgres::schema().await).await).await;
+                scenario($crate::support::Team::on($crate::postgres::schema().await).await).await;
             }
 
             #[cfg(feature = "sqlite")]
@@ -30,13 +30,13 @@ macro_rules! on_both_databases {
             $(#[$attribute])*
             async fn on_sqlite() {
                 let folder = tempfile::tempdir().expect("a temporary folder");
-                story($crate::support::Team::on($crate::sqlite::file(folder.path()).await).await).await;
+                scenario($crate::support::Team::on($crate::sqlite::file(folder.path()).await).await).await;
             }
         })+
     };
 }
 
-/// An organization whose owner is Olivia, under a clock that stands still.
+/// An organization owned by Olivia, with a clock that the test moves.
 #[derive(Clone)]
 pub struct Team {
     pub database: Database,
@@ -72,7 +72,7 @@ impl Team {
         }
     }
 
-    /// The same team under another configuration.
+    /// The same team with another configuration.
     pub fn configured(
         &self,
         configure: impl FnOnce(guestlist::Builder) -> guestlist::Builder,
@@ -87,7 +87,7 @@ impl Team {
         self.guestlist.now()
     }
 
-    pub fn pass(&self, time: TimeDelta) {
+    pub fn advance_clock(&self, time: TimeDelta) {
         self.clock.advance(time);
     }
 
@@ -95,7 +95,7 @@ impl Team {
         self.database.begin().await.expect("a transaction")
     }
 
-    /// Runs one mutation in a transaction of its own, committed only when it succeeded.
+    /// Runs one mutation in a transaction of its own and commits only if it succeeded.
     pub async fn in_transaction<T>(
         &self,
         mutation: impl AsyncFnOnce(&mut Transaction) -> Result<T, Error>,
@@ -205,7 +205,7 @@ impl Team {
         .await
     }
 
-    /// Makes a member the honest way: invited by Olivia, accepted by link.
+    /// Makes a member through an invitation by Olivia, accepted by its link.
     pub async fn join(&self, who: &str, role: &str) -> Membership {
         let invitation = self
             .invite(OLIVIA, &address(who), role)
@@ -257,7 +257,7 @@ impl Team {
             .items
     }
 
-    /// What happened, in words.
+    /// The kinds of all events, oldest first.
     pub async fn history(&self) -> Vec<&'static str> {
         self.events()
             .await
@@ -266,7 +266,7 @@ impl Team {
             .collect()
     }
 
-    /// The kinds of the messages that wait, oldest first.
+    /// The kinds of the waiting messages, oldest first.
     pub async fn messages(&self) -> Vec<String> {
         let mut tx = self.begin().await;
         let messages = outbox::list(&mut tx, self.now(), outbox::State::Ready, None, 1000)

@@ -1,4 +1,4 @@
-//! A schema of its own on the server that `bin/test` starts.
+//! A new schema for each test, on the server that `bin/test` starts.
 
 use guestlist::Database;
 use sqlx::Connection as _;
@@ -13,7 +13,7 @@ pub async fn at(url: &str) -> Database {
         .expect("the schema can be used")
 }
 
-/// A new schema, as what URL it is reached.
+/// Creates a schema and returns the URL that selects it.
 pub async fn schema_url() -> String {
     let server = std::env::var("GUESTLIST_TEST_POSTGRES")
         .expect("GUESTLIST_TEST_POSTGRES: run the tests by bin/test");

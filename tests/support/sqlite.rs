@@ -1,4 +1,4 @@
-//! An SQLite file of its own.
+//! A new SQLite file for each test.
 
 use std::path::Path;
 

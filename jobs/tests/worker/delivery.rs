@@ -62,7 +62,7 @@ on_both_stacks! {
         let accepted = bench.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         bench.team.accept(&bench.team.token(&accepted), &person("bob")).await.unwrap();
         let expired = bench.team.invite(OLIVIA, "c@example.com", "agent").await.unwrap();
-        bench.team.pass(TimeDelta::days(7));
+        bench.team.advance_clock(TimeDelta::days(7));
         bench.work_until_idle().await;
         for invitation in [&revoked, &accepted, &expired] {
             assert!(bench.letters_to(invitation.email.as_str()).is_empty());
@@ -152,11 +152,11 @@ on_both_stacks! {
 
     async fn a_resent_invitation_gets_the_newer_letter_only(bench: Workbench) {
         let invitation = bench.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
-        bench.team.pass(TimeDelta::minutes(2));
+        bench.team.advance_clock(TimeDelta::minutes(2));
         bench.team.resend(OLIVIA, invitation.id).await.unwrap();
         bench.work_until_idle().await;
         assert_eq!(bench.letters_to("bob@example.com").len(), 1);
-        bench.team.pass(TimeDelta::minutes(2));
+        bench.team.advance_clock(TimeDelta::minutes(2));
         bench.team.resend(OLIVIA, invitation.id).await.unwrap();
         bench.work_until_idle().await;
         assert_eq!(bench.letters_to("bob@example.com").len(), 2);
@@ -178,10 +178,10 @@ on_both_stacks! {
         let now = bench.reread(&invitation).await;
         assert_eq!(now.delivery, Delivery::Deferred);
         assert!(now.delivery_detail.unwrap().contains("greylisted"));
-        bench.team.pass(TimeDelta::minutes(4));
+        bench.team.advance_clock(TimeDelta::minutes(4));
         bench.work_until_idle().await;
         assert!(bench.letters().is_empty(), "too early");
-        bench.team.pass(TimeDelta::minutes(2));
+        bench.team.advance_clock(TimeDelta::minutes(2));
         bench.work_until_idle().await;
         assert_eq!(bench.letters().len(), 1);
         assert_eq!(bench.reread(&invitation).await.delivery, Delivery::Sent);
@@ -202,7 +202,7 @@ on_both_stacks! {
         bench.work_until_idle().await;
         assert!(bench.letters_to("bob@example.com").is_empty());
         assert_eq!(other.invitation(again.id).await.delivery, Delivery::Suppressed);
-        bench.team.pass(TimeDelta::minutes(2));
+        bench.team.advance_clock(TimeDelta::minutes(2));
         bench.team.resend(OLIVIA, invitation.id).await.unwrap();
         bench.work_until_idle().await;
         assert_eq!(bench.letters_to("bob@example.com").len(), 1, "insisting helps");
@@ -235,7 +235,7 @@ on_both_stacks! {
         }
         let worker = bench.start();
         eventually("every letter arrives", async || {
-            bench.team.pass(TimeDelta::seconds(1));
+            bench.team.advance_clock(TimeDelta::seconds(1));
             bench.letters().len() == 10
         }).await;
         worker.stop().await;
@@ -249,7 +249,7 @@ on_both_stacks! {
         bench.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let worker = bench.start();
         eventually("it is accepted", async || {
-            bench.team.pass(TimeDelta::seconds(1));
+            bench.team.advance_clock(TimeDelta::seconds(1));
             bench.counts().await.is_empty()
         }).await;
         worker.stop().await;

@@ -31,7 +31,7 @@ on_both_stacks! {
         worker.kill().await;
         drop(stalling);
         assert!(bench.letters().is_empty());
-        bench.team.pass(TimeDelta::seconds(21));
+        bench.team.advance_clock(TimeDelta::seconds(21));
         let queue = if matches!(bench.team.database, guestlist::Database::Sqlite(_)) { Queue::memory() } else { crate::workbench::redis() };
         let bench = Workbench { queue, ..bench };
         bench.work_until_idle().await;
@@ -108,7 +108,7 @@ on_both_stacks! {
         for deferrals in 1..=12 {
             bench.work_until_idle().await;
             assert_eq!(bench.waiting(outbox::State::Ready).await[0].attempts, deferrals);
-            bench.team.pass(TimeDelta::minutes(133));
+            bench.team.advance_clock(TimeDelta::minutes(133));
         }
         let mut context = bench.context();
         let fails = std::sync::atomic::AtomicBool::new(true);
@@ -120,7 +120,7 @@ on_both_stacks! {
         worker.run_until_idle(tokio_util::sync::CancellationToken::new()).await.unwrap();
         let message = bench.waiting(outbox::State::Ready).await.remove(0);
         assert_eq!((message.attempts, message.faults), (13, 1));
-        bench.team.pass(TimeDelta::seconds(2));
+        bench.team.advance_clock(TimeDelta::seconds(2));
         bench.work_until_idle().await;
         assert_one_letter_each(&bench, 1);
     }
@@ -142,7 +142,7 @@ on_both_stacks! {
         let worker = tokio::spawn(worker.run(stop.clone()));
         eventually("the others are sent", async || bench.letters().len() == 2).await;
         eventually("it is given up", async || {
-            bench.team.pass(TimeDelta::minutes(11));
+            bench.team.advance_clock(TimeDelta::minutes(11));
             bench.waiting(guestlist::outbox::State::Dead).await.len() == 1
         }).await;
         stop.cancel();

@@ -92,7 +92,7 @@ on_both_stacks! {
         assert_eq!(metrics.value("guestlist_mailer_resting"), 1.0);
         // The clock stands still, so the letter's next attempt has to be brought about.
         eventually("the letter leaves", async || {
-            bench.team.pass(TimeDelta::seconds(1));
+            bench.team.advance_clock(TimeDelta::seconds(1));
             bench.letters().len() == 1
         }).await;
         worker.until_failed(&[]).await;
@@ -151,7 +151,7 @@ on_both_stacks! {
 
     async fn what_waits_shows_its_number_and_its_age(bench: Workbench) {
         invite_many(&bench.team, 3).await;
-        bench.team.pass(TimeDelta::seconds(90));
+        bench.team.advance_clock(TimeDelta::seconds(90));
         let metrics = scrape(&bench.worker().monitor()).await;
         assert_eq!(metrics.value("guestlist_outbox_messages{kind=\"send_invitation\",state=\"ready\"}"), 3.0);
         assert_eq!(metrics.value("guestlist_outbox_messages{kind=\"send_invitation\",state=\"dead\"}"), 0.0);
@@ -166,7 +166,7 @@ on_both_stacks! {
         let killed = stalling.start();
         stalling.smtp.until(|seen| seen.heard("DATA") == 1).await;
         killed.kill().await;
-        bench.team.pass(TimeDelta::seconds(21));
+        bench.team.advance_clock(TimeDelta::seconds(21));
         let is_sqlite = matches!(bench.team.database, Database::Sqlite(_));
         let queue = if is_sqlite { Queue::memory() } else { crate::workbench::redis() };
         let bench = Workbench { queue, ..bench };

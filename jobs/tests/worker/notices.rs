@@ -42,7 +42,7 @@ on_both_stacks! {
         team.accept(&team.token(&accepted), &bob).await.unwrap();
         team.decline(&team.token(&declined)).await.unwrap();
         assert_eq!(told(&bench, "olivia@example.com").await.len(), 2);
-        team.pass(TimeDelta::days(7));
+        team.advance_clock(TimeDelta::days(7));
         let letters = told(&bench, "olivia@example.com").await.join("\n");
         for fact in ["Bob Ross", "dora@example.com", "eve@example.com", "Acme", "Manager"] {
             assert!(letters.contains(fact), "{fact} is missing in {letters}");

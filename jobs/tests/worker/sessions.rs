@@ -164,7 +164,7 @@ on_both_stacks! {
         bench.team.remove(OLIVIA, "bob").await.unwrap();
         let worker = bench.start();
         eventually("the purge", async || {
-            bench.team.pass(chrono::TimeDelta::seconds(1));
+            bench.team.advance_clock(chrono::TimeDelta::seconds(1));
             host_sessions(bench.database()).await == ["c"]
         }).await;
         eventually("the message is settled", async || bench.counts().await.is_empty()).await;

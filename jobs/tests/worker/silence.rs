@@ -86,13 +86,13 @@ async fn a_worker_whose_connections_fall_silent_at_rest_and_amid_work_goes_on_by
     // What was leased by an answer that was swallowed comes back when its lease ends, after 20 s, each time,
     // and what failed a second later: by the team's clock, which passes no faster than ours.
     eventually("letters leave", async || {
-        bench.team.pass(TimeDelta::milliseconds(10));
+        bench.team.advance_clock(TimeDelta::milliseconds(10));
         bench.letters().len() > 50
     })
     .await;
     proxy.mute();
     eventually("all letters leave", async || {
-        bench.team.pass(TimeDelta::milliseconds(10));
+        bench.team.advance_clock(TimeDelta::milliseconds(10));
         bench.counts().await.is_empty()
     })
     .await;
@@ -113,7 +113,7 @@ async fn notices_whose_connections_fall_silent_are_sent_by_themselves() {
     eventually("notices leave", async || bench.letters().len() > 12).await;
     proxy.mute();
     eventually("all notices leave", async || {
-        bench.team.pass(TimeDelta::milliseconds(10));
+        bench.team.advance_clock(TimeDelta::milliseconds(10));
         bench.counts().await.is_empty()
     })
     .await;

@@ -13,7 +13,7 @@ on_both_stacks! {
     async fn an_invitee_is_reminded_once_before_the_end(bench: Workbench) {
         bench.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         bench.work_until_idle().await;
-        bench.team.pass(TimeDelta::days(5));
+        bench.team.advance_clock(TimeDelta::days(5));
         bench.work_until_idle().await;
         bench.work_until_idle().await;
         assert_eq!(bench.letters_to("bob@example.com").len(), 2);
@@ -24,7 +24,7 @@ on_both_stacks! {
         let bench = Workbench { settings, ..bench };
         bench.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         bench.work_until_idle().await;
-        bench.team.pass(TimeDelta::days(6));
+        bench.team.advance_clock(TimeDelta::days(6));
         bench.work_until_idle().await;
         assert_eq!(bench.letters_to("bob@example.com").len(), 1);
     }
@@ -33,7 +33,7 @@ on_both_stacks! {
         let invitation = bench.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         bench.team.revoke(OLIVIA, invitation.id).await.unwrap();
         bench.work_until_idle().await;
-        bench.team.pass(TimeDelta::days(401));
+        bench.team.advance_clock(TimeDelta::days(401));
         let worker = bench.start();
         eventually("the history is gone", async || bench.team.events().await.is_empty()).await;
         worker.stop().await;

@@ -76,7 +76,7 @@ impl Stage {
             invitations.push(invitation.expect("invited").id);
         }
         // Letters to one address keep a distance.
-        team.pass(chrono::TimeDelta::minutes(2));
+        team.advance_clock(chrono::TimeDelta::minutes(2));
         Self {
             team: team.configured(|builder| builder.role_model((preset.model)())),
             preset,
