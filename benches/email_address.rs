@@ -1,4 +1,4 @@
-//! What it takes to read an address, which every invite and every row of a CSV file does.
+//! The time to parse an address; every invite and every row of a CSV file does it.
 //!
 //! `cargo bench -p guestlist --bench email_address`
 

@@ -1,13 +1,13 @@
-//! Whether the time of a refusal tells why a link was refused.
+//! Measures if the time of a refusal reveals why a link was refused.
 //!
 //! `cargo bench -p guestlist --bench refusal`, with `GUESTLIST_TEST_POSTGRES` for Postgres as well.
 //!
 //! The method is that of dudect (Reparaz, Balasch, Verbauwhede: "Dude, is my code constant time?",
-//! DATE 2017): samples of the reasons are taken in turns, in an order that is random each time, so
-//! that whatever else the machine does falls on all of them; then Welch's t-test compares each
-//! reason with the plainest one, once as measured and once for each of several crops of the slow
-//! tail, and the largest |t| counts. Above 4.5 they can be told apart by who measures as often; a
-//! difference below a microsecond drowns in any network, so the effect is printed beside it.
+//! DATE 2017): the reasons are sampled alternately, in a new random order each time, so that other
+//! load on the machine affects all of them. Then Welch's t-test compares each reason with the
+//! simplest one, once as measured and once for each of several crops of the slow tail, and the
+//! largest |t| counts. Above 4.5 an attacker with as many samples can tell them apart. A difference
+//! below a microsecond is lost in any network, so the size of the effect is printed beside it.
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
@@ -21,22 +21,22 @@ use guestlist::{
 };
 use rand::RngExt;
 
-/// Where samples can be told apart (the threshold of dudect).
+/// The |t| above which samples can be told apart (the threshold of dudect).
 const DISTINCT: f64 = 4.5;
 
-/// Samples of each reason; `GUESTLIST_BENCH_SAMPLES` sets another number.
+/// The samples of each reason; `GUESTLIST_BENCH_SAMPLES` sets another number.
 const SAMPLES: usize = 20_000;
 
-/// The part of the samples that is kept, fastest first.
+/// The fractions of the samples to keep, fastest first.
 const CROPS: [f64; 6] = [1.0, 0.99, 0.95, 0.9, 0.75, 0.5];
 
-/// A refused text and why it is refused; the first is what the others are compared with.
+/// A refused text and the reason; the others are compared with the first.
 struct Refused {
     why: &'static str,
     token: String,
 }
 
-struct Stage {
+struct Fixture {
     database: Database,
     guestlist: Guestlist,
     refused: Vec<Refused>,
@@ -49,16 +49,16 @@ fn flipped(token: &str, from_end: usize) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The same key's id, and a MAC for an invitation of the same time that is not there.
-fn of_nobody(token: &str) -> String {
+/// A token with the same key id and a MAC, for an invitation of the same time that does not exist.
+fn of_no_invitation(token: &str) -> String {
     let mut bytes = URL_SAFE_NO_PAD.decode(token).unwrap();
     let mac = bytes.len() - 32;
     rand::rng().fill(&mut bytes[mac - 8..]);
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-impl Stage {
-    async fn on(database: Database) -> Self {
+impl Fixture {
+    async fn new(database: Database) -> Self {
         guestlist::migrate(&database).await.unwrap();
         let key = Key::generate();
         let guestlist = |audience: &str, keys: KeyRing| {
@@ -100,8 +100,8 @@ impl Stage {
         let reason = |why, token| Refused { why, token };
         Self {
             refused: vec![
-                reason("an invitation that is not there", of_nobody(&latest)),
-                reason("the same again (control)", of_nobody(&latest)),
+                reason("an invitation that is not there", of_no_invitation(&latest)),
+                reason("the same again (control)", of_no_invitation(&latest)),
                 reason("the last byte of the MAC is wrong", flipped(&true_one, 1)),
                 reason("the first byte of the MAC is wrong", flipped(&true_one, 32)),
                 reason(
@@ -128,7 +128,7 @@ impl Stage {
         }
     }
 
-    /// Nanoseconds of each refusal, a row for each reason.
+    /// The nanoseconds of each refusal, one row for each reason.
     async fn measure(&self, samples: usize) -> Vec<Vec<f64>> {
         let mut times: Vec<Vec<f64>> = self
             .refused
@@ -178,7 +178,7 @@ fn welch(one: &[f64], other: &[f64]) -> (f64, f64) {
     (difference / (spread + other_spread).sqrt(), difference)
 }
 
-/// The most telling of the crops, all at one threshold that belongs to both.
+/// The largest result of the crops; each crop uses one threshold for both samples.
 fn most_telling(one: &[f64], other: &[f64]) -> (f64, f64) {
     let mut both: Vec<f64> = one.iter().chain(other).copied().collect();
     both.sort_by(f64::total_cmp);
@@ -192,7 +192,7 @@ fn most_telling(one: &[f64], other: &[f64]) -> (f64, f64) {
                 .collect::<Vec<_>>()
         };
         let (one, other) = (cropped(one), cropped(other));
-        // Where one of them is gone altogether, the wider crops say enough.
+        // // If a crop leaves nothing of one sample, the wider crops suffice.
         (one.len().min(other.len()) > 10).then(|| welch(&one, &other))
     });
     crops
@@ -238,9 +238,9 @@ fn report(name: &str, refused: &[Refused], times: &[Vec<f64>]) -> String {
 }
 
 async fn compare(name: &str, database: Database, samples: usize) {
-    let stage = Stage::on(database).await;
-    let times = stage.measure(samples).await;
-    println!("{}", report(name, &stage.refused, &times));
+    let fixture = Fixture::new(database).await;
+    let times = fixture.measure(samples).await;
+    println!("{}", report(name, &fixture.refused, &times));
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,5 +1,5 @@
-//! What it takes to make the token of an invitation, and to verify one with the row it speaks of,
-//! which is read from an SQLite file.
+//! The time to make the token of an invitation, and to verify one against its row in an SQLite
+//! file.
 //!
 //! `cargo bench -p guestlist --bench token`
 
@@ -12,7 +12,7 @@ fn main() {
     divan::main();
 }
 
-struct Stage {
+struct Fixture {
     runtime: tokio::runtime::Runtime,
     database: Database,
     guestlist: Guestlist,
@@ -20,8 +20,8 @@ struct Stage {
     _folder: tempfile::TempDir,
 }
 
-impl Stage {
-    fn set() -> Self {
+impl Fixture {
+    fn new() -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("guestlist.db").display());
@@ -58,17 +58,20 @@ impl Stage {
 
 #[divan::bench]
 fn make(bencher: Bencher<'_, '_>) {
-    let stage = Stage::set();
-    bencher.bench_local(|| stage.token());
+    let fixture = Fixture::new();
+    bencher.bench_local(|| fixture.token());
 }
 
 #[divan::bench]
 fn verify(bencher: Bencher<'_, '_>) {
-    let stage = Stage::set();
-    let token = stage.token();
-    let mut connection = stage.runtime.block_on(stage.database.acquire()).unwrap();
+    let fixture = Fixture::new();
+    let token = fixture.token();
+    let mut connection = fixture
+        .runtime
+        .block_on(fixture.database.acquire())
+        .unwrap();
     bencher.bench_local(|| {
-        let open = stage.guestlist.open(&mut connection, token.expose());
-        stage.runtime.block_on(open).unwrap()
+        let open = fixture.guestlist.open(&mut connection, token.expose());
+        fixture.runtime.block_on(open).unwrap()
     });
 }
