@@ -62,7 +62,7 @@ mod transactions;
 #[path = "library/wrong_types.rs"]
 mod wrong_types;
 
-/// Whether writers can work side by side; SQLite has one at a time.
+/// True if several writers can work at the same time; SQLite has one at a time.
 fn has_many_writers(team: &support::Team) -> bool {
     match team.database {
         #[cfg(feature = "postgres")]
@@ -72,7 +72,7 @@ fn has_many_writers(team: &support::Team) -> bool {
     }
 }
 
-/// What every table holds; two dumps are equal when nothing was written between.
+/// The content of every table; two dumps are equal if nothing was written in between.
 async fn dump(database: &guestlist::Database) -> Vec<String> {
     use sqlx::{AssertSqlSafe, query_scalar};
     match database {

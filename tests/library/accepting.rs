@@ -5,7 +5,7 @@ use crate::on_both_databases;
 use crate::support::{OLIVIA, Team, address, person, user};
 
 on_both_databases! {
-    async fn accepting_makes_a_member_closes_the_invitation_and_tells_the_inviter(team: Team) {
+    async fn accepting_makes_a_member_and_notifies_the_inviter(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "manager").await.unwrap();
         let membership = team.accept(&team.token(&invitation), &person("bob")).await.unwrap();
         assert_eq!(membership.role.as_str(), "manager");
@@ -35,7 +35,7 @@ on_both_databases! {
         assert_eq!(team.membership("bob").await, None);
     }
 
-    async fn a_forwarded_link_opens_nothing_for_another_account(team: Team) {
+    async fn forwarded_link_is_refused_for_another_account(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let token = team.token(&invitation);
         let stolen = team.accept(&token, &person("mallory")).await;
@@ -47,7 +47,7 @@ on_both_databases! {
         team.accept(&token, &spelled).await.expect("the same address in another spelling");
     }
 
-    async fn every_end_is_refused_with_its_own_reason_once_the_token_holds(team: Team) {
+    async fn closed_invitation_is_refused_with_its_status(team: Team) {
         let revoked = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         team.revoke(OLIVIA, revoked.id).await.unwrap();
         let declined = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
@@ -69,7 +69,7 @@ on_both_databases! {
         assert_eq!(team.membership("c").await, None);
     }
 
-    async fn whatever_is_not_a_valid_token_gets_one_answer(team: Team) {
+    async fn every_invalid_token_gets_the_same_answer(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let token = team.token(&invitation);
         let other_audience = team.configured(|builder| builder.audience("other")).token(&invitation);
@@ -85,7 +85,7 @@ on_both_databases! {
         assert_eq!(team.invitation(invitation.id).await.status, Status::Pending);
     }
 
-    async fn a_role_edited_behind_our_back_breaks_the_link(team: Team) {
+    async fn role_edited_in_sql_invalidates_the_link(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let token = team.token(&invitation);
         match team.begin().await {
@@ -114,7 +114,7 @@ on_both_databases! {
         after.accept(&token, &person("bob")).await.expect("signed by the retired key");
     }
 
-    async fn what_the_inviter_may_no_longer_grant_is_not_accepted_until_someone_adopts_it(team: Team) {
+    async fn acceptance_needs_a_granter_with_permission(team: Team) {
         team.join("adam", "admin").await;
         let invitation = team.invite("adam", "bob@example.com", "admin").await.unwrap();
         let token = team.token(&invitation);
@@ -123,8 +123,8 @@ on_both_databases! {
         team.remove(OLIVIA, "adam").await.unwrap();
         assert!(matches!(team.accept(&token, &person("bob")).await, Err(Error::InviterLostRight)));
         team.advance_clock(TimeDelta::minutes(2));
-        team.resend(OLIVIA, invitation.id).await.expect("an owner adopts it");
-        team.accept(&token, &person("bob")).await.expect("it rests on the owner's right now");
+        team.resend(OLIVIA, invitation.id).await.expect("an owner becomes the granter");
+        team.accept(&token, &person("bob")).await.expect("the owner is the granter now");
     }
 
     async fn an_invitation_never_lowers_a_role(team: Team) {
@@ -170,14 +170,14 @@ on_both_databases! {
         }
     }
 
-    async fn without_a_key_nothing_is_accepted_and_nothing_is_linked(team: Team) {
+    async fn without_a_key_links_are_neither_made_nor_accepted(team: Team) {
         let keyless = Team { keys: KeyRing::default(), ..team.clone() }.configured(|builder| builder);
         let invitation = keyless.invite(OLIVIA, "bob@example.com", "agent").await.expect("inviting needs no key");
         assert!(matches!(keyless.guestlist.token(&invitation), Err(Error::NoKey)));
         assert!(matches!(keyless.accept("x", &person("bob")).await, Err(Error::NoKey)));
     }
 
-    async fn the_page_behind_a_link_reads_and_changes_nothing(team: Team) {
+    async fn opening_a_link_changes_nothing(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let mut tx = team.begin().await;
         let seen = team.guestlist.open(&mut tx, &team.token(&invitation)).await.unwrap();
@@ -186,7 +186,7 @@ on_both_databases! {
         assert_eq!(team.history().await.len(), 2);
     }
 
-    async fn a_link_is_shown_only_to_who_may_invite_and_it_is_audited(team: Team) {
+    async fn showing_a_link_needs_permission_and_is_audited(team: Team) {
         team.join("mia", "manager").await;
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let id = invitation.id;
@@ -197,7 +197,7 @@ on_both_databases! {
         team.accept(token.expose(), &person("bob")).await.expect("it works");
     }
 
-    async fn accepting_at_the_last_moment_and_the_sweep_have_one_winner(team: Team) {
+    async fn accept_and_expiry_sweep_have_one_winner(team: Team) {
         for round in 0..20 {
             let who = format!("p{round}");
             let invitation = team.invite(OLIVIA, &address(&who), "agent").await.unwrap();
@@ -217,7 +217,7 @@ on_both_databases! {
         }
     }
 
-    async fn accepting_while_it_is_sent_again_leaves_it_accepted_or_the_link_replaced(team: Team) {
+    async fn accept_and_resend_have_one_winner(team: Team) {
         let team = team.configured(|builder| {
             builder.resend_policy(ResendPolicy::Rotate).limits(guestlist::Limits::none())
         });
@@ -231,13 +231,13 @@ on_both_databases! {
         }
     }
 
-    async fn a_clock_set_back_opens_and_closes_nothing(team: Team) {
+    async fn clock_set_back_changes_no_invitation(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         team.advance_clock(-TimeDelta::hours(2));
         team.accept(&team.token(&invitation), &person("bob")).await.expect("open before and after");
     }
 
-    async fn a_member_raised_by_an_invitation_is_recorded_as_changed_by_who_granted_it(team: Team) {
+    async fn role_raised_by_invitation_names_the_granter(team: Team) {
         team.join("bob", "agent").await;
         let invitation = team.invite(OLIVIA, "bob2@example.com", "admin").await.unwrap();
         let bob = User::new(user("bob"), "bob2@example.com".parse().unwrap());
@@ -247,7 +247,7 @@ on_both_databases! {
         assert_eq!((change.kind.as_str(), change.actor.as_ref()), ("role_changed", Some(&user(OLIVIA))));
     }
 
-    async fn a_link_is_not_shown_of_what_is_closed_or_over(team: Team) {
+    async fn link_of_a_closed_or_expired_invitation_is_not_shown(team: Team) {
         let revoked = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         team.revoke(OLIVIA, revoked.id).await.unwrap();
         let expired = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
@@ -258,7 +258,7 @@ on_both_databases! {
         assert!(!team.history().await.contains(&"invitation_link_shown"));
     }
 
-    async fn a_joined_member_speaks_the_language_they_were_invited_in_unless_the_host_knows_better(team: Team) {
+    async fn member_has_locale_of_invitation_unless_host_sets_one(team: Team) {
         for (who, own, expected) in [("bob", None, "de"), ("carl", Some("fr"), "fr")] {
             let invite = team.invitation_of(&address(who), "agent").locale("de".parse().unwrap());
             let invitation =
@@ -272,7 +272,7 @@ on_both_databases! {
         }
     }
 
-    async fn accepting_while_the_inviter_is_removed_happens_before_it_or_not_at_all(team: Team) {
+    async fn acceptance_happens_before_the_inviters_removal_or_never(team: Team) {
         for round in 0..20 {
             let (inviter, who) = (format!("i{round}"), format!("p{round}"));
             team.join(&inviter, "admin").await;
@@ -285,7 +285,7 @@ on_both_databases! {
         }
     }
 
-    async fn who_may_invite_but_change_no_role_raises_nobody_by_invitation(team: Team) {
+    async fn inviter_without_role_changes_raises_no_member(team: Team) {
         let model = "keeps = 'owner'\n[[role]]\nname = 'guest'\n[[role]]\nname = 'editor'\n\
                      [[role]]\nname = 'host'\ninvites = ['guest', 'editor']\n\
                      [[role]]\nname = 'owner'\ninvites = ['guest', 'editor', 'host']";
@@ -299,7 +299,7 @@ on_both_databases! {
         assert_eq!(bob.role.as_str(), "guest");
         team.accept(&team.token(&team.invite("hank", "eve@example.com", "editor").await.unwrap()), &person("eve"))
             .await
-            .expect("newcomers are what hosts are for");
+            .expect("a host may invite newcomers");
         assert_eq!(team.role_of("eve").await.as_deref(), Some("editor"));
     }
 }

@@ -1,4 +1,4 @@
-//! Addresses: what is one, which are the same, and who may accept for whom.
+//! Addresses: which texts are valid, which are equal, and which account may accept for which.
 
 #[path = "addresses/classes.rs"]
 mod classes;
@@ -15,7 +15,7 @@ use crate::strength::rounds;
 use crate::support::{OLIVIA, user};
 
 #[test]
-fn published_cases_are_decided_class_by_class() {
+fn published_address_examples_are_decided_as_listed() {
     for class in CLASSES {
         assert!(class.examples.len() > 1 && !class.why.is_empty());
         for example in class.examples {
@@ -76,7 +76,7 @@ fn check<S: Strategy>(strategy: S, test: impl Fn(S::Value) -> Result<(), TestCas
 }
 
 #[test]
-fn whatever_is_typed_is_refused_or_becomes_one_plain_address() {
+fn typed_text_is_refused_or_one_plain_address() {
     check(typed(), |text| {
         let Ok(address) = text.parse::<EmailAddress>() else {
             return Ok(());
@@ -109,7 +109,8 @@ fn whatever_is_typed_is_refused_or_becomes_one_plain_address() {
             &serde_json::from_str::<EmailAddress>(&json).unwrap(),
             &address
         );
-        // A small letter can take more bytes than the capital, so what is canonical may be too long.
+        // // A small letter can take more bytes than the capital, so the canonical form may be too
+        // long.
         if let Ok(canonical) = address.canonical().parse::<EmailAddress>() {
             prop_assert_eq!(canonical.canonical(), address.canonical());
             prop_assert_eq!(canonical.as_str(), address.canonical());
@@ -118,14 +119,14 @@ fn whatever_is_typed_is_refused_or_becomes_one_plain_address() {
     });
 }
 
-/// Whether two letters are the two cases of one, and no third letter has a part in it.
+/// True if two letters are the two cases of one letter and no third letter folds to it.
 fn are_one_letter(one: char, other: char) -> bool {
     let pair =
         |big: char, small: char| big.to_lowercase().eq([small]) && small.to_uppercase().eq([big]);
     one == other || pair(one, other) || pair(other, one)
 }
 
-/// Decomposed, except for characters that only stand for another one.
+/// Decomposes the text, except for characters that only stand for another one.
 fn parts(text: &str) -> Vec<char> {
     text.chars()
         .flat_map(|c| {
@@ -135,7 +136,7 @@ fn parts(text: &str) -> Vec<char> {
         .nfd_order()
 }
 
-/// Puts marks into the canonical order without replacing anything.
+/// Sorts marks into the canonical order without replacing any.
 trait CanonicalOrder: Iterator<Item = char> + Sized {
     fn nfd_order(self) -> Vec<char> {
         let mut ordered: Vec<char> = self.collect();
@@ -154,7 +155,7 @@ trait CanonicalOrder: Iterator<Item = char> + Sized {
 impl<I: Iterator<Item = char>> CanonicalOrder for I {}
 
 #[test]
-fn two_addresses_are_one_invitee_only_if_case_and_normalization_are_all_that_differs() {
+fn only_case_and_normalization_make_addresses_equal() {
     let changed = (
         foldable(),
         prop::collection::vec(
@@ -227,7 +228,7 @@ fn look_alike(c: char) -> char {
 }
 
 #[test]
-fn every_spelling_in_case_normalization_and_idna_is_one_invitee() {
+fn case_normalization_and_idna_keep_the_invitee() {
     let spelled = (near_valid(), any::<u64>());
     check(spelled, |(text, choices)| {
         let Ok(address) = text.parse::<EmailAddress>() else {
@@ -274,7 +275,7 @@ fn every_spelling_in_case_normalization_and_idna_is_one_invitee() {
     });
 }
 
-/// Pairs of addresses that some software takes for one and a mail server need not.
+/// Pairs of addresses that some software treats as equal although a mail server may not.
 const LOOK_ALIKES: &[(&str, &str)] = &[
     ("mike@b.co", "m\u{131}ke@b.co"),
     ("MIKE@b.co", "m\u{131}ke@b.co"),
@@ -310,12 +311,12 @@ const SAME: &[(&str, &str)] = &[
     ("i\u{307}@b.co", "\u{130}@b.co"),
     ("a@m\u{fc}ller.example", "a@xn--mller-kva.example"),
     ("a@b\u{3002}co", "a@b.co"),
-    // A domain name has no second encodings: every resolver maps them before it asks.
+    // // The encodings of a domain name are equal: every resolver maps them before a query.
     ("a@\u{212a}iwi.example", "a@kiwi.example"),
 ];
 
 on_both_databases! {
-    async fn a_look_alike_is_another_invitee_and_accepts_for_nobody(team: Team) {
+    async fn look_alike_address_is_another_invitee(team: Team) {
         for (invited, alike) in LOOK_ALIKES {
             let invitations = [team.invite(OLIVIA, invited, "agent").await.unwrap(), team.invite(OLIVIA, alike, "agent").await.unwrap()];
             let accounts = [alike, invited].map(|email| User::new(user("mallory"), email.parse().unwrap()));
@@ -342,7 +343,7 @@ on_both_databases! {
         }
     }
 
-    async fn every_kind_of_address_comes_back_from_the_database_as_it_went_in(team: Team) {
+    async fn every_kind_of_address_survives_storage(team: Team) {
         let examples = CLASSES.iter().filter(|class| class.is_accepted).flat_map(|class| class.examples);
         for email in examples {
             let invitation = team.invite(OLIVIA, email, "agent").await.unwrap();

@@ -1,4 +1,4 @@
-//! Whoever invites many people at once does not keep others waiting.
+//! An organization with many invitations does not delay the letters of others.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -37,7 +37,7 @@ async fn invite(team: &Team, organization: OrganizationId, people: usize) {
     team.in_transaction(all).await.unwrap();
 }
 
-/// `count` organizations with so many letters each, in the order of their ids.
+/// Creates `count` organizations with `letters` letters each, in the order of their ids.
 async fn organizations(team: &Team, count: usize, letters: usize) -> Vec<OrganizationId> {
     let mut ids = Vec::new();
     for _ in 0..count {
@@ -58,12 +58,12 @@ fn counts(leases: &[Lease]) -> HashMap<OrganizationId, usize> {
 }
 
 on_both_databases! {
-    async fn a_single_letter_is_leased_at_once_behind_anothers_many(team: Team) {
+    async fn single_letter_is_not_delayed_by_anothers_many(team: Team) {
         invite(&team, team.organization.id, 300).await;
         team.advance_clock(TimeDelta::seconds(1));
         let newcomer = organizations(&team, 1, 1).await[0];
         let leases = lease(&team, &mut Turn::of(Priority::LETTER), 10).await;
-        assert_eq!(leases.len(), 10, "what the newcomer leaves goes to who has waited longest");
+        assert_eq!(leases.len(), 10, "the rest goes to the organization that waited longest");
         assert_eq!(counts(&leases)[&newcomer], 1);
         let place = leases.iter().position(|lease| lease.organization == newcomer);
         assert_eq!(place.map(|place| place <= 1), Some(true), "and goes out first: {place:?}");
@@ -78,7 +78,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_relay_goes_on_where_it_stopped(team: Team) {
+    async fn relay_continues_after_the_last_organization(team: Team) {
         let mut all = organizations(&team, 7, 2).await;
         all.reverse();
         let mut turn = Turn::of(Priority::LETTER);
@@ -91,7 +91,7 @@ on_both_databases! {
         assert!(lease(&team, &mut turn, 1).await.is_empty());
     }
 
-    async fn a_letter_that_is_due_is_found_behind_however_many_that_are_not(team: Team) {
+    async fn due_letter_is_found_behind_many_leased_ones(team: Team) {
         organizations(&team, 40, 1).await;
         let mut turn = Turn::of(Priority::LETTER);
         assert_eq!(lease(&team, &mut turn, 100).await.len(), 40);
@@ -101,7 +101,7 @@ on_both_databases! {
         assert_eq!(counts(&leases), HashMap::from([(due, 1)]));
     }
 
-    async fn relays_in_the_same_turn_share_without_overlap(team: Team) {
+    async fn relays_at_the_same_cursor_do_not_overlap(team: Team) {
         organizations(&team, 5, 8).await;
         let one = async || lease(&team, &mut Turn::of(Priority::LETTER), 20).await;
         let (a, b, c) = tokio::join!(one(), one(), one());

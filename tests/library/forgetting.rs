@@ -1,4 +1,4 @@
-//! Removing a user everywhere.
+//! Removing a user from every organization.
 
 use guestlist::{Error, Forgotten, Status, User};
 
@@ -11,7 +11,7 @@ async fn forget(team: &Team, who: &User) -> Result<Forgotten, Error> {
 }
 
 on_both_databases! {
-    async fn a_forgotten_user_is_nowhere_and_nobody_else_is_touched(team: Team) {
+    async fn forgotten_user_is_gone_and_others_are_unchanged(team: Team) {
         let other = Team::on(team.database.clone()).await;
         let third = Team::on(team.database.clone()).await;
         team.join("bob", "agent").await;
@@ -44,10 +44,10 @@ on_both_databases! {
         let purges = team.messages().await.iter().filter(|kind| *kind == "purge_sessions").count();
         assert_eq!(purges, 2);
         let notices = team.messages().await.iter().filter(|kind| *kind == "send_notice").count();
-        assert_eq!(notices, 3, "of the three who accepted, and none of who is forgotten");
+        assert_eq!(notices, 3, "three acceptances, and none about the forgotten user");
     }
 
-    async fn the_last_owner_of_any_organization_is_refused_and_told_where(team: Team) {
+    async fn last_owner_is_not_forgotten_and_learns_where(team: Team) {
         let alone = Team::on(team.database.clone()).await;
         let shared = Team::on(team.database.clone()).await;
         let member = Team::on(team.database.clone()).await;
@@ -76,14 +76,14 @@ on_both_databases! {
         assert_eq!(members.len(), 1);
     }
 
-    async fn an_address_that_was_not_verified_revokes_nobodys_invitation(team: Team) {
+    async fn unverified_address_revokes_no_invitation(team: Team) {
         let invitation = team.invite(OLIVIA, &address("victim"), "agent").await.unwrap();
         let mallory = User::new(user("mallory"), address("victim").parse().unwrap()).unverified();
         forget(&team, &mallory).await.unwrap();
         assert_eq!(team.invitation(invitation.id).await.status, Status::Pending);
     }
 
-    async fn what_is_overdue_stays_for_the_sweep_to_record(team: Team) {
+    async fn forgetting_leaves_overdue_invitations_to_the_sweep(team: Team) {
         let invitation = team.invite(OLIVIA, &address("bob"), "agent").await.unwrap();
         team.advance_clock(chrono::TimeDelta::days(7));
         forget(&team, &person("bob")).await.unwrap();
@@ -91,7 +91,7 @@ on_both_databases! {
         assert_eq!(team.history().await, ["organization_created", "invitation_created"]);
     }
 
-    async fn a_user_nobody_knows_is_forgotten_without_a_trace(team: Team) {
+    async fn forgetting_an_unknown_user_writes_nothing(team: Team) {
         let before = team.events().await.len();
         forget(&team, &person("nobody")).await.unwrap();
         assert_eq!(team.events().await.len(), before);

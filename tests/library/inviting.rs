@@ -6,7 +6,7 @@ use crate::on_both_databases;
 use crate::support::{OLIVIA, Team, user};
 
 on_both_databases! {
-    async fn an_invitation_is_stored_with_its_event_and_the_promise_of_its_letter(team: Team) {
+    async fn invitation_is_stored_with_its_event_and_message(team: Team) {
         let invitation = team.invite(OLIVIA, "Bob@Example.com", "manager").await.unwrap();
         assert_eq!(invitation.email.as_str(), "Bob@example.com");
         assert_eq!(invitation.expires_at, team.now() + chrono::TimeDelta::days(7));
@@ -31,7 +31,7 @@ on_both_databases! {
         assert!(matches!(again, Err(Error::AlreadyMember { user }) if user.as_str() == "bob"));
     }
 
-    async fn nobody_invites_above_what_their_role_may_grant(team: Team) {
+    async fn inviting_above_the_own_grants_is_refused(team: Team) {
         team.join("adam", "admin").await;
         team.join("mia", "manager").await;
         let owner = team.invite("adam", "eve@example.com", "owner").await;
@@ -49,7 +49,7 @@ on_both_databases! {
         assert_eq!(message, "there is no role boss; the roles are agent, manager, admin, owner");
     }
 
-    async fn superseding_revokes_the_open_invitation_in_the_same_transaction(team: Team) {
+    async fn superseding_revokes_the_open_invitation(team: Team) {
         let old = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let invite = team.invitation_of("bob@example.com", "manager").superseding();
         let new = team.in_transaction(async |tx| team.guestlist.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
@@ -84,7 +84,7 @@ on_both_databases! {
         team.invite(OLIVIA, "bob@example.com", "agent").await.expect("after removal");
     }
 
-    async fn of_many_invites_one_refused_leaves_the_others(team: Team) {
+    async fn one_refused_invite_leaves_the_others(team: Team) {
         let emails = ["a@example.com", "b@example.com", "A@example.com", "c@example.com"];
         let invites = emails.iter().map(|email| team.invitation_of(email, "agent")).collect();
         let outcomes =
@@ -118,7 +118,7 @@ on_both_databases! {
         assert!(matches!(refused, Err(Error::InvalidCursor)));
     }
 
-    async fn two_hosts_inviting_one_address_at_once_store_one_invitation(team: Team) {
+    async fn concurrent_invites_of_one_address_store_one(team: Team) {
         for round in 0..20 {
             let email = format!("r{round}@example.com");
             let (one, other) =
@@ -155,7 +155,7 @@ on_both_databases! {
         team.invite(OLIVIA, "bob+2@example.com", "agent").await.expect("one letter was promised, not four");
     }
 
-    async fn batches_with_people_in_common_run_at_once_without_a_deadlock(team: Team) {
+    async fn overlapping_batches_do_not_deadlock(team: Team) {
         for round in 0..5 {
             let batch = |reversed: bool| {
                 let mut emails: Vec<_> = (0..20).map(|number| format!("r{round}p{number}@example.com")).collect();
@@ -175,7 +175,7 @@ on_both_databases! {
         }
     }
 
-    async fn inviting_to_an_organization_that_is_being_deleted_finds_none(team: Team) {
+    async fn invite_during_deletion_leaves_nothing(team: Team) {
         for _ in 0..10 {
             let team = Team::on(team.database.clone()).await;
             let id = team.organization.id;
@@ -210,7 +210,7 @@ on_both_databases! {
         }
     }
 
-    async fn only_who_may_grant_a_role_withdraws_an_invitation_to_it(team: Team) {
+    async fn revoking_needs_permission_to_grant_the_role(team: Team) {
         team.join("adam", "admin").await;
         team.join("mia", "manager").await;
         let owner = team.invite(OLIVIA, "bob@example.com", "owner").await.unwrap();

@@ -1,8 +1,7 @@
-//! Holes that products of this kind are known for, by class.
+//! Known vulnerabilities of similar products, by class.
 //!
-//! Some classes have a file of their own: a signature that is not checked (`tokens.rs`), accepting
-//! by any account or with an unverified address (`accepting.rs`), Unicode case folding
-//! (`addresses.rs`).
+//! Some classes have a file of their own: an unchecked signature (`tokens.rs`), acceptance by any
+//! account or with an unverified address (`accepting.rs`), Unicode case folding (`addresses.rs`).
 
 use chrono::TimeDelta;
 use guestlist::{
@@ -14,7 +13,7 @@ use crate::dump;
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team, address, name, person, user};
 
-/// Everything an actor can do to an organization.
+/// Every operation of an actor on an organization.
 const OPERATIONS: &[&str] = &[
     "invite",
     "invite superseding",
@@ -36,15 +35,16 @@ const OPERATIONS: &[&str] = &[
     "record a session",
 ];
 
-/// What the operations act on.
+/// The organization and the invitation that the operations act on.
 #[derive(Clone, Copy)]
 struct Target {
     organization: OrganizationId,
     invitation: InvitationId,
 }
 
-/// Sam, an owner beside Olivia; Bob, an agent; Dave, a suspended one; Carl, invited two minutes ago.
-async fn stage(team: &Team) -> Target {
+/// Adds Sam, an owner beside Olivia; Bob, an agent; Dave, a suspended agent; and Carl, invited two
+/// minutes ago.
+async fn set_up(team: &Team) -> Target {
     team.join("sam", "owner").await;
     team.join("bob", "agent").await;
     team.join("dave", "agent").await;
@@ -155,21 +155,23 @@ async fn attempt(
     }
 }
 
-/// The answer as it is told, from a transaction that is committed whatever it is.
-async fn told(team: &Team, operation: &str, actor: &str, on: Target) -> Option<String> {
+/// The refusal as text. The transaction is committed after a refusal, too.
+async fn answer_of(team: &Team, operation: &str, actor: &str, on: Target) -> Option<String> {
     let mut tx = team.begin().await;
     let refused = attempt(team, &mut tx, operation, actor, on).await.err();
-    tx.commit().await.expect("a refusal spoils no transaction");
+    tx.commit()
+        .await
+        .expect("the transaction can be committed after a refusal");
     refused.map(|error| format!("{error:?} {error} {}", error.code()))
 }
 
-fn stranger_hears() -> String {
+fn stranger_answer() -> String {
     let error = Error::NotFound;
     format!("{error:?} {error} {}", error.code())
 }
 
-/// Insists that each text is refused and nothing was written.
-async fn insist_refused(
+/// Asserts that the text is refused and nothing was written.
+async fn assert_refused(
     team: &Team,
     token: &str,
     who: &User,
@@ -178,7 +180,9 @@ async fn insist_refused(
     let before = dump(&team.database).await;
     let mut tx = team.begin().await;
     let refused = team.guestlist.accept(&mut tx, token, who).await;
-    tx.commit().await.expect("a refusal spoils no transaction");
+    tx.commit()
+        .await
+        .expect("the transaction can be committed after a refusal");
     assert!(
         refused.as_ref().is_err_and(&is_expected),
         "{} {}: {refused:?}",
@@ -190,7 +194,7 @@ async fn insist_refused(
 
 on_both_databases! {
     async fn every_operation_is_open_to_an_owner(team: Team) {
-        let on = stage(&team).await;
+        let on = set_up(&team).await;
         for operation in OPERATIONS {
             let mut tx = team.begin().await;
             attempt(&team, &mut tx, operation, "sam", on).await.unwrap_or_else(|error| panic!("{operation}: {error}"));
@@ -198,13 +202,13 @@ on_both_databases! {
         }
     }
 
-    async fn a_suspended_owner_does_nothing_and_is_told_what_a_stranger_is(team: Team) {
-        let on = stage(&team).await;
+    async fn suspended_owner_is_treated_as_a_stranger(team: Team) {
+        let on = set_up(&team).await;
         let mine = team.invite("sam", &address("gil"), "agent").await.unwrap();
         suspend(&team, "sam").await;
         let before = dump(&team.database).await;
         for operation in OPERATIONS {
-            assert_eq!(told(&team, operation, "sam", on).await, Some(stranger_hears()), "{operation}");
+            assert_eq!(answer_of(&team, operation, "sam", on).await, Some(stranger_answer()), "{operation}");
         }
         assert_eq!(team.membership("sam").await, None);
         let mut tx = team.begin().await;
@@ -215,17 +219,17 @@ on_both_databases! {
         assert!(own.items.is_empty());
         drop(tx);
         assert_eq!(dump(&team.database).await, before);
-        // Neither an invitation of theirs nor one to them lets anyone in.
-        insist_refused(&team, &team.token(&mine), &person("gil"), |error| matches!(error, Error::InviterLostRight)).await;
+        // // An invitation sent by a suspended owner or addressed to one admits nobody.
+        assert_refused(&team, &team.token(&mine), &person("gil"), |error| matches!(error, Error::InviterLostRight)).await;
         let again = team.invite(OLIVIA, "sam2@example.com", "owner").await.unwrap();
         let sam = User::new(user("sam"), "sam2@example.com".parse().unwrap());
-        insist_refused(&team, &team.token(&again), &sam, |error| matches!(error, Error::Suspended)).await;
+        assert_refused(&team, &team.token(&again), &sam, |error| matches!(error, Error::Suspended)).await;
     }
 
-    async fn nobody_from_outside_does_anything_or_learns_whether_there_is_something(team: Team) {
+    async fn outsiders_change_and_learn_nothing(team: Team) {
         let other = Team::on(team.database.clone()).await;
         other.join("mallory", "owner").await;
-        let on = stage(&team).await;
+        let on = set_up(&team).await;
         team.join("fred", "owner").await;
         team.remove(OLIVIA, "fred").await.unwrap();
         let nothing = Target {
@@ -235,20 +239,21 @@ on_both_databases! {
         let before = dump(&team.database).await;
         for actor in ["mallory", "fred", "nobody", "carl"] {
             for operation in OPERATIONS {
-                assert_eq!(told(&team, operation, actor, on).await, Some(stranger_hears()), "{actor}: {operation}");
-                assert_eq!(told(&team, operation, actor, nothing).await, Some(stranger_hears()), "{actor}: {operation}");
+                assert_eq!(answer_of(&team, operation, actor, on).await, Some(stranger_answer()), "{actor}: {operation}");
+                assert_eq!(answer_of(&team, operation, actor, nothing).await, Some(stranger_answer()), "{actor}: {operation}");
             }
         }
         assert_eq!(dump(&team.database).await, before);
     }
 
-    async fn an_invitation_of_another_organization_is_out_of_reach_however_it_is_named(team: Team) {
+    async fn invitation_is_bound_to_its_organization(team: Team) {
         let other = Team { keys: team.keys.clone(), ..Team::on(team.database.clone()).await }.configured(|builder| builder);
         let invitation = team.invite(OLIVIA, &address("bob"), "admin").await.unwrap();
         other.join("bob", "agent").await;
         team.accept(&team.token(&invitation), &person("bob")).await.unwrap();
-        assert_eq!(other.role_of("bob").await.as_deref(), Some("agent"), "it says nothing about the other organization");
-        // Moved by hand to another organization, the link opens neither.
+        assert_eq!(other.role_of("bob").await.as_deref(), Some("agent"), "the other organization is unaffected");
+        // // After an invitation was moved to another organization in SQL, its link is invalid for
+        // both.
         let moved = team.invite(OLIVIA, &address("carl"), "owner").await.unwrap();
         let statement = format!(
             "UPDATE guestlist_invitations SET organization_id = (SELECT organization_id FROM guestlist_memberships
@@ -267,51 +272,51 @@ on_both_databases! {
             }
         }
         assert_eq!(team.invitation(moved.id).await.organization, other.organization.id);
-        insist_refused(&team, &team.token(&moved), &person("carl"), |error| matches!(error, Error::InvalidToken)).await;
+        assert_refused(&team, &team.token(&moved), &person("carl"), |error| matches!(error, Error::InvalidToken)).await;
     }
 
-    async fn what_is_over_is_refused_at_once_and_by_everything_though_no_clean_up_ran(team: Team) {
-        let on = stage(&team).await;
+    async fn expired_invitation_is_refused_before_any_sweep(team: Team) {
+        let on = set_up(&team).await;
         let token = team.token(&team.invitation(on.invitation).await);
         team.advance_clock(TimeDelta::days(7));
         let before = dump(&team.database).await;
-        assert!(before.iter().any(|row| row.contains("pending")), "nobody recorded that it is over");
+        assert!(before.iter().any(|row| row.contains("pending")), "the expiry is not recorded");
         for operation in ["revoke", "show the link", "change the role of an invitation"] {
-            let answer = told(&team, operation, OLIVIA, on).await;
+            let answer = answer_of(&team, operation, OLIVIA, on).await;
             assert!(answer.as_ref().is_some_and(|answer| answer.ends_with("invitation_expired")), "{operation}: {answer:?}");
         }
         let mut tx = team.begin().await;
         assert!(matches!(team.guestlist.open(&mut tx, &token).await, Err(Error::InvitationExpired { .. })));
         assert!(matches!(team.guestlist.decline(&mut tx, &token).await, Err(Error::InvitationExpired { .. })));
         tx.commit().await.unwrap();
-        insist_refused(&team, &token, &person("carl"), |error| matches!(error, Error::InvitationExpired { .. })).await;
+        assert_refused(&team, &token, &person("carl"), |error| matches!(error, Error::InvitationExpired { .. })).await;
         assert_eq!(dump(&team.database).await, before);
         let mut tx = team.begin().await;
         assert_eq!(worker::expire_due(&mut tx, team.now(), 10).await.unwrap(), 1);
         tx.commit().await.unwrap();
-        insist_refused(&team, &token, &person("carl"), |error| matches!(error, Error::InvitationExpired { .. } | Error::InvitationClosed { status: Status::Expired })).await;
+        assert_refused(&team, &token, &person("carl"), |error| matches!(error, Error::InvitationExpired { .. } | Error::InvitationClosed { status: Status::Expired })).await;
     }
 
-    async fn a_link_that_was_used_is_of_no_use_to_anybody_else(team: Team) {
+    async fn used_link_admits_nobody_else(team: Team) {
         let invitation = team.invite(OLIVIA, &address("bob"), "admin").await.unwrap();
         let token = team.token(&invitation);
         team.accept(&token, &person("bob")).await.unwrap();
         let used = |error: &Error| matches!(error, Error::InvitationClosed { status: Status::Accepted });
         let twin = User::new(user("twin"), "bob@example.com".parse().unwrap());
         for thief in [person("mallory"), twin, person("nobody").unverified(), person(OLIVIA)] {
-            insist_refused(&team, &token, &thief, used).await;
+            assert_refused(&team, &token, &thief, used).await;
         }
         assert!(matches!(team.decline(&token).await, Err(Error::InvitationClosed { .. })));
         suspend(&team, "bob").await;
-        insist_refused(&team, &token, &person("bob"), |error| matches!(error, Error::Suspended)).await;
+        assert_refused(&team, &token, &person("bob"), |error| matches!(error, Error::Suspended)).await;
         team.remove(OLIVIA, "bob").await.unwrap();
-        insist_refused(&team, &token, &person("bob"), used).await;
-        // Invited again as less, the old link does not bring back more.
+        assert_refused(&team, &token, &person("bob"), used).await;
+        // // After a new invitation to a lower role, the old link does not restore the higher one.
         team.invite(OLIVIA, &address("bob"), "agent").await.unwrap();
-        insist_refused(&team, &token, &person("bob"), used).await;
+        assert_refused(&team, &token, &person("bob"), used).await;
     }
 
-    async fn a_link_of_before_a_demotion_does_not_restore_the_role(team: Team) {
+    async fn link_from_before_a_demotion_restores_no_role(team: Team) {
         let invitation = team.invite(OLIVIA, &address("bob"), "admin").await.unwrap();
         let token = team.token(&invitation);
         team.accept(&token, &person("bob")).await.unwrap();
@@ -321,24 +326,24 @@ on_both_databases! {
         assert_eq!(dump(&team.database).await, before);
     }
 
-    async fn a_link_that_was_withdrawn_replaced_or_declined_stays_shut(team: Team) {
+    async fn revoked_replaced_or_declined_link_stays_invalid(team: Team) {
         let rotating = team.configured(|builder| builder.resend_policy(ResendPolicy::Rotate));
         let replaced = rotating.invite(OLIVIA, &address("a"), "agent").await.unwrap();
         let token = rotating.token(&replaced);
         team.advance_clock(TimeDelta::minutes(2));
         rotating.resend(OLIVIA, replaced.id).await.unwrap();
-        insist_refused(&rotating, &token, &person("a"), |error| matches!(error, Error::LinkReplaced)).await;
+        assert_refused(&rotating, &token, &person("a"), |error| matches!(error, Error::LinkReplaced)).await;
         let superseded = team.invite(OLIVIA, &address("b"), "owner").await.unwrap();
         let invite = team.invitation_of(&address("b"), "agent").superseding();
         let new = team.in_transaction(async |tx| team.guestlist.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
-        insist_refused(&team, &team.token(&superseded), &person("b"), |error| matches!(error, Error::InvitationClosed { status: Status::Revoked })).await;
+        assert_refused(&team, &team.token(&superseded), &person("b"), |error| matches!(error, Error::InvitationClosed { status: Status::Revoked })).await;
         assert_eq!(team.accept(&team.token(&new), &person("b")).await.unwrap().role.as_str(), "agent");
         let declined = team.invite(OLIVIA, &address("c"), "agent").await.unwrap();
         team.decline(&team.token(&declined)).await.unwrap();
-        insist_refused(&team, &team.token(&declined), &person("c"), |error| matches!(error, Error::InvitationClosed { status: Status::Declined })).await;
+        assert_refused(&team, &team.token(&declined), &person("c"), |error| matches!(error, Error::InvitationClosed { status: Status::Declined })).await;
     }
 
-    async fn no_other_domain_passes_for_the_invited_one(team: Team) {
+    async fn no_other_domain_counts_as_the_invited_one(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let token = team.token(&invitation);
         let others = [
@@ -349,7 +354,7 @@ on_both_databases! {
         ];
         for other in others {
             let thief = User::new(user("mallory"), other.parse().unwrap());
-            insist_refused(&team, &token, &thief, |error| matches!(error, Error::WrongAccount { .. })).await;
+            assert_refused(&team, &token, &thief, |error| matches!(error, Error::WrongAccount { .. })).await;
         }
         let no_addresses = [
             "bob@example.com.", "bob@.example.com", "bob@example..com", "bob@evil.example@example.com", "bob@example.com@evil.example",
@@ -360,25 +365,25 @@ on_both_databases! {
         for text in no_addresses {
             assert!(text.parse::<EmailAddress>().is_err(), "{text:?}");
         }
-        team.accept(&token, &person("bob")).await.expect("it was Bob's all the time");
+        team.accept(&token, &person("bob")).await.expect("Bob can still accept");
     }
 
-    async fn an_address_nobody_verified_ends_nothing_that_is_another_persons(team: Team) {
+    async fn unverified_address_ends_no_invitation(team: Team) {
         let invitation = team.invite(OLIVIA, &address("victim"), "agent").await.unwrap();
         let claims = User::new(user("mallory"), address("victim").parse().unwrap()).unverified();
-        insist_refused(&team, &team.token(&invitation), &claims, |error| matches!(error, Error::UnverifiedEmail)).await;
+        assert_refused(&team, &team.token(&invitation), &claims, |error| matches!(error, Error::UnverifiedEmail)).await;
         team.join("mallory", "agent").await;
         team.in_transaction(async |tx| team.guestlist.forget_user(tx, &claims).await).await.unwrap();
         assert_eq!(team.invitation(invitation.id).await.status, Status::Pending);
         team.accept(&team.token(&invitation), &person("victim")).await.expect("it is still theirs");
     }
 
-    async fn who_may_not_invite_learns_nothing_about_an_address(team: Team) {
-        let on = stage(&team).await;
+    async fn invite_without_permission_reveals_nothing(team: Team) {
+        let on = set_up(&team).await;
         let mut tx = team.begin().await;
         for actor in ["bob", "nobody", "dave"] {
             let mut answers = Vec::new();
-            // A member, a suspended one, someone invited, someone unknown.
+            // // A member, a suspended member, an invited address, an unknown address.
             for who in [OLIVIA, "dave", "carl", "unknown"] {
                 let invite = guestlist::Invite::new(on.organization, address(who).parse().unwrap(), "agent".parse().unwrap());
                 for invite in [invite.clone(), invite.superseding()] {
@@ -391,8 +396,8 @@ on_both_databases! {
         }
     }
 
-    async fn who_holds_a_link_of_someone_else_learns_no_address_and_nothing_about_their_own(team: Team) {
-        stage(&team).await;
+    async fn stolen_link_reveals_no_address(team: Team) {
+        set_up(&team).await;
         let invitation = team.invite(OLIVIA, "someone.private@example.com", "agent").await.unwrap();
         let token = team.token(&invitation);
         let mut answers = Vec::new();
@@ -404,7 +409,7 @@ on_both_databases! {
         answers.dedup();
         assert_eq!(answers.len(), 1, "{answers:?}");
         assert!(answers[0].contains("s…@example.com") && !answers[0].contains("private"), "{answers:?}");
-        // And without a link there is nothing to learn for anyone.
+        // // Without a valid link every answer is the same.
         let mut answers = Vec::new();
         for guess in [person("bob"), person("carl"), person("unknown"), person(OLIVIA).unverified()] {
             for text in [invitation.id.to_string(), "nonsense".to_owned(), token[1..].to_owned()] {

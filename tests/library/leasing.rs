@@ -28,14 +28,14 @@ async fn invite(team: &Team, count: usize) {
     }
 }
 
-/// The message of a lease, unless its fence moved.
+/// The message of a lease, unless its generation changed.
 async fn take(tx: &mut Transaction, lease: &Lease) -> Option<Message> {
     let asked = [(lease.id, lease.generation)];
     outbox::take_all(tx, &asked).await.expect("read").pop()
 }
 
 on_both_databases! {
-    async fn a_message_is_in_one_pair_of_hands_until_its_lease_ends(team: Team) {
+    async fn message_has_one_holder_until_its_lease_ends(team: Team) {
         invite(&team, 1).await;
         let first = lease(&team, 10).await;
         assert_eq!(first.len(), 1);
@@ -44,24 +44,24 @@ on_both_databases! {
         let second = lease(&team, 10).await;
         assert_eq!((second[0].id, second[0].generation), (first[0].id, first[0].generation + 1));
         let mut tx = team.begin().await;
-        assert!(take(&mut tx, &first[0]).await.is_none(), "the fence moved");
+        assert!(take(&mut tx, &first[0]).await.is_none(), "the generation changed");
         assert!(take(&mut tx, &second[0]).await.is_some());
     }
 
-    async fn messages_taken_together_are_those_whose_fence_did_not_move(team: Team) {
+    async fn take_all_skips_messages_of_another_generation(team: Team) {
         invite(&team, 4).await;
         let first = lease(&team, 4).await;
         team.advance_clock(TimeDelta::seconds(20));
         let second = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
-        let buried = first.iter().find(|lease| lease.id != second.id).unwrap();
-        outbox::bury(&mut tx, buried.id, buried.generation, team.now(), "no").await.unwrap();
+        let given_up = first.iter().find(|lease| lease.id != second.id).unwrap();
+        outbox::bury(&mut tx, given_up.id, given_up.generation, team.now(), "no").await.unwrap();
         let asked: Vec<_> = first.iter().map(|lease| (lease.id, lease.generation)).collect();
         let taken = outbox::take_all(&mut tx, &asked).await.unwrap();
         let taken: HashSet<_> = taken.iter().map(|message| message.id).collect();
         let mut held: HashSet<_> = first.iter().map(|lease| lease.id).collect();
         held.remove(&second.id);
-        held.remove(&buried.id);
+        held.remove(&given_up.id);
         assert_eq!(taken, held);
         let taken = outbox::take_all(&mut tx, &[(second.id, second.generation)]).await.unwrap();
         assert_eq!((taken.len(), taken[0].generation), (1, second.generation));
@@ -74,7 +74,7 @@ on_both_databases! {
         invite(&team, 1).await;
         assert!(!is_idle().await, "a letter is due");
         let held = lease(&team, 1).await[0];
-        assert!(!is_idle().await, "it is in somebody's hands");
+        assert!(!is_idle().await, "a worker has leased it");
         let mut tx = team.begin().await;
         let later = team.now() + TimeDelta::minutes(5);
         outbox::postpone(&mut tx, held.id, held.generation, later, outbox::Cost::Attempt, "later").await.unwrap();
@@ -96,10 +96,10 @@ on_both_databases! {
         assert!(!is_idle().await, "nothing but the purge is left");
     }
 
-    async fn only_a_lease_that_lapsed_counts_as_lapsed(team: Team) {
+    async fn only_an_expired_lease_counts_as_lapsed(team: Team) {
         invite(&team, 3).await;
         let first = lease(&team, 10).await;
-        assert!(first.iter().all(|lease| !lease.follows_a_lapse), "nobody held them before");
+        assert!(first.iter().all(|lease| !lease.follows_a_lapse), "they were not leased before");
         let mut tx = team.begin().await;
         outbox::release(&mut tx, &[(first[0].id, first[0].generation)]).await.unwrap();
         let (id, generation) = (first[1].id, first[1].generation);
@@ -112,7 +112,7 @@ on_both_databases! {
         assert_eq!(lapsed, [(first[0].id, false), (first[1].id, false), (first[2].id, true)]);
     }
 
-    async fn a_bounded_count_reads_no_more_than_it_is_told(team: Team) {
+    async fn bounded_count_stops_at_its_limit(team: Team) {
         invite(&team, 5).await;
         let held = lease(&team, 2).await;
         let mut tx = team.begin().await;
@@ -130,7 +130,7 @@ on_both_databases! {
         assert_eq!(counts(0).await, []);
     }
 
-    async fn the_oldest_due_message_is_the_one_that_waits_longest(team: Team) {
+    async fn oldest_due_message_waited_longest(team: Team) {
         let oldest = async |priority| {
             let mut tx = team.begin().await;
             outbox::oldest_due(&mut tx, team.now(), priority).await.unwrap()
@@ -155,7 +155,7 @@ on_both_databases! {
         assert_eq!(due().await[0], Priority::URGENT);
     }
 
-    async fn workers_who_lease_at_once_share_without_overlap(team: Team) {
+    async fn concurrent_leases_do_not_overlap(team: Team) {
         invite(&team, 40).await;
         let (a, b, c) = tokio::join!(lease(&team, 20), lease(&team, 20), lease(&team, 20));
         let all: Vec<_> = [a, b, c].concat();
@@ -165,7 +165,7 @@ on_both_databases! {
         assert_eq!(all.len() + rest.len(), 40);
     }
 
-    async fn a_lease_given_back_is_due_at_once_and_its_fence_moves_on(team: Team) {
+    async fn released_lease_is_due_with_a_new_generation(team: Team) {
         invite(&team, 2).await;
         let held = lease(&team, 2).await;
         let tickets = [(held[0].id, held[0].generation), (held[1].id, held[1].generation - 1)];
@@ -177,7 +177,7 @@ on_both_databases! {
         assert_eq!(again[0].generation, held[0].generation + 1);
     }
 
-    async fn renewals_that_meet_wait_for_each_other_and_never_deadlock(team: Team) {
+    async fn concurrent_renewals_do_not_deadlock(team: Team) {
         invite(&team, 100).await;
         let mut tickets: Vec<_> = lease(&team, 100).await.iter().map(|lease| (lease.id, lease.generation)).collect();
         let until = team.now() + TimeDelta::seconds(60);
@@ -211,7 +211,7 @@ on_both_databases! {
         assert_eq!(lease(&team, 10).await.len(), 1);
     }
 
-    async fn the_end_of_sessions_is_no_letter(team: Team) {
+    async fn session_purge_is_not_in_the_letter_lane(team: Team) {
         team.join("bob", "agent").await;
         invite(&team, 3).await;
         team.remove(OLIVIA, "bob").await.unwrap();
@@ -229,7 +229,7 @@ on_both_databases! {
         assert!(letters.iter().all(|lease| !lease.is_urgent()));
     }
 
-    async fn a_message_comes_back_after_a_postponement_and_stays_dead_until_retried(team: Team) {
+    async fn postponed_message_returns_and_dead_one_stays_dead(team: Team) {
         invite(&team, 1).await;
         let held = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
@@ -243,7 +243,7 @@ on_both_databases! {
         let message = take(&mut tx, &held).await.unwrap();
         assert_eq!((message.attempts, message.last_error.as_deref()), (1, Some("450 busy")));
         outbox::bury(&mut tx, held.id, held.generation - 1, team.now(), "stale").await.unwrap();
-        assert!(take(&mut tx, &held).await.is_some(), "a stale fence buries nothing");
+        assert!(take(&mut tx, &held).await.is_some(), "a stale generation gives up nothing");
         outbox::bury(&mut tx, held.id, held.generation, team.now(), "554 no").await.unwrap();
         let dead = outbox::list(&mut tx, team.now(), State::Dead, None, 10).await.unwrap();
         assert_eq!((dead.len(), dead[0].state(team.now())), (1, State::Dead));
@@ -258,7 +258,7 @@ on_both_databases! {
         assert!(revived.generation > held.generation);
     }
 
-    async fn a_confirmed_effect_is_settled_whoever_holds_the_message(team: Team) {
+    async fn completed_message_is_settled_under_any_lease(team: Team) {
         invite(&team, 1).await;
         let stale = lease(&team, 1).await[0];
         team.advance_clock(TimeDelta::seconds(20));
@@ -270,20 +270,20 @@ on_both_databases! {
         assert_eq!(outbox::counts(&mut tx, team.now()).await.unwrap(), []);
     }
 
-    async fn counts_and_discarding_let_operations_see_and_steer(team: Team) {
+    async fn operators_can_count_and_discard_messages(team: Team) {
         invite(&team, 3).await;
         let held = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
         let counts = outbox::counts(&mut tx, team.now()).await.unwrap();
         let seen: Vec<_> = counts.iter().map(|count| (count.state, count.count)).collect();
         assert_eq!(seen, [(State::Leased, 1), (State::Ready, 2)]);
-        assert!(!outbox::discard(&mut tx, team.now(), held.id).await.unwrap(), "somebody is at work on it");
+        assert!(!outbox::discard(&mut tx, team.now(), held.id).await.unwrap(), "a worker has leased it");
         let waiting = outbox::list(&mut tx, team.now(), State::Ready, None, 10).await.unwrap();
         assert!(outbox::discard(&mut tx, team.now(), waiting[0].id).await.unwrap());
         assert_eq!(outbox::retry_dead(&mut tx, team.now()).await.unwrap(), 0);
     }
 
-    async fn a_worker_does_not_wait_for_what_another_is_leasing(team: Team) {
+    async fn lease_skips_rows_locked_by_another_worker(team: Team) {
         if !crate::has_many_writers(&team) {
             return;
         }
@@ -295,7 +295,7 @@ on_both_databases! {
         assert_ne!(quick[0].id, held[0].id);
     }
 
-    async fn a_stale_fence_postpones_and_buries_nothing(team: Team) {
+    async fn stale_generation_settles_nothing(team: Team) {
         invite(&team, 1).await;
         let stale = lease(&team, 1).await[0];
         team.advance_clock(TimeDelta::seconds(20));
@@ -308,12 +308,12 @@ on_both_databases! {
         assert_eq!((message.attempts, message.last_error), (0, None));
     }
 
-    async fn what_is_dead_is_retried_with_all_its_attempts_and_what_is_held_is_left_alone(team: Team) {
+    async fn retry_resets_dead_messages_and_skips_leased_ones(team: Team) {
         invite(&team, 3).await;
         let held = lease(&team, 2).await;
         let mut tx = team.begin().await;
         for lease in &held {
-            assert!(!outbox::retry(&mut tx, team.now(), lease.id).await.unwrap(), "somebody is at work on it");
+            assert!(!outbox::retry(&mut tx, team.now(), lease.id).await.unwrap(), "a worker has leased it");
             outbox::bury(&mut tx, lease.id, lease.generation, team.now(), "554 \0no\r\n").await.unwrap();
         }
         let dead = outbox::list(&mut tx, team.now(), State::Dead, None, 10).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a worker reads and records for many letters at once is what it would one by one.
+//! Reading and recording many letters at once gives the same result as one at a time.
 
 use guestlist::worker::{self, DeliveryReport};
 use guestlist::{Delivery, Invitation, InvitationId};
@@ -18,7 +18,7 @@ async fn report(team: &Team, invitation: &Invitation, letter: i64, delivery: Del
         .unwrap();
 }
 
-/// Asserts that the facts read together are those that single reads give; returns how many were there.
+/// Asserts that the batch read gives the same facts as single reads; returns how many were found.
 async fn assert_facts_agree(team: &Team, ids: &[InvitationId]) -> usize {
     let guestlist = &team.guestlist;
     let mut tx = team.begin().await;
@@ -51,7 +51,7 @@ async fn assert_facts_agree(team: &Team, ids: &[InvitationId]) -> usize {
 }
 
 on_both_databases! {
-    async fn facts_read_for_many_letters_are_those_read_for_each(team: Team) {
+    async fn batch_read_of_letter_facts_equals_single_reads(team: Team) {
         let other = Team::on(team.database.clone()).await;
         let mut ids = Vec::new();
         for (actor, email) in [
@@ -83,7 +83,7 @@ on_both_databases! {
         assert_eq!(assert_facts_agree(&team, &ids).await, 1, "the invitations went with their organization");
     }
 
-    async fn letters_recorded_as_sent_together_are_recorded_as_each_would_be(team: Team) {
+    async fn batch_of_sent_letters_equals_single_records(team: Team) {
         let mut invitations = Vec::new();
         for number in 0..4 {
             invitations.push(team.invite(OLIVIA, &format!("p{number}@example.com"), "agent").await.unwrap());
@@ -100,7 +100,7 @@ on_both_databases! {
         };
         assert_eq!(fares(sent).await, (Delivery::Sent, false));
         assert_eq!(fares(newer).await, (Delivery::Queued, false), "it speaks of another letter");
-        assert_eq!(fares(failed).await, (Delivery::Failed, true), "what failed for good stays so");
+        assert_eq!(fares(failed).await, (Delivery::Failed, true), "a permanent failure is final");
         assert_eq!(fares(untouched).await, (Delivery::Queued, false));
         assert_eq!(team.history().await, history);
         team.in_transaction(async |tx| worker::record_sent(tx, &[]).await).await.unwrap();

@@ -33,7 +33,7 @@ on_both_databases! {
         assert!(team.invite(OLIVIA, "d@example.com", "agent").await.is_err(), "the second did not");
     }
 
-    async fn inviting_and_revoking_in_a_loop_is_no_way_around(team: Team) {
+    async fn invite_and_revoke_loop_does_not_evade_the_limit(team: Team) {
         let team = limited(&team, Limits::none().recipient(two_an_hour()));
         for _ in 0..2 {
             let invitation = team.invite(OLIVIA, "victim@example.com", "agent").await.unwrap();
@@ -45,7 +45,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_recipient_is_protected_from_all_organizations_together(team: Team) {
+    async fn recipient_limit_counts_all_organizations(team: Team) {
         let limits = Limits::none().recipient(two_an_hour());
         for number in 0..3 {
             let team = limited(&Team::on(team.database.clone()).await, limits.clone());
@@ -64,7 +64,7 @@ on_both_databases! {
         none.resend(OLIVIA, invitation.id).await.expect("none switches off every throttle");
     }
 
-    async fn the_default_lets_a_thousand_people_in_and_stops_a_flood(team: Team) {
+    async fn default_limits_allow_a_thousand_invites_and_stop_a_flood(team: Team) {
         let team = limited(&team, Limits::default());
         let invites = (0..1001).map(|number| team.invitation_of(&format!("p{number}@example.com"), "agent")).collect();
         let outcomes = team

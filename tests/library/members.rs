@@ -4,7 +4,7 @@ use crate::on_both_databases;
 use crate::support::{OLIVIA, Team, address, name, person, user};
 
 on_both_databases! {
-    async fn a_change_of_role_counts_from_the_commit_and_the_member_is_told(team: Team) {
+    async fn role_change_applies_at_commit_and_notifies_the_member(team: Team) {
         team.join("bob", "agent").await;
         let id = team.organization.id;
         let mut tx = team.begin().await;
@@ -29,7 +29,7 @@ on_both_databases! {
         assert_eq!((team.events().await.len(), team.messages().await.len()), (events, messages));
     }
 
-    async fn nobody_acts_on_who_ranks_above_them(team: Team) {
+    async fn acting_on_a_higher_rank_is_refused(team: Team) {
         team.join("adam", "admin").await;
         team.join("mia", "manager").await;
         team.join("bob", "agent").await;
@@ -41,7 +41,7 @@ on_both_databases! {
         team.change_role("adam", "adam", "agent").await.expect("one may step down");
     }
 
-    async fn removal_ends_access_at_once_and_leaves_other_organizations_alone(team: Team) {
+    async fn removal_ends_access_at_once_in_one_organization(team: Team) {
         let other = Team::on(team.database.clone()).await;
         team.join("bob", "agent").await;
         other.join("bob", "admin").await;
@@ -68,7 +68,7 @@ on_both_databases! {
         assert!(matches!(team.transfer("eve", "bob").await, Err(Error::NotFound)));
     }
 
-    async fn who_leaves_is_not_written_to_about_it(team: Team) {
+    async fn leaving_member_gets_no_notice(team: Team) {
         team.join("bob", "agent").await;
         let notices = team.messages().await.iter().filter(|kind| *kind == "send_notice").count();
         team.leave("bob").await.unwrap();
@@ -103,14 +103,14 @@ on_both_databases! {
         assert_eq!(page.items.len(), 2);
     }
 
-    async fn a_name_is_kept_exactly(team: Team) {
+    async fn name_is_stored_unchanged(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let bob = person("bob").named(name("Bób O'Brien 👩\u{200d}🚀"));
         team.accept(&team.token(&invitation), &bob).await.unwrap();
         assert_eq!(team.membership("bob").await.unwrap().name, bob.name);
     }
 
-    async fn members_who_joined_at_one_moment_are_all_listed(team: Team) {
+    async fn members_joined_at_the_same_time_are_all_listed(team: Team) {
         for who in ["c", "a", "b"] {
             let invitation = team.invite(OLIVIA, &address(who), "agent").await.unwrap();
             let someone = User::new(user(&format!("tenant:{who}")), address(who).parse().unwrap());
@@ -129,7 +129,7 @@ on_both_databases! {
         assert_eq!(seen, [OLIVIA, "tenant:a", "tenant:b", "tenant:c"]);
     }
 
-    async fn a_forged_cursor_is_refused_before_it_reaches_the_database(team: Team) {
+    async fn forged_cursor_is_refused_before_sql(team: Team) {
         let mut tx = team.begin().await;
         for text in ["", ":", "1", "x:a", "0:", "0:a\0b", "9223372036854775807:a", "8000000000000000000:a", "-9000000000000000:a:b\n"] {
             let forged = Paging::after(text.to_owned().into(), 10);
@@ -140,7 +140,7 @@ on_both_databases! {
         }
     }
 
-    async fn nobody_is_written_to_about_what_they_did_themselves(team: Team) {
+    async fn members_get_no_notice_of_their_own_acts(team: Team) {
         team.join("adam", "admin").await;
         let notices = async || team.messages().await.iter().filter(|kind| *kind == "send_notice").count();
         let before = notices().await;
@@ -150,13 +150,13 @@ on_both_databases! {
         assert_eq!(notices().await, before + 1);
     }
 
-    async fn a_role_the_model_does_not_know_is_given_to_nobody(team: Team) {
+    async fn unknown_role_is_never_granted(team: Team) {
         team.join("bob", "agent").await;
         assert!(matches!(team.change_role(OLIVIA, "bob", "boss").await, Err(Error::UnknownRole { .. })));
         assert_eq!(team.role_of("bob").await.as_deref(), Some("agent"));
     }
 
-    async fn a_member_whose_role_left_the_model_may_do_nothing_but_leave(team: Team) {
+    async fn member_with_an_unknown_role_may_only_leave(team: Team) {
         team.join("bob", "agent").await;
         let model = "keeps = 'owner'\n[[role]]\nname = 'owner'\ninvites = ['owner']\nremoves = ['owner']";
         let narrowed = team.configured(|builder| builder.role_model(guestlist::RoleModel::from_toml(model).unwrap()));
@@ -167,7 +167,7 @@ on_both_databases! {
         narrowed.leave("bob").await.expect("one may always leave");
     }
 
-    async fn the_owner_clears_away_what_a_role_left_behind_that_left_the_model(team: Team) {
+    async fn owner_removes_holders_of_a_role_that_left_the_model(team: Team) {
         for (who, role) in [("adam", "admin"), ("max", "manager"), ("mia", "manager"), ("moe", "manager")] {
             team.join(who, role).await;
         }

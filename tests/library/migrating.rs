@@ -1,4 +1,4 @@
-//! What an older version stored is still worth something after the migration.
+//! Data stored by an older version remains valid after the migration.
 
 #![allow(
     irrefutable_let_patterns,
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 const NONCES: [u128; 3] = [1, 2, 3];
 
-/// The first migration alone, recorded where `guestlist::migrate` records its own.
+/// The first migration alone, recorded as `guestlist::migrate` records it.
 fn first(all: Migrator) -> Migrator {
     Migrator {
         migrations: Cow::Owned(all.migrations[..1].to_vec()),
@@ -22,7 +22,8 @@ fn first(all: Migrator) -> Migrator {
     }
 }
 
-/// An invitation whose link was replaced twice, as the first version stored it, in the SQL of both.
+/// An invitation whose link was replaced twice, as stored by the first version, in SQL for both
+/// databases.
 fn rows(id: Uuid, literal: impl Fn(&[u8]) -> String, now: &str) -> Vec<String> {
     let [first, second, current] = NONCES.map(u128::to_be_bytes);
     let (id, replaced) = (literal(id.as_bytes()), [first, second].concat());
@@ -42,7 +43,7 @@ fn rows(id: Uuid, literal: impl Fn(&[u8]) -> String, now: &str) -> Vec<String> {
     ]
 }
 
-/// Migrates twice at once: each migration is counted once, by who applied it.
+/// Migrates twice at the same time: each migration is counted once, by the caller that applied it.
 async fn migrates(database: &Database, left: usize) {
     let (one, other) = tokio::join!(guestlist::migrate(database), guestlist::migrate(database));
     assert_eq!(one.unwrap() + other.unwrap(), left);
@@ -85,7 +86,7 @@ async fn links_keep_what_they_were(database: &Database, id: Uuid) {
 
 #[cfg(feature = "postgres")]
 #[tokio::test]
-async fn replaced_links_of_the_first_version_are_still_known_on_postgres() {
+async fn first_version_replaced_links_are_known_on_postgres() {
     let database = crate::postgres::schema().await;
     let Database::Postgres(pool) = &database else {
         unreachable!("a schema of Postgres")
@@ -113,7 +114,7 @@ async fn replaced_links_of_the_first_version_are_still_known_on_postgres() {
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]
-async fn replaced_links_of_the_first_version_are_still_known_on_sqlite() {
+async fn first_version_replaced_links_are_known_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let database = crate::sqlite::file(folder.path()).await;
     let Database::Sqlite(pool) = &database else {

@@ -13,7 +13,7 @@ on_both_databases! {
         assert_eq!(all.items, std::slice::from_ref(&team.organization));
     }
 
-    async fn the_history_reads_in_both_directions(team: Team) {
+    async fn events_are_listed_in_both_directions(team: Team) {
         team.join("bob", "agent").await;
         team.join("adam", "admin").await;
         let mut oldest_first: Vec<_> = team.events().await.iter().map(|event| event.id).collect();
@@ -52,7 +52,7 @@ on_both_databases! {
         assert_eq!(team.history().await.iter().filter(|kind| **kind == "organization_renamed").count(), 1);
     }
 
-    async fn deleting_takes_everything_but_the_history(team: Team) {
+    async fn deletion_keeps_only_the_events(team: Team) {
         team.join("adam", "admin").await;
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let token = team.token(&invitation);

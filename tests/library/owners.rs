@@ -1,4 +1,4 @@
-//! There is always an owner. Break `keep_an_owner`, or the lock it is called under, and these fail.
+//! There is always an owner. Break `keep_an_owner` or the lock around it, and these tests fail.
 
 use guestlist::Error;
 
@@ -20,7 +20,7 @@ async fn step_down(team: &Team, way: usize, actor: &str, subject: &str) -> Resul
 }
 
 on_both_databases! {
-    async fn the_last_owner_stays_on_every_path(team: Team) {
+    async fn last_owner_cannot_go_on_any_path(team: Team) {
         team.join("adam", "admin").await;
         for way in [1, 2, 3] {
             let refused = step_down(&team, way, OLIVIA, OLIVIA).await;
@@ -30,7 +30,7 @@ on_both_databases! {
         assert_eq!(team.role_of(OLIVIA).await.as_deref(), Some("owner"));
     }
 
-    async fn the_last_owner_is_named_while_there_is_only_one_who_is_not_suspended(team: Team) {
+    async fn last_owner_is_the_only_active_owner(team: Team) {
         let id = team.organization.id;
         let last = async || {
             let mut connection = team.database.acquire().await.unwrap();
@@ -44,7 +44,7 @@ on_both_databases! {
         assert_eq!(last().await, Some(user(OLIVIA)));
     }
 
-    async fn two_owners_who_act_at_once_leave_one_whatever_they_do(team: Team) {
+    async fn two_owners_acting_at_once_leave_one(team: Team) {
         for one_way in 0..4 {
             for other_way in one_way..4 {
                 for round in 0..5 {
@@ -64,7 +64,7 @@ on_both_databases! {
         }
     }
 
-    async fn ownership_is_handed_over_and_the_former_owner_may_leave_in_one_transaction(team: Team) {
+    async fn owner_transfers_and_leaves_in_one_transaction(team: Team) {
         team.join("adam", "admin").await;
         let id = team.organization.id;
         let mut tx = team.begin().await;
@@ -86,7 +86,7 @@ on_both_databases! {
         assert_eq!(team.events().await.len(), events);
     }
 
-    async fn under_the_two_role_model_the_owner_is_only_replaced_by_transfer(team: Team) {
+    async fn two_role_owner_is_only_replaced_by_transfer(team: Team) {
         let team = team.configured(|builder| builder.role_model(guestlist::RoleModel::two_role()));
         team.join("adam", "admin").await;
         assert!(matches!(team.remove("adam", OLIVIA).await, Err(Error::Forbidden { .. })));

@@ -1,4 +1,4 @@
-//! The role of an open invitation changes, and the link that was mailed follows.
+//! Changing the role of an open invitation; the mailed link then leads to the new role.
 
 use guestlist::{Error, Invitation, InvitationId, Key, KeyRing, ResendPolicy};
 
@@ -20,7 +20,7 @@ async fn change(
     .await
 }
 
-/// What only someone in the database could do.
+/// Edits the row in SQL, past the library.
 async fn edit(team: &Team, assignment: &'static str) {
     let text = sqlx::AssertSqlSafe(format!("UPDATE guestlist_invitations SET {assignment}"));
     match &team.database {
@@ -36,7 +36,7 @@ async fn edit(team: &Team, assignment: &'static str) {
 }
 
 on_both_databases! {
-    async fn the_older_link_leads_to_the_new_role(team: Team) {
+    async fn mailed_link_leads_to_the_changed_role(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let mailed = team.token(&invitation);
         let messages = team.messages().await.len();
@@ -51,7 +51,7 @@ on_both_databases! {
         assert_eq!(team.accept(&mailed, &person("bob")).await.unwrap().role.as_str(), "admin");
     }
 
-    async fn a_role_changed_twice_and_back_leaves_the_link_as_it_was(team: Team) {
+    async fn role_changed_back_leaves_the_link_unchanged(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         for role in ["admin", "manager", "agent"] {
             change(&team, OLIVIA, invitation.id, role).await.unwrap();
@@ -68,7 +68,7 @@ on_both_databases! {
         assert_eq!(team.events().await.len(), events);
     }
 
-    async fn an_actor_needs_the_right_to_both_roles(team: Team) {
+    async fn role_change_needs_permission_for_both_roles(team: Team) {
         team.join("adam", "admin").await;
         team.join("mia", "manager").await;
         let to_agent = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap().id;
@@ -82,7 +82,7 @@ on_both_databases! {
         change(&team, "adam", to_agent, "admin").await.expect("an admin grants both");
     }
 
-    async fn it_rests_on_the_right_of_who_changed_it(team: Team) {
+    async fn acceptance_needs_the_permission_of_the_last_changer(team: Team) {
         team.join("adam", "admin").await;
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         change(&team, "adam", invitation.id, "admin").await.unwrap();
@@ -93,7 +93,7 @@ on_both_databases! {
         assert_eq!(team.accept(&team.token(&invitation), &person("bob")).await.unwrap().role.as_str(), "manager");
     }
 
-    async fn only_an_open_invitation_changes(team: Team) {
+    async fn only_an_open_invitation_changes_its_role(team: Team) {
         let revoked = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap().id;
         team.revoke(OLIVIA, revoked).await.unwrap();
         assert!(matches!(change(&team, OLIVIA, revoked, "admin").await, Err(Error::InvitationClosed { .. })));
@@ -102,7 +102,7 @@ on_both_databases! {
         assert!(matches!(change(&team, OLIVIA, expired, "admin").await, Err(Error::InvitationExpired { .. })));
     }
 
-    async fn a_role_edited_in_the_database_opens_nothing_before_and_after_a_change(team: Team) {
+    async fn role_edited_in_sql_invalidates_the_link_after_a_change(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let token = team.token(&invitation);
         let refused = async |why: &str| {
@@ -123,7 +123,7 @@ on_both_databases! {
         refused("with another nonce").await;
     }
 
-    async fn a_changed_role_survives_a_resend_and_is_what_a_new_link_is_made_for(team: Team) {
+    async fn changed_role_survives_a_resend(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let first = team.token(&invitation);
         change(&team, OLIVIA, invitation.id, "admin").await.unwrap();
@@ -138,7 +138,7 @@ on_both_databases! {
         assert_eq!(team.accept(&team.token(&replaced), &person("bob")).await.unwrap().role.as_str(), "admin");
     }
 
-    async fn a_changed_role_survives_the_retirement_of_the_key_that_sealed_it(team: Team) {
+    async fn changed_role_survives_retirement_of_its_key(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let first = team.token(&invitation);
         change(&team, OLIVIA, invitation.id, "admin").await.unwrap();
@@ -154,7 +154,7 @@ on_both_databases! {
         assert_eq!(retired.accept(&mailed, &person("bob")).await.unwrap().role.as_str(), "admin");
     }
 
-    async fn sending_a_changed_invitation_again_makes_a_link_that_works_after_a_key_leaked(team: Team) {
+    async fn resend_after_a_key_leak_makes_a_working_link(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         change(&team, OLIVIA, invitation.id, "admin").await.unwrap();
         team.advance_clock(chrono::TimeDelta::hours(1));
@@ -164,7 +164,7 @@ on_both_databases! {
         assert_eq!(replaced.accept(&replaced.token(&resent), &person("bob")).await.unwrap().role.as_str(), "admin");
     }
 
-    async fn a_host_without_a_key_cannot_seal_it(team: Team) {
+    async fn role_change_without_a_key_is_refused(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let keyless = team.configured(|builder| builder.key_ring(KeyRing::default()));
         assert!(matches!(change(&keyless, OLIVIA, invitation.id, "admin").await, Err(Error::NoKey)));

@@ -1,14 +1,14 @@
-//! What each preset promises, as tables written out by hand, against what real members get.
+//! The presets: tables written by hand, compared with the permissions of real members.
 //!
-//! Every pair of roles does every deed, in a transaction that is rolled back, so that no deed meets
-//! what another one left. Break a list in a preset's TOML, or a check of the role model in an
-//! operation, and these fail.
+//! Every pair of roles tries every operation, in a transaction that is rolled back, so that no
+//! operation sees the effects of another. Break a list in a preset's TOML, or a check of the role
+//! model in an operation, and these tests fail.
 
 use std::collections::BTreeSet;
 
 use guestlist::{Action, Error, RoleModel};
 
-use self::fixture::{Stage, actor, is_refused, role, subject, suspended};
+use self::fixture::{Fixture, actor, is_refused, role, subject, suspended};
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team, name, person, user};
 
@@ -17,16 +17,16 @@ mod fixture;
 
 struct Preset {
     model: fn() -> RoleModel,
-    /// Lowest first.
+    /// The roles, lowest first.
     roles: &'static [&'static str],
-    /// What is promised in words, the permission that says it, and who has it.
+    /// The promise in words, the permission that expresses it, and the roles that have it.
     permissions: &'static str,
-    /// Whether an actor's deed on a holder of a role, or on an invitation to it, is done.
-    deeds: &'static str,
-    /// Whether an actor's change of a member's role is done, or is none.
+    /// An actor's operation on a holder of a role or on an invitation to it: `yes` if allowed.
+    operations: &'static str,
+    /// An actor's change of a member's role: `yes` if allowed, `same` if nothing changes.
     changes: &'static str,
-    /// The same for the role of an open invitation, which takes the right to grant both.
-    regrants: &'static str,
+    /// The same for the role of an open invitation, which takes permission to grant both roles.
+    invitation_changes: &'static str,
 }
 
 const FOUR_TIER: Preset = Preset {
@@ -49,7 +49,7 @@ const FOUR_TIER: Preset = Preset {
         billing                                 | billing.manage              | owner
         add or remove Owners                    | owners.manage               | owner
         everything                              | organization.delete         | owner",
-    deeds: "
+    operations: "
         actor    subject  invite  resend  revoke  remove  suspend  reinstate  transfer
         agent    agent    no      no      no      no      no       no         no
         agent    manager  no      no      no      no      no       no         no
@@ -85,7 +85,7 @@ const FOUR_TIER: Preset = Preset {
         owner    manager  yes     same    yes     yes
         owner    admin    yes     yes     same    yes
         owner    owner    yes     yes     yes     same",
-    regrants: "
+    invitation_changes: "
         actor    from     agent   manager admin   owner
         agent    agent    no      no      no      no
         agent    manager  no      no      no      no
@@ -124,7 +124,7 @@ const TWO_ROLE: Preset = Preset {
         everything                                                  | settings.configure   | admin owner
         the name of the organization, a setting                     | organization.rename  | admin owner
         the owner cannot be removed, not even with the organization | organization.delete  | owner",
-    deeds: "
+    operations: "
         actor    subject  invite  resend  revoke  remove  suspend  reinstate  transfer
         user     user     no      no      no      no      no       no         no
         user     admin    no      no      no      no      no       no         no
@@ -146,7 +146,7 @@ const TWO_ROLE: Preset = Preset {
         owner    user     same    yes     no
         owner    admin    yes     same    no
         owner    owner    no      no      same",
-    regrants: "
+    invitation_changes: "
         actor    from     user    admin   owner
         user     user     no      no      no
         user     admin    no      no      no
@@ -159,12 +159,12 @@ const TWO_ROLE: Preset = Preset {
         owner    owner    no      no      no",
 };
 
-/// Not a preset: a model in which nobody has two of the lists, as in the presets everybody has.
-const APART: Preset = Preset {
-    model: apart,
+/// A role model in which no role has more than one kind of list; in the presets the lists coincide.
+const SEPARATE_LISTS: Preset = Preset {
+    model: separate_lists,
     roles: &["recruiter", "sheriff", "registrar", "owner"],
     permissions: "",
-    deeds: "
+    operations: "
         actor      subject    invite  resend  revoke  remove  suspend  reinstate  transfer
         recruiter  recruiter  yes     yes     yes     no      no       no         no
         recruiter  sheriff    no      no      no      no      no       no         no
@@ -200,7 +200,7 @@ const APART: Preset = Preset {
         owner      sheriff    no         same       no         no
         owner      registrar  no         no         same       no
         owner      owner      no         no         no         same",
-    regrants: "
+    invitation_changes: "
         actor      from       recruiter  sheriff    registrar  owner
         recruiter  recruiter  same       no         no         no
         recruiter  sheriff    no         no         no         no
@@ -220,7 +220,7 @@ const APART: Preset = Preset {
         owner      owner      no         no         no         no",
 };
 
-fn apart() -> RoleModel {
+fn separate_lists() -> RoleModel {
     let text = "keeps = 'owner'
         [[role]]
         name = 'recruiter'
@@ -238,46 +238,46 @@ fn apart() -> RoleModel {
 }
 
 on_both_databases! {
-    async fn the_four_tier_preset_permits_what_its_table_says(team: Team) {
-        permissions_hold(&Stage::set(team, &FOUR_TIER).await).await;
+    async fn four_tier_permissions_match_the_table(team: Team) {
+        permissions_match_table(&Fixture::new(team, &FOUR_TIER).await).await;
     }
 
-    async fn the_two_role_preset_permits_what_its_table_says(team: Team) {
-        permissions_hold(&Stage::set(team, &TWO_ROLE).await).await;
+    async fn two_role_permissions_match_the_table(team: Team) {
+        permissions_match_table(&Fixture::new(team, &TWO_ROLE).await).await;
     }
 
-    async fn under_the_four_tier_preset_each_deed_ends_as_its_table_says(team: Team) {
-        deeds_end_as_told(&Stage::set(team, &FOUR_TIER).await).await;
+    async fn four_tier_operations_match_the_table(team: Team) {
+        operations_match_table(&Fixture::new(team, &FOUR_TIER).await).await;
     }
 
-    async fn under_the_two_role_preset_each_deed_ends_as_its_table_says(team: Team) {
-        deeds_end_as_told(&Stage::set(team, &TWO_ROLE).await).await;
+    async fn two_role_operations_match_the_table(team: Team) {
+        operations_match_table(&Fixture::new(team, &TWO_ROLE).await).await;
     }
 
-    async fn under_the_four_tier_preset_each_change_ends_as_its_table_says(team: Team) {
-        changes_end_as_told(&Stage::set(team, &FOUR_TIER).await).await;
+    async fn four_tier_role_changes_match_the_table(team: Team) {
+        changes_match_table(&Fixture::new(team, &FOUR_TIER).await).await;
     }
 
-    async fn under_the_two_role_preset_each_change_ends_as_its_table_says(team: Team) {
-        changes_end_as_told(&Stage::set(team, &TWO_ROLE).await).await;
+    async fn two_role_role_changes_match_the_table(team: Team) {
+        changes_match_table(&Fixture::new(team, &TWO_ROLE).await).await;
     }
 
-    async fn under_the_four_tier_preset_each_regrant_ends_as_its_table_says(team: Team) {
-        regrants_end_as_told(&Stage::set(team, &FOUR_TIER).await).await;
+    async fn four_tier_invitation_role_changes_match_the_table(team: Team) {
+        invitation_changes_match_table(&Fixture::new(team, &FOUR_TIER).await).await;
     }
 
-    async fn under_the_two_role_preset_each_regrant_ends_as_its_table_says(team: Team) {
-        regrants_end_as_told(&Stage::set(team, &TWO_ROLE).await).await;
+    async fn two_role_invitation_role_changes_match_the_table(team: Team) {
+        invitation_changes_match_table(&Fixture::new(team, &TWO_ROLE).await).await;
     }
 
-    async fn each_deed_asks_its_own_list(team: Team) {
-        let stage = Stage::set(team, &APART).await;
-        deeds_end_as_told(&stage).await;
-        changes_end_as_told(&stage).await;
-        regrants_end_as_told(&stage).await;
+    async fn each_operation_checks_its_own_list(team: Team) {
+        let fixture = Fixture::new(team, &SEPARATE_LISTS).await;
+        operations_match_table(&fixture).await;
+        changes_match_table(&fixture).await;
+        invitation_changes_match_table(&fixture).await;
     }
 
-    async fn under_the_four_tier_preset_the_last_owner_stays(team: Team) {
+    async fn four_tier_last_owner_cannot_go(team: Team) {
         let team = team.configured(|builder| builder.role_model(RoleModel::four_tier()));
         team.join("adam", "admin").await;
         for role in ["agent", "manager", "admin"] {
@@ -293,13 +293,13 @@ on_both_databases! {
         assert_eq!(team.role_of(OLIVIA).await.as_deref(), Some("owner"));
         team.join("oscar", "owner").await;
         suspend(&team, OLIVIA, "oscar").await.expect("not the last");
-        assert!(is_last_owner(&team.leave(OLIVIA).await), "who is kept out is no owner to stay");
+        assert!(is_last_owner(&team.leave(OLIVIA).await), "a suspended owner does not count");
         reinstate(&team, OLIVIA, "oscar").await.expect("in again");
         team.leave(OLIVIA).await.expect("no longer the last");
         assert!(is_last_owner(&team.leave("oscar").await));
     }
 
-    async fn under_the_two_role_preset_the_owner_is_only_replaced_by_a_transfer(team: Team) {
+    async fn two_role_owner_changes_only_by_transfer(team: Team) {
         let team = team.configured(|builder| builder.role_model(RoleModel::two_role()));
         team.join("adam", "admin").await;
         for actor in [OLIVIA, "adam"] {
@@ -352,7 +352,7 @@ async fn forget(team: &Team, who: &str) -> Result<(), Error> {
         .map(drop)
 }
 
-/// A row of a table by hand: who, on what, and the cell under each heading.
+/// A row of a table: the actor's role, the subject's role, and the cell under each heading.
 type Row = (
     &'static str,
     &'static str,
@@ -378,7 +378,7 @@ fn rows(table: &'static str) -> Vec<Row> {
 type Held = (&'static str, Vec<&'static str>);
 
 /// The phrases of a table of permissions, and the permission of each.
-fn promised(table: &'static str) -> (Vec<&'static str>, Vec<Held>) {
+fn parse_permissions(table: &'static str) -> (Vec<&'static str>, Vec<Held>) {
     let cells = |line: &'static str| line.split('|').map(str::trim).collect::<Vec<_>>();
     let row = |line| match cells(line)[..] {
         [phrase, word, holders] => (phrase, (word, holders.split(' ').collect())),
@@ -387,9 +387,9 @@ fn promised(table: &'static str) -> (Vec<&'static str>, Vec<Held>) {
     table.trim().lines().map(row).unzip()
 }
 
-async fn permissions_hold(stage: &Stage) {
-    let Stage { team, preset, .. } = stage;
-    let (phrases, permissions) = promised(preset.permissions);
+async fn permissions_match_table(fixture: &Fixture) {
+    let Fixture { team, preset, .. } = fixture;
+    let (phrases, permissions) = parse_permissions(preset.permissions);
     let words: BTreeSet<_> = permissions.iter().map(|(word, _)| *word).collect();
     let once = phrases.iter().collect::<BTreeSet<_>>();
     assert_eq!(
@@ -417,9 +417,9 @@ async fn permissions_hold(stage: &Stage) {
             expected,
             "{holder}"
         );
-        let nobodys = ["", "billing", "BILLING.MANAGE", "billing.manage ", "*"];
+        let unknown = ["", "billing", "BILLING.MANAGE", "billing.manage ", "*"];
         let mut tx = team.begin().await;
-        for word in words.iter().copied().chain(nobodys) {
+        for word in words.iter().copied().chain(unknown) {
             let allowed = team
                 .guestlist
                 .allows(&mut tx, team.organization.id, &actor(holder), word)
@@ -442,30 +442,30 @@ async fn permissions_hold(stage: &Stage) {
     }
 }
 
-async fn deeds_end_as_told(stage: &Stage) {
-    let rows = rows(stage.preset.deeds);
-    assert_covers(stage.preset, &rows);
+async fn operations_match_table(fixture: &Fixture) {
+    let rows = rows(fixture.preset.operations);
+    assert_covers(fixture.preset, &rows);
     for (by, on, cells) in rows {
-        for (deed, expected) in cells {
-            let mut others = vec![if deed == "reinstate" {
+        for (operation, expected) in cells {
+            let mut others = vec![if operation == "reinstate" {
                 suspended(on)
             } else {
                 subject(on)
             }];
-            if by == on && matches!(deed, "remove" | "suspend" | "transfer") {
+            if by == on && matches!(operation, "remove" | "suspend" | "transfer") {
                 others.push(actor(by));
             }
             for who in others {
-                let found = stage.deed(deed, by, &who, on).await;
-                assert_eq!(found, expected, "{by}: {deed} {on}, {who}");
+                let found = fixture.operation(operation, by, &who, on).await;
+                assert_eq!(found, expected, "{by}: {operation} {on}, {who}");
             }
         }
     }
 }
 
-async fn changes_end_as_told(stage: &Stage) {
-    let rows = rows(stage.preset.changes);
-    assert_covers(stage.preset, &rows);
+async fn changes_match_table(fixture: &Fixture) {
+    let rows = rows(fixture.preset.changes);
+    assert_covers(fixture.preset, &rows);
     for (by, from, cells) in rows {
         for (to, expected) in cells {
             let mut others = vec![subject(from), suspended(from)];
@@ -473,25 +473,25 @@ async fn changes_end_as_told(stage: &Stage) {
                 others.push(actor(by));
             }
             for who in others {
-                let found = stage.change(by, &who, from, to).await;
+                let found = fixture.change(by, &who, from, to).await;
                 assert_eq!(found, expected, "{by}: {from} to {to}, {who}");
             }
         }
     }
 }
 
-async fn regrants_end_as_told(stage: &Stage) {
-    let rows = rows(stage.preset.regrants);
-    assert_covers(stage.preset, &rows);
+async fn invitation_changes_match_table(fixture: &Fixture) {
+    let rows = rows(fixture.preset.invitation_changes);
+    assert_covers(fixture.preset, &rows);
     for (by, from, cells) in rows {
         for (to, expected) in cells {
-            let found = stage.regrant(by, from, to).await;
+            let found = fixture.change_invitation(by, from, to).await;
             assert_eq!(found, expected, "{by}: an invitation from {from} to {to}");
         }
     }
 }
 
-/// Every pair of roles has one row.
+/// Asserts that every pair of roles has one row.
 fn assert_covers(preset: &Preset, rows: &[Row]) {
     let pairs: BTreeSet<_> = rows.iter().map(|(by, on, _)| (*by, *on)).collect();
     assert_eq!(pairs.len(), rows.len(), "a pair twice");

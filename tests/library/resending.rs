@@ -5,7 +5,7 @@ use crate::on_both_databases;
 use crate::support::{OLIVIA, person};
 
 on_both_databases! {
-    async fn resending_renews_the_full_lifetime_and_promises_another_letter(team: Team) {
+    async fn resend_renews_the_lifetime_and_sends_a_letter(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         team.advance_clock(TimeDelta::days(3));
         let renewed = team.resend(OLIVIA, invitation.id).await.unwrap();
@@ -17,7 +17,7 @@ on_both_databases! {
         team.accept(&team.token(&invitation), &person("bob")).await.expect("the older link works");
     }
 
-    async fn resending_too_soon_says_when(team: Team) {
+    async fn resending_too_soon_names_the_wait(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         team.advance_clock(TimeDelta::seconds(59));
         match team.resend(OLIVIA, invitation.id).await {
@@ -29,7 +29,7 @@ on_both_databases! {
         }
     }
 
-    async fn an_expired_invitation_is_revived_with_a_new_link(team: Team) {
+    async fn resend_revives_an_expired_invitation_with_a_new_link(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let old = team.token(&invitation);
         team.advance_clock(TimeDelta::days(8));
@@ -39,7 +39,7 @@ on_both_databases! {
         team.accept(&team.token(&renewed), &person("bob")).await.expect("the new link works");
     }
 
-    async fn under_the_rotating_policy_an_older_link_says_that_it_was_replaced(team: Team) {
+    async fn rotated_link_is_refused_as_replaced(team: Team) {
         let team = team.configured(|builder| builder.resend_policy(ResendPolicy::Rotate));
         let mut invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let mut old = Vec::new();
@@ -57,7 +57,7 @@ on_both_databases! {
         team.accept(&team.token(&invitation), &person("bob")).await.expect("the newest link works");
     }
 
-    async fn only_who_may_grant_the_role_resends(team: Team) {
+    async fn resending_needs_permission_to_grant_the_role(team: Team) {
         team.join("adam", "admin").await;
         let owner = team.invite(OLIVIA, "bob@example.com", "owner").await.unwrap();
         team.advance_clock(TimeDelta::minutes(2));
@@ -65,7 +65,7 @@ on_both_databases! {
         assert!(matches!(team.resend("mallory", owner.id).await, Err(Error::NotFound)));
     }
 
-    async fn what_was_closed_by_someone_is_not_resent(team: Team) {
+    async fn closed_invitation_is_not_resent(team: Team) {
         let revoked = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         team.revoke(OLIVIA, revoked.id).await.unwrap();
         let declined = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
@@ -77,7 +77,7 @@ on_both_databases! {
         }
     }
 
-    async fn an_expired_invitation_gives_way_to_a_newer_one(team: Team) {
+    async fn expired_invitation_is_not_resent_beside_a_newer_one(team: Team) {
         let old = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         team.advance_clock(TimeDelta::days(8));
         let new = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
@@ -86,7 +86,7 @@ on_both_databases! {
         assert!(matches!(refused, Err(Error::AlreadyPending { invitation }) if invitation == new.id), "{refused:?}");
     }
 
-    async fn who_became_a_member_another_way_is_not_written_to_again(team: Team) {
+    async fn member_joined_another_way_gets_no_resend(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         team.advance_clock(TimeDelta::days(7));
         team.join("bob", "agent").await;
@@ -95,7 +95,7 @@ on_both_databases! {
         assert!(matches!(refused, Err(Error::AlreadyMember { .. })), "{refused:?}");
     }
 
-    async fn what_is_sent_again_is_reminded_of_again(team: Team) {
+    async fn resent_invitation_is_reminded_of_again(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         for letter in 1..=2 {
             let report = worker::DeliveryReport {
@@ -110,7 +110,7 @@ on_both_databases! {
         }
     }
 
-    async fn sending_again_lifts_a_suppression_that_another_organization_ran_into(team: Team) {
+    async fn resend_lifts_a_suppression_caused_elsewhere(team: Team) {
         let other = crate::support::Team::on(team.database.clone()).await;
         let first = other.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let second = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
@@ -127,7 +127,7 @@ on_both_databases! {
         assert_eq!(worker::suppression(&mut tx, &second.email).await.unwrap(), None);
     }
 
-    async fn a_letter_that_failed_for_good_is_told_of_once(team: Team) {
+    async fn permanent_failure_is_recorded_once(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let report = async |delivery, letter| {
             let report = worker::DeliveryReport { invitation: invitation.id, letter, delivery, detail: None };

@@ -1,4 +1,4 @@
-//! No more people than there are seats.
+//! An organization has no more members than seats.
 
 use guestlist::{Error, Seats};
 
@@ -25,7 +25,7 @@ fn no_seat<T: std::fmt::Debug>(result: Result<T, Error>, of: u32) {
 }
 
 on_both_databases! {
-    async fn a_pending_invitation_takes_a_seat_until_it_is_over(team: Team) {
+    async fn pending_invitation_takes_a_seat_until_it_ends(team: Team) {
         let team = seated(&team, Seats::at_most(2));
         let first = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let messages = team.messages().await.len();
@@ -38,7 +38,7 @@ on_both_databases! {
         no_seat(team.resend(OLIVIA, second.id).await, 2);
     }
 
-    async fn whoever_was_promised_a_seat_gets_it(team: Team) {
+    async fn pending_invitation_keeps_its_seat(team: Team) {
         let team = seated(&team, Seats::at_most(2));
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         team.accept(&team.token(&invitation), &person("bob")).await.unwrap();
@@ -47,7 +47,7 @@ on_both_databases! {
         team.invite(OLIVIA, "c@example.com", "agent").await.expect("a seat is free again");
     }
 
-    async fn replacing_and_resending_an_open_invitation_takes_no_second_seat(team: Team) {
+    async fn superseding_and_resending_take_no_second_seat(team: Team) {
         let team = seated(&team, Seats::at_most(2));
         team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let invite = team.invitation_of("A@example.com", "manager").superseding();
@@ -56,7 +56,7 @@ on_both_databases! {
         team.resend(OLIVIA, newer.id).await.expect("it has its seat");
     }
 
-    async fn without_pending_only_members_count_and_the_last_to_accept_is_refused(team: Team) {
+    async fn without_pending_only_members_take_seats(team: Team) {
         let team = seated(&team, Seats::at_most(2).without_pending());
         let one = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let two = team.invite(OLIVIA, "carl@example.com", "agent").await.unwrap();
@@ -68,7 +68,7 @@ on_both_databases! {
         team.accept(&team.token(&two), &person("carl")).await.unwrap();
     }
 
-    async fn the_hosts_number_goes_before_the_configured_one(team: Team) {
+    async fn seats_set_by_the_host_override_the_default(team: Team) {
         let team = seated(&team, Seats::at_most(1));
         no_seat(team.invite(OLIVIA, "a@example.com", "agent").await, 1);
         assert_eq!(set_seats(&team, Some(2)).await, Some(2));
@@ -78,7 +78,7 @@ on_both_databases! {
         assert_eq!(team.events().await.len(), events, "the same again is no change");
         assert_eq!(set_seats(&team, Some(0)).await, Some(0));
         no_seat(team.accept(&team.token(&invitation), &person("a")).await, 0);
-        assert!(team.membership(OLIVIA).await.is_some(), "who is in stays in");
+        assert!(team.membership(OLIVIA).await.is_some(), "members stay");
         assert_eq!(set_seats(&team, None).await, None);
         let last = team.events().await.pop().unwrap();
         assert_eq!((last.kind.as_str(), last.before.unwrap()["seats"].as_i64()), ("seats_changed", Some(0)));
@@ -92,7 +92,7 @@ on_both_databases! {
         assert!(matches!(unknown, Err(Error::NotFound)));
     }
 
-    async fn a_suspended_member_frees_a_seat_and_needs_one_to_come_back(team: Team) {
+    async fn suspension_frees_a_seat_and_reinstatement_needs_one(team: Team) {
         let team = seated(&team, Seats::at_most(2));
         team.join("bob", "agent").await;
         team.suspend(OLIVIA, "bob").await.unwrap();
@@ -106,7 +106,7 @@ on_both_databases! {
         team.reinstate(OLIVIA, "bob").await.expect("a seat is free");
     }
 
-    async fn a_member_who_rises_by_invitation_needs_no_second_seat(team: Team) {
+    async fn member_raised_by_invitation_needs_no_second_seat(team: Team) {
         let team = seated(&team, Seats::at_most(3));
         team.join("bob", "agent").await;
         let invitation = team.invite(OLIVIA, "bob2@example.com", "manager").await.unwrap();
@@ -116,7 +116,7 @@ on_both_databases! {
         assert_eq!(bob.role.as_str(), "manager");
     }
 
-    async fn many_invites_get_the_seats_there_are(team: Team) {
+    async fn batch_invite_fills_only_the_free_seats(team: Team) {
         let team = seated(&team, Seats::at_most(4));
         let invites = (0..6).map(|number| team.invitation_of(&format!("p{number}@example.com"), "agent")).collect();
         let outcomes = team.in_transaction(async |tx| team.guestlist.invite_all(tx, &user(OLIVIA), invites).await).await.unwrap();

@@ -54,7 +54,7 @@ on_both_databases! {
         assert!(live(&team, OLIVIA).await.is_empty());
     }
 
-    async fn removal_ends_that_members_sessions_of_that_organization_only(team: Team) {
+    async fn removal_ends_the_members_sessions_in_one_organization(team: Team) {
         let other = Team::on(team.database.clone()).await;
         for joined in [&team, &other] {
             joined.join("bob", "agent").await;
@@ -71,7 +71,7 @@ on_both_databases! {
         assert_eq!(live(&team, OLIVIA).await, ["olivia"]);
     }
 
-    async fn sessions_of_a_new_membership_are_not_the_old_purges_business(team: Team) {
+    async fn old_purge_leaves_sessions_of_a_new_membership(team: Team) {
         team.join("bob", "agent").await;
         record(&team, "bob", "old").await.unwrap();
         team.remove(OLIVIA, "bob").await.unwrap();
@@ -87,7 +87,7 @@ on_both_databases! {
         assert_eq!(live(&team, "bob").await, ["new"]);
     }
 
-    async fn deleting_the_organization_ends_everybodys_sessions(team: Team) {
+    async fn deletion_ends_all_sessions_of_the_organization(team: Team) {
         team.join("bob", "agent").await;
         record(&team, "bob", "b").await.unwrap();
         record(&team, OLIVIA, "o").await.unwrap();
@@ -97,7 +97,7 @@ on_both_databases! {
         assert_eq!(worker::ended_sessions(&mut tx, id, None, 100).await.unwrap().len(), 2);
     }
 
-    async fn a_session_recorded_while_its_member_is_removed_is_ended_or_refused(team: Team) {
+    async fn session_recorded_during_removal_is_ended_or_refused(team: Team) {
         for round in 0..20 {
             let who = format!("p{round}");
             team.join(&who, "agent").await;
@@ -144,7 +144,7 @@ on_both_databases! {
         assert_eq!(live(&other, OLIVIA).await, ["there"]);
     }
 
-    async fn a_purge_says_how_many_it_forgot(team: Team) {
+    async fn purge_returns_the_number_forgotten(team: Team) {
         let id = team.organization.id;
         for who in ["bob", "eve"] {
             team.join(who, "agent").await;

@@ -1,4 +1,4 @@
-//! A suspended member keeps role and history and has no access whatever.
+//! A suspended member keeps role and history but has no access.
 
 use guestlist::{Error, EventKind, RoleModel, User};
 
@@ -17,7 +17,7 @@ async fn record_session(team: &Team, member: &str, session: &str) -> Result<(), 
 }
 
 on_both_databases! {
-    async fn a_suspended_member_has_no_access_and_comes_back_as_what_they_were(team: Team) {
+    async fn suspended_member_loses_access_and_keeps_the_role(team: Team) {
         team.join("bob", "manager").await;
         record_session(&team, "bob", "s1").await.unwrap();
         team.suspend(OLIVIA, "bob").await.unwrap();
@@ -54,7 +54,7 @@ on_both_databases! {
         assert_eq!((team.events().await.len(), team.messages().await.len()), (before + 1, messages));
     }
 
-    async fn who_may_remove_may_suspend_and_nobody_else(team: Team) {
+    async fn suspending_needs_the_permission_to_remove(team: Team) {
         for (who, role) in [("adam", "admin"), ("mia", "manager"), ("bob", "agent")] {
             team.join(who, role).await;
         }
@@ -64,11 +64,11 @@ on_both_databases! {
         assert!(matches!(team.suspend("adam", "stranger").await, Err(Error::NotFound)));
         team.suspend("adam", "bob").await.unwrap();
         assert!(matches!(team.reinstate("mia", "bob").await, Err(Error::Forbidden { .. })));
-        assert!(matches!(team.reinstate("bob", "bob").await, Err(Error::NotFound)), "nobody lets themselves in");
+        assert!(matches!(team.reinstate("bob", "bob").await, Err(Error::NotFound)), "a suspended member cannot reinstate themselves");
         team.reinstate("adam", "bob").await.unwrap();
     }
 
-    async fn the_last_owner_who_is_not_suspended_stays_on_every_path(team: Team) {
+    async fn last_active_owner_cannot_go_on_any_path(team: Team) {
         team.join("bob", "owner").await;
         team.join("adam", "admin").await;
         team.suspend(OLIVIA, "bob").await.unwrap();
@@ -90,17 +90,17 @@ on_both_databases! {
         assert!(matches!(team.suspend("adam", OLIVIA).await, Err(Error::Forbidden { .. })));
     }
 
-    async fn what_a_suspended_member_invited_to_rests_until_they_are_back(team: Team) {
+    async fn invitations_of_a_suspended_member_are_on_hold(team: Team) {
         team.join("adam", "admin").await;
         let invitation = team.invite("adam", "eve@example.com", "agent").await.unwrap();
         team.suspend(OLIVIA, "adam").await.unwrap();
         let token = team.token(&invitation);
         assert!(matches!(team.accept(&token, &person("eve")).await, Err(Error::InviterLostRight)));
         team.reinstate(OLIVIA, "adam").await.unwrap();
-        team.accept(&token, &person("eve")).await.expect("the right is back");
+        team.accept(&token, &person("eve")).await.expect("the granter is active again");
     }
 
-    async fn no_invitation_is_a_way_around_a_suspension(team: Team) {
+    async fn suspension_cannot_be_evaded_by_an_invitation(team: Team) {
         team.join("bob", "agent").await;
         let other_address = team.invite(OLIVIA, "bob2@example.com", "manager").await.unwrap();
         let accepted = team.events().await.into_iter().find(|event| event.kind == EventKind::InvitationAccepted).unwrap();
@@ -112,7 +112,7 @@ on_both_databases! {
         let bob = User::new(user("bob"), "bob2@example.com".parse().unwrap());
         let other = team.accept(&team.token(&other_address), &bob).await;
         assert!(matches!(other, Err(Error::Suspended)), "{other:?}");
-        assert!(team.invitation(other_address.id).await.is_pending(team.now()), "it stays open");
+        assert!(team.invitation(other_address.id).await.is_pending(team.now()), "it is still pending");
         assert_eq!(team.membership("bob").await, None);
     }
 }

@@ -39,7 +39,7 @@ on_both_databases! {
         assert_eq!(team.messages().await.iter().filter(|kind| *kind == "send_notice").count(), 5);
     }
 
-    async fn lists_say_what_holds_now_whether_or_not_a_worker_ran(team: Team) {
+    async fn lists_show_expiry_before_any_sweep(team: Team) {
         team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         team.advance_clock(TimeDelta::days(8));
         let mut tx = team.begin().await;
@@ -53,7 +53,7 @@ on_both_databases! {
         assert_eq!(team.guestlist.invitations(&mut tx, id, expired, &Paging::first(9)).await.unwrap().items.len(), 1);
     }
 
-    async fn an_invitation_whose_letter_left_is_reminded_of_once(team: Team) {
+    async fn delivered_invitation_gets_one_reminder(team: Team) {
         let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let unsent = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
         let report = worker::DeliveryReport {
@@ -70,7 +70,7 @@ on_both_databases! {
         assert_eq!(reminders, 1, "{unsent:?} has nothing to be reminded of");
     }
 
-    async fn a_letter_that_failed_for_good_is_told_and_suppresses_the_address_until_resent(team: Team) {
+    async fn permanent_failure_suppresses_the_address_until_resend(team: Team) {
         let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let report = worker::DeliveryReport {
             invitation: invitation.id,
@@ -95,7 +95,7 @@ on_both_databases! {
         assert_eq!(renewed.delivery, Delivery::Queued, "a report on an older letter changes nothing");
     }
 
-    async fn what_is_old_is_deleted_in_batches(team: Team) {
+    async fn old_data_is_deleted_in_batches(team: Team) {
         for number in 0..3 {
             let invitation = team.invite(OLIVIA, &format!("p{number}@example.com"), "agent").await.unwrap();
             team.revoke(OLIVIA, invitation.id).await.unwrap();
@@ -111,7 +111,7 @@ on_both_databases! {
         team.invitation(open.id).await;
     }
 
-    async fn nothing_is_reminded_of_that_is_closed_or_over(team: Team) {
+    async fn closed_or_expired_invitation_gets_no_reminder(team: Team) {
         let revoked = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         team.revoke(OLIVIA, revoked.id).await.unwrap();
         team.advance_clock(TimeDelta::days(6));
@@ -122,7 +122,7 @@ on_both_databases! {
         assert_eq!(remind(&team, TimeDelta::days(2)).await, 0, "too late");
     }
 
-    async fn a_sweep_does_not_wait_for_what_another_has_in_hand(team: Team) {
+    async fn sweep_skips_rows_locked_by_another(team: Team) {
         if !crate::has_many_writers(&team) {
             return;
         }
@@ -157,7 +157,7 @@ on_both_databases! {
         assert_eq!(worker::delete_old_letters(&mut tx, horizon, 9).await.unwrap(), 1);
     }
 
-    async fn a_letter_that_was_only_put_off_suppresses_nobody(team: Team) {
+    async fn deferred_letter_suppresses_no_address(team: Team) {
         let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let mut tx = team.begin().await;
         for delivery in [Delivery::Deferred, Delivery::Suppressed, Delivery::Sent] {
@@ -178,7 +178,7 @@ on_both_databases! {
         }
     }
 
-    async fn the_worker_learns_how_far_its_clock_is_off(team: Team) {
+    async fn worker_learns_its_clock_offset(team: Team) {
         let mut connection = team.database.acquire().await.unwrap();
         for hours in [0, 2, -2] {
             let shifted = team.configured(|builder| builder.clock(Clock::Shifted(TimeDelta::hours(hours))));

@@ -1,4 +1,4 @@
-//! Together or not at all, in the host's own transaction.
+//! Everything commits together or not at all, in the host's own transaction.
 
 use guestlist::{Database, Error, worker};
 
@@ -6,7 +6,7 @@ use crate::on_both_databases;
 use crate::support::{OLIVIA, name, person, user};
 
 on_both_databases! {
-    async fn what_the_host_rolls_back_never_happened(team: Team) {
+    async fn rollback_by_the_host_undoes_everything(team: Team) {
         let mut tx = team.begin().await;
         let invite = team.invitation_of("bob@example.com", "agent");
         team.guestlist.invite(&mut tx, &user(OLIVIA), invite).await.unwrap();
@@ -16,7 +16,7 @@ on_both_databases! {
         team.invite(OLIVIA, "bob@example.com", "agent").await.expect("the address is free");
     }
 
-    async fn a_user_the_host_creates_in_the_same_transaction_can_accept(team: Team) {
+    async fn user_created_in_the_same_transaction_can_accept(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let token = team.token(&invitation);
         let mut tx = team.begin().await;
@@ -37,7 +37,7 @@ on_both_databases! {
         assert!(team.membership("bob").await.is_some());
     }
 
-    async fn a_deadlock_of_the_hosts_own_making_is_a_conflict_that_may_be_tried_again(team: Team) {
+    async fn host_deadlock_is_a_retryable_conflict(team: Team) {
         if !crate::has_many_writers(&team) {
             return; // There the second of the two waits for its turn before it has any lock.
         }
@@ -83,7 +83,7 @@ on_both_databases! {
         assert_eq!(team.history().await.len(), 1);
     }
 
-    async fn migrating_again_changes_nothing_and_lives_beside_the_hosts_migrations(team: Team) {
+    async fn repeated_migration_changes_nothing(team: Team) {
         let (one, other) = tokio::join!(guestlist::migrate(&team.database), guestlist::migrate(&team.database));
         assert_eq!((one.unwrap(), other.unwrap()), (0, 0));
         assert_eq!(team.history().await.len(), 1);
@@ -100,7 +100,7 @@ on_both_databases! {
         migrated.await.unwrap().expect("this one too");
     }
 
-    async fn every_mutation_asks_for_a_transaction(team: Team) {
+    async fn every_mutation_requires_a_transaction(team: Team) {
         team.join("bob", "agent").await;
         let invitation = team.invite(OLIVIA, "carl@example.com", "agent").await.unwrap();
         let (token, id, owner, bob) = (team.token(&invitation), team.organization.id, user(OLIVIA), user("bob"));
@@ -140,10 +140,10 @@ on_both_databases! {
     }
 }
 
-/// The host waits first, so that Postgres would break the deadlock at the host's expense.
+/// The host waits first, so that Postgres would end the deadlock by cancelling the host.
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_gives_way_to_a_host_that_waits_for_it() {
+async fn worker_yields_to_a_waiting_host() {
     let team = crate::support::Team::on(crate::postgres::schema().await).await;
     let one = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
     let other = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
@@ -182,10 +182,10 @@ async fn a_worker_gives_way_to_a_host_that_waits_for_it() {
     revoked.expect("the host notices nothing");
 }
 
-/// As when the worker's machine is cut off between a statement and the commit.
+/// Simulates a worker machine that loses its connection between a statement and the commit.
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_worker_locked_that_fell_silent_is_free_again_within_seconds() {
+async fn locks_of_a_silent_worker_are_freed_within_seconds() {
     let team = crate::support::Team::on(crate::postgres::schema().await).await;
     let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
     let sent = [(invitation.id, 1)];
@@ -212,7 +212,7 @@ async fn what_a_worker_locked_that_fell_silent_is_free_again_within_seconds() {
 /// Bob joins another organization while the deletion of his account waits for the first one's lock.
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_who_joins_elsewhere_meanwhile_is_forgotten_there_too() {
+async fn user_joining_during_deletion_is_forgotten_there_too() {
     let team = crate::support::Team::on(crate::postgres::schema().await).await;
     let elsewhere = crate::support::Team::on(team.database.clone()).await;
     let elsewhere = crate::support::Team {
@@ -283,10 +283,10 @@ async fn until_it_waits(database: &Database, pid: i32) {
     }
 }
 
-/// On a connection of its own, so that only invites prepared what is prepared on it.
+/// Uses a connection of its own, so that only invites prepare statements on it.
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_invite_is_one_lock_one_question_and_one_insert() {
+async fn invite_takes_one_lock_one_query_and_one_insert() {
     let team = crate::support::Team::on(crate::postgres::schema().await).await;
     #[allow(irrefutable_let_patterns)]
     let Database::Postgres(pool) = &team.database else {
@@ -321,6 +321,6 @@ async fn an_invite_is_one_lock_one_question_and_one_insert() {
         .fetch_all(&mut *tx)
         .await
         .unwrap();
-    // The insert of one row, and that of any other number.
+    // // One statement inserts a single row, the other any number of rows.
     assert_eq!(prepared, ["UPDATE", "SELECT", "WITH p", "WITH p"]);
 }

@@ -1,4 +1,4 @@
-//! Other JSON where a string is expected: the way into many a query language, refused by type.
+//! Other JSON where a string is expected, a common way to inject queries, is refused by type.
 
 use guestlist::{
     Action, Cursor, Delivery, EmailAddress, EventId, EventKind, InvitationId, LimitKind, Locale,
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
-/// What is sent instead of `text`, which is valid.
+/// Values to send instead of `text`, which is valid.
 fn instead_of(text: &str) -> Vec<Json> {
     vec![
         json!(null),
@@ -61,7 +61,7 @@ fn takes_only_a_string<T: DeserializeOwned>(valid: &str) {
 }
 
 #[test]
-fn every_public_value_is_read_from_a_string_and_from_nothing_else() {
+fn public_values_are_read_only_from_strings() {
     let id = "01a206f3-c0d9-7145-a1bc-2971c8b37363";
     takes_only_a_string::<OrganizationId>(id);
     takes_only_a_string::<InvitationId>(id);
@@ -93,7 +93,7 @@ fn every_public_value_is_read_from_a_string_and_from_nothing_else() {
 }
 
 #[test]
-fn the_ids_of_a_task_are_read_by_their_type() {
+fn task_ids_are_read_by_their_type() {
     let id = "01a206f3-c0d9-7145-a1bc-2971c8b37363";
     let task = |invitation: Json, letter: Json| json!({ "kind": "send_invitation", "ids": { "invitation": invitation, "letter": letter } });
     assert!(reads::<Task>(&task(json!(id), json!(1))));
@@ -113,7 +113,7 @@ fn the_ids_of_a_task_are_read_by_their_type() {
 }
 
 #[test]
-fn a_role_model_is_read_with_every_part_of_its_type() {
+fn role_model_rejects_values_of_the_wrong_type() {
     for wrong in [
         "1",
         "true",

@@ -1,6 +1,6 @@
-//! What published lists of difficult addresses hold, class by class.
+//! Difficult addresses from published lists, by class.
 
-/// Addresses of one kind, and what becomes of them.
+/// Addresses of one class, and the expected result.
 pub(super) struct Class {
     pub(super) name: &'static str,
     pub(super) is_accepted: bool,
@@ -17,7 +17,7 @@ macro_rules! classes {
 }
 
 /// The categories of the isemail test suite, and the examples of RFC 3696 (with its errata), 5321,
-/// 5322 and 6531, each with what this parser makes of them.
+/// 5322 and 6531, each with the result of this parser.
 pub(super) const CLASSES: &[Class] = classes! {
     accepted "valid", "a dot-atom and a domain name (RFC 5321 section 4.1.2)":
         "test@iana.org", "test@nominet.org.uk", "test@about.museum", "a@iana.org", "test.test@iana.org",

@@ -1,5 +1,4 @@
-//! Where the deeds of the tables are done: one after the other, each in a transaction of its own
-//! that is rolled back.
+//! Performs the operations of the tables, each in a transaction of its own that is rolled back.
 
 use guestlist::{
     Action, Error, InvitationId, Paging, Role, RoleDefinition, RoleModel, Transaction, UserId,
@@ -12,7 +11,7 @@ pub fn role(name: &str) -> Role {
     name.parse().expect("a role")
 }
 
-/// Who acts for a role; Olivia owns the organization beside them.
+/// The member that acts for a role; Olivia owns the organization as well.
 pub fn actor(role: &str) -> UserId {
     user(&format!("acting-{role}"))
 }
@@ -25,7 +24,7 @@ pub fn suspended(role: &str) -> UserId {
     user(&format!("suspended-{role}"))
 }
 
-/// Whether it was refused, and for the reason that it had to be.
+/// True if the operation was refused; asserts that the refusal names the role and the action.
 pub fn is_refused(result: Result<(), Error>, by: &str, action: Action) -> bool {
     match result {
         Ok(()) => false,
@@ -41,41 +40,41 @@ pub fn is_refused(result: Result<(), Error>, by: &str, action: Action) -> bool {
 }
 
 /// An organization under a preset with three members of each role, one of them suspended, and an
-/// open invitation to each.
-pub struct Stage {
+/// open invitation to each role.
+pub struct Fixture {
     pub team: Team,
     pub preset: &'static Preset,
     invitations: Vec<InvitationId>,
 }
 
-/// What a member is, and whether they are suspended.
-type Standing = Option<(Role, bool)>;
+/// The role of a member, and if they are suspended.
+type MemberState = Option<(Role, bool)>;
 
-impl Stage {
-    /// Seats everyone under a model in which the owner may do what the presets withhold even from
-    /// owners, and puts the preset in force then.
-    pub async fn set(team: Team, preset: &'static Preset) -> Self {
+impl Fixture {
+    /// Adds all members under a role model whose owner may do more than the presets allow, then
+    /// switches to the preset.
+    pub async fn new(team: Team, preset: &'static Preset) -> Self {
         let every = || preset.roles.iter().map(|name| role(name));
         let mut roles: Vec<_> = every().map(RoleDefinition::new).collect();
         let owner = roles.pop().expect("a highest role");
         let keeps = owner.name().clone();
         roles.push(owner.inviting(every()).removing(every()));
         let model = RoleModel::new(roles, keeps).expect("valid");
-        let seating = team.configured(|builder| builder.role_model(model));
+        let permissive = team.configured(|builder| builder.role_model(model));
         let mut invitations = Vec::new();
         for name in preset.roles {
             for who in [actor(name), subject(name), suspended(name)] {
-                seating.join(who.as_str(), name).await;
+                permissive.join(who.as_str(), name).await;
             }
             let out = suspended(name);
-            suspend(&seating, OLIVIA, out.as_str())
+            suspend(&permissive, OLIVIA, out.as_str())
                 .await
                 .expect("suspended");
             let email = address(&format!("pending-{name}"));
-            let invitation = seating.invite(OLIVIA, &email, name).await;
+            let invitation = permissive.invite(OLIVIA, &email, name).await;
             invitations.push(invitation.expect("invited").id);
         }
-        // Letters to one address keep a distance.
+        // // Two letters to one address need a minute in between.
         team.advance_clock(chrono::TimeDelta::minutes(2));
         Self {
             team: team.configured(|builder| builder.role_model((preset.model)())),
@@ -84,15 +83,21 @@ impl Stage {
         }
     }
 
-    /// What comes of a deed: `yes` or `no`, seen in what it left.
-    pub async fn deed(&self, deed: &str, by: &str, who: &UserId, on: &str) -> &'static str {
+    /// Performs an operation and returns `yes` or `no`, as seen in its effect.
+    pub async fn operation(
+        &self,
+        operation: &str,
+        by: &str,
+        who: &UserId,
+        on: &str,
+    ) -> &'static str {
         let mut tx = self.team.begin().await;
-        let before = self.standing(&mut tx, who).await;
-        let (result, action) = self.attempt(&mut tx, deed, by, who, on).await;
+        let before = self.member_state(&mut tx, who).await;
+        let (result, action) = self.attempt(&mut tx, operation, by, who, on).await;
         let refused = is_refused(result, by, action);
-        let after = self.standing(&mut tx, who).await;
-        let steps_down = deed == "transfer" && !refused && *who != actor(by);
-        let expected = match deed {
+        let after = self.member_state(&mut tx, who).await;
+        let steps_down = operation == "transfer" && !refused && *who != actor(by);
+        let expected = match operation {
             _ if refused => before,
             "remove" => None,
             "suspend" => Some((role(on), true)),
@@ -100,12 +105,12 @@ impl Stage {
             "transfer" => Some((role("owner"), false)),
             _ => before,
         };
-        assert_eq!(after, expected, "{by}: {deed} {on}, {who}");
+        assert_eq!(after, expected, "{by}: {operation} {on}, {who}");
         if *who != actor(by) {
             let below_owner = self.preset.roles[self.preset.roles.len() - 2];
             let expected = role(if steps_down { below_owner } else { by });
-            let actor = self.standing(&mut tx, &actor(by)).await;
-            assert_eq!(actor, Some((expected, false)), "{by}: {deed} {on}");
+            let actor = self.member_state(&mut tx, &actor(by)).await;
+            assert_eq!(actor, Some((expected, false)), "{by}: {operation} {on}");
         }
         if refused { "no" } else { "yes" }
     }
@@ -113,13 +118,13 @@ impl Stage {
     async fn attempt(
         &self,
         tx: &mut Transaction,
-        deed: &str,
+        operation: &str,
         by: &str,
         who: &UserId,
         on: &str,
     ) -> (Result<(), Error>, Action) {
         let (guestlist, id, by) = (&self.team.guestlist, self.team.organization.id, actor(by));
-        match deed {
+        match operation {
             "invite" => {
                 let invite = self.team.invitation_of("new@example.com", on);
                 let invited = guestlist.invite(tx, &by, invite).await;
@@ -147,11 +152,11 @@ impl Stage {
                 let transferred = guestlist.transfer_ownership(tx, &by, id, who).await;
                 (transferred.map(drop), Action::TransferOwnership)
             }
-            _ => panic!("no deed: {deed}"),
+            _ => panic!("no operation: {operation}"),
         }
     }
 
-    /// What comes of a change of a member's role: `yes`, `no`, or `same` where nothing was to do.
+    /// Changes a member's role and returns `yes`, `no`, or `same` if nothing changed.
     pub async fn change(&self, by: &str, who: &UserId, from: &str, to: &str) -> &'static str {
         let (guestlist, id) = (&self.team.guestlist, self.team.organization.id);
         let mut tx = self.team.begin().await;
@@ -160,13 +165,13 @@ impl Stage {
             .change_role(&mut tx, &actor(by), id, who, &role(to))
             .await;
         let refused = is_refused(changed.map(drop), by, Action::ChangeRole);
-        let is = self.standing(&mut tx, who).await.expect("a member").0;
+        let is = self.member_state(&mut tx, who).await.expect("a member").0;
         let events = self.count_events(&mut tx).await - events;
         outcome(refused, events, &is, (from, to))
     }
 
-    /// What comes of a change of an open invitation's role, in the same words.
-    pub async fn regrant(&self, by: &str, from: &str, to: &str) -> &'static str {
+    /// Changes an open invitation's role and returns the same words.
+    pub async fn change_invitation(&self, by: &str, from: &str, to: &str) -> &'static str {
         let guestlist = &self.team.guestlist;
         let mut tx = self.team.begin().await;
         let events = self.count_events(&mut tx).await;
@@ -181,11 +186,11 @@ impl Stage {
     }
 
     fn pending(&self, role: &str) -> InvitationId {
-        let place = self.preset.roles.iter().position(|name| *name == role);
-        self.invitations[place.expect("a role of the preset")]
+        let index = self.preset.roles.iter().position(|name| *name == role);
+        self.invitations[index.expect("a role of the preset")]
     }
 
-    async fn standing(&self, tx: &mut Transaction, who: &UserId) -> Standing {
+    async fn member_state(&self, tx: &mut Transaction, who: &UserId) -> MemberState {
         let paging = Paging::first(Paging::MAX_LIMIT);
         let members = self
             .team
@@ -209,7 +214,7 @@ impl Stage {
     }
 }
 
-/// The word for a change, which writes one event where it is one and none where it is not.
+/// The word for the result of a change; a change writes one event, anything else none.
 fn outcome(refused: bool, events: usize, is: &Role, (from, to): (&str, &str)) -> &'static str {
     match (refused, events) {
         (true, 0) if is.as_str() == from => "no",
