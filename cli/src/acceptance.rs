@@ -6,9 +6,8 @@ use clap::Args;
 use guestlist::{EmailAddress, Fault, Name, User, UserId};
 use serde_json::json;
 
-use super::Done;
 use super::context::Context;
-use super::failure::{Failure, Reason};
+use super::failure::{Done, Failure, Reason};
 use super::output::Row;
 use super::{invitation, member};
 

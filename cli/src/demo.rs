@@ -9,8 +9,7 @@ use std::path::Path;
 use guestlist::{Invite, Role, User, UserId};
 
 use self::scene::Scene;
-use super::Done;
-use super::failure::{Failure, Status};
+use super::failure::{Done, Failure, Status};
 use super::output::Output;
 use super::people::{People, Terms};
 

@@ -10,8 +10,7 @@ use guestlist_jobs::mailer::{Deadlines, Mailer};
 use guestlist_jobs::{clock_skew, is_too_much_skew, work};
 use serde_json::json;
 
-use super::Done;
-use super::failure::Status;
+use super::failure::{Done, Status};
 use super::output::Output;
 
 /// How long a look at anything may take.

@@ -4,10 +4,9 @@ use clap::Args;
 use guestlist::{Connection, Event, Page};
 use serde_json::{Value as Json, json};
 
-use super::Done;
 use super::arguments::{Limit, Within};
 use super::context::Context;
-use super::failure::Status;
+use super::failure::{Done, Status};
 use super::output::{Row, moment, or_dash};
 
 /// Print the history of an organization, oldest first, also of a deleted one.

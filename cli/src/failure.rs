@@ -23,6 +23,9 @@ pub(crate) enum Status {
     Refused = 3,
 }
 
+/// The result of most commands, which have printed what they did.
+pub(crate) type Done = Result<Status, Failure>;
+
 /// Why nothing more is done.
 #[derive(Debug)]
 pub(crate) enum Failure {

@@ -8,10 +8,9 @@ use guestlist::{
 };
 use serde_json::{Value as Json, json};
 
-use super::Done;
 use super::arguments::{Limit, Within};
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Done, Failure};
 use super::id;
 use super::not_found::Named;
 use super::output::{Row, moment, or_dash};

@@ -7,9 +7,8 @@ use guestlist::{Error, Invite, Locale, OrganizationId, Outcome, PersonalMessage,
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value as Json, json};
 
-use super::Done;
 use super::context::{Context, Ending};
-use super::failure::{Failure, Reason, Status};
+use super::failure::{Done, Failure, Reason, Status};
 use super::id;
 use super::not_found::Named;
 use super::output::printable;

@@ -7,9 +7,8 @@ use guestlist::MessageId;
 use guestlist::outbox::{self, Count, Message, State};
 use serde_json::{Value as Json, json};
 
-use super::Done;
 use super::context::Context;
-use super::failure::{Reason, Status};
+use super::failure::{Done, Reason, Status};
 use super::id;
 use super::output::{Row, moment, or_dash};
 

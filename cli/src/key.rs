@@ -4,7 +4,7 @@ use clap::Subcommand;
 use guestlist::Key;
 use serde_json::json;
 
-use super::Done;
+use super::failure::Done;
 use super::output::Output;
 
 /// What can be done about keys.

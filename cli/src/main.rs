@@ -41,11 +41,8 @@ use guestlist_jobs::work;
 use serde_json::json;
 
 use self::context::Context;
-use self::failure::{Failure, Status};
+use self::failure::{Done, Failure};
 use self::output::Output;
-
-/// What most commands end with: what was done was printed.
-type Done = Result<Status, Failure>;
 
 /// Team invitations: organizations, their members and invitations, and the worker that mails them.
 #[derive(Debug, Parser)]

@@ -4,9 +4,9 @@ use clap::Args;
 use guestlist::{Connection, Membership, Name, Page, Role, UserId};
 use serde_json::{Value as Json, json};
 
-use super::Done;
 use super::arguments::{By, Limit, ToMember, Within};
 use super::context::Context;
+use super::failure::Done;
 use super::output::{Row, moment, or_dash};
 
 /// List the members of an organization, in the order in which they joined.

@@ -6,9 +6,9 @@ use clap::{Args, Subcommand};
 use guestlist::{EmailAddress, Name, Organization, OrganizationId, Page, User, UserId};
 use serde_json::{Value as Json, json};
 
-use super::Done;
 use super::arguments::Limit;
 use super::context::Context;
+use super::failure::Done;
 use super::id;
 use super::not_found::Named;
 use super::output::{Row, moment};

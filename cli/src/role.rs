@@ -8,8 +8,7 @@ use clap::{Args, Subcommand};
 use guestlist::{InvalidRoleModel, RoleModel};
 use guestlist_jobs::config::{Config, UnreadRoleModel, read_role_model};
 
-use super::Done;
-use super::failure::{Reason, Status};
+use super::failure::{Done, Reason, Status};
 use super::output::{Output, printable};
 
 /// Show the roles of GUESTLIST_ROLES, what each may do, and whom each may invite, change and remove.

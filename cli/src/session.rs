@@ -4,10 +4,9 @@ use clap::{Args, Subcommand};
 use guestlist::{Membership, OrganizationId, Paging, SessionKey, UserId};
 use serde_json::{Value as Json, json};
 
-use super::Done;
 use super::arguments::Within;
 use super::context::Context;
-use super::failure::{Failure, Status};
+use super::failure::{Done, Failure, Status};
 use super::not_found::{self, Named};
 use super::output::Row;
 

@@ -4,9 +4,8 @@ use clap::Args;
 use guestlist::{EmailAddress, Error, OrganizationId, User, UserId};
 use serde_json::json;
 
-use super::Done;
 use super::context::{Context, Ending};
-use super::failure::{Failure, Reason};
+use super::failure::{Done, Failure, Reason};
 
 /// Remove a user everywhere, because your application deletes their account.
 ///

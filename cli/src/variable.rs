@@ -4,8 +4,7 @@ use clap::Args;
 use guestlist_jobs::config::variables;
 use serde_json::json;
 
-use super::Done;
-use super::failure::Status;
+use super::failure::{Done, Status};
 use super::output::Output;
 
 /// Print the table of environment variables.
