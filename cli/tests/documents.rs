@@ -4,7 +4,17 @@
 
 #[path = "documents/architecture.rs"]
 mod architecture;
+#[path = "documents/circles.rs"]
+mod circles;
+#[path = "documents/floors.rs"]
+mod floors;
+#[path = "documents/import_forms.rs"]
+mod import_forms;
 #[path = "documents/markdown.rs"]
 mod markdown;
+#[path = "documents/package.rs"]
+mod package;
 #[path = "documents/readme.rs"]
 mod readme;
+#[path = "documents/syntax.rs"]
+mod syntax;
