@@ -31,19 +31,19 @@ mod embedded;
 mod expiry;
 #[path = "processes/health.rs"]
 mod health;
+#[path = "processes/installation.rs"]
+mod installation;
 #[path = "processes/mistakes.rs"]
 mod mistakes;
 #[path = "processes/operations.rs"]
 mod operations;
 #[path = "processes/outages.rs"]
 mod outages;
-#[path = "processes/post.rs"]
-mod post;
+#[path = "processes/received_letters.rs"]
+mod received_letters;
 #[path = "processes/sessions.rs"]
 mod sessions;
 #[path = "processes/signals.rs"]
 mod signals;
-#[path = "processes/site.rs"]
-mod site;
 #[path = "processes/worker.rs"]
 mod worker;

@@ -3,6 +3,8 @@
 
 #[path = "queue/conformance.rs"]
 mod conformance;
+#[path = "queue/fixture.rs"]
+mod fixture;
 #[path = "queue/order.rs"]
 mod order;
 #[path = "queue/outages.rs"]
@@ -13,8 +15,6 @@ mod rate;
 mod redis_server;
 #[path = "queue/relay.rs"]
 mod relay;
-#[path = "queue/stage.rs"]
-mod stage;
 #[path = "queue/tls.rs"]
 mod tls;
 #[path = "queue/topologies.rs"]

@@ -22,6 +22,8 @@ mod delivery;
 mod fairness;
 #[path = "worker/faults.rs"]
 mod faults;
+#[path = "worker/harness.rs"]
+mod harness;
 #[path = "worker/monitor.rs"]
 mod monitor;
 #[path = "worker/notices.rs"]
@@ -34,5 +36,3 @@ mod sessions;
 mod silence;
 #[path = "worker/time.rs"]
 mod time;
-#[path = "worker/workbench.rs"]
-mod workbench;

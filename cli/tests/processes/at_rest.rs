@@ -14,7 +14,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD
 use guestlist::{Database, Error, Guestlist, Key, Transaction, User};
 use sqlx::{AssertSqlSafe, query_scalar};
 
-use crate::site::Site;
+use crate::installation::Site;
 use crate::support::{CommandLine, Ran, text};
 use crate::tables::{Dialect, dump};
 use crate::worker::{Worker, eventually};

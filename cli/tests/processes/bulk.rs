@@ -1,6 +1,6 @@
 //! A file full of people, mailed by several workers.
 
-use crate::site::Site;
+use crate::installation::Site;
 
 /// More than Redis may hold at a time.
 const PEOPLE: usize = 2_500;

@@ -2,8 +2,8 @@
 
 use serde_json::Value as Json;
 
+use crate::installation::Site;
 use crate::redis_server::{RedisServer, free_port};
-use crate::site::Site;
 use crate::smtp::{Act, Script};
 use crate::support::{CommandLine, text};
 use crate::worker::eventually;

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::post::Post;
-use crate::site::Host;
+use crate::installation::Host;
+use crate::received_letters::Post;
 use crate::support::{CommandLine, text};
 use crate::worker::{Worker, eventually};
 

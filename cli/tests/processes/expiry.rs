@@ -1,7 +1,7 @@
 //! An invitation past its lifetime, while no worker runs and once one does.
 
-use crate::post::header;
-use crate::site::Site;
+use crate::installation::Site;
+use crate::received_letters::header;
 use crate::support::{CommandLine, text};
 use crate::worker::eventually;
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use crate::exposition::Exposition;
+use crate::installation::Site;
 use crate::postgres_server::PostgresServer;
-use crate::site::Site;
 use crate::smtp::{Act, Script};
 use crate::support::{CommandLine, text};
 use crate::worker::{Worker, eventually};

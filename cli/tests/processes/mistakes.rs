@@ -1,6 +1,6 @@
 //! Wrong settings and bad input: each is told with its place, and nothing is half done.
 
-use crate::site::Site;
+use crate::installation::Site;
 use crate::smtp::Script;
 use crate::support::{CommandLine, text};
 use crate::worker::Worker;

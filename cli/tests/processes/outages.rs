@@ -1,7 +1,7 @@
 //! Redis, Postgres and the mail server go away and come back while workers run.
 
+use crate::installation::Site;
 use crate::postgres_server::PostgresServer;
-use crate::site::Site;
 use crate::smtp::Script;
 use crate::support::CommandLine;
 use crate::worker::{Worker, eventually};

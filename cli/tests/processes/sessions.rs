@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::site::Site;
+use crate::installation::Site;
 
 #[test]
 fn a_removed_members_session_keys_are_gone_within_a_second_of_the_commit() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::site::Site;
+use crate::installation::Site;
 use crate::smtp::{Act, Script};
 use crate::worker::eventually;
 

@@ -7,9 +7,7 @@ use guestlist_jobs::{
 };
 use mail_parser::{Message, MessageParser, MimeHeaders};
 
-use crate::correspondence::{
-    BUILT_IN, EXACT, LINK, envelope, hostile, letters, ordinary, written_at,
-};
+use crate::samples::{BUILT_IN, EXACT, LINK, envelope, hostile, letters, ordinary, written_at};
 
 fn mail(letter: usize, envelope: &Envelope) -> Mail {
     BUILT_IN.mail(&ordinary()[letter], envelope).unwrap()

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use guestlist_jobs::letters::{Alert, Letters, Rendered};
 use tempfile::TempDir;
 
-use crate::correspondence::{BUILT_IN, ordinary};
+use crate::samples::{BUILT_IN, ordinary};
 
 const GOOD: &str =
     "{{#> layout}}<p>Welcome to {{organization}}</p><a href=\"{{link}}\">go</a>{{/layout}}";

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use guestlist_jobs::letters::{Letter, Rendered};
 use insta::{Settings, assert_snapshot};
 
-use crate::correspondence::{BUILT_IN, EXACT, LINK, hostile, invitation, letters, ordinary};
+use crate::samples::{BUILT_IN, EXACT, LINK, hostile, invitation, letters, ordinary};
 
 const LOCALES: [&str; 3] = ["en", "de", "ar"];
 

@@ -15,8 +15,8 @@ use guestlist_jobs::queue::{
 use tokio::sync::Semaphore;
 
 use crate::{
+    fixture::{DRAIN, Runs, SLOTS, dispatches, log, polling, push_all, run, until},
     redis_server::RedisServer,
-    stage::{DRAIN, Runs, SLOTS, dispatches, log, polling, push_all, run, until},
 };
 
 /// Plays `story` on both transports.

@@ -3,8 +3,8 @@
 use guestlist_jobs::queue::{DEFAULT_PREFIX, Lane, PUSH_LIMIT, Queue};
 
 use crate::{
+    fixture::{DRAIN, Runs, SLOTS, dispatches, log, polling, run, until},
     redis_server::RedisServer,
-    stage::{DRAIN, Runs, SLOTS, dispatches, log, polling, run, until},
 };
 
 const LETTERS: &str = "{core:apalis:queues:list}:guestlist:letters";

@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use crate::{
+    fixture::{DRAIN, Runs, SLOTS, dispatches, log, polling, push_all, run, until},
     redis_server::{RedisServer, free_port},
-    stage::{DRAIN, Runs, SLOTS, dispatches, log, polling, push_all, run, until},
 };
 
 const SOON: Duration = Duration::from_secs(5);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use guestlist_jobs::mailer::Rate;
 use guestlist_jobs::queue::{Lane, PUSH_LIMIT, Queue, QueueError};
 
+use crate::fixture::{dispatches, until};
 use crate::redis_server::RedisServer;
-use crate::stage::{dispatches, until};
 
 fn rate(text: &str) -> Rate {
     text.parse().unwrap()

@@ -12,8 +12,8 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::{
+    fixture::{DRAIN, Runs, dispatches, polling, push_all, run, until},
     redis_server::RedisServer,
-    stage::{DRAIN, Runs, dispatches, polling, push_all, run, until},
 };
 
 const LEASE: Duration = Duration::from_secs(2);

@@ -5,8 +5,8 @@ use guestlist_jobs::sessions::{KeyPattern, RedisSessions, SessionStore};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
+use crate::fixture::{DRAIN, Runs, SLOTS, dispatches, polling, push_all, run, until};
 use crate::redis_server::{RedisServer, free_port};
-use crate::stage::{DRAIN, Runs, SLOTS, dispatches, polling, push_all, run, until};
 
 /// An authority, and a server's certificate and key that it signed, as files.
 struct Authority(TempDir);

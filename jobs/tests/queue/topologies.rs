@@ -19,8 +19,8 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
+    fixture::{DRAIN, Runs, SLOTS, dispatches, polling, push_all, run, until},
     redis_server::{RedisServer, free_port},
-    stage::{DRAIN, Runs, SLOTS, dispatches, polling, push_all, run, until},
 };
 
 /// The hash tag of every key of the queue.

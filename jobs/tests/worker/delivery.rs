@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use chrono::TimeDelta;
 use guestlist::{Delivery, Status};
 
+use crate::harness::{Workbench, eventually};
 use crate::on_both_stacks;
 use crate::smtp::{Act, Script};
 use crate::support::{OLIVIA, person, user};
-use crate::workbench::{Workbench, eventually};
 
 /// The link a letter carries, as its reader finds it.
 fn token_in(letter: &str) -> String {

@@ -5,10 +5,10 @@ use guestlist::outbox;
 use guestlist_jobs::queue::Queue;
 use redis::AsyncCommands;
 
+use crate::harness::{Workbench, eventually, invite_many};
 use crate::on_both_stacks;
 use crate::redis_server::RedisServer;
 use crate::support::Team;
-use crate::workbench::{Workbench, eventually, invite_many};
 
 fn assert_one_letter_each(bench: &Workbench, count: usize) {
     assert_eq!(bench.letters().len(), count);
@@ -32,7 +32,7 @@ on_both_stacks! {
         drop(stalling);
         assert!(bench.letters().is_empty());
         bench.team.advance_clock(TimeDelta::seconds(21));
-        let queue = if matches!(bench.team.database, guestlist::Database::Sqlite(_)) { Queue::memory() } else { crate::workbench::redis() };
+        let queue = if matches!(bench.team.database, guestlist::Database::Sqlite(_)) { Queue::memory() } else { crate::harness::redis() };
         let bench = Workbench { queue, ..bench };
         bench.work_until_idle().await;
         assert_one_letter_each(&bench, 1);
@@ -158,7 +158,7 @@ on_both_stacks! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_than_two_letters_a_connection_leave_unrecorded() {
     let team = Team::on(crate::postgres::schema().await).await;
-    let bench = Workbench::new(team, crate::workbench::redis()).await;
+    let bench = Workbench::new(team, crate::harness::redis()).await;
     invite_many(&bench.team, 40).await;
     let guestlist::Database::Postgres(pool) = bench.database() else {
         panic!("on Postgres")

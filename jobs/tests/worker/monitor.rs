@@ -8,11 +8,11 @@ use guestlist_jobs::queue::Queue;
 use tokio_util::sync::CancellationToken;
 
 use crate::exposition::Exposition;
+use crate::harness::{Workbench, eventually, invite_many};
 use crate::on_both_stacks;
 use crate::redis_server::RedisServer;
 use crate::smtp::{Act, Script};
 use crate::support::{OLIVIA, Team, user};
-use crate::workbench::{Workbench, eventually, invite_many};
 
 /// A worker at work, and what shows it.
 struct Watched {
@@ -168,7 +168,7 @@ on_both_stacks! {
         killed.kill().await;
         bench.team.advance_clock(TimeDelta::seconds(21));
         let is_sqlite = matches!(bench.team.database, Database::Sqlite(_));
-        let queue = if is_sqlite { Queue::memory() } else { crate::workbench::redis() };
+        let queue = if is_sqlite { Queue::memory() } else { crate::harness::redis() };
         let bench = Workbench { queue, ..bench };
         let worker = Watched::start(&bench);
         bench.smtp.until(|seen| seen.letters.len() == 1).await;
@@ -227,7 +227,7 @@ async fn invite_more(team: &Team) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_off_fails_readiness() {
     let team = Team::on(crate::postgres::schema().await).await;
-    let bench = Workbench::new(team, crate::workbench::redis()).await;
+    let bench = Workbench::new(team, crate::harness::redis()).await;
     for (seconds, failed) in [(3_600, &["clock"][..]), (-3_600, &["clock"]), (20, &[])] {
         let clock = Clock::Shifted(TimeDelta::seconds(seconds.into()));
         let team = bench.team.configured(|builder| builder.clock(clock));
@@ -262,7 +262,7 @@ async fn a_redis_that_takes_no_writes_fails_readiness() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_many_ask_the_outbox_is_read_once_in_five_seconds() {
     let team = Team::on(crate::postgres::schema().await).await;
-    let bench = Workbench::new(team, crate::workbench::redis()).await;
+    let bench = Workbench::new(team, crate::harness::redis()).await;
     let monitor = bench.worker().monitor();
     let ready = "guestlist_outbox_messages{kind=\"send_invitation\",state=\"ready\"}";
     let began = tokio::time::Instant::now();

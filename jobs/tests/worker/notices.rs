@@ -3,10 +3,10 @@
 use chrono::TimeDelta;
 use guestlist::{OrganizationId, User};
 
+use crate::harness::{Workbench, eventually};
 use crate::on_both_stacks;
 use crate::smtp::{Act, Script};
 use crate::support::{OLIVIA, Team, person, user};
-use crate::workbench::{Workbench, eventually};
 
 async fn told(bench: &Workbench, address: &str) -> Vec<String> {
     bench.work_until_idle().await;

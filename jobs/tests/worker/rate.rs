@@ -6,9 +6,9 @@ use guestlist::outbox;
 use guestlist_jobs::mailer::{Mailer, Rate};
 use guestlist_jobs::queue::Queue;
 
+use crate::harness::{Workbench, eventually, invite_many};
 use crate::on_both_stacks;
 use crate::support::{OLIVIA, Team, user};
-use crate::workbench::{Workbench, eventually, invite_many};
 
 /// The bench at a rate, with a clock that goes on by itself, since leases outlast turns here.
 fn paced(bench: Workbench, letters: &str) -> Workbench {

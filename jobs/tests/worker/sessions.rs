@@ -9,9 +9,9 @@ use guestlist_jobs::sessions::{
 };
 use redis::AsyncCommands;
 
+use crate::harness::{Workbench, eventually, redis_url};
 use crate::on_both_stacks;
 use crate::support::{OLIVIA, Team, user};
-use crate::workbench::{Workbench, eventually, redis_url};
 
 fn key(text: &str) -> SessionKey {
     text.parse().unwrap()

@@ -13,9 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::harness::{Workbench, eventually, invite_many, redis};
 use crate::postgres;
 use crate::support::{OLIVIA, Team, user};
-use crate::workbench::{Workbench, eventually, invite_many, redis};
 
 /// What stands between the worker and Postgres, and can swallow what passes.
 struct Proxy {

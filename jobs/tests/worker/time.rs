@@ -4,10 +4,10 @@ use chrono::TimeDelta;
 use guestlist::{Clock, Status, outbox};
 use guestlist_jobs::queue::Queue;
 
+use crate::harness::{Workbench, eventually};
 use crate::on_both_stacks;
 use crate::smtp::{Act, Script};
 use crate::support::{OLIVIA, Team};
-use crate::workbench::{Workbench, eventually};
 
 on_both_stacks! {
     async fn an_invitee_is_reminded_once_before_the_end(bench: Workbench) {
@@ -44,7 +44,7 @@ on_both_stacks! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_whose_clock_is_off_stands_down() {
     let team = Team::on(crate::postgres::schema().await).await;
-    let bench = Workbench::new(team, crate::workbench::redis()).await;
+    let bench = Workbench::new(team, crate::harness::redis()).await;
     let with_clock = |clock: Clock| Workbench {
         team: bench.team.configured(|builder| builder.clock(clock)),
         queue: bench.queue.clone(),
@@ -75,7 +75,7 @@ async fn workers_whose_clocks_differ_by_more_than_a_lease_keep_what_they_hold() 
     for seconds in [25, -25] {
         let team = Team::on(crate::postgres::schema().await).await;
         let stalled = Script::default().on("DATA", Act::Stall);
-        let bench = Workbench::new(team, crate::workbench::redis())
+        let bench = Workbench::new(team, crate::harness::redis())
             .await
             .with_mail_server(stalled)
             .await;

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use redis::FromRedisValue;
 use tokio::runtime::Runtime;
 
-use crate::post::Post;
+use crate::received_letters::Post;
 use crate::redis_server::{RedisServer, free_port};
 use crate::smtp::{Script, Seen, Smtp};
 use crate::support::{CommandLine, Ran};

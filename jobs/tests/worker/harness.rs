@@ -22,12 +22,12 @@ macro_rules! on_both_stacks {
             #[allow(unused_imports)]
             use super::*;
 
-            async fn story($bench: $crate::workbench::Workbench) $body
+            async fn story($bench: $crate::harness::Workbench) $body
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_postgres_and_redis() {
                 let team = $crate::support::Team::on($crate::postgres::schema().await).await;
-                story($crate::workbench::Workbench::new(team, $crate::workbench::redis()).await).await;
+                story($crate::harness::Workbench::new(team, $crate::harness::redis()).await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,7 +35,7 @@ macro_rules! on_both_stacks {
                 let folder = tempfile::tempdir().expect("a temporary folder");
                 let team = $crate::support::Team::on($crate::sqlite::file(folder.path()).await).await;
                 let queue = guestlist_jobs::queue::Queue::memory();
-                story($crate::workbench::Workbench::new(team, queue).await).await;
+                story($crate::harness::Workbench::new(team, queue).await).await;
             }
         })+
     };
