@@ -192,7 +192,7 @@ fn most_telling(one: &[f64], other: &[f64]) -> (f64, f64) {
                 .collect::<Vec<_>>()
         };
         let (one, other) = (cropped(one), cropped(other));
-        // // If a crop leaves nothing of one sample, the wider crops suffice.
+        // If a crop leaves nothing of one sample, the wider crops suffice.
         (one.len().min(other.len()) > 10).then(|| welch(&one, &other))
     });
     crops

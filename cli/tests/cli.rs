@@ -1,4 +1,4 @@
-//! The command line, driven as a script drives it, on both databases.
+//! The command line, driven by a script, on both databases.
 //!
 //! `GUESTLIST_TEST_POSTGRES` is the URL of a database whose user may create others.
 

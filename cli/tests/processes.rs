@@ -1,7 +1,7 @@
-//! The worker and the command line as processes of their own, as operations run them.
+//! The worker and the command line as separate processes, as in production.
 //!
-//! What a test kills, flushes or stops is a server of its own. `GUESTLIST_TEST_POSTGRES` is the URL
-//! of a database whose user may create others.
+//! Servers that a test kills, flushes or stops belong to that test. `GUESTLIST_TEST_POSTGRES` is
+//! the URL of a database whose user may create others.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 #![allow(dead_code, reason = "each test program uses its part of the support")]
 

@@ -26,7 +26,7 @@ use crate::support::{CommandLine, text};
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-/// Invites bob as a host does that traces its requests, and says which span that was.
+/// Invites Bob within a traced request of a host, and returns its span.
 fn invite_in_a_request(
     command_line: &CommandLine,
     organization: &str,
@@ -83,14 +83,14 @@ fn value(span: &Span, key: &str) -> String {
 }
 
 stories! {
-    fn a_letter_belongs_to_the_trace_of_the_request_that_promised_it(command_line) {
+    fn letter_belongs_to_the_trace_of_its_request(command_line) {
         let collector = Collector::start();
         let command_line = command_line.with(ENDPOINT, &collector.url());
         let acme = command_line.organization();
         let (request, invitation) = invite_in_a_request(&command_line, &acme, Sampler::AlwaysOn);
         assert!(request.is_valid());
         let link = text(&command_line.one(&format!("link {} --as ann", invitation.id))["link"]);
-        // What the log says makes no difference.
+        // The log level makes no difference.
         let command_line = command_line.with("RUST_LOG", "off");
         assert_eq!(work(&command_line), "");
         assert_eq!(letters(&command_line), 1);
@@ -108,7 +108,7 @@ stories! {
         assert_eq!(value(&deliver, "verdict"), "accepted");
         assert_eq!(value(&deliver, "message"), value(&job, "message"));
 
-        // Whatever is added to a span leaves the house, so it is added here as well.
+        // Attributes are sent to a third party, so a new one must be added to this list.
         assert_eq!(keys(&job), ["generation", "message", "organization", "outcome", "target"]);
         assert_eq!(keys(&deliver), ["message", "target", "verdict"]);
         assert_eq!(job.events.len() + deliver.events.len(), 0);
@@ -119,7 +119,7 @@ stories! {
         assert_eq!(collector.services(), ["guestlist"]);
     }
 
-    fn a_trace_parent_that_is_none_is_ignored(command_line) {
+    fn invalid_trace_parent_is_ignored(command_line) {
         let mut command_line = command_line;
         let acme = command_line.organization();
         let zeros = "00-00000000000000000000000000000000-0000000000000000-01";
@@ -138,7 +138,7 @@ stories! {
 }
 
 #[test]
-fn outside_of_a_trace_a_job_is_a_trace_of_its_own() {
+fn job_without_a_trace_starts_its_own() {
     let collector = Collector::start();
     let command_line = CommandLine::on_sqlite().with(ENDPOINT, &collector.url());
     let acme = command_line.organization();
@@ -156,7 +156,7 @@ fn outside_of_a_trace_a_job_is_a_trace_of_its_own() {
 }
 
 #[test]
-fn a_trace_that_the_host_did_not_sample_is_not_exported() {
+fn unsampled_trace_is_not_exported() {
     let collector = Collector::start();
     let command_line = CommandLine::on_sqlite().with(ENDPOINT, &collector.url());
     let acme = command_line.organization();
@@ -167,7 +167,7 @@ fn a_trace_that_the_host_did_not_sample_is_not_exported() {
 }
 
 #[test]
-fn a_job_that_is_given_up_is_an_error_and_no_kind_of_a_row_names_a_span() {
+fn given_up_job_is_an_error_span_with_a_fixed_name() {
     let collector = Collector::start();
     let command_line = CommandLine::on_sqlite().with(ENDPOINT, &collector.url());
     let acme = command_line.organization();
@@ -183,7 +183,7 @@ fn a_job_that_is_given_up_is_an_error_and_no_kind_of_a_row_names_a_span() {
 }
 
 #[test]
-fn a_collector_that_is_down_holds_up_no_letter() {
+fn unreachable_collector_delays_no_letter() {
     let closed = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
@@ -199,7 +199,7 @@ fn a_collector_that_is_down_holds_up_no_letter() {
 }
 
 #[test]
-fn nothing_is_exported_unless_it_is_asked_for() {
+fn nothing_is_exported_by_default() {
     let collector = Collector::start();
     let command_line = CommandLine::on_sqlite();
     assert!(!work(&command_line).contains("traces"));
@@ -216,7 +216,7 @@ fn nothing_is_exported_unless_it_is_asked_for() {
 }
 
 #[test]
-fn what_cannot_be_exported_is_said_at_the_start() {
+fn invalid_exporter_settings_are_reported_at_start() {
     let mut command_line = CommandLine::on_sqlite().with(ENDPOINT, "http://127.0.0.1:4317");
     for (variable, wrong, expected) in [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf"),

@@ -1,4 +1,5 @@
-//! The letters through their public API, read back as a mail client and a person would.
+//! The letters through their public API, parsed back as a mail client does and as a person reads
+//! them.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[path = "letters/format.rs"]

@@ -38,7 +38,7 @@ use std::time::Duration;
 use guestlist_jobs::mail::Mail;
 use guestlist_jobs::mailer::{BackOff, Deadlines, Gate, Mailer, Verdict};
 
-/// Patient where patience is not what a test is about, and without rests.
+/// Long deadlines, for tests that are not about them, and no pauses.
 fn deadlines() -> Deadlines {
     let rest = BackOff {
         first: Duration::ZERO,
@@ -55,7 +55,7 @@ fn mailer_with(url: &str, connections: usize, deadlines: Deadlines) -> Mailer {
     Mailer::new(url.parse().unwrap(), connections, deadlines)
 }
 
-/// A server that takes commands one by one, and one that takes them in a group.
+/// A server without pipelining, and one with it.
 fn with_and_without_pipelining() -> [smtp::Script; 2] {
     [
         smtp::Script::default(),
@@ -63,7 +63,7 @@ fn with_and_without_pipelining() -> [smtp::Script; 2] {
     ]
 }
 
-/// One sender to a scripted server, in clear.
+/// A mailer with one sender to a scripted server, without TLS.
 fn mailer(server: &smtp::Smtp) -> Mailer {
     mailer_with(&clear(server), 1, deadlines())
 }
@@ -85,7 +85,7 @@ fn mail_to(to: &str) -> Mail {
     }
 }
 
-/// Waits until the gate says what is expected.
+/// Waits until the gate has the expected state.
 async fn until_gate(mailer: &Mailer, expected: Gate) {
     let reached = async {
         while mailer.gate() != expected {

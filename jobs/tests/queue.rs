@@ -1,4 +1,4 @@
-//! The queue on real servers: progress, its window, and every way Redis can fail.
+//! The queue on real servers: progress, its window, and every failure of Redis.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 #[path = "queue/conformance.rs"]

@@ -109,7 +109,7 @@ fn typed_text_is_refused_or_one_plain_address() {
             &serde_json::from_str::<EmailAddress>(&json).unwrap(),
             &address
         );
-        // // A small letter can take more bytes than the capital, so the canonical form may be too
+        // A small letter can take more bytes than the capital, so the canonical form may be too
         // long.
         if let Ok(canonical) = address.canonical().parse::<EmailAddress>() {
             prop_assert_eq!(canonical.canonical(), address.canonical());
@@ -311,7 +311,7 @@ const SAME: &[(&str, &str)] = &[
     ("i\u{307}@b.co", "\u{130}@b.co"),
     ("a@m\u{fc}ller.example", "a@xn--mller-kva.example"),
     ("a@b\u{3002}co", "a@b.co"),
-    // // The encodings of a domain name are equal: every resolver maps them before a query.
+    // The encodings of a domain name are equal: every resolver maps them before a query.
     ("a@\u{212a}iwi.example", "a@kiwi.example"),
 ];
 

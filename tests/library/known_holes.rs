@@ -219,7 +219,7 @@ on_both_databases! {
         assert!(own.items.is_empty());
         drop(tx);
         assert_eq!(dump(&team.database).await, before);
-        // // An invitation sent by a suspended owner or addressed to one admits nobody.
+        // An invitation sent by a suspended owner or addressed to one admits nobody.
         assert_refused(&team, &team.token(&mine), &person("gil"), |error| matches!(error, Error::InviterLostRight)).await;
         let again = team.invite(OLIVIA, "sam2@example.com", "owner").await.unwrap();
         let sam = User::new(user("sam"), "sam2@example.com".parse().unwrap());
@@ -252,7 +252,7 @@ on_both_databases! {
         other.join("bob", "agent").await;
         team.accept(&team.token(&invitation), &person("bob")).await.unwrap();
         assert_eq!(other.role_of("bob").await.as_deref(), Some("agent"), "the other organization is unaffected");
-        // // After an invitation was moved to another organization in SQL, its link is invalid for
+        // After an invitation was moved to another organization in SQL, its link is invalid for
         // both.
         let moved = team.invite(OLIVIA, &address("carl"), "owner").await.unwrap();
         let statement = format!(
@@ -311,7 +311,7 @@ on_both_databases! {
         assert_refused(&team, &token, &person("bob"), |error| matches!(error, Error::Suspended)).await;
         team.remove(OLIVIA, "bob").await.unwrap();
         assert_refused(&team, &token, &person("bob"), used).await;
-        // // After a new invitation to a lower role, the old link does not restore the higher one.
+        // After a new invitation to a lower role, the old link does not restore the higher one.
         team.invite(OLIVIA, &address("bob"), "agent").await.unwrap();
         assert_refused(&team, &token, &person("bob"), used).await;
     }
@@ -383,7 +383,7 @@ on_both_databases! {
         let mut tx = team.begin().await;
         for actor in ["bob", "nobody", "dave"] {
             let mut answers = Vec::new();
-            // // A member, a suspended member, an invited address, an unknown address.
+            // A member, a suspended member, an invited address, an unknown address.
             for who in [OLIVIA, "dave", "carl", "unknown"] {
                 let invite = guestlist::Invite::new(on.organization, address(who).parse().unwrap(), "agent".parse().unwrap());
                 for invite in [invite.clone(), invite.superseding()] {
@@ -409,7 +409,7 @@ on_both_databases! {
         answers.dedup();
         assert_eq!(answers.len(), 1, "{answers:?}");
         assert!(answers[0].contains("s…@example.com") && !answers[0].contains("private"), "{answers:?}");
-        // // Without a valid link every answer is the same.
+        // Without a valid link every answer is the same.
         let mut answers = Vec::new();
         for guess in [person("bob"), person("carl"), person("unknown"), person(OLIVIA).unverified()] {
             for text in [invitation.id.to_string(), "nonsense".to_owned(), token[1..].to_owned()] {

@@ -127,7 +127,7 @@ on_both_databases! {
         let swapped = |c: char| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
         texts.push(token.chars().map(swapped).collect());
         texts.push(token.chars().rev().collect());
-        // // The unused bits of the last character: another text for the same bytes.
+        // The unused bits of the last character: another text for the same bytes.
         const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let (head, last) = token.split_at(token.len() - 1);
         texts.extend(ALPHABET.chars().map(|c| c.to_string()).filter(|c| c != last).map(|c| format!("{head}{c}")));
@@ -136,7 +136,7 @@ on_both_databases! {
     }
 
     async fn longer_padded_and_reencoded_tokens_are_invalid(team: Team) {
-        // // A token that reads differently in the standard alphabet.
+        // A token that reads differently in the standard alphabet.
         let (mut invitation, mut token) = invited(&team).await;
         while !token.contains(['-', '_']) {
             team.revoke(OLIVIA, invitation.id).await.unwrap();
@@ -199,10 +199,10 @@ on_both_databases! {
             renamed(&made_with(&format!("two:{}", secret(&one))), "one"), made_with(&format!("two:{},{}", secret(&other), one.expose())),
         ];
         assert_same_answer(&team, &unknown).await;
-        // // Two ids for the same key: a token signed under one is invalid under the other.
+        // Two ids for the same key: a token signed under one is invalid under the other.
         let twins = with_keys(&team, &format!("one:{0},two:{0}", secret(&one)));
         assert_same_answer(&twins, &[renamed(&token, "two"), renamed(&made_with(&format!("two:{}", secret(&one))), "one")]).await;
-        // // The key was removed, or its id was given to another key.
+        // The key was removed, or its id was given to another key.
         for ring in [format!("two:{}", secret(&other)), format!("one:{}", secret(&other)), format!("two:{}", secret(&one))] {
             assert_same_answer(&with_keys(&team, &ring), std::slice::from_ref(&token)).await;
         }

@@ -321,6 +321,6 @@ async fn invite_takes_one_lock_one_query_and_one_insert() {
         .fetch_all(&mut *tx)
         .await
         .unwrap();
-    // // One statement inserts a single row, the other any number of rows.
+    // One statement inserts a single row, the other any number of rows.
     assert_eq!(prepared, ["UPDATE", "SELECT", "WITH p", "WITH p"]);
 }

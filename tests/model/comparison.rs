@@ -132,7 +132,7 @@ impl<'a> Comparison<'a> {
                 ));
             }
         }
-        // // The order of an expiry sweep and of operations on several organizations is not
+        // The order of an expiry sweep and of operations on several organizations is not
         // defined.
         if operation.verb == Verb::ExpireDue || operation.spans_organizations() {
             expected.sort();

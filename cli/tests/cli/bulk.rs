@@ -1,4 +1,4 @@
-//! Inviting the people of a file.
+//! Inviting the addresses of a file.
 
 #![allow(clippy::unwrap_used)]
 
@@ -26,7 +26,7 @@ fn bulk(acme: &str) -> String {
 }
 
 stories! {
-    fn every_row_has_its_outcome_and_a_second_run_invites_nobody_twice(command_line) {
+    fn second_run_invites_nobody_twice(command_line) {
         let acme = command_line.organization();
         let mut file = b"locale,Email , role,note\r\n".to_vec();
         for n in 0..10 {
@@ -78,7 +78,7 @@ stories! {
         assert_eq!((listed.len(), &listed[0]["locale"]), (10, &json!("de")));
     }
 
-    fn a_run_that_was_killed_goes_on_where_it_was(command_line) {
+    fn killed_run_is_resumed(command_line) {
         let command_line = command_line.with("GUESTLIST_LIMITS", "none");
         let acme = command_line.organization();
         let (mut child, stdin) = start(&command_line, &acme, 1200);
@@ -96,7 +96,7 @@ stories! {
         assert_eq!(command_line.one("jobs")["count"], 1200);
     }
 
-    fn a_fault_in_the_middle_says_how_far_it_came(command_line) {
+    fn failure_midway_reports_the_progress(command_line) {
         let acme = command_line.organization();
         let command_line = command_line.with("GUESTLIST_LIMITS", "none");
         let (mut child, mut stdin) = start(&command_line, &acme, 700);
@@ -128,7 +128,7 @@ fn start(command_line: &CommandLine, acme: &str, rows: usize) -> (std::process::
 }
 
 #[test]
-fn a_file_of_twenty_thousand_goes_through() {
+fn file_with_twenty_thousand_rows_is_invited() {
     let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
     let acme = command_line.organization();
     command_line.write("people.csv", people(20_000));
@@ -138,7 +138,7 @@ fn a_file_of_twenty_thousand_goes_through() {
 }
 
 #[test]
-fn a_header_without_what_is_needed_stops_before_anything_is_written() {
+fn missing_columns_stop_before_any_write() {
     let command_line = CommandLine::on_sqlite();
     let acme = command_line.organization();
     for (file, says) in [
@@ -180,7 +180,7 @@ fn a_header_without_what_is_needed_stops_before_anything_is_written() {
 }
 
 #[test]
-fn a_spreadsheet_saved_as_something_else_is_named_for_what_it_is() {
+fn file_in_utf16_is_refused_with_a_reason() {
     let command_line = CommandLine::on_sqlite();
     let acme = command_line.organization();
     let utf16: Vec<u8> = "\u{feff}email,role\na@acme.example,agent\n"
@@ -193,7 +193,7 @@ fn a_spreadsheet_saved_as_something_else_is_named_for_what_it_is() {
 }
 
 #[test]
-fn an_open_quote_is_named_with_the_line_of_its_row() {
+fn unclosed_quote_is_reported_with_its_line() {
     let command_line = CommandLine::on_sqlite();
     let acme = command_line.organization();
     for end in ["", "\n", "\n\n"] {
@@ -220,7 +220,7 @@ fn an_open_quote_is_named_with_the_line_of_its_row() {
 }
 
 #[test]
-fn role_and_locale_are_given_once_where_the_file_has_none() {
+fn options_supply_missing_role_and_locale() {
     let command_line = CommandLine::on_sqlite();
     let acme = command_line.organization();
     command_line.write(
@@ -243,7 +243,7 @@ fn role_and_locale_are_given_once_where_the_file_has_none() {
 }
 
 #[test]
-fn a_limit_refuses_row_by_row_and_the_run_goes_on() {
+fn limit_refuses_single_rows_and_the_run_continues() {
     let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "organization=3/1d");
     let acme = command_line.organization();
     command_line.write("people.csv", people(5) + "nonsense,agent,en\n");

@@ -1,4 +1,4 @@
-//! Transactions of others that are in a command's way.
+//! Conflicts with transactions of others.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +12,7 @@ use crate::support::{CommandLine, Ran, text};
 const BOB: &str = "UPDATE guestlist_memberships SET name = name WHERE user_id = 'bob'";
 const ORGANIZATION: &str = "UPDATE guestlist_organizations SET name = name";
 
-/// A transaction that holds rows of `guestlist` and is never chosen as the victim of a deadlock.
+/// A transaction that locks rows of `guestlist` and is never chosen as the victim of a deadlock.
 async fn transaction_holding(command_line: &CommandLine, rows: &str) -> PgConnection {
     let mut connection = PgConnection::connect(&command_line.database_url())
         .await
@@ -54,7 +54,7 @@ async fn until_one(command_line: &CommandLine, count: &'static str) {
     }
 }
 
-/// Sets a parameter for every connection that is opened from now on.
+/// Sets a parameter for all new connections.
 fn set(command_line: &CommandLine, parameter: &str, value: &str) {
     command_line.sql(&format!(
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {parameter} = ''{value}''', current_database()); END $$"
@@ -69,11 +69,11 @@ fn runtime() -> Runtime {
 }
 
 #[test]
-fn a_command_that_loses_a_deadlock_is_run_again_and_done() {
+fn deadlocked_command_is_retried() {
     let command_line = CommandLine::on_postgres();
     let acme = command_line.organization();
     command_line.member(&acme, "bob", "agent");
-    // The command looks for a deadlock once, so long after it began to wait.
+    // The command looks for a deadlock once, this long after it began to wait.
     set(&command_line, "deadlock_timeout", "3s");
     let runtime = runtime();
     let mut other = runtime.block_on(transaction_holding(&command_line, BOB));
@@ -102,7 +102,7 @@ fn a_command_that_loses_a_deadlock_is_run_again_and_done() {
 }
 
 #[test]
-fn a_command_that_never_gets_its_turn_gives_up_and_says_so() {
+fn command_gives_up_after_repeated_conflicts() {
     let command_line = CommandLine::on_postgres();
     let acme = command_line.organization();
     set(&command_line, "lock_timeout", "100ms");

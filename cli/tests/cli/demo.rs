@@ -1,4 +1,4 @@
-//! The demonstration is the first thing a stranger runs.
+//! The demonstration, the first command that a new user runs.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,14 +6,14 @@ use std::path::PathBuf;
 
 use crate::support::CommandLine;
 
-/// The folder it names, removed again.
+/// The folder that the demo names; the test removes it.
 fn folder_of(stdout: &str) -> PathBuf {
     let line = stdout.lines().find(|line| line.contains("guestlist-demo-"));
     PathBuf::from(line.expect("it says where").trim())
 }
 
 #[test]
-fn the_whole_story_is_played_with_nothing_installed() {
+fn demo_runs_with_nothing_installed() {
     let command_line = CommandLine::on_sqlite();
     let ran = command_line.run("demo").ended(0);
     for step in [
@@ -36,7 +36,7 @@ fn the_whole_story_is_played_with_nothing_installed() {
 }
 
 #[test]
-fn the_people_of_a_file_are_invited_and_its_mistakes_are_told() {
+fn demo_invites_a_file_and_reports_its_mistakes() {
     let command_line = CommandLine::on_sqlite();
     command_line.write(
         "people.csv",

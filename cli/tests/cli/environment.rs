@@ -1,4 +1,4 @@
-//! What the environment decides, and what is said when it is wrong.
+//! The environment variables, and the messages when they are wrong.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::{CommandLine, text};
 
 #[test]
-fn all_mistakes_are_reported_together_and_no_secret_with_them() {
+fn all_mistakes_are_reported_without_secrets() {
     let command_line = CommandLine::on_sqlite()
         .with("DATABASE_URL", "postgres://me:hunter2@db.example:x/app")
         .with("REDIS_URL", "redis://:hunter2@localhost:x")
@@ -43,7 +43,7 @@ fn all_mistakes_are_reported_together_and_no_secret_with_them() {
 }
 
 #[test]
-fn the_embedded_default_makes_a_private_key_and_keeps_it() {
+fn embedded_default_creates_and_keeps_a_private_key() {
     let command_line = CommandLine::on_sqlite();
     let first = command_line.run("organization list").done();
     let file = command_line.folder().join("guestlist.db.keys");
@@ -72,7 +72,7 @@ fn the_embedded_default_makes_a_private_key_and_keeps_it() {
 }
 
 #[test]
-fn a_printed_key_is_one_the_variable_takes() {
+fn printed_key_is_a_valid_variable() {
     let command_line = CommandLine::on_sqlite();
     let key = text(&command_line.one("keys new")["key"]);
     assert_ne!(command_line.run("keys new").done().stdout.trim(), key);
@@ -83,7 +83,7 @@ fn a_printed_key_is_one_the_variable_takes() {
 }
 
 #[test]
-fn postgres_is_migrated_by_its_own_command_only() {
+fn postgres_is_migrated_only_by_the_migrate_command() {
     let command_line = CommandLine::on_empty_postgres();
     let ran = command_line.run("organization list --json").ended(1);
     assert_eq!(ran.object()["error"], "schema");
@@ -94,7 +94,7 @@ fn postgres_is_migrated_by_its_own_command_only() {
 }
 
 #[test]
-fn migrating_says_what_it_applied() {
+fn migrate_reports_the_applied_migrations() {
     for (command_line, folder) in [
         (CommandLine::on_empty_postgres(), "../migrations/postgres"),
         (CommandLine::on_sqlite(), "../migrations/sqlite"),
@@ -113,7 +113,7 @@ fn migrating_says_what_it_applied() {
 }
 
 #[test]
-fn without_a_key_all_but_links_works() {
+fn without_a_key_everything_but_links_works() {
     let command_line = CommandLine::on_postgres().with("GUESTLIST_KEYS", "");
     let acme = command_line.organization();
     let invited = command_line.one(&format!(
@@ -132,7 +132,7 @@ fn without_a_key_all_but_links_works() {
 }
 
 #[test]
-fn a_database_that_cannot_be_opened_is_one_clear_line() {
+fn unopenable_database_is_one_clear_line() {
     let postgres = CommandLine::on_postgres();
     let reachable = std::env::var("GUESTLIST_TEST_POSTGRES").unwrap();
     let mut missing = url::Url::parse(&reachable).unwrap();
@@ -172,7 +172,7 @@ fn a_database_that_cannot_be_opened_is_one_clear_line() {
 }
 
 stories! {
-    fn tables_of_a_newer_version_are_left_alone(command_line) {
+    fn tables_of_a_newer_version_are_not_touched(command_line) {
         command_line.run("organization list").done();
         command_line.sql(
             "INSERT INTO guestlist_migrations (version, description, success, checksum, execution_time)
@@ -183,7 +183,7 @@ stories! {
         assert!(ran.stderr.contains("newer"), "{ran:?}");
     }
 
-    fn the_audience_keeps_the_links_of_two_products_apart(command_line) {
+    fn links_are_bound_to_their_audience(command_line) {
         let acme = command_line.organization();
         let invited = command_line.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
         let link = text(&command_line.one(&format!("link {} --as ann", text(&invited["invitation"])))["link"]);
@@ -192,7 +192,7 @@ stories! {
         assert_eq!(refused.object()["refused"], "invalid_token");
     }
 
-    fn an_invitation_lives_as_long_as_it_is_told(command_line) {
+    fn invitation_lifetime_is_configurable(command_line) {
         let command_line = command_line.with("GUESTLIST_TTL", "1s");
         let acme = command_line.organization();
         let invited = command_line.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
@@ -207,7 +207,7 @@ stories! {
 }
 
 #[test]
-fn every_variable_is_documented_by_the_command_itself() {
+fn help_documents_every_variable() {
     let command_line = CommandLine::on_sqlite();
     let help = command_line.run("--help").done().stdout;
     let listed = command_line.all("variables");
@@ -221,7 +221,7 @@ fn every_variable_is_documented_by_the_command_itself() {
 }
 
 #[test]
-fn a_name_that_is_nearly_a_variable_does_not_pass_silently() {
+fn misspelled_variable_is_reported() {
     let command_line = CommandLine::on_sqlite()
         .with("GUESTLIST_LIMIT", "none")
         .with("GUESTLIST_DATABASE_URL", "sqlite:other.db")
@@ -247,7 +247,7 @@ fn a_name_that_is_nearly_a_variable_does_not_pass_silently() {
 
 #[cfg(not(feature = "opentelemetry"))]
 #[test]
-fn a_build_without_traces_says_so_to_who_asks_for_them() {
+fn build_without_traces_reports_it() {
     let complaint = "built without the feature opentelemetry";
     let command_line = CommandLine::on_sqlite();
     let ran = command_line.run("work --until-idle").done();
@@ -261,7 +261,7 @@ fn a_build_without_traces_says_so_to_who_asks_for_them() {
 }
 
 #[test]
-fn a_rate_that_is_none_is_told_with_its_reason() {
+fn invalid_rate_is_refused_with_a_reason() {
     for (rate, why) in [
         ("0", "none would ever leave"),
         ("-14", "none would ever leave"),
@@ -283,7 +283,7 @@ fn a_rate_that_is_none_is_told_with_its_reason() {
 }
 
 #[test]
-fn a_parameter_of_redis_that_would_be_ignored_is_told_at_the_start() {
+fn ignored_redis_parameter_is_reported_at_start() {
     for (variable, url, name, known) in [
         (
             "REDIS_URL",
@@ -325,7 +325,7 @@ fn a_parameter_of_redis_that_would_be_ignored_is_told_at_the_start() {
 }
 
 #[test]
-fn the_doctor_shows_the_rate() {
+fn doctor_shows_the_rate() {
     for (rate, shown) in [("14", true), ("0.5", true), ("none", false), ("", false)] {
         let command_line = CommandLine::on_sqlite().with("GUESTLIST_SMTP_RATE", rate);
         let ran = command_line.run("doctor").done();

@@ -1,4 +1,4 @@
-//! Several processes at once, and a reader that goes away.
+//! Several processes at the same time, and an output that is closed early.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +12,7 @@ fn start_all(command_line: &CommandLine, lines: &[String]) -> Vec<Ran> {
         .iter()
         .map(|line| command_line.command(line).spawn().unwrap())
         .collect();
-    // Their output is small enough for the pipe, or read while the others wait.
+    // Their output fits the pipe, or is read while the others wait.
     let ended = children
         .into_iter()
         .map(|child| std::thread::spawn(|| child.wait_with_output().unwrap()));
@@ -33,7 +33,7 @@ fn bulk(file: &str, acme: &str) -> String {
 }
 
 #[test]
-fn commands_that_start_on_an_empty_folder_at_once_agree_on_one_database_and_key() {
+fn concurrent_first_commands_share_one_database_and_key() {
     const ROUNDS: usize = 5;
     for _ in 0..ROUNDS {
         let command_line = CommandLine::on_sqlite();
@@ -61,7 +61,7 @@ stories! {
         assert_eq!(command_line.one("jobs")["count"], 3000);
     }
 
-    fn two_processes_that_invite_the_same_people_invite_each_once(command_line) {
+    fn two_processes_invite_the_same_people_once(command_line) {
         let command_line = command_line.with("GUESTLIST_LIMITS", "none");
         let acme = command_line.organization();
         write_people(&command_line, "a.csv", 0..2000);
@@ -73,7 +73,7 @@ stories! {
         assert_eq!(command_line.one("jobs")["count"], 2000);
     }
 
-    fn a_reader_that_goes_away_is_no_fault(command_line) {
+    fn closed_output_is_no_failure_for_a_list(command_line) {
         let command_line = command_line.with("GUESTLIST_LIMITS", "none");
         let acme = command_line.organization();
         write_people(&command_line, "people.csv", 0..1500);
@@ -92,7 +92,7 @@ stories! {
 }
 
 #[test]
-fn a_file_whose_outcomes_nobody_reads_is_not_taken_for_done() {
+fn closed_output_fails_a_bulk_invite() {
     let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
     let acme = command_line.organization();
     write_people(&command_line, "people.csv", 0..3000);

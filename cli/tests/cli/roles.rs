@@ -1,4 +1,4 @@
-//! What a stranger reads of the roles, and what they are told of a file that holds none.
+//! The printed roles, and the refusal of a file without a role model.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::support::{CommandLine, Ran, text};
 
-/// A model unlike the presets: a highest role that may not do everything, lists that differ, roles
+/// A model unlike the presets: a highest role without every permission, lists that differ, roles
 /// without a title.
 const STUDIO: &str = r#"
 keeps = "chief"
@@ -40,7 +40,7 @@ fn role(name: &str) -> Role {
     name.parse().unwrap()
 }
 
-/// The printed matrix, read back.
+/// The printed matrix, parsed back into a role model.
 fn model_of(printed: &str) -> RoleModel {
     let mut parts = printed.split("\n\n");
     let ranks = parts.next().unwrap();
@@ -92,13 +92,13 @@ fn model_of(printed: &str) -> RoleModel {
     RoleModel::new(roles, role(keeps)).unwrap()
 }
 
-/// The roles over a table's columns.
+/// The roles in the header of a table.
 fn header(table: &str) -> Vec<String> {
     let titles = table.lines().next().unwrap().split_whitespace().skip(1);
     titles.map(str::to_lowercase).collect()
 }
 
-/// The rows of a table with the places of the roles that are marked.
+/// The rows of a table, with the positions of the marked roles.
 fn marks(table: &str) -> Vec<(String, usize)> {
     let columns = header(table).len();
     let mut marked = Vec::new();
@@ -115,7 +115,7 @@ fn marks(table: &str) -> Vec<(String, usize)> {
     marked
 }
 
-/// The printed objects, read back.
+/// The printed objects, parsed back into a role model.
 fn model_of_json(objects: &[Json]) -> RoleModel {
     let list = |object: &Json, name: &str| -> Vec<Role> {
         let names = object[name].as_array().unwrap().iter();
@@ -151,7 +151,7 @@ fn snapshot(name: &str, page: &str) {
 }
 
 #[test]
-fn the_matrix_of_each_preset_reads_as_its_tables() {
+fn role_matrix_of_each_preset_matches_its_snapshot() {
     let command_line = CommandLine::on_sqlite();
     snapshot("roles_four-tier", &command_line.run("roles").done().stdout);
     let command_line = command_line.with("GUESTLIST_ROLES", "two-role");
@@ -159,7 +159,7 @@ fn the_matrix_of_each_preset_reads_as_its_tables() {
 }
 
 #[test]
-fn the_matrix_and_the_objects_say_all_of_the_model_and_nothing_else() {
+fn role_matrix_and_json_describe_the_whole_model() {
     for (variable, model) in [
         ("four-tier", RoleModel::four_tier()),
         ("two-role", RoleModel::two_role()),
@@ -189,7 +189,7 @@ fn the_matrix_and_the_objects_say_all_of_the_model_and_nothing_else() {
     );
 }
 
-/// What `roles check` says of a file, to people and to programs.
+/// The refusal of a file by `roles check`, as text and as JSON.
 fn refusal(command_line: &CommandLine, file: &str) -> (Ran, Json) {
     let told = command_line.run(&format!("roles check {file}")).ended(2);
     assert_eq!(told.stdout, "");
@@ -210,7 +210,7 @@ fn refusal(command_line: &CommandLine, file: &str) -> (Ran, Json) {
 }
 
 #[test]
-fn a_file_that_holds_no_model_is_named_with_what_is_wrong_and_what_to_do() {
+fn invalid_role_file_is_refused_with_advice() {
     let command_line = CommandLine::on_sqlite();
     let role = "[[role]]\nname = \"boss\"\n";
     let megabytes = format!("keeps = \"boss\"\n{role}#{}", "x".repeat(10 * 1024 * 1024));
@@ -300,7 +300,7 @@ fn a_file_that_holds_no_model_is_named_with_what_is_wrong_and_what_to_do() {
 }
 
 #[test]
-fn the_worker_is_told_the_same_of_its_variable() {
+fn worker_gives_the_same_refusal_for_its_variable() {
     let command_line = CommandLine::on_sqlite().with("GUESTLIST_ROLES", "roles.toml");
     command_line.write(
         "roles.toml",
@@ -327,7 +327,7 @@ fn the_worker_is_told_the_same_of_its_variable() {
 }
 
 #[test]
-fn a_checked_model_is_the_one_in_force() {
+fn checked_role_model_is_used() {
     let command_line = CommandLine::on_sqlite();
     command_line.write("studio.toml", STUDIO);
     let command_line = command_line.with("GUESTLIST_ROLES", "studio.toml");

@@ -1,4 +1,4 @@
-//! The exit status and the object that says why.
+//! The exit statuses and the JSON object that explains each.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{CommandLine, text};
 
 stories! {
-    fn the_last_owner_can_neither_leave_nor_be_removed_nor_demoted(command_line) {
+    fn last_owner_can_neither_leave_nor_be_removed_nor_demoted(command_line) {
         let acme = command_line.organization();
         for command in ["leave", "remove ann", "suspend ann", "change-role ann agent"] {
             let refused = command_line.run(&format!("{command} --organization {acme} --as ann --json")).ended(3);
@@ -24,7 +24,7 @@ stories! {
         command_line.run(&format!("leave --organization {acme} --as ann --json")).done();
     }
 
-    fn a_refusal_carries_what_a_program_needs(command_line) {
+    fn refusal_has_data_for_programs(command_line) {
         let acme = command_line.organization();
         command_line.member(&acme, "bob", "agent");
         let invited = command_line.one(&format!("invite eve@acme.example --organization {acme} --role agent --as ann"));
@@ -57,7 +57,7 @@ stories! {
         assert_eq!((&closed["refused"], &closed["status"]), (&json!("invitation_closed"), &json!("revoked")));
     }
 
-    fn an_unknown_organization_is_refused_and_not_empty(command_line) {
+    fn list_of_an_unknown_organization_is_refused(command_line) {
         let nowhere = "01a206f3-c0d9-7145-a1bc-2971c8b37363";
         for command in ["members", "invitations", "events", "session list", "leave --as ann", "remove bob --as ann"] {
             let refused = command_line.run(&format!("{command} --organization {nowhere} --json")).ended(3);
@@ -93,7 +93,7 @@ stories! {
         }
     }
 
-    fn a_full_organization_says_how_many_seats_it_has_and_what_to_do(command_line) {
+    fn full_organization_names_its_seats_and_a_remedy(command_line) {
         let acme = command_line.organization();
         command_line.member(&acme, "bob", "agent");
         assert_eq!(command_line.one("organization list")["seats"], json!(null));
@@ -123,7 +123,7 @@ stories! {
         command_line.run(&invite.replace("eve@", "yan@")).done();
     }
 
-    fn a_suspended_member_who_accepts_is_told_what_ends_it(command_line) {
+    fn suspended_member_accepting_learns_the_remedy(command_line) {
         let acme = command_line.organization();
         let invite = |address: &str| {
             let invited = command_line.one(&format!("invite {address} --organization {acme} --role manager --as ann"));
@@ -138,7 +138,7 @@ stories! {
         assert!(text(&refused["message"]).contains("guestlist reinstate"), "{refused}");
     }
 
-    fn several_addresses_have_an_outcome_each(command_line) {
+    fn each_address_has_its_own_outcome(command_line) {
         let acme = command_line.organization();
         let invite = format!("invite --organization {acme} --role agent --as ann --json");
         let mixed = command_line.run(&format!("{invite} a@acme.example nonsense ann@acme.example")).ended(3).json();
@@ -154,7 +154,7 @@ stories! {
         assert_eq!(emails, ["a@acme.example", "b@acme.example", "c@acme.example", "d@acme.example"]);
     }
 
-    fn a_limit_says_when_there_is_room_again(command_line) {
+    fn limit_names_the_time_until_the_next_letter(command_line) {
         let command_line = command_line.with("GUESTLIST_LIMITS", "actor=1/1d");
         let acme = command_line.organization();
         let line = format!("invite a@acme.example b@acme.example --organization {acme} --role agent --as ann --json");
@@ -166,7 +166,7 @@ stories! {
 }
 
 #[test]
-fn what_is_typed_wrong_ends_with_2_and_says_what() {
+fn wrong_usage_ends_with_2_and_an_explanation() {
     let command_line = CommandLine::on_sqlite();
     let acme = command_line.organization();
     for (line, invalid) in [
@@ -238,7 +238,7 @@ fn help_and_version_end_with_0() {
 }
 
 #[test]
-fn an_id_that_is_none_is_answered_with_what_one_looks_like() {
+fn invalid_id_is_answered_with_an_example() {
     let command_line = CommandLine::on_sqlite();
     for (line, kind, shown_by) in [
         (

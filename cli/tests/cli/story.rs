@@ -1,4 +1,4 @@
-//! What operators do, from the first command to the last.
+//! The commands of an operator, from the first to the last.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{CommandLine, text};
 
 stories! {
-    fn an_organization_is_made_and_its_people_come_and_go(command_line) {
+    fn organization_is_created_and_members_join_and_leave(command_line) {
         let created = command_line.one("organization create Acme --owner ann --email ann@acme.example --name Ann");
         let acme = text(&created["organization"]);
         assert_eq!(command_line.one("organization list")["name"], "Acme");
@@ -60,7 +60,7 @@ stories! {
         assert!(kinds.contains(&"invitation_link_shown".to_owned()), "{kinds:?}");
     }
 
-    fn an_invitation_is_sent_again_and_withdrawn(command_line) {
+    fn invitation_is_resent_and_revoked(command_line) {
         let command_line = command_line.with("GUESTLIST_LIMITS", "none");
         let acme = command_line.organization();
         let invited = command_line.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
@@ -74,7 +74,7 @@ stories! {
         assert!(command_line.all(&format!("invitations --organization {acme} --status pending")).is_empty());
     }
 
-    fn sessions_are_recorded_and_end_with_the_membership(command_line) {
+    fn sessions_end_with_the_membership(command_line) {
         let acme = command_line.organization();
         command_line.member(&acme, "bob", "agent");
         for session in ["s1", "s2"] {
@@ -93,7 +93,7 @@ stories! {
         assert_eq!(command_line.run(&record).ended(3).object()["refused"], "not_found");
     }
 
-    fn a_member_is_suspended_and_reinstated(command_line) {
+    fn member_is_suspended_and_reinstated(command_line) {
         let acme = command_line.organization();
         command_line.member(&acme, "bob", "agent");
         command_line.run(&format!("session record s1 --user bob --organization {acme}")).done();
@@ -111,7 +111,7 @@ stories! {
         assert_eq!(again.trim(), "bob has access again, as agent.");
     }
 
-    fn an_open_invitation_gets_another_role(command_line) {
+    fn role_of_an_open_invitation_is_changed(command_line) {
         let acme = command_line.organization();
         let invited = command_line.one(&format!("invite bob@acme.example --organization {acme} --role agent --as ann"));
         let bob = text(&invited["invitation"]);
@@ -123,7 +123,7 @@ stories! {
         assert_eq!(closed.object()["refused"], "invitation_closed");
     }
 
-    fn a_member_who_accepts_again_with_another_address_hears_that_the_role_was_kept(command_line) {
+    fn second_acceptance_reports_that_the_role_was_kept(command_line) {
         let acme = command_line.organization();
         command_line.member(&acme, "bob", "admin");
         let invited = command_line.one(&format!("invite robert@acme.example --organization {acme} --role agent --as ann"));
@@ -136,7 +136,7 @@ stories! {
         );
     }
 
-    fn a_user_is_forgotten_everywhere_or_nowhere(command_line) {
+    fn user_is_forgotten_everywhere_or_nowhere(command_line) {
         let acme = command_line.organization();
         let other = text(&command_line.one("organization create Beta --owner ann --email ann@acme.example")["organization"]);
         command_line.member(&acme, "bob", "agent");
@@ -186,7 +186,7 @@ stories! {
         command_line.run(&format!("jobs retry {}", text(&rows[1]["job"]))).done();
     }
 
-    fn people_read_tables_and_sentences(command_line) {
+    fn terminal_output_is_tables_and_sentences(command_line) {
         let acme = command_line.organization();
         let invite = format!("invite bob@acme.example nonsense --organization {acme} --role agent --as ann");
         let invited = command_line.run(&invite).ended(2).stdout;
@@ -206,7 +206,7 @@ stories! {
 }
 
 #[test]
-fn a_list_is_never_cut_silently() {
+fn truncated_list_says_so() {
     let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
     let acme = command_line.organization();
     let rows: String = (0..2100).map(|n| format!("p{n}@acme.example\n")).collect();

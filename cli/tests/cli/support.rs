@@ -1,4 +1,4 @@
-//! A database of its own for each test, and the binary run on it.
+//! A database for each test, and the binary that runs on it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -40,7 +40,7 @@ pub(crate) struct CommandLine {
     database: Option<String>,
 }
 
-/// What a command printed and how it ended.
+/// The output and the exit status of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) status: i32,
@@ -49,7 +49,7 @@ pub(crate) struct Ran {
 }
 
 impl CommandLine {
-    /// An empty folder and nothing set: the embedded default.
+    /// An empty folder and no variables: the embedded default.
     pub(crate) fn on_sqlite() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -161,12 +161,12 @@ impl CommandLine {
         .done();
     }
 
-    /// Executes SQL behind the commands' back.
+    /// Executes SQL directly, past the commands.
     pub(crate) fn sql(&self, sql: &str) {
         execute(&self.database_url(), sql);
     }
 
-    /// The URL the commands work on.
+    /// The URL of the database that the commands use.
     pub(crate) fn database_url(&self) -> String {
         let set = self
             .variables
@@ -197,12 +197,12 @@ impl Ran {
         }
     }
 
-    /// Insists on success.
+    /// Asserts success.
     pub(crate) fn done(self) -> Self {
         self.ended(0)
     }
 
-    /// Insists on an exit status.
+    /// Asserts an exit status.
     pub(crate) fn ended(self, status: i32) -> Self {
         assert_eq!(self.status, status, "{self:#?}");
         self

@@ -1,9 +1,10 @@
-//! A whole story with every log at its loudest, and nothing left of it that opens an invitation.
+//! Every operation with all logs at their most verbose level; nothing stored afterwards may open an
+//! invitation.
 //!
-//! What lies at rest (every column of every table, all of Redis while letters wait in it and after,
-//! the logs of hosts and workers, the file of an embedded database) is searched for whatever could
-//! be a token, as it stands and decoded, and each finding is offered to `open` and `accept`. The
-//! letters are searched in the same way, which shows that the search finds what is there.
+//! All stored data (every column of every table, all of Redis while letters wait in it and
+//! afterwards, the logs of hosts and workers, the file of an embedded database) is searched for
+//! possible tokens, as stored and decoded, and each finding is passed to `open` and `accept`. The
+//! letters are searched in the same way, which shows that the search finds tokens.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -14,29 +15,29 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD
 use guestlist::{Database, Error, Guestlist, Key, Transaction, User};
 use sqlx::{AssertSqlSafe, query_scalar};
 
-use crate::installation::Site;
+use crate::installation::Installation;
 use crate::support::{CommandLine, Ran, text};
 use crate::tables::{Dialect, dump};
 use crate::worker::{Worker, eventually};
 
-/// A token has so many bytes: version, length, the id of a key, an invitation, a MAC.
+/// The possible lengths of a token in bytes: version, length, key id, invitation, MAC.
 const BYTES: std::ops::RangeInclusive<usize> = 51..=66;
 
-/// Its first byte; `tokens.rs` of the library shows that no other is taken.
+/// The first byte of a token; `tokens.rs` of the library shows that no other is accepted.
 const VERSION: u8 = 1;
 
-/// Everything that was found at rest, by where it lay.
+/// All stored data that was found, by its location.
 #[derive(Default)]
-struct Rest(BTreeMap<String, Vec<u8>>);
+struct StoredData(BTreeMap<String, Vec<u8>>);
 
-impl Rest {
+impl StoredData {
     fn add(&mut self, place: &str, bytes: impl AsRef<[u8]>) {
         let all = self.0.entry(place.to_owned()).or_default();
         all.extend_from_slice(bytes.as_ref());
         all.push(b'\n');
     }
 
-    /// Runs a command and keeps what it logged and, where it fails, what it said.
+    /// Runs a command and keeps its log and, if it fails, its message.
     fn run(&mut self, command_line: &CommandLine, line: &str) -> Ran {
         self.keep(command_line.run(line))
     }
@@ -50,13 +51,13 @@ impl Rest {
     }
 }
 
-/// The library as a host has it, for what is found.
-struct Door {
+/// The library as a host uses it, to try the findings.
+struct TokenCheck {
     database: Database,
     guestlist: Guestlist,
 }
 
-impl Door {
+impl TokenCheck {
     async fn to(url: &str, key: &Key) -> Self {
         let keys = guestlist::KeyRing::of(key.clone());
         Self {
@@ -89,7 +90,7 @@ impl Door {
         lines.join("\n")
     }
 
-    /// Those of the texts that are or ever were a token: any other answer than that of nonsense.
+    /// The texts that are or were a token: those not answered like nonsense.
     async fn opened<'t>(&self, texts: &'t HashSet<String>) -> Vec<&'t str> {
         let mut tx = self.database.begin().await.unwrap();
         let mut opened = Vec::new();
@@ -111,7 +112,7 @@ impl Door {
     }
 }
 
-/// Whatever in these bytes could be a token, as it stands or behind a layer of encoding.
+/// Everything in these bytes that may be a token, as stored or behind one layer of encoding.
 fn candidates(bytes: &[u8]) -> HashSet<String> {
     let mut found = HashSet::new();
     for layer in [bytes.to_vec(), unfolded(bytes), percent_decoded(bytes)] {
@@ -154,7 +155,7 @@ fn runs(bytes: &[u8], is_part: impl Fn(u8) -> bool) -> impl Iterator<Item = &[u8
         .filter(|run| run.len() >= *BYTES.start())
 }
 
-/// Decoded from each of the four places where a group can begin.
+/// Decodes from each of the four positions at which a group can begin.
 fn decoded(engine: &GeneralPurpose, run: &[u8]) -> Option<Vec<u8>> {
     let blobs = (0..4).filter_map(|skipped| {
         let run = &run[skipped..];
@@ -176,7 +177,7 @@ fn unhexed(run: &[u8]) -> Vec<Vec<u8>> {
     vec![from(0), from(1)]
 }
 
-/// Without the soft line breaks and escapes of quoted-printable (RFC 2045 section 6.7).
+/// Removes the soft line breaks and escapes of quoted-printable (RFC 2045 section 6.7).
 fn unfolded(bytes: &[u8]) -> Vec<u8> {
     let text: Vec<u8> = String::from_utf8_lossy(bytes)
         .replace("=\r\n", "")
@@ -210,9 +211,13 @@ fn escapes(bytes: &[u8], sign: u8) -> Vec<u8> {
     out
 }
 
-/// A host's and its operator's day: everyone is invited, and then everything happens to some.
-fn live(command_line: &CommandLine, rest: &mut Rest, amid: impl FnOnce(&mut Worker, &mut Rest)) {
-    let created = rest
+/// The work of a host and an operator: everyone is invited, then every operation is done to some.
+fn live(
+    command_line: &CommandLine,
+    stored: &mut StoredData,
+    midway: impl FnOnce(&mut Worker, &mut StoredData),
+) {
+    let created = stored
         .run(
             command_line,
             "organization create Acme --owner ann --email ann@acme.example --json",
@@ -223,7 +228,7 @@ fn live(command_line: &CommandLine, rest: &mut Rest, amid: impl FnOnce(&mut Work
         .map(|n| format!("p{n}@acme.example\n"))
         .collect();
     command_line.write("people.csv", format!("email\n{rows}"));
-    let invited = rest
+    let invited = stored
         .run(
             command_line,
             &format!("invite --file people.csv --role agent --organization {acme} --as ann --json"),
@@ -235,82 +240,94 @@ fn live(command_line: &CommandLine, rest: &mut Rest, amid: impl FnOnce(&mut Work
         .map(|row| text(&row["invitation"]))
         .collect();
     let mut worker = Worker::ready(command_line, "first");
-    amid(&mut worker, rest);
+    midway(&mut worker, stored);
     let letters = command_line.folder().join("letters");
     let sent = || fs::read_dir(&letters).map_or(0, Iterator::count);
     eventually("every letter is sent", || sent() >= PEOPLE);
-    let link = |rest: &mut Rest, n: usize| {
-        let shown = rest
+    let link = |stored: &mut StoredData, n: usize| {
+        let shown = stored
             .run(command_line, &format!("link {} --as ann --json", ids[n]))
             .done();
         text(&shown.object()["link"])
     };
     for n in 0..4 {
-        let link = link(rest, n);
+        let link = link(stored, n);
         let accept = format!("accept - --user u{n} --email p{n}@acme.example");
-        rest.keep(command_line.run_with_stdin(&accept, &link))
+        stored
+            .keep(command_line.run_with_stdin(&accept, &link))
             .done();
-        rest.run(
-            command_line,
-            &format!("session record s{n} --user u{n} --organization {acme}"),
-        )
-        .done();
+        stored
+            .run(
+                command_line,
+                &format!("session record s{n} --user u{n} --organization {acme}"),
+            )
+            .done();
     }
     let (used, open, broken) = (
         link_of(command_line, &ids[4]),
         link_of(command_line, &ids[5]),
         link_of(command_line, &ids[6]),
     );
-    rest.run(
-        command_line,
-        &format!("accept {open} --user x --email x@acme.example"),
-    )
-    .ended(3);
-    rest.run(
-        command_line,
-        &format!("accept {open}x --user u5 --email p5@acme.example"),
-    )
-    .ended(3);
-    rest.run(
-        command_line,
-        &format!(
-            "accept {}{} --user u6 --email p6@acme.example --json",
-            &broken[..broken.len() - 1],
-            if broken.ends_with('A') { 'Q' } else { 'A' }
-        ),
-    )
-    .ended(3);
-    rest.run(
-        command_line,
-        &format!("accept {open} --user u5 --email nonsense"),
-    )
-    .ended(2);
-    rest.run(command_line, &format!("decline {used}")).done();
-    rest.run(command_line, &format!("decline {used} --json"))
+    stored
+        .run(
+            command_line,
+            &format!("accept {open} --user x --email x@acme.example"),
+        )
+        .ended(3);
+    stored
+        .run(
+            command_line,
+            &format!("accept {open}x --user u5 --email p5@acme.example"),
+        )
+        .ended(3);
+    stored
+        .run(
+            command_line,
+            &format!(
+                "accept {}{} --user u6 --email p6@acme.example --json",
+                &broken[..broken.len() - 1],
+                if broken.ends_with('A') { 'Q' } else { 'A' }
+            ),
+        )
+        .ended(3);
+    stored
+        .run(
+            command_line,
+            &format!("accept {open} --user u5 --email nonsense"),
+        )
+        .ended(2);
+    stored.run(command_line, &format!("decline {used}")).done();
+    stored
+        .run(command_line, &format!("decline {used} --json"))
         .done();
-    rest.run(command_line, &format!("revoke {} --as ann", ids[7]))
+    stored
+        .run(command_line, &format!("revoke {} --as ann", ids[7]))
         .done();
-    rest.run(command_line, &format!("resend {} --as ann", ids[8]))
+    stored
+        .run(command_line, &format!("resend {} --as ann", ids[8]))
         .done();
-    rest.run(
-        command_line,
-        &format!("change-role u1 manager --organization {acme} --as ann"),
-    )
-    .done();
-    rest.run(
-        command_line,
-        &format!("remove u2 --organization {acme} --as ann"),
-    )
-    .done();
-    rest.run(
-        command_line,
-        &format!("leave --organization {acme} --as u3"),
-    )
-    .done();
+    stored
+        .run(
+            command_line,
+            &format!("change-role u1 manager --organization {acme} --as ann"),
+        )
+        .done();
+    stored
+        .run(
+            command_line,
+            &format!("remove u2 --organization {acme} --as ann"),
+        )
+        .done();
+    stored
+        .run(
+            command_line,
+            &format!("leave --organization {acme} --as u3"),
+        )
+        .done();
     eventually("every job is done", || command_line.all("jobs").is_empty());
     worker.stop();
     assert!(worker.said(" TRACE ") > 0, "the log is not at its loudest");
-    rest.add("the log of a worker", worker.log());
+    stored.add("the log of a worker", worker.log());
     for line in [
         "organization list",
         "events",
@@ -323,8 +340,8 @@ fn live(command_line: &CommandLine, rest: &mut Rest, amid: impl FnOnce(&mut Work
         } else {
             format!("{line} --organization {acme}")
         };
-        let listed = rest.run(command_line, &format!("{line} --json")).done();
-        rest.add("what is listed", listed.stdout);
+        let listed = stored.run(command_line, &format!("{line} --json")).done();
+        stored.add("what is listed", listed.stdout);
     }
 }
 
@@ -342,23 +359,23 @@ fn loud(command_line: CommandLine, key: &Key) -> CommandLine {
         .with("RUST_LOG", "trace")
 }
 
-/// Insists that nothing at rest opens, and that the letters do.
-async fn search(command_line: &CommandLine, rest: &Rest, door: &Door, key: &Key) {
+/// Asserts that no stored data opens an invitation, and that the letters do.
+async fn search(command_line: &CommandLine, stored: &StoredData, check: &TokenCheck, key: &Key) {
     let letters: Vec<u8> = fs::read_dir(command_line.folder().join("letters"))
         .unwrap()
         .flat_map(|file| fs::read(file.unwrap().path()).unwrap())
         .collect();
     let in_letters = candidates(&letters);
-    let opened = door.opened(&in_letters).await.len();
+    let opened = check.opened(&in_letters).await.len();
     assert!(
         opened >= PEOPLE,
         "the search finds {opened} tokens in {PEOPLE} letters"
     );
     let mut offered = 0;
-    for (place, bytes) in &rest.0 {
+    for (place, bytes) in &stored.0 {
         let found = candidates(bytes);
         offered += found.len();
-        let opened = door.opened(&found).await;
+        let opened = check.opened(&found).await;
         assert!(
             opened.is_empty(),
             "{place} holds {} usable tokens",
@@ -366,7 +383,7 @@ async fn search(command_line: &CommandLine, rest: &Rest, door: &Door, key: &Key)
         );
         assert!(!holds_secret(bytes, key), "{place} holds the key");
     }
-    println!("measured: {offered} texts at rest offered in vain, {opened} of the letters' opened");
+    println!("measured: {offered} stored texts offered in vain, {opened} of the letters' opened");
 }
 
 fn holds_secret(bytes: &[u8], key: &Key) -> bool {
@@ -392,17 +409,17 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     runtime.unwrap().block_on(work)
 }
 
-/// Every key of a Redis with what it holds, whatever kind it is of.
-fn redis_at_rest(site: &Site) -> String {
+/// Every key of a Redis with its content, of any type.
+fn redis_at_rest(installation: &Installation) -> String {
     let mut lines = Vec::new();
-    for key in site.redis::<Vec<String>>("KEYS *") {
-        let kind: String = site.redis(&format!("TYPE {key}"));
+    for key in installation.redis::<Vec<String>>("KEYS *") {
+        let kind: String = installation.redis(&format!("TYPE {key}"));
         let held: redis::Value = match kind.as_str() {
-            "string" => site.redis(&format!("GET {key}")),
-            "hash" => site.redis(&format!("HGETALL {key}")),
-            "list" => site.redis(&format!("LRANGE {key} 0 -1")),
-            "set" => site.redis(&format!("SMEMBERS {key}")),
-            "zset" => site.redis(&format!("ZRANGE {key} 0 -1 WITHSCORES")),
+            "string" => installation.redis(&format!("GET {key}")),
+            "hash" => installation.redis(&format!("HGETALL {key}")),
+            "list" => installation.redis(&format!("LRANGE {key} 0 -1")),
+            "set" => installation.redis(&format!("SMEMBERS {key}")),
+            "zset" => installation.redis(&format!("ZRANGE {key} 0 -1 WITHSCORES")),
             other => panic!("{key} is a {other}"),
         };
         lines.push(format!("{key} = {}", plain(&held)));
@@ -426,71 +443,71 @@ fn plain(value: &redis::Value) -> String {
 }
 
 #[test]
-fn a_token_is_nowhere_at_rest() {
+fn no_usable_token_is_stored_anywhere() {
     let key = Key::generate();
-    let site = Site::without_mail_server(loud(CommandLine::on_postgres(), &key));
-    let site = site.with("SMTP_URL", "file:letters");
-    let command_line = &site.command_line;
-    let mut rest = Rest::default();
-    live(command_line, &mut rest, |worker, rest| {
-        // The world is stopped while letters wait in Redis.
+    let installation = Installation::without_mail_server(loud(CommandLine::on_postgres(), &key));
+    let installation = installation.with("SMTP_URL", "file:letters");
+    let command_line = &installation.command_line;
+    let mut stored = StoredData::default();
+    live(command_line, &mut stored, |worker, stored| {
+        // The worker is paused while letters wait in Redis.
         eventually("the worker is stopped with letters in the queue", || {
-            if site.tasks() == 0 {
+            if installation.tasks() == 0 {
                 return false;
             }
             worker.signal("STOP");
-            let waiting = site.tasks();
+            let waiting = installation.tasks();
             if waiting > 0 {
-                let held = redis_at_rest(&site);
+                let held = redis_at_rest(&installation);
                 assert!(held.contains("generation"), "{held}");
-                rest.add("Redis amid the work", held);
+                stored.add("Redis during the work", held);
                 let url = command_line.database_url();
-                let tables = async { Door::to(&url, &key).await.tables().await };
-                rest.add("the tables amid the work", block_on(tables));
+                let tables = async { TokenCheck::to(&url, &key).await.tables().await };
+                stored.add("the tables during the work", block_on(tables));
             }
             worker.signal("CONT");
             waiting > 0
         });
     });
-    rest.add("Redis afterwards", redis_at_rest(&site));
+    stored.add("Redis afterwards", redis_at_rest(&installation));
     block_on(async {
-        let door = Door::to(&command_line.database_url(), &key).await;
-        rest.add("the tables", door.tables().await);
-        search(command_line, &rest, &door, &key).await;
-        door.database.close().await;
+        let check = TokenCheck::to(&command_line.database_url(), &key).await;
+        stored.add("the tables", check.tables().await);
+        search(command_line, &stored, &check, &key).await;
+        check.database.close().await;
     });
 }
 
 #[test]
-fn a_token_is_not_in_an_sqlite_file_nor_beside_it() {
+fn sqlite_files_hold_no_usable_token() {
     let key = Key::generate();
     let command_line = &loud(CommandLine::on_sqlite(), &key);
-    let mut rest = Rest::default();
-    live(command_line, &mut rest, |_, rest| {
+    let mut stored = StoredData::default();
+    live(command_line, &mut stored, |_, stored| {
         for file in fs::read_dir(command_line.folder())
             .unwrap()
             .map(|file| file.unwrap().path())
         {
             if file.is_file() {
-                rest.add(
-                    &format!("{} amid the work", file.display()),
+                stored.add(
+                    &format!("{} during the work", file.display()),
                     fs::read(&file).unwrap(),
                 );
             }
         }
     });
     block_on(async {
-        let door = Door::to(&command_line.database_url(), &key).await;
-        rest.add("the tables", door.tables().await);
+        let check = TokenCheck::to(&command_line.database_url(), &key).await;
+        stored.add("the tables", check.tables().await);
         for file in fs::read_dir(command_line.folder())
             .unwrap()
             .map(|file| file.unwrap().path())
         {
             if file.is_file() {
-                rest.add(&file.display().to_string(), fs::read(&file).unwrap());
+                stored.add(&file.display().to_string(), fs::read(&file).unwrap());
             }
         }
-        search(command_line, &rest, &door, &key).await;
-        door.database.close().await;
+        search(command_line, &stored, &check, &key).await;
+        check.database.close().await;
     });
 }

@@ -1,15 +1,15 @@
-//! What the doctor says when something is wrong: which, and what to do.
+//! The doctor's report on a wrong setup: the failed check and the remedy.
 
 use serde_json::Value as Json;
 
-use crate::installation::Site;
+use crate::installation::Installation;
 use crate::redis_server::{RedisServer, free_port};
 use crate::smtp::{Act, Script};
 use crate::support::{CommandLine, text};
 use crate::worker::eventually;
 
-/// The doctor's lines that are not well, by what they check.
-fn ailments(command_line: &CommandLine, status: i32) -> Vec<(String, String)> {
+/// The doctor's lines about failed checks, by check.
+fn failed_checks(command_line: &CommandLine, status: i32) -> Vec<(String, String)> {
     let checks = command_line.run("doctor --json").ended(status).json();
     let names: Vec<_> = checks.iter().map(|check| text(&check["check"])).collect();
     assert_eq!(
@@ -31,45 +31,54 @@ fn ailments(command_line: &CommandLine, status: i32) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Insists that one thing is wrong, and that its line says all of `says`.
-fn assert_only(ailments: &[(String, String)], check: &str, says: &[&str]) {
-    let names: Vec<_> = ailments.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, [check], "{ailments:?}");
+/// Asserts that one check fails and that its line contains all of `says`.
+fn assert_only_failure(failed_checks: &[(String, String)], check: &str, says: &[&str]) {
+    let names: Vec<_> = failed_checks
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(names, [check], "{failed_checks:?}");
     for part in says {
-        assert!(ailments[0].1.contains(part), "{part:?} in {ailments:?}");
+        assert!(
+            failed_checks[0].1.contains(part),
+            "{part:?} in {failed_checks:?}"
+        );
     }
 }
 
 #[test]
 fn all_is_well() {
-    assert_eq!(ailments(&Site::new().command_line, 0), []);
-    assert_eq!(ailments(&CommandLine::on_sqlite(), 0), []);
+    assert_eq!(failed_checks(&Installation::new().command_line, 0), []);
+    assert_eq!(failed_checks(&CommandLine::on_sqlite(), 0), []);
 }
 
 #[test]
 fn the_database_does_not_answer() {
     let port = free_port();
-    let site = Site::new().with(
+    let installation = Installation::new().with(
         "DATABASE_URL",
         &format!("postgres://me:hunter2@127.0.0.1:{port}/app"),
     );
-    let ailments = ailments(&site.command_line, 1);
-    let names: Vec<_> = ailments.iter().map(|(name, _)| name.as_str()).collect();
+    let failed_checks = failed_checks(&installation.command_line, 1);
+    let names: Vec<_> = failed_checks
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
     assert_eq!(names, ["database", "schema", "clock", "sessions"]);
-    for (_, detail) in &ailments[1..] {
+    for (_, detail) in &failed_checks[1..] {
         assert_eq!(
             detail,
             "not looked at, because the database does not answer"
         );
     }
     for part in [&format!("127.0.0.1:{port}/app"), "correct DATABASE_URL"] {
-        assert!(ailments[0].1.contains(part), "{ailments:?}");
+        assert!(failed_checks[0].1.contains(part), "{failed_checks:?}");
     }
     assert!(
-        ailments
+        failed_checks
             .iter()
             .all(|(_, detail)| !detail.contains("hunter2")),
-        "{ailments:?}"
+        "{failed_checks:?}"
     );
 }
 
@@ -77,8 +86,8 @@ fn the_database_does_not_answer() {
 fn the_tables_are_missing() {
     let key = guestlist::Key::generate();
     let command_line = CommandLine::on_empty_postgres().with("GUESTLIST_KEYS", &key.expose());
-    assert_only(
-        &ailments(&command_line, 1),
+    assert_only_failure(
+        &failed_checks(&command_line, 1),
         "schema",
         &["run `guestlist migrate`"],
     );
@@ -86,35 +95,38 @@ fn the_tables_are_missing() {
 
 #[test]
 fn redis_does_not_answer() {
-    let mut site = Site::new();
-    site.redis.kill();
-    let address = format!("127.0.0.1:{}", site.redis.port());
-    let ailments = ailments(&site.command_line, 1);
-    assert_redis_alone_is_blamed(&ailments, &[&address]);
+    let mut installation = Installation::new();
+    installation.redis.kill();
+    let address = format!("127.0.0.1:{}", installation.redis.port());
+    let failed_checks = failed_checks(&installation.command_line, 1);
+    assert_only_redis_fails(&failed_checks, &[&address]);
 }
 
-/// Insists that one line says what to mend, and that the sessions, which are in the same Redis, are not
-/// looked at.
-fn assert_redis_alone_is_blamed(ailments: &[(String, String)], says: &[&str]) {
-    assert_only(&ailments[..1], "redis", says);
-    assert!(ailments[0].1.contains("correct REDIS_URL"), "{ailments:?}");
+/// Asserts that one line names the remedy, and that the sessions, which are in the same Redis, are
+/// not checked.
+fn assert_only_redis_fails(failed_checks: &[(String, String)], says: &[&str]) {
+    assert_only_failure(&failed_checks[..1], "redis", says);
+    assert!(
+        failed_checks[0].1.contains("correct REDIS_URL"),
+        "{failed_checks:?}"
+    );
     let sessions = "not looked at, because they are in that Redis".to_owned();
-    assert_eq!(ailments[1..], [("sessions".to_owned(), sessions)]);
+    assert_eq!(failed_checks[1..], [("sessions".to_owned(), sessions)]);
 }
 
 #[test]
-fn sessions_elsewhere_are_looked_at_although_redis_does_not_answer() {
-    let mut site = Site::new();
-    site.redis.kill();
+fn session_redis_is_checked_although_redis_is_down() {
+    let mut installation = Installation::new();
+    installation.redis.kill();
     let elsewhere = format!("redis://127.0.0.1:{}", free_port());
-    let site = site.with("GUESTLIST_SESSIONS_REDIS_URL", &elsewhere);
-    let ailments = ailments(&site.command_line, 1);
+    let installation = installation.with("GUESTLIST_SESSIONS_REDIS_URL", &elsewhere);
+    let failed_checks = failed_checks(&installation.command_line, 1);
     let says = ["refused", "correct GUESTLIST_SESSIONS_REDIS_URL"];
-    assert_only(&ailments[1..], "sessions", &says);
+    assert_only_failure(&failed_checks[1..], "sessions", &says);
 }
 
 #[test]
-fn a_url_that_does_not_read_is_one_mistake() {
+fn invalid_url_is_one_mistake() {
     for (variable, stores) in [
         ("REDIS_URL", "redis"),
         ("REDIS_URL", "sql:sessions.id,redis:s:{session}"),
@@ -146,8 +158,12 @@ fn redis_is_a_cluster() {
         told.contains("cluster_state:ok")
     });
     let url = format!("redis+cluster://127.0.0.1:{}", node.port());
-    let site = Site::new().with("REDIS_URL", &url);
-    let checks = site.command_line.run("doctor --json").ended(0).json();
+    let installation = Installation::new().with("REDIS_URL", &url);
+    let checks = installation
+        .command_line
+        .run("doctor --json")
+        .ended(0)
+        .json();
     let redis = checks.iter().find(|check| check["check"] == "redis");
     let detail = text(&redis.unwrap()["detail"]);
     let place = format!("the cluster 127.0.0.1:{}", node.port());
@@ -158,31 +174,32 @@ fn redis_is_a_cluster() {
 fn the_sentinels_do_not_answer() {
     let port = free_port();
     let url = format!("redis+sentinel://:hunter2@127.0.0.1:{port}/main?sentinel_password=hunter2");
-    let site = Site::new().with("REDIS_URL", &url);
-    let ailments = ailments(&site.command_line, 1);
+    let installation = Installation::new().with("REDIS_URL", &url);
+    let failed_checks = failed_checks(&installation.command_line, 1);
     let place = format!("main of the sentinels 127.0.0.1:{port}");
-    assert_redis_alone_is_blamed(&ailments, &[&place]);
-    assert!(!format!("{ailments:?}").contains("hunter2"));
+    assert_only_redis_fails(&failed_checks, &[&place]);
+    assert!(!format!("{failed_checks:?}").contains("hunter2"));
 }
 
 #[test]
 fn the_mail_server_does_not_answer() {
     let port = free_port();
-    let site = Site::new().with("SMTP_URL", &format!("smtp://127.0.0.1:{port}?tls=none"));
+    let installation =
+        Installation::new().with("SMTP_URL", &format!("smtp://127.0.0.1:{port}?tls=none"));
     let address = format!("127.0.0.1:{port}");
-    assert_only(
-        &ailments(&site.command_line, 1),
+    assert_only_failure(
+        &failed_checks(&installation.command_line, 1),
         "smtp",
         &[&address, "SMTP_URL"],
     );
 }
 
 #[test]
-fn the_mail_server_lets_nobody_in() {
+fn mail_server_refuses_the_password() {
     let script = Script::default().on("CONNECT", Act::SayAndHang("554 5.7.1 go away"));
-    let site = Site::with_mail_server(script);
-    assert_only(
-        &ailments(&site.command_line, 1),
+    let installation = Installation::with_mail_server(script);
+    assert_only_failure(
+        &failed_checks(&installation.command_line, 1),
         "smtp",
         &["554 5.7.1 go away"],
     );
@@ -191,38 +208,38 @@ fn the_mail_server_lets_nobody_in() {
 #[test]
 fn the_key_is_missing() {
     let command_line = CommandLine::on_postgres().with("GUESTLIST_KEYS", "");
-    assert_only(
-        &ailments(&command_line, 1),
+    assert_only_failure(
+        &failed_checks(&command_line, 1),
         "keys",
         &["guestlist keys new", "GUESTLIST_KEYS"],
     );
 }
 
 #[test]
-fn a_letter_of_ones_own_is_broken() {
+fn own_template_is_broken() {
     let command_line = CommandLine::on_sqlite().with("GUESTLIST_TEMPLATES", "own");
     let folder = command_line.folder().join("own/invitation");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("text.hbs"), "Come in\n{{#if}\n").unwrap();
-    assert_only(
-        &ailments(&command_line, 1),
+    assert_only_failure(
+        &failed_checks(&command_line, 1),
         "templates",
         &["invitation/text.hbs", "own"],
     );
 }
 
 #[test]
-fn a_folder_of_letters_cannot_be_used() {
+fn letter_folder_is_unusable() {
     let command_line = CommandLine::on_sqlite().with("SMTP_URL", "file:taken/letters");
     command_line.write("taken", "a file where a folder should be");
-    assert_only(&ailments(&command_line, 1), "smtp", &["taken"]);
+    assert_only_failure(&failed_checks(&command_line, 1), "smtp", &["taken"]);
 }
 
 #[test]
-fn the_sessions_are_not_where_they_are_said_to_be() {
+fn session_store_is_missing() {
     let command_line = CommandLine::on_sqlite().with("GUESTLIST_SESSIONS", "sql:nosuch.id");
-    assert_only(
-        &ailments(&command_line, 1),
+    assert_only_failure(
+        &failed_checks(&command_line, 1),
         "sessions",
         &["nosuch", "correct GUESTLIST_SESSIONS"],
     );

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::installation::Host;
-use crate::received_letters::Post;
+use crate::received_letters::ReceivedLetters;
 use crate::support::{CommandLine, text};
 use crate::worker::{Worker, eventually};
 
@@ -21,7 +21,7 @@ fn letters(command_line: &CommandLine) -> Vec<String> {
 }
 
 #[test]
-fn a_host_and_a_worker_share_one_file() {
+fn host_and_worker_share_one_sqlite_file() {
     let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
     let acme = command_line.organization();
     let rows: String = (0..PEOPLE)
@@ -43,16 +43,16 @@ fn a_host_and_a_worker_share_one_file() {
     worker.stop();
     let mut letters = letters(&command_line);
     letters.retain(|letter| !letter.contains("To: bob@acme.example"));
-    Post::of(&letters).assert_one_letter_each(PEOPLE);
+    ReceivedLetters::of(&letters).assert_one_letter_each(PEOPLE);
     assert_eq!(letters.len(), PEOPLE);
-    assert_eq!(worker.complaints(), [""; 0]);
+    assert_eq!(worker.warnings(), [""; 0]);
     for stderr in [host.stderr, other.stderr, worker.log()] {
         assert!(!stderr.contains("locked"), "{stderr}");
     }
 }
 
 #[test]
-fn what_a_stopped_worker_did_not_start_is_due_at_once() {
+fn unstarted_work_of_a_stopped_worker_is_due_at_once() {
     let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
     let acme = command_line.organization();
     let rows: String = (0..PEOPLE)
@@ -75,13 +75,13 @@ fn what_a_stopped_worker_did_not_start_is_due_at_once() {
 }
 
 #[test]
-fn an_idle_worker_costs_next_to_nothing() {
+fn idle_worker_uses_little_processor_time() {
     let command_line = CommandLine::on_sqlite();
     command_line.run("work --until-idle").done();
     let worker = Worker::ready(&command_line, "worker");
     let (since, before) = (std::time::Instant::now(), worker.ticks());
     eventually("some seconds pass", || since.elapsed().as_secs() >= 3);
-    // A debug build on a busy machine takes a few hundredths; a loop that spins takes all of it.
+    // A debug build on a busy machine takes a few hundredths; a busy loop takes all of it.
     let share = worker.ticks() - before;
     assert!(share < 60, "{share} of 300 ticks");
 }

@@ -1,11 +1,11 @@
-//! An invitation past its lifetime, while no worker runs and once one does.
+//! An invitation past its lifetime, without a worker and then with one.
 
-use crate::installation::Site;
+use crate::installation::Installation;
 use crate::received_letters::header;
 use crate::support::{CommandLine, text};
 use crate::worker::eventually;
 
-/// The link as the letter's text part has it.
+/// The link in the text part of a letter.
 fn link_in(letter: &str) -> String {
     let text = letter.replace("=\r\n", "").replace("=3D", "=");
     let start = text.find("http://localhost:3000/invitations/").unwrap();
@@ -20,9 +20,9 @@ fn accept(command_line: &CommandLine, link: &str) -> crate::support::Ran {
 }
 
 #[test]
-fn an_expired_invitation_is_refused_listed_told_of_and_revived() {
-    let site = Site::new().with("GUESTLIST_TTL", "2s");
-    let command_line = &site.command_line;
+fn expired_invitation_is_refused_notified_and_resent() {
+    let installation = Installation::new().with("GUESTLIST_TTL", "2s");
+    let command_line = &installation.command_line;
     let acme = command_line.organization();
     let invited = command_line.one(&format!(
         "invite bob@acme.example --organization {acme} --role agent --as ann"
@@ -44,7 +44,7 @@ fn an_expired_invitation_is_refused_listed_told_of_and_revived() {
         "invitations --organization {acme} --status expired"
     ));
     assert_eq!(expired["invitation"], bob);
-    let letters = site.seen().letters;
+    let letters = installation.seen().letters;
     assert_eq!(letters.len(), 1, "{letters:?}");
     assert!(
         header(&letters[0], "To").contains("ann@acme.example"),
@@ -57,11 +57,11 @@ fn an_expired_invitation_is_refused_listed_told_of_and_revived() {
         letters[0]
     );
 
-    let site = site.with("GUESTLIST_TTL", "7d");
-    let command_line = &site.command_line;
+    let installation = installation.with("GUESTLIST_TTL", "7d");
+    let command_line = &installation.command_line;
     command_line.run(&format!("resend {bob} --as ann")).done();
     command_line.run("work --until-idle").done();
-    let letters = site.seen().letters;
+    let letters = installation.seen().letters;
     assert_eq!(letters.len(), 2, "{letters:?}");
     let new = link_in(&letters[1]);
     assert_ne!(new, link);

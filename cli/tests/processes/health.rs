@@ -1,4 +1,4 @@
-//! What a worker answers under `--listen`: whether it lives, whether it is ready, what it counted.
+//! The worker's HTTP server (`--listen`): liveness, readiness and metrics.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use crate::exposition::Exposition;
-use crate::installation::Site;
+use crate::installation::Installation;
 use crate::postgres_server::PostgresServer;
 use crate::smtp::{Act, Script};
 use crate::support::{CommandLine, text};
 use crate::worker::{Worker, eventually};
 
-/// How long it may take until readiness shows that something failed or is back: an answer holds for
-/// a second, a look takes two, and a worker that polled within three counts as polling. The rest is
-/// for a busy machine.
+/// The time until readiness shows a failure or a recovery: an answer is cached for a second, a
+/// check takes two, and a worker that polled within three counts as polling. The rest is for a busy
+/// machine.
 const SHOWN_WITHIN: Duration = Duration::from_secs(20);
 
-/// What an HTTP server answered.
+/// The answer of an HTTP server.
 struct Answer {
     status: u16,
     head: String,
@@ -48,7 +48,7 @@ fn ask(address: SocketAddr, request: &str) -> io::Result<Answer> {
     })
 }
 
-/// The checks that fail, with what they say; the status has to agree.
+/// The failed checks with their messages; asserts that the HTTP status agrees.
 fn failed(worker: &Worker) -> Vec<(String, String)> {
     let answer = get(worker.address(), "/readyz");
     let readiness: Json = serde_json::from_str(&answer.body).unwrap();
@@ -77,7 +77,7 @@ fn until_ready(worker: &Worker) {
     within("it is ready", || failed(worker).is_empty().then_some(()));
 }
 
-/// Waits until this check fails, and returns what it says.
+/// Waits until this check fails, and returns its message.
 fn until_fails(worker: &Worker, name: &str) -> String {
     within(&format!("{name} fails"), || {
         let mut failed = failed(worker).into_iter();
@@ -94,20 +94,20 @@ fn metrics(worker: &Worker) -> Exposition {
 }
 
 #[test]
-fn readiness_falls_with_redis_and_comes_back_with_it() {
-    let mut site = Site::new();
-    let mut worker = Worker::listening(&site.command_line, "worker");
+fn readiness_follows_redis() {
+    let mut installation = Installation::new();
+    let mut worker = Worker::listening(&installation.command_line, "worker");
     until_ready(&worker);
-    site.redis.kill();
+    installation.redis.kill();
     let why = until_fails(&worker, "queue");
-    let address = format!("127.0.0.1:{}", site.redis.port());
+    let address = format!("127.0.0.1:{}", installation.redis.port());
     assert!(why.contains(&address), "{why}");
     assert_eq!(get(worker.address(), "/healthz").status, 200);
     until_fails(&worker, "worker");
     let during = metrics(&worker);
     assert_eq!(during.value("guestlist_check_ok{check=\"queue\"}"), 0.0);
     assert_eq!(during.value("guestlist_check_ok{check=\"database\"}"), 1.0);
-    site.restart_redis();
+    installation.restart_redis();
     until_ready(&worker);
     let after = metrics(&worker);
     assert_eq!(after.value("guestlist_check_ok{check=\"queue\"}"), 1.0);
@@ -117,19 +117,19 @@ fn readiness_falls_with_redis_and_comes_back_with_it() {
 }
 
 #[test]
-fn readiness_falls_with_postgres_and_comes_back_with_it() {
+fn readiness_follows_postgres() {
     let postgres = PostgresServer::start();
     let command_line = CommandLine::on_sqlite()
         .with("DATABASE_URL", &postgres.url())
         .with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
     command_line.run("migrate").done();
-    let site = Site::without_mail_server(command_line);
-    let mut worker = Worker::listening(&site.command_line, "worker");
+    let installation = Installation::without_mail_server(command_line);
+    let mut worker = Worker::listening(&installation.command_line, "worker");
     until_ready(&worker);
     postgres.stop_immediately();
     until_fails(&worker, "database");
     assert_eq!(get(worker.address(), "/healthz").status, 200);
-    // Gauges of what cannot be asked are left out: an old number would look like a new one.
+    // Gauges that cannot be read are left out: an old number would look like a new one.
     let during = within("no backlog is shown", || {
         let metrics = metrics(&worker);
         (!metrics.names().contains("guestlist_outbox_messages")).then_some(metrics)
@@ -147,14 +147,14 @@ fn readiness_falls_with_postgres_and_comes_back_with_it() {
 }
 
 #[test]
-fn readiness_falls_while_the_mail_server_refuses_the_password() {
+fn readiness_fails_while_the_smtp_password_is_refused() {
     let script = Script::default()
         .offers("AUTH PLAIN")
         .on("AUTH", Act::Say("535 5.7.8 no"));
-    let site = Site::with_mail_server(script).signing_in();
-    let worker = Worker::listening(&site.command_line, "worker");
+    let installation = Installation::with_mail_server(script).signing_in();
+    let worker = Worker::listening(&installation.command_line, "worker");
     until_ready(&worker);
-    site.invite(3);
+    installation.invite(3);
     let why = until_fails(&worker, "mailer");
     assert!(why.contains("535 5.7.8 no"), "{why}");
     assert!(why.contains("check user and password in SMTP_URL"), "{why}");
@@ -168,13 +168,14 @@ fn readiness_falls_while_the_mail_server_refuses_the_password() {
 }
 
 #[test]
-fn two_workers_together_count_every_letter_once() {
+fn two_workers_count_every_letter_once() {
     const PEOPLE: usize = 300;
-    let site = Site::new();
-    let mut workers = ["one", "two"].map(|name| Worker::listening(&site.command_line, name));
-    site.invite(PEOPLE);
-    site.until_done();
-    site.assert_delivered(PEOPLE);
+    let installation = Installation::new();
+    let mut workers =
+        ["one", "two"].map(|name| Worker::listening(&installation.command_line, name));
+    installation.invite(PEOPLE);
+    installation.until_done();
+    installation.assert_delivered(PEOPLE);
     let sum = |sample: &str| -> f64 {
         let samples = workers.iter().map(|worker| metrics(worker).value(sample));
         samples.sum()
@@ -196,7 +197,7 @@ fn two_workers_together_count_every_letter_once() {
 }
 
 #[test]
-fn a_worker_with_nothing_configured_counts_too() {
+fn unconfigured_worker_has_metrics() {
     const PEOPLE: usize = 30;
     let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
     let acme = command_line.organization();
@@ -222,12 +223,12 @@ fn a_worker_with_nothing_configured_counts_too() {
 }
 
 #[test]
-fn a_stopping_worker_is_not_ready_and_answers_until_its_last_letter() {
-    let site = Site::with_mail_server(Script::default().on("END", Act::Stall));
-    let site = site.with("GUESTLIST_DRAIN", "5s");
-    site.invite(1);
-    let mut worker = Worker::listening(&site.command_line, "worker");
-    site.until_letters(1);
+fn stopping_worker_is_unready_but_answers() {
+    let installation = Installation::with_mail_server(Script::default().on("END", Act::Stall));
+    let installation = installation.with("GUESTLIST_DRAIN", "5s");
+    installation.invite(1);
+    let mut worker = Worker::listening(&installation.command_line, "worker");
+    installation.until_letters(1);
     worker.signal("TERM");
     until_fails(&worker, "worker");
     assert_eq!(get(worker.address(), "/healthz").status, 200);
@@ -237,7 +238,7 @@ fn a_stopping_worker_is_not_ready_and_answers_until_its_last_letter() {
 }
 
 #[test]
-fn what_is_not_there_is_said_and_nothing_can_be_changed() {
+fn health_endpoint_is_read_only() {
     let command_line = CommandLine::on_sqlite();
     let worker = Worker::listening(&command_line, "worker");
     let address = worker.address();
@@ -250,7 +251,7 @@ fn what_is_not_there_is_said_and_nothing_can_be_changed() {
     let head = ask(address, "HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     assert_eq!((head.status, head.body.as_str()), (200, ""));
     let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100_000));
-    // Either an answer that says no, or a connection closed before all of it was written.
+    // The server answers with an error, or closes the connection before all of it was written.
     if let Ok(answer) = ask(address, &long) {
         assert!(
             answer.status == 0 || answer.status >= 400,
@@ -262,11 +263,12 @@ fn what_is_not_there_is_said_and_nothing_can_be_changed() {
 }
 
 #[test]
-fn slow_scrapers_hold_up_neither_letters_nor_each_other_for_long() {
-    let site = Site::new();
-    let mut worker = Worker::listening(&site.command_line, "worker");
+fn slow_scrapers_delay_neither_letters_nor_others() {
+    let installation = Installation::new();
+    let mut worker = Worker::listening(&installation.command_line, "worker");
     let address = worker.address();
-    // More than are served at a time: half never finish their request, half never read the answer.
+    // More connections than are served at a time: half never finish their request, half never
+    // read the answer.
     let slow: Vec<TcpStream> = (0..100)
         .map(|n| {
             let mut stream = TcpStream::connect(address).unwrap();
@@ -280,9 +282,9 @@ fn slow_scrapers_hold_up_neither_letters_nor_each_other_for_long() {
         })
         .collect();
     let began = Instant::now();
-    site.invite(200);
-    site.until_done();
-    site.assert_delivered(200);
+    installation.invite(200);
+    installation.until_done();
+    installation.assert_delivered(200);
     assert_eq!(get(address, "/healthz").status, 200);
     assert!(
         began.elapsed() < Duration::from_secs(40),
@@ -291,11 +293,11 @@ fn slow_scrapers_hold_up_neither_letters_nor_each_other_for_long() {
     );
     drop(slow);
     worker.stop();
-    assert_eq!(worker.complaints(), [""; 0]);
+    assert_eq!(worker.warnings(), [""; 0]);
 }
 
 #[test]
-fn an_address_that_is_none_is_refused_before_anything_starts() {
+fn invalid_listen_address_is_refused_before_the_start() {
     let command_line = CommandLine::on_sqlite();
     for address in [
         "9100",
@@ -322,7 +324,7 @@ fn an_address_that_is_none_is_refused_before_anything_starts() {
 }
 
 #[test]
-fn a_port_in_use_is_told_before_anything_starts() {
+fn used_port_is_reported_before_the_start() {
     let command_line = CommandLine::on_sqlite();
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap();

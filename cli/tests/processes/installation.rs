@@ -1,18 +1,18 @@
-//! Postgres, Redis and a mail server with the commands configured for them.
+//! Postgres, Redis and a mail server, and the commands configured for them.
 
 use std::thread::JoinHandle;
 
 use redis::FromRedisValue;
 use tokio::runtime::Runtime;
 
-use crate::received_letters::Post;
+use crate::received_letters::ReceivedLetters;
 use crate::redis_server::{RedisServer, free_port};
 use crate::smtp::{Script, Seen, Smtp};
 use crate::support::{CommandLine, Ran};
 use crate::worker::{Worker, eventually};
 
-/// A database, a Redis and a mail server that belong to one test.
-pub(crate) struct Site {
+/// A database, a Redis and a mail server for one test.
+pub(crate) struct Installation {
     pub(crate) command_line: CommandLine,
     pub(crate) redis: RedisServer,
     smtp: Option<Smtp>,
@@ -20,22 +20,22 @@ pub(crate) struct Site {
     runtime: Runtime,
 }
 
-impl Site {
-    /// A database of the shared Postgres, and servers that run.
+impl Installation {
+    /// A new database on the shared Postgres, and running servers.
     pub(crate) fn new() -> Self {
-        let mut site = Self::without_mail_server(CommandLine::on_postgres());
-        site.start_mail_server(Script::default());
-        site
+        let mut installation = Self::without_mail_server(CommandLine::on_postgres());
+        installation.start_mail_server(Script::default());
+        installation
     }
 
     /// The same with a mail server that follows `script`.
     pub(crate) fn with_mail_server(script: Script) -> Self {
-        let mut site = Self::without_mail_server(CommandLine::on_postgres());
-        site.start_mail_server(script);
-        site
+        let mut installation = Self::without_mail_server(CommandLine::on_postgres());
+        installation.start_mail_server(script);
+        installation
     }
 
-    /// The same with a port where no mail server answers yet.
+    /// The same with a port on which no mail server listens yet.
     pub(crate) fn without_mail_server(command_line: CommandLine) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -53,12 +53,12 @@ impl Site {
         }
     }
 
-    /// Another installation with a database of its own, beside this one's Redis and mail server.
+    /// Another installation with a database of its own, on the same Redis and mail server.
     pub(crate) fn neighbour(&self) -> CommandLine {
         configured(CommandLine::on_postgres(), &self.redis, self.smtp_port)
     }
 
-    /// The same, with a password for the mail server.
+    /// The same with a password for the mail server.
     pub(crate) fn signing_in(self) -> Self {
         let url = format!("smtp://me:secret@127.0.0.1:{}?tls=none", self.smtp_port);
         self.with("SMTP_URL", &url)
@@ -88,7 +88,7 @@ impl Site {
         self.smtp.as_ref().unwrap().seen()
     }
 
-    /// How many letters came so far.
+    /// The number of letters received so far.
     pub(crate) fn letters(&self) -> usize {
         self.smtp.as_ref().map_or(0, Smtp::count)
     }
@@ -97,11 +97,11 @@ impl Site {
         eventually(&format!("{count} letters"), || self.letters() >= count);
     }
 
-    pub(crate) fn post(&self) -> Post {
-        Post::of(&self.seen().letters)
+    pub(crate) fn received_letters(&self) -> ReceivedLetters {
+        ReceivedLetters::of(&self.seen().letters)
     }
 
-    /// An organization, and a file of people to invite to it; returns the command that does.
+    /// Creates an organization and a file of addresses; returns the command that invites them.
     pub(crate) fn people(&self, count: usize) -> String {
         let acme = self.command_line.organization();
         let rows: String = (0..count)
@@ -112,7 +112,7 @@ impl Site {
         format!("invite --file people.csv --organization {acme} --as ann --json")
     }
 
-    /// Invites so many people and returns the organization.
+    /// Invites `count` addresses.
     pub(crate) fn invite(&self, count: usize) {
         let line = self.people(count);
         assert_eq!(
@@ -121,7 +121,7 @@ impl Site {
         );
     }
 
-    /// Starts a command beside the test.
+    /// Starts a command in parallel.
     pub(crate) fn host(&self, line: &str) -> Host {
         Host::start(&self.command_line, line)
     }
@@ -130,7 +130,7 @@ impl Site {
         Worker::ready(&self.command_line, name)
     }
 
-    /// How many tasks Redis holds, over both lanes.
+    /// The number of tasks in Redis, over both lanes.
     pub(crate) fn tasks(&self) -> usize {
         let lanes: Vec<String> = self.redis("KEYS {core:apalis:queues:list}:guestlist-*:data");
         let tasks = lanes.iter().map(|lane| {
@@ -140,7 +140,7 @@ impl Site {
         tasks.sum()
     }
 
-    /// Waits until no job is left, and returns the most tasks that Redis held meanwhile.
+    /// Waits until no job is left, and returns the largest number of tasks in Redis meanwhile.
     pub(crate) fn until_done(&self) -> usize {
         let mut peak = 0;
         let mut look = 0;
@@ -156,7 +156,7 @@ impl Site {
         self.command_line.all("jobs")
     }
 
-    /// Insists that Redis holds nothing but its constant keys.
+    /// Asserts that Redis holds only its constant keys.
     pub(crate) fn assert_redis_is_empty(&self) {
         let keys: Vec<String> = self.redis("KEYS *");
         assert!(
@@ -165,18 +165,18 @@ impl Site {
         );
     }
 
-    /// Insists that everyone got one letter and nothing is left to do.
+    /// Asserts that everyone got one letter and no work is left.
     pub(crate) fn assert_delivered(&self, count: usize) {
-        self.post().assert_one_letter_each(count);
+        self.received_letters().assert_one_letter_each(count);
         assert!(self.jobs().is_empty());
     }
 }
 
-/// A command that runs beside the test, as a host's process does.
+/// A command that runs in parallel to the test, like a host's process.
 pub(crate) struct Host(JoinHandle<Ran>);
 
 impl Host {
-    /// Starts a command whose output is read meanwhile, so that no full pipe holds it up.
+    /// Starts a command and reads its output, so that a full pipe does not block it.
     pub(crate) fn start(command_line: &CommandLine, line: &str) -> Self {
         let child = command_line.command(line).spawn().unwrap();
         Self(std::thread::spawn(|| {
@@ -184,7 +184,7 @@ impl Host {
         }))
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the command.
     pub(crate) fn ran(self) -> Ran {
         self.0.join().unwrap()
     }

@@ -1,12 +1,12 @@
-//! Wrong settings and bad input: each is told with its place, and nothing is half done.
+//! Wrong settings and invalid input: each is located in the message, and nothing is half done.
 
-use crate::installation::Site;
+use crate::installation::Installation;
 use crate::smtp::Script;
 use crate::support::{CommandLine, text};
 use crate::worker::Worker;
 
 #[test]
-fn a_worker_without_its_database_ends_and_says_which() {
+fn worker_without_its_database_ends_and_names_it() {
     let port = crate::redis_server::free_port();
     let command_line = CommandLine::on_sqlite()
         .with(
@@ -26,7 +26,7 @@ fn a_worker_without_its_database_ends_and_says_which() {
 }
 
 #[test]
-fn a_worker_on_a_database_without_tables_ends_and_says_what_to_do() {
+fn worker_without_tables_ends_with_advice() {
     let command_line = CommandLine::on_empty_postgres()
         .with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
     let ran = command_line.run("work").ended(1);
@@ -34,32 +34,33 @@ fn a_worker_on_a_database_without_tables_ends_and_says_what_to_do() {
 }
 
 #[test]
-fn a_worker_without_a_key_ends_and_says_how_to_make_one() {
+fn worker_without_a_key_ends_with_advice() {
     let command_line = CommandLine::on_postgres().with("GUESTLIST_KEYS", "");
     let ran = command_line.run("work").ended(1);
     assert!(ran.stderr.contains("guestlist keys new"), "{ran:?}");
 }
 
 #[test]
-fn a_broken_letter_of_ones_own_is_told_by_file_and_the_built_in_one_leaves() {
-    let site = Site::new();
-    let folder = site.command_line.folder().join("own/invitation");
+fn broken_template_is_named_and_the_built_in_one_sent() {
+    let installation = Installation::new();
+    let folder = installation.command_line.folder().join("own/invitation");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("text.hbs"), "Come in\n{{#if}\n").unwrap();
-    let site = site.with("GUESTLIST_TEMPLATES", "own");
-    site.invite(3);
-    let mut worker = site.worker("worker");
-    site.until_done();
+    let installation = installation.with("GUESTLIST_TEMPLATES", "own");
+    installation.invite(3);
+    let mut worker = installation.worker("worker");
+    installation.until_done();
     worker.stop();
-    site.assert_delivered(3);
-    let complaints = worker.complaints();
+    installation.assert_delivered(3);
+    let complaints = worker.warnings();
     assert_eq!(complaints.len(), 1, "{complaints:?}");
     assert!(
         complaints[0].contains("own/invitation/text.hbs:2"),
         "{complaints:?}"
     );
     assert!(
-        site.seen()
+        installation
+            .seen()
             .letters
             .iter()
             .all(|letter| !letter.contains("Come in"))
@@ -67,13 +68,13 @@ fn a_broken_letter_of_ones_own_is_told_by_file_and_the_built_in_one_leaves() {
 }
 
 #[test]
-fn letters_the_server_refuses_for_good_are_told_and_the_others_leave() {
+fn permanently_refused_letters_do_not_stop_others() {
     let refusal = crate::smtp::Act::Say("550 5.1.1 no such user");
-    let site = Site::with_mail_server(Script::default().on("RCPT", refusal));
-    site.invite(10);
-    site.command_line.run("work --until-idle").done();
-    let acme = text(&site.command_line.one("organization list")["organization"]);
-    let invitations = site
+    let installation = Installation::with_mail_server(Script::default().on("RCPT", refusal));
+    installation.invite(10);
+    installation.command_line.run("work --until-idle").done();
+    let acme = text(&installation.command_line.one("organization list")["organization"]);
+    let invitations = installation
         .command_line
         .all(&format!("invitations --organization {acme}"));
     let failed: Vec<_> = invitations
@@ -85,7 +86,7 @@ fn letters_the_server_refuses_for_good_are_told_and_the_others_leave() {
         text(&failed[0]["delivery_detail"]).contains("no such user"),
         "{failed:?}"
     );
-    let listed = site
+    let listed = installation
         .command_line
         .run(&format!("invitations --organization {acme}"))
         .done();
@@ -98,15 +99,15 @@ fn letters_the_server_refuses_for_good_are_told_and_the_others_leave() {
         .filter(|one| one["delivery"] == "sent")
         .count();
     assert_eq!(
-        (sent, site.letters()),
+        (sent, installation.letters()),
         (9, 10),
         "nine letters and a notice to the inviter"
     );
-    assert!(site.jobs().is_empty());
+    assert!(installation.jobs().is_empty());
 }
 
 stories! {
-    fn rows_that_are_wrong_are_told_by_line_and_column_and_the_others_are_invited(command_line) {
+    fn invalid_rows_are_located_and_others_invited(command_line) {
         let acme = command_line.organization();
         command_line.write("people.csv", "email,role\nok@acme.example,agent\nnonsense,agent\nboss@acme.example,emperor\nlast@acme.example,admin\nshort\n");
         let ran = command_line.run(&format!("invite --file people.csv --organization {acme} --as ann --json")).ended(3);
@@ -124,7 +125,7 @@ stories! {
         assert_eq!(command_line.one("jobs")["count"], 2);
     }
 
-    fn an_unknown_role_invites_nobody_and_says_which_are_known(command_line) {
+    fn unknown_role_invites_nobody_and_lists_the_roles(command_line) {
         let acme = command_line.organization();
         let ran = command_line.run(&format!("invite a@acme.example b@acme.example --role emperor --organization {acme} --as ann")).ended(3);
         assert!(ran.stdout.contains("emperor") && ran.stdout.contains("manager"), "{ran:?}");
@@ -134,7 +135,7 @@ stories! {
 }
 
 #[test]
-fn a_folder_of_letters_that_cannot_be_written_is_told_and_nothing_is_lost() {
+fn unwritable_letter_folder_loses_no_letter() {
     let command_line = CommandLine::on_sqlite().with("SMTP_URL", "file:taken/letters");
     command_line.write("taken", "a file where a folder should be");
     let acme = command_line.organization();
@@ -142,8 +143,8 @@ fn a_folder_of_letters_that_cannot_be_written_is_told_and_nothing_is_lost() {
         "invite bob@acme.example --role agent --organization {acme} --as ann"
     ));
     let mut worker = Worker::ready(&command_line, "worker");
-    crate::worker::eventually("it says what is wrong", || !worker.complaints().is_empty());
-    assert!(worker.complaints()[0].contains("taken"), "{}", worker.log());
+    crate::worker::eventually("it says what is wrong", || !worker.warnings().is_empty());
+    assert!(worker.warnings()[0].contains("taken"), "{}", worker.log());
     worker.stop();
     assert_eq!(command_line.one("jobs")["count"], 1);
     std::fs::remove_file(command_line.folder().join("taken")).unwrap();

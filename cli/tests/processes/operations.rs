@@ -1,4 +1,4 @@
-//! The files for operations against what a worker really exposes.
+//! The files for operations, compared with the metrics that a worker exposes.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use crate::exposition::Exposition;
 use crate::support::{CommandLine, text};
 use crate::worker::Worker;
 
-/// What a worker exposes that has not done anything yet.
+/// The metrics of a worker that has not done anything yet.
 fn exposition() -> Exposition {
     let command_line = CommandLine::on_sqlite();
     let worker = Worker::listening(&command_line, "worker");
@@ -27,7 +27,7 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(operations.join(name)).unwrap()
 }
 
-/// Every string under `key`, however deep.
+/// Every string under `key`, at any depth.
 fn all(json: &Json, key: &str, found: &mut Vec<String>) {
     match json {
         Json::Object(object) => {
@@ -43,7 +43,7 @@ fn all(json: &Json, key: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Insists that an expression speaks only of metrics and labels that are exposed.
+/// Asserts that an expression uses only exposed metrics and labels.
 fn assert_exposed(expression: &str, exposition: &Exposition) {
     let names = exposition.names();
     let mut rest = expression;
@@ -157,7 +157,7 @@ fn every_metric_of_the_dashboard_is_exposed() {
 }
 
 #[test]
-fn every_metric_exposed_is_documented_and_none_besides() {
+fn documented_metrics_are_the_exposed_ones() {
     let exposition = exposition();
     let document = read("README.md");
     let rows: Vec<Vec<&str>> = document
@@ -184,7 +184,7 @@ fn every_metric_exposed_is_documented_and_none_besides() {
         for label in exposition.labels(&sample) {
             let (key, value) = label.split_once('=').unwrap();
             assert!(row[3].contains(&format!("`{key}`")), "{label} of {metric}");
-            // What a key's values are is said at its first row; versions are nobody's list.
+            // The first row of a key explains its values; versions have no list.
             let is_said = document.contains(value.trim_matches('"')) || key == "version";
             assert!(is_said, "{label} of {metric}");
         }
@@ -192,7 +192,7 @@ fn every_metric_exposed_is_documented_and_none_besides() {
 }
 
 #[test]
-fn names_follow_the_conventions_of_prometheus() {
+fn metric_names_follow_prometheus_conventions() {
     for (metric, (kind, _)) in exposition().families {
         assert!(metric.starts_with("guestlist_"), "{metric}");
         assert_eq!(metric.ends_with("_total"), kind == "counter", "{metric}");

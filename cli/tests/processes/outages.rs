@@ -1,6 +1,6 @@
-//! Redis, Postgres and the mail server go away and come back while workers run.
+//! Redis, Postgres and the mail server become unavailable and come back while workers run.
 
-use crate::installation::Site;
+use crate::installation::Installation;
 use crate::postgres_server::PostgresServer;
 use crate::smtp::Script;
 use crate::support::CommandLine;
@@ -9,78 +9,78 @@ use crate::worker::{Worker, eventually};
 const PEOPLE: usize = 1_000;
 
 #[test]
-fn flushing_redis_in_the_middle_loses_nothing_and_repeats_nothing() {
-    let site = Site::new();
-    site.invite(PEOPLE);
-    let mut workers = [site.worker("one"), site.worker("two")];
-    site.until_letters(PEOPLE / 5);
-    let _: () = site.redis("FLUSHALL");
-    site.until_done();
-    site.assert_delivered(PEOPLE);
-    assert_eq!(site.post().repeated(), 0);
+fn redis_flush_loses_and_repeats_no_letter() {
+    let installation = Installation::new();
+    installation.invite(PEOPLE);
+    let mut workers = [installation.worker("one"), installation.worker("two")];
+    installation.until_letters(PEOPLE / 5);
+    let _: () = installation.redis("FLUSHALL");
+    installation.until_done();
+    installation.assert_delivered(PEOPLE);
+    assert_eq!(installation.received_letters().repeated(), 0);
     for worker in &mut workers {
         worker.stop();
     }
-    site.assert_redis_is_empty();
+    installation.assert_redis_is_empty();
 }
 
 #[test]
-fn installations_that_share_a_redis_have_keys_of_their_own() {
-    let site = Site::new();
-    let other = site.neighbour();
-    let mut workers = [site.worker("one"), Worker::ready(&other, "other")];
+fn installations_sharing_redis_use_separate_keys() {
+    let installation = Installation::new();
+    let other = installation.neighbour();
+    let mut workers = [installation.worker("one"), Worker::ready(&other, "other")];
     eventually("both have their workers' keys", || {
-        let keys: Vec<String> = site.redis("KEYS *:urgent:workers");
+        let keys: Vec<String> = installation.redis("KEYS *:urgent:workers");
         keys.len() == 2
     });
-    site.invite(100);
+    installation.invite(100);
     let acme = other.organization();
     let invite = format!("invite a@acme.example --organization {acme} --role agent --as ann");
     other.run(&invite).done();
-    site.until_letters(101);
+    installation.until_letters(101);
     for worker in &mut workers {
         worker.stop();
     }
 }
 
 #[test]
-fn a_worker_that_starts_without_redis_says_so_and_works_once_it_is_there() {
-    let mut site = Site::new();
-    site.redis.kill();
-    let invite = site.people(20);
-    site.command_line.run(&invite).done();
-    let mut worker = site.worker("worker");
+fn worker_started_without_redis_recovers() {
+    let mut installation = Installation::new();
+    installation.redis.kill();
+    let invite = installation.people(20);
+    installation.command_line.run(&invite).done();
+    let mut worker = installation.worker("worker");
     eventually("it says what is missing", || {
         worker.said("nothing is relayed") == 1
     });
     let said = worker.log();
     assert!(
-        said.contains(&format!("redis at 127.0.0.1:{}", site.redis.port())),
+        said.contains(&format!("redis at 127.0.0.1:{}", installation.redis.port())),
         "{said}"
     );
-    site.restart_redis();
-    site.until_done();
-    site.assert_delivered(20);
+    installation.restart_redis();
+    installation.until_done();
+    installation.assert_delivered(20);
     worker.stop();
-    assert!(worker.complaints().len() <= 12, "{}", worker.log());
+    assert!(worker.warnings().len() <= 12, "{}", worker.log());
 }
 
 #[test]
-fn letters_wait_for_a_mail_server_that_refuses_connections() {
-    let mut site = Site::without_mail_server(CommandLine::on_postgres());
-    site.invite(50);
-    let mut worker = site.worker("worker");
+fn letters_wait_for_an_unreachable_mail_server() {
+    let mut installation = Installation::without_mail_server(CommandLine::on_postgres());
+    installation.invite(50);
+    let mut worker = installation.worker("worker");
     eventually("it says what is wrong", || {
         worker.said("mail server is at fault") >= 2
     });
-    let jobs = site.jobs();
+    let jobs = installation.jobs();
     let waiting: i64 = jobs.iter().map(|job| job["count"].as_i64().unwrap()).sum();
     assert_eq!(waiting, 50, "{jobs:?}");
     assert!(jobs.iter().all(|job| job["state"] != "dead"), "{jobs:?}");
-    site.start_mail_server(Script::default());
-    site.until_done();
-    site.assert_delivered(50);
-    assert_eq!(site.post().repeated(), 0);
+    installation.start_mail_server(Script::default());
+    installation.until_done();
+    installation.assert_delivered(50);
+    assert_eq!(installation.received_letters().repeated(), 0);
     worker.stop();
 }
 
@@ -91,20 +91,20 @@ fn workers_survive_a_crash_of_postgres() {
         .with("DATABASE_URL", &postgres.url())
         .with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
     command_line.run("migrate").done();
-    let mut site = Site::without_mail_server(command_line);
-    site.start_mail_server(Script::default());
-    site.invite(PEOPLE);
-    let mut workers: [Worker; 2] = [site.worker("one"), site.worker("two")];
+    let mut installation = Installation::without_mail_server(command_line);
+    installation.start_mail_server(Script::default());
+    installation.invite(PEOPLE);
+    let mut workers: [Worker; 2] = [installation.worker("one"), installation.worker("two")];
     for share in [10, 2] {
-        site.until_letters(PEOPLE / share);
+        installation.until_letters(PEOPLE / share);
         postgres.stop_immediately();
         assert!(workers.iter_mut().all(Worker::is_running));
         postgres.go_on();
     }
-    site.until_done();
-    site.assert_delivered(PEOPLE);
+    installation.until_done();
+    installation.assert_delivered(PEOPLE);
     for worker in &mut workers {
         worker.stop();
     }
-    assert_eq!(site.post().repeated(), 0);
+    assert_eq!(installation.received_letters().repeated(), 0);
 }

@@ -1,32 +1,32 @@
-//! The letters a mail server got, told apart by whom they are for and which letter they are.
+//! The letters that a mail server received, by recipient and Message-ID.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// For each recipient, the Message-ID of every letter that came.
+/// The Message-ID of every letter received, by recipient.
 #[derive(Debug, Default)]
-pub(crate) struct Post(BTreeMap<String, Vec<String>>);
+pub(crate) struct ReceivedLetters(BTreeMap<String, Vec<String>>);
 
-impl Post {
+impl ReceivedLetters {
     pub(crate) fn of(letters: &[String]) -> Self {
-        let mut post = Self::default();
+        let mut received = Self::default();
         for letter in letters {
             let (to, id) = (header(letter, "To"), header(letter, "Message-ID"));
-            post.0.entry(to).or_default().push(id);
+            received.0.entry(to).or_default().push(id);
         }
-        post
+        received
     }
 
     pub(crate) fn recipients(&self) -> usize {
         self.0.len()
     }
 
-    /// How many letters came again, byte-identical by their Message-ID.
+    /// The number of letters received again, with the same Message-ID.
     pub(crate) fn repeated(&self) -> usize {
         self.0.values().map(|ids| ids.len() - distinct(ids)).sum()
     }
 
-    /// Insists on one letter for each of `p0` to `p{count - 1}`, and nothing else. A crash may
-    /// repeat a letter, never write a second one.
+    /// Asserts that `p0` to `p{count - 1}` each got one letter, and nobody else. A crash may repeat
+    /// a letter, but never causes a second one.
     pub(crate) fn assert_one_letter_each(&self, count: usize) {
         let expected: BTreeSet<_> = (0..count).map(|n| format!("p{n}@acme.example")).collect();
         let got: BTreeSet<_> = self.0.keys().cloned().collect();
@@ -43,7 +43,7 @@ fn distinct(ids: &[String]) -> usize {
     ids.iter().collect::<BTreeSet<_>>().len()
 }
 
-/// The value of a header that is one line long.
+/// The value of a header that fits one line.
 pub(crate) fn header(letter: &str, name: &str) -> String {
     let start = format!("{name}: ");
     let line = letter.lines().find_map(|line| line.strip_prefix(&start));

@@ -1,62 +1,67 @@
-//! Workers that are told to stop, told twice, and killed.
+//! Workers that get one signal, two signals, or SIGKILL.
 
 use std::time::Duration;
 
-use crate::installation::Site;
+use crate::installation::Installation;
 use crate::smtp::{Act, Script};
 use crate::worker::eventually;
 
 const PEOPLE: usize = 1_000;
 
-/// A mail server that takes no letter on its first `connections` connections, and says nothing.
+/// A mail server that stalls on its first `connections` connections.
 fn stalling(connections: usize) -> Script {
     (0..connections).fold(Script::default(), |script, _| script.on("DATA", Act::Stall))
 }
 
 #[test]
-fn a_worker_restarted_again_and_again_finishes_what_runs_and_the_next_goes_on() {
-    let site = Site::new();
-    site.invite(PEOPLE);
-    let mut first = site.worker("first");
-    let mut beside = site.worker("beside");
+fn restarted_workers_finish_their_letters() {
+    let installation = Installation::new();
+    installation.invite(PEOPLE);
+    let mut first = installation.worker("first");
+    let mut beside = installation.worker("beside");
     for (tenths, signal) in (1..8).zip(["TERM", "INT"].into_iter().cycle()) {
-        site.until_letters(PEOPLE / 10 * tenths);
+        installation.until_letters(PEOPLE / 10 * tenths);
         first.signal(signal);
         let (status, time) = first.ended();
         assert_eq!(status, 0, "{}", first.log());
         assert!(time < Duration::from_secs(5), "{time:?}");
-        first = site.worker(signal);
+        first = installation.worker(signal);
     }
-    site.until_done();
-    site.assert_delivered(PEOPLE);
-    assert_eq!(site.post().repeated(), 0);
+    installation.until_done();
+    installation.assert_delivered(PEOPLE);
+    assert_eq!(installation.received_letters().repeated(), 0);
     first.stop();
     beside.stop();
-    site.assert_redis_is_empty();
+    installation.assert_redis_is_empty();
 }
 
 #[test]
-fn a_worker_killed_in_the_middle_repeats_at_most_two_letters_a_connection() {
-    let site = Site::new().with("GUESTLIST_CONCURRENCY", "4");
-    site.invite(PEOPLE);
-    let (mut killed, mut other) = (site.worker("killed"), site.worker("other"));
-    site.until_letters(PEOPLE / 5);
+fn killed_worker_repeats_at_most_two_letters_per_connection() {
+    let installation = Installation::new().with("GUESTLIST_CONCURRENCY", "4");
+    installation.invite(PEOPLE);
+    let (mut killed, mut other) = (installation.worker("killed"), installation.worker("other"));
+    installation.until_letters(PEOPLE / 5);
     killed.kill();
-    site.until_done();
-    site.assert_delivered(PEOPLE);
-    // Two letters for each connection may have left unrecorded.
-    assert!(site.post().repeated() <= 8, "{}", site.post().repeated());
+    installation.until_done();
+    installation.assert_delivered(PEOPLE);
+    // Two letters per connection may have been sent without being recorded.
+    assert!(
+        installation.received_letters().repeated() <= 8,
+        "{}",
+        installation.received_letters().repeated()
+    );
     other.stop();
 }
 
 #[test]
-fn a_second_signal_ends_a_worker_at_once_and_nothing_is_lost() {
+fn second_signal_ends_the_worker_without_loss() {
     const STALLED: usize = 4;
-    let site = Site::with_mail_server(stalling(STALLED)).with("GUESTLIST_CONCURRENCY", "4");
-    site.invite(20);
-    let mut worker = site.worker("stopped");
+    let installation =
+        Installation::with_mail_server(stalling(STALLED)).with("GUESTLIST_CONCURRENCY", "4");
+    installation.invite(20);
+    let mut worker = installation.worker("stopped");
     eventually("the mail server stalls", || {
-        site.seen().heard("DATA") == STALLED
+        installation.seen().heard("DATA") == STALLED
     });
     worker.signal("TERM");
     eventually("it is told", || worker.said("stopping") == 1);
@@ -64,24 +69,24 @@ fn a_second_signal_ends_a_worker_at_once_and_nothing_is_lost() {
     let (status, time) = worker.ended();
     assert_eq!(status, 1, "{}", worker.log());
     assert!(time < Duration::from_secs(1), "{time:?}");
-    assert_eq!(site.letters(), 0);
-    let mut next = site.worker("next");
-    site.until_done();
-    site.assert_delivered(20);
-    assert_eq!(site.post().repeated(), 0);
+    assert_eq!(installation.letters(), 0);
+    let mut next = installation.worker("next");
+    installation.until_done();
+    installation.assert_delivered(20);
+    assert_eq!(installation.received_letters().repeated(), 0);
     next.stop();
 }
 
 #[test]
-fn what_outlasts_the_drain_time_is_cut_off_and_done_by_the_next_worker() {
+fn work_beyond_the_drain_time_is_left_to_the_next_worker() {
     const STALLED: usize = 4;
-    let site = Site::with_mail_server(stalling(STALLED))
+    let installation = Installation::with_mail_server(stalling(STALLED))
         .with("GUESTLIST_CONCURRENCY", "4")
         .with("GUESTLIST_DRAIN", "2s");
-    site.invite(20);
-    let mut worker = site.worker("stopped");
+    installation.invite(20);
+    let mut worker = installation.worker("stopped");
     eventually("the mail server stalls", || {
-        site.seen().heard("DATA") == STALLED
+        installation.seen().heard("DATA") == STALLED
     });
     let time = worker.stop();
     assert!(
@@ -89,9 +94,9 @@ fn what_outlasts_the_drain_time_is_cut_off_and_done_by_the_next_worker() {
         "{time:?}"
     );
     assert_eq!(worker.said("4 jobs were cut off"), 1, "{}", worker.log());
-    let mut next = site.worker("next");
-    site.until_done();
-    site.assert_delivered(20);
-    assert_eq!(site.post().repeated(), 0);
+    let mut next = installation.worker("next");
+    installation.until_done();
+    installation.assert_delivered(20);
+    assert_eq!(installation.received_letters().repeated(), 0);
     next.stop();
 }

@@ -1,4 +1,4 @@
-//! A `guestlist work` of its own, from its start to its end.
+//! A `guestlist work` process, from its start to its end.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::support::CommandLine;
 
-/// How long a test waits for what has to come, longer than a lease that has to lapse first.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// The longest wait for an expected event, longer than a lease that has to expire first.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Waits for a condition, and fails when it does not come true.
+/// Waits for a condition, and fails if it does not become true.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(10));
@@ -27,7 +27,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker whose log goes to a file of this name.
+    /// Starts a worker with a log file of this name.
     pub(crate) fn start(command_line: &CommandLine, name: &str) -> Self {
         Self::start_as(command_line, name, "work")
     }
@@ -45,12 +45,12 @@ impl Worker {
         }
     }
 
-    /// Starts a worker and waits until it is at work.
+    /// Starts a worker and waits until it works.
     pub(crate) fn ready(command_line: &CommandLine, name: &str) -> Self {
         Self::start(command_line, name).until_said("worker: working")
     }
 
-    /// Starts a worker that listens on a free port, and waits until it is at work.
+    /// Starts a worker that listens on a free port, and waits until it works.
     pub(crate) fn listening(command_line: &CommandLine, name: &str) -> Self {
         let worker = Self::start_as(command_line, name, "work --listen 127.0.0.1:0");
         worker
@@ -86,13 +86,13 @@ impl Worker {
         );
     }
 
-    /// Ends it as a crash would.
+    /// Ends the worker as a crash would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Waits for its end and says with which status and after how long.
+    /// Waits for the end; returns the exit status and the time it took.
     pub(crate) fn ended(&mut self) -> (i32, Duration) {
         let since = Instant::now();
         eventually("the worker ends", || !self.is_running());
@@ -100,7 +100,7 @@ impl Worker {
         (status.code().unwrap_or(-1), since.elapsed())
     }
 
-    /// Asks it to stop and insists that it does, with the status of success.
+    /// Stops the worker and asserts success.
     pub(crate) fn stop(&mut self) -> Duration {
         self.signal("TERM");
         let (status, time) = self.ended();
@@ -112,12 +112,12 @@ impl Worker {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// What it wrote so far.
+    /// The log so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    /// How many lines of its log hold `text`.
+    /// The number of log lines that contain `text`.
     pub(crate) fn said(&self, text: &str) -> usize {
         self.log()
             .lines()
@@ -126,7 +126,7 @@ impl Worker {
     }
 
     /// The lines that are warnings or errors.
-    pub(crate) fn complaints(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let log = self.log();
         let lines = log
             .lines()
@@ -134,7 +134,7 @@ impl Worker {
         lines.map(str::to_owned).collect()
     }
 
-    /// Processor time it took so far, in the system's ticks of 10 ms.
+    /// The processor time used so far, in the system's ticks of 10 ms.
     pub(crate) fn ticks(&self) -> u64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         let behind_name = stat.rsplit(')').next().unwrap();

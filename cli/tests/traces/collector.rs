@@ -18,7 +18,7 @@ use prost::Message;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-/// Takes whatever is exported to it, until it is dropped.
+/// Accepts all exports until it is dropped.
 pub(crate) struct Collector {
     _runtime: Runtime,
     port: u16,
@@ -70,7 +70,7 @@ impl Collector {
         spans.remove(0)
     }
 
-    /// What the senders say they are.
+    /// The service names of the senders.
     pub(crate) fn services(&self) -> Vec<String> {
         let resources = self.requests().into_iter().flat_map(|it| it.resource_spans);
         let attributes = resources.flat_map(|it| it.resource.unwrap_or_default().attributes);
@@ -78,7 +78,7 @@ impl Collector {
         names.map(|name| text(name.value.unwrap().value)).collect()
     }
 
-    /// Whether anything that was received holds `text`, in whatever case.
+    /// True if anything received contains `text`, in upper or lower case.
     pub(crate) fn has_seen(&self, text: &str) -> bool {
         let text = text.to_lowercase();
         let bodies = self.bodies.lock().unwrap();

@@ -165,7 +165,7 @@ fn the_link_survives_the_encoding() {
 }
 
 #[test]
-fn no_display_name_changes_who_a_letter_is_from() {
+fn display_name_cannot_change_the_sender() {
     for name in [
         "Admin <x@bank.example>",
         "x@bank.example",
@@ -216,7 +216,7 @@ fn a_local_part_in_utf8_is_written_raw() {
 }
 
 #[test]
-fn an_envelope_that_cannot_be_written_is_refused() {
+fn unwritable_envelope_is_refused() {
     let built_in = &BUILT_IN;
     let refused = |change: &dyn Fn(&mut Envelope)| {
         let mut envelope = envelope("en");

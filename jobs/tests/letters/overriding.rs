@@ -1,4 +1,4 @@
-//! A host's own templates: taken over where they hold, and replaced where they do not.
+//! A host's own templates: used if they are valid, and replaced by the built-in ones if not.
 
 use std::{fs, path::Path};
 
@@ -31,7 +31,7 @@ fn invitation(letters: &Letters, locale: &str) -> Rendered {
         .unwrap()
 }
 
-/// One alert about this file and line, and the built-in letter in its place.
+/// Asserts one alert about this file and line, and that the built-in letter is used.
 fn falls_back(file: &str, source: &str, line: Option<usize>, problem: &str) {
     let (letters, alerts) = load(&[(file, source)]);
     assert_eq!(alerts.len(), 1, "{file}: {alerts:?}");
@@ -52,7 +52,7 @@ fn falls_back(file: &str, source: &str, line: Option<usize>, problem: &str) {
 }
 
 #[test]
-fn a_good_template_is_taken_over_and_the_others_stay() {
+fn valid_template_replaces_only_itself() {
     let (letters, alerts) = load(&[("invitation/html.hbs", GOOD)]);
     assert_eq!(alerts, []);
     let (ours, built_in) = (invitation(&letters, "en"), invitation(&BUILT_IN, "en"));
@@ -61,7 +61,7 @@ fn a_good_template_is_taken_over_and_the_others_stay() {
 }
 
 #[test]
-fn an_empty_folder_changes_nothing_and_a_missing_one_is_an_error() {
+fn missing_folder_is_an_error_and_an_empty_one_is_not() {
     assert_eq!(load(&[]).1, []);
     let missing = TempDir::new().unwrap().path().join("nothing");
     let error = Letters::with_overrides(&missing).err().unwrap();
@@ -101,7 +101,7 @@ fn an_unknown_variable_falls_back() {
 }
 
 #[test]
-fn a_variable_unknown_only_where_something_is_absent_falls_back() {
+fn unknown_variable_in_a_rare_branch_falls_back() {
     let source = "{{link}}{{#unless message}}{{nothing}}{{/unless}}";
     falls_back("reminder/text.hbs", source, Some(1), "nothing");
 }
@@ -130,7 +130,7 @@ fn a_letter_without_its_link_falls_back() {
 }
 
 #[test]
-fn unescaped_text_of_a_person_falls_back() {
+fn unescaped_user_text_falls_back() {
     let unescaped = GOOD.replace("{{organization}}", "{{{organization}}}");
     falls_back(
         "invitation/html.hbs",
@@ -164,7 +164,7 @@ fn an_empty_template_falls_back() {
 }
 
 #[test]
-fn a_file_that_nothing_reads_is_named() {
+fn unused_file_is_named() {
     for file in [
         "invitation/htm.hbs",
         "invite/html.hbs",
@@ -184,7 +184,7 @@ fn a_file_that_nothing_reads_is_named() {
 }
 
 #[test]
-fn a_file_that_is_no_text_is_named() {
+fn binary_file_is_named() {
     let folder = TempDir::new().unwrap();
     fs::create_dir(folder.path().join("invitation")).unwrap();
     fs::write(folder.path().join("invitation/text.hbs"), [0xFF, 0xFE]).unwrap();
@@ -198,7 +198,7 @@ fn a_file_that_is_no_text_is_named() {
 }
 
 #[test]
-fn a_bad_layout_does_not_take_a_good_letter_with_it() {
+fn broken_layout_does_not_affect_a_good_letter() {
     let (letters, alerts) = load(&[
         ("layout/html.hbs", "{{nope}}"),
         ("invitation/html.hbs", GOOD),
@@ -225,7 +225,7 @@ fn one_phrase_can_be_replaced() {
 }
 
 #[test]
-fn a_new_language_is_added_and_what_it_lacks_is_named() {
+fn added_language_names_its_missing_phrases() {
     let source = "direction = \"ltr\"\n[date]\nformat = \"{day} {month} {year} à {time} UTC\"\n\
         months = [\"janvier\", \"février\", \"mars\", \"avril\", \"mai\", \"juin\", \"juillet\", \"août\", \
         \"septembre\", \"octobre\", \"novembre\", \"décembre\"]\n\
@@ -279,7 +279,7 @@ fn a_bad_phrase_falls_back() {
 }
 
 #[test]
-fn a_broken_locale_falls_back_with_its_line() {
+fn broken_locale_falls_back_and_names_its_line() {
     falls_back(
         "locales/de.toml",
         "[invitation]\nbutton = Los\n",

@@ -1,4 +1,4 @@
-//! What a person reads: snapshots, and what holds for every letter.
+//! The letters as a person reads them: snapshots, and properties of every letter.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn read(letter: &Letter, locale: &str) -> Rendered {
     BUILT_IN.render(letter, "bo@example.net", locale).unwrap()
 }
 
-/// A letter as one page, with the characters that nobody sees written out.
+/// A letter as one page, with invisible characters written out.
 fn page(letter: &Letter, locale: &str) -> String {
     let Rendered {
         subject,
@@ -41,7 +41,7 @@ fn name(letter: &Letter) -> &str {
     letter.folder().rsplit('/').next().unwrap()
 }
 
-/// The text of an HTML page as a reader of the screen gets it, piece by piece.
+/// The visible text of an HTML page, piece by piece.
 fn visible(html: &str) -> Vec<String> {
     let (_, body) = html.split_once("<body").unwrap();
     let pieces = body
@@ -83,7 +83,7 @@ fn every_letter_reads_well_in_english() {
 }
 
 #[test]
-fn every_letter_shows_hostile_facts_literally() {
+fn every_letter_shows_hostile_text_literally() {
     for letter in hostile() {
         snapshot(
             &format!("{}_en_hostile", name(&letter)),
@@ -100,7 +100,7 @@ fn the_invitation_reads_well_in_german_and_arabic() {
 }
 
 #[test]
-fn an_unknown_language_is_answered_in_english() {
+fn unknown_language_falls_back_to_english() {
     let letter = &ordinary()[0];
     assert!(read(letter, "tlh").text.contains("invited you to join"));
     assert!(
@@ -141,7 +141,7 @@ fn names_are_exact_in_the_subject_and_in_both_parts() {
 }
 
 #[test]
-fn nothing_a_person_typed_becomes_a_tag_or_an_expression() {
+fn typed_text_never_becomes_a_tag_or_expression() {
     let expected: Vec<Vec<String>> = ordinary()
         .iter()
         .map(|letter| tags(&read(letter, "en").html))
@@ -164,7 +164,7 @@ fn tags(html: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_text_part_says_everything_the_html_part_says() {
+fn text_part_contains_everything_of_the_html_part() {
     for locale in LOCALES {
         for letter in ordinary().iter().chain(&hostile()) {
             let rendered = read(letter, locale);
@@ -175,7 +175,7 @@ fn the_text_part_says_everything_the_html_part_says() {
                 .iter()
                 .filter(|said| !rendered.text.contains(said.as_str()))
                 .collect();
-            // The hint about a button has no meaning where there is none.
+            // The hint about a button makes no sense without a button.
             let hints = usize::from(rendered.text.contains(LINK));
             assert_eq!(
                 absent.len(),
@@ -189,7 +189,7 @@ fn the_text_part_says_everything_the_html_part_says() {
 }
 
 #[test]
-fn there_is_one_link_in_an_invitation_and_none_in_a_notice() {
+fn invitation_has_one_link_and_notices_none() {
     for letter in ordinary().iter().chain(&hostile()) {
         let rendered = read(letter, "en");
         let links = match letter {
@@ -205,7 +205,7 @@ fn there_is_one_link_in_an_invitation_and_none_in_a_notice() {
 }
 
 #[test]
-fn a_personal_message_is_quoted_and_no_address_in_it_stays_whole() {
+fn personal_message_is_quoted_without_working_links() {
     let letter = &hostile()[0];
     let rendered = read(letter, "en");
     for part in [&rendered.text, &rendered.html] {
@@ -243,7 +243,7 @@ fn an_inviter_without_a_name_is_shown_by_address() {
 }
 
 #[test]
-fn a_removal_by_nobody_names_nobody() {
+fn removal_without_an_actor_names_nobody() {
     let organization = "Acme".to_owned();
     let rendered = read(
         &Letter::Removed {

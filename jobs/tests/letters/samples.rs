@@ -1,17 +1,17 @@
-//! Letters to test with.
+//! Sample letters for the tests.
 
 use std::sync::LazyLock;
 
 use chrono::{DateTime, TimeZone, Utc};
 use guestlist_jobs::letters::{Envelope, Invitation, Letter, Letters, Mailbox, Person};
 
-/// Compiled once for all tests of a run.
+/// The built-in letters, compiled once for all tests of a run.
 pub(crate) static BUILT_IN: LazyLock<Letters> = LazyLock::new(Letters::built_in);
 
 pub(crate) const LINK: &str =
     "https://app.example.com/join/AQEBk0cTz3V2d7mXk2lXo6yKq4b8Y1n0Wc9rVh5uJtM";
 
-/// Names and texts that a letter must show exactly as they are.
+/// Names and texts that a letter must show unchanged.
 pub(crate) const EXACT: [&str; 9] = [
     "O'Brien & Co",
     "👩‍👩‍👧‍👦 Family",
@@ -42,7 +42,7 @@ pub(crate) fn invitation(organization: &str, name: &str, message: &str) -> Invit
     }
 }
 
-/// One letter of every kind with the same typed text wherever a person types.
+/// One letter of every kind, with the same text in every place where a person types.
 pub(crate) fn letters(organization: &str, name: &str, message: &str) -> Vec<Letter> {
     let organization = organization.to_owned();
     let invitee = "bo@example.net".to_owned();

@@ -1,4 +1,4 @@
-//! Every address the library takes can be written to a mail server, and says nothing else to it.
+//! Every address that the library accepts can be written to a mail server as one command.
 
 use guestlist::EmailAddress;
 use guestlist_jobs::mail::Mail;
@@ -22,10 +22,10 @@ fn runner(cases: u32) -> TestRunner {
     })
 }
 
-/// lettre's own parser, independent of ours, takes every address in ASCII. Of others it takes the
-/// code points of its characters for the bytes of UTF-8, so it is not asked about those.
+/// Checks addresses with lettre's parser, which is independent of ours. It accepts every ASCII
+/// address. In others it takes code points for bytes of UTF-8, so they are not checked with it.
 #[test]
-fn every_address_is_one_to_another_parser_and_one_command_to_a_server() {
+fn every_address_is_one_smtp_command() {
     let check = |text: String| {
         let Ok(address) = text.parse::<EmailAddress>() else {
             return Ok(());
@@ -47,7 +47,7 @@ fn every_address_is_one_to_another_parser_and_one_command_to_a_server() {
         let path = &command["RCPT TO:<".len()..command.len() - ">\r\n".len()];
         let hostile = |c: char| c.is_control() || c.is_whitespace() || "<>".contains(c);
         prop_assert!(!path.contains(hostile), "{command:?}");
-        // RFC 5321 section 4.5.3.1.4, CRLF included, with SMTPUTF8 and room to spare.
+        // RFC 5321 section 4.5.3.1.4, CRLF included, with room for SMTPUTF8.
         prop_assert!(command.len() <= 512);
         Ok(())
     };
@@ -57,7 +57,7 @@ fn every_address_is_one_to_another_parser_and_one_command_to_a_server() {
 }
 
 #[tokio::test]
-async fn a_server_hears_every_address_exactly_as_it_is_and_no_other_command() {
+async fn server_receives_every_address_unchanged() {
     let server = Script::default()
         .offers("SMTPUTF8")
         .offers("8BITMIME")

@@ -6,7 +6,7 @@ use crate::smtp::{Act, Script};
 use crate::{accepted, clear, deadlines, mail, mail_to, mailer, mailer_with, until_gate};
 
 #[tokio::test]
-async fn a_letter_arrives_as_it_was_written() {
+async fn letter_arrives_unchanged() {
     let server = Script::default().start().await;
     let verdict = mailer(&server).send(mail()).await;
     assert_eq!(
@@ -27,9 +27,9 @@ async fn a_letter_arrives_as_it_was_written() {
     );
 }
 
-/// The letter's verdict by what the server answers to which verb.
+/// The verdict on a letter, by the server's reply and the verb.
 #[tokio::test]
-async fn each_reply_finds_whom_to_blame() {
+async fn each_reply_is_attributed_to_server_sender_or_recipient() {
     for (verb, reply, expected) in [
         ("CONNECT", "421 4.3.2 too busy", "server"),
         ("CONNECT", "554 go away", "ours"),
@@ -76,7 +76,7 @@ fn blamed(verdict: &Verdict) -> &'static str {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_the_servers_fault_and_closes_the_gate() {
+async fn refused_connection_pauses_the_mailer() {
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap().port()
@@ -97,7 +97,7 @@ async fn nobody_listening_is_the_servers_fault_and_closes_the_gate() {
 }
 
 #[tokio::test]
-async fn a_closed_gate_does_not_touch_the_network_and_one_probe_opens_it() {
+async fn paused_mailer_sends_nothing_and_one_probe_resumes_it() {
     let server = Script::default()
         .on("CONNECT", Act::Say("421 busy"))
         .on("CONNECT", Act::Say("421 busy"))
@@ -151,7 +151,7 @@ async fn a_closed_gate_does_not_touch_the_network_and_one_probe_opens_it() {
 }
 
 #[tokio::test]
-async fn letters_that_waited_for_a_sender_are_not_tried_once_the_gate_closed() {
+async fn waiting_letters_are_not_tried_after_a_pause() {
     let server = Script::default()
         .on("RCPT", Act::Say("421 closing"))
         .start()
@@ -168,7 +168,7 @@ async fn letters_that_waited_for_a_sender_are_not_tried_once_the_gate_closed() {
 }
 
 #[tokio::test]
-async fn a_local_part_in_utf8_needs_smtputf8_and_does_not_stop_others() {
+async fn utf8_local_part_needs_smtputf8_and_delays_no_other() {
     let server = Script::default().offers("8BITMIME").start().await;
     let mailer = mailer(&server);
     let Verdict::Refused { why } = mailer.send(mail_to("jürgen@example.com")).await else {
@@ -181,7 +181,7 @@ async fn a_local_part_in_utf8_needs_smtputf8_and_does_not_stop_others() {
 }
 
 #[tokio::test]
-async fn smtputf8_and_8bitmime_are_asked_for_where_offered() {
+async fn smtputf8_and_8bitmime_are_used_if_offered() {
     let server = Script::default()
         .offers("8BITMIME")
         .offers("smtputf8")
@@ -211,7 +211,7 @@ async fn eight_bit_text_is_not_sent_to_a_seven_bit_server() {
 }
 
 #[tokio::test]
-async fn a_hostile_envelope_costs_not_even_a_connection() {
+async fn hostile_envelope_opens_no_connection() {
     let server = Script::default().start().await;
     let mailer = mailer(&server);
     for hostile in [
@@ -234,7 +234,7 @@ async fn a_hostile_envelope_costs_not_even_a_connection() {
 }
 
 #[tokio::test]
-async fn a_reply_is_shown_without_the_recipients_address() {
+async fn reply_is_shown_without_the_recipients_address() {
     let reply = Act::Say("550 5.1.1 <bob@example.com>: unknown");
     let server = Script::default().on("RCPT", reply).start().await;
     let Verdict::Refused { why } = mailer(&server).send(mail()).await else {
@@ -244,7 +244,7 @@ async fn a_reply_is_shown_without_the_recipients_address() {
 }
 
 #[tokio::test]
-async fn a_check_quits_without_a_letter() {
+async fn check_sends_no_letter() {
     let server = Script::default().offers("SMTPUTF8").start().await;
     let report = mailer(&server).check().await.unwrap();
     let expected = format!(

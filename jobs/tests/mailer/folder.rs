@@ -5,7 +5,7 @@ use guestlist_jobs::mailer::{Gate, Verdict};
 use crate::{accepted, deadlines, mail, mailer_with};
 
 #[tokio::test]
-async fn a_letter_becomes_one_file_however_often_it_is_sent() {
+async fn repeated_letter_is_one_file() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("new/letters");
     let mailer = mailer_with(&format!("file:{}", folder.display()), 1, deadlines());
@@ -21,7 +21,7 @@ async fn a_letter_becomes_one_file_however_often_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_is_the_servers_fault() {
+async fn unwritable_folder_counts_as_server_fault() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("file");
     fs::write(&file, "in the way").unwrap();
@@ -43,8 +43,8 @@ async fn a_folder_that_cannot_be_written_is_the_servers_fault() {
 }
 
 #[tokio::test]
-async fn a_letter_that_cannot_be_put_in_place_leaves_nothing_unfinished() {
-    // A folder where the letter should go cannot be replaced by a file.
+async fn failed_write_leaves_no_temporary_file() {
+    // The write fails because the name of the letter's file is taken by a folder.
     let home = tempfile::tempdir().unwrap();
     fs::create_dir_all(home.path().join("0198f3-1.eml/taken")).unwrap();
     let mailer = mailer_with(
@@ -64,7 +64,7 @@ async fn a_letter_that_cannot_be_put_in_place_leaves_nothing_unfinished() {
 }
 
 #[tokio::test]
-async fn a_check_leaves_no_file_behind() {
+async fn check_leaves_no_file() {
     let home = tempfile::tempdir().unwrap();
     let mailer = mailer_with(&format!("file:{}", home.path().display()), 1, deadlines());
     let report = mailer.check().await.unwrap().to_string();

@@ -8,8 +8,8 @@ use crate::{accepted, clear, deadlines, mail, mailer, mailer_with, with_and_with
 
 const SHORT: Duration = Duration::from_millis(50);
 
-/// Deadlines of which one is short, so that only that one can end the wait.
-fn impatient_at(verb: &str) -> Deadlines {
+/// Deadlines of which only this one is short, so that only it can end the wait.
+fn short_deadline_at(verb: &str) -> Deadlines {
     let mut deadlines = deadlines();
     match verb {
         "CONNECT" => deadlines.greeting = SHORT,
@@ -23,7 +23,7 @@ fn impatient_at(verb: &str) -> Deadlines {
     deadlines
 }
 
-/// More than the buffers of two sockets hold, so that a reader who stops stops the writer.
+/// A letter larger than the buffers of two sockets, so that the writer blocks if the reader stops.
 fn big_mail() -> Mail {
     let mut mail = mail();
     mail.bytes = b"0123456789 0123456789 0123456789\r\n".repeat(1_000_000);
@@ -37,11 +37,11 @@ async fn bounded(mailer: &Mailer, mail: Mail) -> Verdict {
 }
 
 #[tokio::test]
-async fn a_stall_at_any_verb_ends_at_its_own_deadline_and_drops_the_connection() {
+async fn stall_at_any_verb_ends_at_its_deadline() {
     for verb in ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "END"] {
         for script in with_and_without_pipelining() {
             let server = script.on(verb, Act::Stall).start().await;
-            let mailer = mailer_with(&clear(&server), 1, impatient_at(verb));
+            let mailer = mailer_with(&clear(&server), 1, short_deadline_at(verb));
             let verdict = bounded(&mailer, mail()).await;
             match verb {
                 "END" => assert!(matches!(verdict, Verdict::Unknown { .. }), "{verdict:?}"),
@@ -56,11 +56,11 @@ async fn a_stall_at_any_verb_ends_at_its_own_deadline_and_drops_the_connection()
 }
 
 #[tokio::test]
-async fn a_stall_in_the_middle_of_the_letter_ends_at_the_deadline_of_a_block() {
-    // A server that does not read: the connection is accepted by the kernel and stays full.
+async fn stall_within_a_letter_ends_at_the_block_deadline() {
+    // A server that does not read: the kernel accepts the connection, and its buffer stays full.
     let server = stuck_reader().await;
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.0);
-    let mailer = mailer_with(&url, 1, impatient_at("BODY"));
+    let mailer = mailer_with(&url, 1, short_deadline_at("BODY"));
     let verdict = bounded(&mailer, big_mail()).await;
     let Verdict::ServerFault { why, .. } = verdict else {
         panic!("{verdict:?}")
@@ -69,7 +69,7 @@ async fn a_stall_in_the_middle_of_the_letter_ends_at_the_deadline_of_a_block() {
     server.1.abort();
 }
 
-/// Speaks until 354 and then reads no more.
+/// A server that replies until 354 and then stops reading.
 async fn stuck_reader() -> (u16, tokio::task::JoinHandle<()>) {
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -96,7 +96,7 @@ async fn stuck_reader() -> (u16, tokio::task::JoinHandle<()>) {
 }
 
 #[tokio::test]
-async fn a_connection_lost_in_the_middle_of_the_letter_is_the_servers_fault() {
+async fn connection_lost_within_a_letter_is_a_server_fault() {
     let server = Script::default().on("BODY", Act::Hang).start().await;
     let verdict = bounded(&mailer(&server), big_mail()).await;
     assert!(
@@ -107,7 +107,7 @@ async fn a_connection_lost_in_the_middle_of_the_letter_is_the_servers_fault() {
 }
 
 #[tokio::test]
-async fn a_connection_lost_after_the_final_dot_is_unknown_and_the_same_bytes_go_again() {
+async fn connection_lost_after_the_final_dot_repeats_the_same_bytes() {
     let server = Script::default().on("END", Act::Hang).start().await;
     let mailer = mailer(&server);
     let verdict = mailer.send(mail()).await;
@@ -119,7 +119,7 @@ async fn a_connection_lost_after_the_final_dot_is_unknown_and_the_same_bytes_go_
 }
 
 #[tokio::test]
-async fn a_connection_lost_after_the_answer_is_a_letter_sent() {
+async fn connection_lost_after_the_reply_counts_as_sent() {
     let server = Script::default()
         .on("END", Act::SayAndHang("250 2.0.0 Ok: queued as 7"))
         .start()
@@ -144,16 +144,16 @@ async fn endless_replies_are_refused_at_any_verb() {
 }
 
 #[tokio::test]
-async fn a_late_reply_is_never_the_answer_to_the_next_letter() {
-    // The first letter's RCPT misses its deadline; the second is refused. Were the connection
-    // reused, the answers would be one off and the refusal be lost.
+async fn late_reply_is_not_taken_for_the_next_letter() {
+    // The first letter's RCPT misses its deadline; the second is refused. If the connection were
+    // reused, the replies would be off by one and the refusal would be lost.
     for script in with_and_without_pipelining() {
         let server = script
             .on("RCPT", Act::Stall)
             .on("RCPT", Act::Say("550 5.1.1 gone"))
             .start()
             .await;
-        let mailer = mailer_with(&clear(&server), 1, impatient_at("RCPT"));
+        let mailer = mailer_with(&clear(&server), 1, short_deadline_at("RCPT"));
         assert!(matches!(
             mailer.send(mail()).await,
             Verdict::ServerFault { .. }
@@ -165,7 +165,7 @@ async fn a_late_reply_is_never_the_answer_to_the_next_letter() {
 }
 
 #[tokio::test]
-async fn a_reply_too_many_costs_the_connection() {
+async fn surplus_reply_closes_the_connection() {
     for (verb, twice) in [
         ("END", "250 2.0.0 Ok\r\n250 2.0.0 Ok"),
         ("RCPT", "250 2.1.5 Ok\r\n354 go on"),
@@ -187,7 +187,8 @@ async fn a_reply_too_many_costs_the_connection() {
                 );
                 assert_eq!(server.seen().connections, 2);
             } else {
-                // In a group the surplus shows before the letter, or at the latest behind it.
+                // With pipelining the surplus shows before the letter, otherwise after it at the
+                // latest.
                 let behind = is_pipelined && matches!(first, Verdict::Unknown { .. });
                 let before = matches!(first, Verdict::ServerFault { .. });
                 assert!(before || behind, "{first:?}");
@@ -197,7 +198,7 @@ async fn a_reply_too_many_costs_the_connection() {
 }
 
 #[tokio::test]
-async fn a_send_given_up_leaves_nothing_for_the_next_letter() {
+async fn abandoned_send_does_not_affect_the_next_letter() {
     for verb in ["MAIL", "RCPT", "DATA", "END"] {
         for script in with_and_without_pipelining() {
             let server = script.on(verb, Act::Stall).start().await;
@@ -211,7 +212,7 @@ async fn a_send_given_up_leaves_nothing_for_the_next_letter() {
     }
 }
 
-/// Drops the send once the server holds it at the verb.
+/// Drops the send as soon as the server holds it at the verb.
 async fn give_up_once(mailer: &Mailer, server: &Smtp, verb: &str) {
     let stuck = server.until(|seen| match verb {
         "END" => seen.letters.len() == 1,

@@ -1,4 +1,4 @@
-//! Where a server takes commands in groups (RFC 2920), the envelope of a letter is one.
+//! If a server accepts commands in groups (RFC 2920), the envelope of a letter is one group.
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -13,7 +13,7 @@ fn pipelining() -> Script {
 }
 
 #[tokio::test]
-async fn an_envelope_goes_out_whole_before_any_of_it_is_answered_and_the_letter_after() {
+async fn envelope_is_sent_at_once_and_the_letter_after() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = tokio::spawn(async move {
@@ -59,7 +59,7 @@ async fn an_envelope_goes_out_whole_before_any_of_it_is_answered_and_the_letter_
 }
 
 #[tokio::test]
-async fn answers_behind_a_refusal_are_read_and_the_next_letter_finds_the_connection_in_step() {
+async fn replies_after_a_refusal_are_read_before_the_next_letter() {
     for (verb, reply) in [
         ("RCPT", "550 5.1.1 gone"),
         ("RCPT", "450 4.2.0 greylisted"),
@@ -84,7 +84,7 @@ async fn answers_behind_a_refusal_are_read_and_the_next_letter_finds_the_connect
 }
 
 #[tokio::test]
-async fn a_server_that_asks_for_a_letter_it_refused_gets_none() {
+async fn server_asking_for_a_refused_letter_gets_none() {
     let server = pipelining()
         .on("RCPT", Act::Say("550 5.1.1 gone"))
         .on("DATA", Act::Say("354 go on"))
@@ -100,7 +100,7 @@ async fn a_server_that_asks_for_a_letter_it_refused_gets_none() {
 }
 
 #[tokio::test]
-async fn a_verdict_does_not_depend_on_what_comes_behind_a_refusal() {
+async fn verdict_ignores_replies_after_a_refusal() {
     for behind in [
         Act::Hang,
         Act::Say("421 4.3.2 closing"),

@@ -6,7 +6,7 @@ use crate::smtp::{Act, Script};
 use crate::{accepted, clear, deadlines, mail, mailer, mailer_with, with_and_without_pipelining};
 
 #[tokio::test]
-async fn letters_share_a_connection_also_after_a_refusal() {
+async fn letters_share_a_connection_even_after_a_refusal() {
     for script in with_and_without_pipelining() {
         let server = script
             .on("RCPT", Act::Say("550 5.1.1 gone"))
@@ -31,7 +31,7 @@ async fn letters_share_a_connection_also_after_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_the_server_closed_is_replaced_unnoticed() {
+async fn connection_closed_by_the_server_is_replaced() {
     let server = Script::default()
         .on("END", Act::SayAndHang("250 2.0.0 Ok"))
         .start()
@@ -44,7 +44,7 @@ async fn a_kept_connection_the_server_closed_is_replaced_unnoticed() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_ends_at_mail_is_replaced_once() {
+async fn connection_lost_at_mail_is_replaced_once() {
     for end in [Act::Hang, Act::SayAndHang("421 4.4.2 idle too long")] {
         for script in with_and_without_pipelining() {
             let server = script
@@ -62,7 +62,7 @@ async fn a_kept_connection_that_ends_at_mail_is_replaced_once() {
 }
 
 #[tokio::test]
-async fn a_server_that_closes_at_mail_again_is_at_fault() {
+async fn server_closing_at_mail_twice_is_at_fault() {
     let server = Script::default()
         .on("MAIL", Act::Say("250 2.1.0 Ok"))
         .on("MAIL", Act::Hang)
@@ -96,7 +96,7 @@ async fn after_a_421_the_connection_is_dropped() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_takes_its_leave() {
+async fn idle_connection_quits() {
     let server = Script::default().start().await;
     let idle = Duration::from_millis(20);
     let mailer = mailer_with(
@@ -113,7 +113,7 @@ async fn an_idle_connection_takes_its_leave() {
 }
 
 #[tokio::test]
-async fn closing_finishes_what_was_handed_in_and_says_goodbye() {
+async fn closing_finishes_accepted_letters_and_quits() {
     let server = Script::default().start().await;
     let mailer = mailer_with(&clear(&server), 2, deadlines());
     let sending = futures::future::join_all((0..50).map(|_| mailer.send(mail())));
@@ -138,7 +138,7 @@ async fn closing_finishes_what_was_handed_in_and_says_goodbye() {
 }
 
 #[tokio::test]
-async fn a_letter_that_panics_costs_its_connection_and_keeps_no_other_from_leaving() {
+async fn panicking_letter_stops_no_other() {
     let server = Script::default().start().await;
     let mailer = mailer(&server);
     let verdict = mailer.send_while(|| panic!("a fence that fails"), mail());

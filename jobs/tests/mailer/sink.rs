@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{accepted, deadlines, mail, mailer_with};
 
-/// Postfix's own test server, which writes each letter to a file.
+/// Postfix's own test server (smtp-sink), which writes each letter to a file.
 struct Sink {
     process: Child,
     folder: tempfile::TempDir,
@@ -23,7 +23,7 @@ impl Sink {
         let mut command = Command::new("/usr/sbin/smtp-sink");
         command.current_dir(folder.path()).args(["-d", "letter."]);
         if fs::metadata(folder.path()).unwrap().uid() == 0 {
-            // Root has to name the user that it becomes.
+            // Started as root, it needs the name of the user to run as.
             command.args(["-u", "nobody"]);
         }
         command.args([&format!("127.0.0.1:{port}"), "100"]);
@@ -67,7 +67,7 @@ impl Drop for Sink {
 }
 
 #[tokio::test]
-async fn a_real_server_takes_every_letter() {
+async fn smtp_sink_accepts_every_letter() {
     let sink = Sink::start().await;
     let mailer = mailer_with(&format!("smtp://127.0.0.1:{}", sink.port), 4, deadlines());
     let verdicts = futures::future::join_all((0..100).map(|_| mailer.send(mail()))).await;

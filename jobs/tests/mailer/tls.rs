@@ -10,7 +10,8 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use crate::smtp::{Act, Script, Smtp};
 use crate::{accepted, deadlines, mail, mailer_with};
 
-/// A certificate for localhost: what the server shows, and the file that vouches for it.
+/// A certificate for localhost: the server's acceptor, and the file of the authority that signed
+/// it.
 fn certificate() -> (TlsAcceptor, NamedTempFile) {
     let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let file = NamedTempFile::new().unwrap();
@@ -38,7 +39,7 @@ fn trusting(scheme: &str, server: &Smtp, ca: &NamedTempFile, more: &str) -> Mail
 }
 
 #[tokio::test]
-async fn a_letter_travels_over_starttls_and_over_implicit_tls() {
+async fn letter_is_sent_over_starttls_and_implicit_tls() {
     let (tls, ca) = certificate();
     let server = Script::default()
         .offers("STARTTLS")
@@ -69,7 +70,7 @@ async fn a_letter_travels_over_starttls_and_over_implicit_tls() {
 }
 
 #[tokio::test]
-async fn a_certificate_nobody_vouches_for_is_refused_and_says_what_to_mend() {
+async fn untrusted_certificate_is_refused_with_advice() {
     let (tls, _) = certificate();
     let (_, other) = certificate();
     let server = Script::default().implicit_tls(tls).start().await;
@@ -102,7 +103,7 @@ async fn a_certificate_for_another_name_is_refused() {
 }
 
 #[tokio::test]
-async fn nothing_is_said_in_clear_where_tls_is_required() {
+async fn nothing_is_sent_unencrypted_if_tls_is_required() {
     let (tls, ca) = certificate();
     let stripped = Script::default().offers("AUTH PLAIN");
     let refused = Script::default()
@@ -130,7 +131,7 @@ async fn nothing_is_said_in_clear_where_tls_is_required() {
 }
 
 #[tokio::test]
-async fn what_is_said_in_clear_behind_starttls_is_not_read_as_encrypted() {
+async fn plaintext_after_starttls_is_not_read_as_encrypted() {
     let (tls, ca) = certificate();
     let server = Script::default()
         .offers("STARTTLS")
@@ -148,7 +149,7 @@ async fn what_is_said_in_clear_behind_starttls_is_not_read_as_encrypted() {
 }
 
 #[tokio::test]
-async fn opportunistic_tls_encrypts_for_anyone_and_goes_on_without() {
+async fn opportunistic_tls_accepts_any_certificate_or_none() {
     let (tls, _) = certificate();
     let offered = Script::default().offers("STARTTLS").start_tls(tls.clone());
     let refused = Script::default()
@@ -186,7 +187,7 @@ async fn credentials_are_accepted_by_plain_and_by_login() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_pause_the_mailer_and_are_not_repeated() {
+async fn wrong_credentials_pause_the_mailer() {
     for offer in ["AUTH PLAIN", "AUTH LOGIN", "AUTH CRAM-MD5"] {
         let server = Script::default().offers(offer).start().await;
         let url = format!("smtp://me:hunter2@127.0.0.1:{}?tls=none", server.port);

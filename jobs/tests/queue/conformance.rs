@@ -1,4 +1,4 @@
-//! What holds on Redis and in memory alike.
+//! The behaviour that Redis and the queue in memory have in common.
 
 use std::{
     sync::{
@@ -19,11 +19,11 @@ use crate::{
     redis_server::RedisServer,
 };
 
-/// Plays `story` on both transports.
-async fn on_both(story: impl AsyncFn(Queue)) {
-    story(Queue::memory()).await;
+/// Runs `scenario` on both transports.
+async fn on_both(scenario: impl AsyncFn(Queue)) {
+    scenario(Queue::memory()).await;
     let server = RedisServer::start().await;
-    story(Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap()).await;
+    scenario(Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,7 +43,7 @@ async fn every_dispatch_of_both_lanes_runs_exactly_once() {
 }
 
 #[tokio::test]
-async fn what_was_pushed_before_any_worker_ran_is_run() {
+async fn dispatches_pushed_before_the_worker_run() {
     on_both(async |queue| {
         let runs = Runs::default();
         let waiting = dispatches(5);
@@ -58,7 +58,7 @@ async fn what_was_pushed_before_any_worker_ran_is_run() {
 }
 
 #[tokio::test]
-async fn several_relays_pushing_at_once_never_exceed_the_window() {
+async fn concurrent_relays_never_exceed_the_window() {
     on_both(async |queue| {
         let room = queue.room(Lane::Urgent).await.unwrap();
         assert_eq!(room, PUSH_LIMIT);
@@ -78,7 +78,7 @@ async fn several_relays_pushing_at_once_never_exceed_the_window() {
 }
 
 #[tokio::test]
-async fn a_push_over_the_limit_is_refused_whole() {
+async fn push_over_the_limit_is_refused_entirely() {
     on_both(async |queue| {
         let refused = queue.push(Lane::Letters, &dispatches(PUSH_LIMIT + 1)).await;
         assert!(matches!(refused, Err(QueueError::Full)));
@@ -89,7 +89,7 @@ async fn a_push_over_the_limit_is_refused_whole() {
 }
 
 #[tokio::test]
-async fn urgent_work_flows_while_letters_hang_and_fill_their_window() {
+async fn stuck_letters_do_not_delay_urgent_work() {
     on_both(async |queue| {
         let runs = Runs::default();
         let note = runs.clone();
@@ -120,7 +120,7 @@ async fn urgent_work_flows_while_letters_hang_and_fill_their_window() {
 }
 
 #[tokio::test]
-async fn a_panicking_handler_is_logged_and_the_rest_flows() {
+async fn panicking_handler_is_logged_and_stops_no_other() {
     let _ = log();
     on_both(async |queue| {
         let runs = Runs::default();
@@ -145,7 +145,7 @@ async fn a_panicking_handler_is_logged_and_the_rest_flows() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_more_handlers_run_than_there_are_slots() {
+async fn handlers_never_exceed_the_slots() {
     on_both(async |queue| {
         let (now, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (runs, most) = (Runs::default(), Arc::clone(&peak));
@@ -173,7 +173,7 @@ async fn no_more_handlers_run_than_there_are_slots() {
 }
 
 #[tokio::test]
-async fn stop_lets_running_handlers_finish_and_starts_nothing_new() {
+async fn stop_finishes_running_handlers_and_starts_none() {
     on_both(async |queue| {
         let gate = Arc::new(Semaphore::new(0));
         let (runs, door) = (Runs::default(), Arc::clone(&gate));
@@ -203,7 +203,7 @@ async fn stop_lets_running_handlers_finish_and_starts_nothing_new() {
 }
 
 #[tokio::test]
-async fn a_dropped_run_takes_its_handlers_along() {
+async fn dropping_run_cancels_its_handlers() {
     on_both(async |queue| {
         let running = run(&queue, SLOTS, DRAIN, |_, _| std::future::pending().boxed());
         queue.push(Lane::Letters, &dispatches(9)).await.unwrap();
@@ -225,7 +225,7 @@ async fn an_idle_worker_runs_a_push_at_once() {
         polling(&queue).await;
         let mut waits = Vec::new();
         for turn in 0..20 {
-            // Long enough that the worker is idle again, and never in step with its timer.
+            // Long enough for the worker to become idle, and never in step with its timer.
             tokio::time::sleep(Duration::from_millis(130 + 11 * turn)).await;
             let pushed = Instant::now();
             queue.push(Lane::Letters, &dispatches(1)).await.unwrap();

@@ -1,4 +1,4 @@
-//! What the stories share: a running queue that writes down what it ran.
+//! A running queue that records what it ran.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ pub fn dispatches(count: usize) -> Vec<Dispatch> {
         .collect()
 }
 
-/// Waits for a condition, never for a time.
+/// Waits for a condition, not for a fixed time.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Duration {
     let began = Instant::now();
     while !holds().await {
@@ -38,7 +38,7 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Duration
     began.elapsed()
 }
 
-/// How often each dispatch ran.
+/// The number of runs of each dispatch.
 #[derive(Clone, Default)]
 pub struct Runs(Arc<Mutex<HashMap<Dispatch, usize>>>);
 
@@ -68,7 +68,7 @@ impl Runs {
     }
 }
 
-/// A `Queue::run` in a task of its own, as one process has it.
+/// A `Queue::run` in a task of its own, as in a process.
 pub struct Running {
     pub stop: CancellationToken,
     pub task: JoinHandle<Drained>,
@@ -98,8 +98,8 @@ pub async fn polling(queue: &Queue) -> Duration {
     until("the workers poll", async || queue.is_polling()).await
 }
 
-/// Pushes all, in pieces that the window has room for. The room may be gone again by the push, as
-/// a dispatch on its way from the list into a handler is counted in neither for a moment.
+/// Pushes everything in batches that fit the window. The room may be gone by the time of the push,
+/// since a dispatch on its way from the list into a handler is counted in neither for a moment.
 pub async fn push_all(queue: &Queue, lane: Lane, dispatches: &[Dispatch]) {
     let mut rest = dispatches;
     while !rest.is_empty() {
@@ -125,7 +125,7 @@ static LOG: LazyLock<Arc<Mutex<Vec<u8>>>> = LazyLock::new(|| {
     buffer
 });
 
-/// Everything logged so far; call it once before what should be logged.
+/// Everything logged so far; call it once before the code whose log is of interest.
 pub fn log() -> String {
     String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned()
 }

@@ -1,4 +1,4 @@
-//! Order among the keys: foreign bytes, torn keys, dead processes, the cluster's slots.
+//! The keys in Redis: foreign data, damaged keys, dead processes, the cluster's slots.
 
 use guestlist_jobs::queue::{DEFAULT_PREFIX, Lane, PUSH_LIMIT, Queue};
 
@@ -9,13 +9,13 @@ use crate::{
 
 const LETTERS: &str = "{core:apalis:queues:list}:guestlist:letters";
 
-struct Place {
+struct TestQueue {
     server: RedisServer,
     queue: Queue,
     runs: Runs,
 }
 
-impl Place {
+impl TestQueue {
     async fn new() -> Self {
         let _ = log();
         let server = RedisServer::start().await;
@@ -32,8 +32,8 @@ impl Place {
         self.server.words::<redis::Value>(words).await;
     }
 
-    /// Puts a task as apalis would, whatever its payload.
-    async fn smuggle(&self, id: &str, payload: &str) {
+    /// Adds a task as apalis does, with any payload.
+    async fn put_task(&self, id: &str, payload: &str) {
         let (data, meta, active) = (
             format!("{LETTERS}:data"),
             format!("{LETTERS}:meta:{id}"),
@@ -45,8 +45,8 @@ impl Place {
         self.redis(&["RPUSH", &active, id]).await;
     }
 
-    /// Everything pushed now runs, and the lane ends empty.
-    async fn flows(&self) {
+    /// Asserts that new work runs now and the lane is empty afterwards.
+    async fn assert_work_runs(&self) {
         let healthy = dispatches(50);
         until("the push is accepted", async || {
             self.queue.push(Lane::Letters, &healthy).await.is_ok()
@@ -63,7 +63,7 @@ impl Place {
 
 #[tokio::test]
 async fn undecodable_payloads_are_dropped_with_an_alert() {
-    let place = Place::new().await;
+    let test = TestQueue::new().await;
     let future = r#"{"v":2,"message":"018f0000-0000-7000-8000-000000000000","generation":1}"#;
     for (id, payload) in [
         ("random-bytes", "\u{0}\u{1}\u{7f}"),
@@ -72,11 +72,11 @@ async fn undecodable_payloads_are_dropped_with_an_alert() {
         ("from-the-future", future),
         ("007", "{}"),
     ] {
-        place.smuggle(id, payload).await;
+        test.put_task(id, payload).await;
     }
-    let running = run(&place.queue, SLOTS, DRAIN, place.runs.handler());
-    place.flows().await;
-    let restarts = place.queue.status().restarts;
+    let running = run(&test.queue, SLOTS, DRAIN, test.runs.handler());
+    test.assert_work_runs().await;
+    let restarts = test.queue.status().restarts;
     assert!(
         restarts <= 1,
         "only the id that apalis rewrites costs a worker: {restarts}"
@@ -91,20 +91,19 @@ async fn undecodable_payloads_are_dropped_with_an_alert() {
 }
 
 #[tokio::test]
-async fn entries_without_data_or_with_broken_metadata_are_no_poison() {
-    let place = Place::new().await;
+async fn entries_with_missing_or_broken_data_stop_nothing() {
+    let test = TestQueue::new().await;
     let active = format!("{LETTERS}:active");
     for number in 0..1_000 {
-        place
-            .redis(&["RPUSH", &active, &format!("no-data-{number}")])
+        test.redis(&["RPUSH", &active, &format!("no-data-{number}")])
             .await;
     }
-    place.smuggle("bad-meta", "{}").await;
+    test.put_task("bad-meta", "{}").await;
     let meta = format!("{LETTERS}:meta:bad-meta");
-    place.redis(&["HSET", &meta, "attempts", "many"]).await;
-    let running = run(&place.queue, SLOTS, DRAIN, place.runs.handler());
-    place.flows().await;
-    let restarts = place.queue.status().restarts;
+    test.redis(&["HSET", &meta, "attempts", "many"]).await;
+    let running = run(&test.queue, SLOTS, DRAIN, test.runs.handler());
+    test.assert_work_runs().await;
+    let restarts = test.queue.status().restarts;
     assert!(restarts <= 3, "{restarts} restarts for a thousand entries");
     running.end().await;
     assert!(log().contains("dropped a broken queue entry no-data-999"));
@@ -112,109 +111,104 @@ async fn entries_without_data_or_with_broken_metadata_are_no_poison() {
 }
 
 #[tokio::test]
-async fn keys_that_were_evicted_or_replaced_are_mended() {
-    let place = Place::new().await;
+async fn evicted_or_replaced_keys_are_repaired() {
+    let test = TestQueue::new().await;
     for lost in ["active", "data", "workers"] {
-        place
-            .queue
+        test.queue
             .push(Lane::Letters, &dispatches(PUSH_LIMIT))
             .await
             .unwrap();
-        place.redis(&["DEL", &format!("{LETTERS}:{lost}")]).await;
+        test.redis(&["DEL", &format!("{LETTERS}:{lost}")]).await;
     }
     for replaced in ["active", "data", "workers", "scheduled", "done", "dead"] {
-        place
-            .redis(&["SET", &format!("{LETTERS}:{replaced}"), "junk"])
+        test.redis(&["SET", &format!("{LETTERS}:{replaced}"), "junk"])
             .await;
     }
-    let running = run(&place.queue, SLOTS, DRAIN, place.runs.handler());
-    place.flows().await;
+    let running = run(&test.queue, SLOTS, DRAIN, test.runs.handler());
+    test.assert_work_runs().await;
     for lost in ["active", "data", "workers"] {
         let batch = dispatches(PUSH_LIMIT);
-        place.queue.push(Lane::Letters, &batch).await.unwrap();
-        place.redis(&["DEL", &format!("{LETTERS}:{lost}")]).await;
-        place.flows().await;
+        test.queue.push(Lane::Letters, &batch).await.unwrap();
+        test.redis(&["DEL", &format!("{LETTERS}:{lost}")]).await;
+        test.assert_work_runs().await;
     }
     running.end().await;
-    // Metadata whose id was lost with the lists can be found by nobody, so it must expire.
-    for key in place.server.keys().await {
-        let left: i64 = place.server.words(&["TTL", &key]).await;
+    // Metadata whose id was lost with the lists can no longer be found, so it must expire.
+    for key in test.server.keys().await {
+        let left: i64 = test.server.words(&["TTL", &key]).await;
         assert!(left > 0 || key == "core:apalis:queues:list", "{key}");
     }
 }
 
 #[tokio::test]
-async fn what_a_killed_process_left_is_cleared_away() {
-    let place = Place::new().await;
+async fn leftovers_of_a_killed_process_are_removed() {
+    let test = TestQueue::new().await;
     for number in 0..1_500 {
         let id = format!("left-{number}");
-        place.smuggle(&id, "{}").await;
-        place
-            .redis(&["SADD", &format!("{LETTERS}:inflight:killed"), &id])
+        test.put_task(&id, "{}").await;
+        test.redis(&["SADD", &format!("{LETTERS}:inflight:killed"), &id])
             .await;
     }
-    place.redis(&["DEL", &format!("{LETTERS}:active")]).await;
-    place
-        .redis(&["ZADD", &format!("{LETTERS}:workers"), "1000", "killed"])
+    test.redis(&["DEL", &format!("{LETTERS}:active")]).await;
+    test.redis(&["ZADD", &format!("{LETTERS}:workers"), "1000", "killed"])
         .await;
-    place
-        .redis(&[
-            "HSET",
-            &format!("{LETTERS}:workers:metadata:killed"),
-            "service",
-            "x",
-        ])
-        .await;
-    assert_eq!(place.queue.room(Lane::Letters).await.unwrap(), 0);
-    let running = run(&place.queue, SLOTS, DRAIN, place.runs.handler());
-    place.flows().await;
-    assert_eq!(place.queue.room(Lane::Letters).await.unwrap(), PUSH_LIMIT);
+    test.redis(&[
+        "HSET",
+        &format!("{LETTERS}:workers:metadata:killed"),
+        "service",
+        "x",
+    ])
+    .await;
+    assert_eq!(test.queue.room(Lane::Letters).await.unwrap(), 0);
+    let running = run(&test.queue, SLOTS, DRAIN, test.runs.handler());
+    test.assert_work_runs().await;
+    assert_eq!(test.queue.room(Lane::Letters).await.unwrap(), PUSH_LIMIT);
     running.end().await;
-    assert_eq!(place.server.keys().await, ["core:apalis:queues:list"]);
+    assert_eq!(test.server.keys().await, ["core:apalis:queues:list"]);
 }
 
 #[tokio::test]
-async fn a_live_worker_is_never_taken_for_dead() {
-    let place = Place::new().await;
-    let running = run(&place.queue, SLOTS, DRAIN, place.runs.handler());
-    polling(&place.queue).await;
+async fn live_worker_is_never_taken_for_dead() {
+    let test = TestQueue::new().await;
+    let running = run(&test.queue, SLOTS, DRAIN, test.runs.handler());
+    polling(&test.queue).await;
     let workers = format!("{LETTERS}:workers");
-    let names: Vec<String> = place.server.words(&["ZRANGE", &workers, "0", "-1"]).await;
-    // As after minutes in which apalis, its slots all taken, had no heartbeat.
-    place.redis(&["ZADD", &workers, "1000", &names[0]]).await;
+    let names: Vec<String> = test.server.words(&["ZRANGE", &workers, "0", "-1"]).await;
+    // As if apalis, with all its slots taken, had sent no heartbeat for minutes.
+    test.redis(&["ZADD", &workers, "1000", &names[0]]).await;
     until("its process vouches for it", async || {
-        let seen: f64 = place.server.words(&["ZSCORE", &workers, &names[0]]).await;
+        let seen: f64 = test.server.words(&["ZSCORE", &workers, &names[0]]).await;
         seen > 1000.0
     })
     .await;
-    place.flows().await;
-    assert_eq!(place.queue.status().restarts, 0);
+    test.assert_work_runs().await;
+    assert_eq!(test.queue.status().restarts, 0);
     running.end().await;
 }
 
 #[tokio::test]
 async fn a_copied_queue_entry_runs_once() {
-    let place = Place::new().await;
+    let test = TestQueue::new().await;
     let batch = dispatches(20);
-    place.queue.push(Lane::Letters, &batch).await.unwrap();
+    test.queue.push(Lane::Letters, &batch).await.unwrap();
     let active = format!("{LETTERS}:active");
-    let ids: Vec<String> = place.server.words(&["LRANGE", &active, "0", "-1"]).await;
+    let ids: Vec<String> = test.server.words(&["LRANGE", &active, "0", "-1"]).await;
     for id in &ids {
-        place.redis(&["RPUSH", &active, id]).await;
+        test.redis(&["RPUSH", &active, id]).await;
     }
-    let running = run(&place.queue, SLOTS, DRAIN, place.runs.handler());
-    place.flows().await;
+    let running = run(&test.queue, SLOTS, DRAIN, test.runs.handler());
+    test.assert_work_runs().await;
     running.end().await;
-    // Two deliveries of one generation are legal; the row's own fence makes them one effect.
+    // Dispatching one generation twice is allowed; the row's own generation makes it one effect.
     assert!(
         batch
             .iter()
-            .all(|dispatch| (1..=2).contains(&place.runs.of(dispatch)))
+            .all(|dispatch| (1..=2).contains(&test.runs.of(dispatch)))
     );
 }
 
 #[tokio::test]
-async fn every_key_lies_in_one_cluster_slot() {
+async fn every_key_is_in_one_cluster_slot() {
     let server = RedisServer::start_node().await;
     server.command::<()>("CLUSTER ADDSLOTSRANGE 0 16383").await;
     until("the cluster is up", async || {

@@ -1,4 +1,4 @@
-//! Every way Redis can fail: the queue recovers by itself, soon after Redis is well.
+//! Every failure of Redis: the queue recovers by itself, soon after Redis does.
 
 use std::{
     sync::{
@@ -22,8 +22,8 @@ use crate::{
 
 const SOON: Duration = Duration::from_secs(5);
 
-/// Breaks Redis while work flows, waits until the queue has noticed, heals Redis, and expects
-/// new work to run soon.
+/// Breaks Redis while work runs, waits until the queue has noticed, repairs Redis, and expects new
+/// work to run soon.
 async fn survives(
     mut server: RedisServer,
     break_it: impl AsyncFnOnce(&mut RedisServer),
@@ -91,7 +91,7 @@ async fn redis_turned_into_a_read_only_replica() {
 }
 
 #[tokio::test]
-async fn redis_without_the_replicas_it_must_write_to() {
+async fn redis_without_its_required_replicas() {
     survives(
         RedisServer::start().await,
         async |server| server.command("CONFIG SET min-replicas-to-write 1").await,
@@ -106,7 +106,7 @@ async fn redis_out_of_memory() {
         RedisServer::start().await,
         async |server| {
             server.command::<()>("CONFIG SET maxmemory 1").await;
-            // Without work an idle worker writes nothing and so notices nothing.
+            // An idle worker writes nothing and so notices nothing.
             server.command::<()>("CLIENT KILL TYPE normal").await;
             server.command("FLUSHALL").await
         },
@@ -126,7 +126,7 @@ async fn redis_stalled() {
 }
 
 #[tokio::test]
-async fn redis_evicting_whatever_it_likes() {
+async fn redis_evicting_keys() {
     survives(
         RedisServer::start().await,
         async |server| {
@@ -141,7 +141,7 @@ async fn redis_evicting_whatever_it_likes() {
 }
 
 #[tokio::test]
-async fn connections_cut_by_the_server_cost_nothing() {
+async fn connections_cut_by_the_server_are_replaced() {
     let server = RedisServer::start().await;
     let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
     let runs = Runs::default();
@@ -160,7 +160,7 @@ async fn connections_cut_by_the_server_cost_nothing() {
 }
 
 #[tokio::test]
-async fn redis_that_comes_up_after_the_worker() {
+async fn redis_started_after_the_worker() {
     let _ = log();
     let port = free_port();
     let url = format!("redis://:hunter2@127.0.0.1:{port}/");
@@ -191,7 +191,7 @@ async fn redis_that_comes_up_after_the_worker() {
 }
 
 #[tokio::test]
-async fn a_handler_outlives_a_flush_and_its_slot_stays_taken() {
+async fn handler_survives_a_flush_and_keeps_its_slot() {
     let server = RedisServer::start().await;
     let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
     let gate = Arc::new(Semaphore::new(0));
@@ -216,7 +216,7 @@ async fn a_handler_outlives_a_flush_and_its_slot_stays_taken() {
     queue.push(Lane::Letters, &first).await.unwrap();
     until("every slot is taken", async || queue.status().running == 4).await;
     server.command::<()>("FLUSHALL").await;
-    // The idle lane notices first; the other one when its first handler has finished.
+    // The idle lane notices first, the other one when its first handler has finished.
     gate.add_permits(1);
     until("the letters worker is new", async || {
         queue.status().restarts >= 2
@@ -231,7 +231,7 @@ async fn a_handler_outlives_a_flush_and_its_slot_stays_taken() {
         queue.status().running == 4
     })
     .await;
-    // The others of the new worker wait for a slot, and must not begin after the stop.
+    // The new worker's other tasks wait for a slot, and must not start after the stop.
     running.stop.cancel();
     gate.add_permits(100);
     assert_eq!(running.task.await.unwrap().abandoned, 0);
@@ -241,7 +241,7 @@ async fn a_handler_outlives_a_flush_and_its_slot_stays_taken() {
 }
 
 #[tokio::test]
-async fn a_connection_that_swallows_everything_is_replaced() {
+async fn silent_connection_is_replaced() {
     let server = RedisServer::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}/", listener.local_addr().unwrap());
@@ -259,7 +259,7 @@ async fn a_connection_that_swallows_everything_is_replaced() {
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
     polling(&queue).await;
-    // Connections of now stay silent for ever; those made later work.
+    // Existing connections stay silent for ever; new ones work.
     blackhole.notify_waiters();
     until("the failure is noticed", async || {
         queue.status().restarts > 0
@@ -275,7 +275,7 @@ async fn a_connection_that_swallows_everything_is_replaced() {
     proxy.abort();
 }
 
-/// Copies until told to swallow, then reads and drops for ever.
+/// Copies until told to swallow, then reads and discards for ever.
 async fn forward(mut client: TcpStream, mut upstream: TcpStream, swallow: Arc<Notify>) {
     tokio::select! {
         _ = tokio::io::copy_bidirectional(&mut client, &mut upstream) => return,
@@ -285,7 +285,7 @@ async fn forward(mut client: TcpStream, mut upstream: TcpStream, swallow: Arc<No
 }
 
 #[tokio::test]
-async fn a_dead_redis_delays_no_stop() {
+async fn unreachable_redis_delays_no_stop() {
     let mut server = RedisServer::start().await;
     let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
     let running = run(&queue, SLOTS, DRAIN, Runs::default().handler());
@@ -297,7 +297,7 @@ async fn a_dead_redis_delays_no_stop() {
 }
 
 #[tokio::test]
-async fn the_check_tells_a_healthy_server_from_a_sick_one() {
+async fn check_detects_an_unhealthy_server() {
     let server = RedisServer::start().await;
     let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
     let health = queue.check().await.unwrap();

@@ -1,4 +1,4 @@
-//! Turns at the mail server: one rate for all that share a queue, and none without an answer.
+//! Turns at the mail server: one rate for all workers of a queue, and no turn without an answer.
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,8 @@ fn paced(server: &RedisServer, prefix: &str, letters: &str) -> Queue {
     queue.paced(rate(letters))
 }
 
-/// What holds whenever the turns were asked for: of `n` turns the last is `n` less a burst
-/// intervals away from the first.
+/// The least time between the first and the last of `n` turns, whenever they were requested: `n`
+/// less a burst intervals.
 fn least(rate: Rate, n: u32) -> Duration {
     rate.interval() * n.saturating_sub(rate.burst())
 }
@@ -40,7 +40,7 @@ async fn two_queues_on_one_redis_share_one_rate() {
 }
 
 #[tokio::test]
-async fn a_rest_saves_up_a_burst_and_no_more() {
+async fn idle_time_allows_one_burst() {
     let server = RedisServer::start().await;
     let queue = paced(&server, "rested", "20");
     for _ in 0..2 {
@@ -59,7 +59,7 @@ async fn a_rest_saves_up_a_burst_and_no_more() {
 }
 
 #[tokio::test]
-async fn installations_that_share_a_redis_have_rates_of_their_own() {
+async fn installations_sharing_redis_have_separate_rates() {
     let server = RedisServer::start().await;
     let (one, other) = (
         paced(&server, "one", "0.01"),
@@ -71,7 +71,7 @@ async fn installations_that_share_a_redis_have_rates_of_their_own() {
 }
 
 #[tokio::test]
-async fn the_turns_are_one_key_that_goes_by_itself_and_lies_where_all_do() {
+async fn rate_state_is_one_expiring_key_in_the_shared_slot() {
     let server = RedisServer::start().await;
     let queue = paced(&server, "tidy", "0.5");
     for _ in 0..5 {
@@ -84,7 +84,7 @@ async fn the_turns_are_one_key_that_goes_by_itself_and_lies_where_all_do() {
 }
 
 #[tokio::test]
-async fn a_clock_set_back_or_a_key_made_something_else_holds_up_nobody() {
+async fn wrong_clock_or_key_type_delays_nobody() {
     let server = RedisServer::start().await;
     let queue = paced(&server, "odd", "10");
     let key = "{core:apalis:queues:list}:odd:turns";
@@ -102,7 +102,7 @@ async fn a_clock_set_back_or_a_key_made_something_else_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn nobody_has_a_turn_while_redis_does_not_answer_or_store() {
+async fn no_turn_is_granted_while_redis_is_down_or_full() {
     let mut server = RedisServer::start().await;
     let queue = paced(&server, "down", "100");
     server.command::<()>("CONFIG SET maxmemory 1").await;
@@ -119,7 +119,7 @@ async fn nobody_has_a_turn_while_redis_does_not_answer_or_store() {
 }
 
 #[tokio::test]
-async fn a_rate_keeps_letters_out_of_the_queue_that_could_not_leave_within_their_lease() {
+async fn rate_limits_the_letters_in_the_queue() {
     let server = RedisServer::start().await;
     for queue in [
         paced(&server, "room", "1.5"),
@@ -137,7 +137,7 @@ async fn a_rate_keeps_letters_out_of_the_queue_that_could_not_leave_within_their
 }
 
 #[tokio::test]
-async fn without_a_rate_every_turn_is_now_and_costs_no_key() {
+async fn without_a_rate_turns_are_immediate_and_store_nothing() {
     let server = RedisServer::start().await;
     for queue in [
         Queue::redis(&server.url(), "free").unwrap(),

@@ -1,4 +1,4 @@
-//! The queue under a relay whose rows are the truth, as the outbox will drive it.
+//! The queue under a relay with rows of its own, as the outbox drives it.
 
 use std::{
     collections::HashMap,
@@ -102,7 +102,7 @@ impl Outbox {
             loop {
                 let room = queue.room(Lane::Letters).await.unwrap_or(0);
                 let batch = outbox.lease(room);
-                // An error means unknown, so the lease decides.
+                // After an error the result is unknown, so the lease decides.
                 let _ = queue.push(Lane::Letters, &batch).await;
                 if batch.is_empty() {
                     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -113,7 +113,7 @@ impl Outbox {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_flushes_among_twenty_thousand_rows_lose_none_and_repeat_none() {
+async fn three_flushes_lose_and_repeat_no_row() {
     let server = RedisServer::start().await;
     let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
     let outbox = Outbox::with_rows(20_000);
@@ -140,7 +140,7 @@ async fn three_flushes_among_twenty_thousand_rows_lose_none_and_repeat_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_processes_share_the_work_and_one_may_vanish() {
+async fn two_processes_share_the_work_and_one_may_die() {
     let server = RedisServer::start().await;
     let survivor = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
     let victim = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
@@ -177,7 +177,7 @@ async fn two_processes_share_the_work_and_one_may_vanish() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_but_constant_keys_remains_after_a_run() {
+async fn only_constant_keys_remain_after_a_run() {
     let server = RedisServer::start().await;
     let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
     let runs = Runs::default();
@@ -193,7 +193,7 @@ async fn nothing_but_constant_keys_remains_after_a_run() {
 }
 
 #[tokio::test]
-async fn an_idle_worker_asks_redis_a_few_times_a_second() {
+async fn idle_worker_polls_redis_a_few_times_a_second() {
     let server = RedisServer::start().await;
     let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
     let runs = Runs::default();
@@ -209,11 +209,11 @@ async fn an_idle_worker_asks_redis_a_few_times_a_second() {
         .find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="))
         .and_then(|line| line.split(',').next()?.parse::<usize>().ok());
     println!("{fetches:?} scripts in two idle seconds");
-    // Two lanes ten times a second, the janitor twice four times.
+    // Two lanes poll ten times a second, and the janitor polls both four times.
     assert!(fetches.unwrap() < 120, "{fetches:?} in two seconds");
 }
 
 async fn assert_only_constant_keys_remain(server: &RedisServer) {
-    // apalis's own list of queues.
+    // The list of queues that apalis itself keeps.
     assert_eq!(server.keys().await, ["core:apalis:queues:list"]);
 }

@@ -1,4 +1,4 @@
-//! The queue over TLS, on a Redis whose certificate a private authority signed.
+//! The queue over TLS, on a Redis with a certificate from a private authority.
 
 use guestlist_jobs::queue::{Lane, Queue, QueueError};
 use guestlist_jobs::sessions::{KeyPattern, RedisSessions, SessionStore};
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::fixture::{DRAIN, Runs, SLOTS, dispatches, polling, push_all, run, until};
 use crate::redis_server::{RedisServer, free_port};
 
-/// An authority, and a server's certificate and key that it signed, as files.
+/// A certificate authority, and a server's certificate and key signed by it, as files.
 struct Authority(TempDir);
 
 impl Authority {
@@ -35,7 +35,8 @@ impl Authority {
         self.0.path().join(name).display().to_string()
     }
 
-    /// A Redis with this certificate: in clear where `RedisServer` asks, and with TLS at a port.
+    /// A Redis with this certificate: without TLS on `RedisServer`'s port, with TLS on the returned
+    /// one.
     async fn server(&self) -> (RedisServer, u16) {
         let port = free_port();
         let server = RedisServer::start_with(&[
@@ -60,7 +61,7 @@ impl Authority {
 }
 
 #[tokio::test]
-async fn work_flows_over_tls_and_survives_a_restart_there() {
+async fn tls_queue_survives_a_restart() {
     let authority = Authority::new();
     let (mut server, port) = authority.server().await;
     let queue = Queue::redis(&authority.url(port), "tls").unwrap();
@@ -93,7 +94,7 @@ async fn sessions_are_deleted_over_tls() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_somebody_else_is_not_believed_and_said_to_be_so() {
+async fn untrusted_redis_certificate_is_refused_and_named() {
     let (authority, other) = (Authority::new(), Authority::new());
     let (_server, port) = authority.server().await;
     let plain = format!("rediss://localhost:{port}/");
@@ -113,7 +114,7 @@ async fn a_certificate_of_somebody_else_is_not_believed_and_said_to_be_so() {
 }
 
 #[tokio::test]
-async fn what_is_not_to_be_believed_is_refused_before_anything_connects() {
+async fn invalid_ca_settings_are_refused_before_connecting() {
     for (url, says) in [
         ("rediss://localhost/#insecure", "tls_ca"),
         (

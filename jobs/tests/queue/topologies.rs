@@ -1,5 +1,5 @@
-//! Redis that is more than one server: what is lost in a failover is dispatched again, and the queue
-//! finds the server that took over.
+//! Redis with more than one server: dispatches lost in a failover are sent again, and the queue
+//! finds the new master.
 
 use std::{
     fs,
@@ -26,15 +26,16 @@ use crate::{
 /// The hash tag of every key of the queue.
 const TAG: &str = "{core:apalis:queues:list}";
 
-/// Pushes until a push is accepted and what it held has run.
-async fn works(queue: &Queue, runs: &Runs) {
+/// Pushes until a push is accepted and its dispatches have run.
+async fn push_until_run(queue: &Queue, runs: &Runs) {
     for lane in Lane::ALL {
         until("work runs", async || {
             let fresh = dispatches(1);
             if queue.push(lane, &fresh).await.is_err() {
                 return false;
             }
-            // What a failover lost is not waited for; here only its lease would bring it back.
+            // Dispatches lost in a failover are not awaited; here only their lease would bring
+            // them back.
             for _ in 0..100 {
                 if runs.all_once(&fresh) {
                     return true;
@@ -47,7 +48,7 @@ async fn works(queue: &Queue, runs: &Runs) {
     }
 }
 
-/// A sentinel with a mind of its own, and its configuration, which it writes to.
+/// A sentinel of its own, and its configuration file, which it writes to.
 struct Sentinel {
     port: u16,
     child: Child,
@@ -97,7 +98,7 @@ impl Drop for Sentinel {
 }
 
 #[tokio::test]
-async fn the_master_that_sentinels_name_is_found_again_after_a_failover() {
+async fn new_master_is_found_through_sentinels_after_failover() {
     let password = ["--requirepass", "word", "--masterauth", "word"];
     let mut master = RedisServer::start_with_password("word", &password).await;
     let replica = RedisServer::start_with_password("word", &password).await;
@@ -133,12 +134,12 @@ async fn the_master_that_sentinels_name_is_found_again_after_a_failover() {
 
     master.kill();
     until("the replica is promoted", async || {
-        // It cuts its connections when it changes sides.
+        // The server closes its connections when it becomes a replica.
         let told = replica.attempt::<String>(&["INFO", "replication"]).await;
         told.is_ok_and(|told| told.contains("role:master"))
     })
     .await;
-    works(&queue, &runs).await;
+    push_until_run(&queue, &runs).await;
     polling(&queue).await;
     assert!(queue.status().reconnects > 0);
     assert!(!replica.keys().await.is_empty());
@@ -175,14 +176,14 @@ fn url_of(nodes: &[RedisServer; 2]) -> String {
     format!("redis+cluster://127.0.0.1:{first},127.0.0.1:{second}")
 }
 
-/// Whether the node owns the slot of the queue's keys.
+/// True if the node owns the slot of the queue's keys.
 async fn owns(node: &RedisServer) -> bool {
     let asked = node.attempt::<u64>(&["EXISTS", TAG]).await;
     asked.is_ok()
 }
 
 #[tokio::test]
-async fn a_slot_that_moves_within_the_cluster_is_followed() {
+async fn moved_cluster_slot_is_followed() {
     let nodes = cluster().await;
     let queue = Queue::redis(&url_of(&nodes), DEFAULT_PREFIX).unwrap();
     let told = queue.check().await.unwrap().to_string();
@@ -204,8 +205,8 @@ async fn a_slot_that_moves_within_the_cluster_is_followed() {
         from.command::<String>("CLUSTER MYID").await,
         to.command::<String>("CLUSTER MYID").await,
     );
-    // The new owner's word is newer, so the old one drops what it holds of the slot. It loses all,
-    // as a failover may.
+    // The new owner has the newer configuration epoch, so the old one drops its keys of the
+    // slot. All of them are lost, as can happen in a failover.
     for order in [
         format!("CLUSTER SETSLOT {slot} IMPORTING {}", names.0),
         format!("CLUSTER SETSLOT {slot} NODE {}", names.1),
@@ -216,13 +217,13 @@ async fn a_slot_that_moves_within_the_cluster_is_followed() {
         owns(to).await && !owns(from).await
     })
     .await;
-    works(&queue, &runs).await;
+    push_until_run(&queue, &runs).await;
     polling(&queue).await;
     running.end().await;
     assert!(!to.keys().await.is_empty());
 }
 
-/// Begins to move the slot of `key`, which itself has arrived.
+/// Starts to move the slot of `key`; the key itself has already moved.
 async fn move_half_way([one, other]: &[RedisServer; 2], key: &str) {
     let slot = one.command::<u16>(&format!("CLUSTER KEYSLOT {key}")).await;
     let (from, to) = match slot {
@@ -242,7 +243,7 @@ async fn move_half_way([one, other]: &[RedisServer; 2], key: &str) {
 }
 
 #[tokio::test]
-async fn sessions_end_in_whatever_slot_of_a_cluster_they_are() {
+async fn sessions_end_in_every_cluster_slot() {
     let nodes = cluster().await;
     let client = redis::cluster::ClusterClient::new([url_of(&nodes)
         .replace("redis+cluster", "redis")
@@ -276,7 +277,7 @@ async fn sessions_end_in_whatever_slot_of_a_cluster_they_are() {
 }
 
 #[tokio::test]
-async fn a_server_that_became_a_replica_is_left_for_the_one_its_name_leads_to() {
+async fn demoted_server_is_left_for_the_names_new_address() {
     let (first, second) = (RedisServer::start().await, RedisServer::start().await);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}/", listener.local_addr().unwrap());
@@ -295,14 +296,14 @@ async fn a_server_that_became_a_replica_is_left_for_the_one_its_name_leads_to() 
     let queue = Queue::redis(&url, DEFAULT_PREFIX).unwrap();
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
-    works(&queue, &runs).await;
+    push_until_run(&queue, &runs).await;
 
-    // What is connected stays connected to the old one, which answers and takes no write.
+    // Open connections stay with the old server, which answers and refuses writes.
     leads_to.store(second.port(), SeqCst);
     first
         .command::<()>(&format!("REPLICAOF 127.0.0.1 {}", second.port()))
         .await;
-    works(&queue, &runs).await;
+    push_until_run(&queue, &runs).await;
     polling(&queue).await;
     assert!(!second.keys().await.is_empty());
     assert_eq!(queue.status().reconnects, 1);
@@ -311,12 +312,12 @@ async fn a_server_that_became_a_replica_is_left_for_the_one_its_name_leads_to() 
 }
 
 #[tokio::test]
-async fn each_connection_that_is_lost_is_counted_once_and_nothing_else_is() {
+async fn only_lost_connections_are_counted() {
     let server = RedisServer::start().await;
     let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
-    works(&queue, &runs).await;
+    push_until_run(&queue, &runs).await;
     for killed in 0..3 {
         assert_eq!(queue.status().reconnects, killed);
         server.command::<()>("CLIENT KILL TYPE normal").await;
@@ -324,7 +325,7 @@ async fn each_connection_that_is_lost_is_counted_once_and_nothing_else_is() {
             queue.status().reconnects > killed
         })
         .await;
-        works(&queue, &runs).await;
+        push_until_run(&queue, &runs).await;
         polling(&queue).await;
     }
     // A worker that ends for another reason keeps the connection.
@@ -334,7 +335,7 @@ async fn each_connection_that_is_lost_is_counted_once_and_nothing_else_is() {
         queue.status().restarts > restarts
     })
     .await;
-    works(&queue, &runs).await;
+    push_until_run(&queue, &runs).await;
     polling(&queue).await;
     assert_eq!(queue.status().reconnects, 3);
     running.end().await;

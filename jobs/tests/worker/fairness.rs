@@ -1,4 +1,4 @@
-//! One organization's many letters do not hold up another's single one.
+//! Many letters of one organization do not delay the single letter of another.
 
 use guestlist::{Invite, OrganizationId};
 
@@ -7,7 +7,7 @@ use crate::support::{OLIVIA, Team, name, person, user};
 
 const MANY: usize = 4_000;
 
-/// Far fewer than the queue could hold, and many more than are at work or wait for a slot.
+/// Far fewer letters than the queue can hold, and many more than are running or waiting for a slot.
 const FEW: usize = 600;
 
 async fn invite(team: &Team, organization: OrganizationId, emails: impl Iterator<Item = String>) {
@@ -22,17 +22,17 @@ async fn invite(team: &Team, organization: OrganizationId, emails: impl Iterator
 }
 
 on_both_stacks! {
-    async fn a_single_letter_leaves_soon_behind_anothers_many(bench: Workbench) {
-        let team = &bench.team;
+    async fn single_letter_leaves_soon_despite_anothers_many(harness: Harness) {
+        let team = &harness.team;
         let crowd = (0..MANY).map(|number| format!("p{number}@example.com"));
         invite(team, team.organization.id, crowd).await;
         let create = async |tx: &mut _| team.guestlist.create(tx, name("Small"), &person(OLIVIA)).await;
         let other = team.in_transaction(create).await.unwrap();
-        let worker = bench.start();
-        bench.smtp.until(|seen| seen.letters.len() >= 50).await;
+        let worker = harness.start();
+        harness.smtp.until(|seen| seen.letters.len() >= 50).await;
         invite(team, other.id, ["bob@example.com".to_owned()].into_iter()).await;
-        let before = bench.smtp.count();
-        let seen = bench
+        let before = harness.smtp.count();
+        let seen = harness
             .smtp
             .until(|seen| seen.letters.iter().skip(before).any(|letter| letter.contains("To: bob@example.com")))
             .await;

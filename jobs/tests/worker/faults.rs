@@ -1,20 +1,20 @@
-//! What breaks around a worker.
+//! Failures around a worker.
 
 use chrono::TimeDelta;
 use guestlist::outbox;
 use guestlist_jobs::queue::Queue;
 use redis::AsyncCommands;
 
-use crate::harness::{Workbench, eventually, invite_many};
+use crate::harness::{Harness, eventually, invite_many};
 use crate::on_both_stacks;
 use crate::redis_server::RedisServer;
 use crate::support::Team;
 
-fn assert_one_letter_each(bench: &Workbench, count: usize) {
-    assert_eq!(bench.letters().len(), count);
+fn assert_one_letter_each(harness: &Harness, count: usize) {
+    assert_eq!(harness.letters().len(), count);
     for number in 0..count {
         assert_eq!(
-            bench.letters_to(&format!("p{number}@example.com")).len(),
+            harness.letters_to(&format!("p{number}@example.com")).len(),
             1,
             "p{number}"
         );
@@ -22,152 +22,152 @@ fn assert_one_letter_each(bench: &Workbench, count: usize) {
 }
 
 on_both_stacks! {
-    async fn what_a_killed_worker_held_comes_back_when_its_lease_ends(bench: Workbench) {
+    async fn killed_workers_leases_expire_and_are_taken_over(harness: Harness) {
         let stalled = crate::smtp::Script::default().on("DATA", crate::smtp::Act::Stall);
-        let stalling = Workbench::new(bench.team.clone(), bench.queue.clone()).await.with_mail_server(stalled).await;
-        invite_many(&bench.team, 1).await;
+        let stalling = Harness::new(harness.team.clone(), harness.queue.clone()).await.with_mail_server(stalled).await;
+        invite_many(&harness.team, 1).await;
         let worker = stalling.start();
         stalling.smtp.until(|seen| seen.heard("DATA") == 1).await;
         worker.kill().await;
         drop(stalling);
-        assert!(bench.letters().is_empty());
-        bench.team.advance_clock(TimeDelta::seconds(21));
-        let queue = if matches!(bench.team.database, guestlist::Database::Sqlite(_)) { Queue::memory() } else { crate::harness::redis() };
-        let bench = Workbench { queue, ..bench };
-        bench.work_until_idle().await;
-        assert_one_letter_each(&bench, 1);
+        assert!(harness.letters().is_empty());
+        harness.team.advance_clock(TimeDelta::seconds(21));
+        let queue = if matches!(harness.team.database, guestlist::Database::Sqlite(_)) { Queue::memory() } else { crate::harness::redis() };
+        let harness = Harness { queue, ..harness };
+        harness.work_until_idle().await;
+        assert_one_letter_each(&harness, 1);
     }
 
-    async fn a_letter_whose_lease_was_lost_is_dropped_before_it_is_finished(bench: Workbench) {
+    async fn letter_with_a_lost_lease_is_aborted(harness: Harness) {
         let stalled = crate::smtp::Script::default().on("DATA", crate::smtp::Act::Stall);
-        let bench = bench.with_mail_server(stalled).await;
-        invite_many(&bench.team, 1).await;
-        let worker = bench.start();
-        bench.smtp.until(|seen| seen.heard("DATA") == 1).await;
-        // Somebody else takes the message over, as after a pause of this process. By SQL, or this worker's
-        // own relay might be first.
+        let harness = harness.with_mail_server(stalled).await;
+        invite_many(&harness.team, 1).await;
+        let worker = harness.start();
+        harness.smtp.until(|seen| seen.heard("DATA") == 1).await;
+        // Another worker takes the message over, as after a pause of this process. Done in SQL,
+        // since this worker's own relay might be first.
         let taken = "UPDATE guestlist_outbox SET generation = generation + 10";
-        match bench.database() {
+        match harness.database() {
             guestlist::Database::Postgres(pool) => drop(sqlx::query(taken).execute(pool).await.unwrap()),
             guestlist::Database::Sqlite(pool) => drop(sqlx::query(taken).execute(pool).await.unwrap()),
         }
-        bench.smtp.until(|seen| seen.closed == 1).await;
-        assert!(bench.letters().is_empty());
-        let held = bench.waiting(outbox::State::Leased).await;
+        harness.smtp.until(|seen| seen.closed == 1).await;
+        assert!(harness.letters().is_empty());
+        let held = harness.waiting(outbox::State::Leased).await;
         assert_eq!(held[0].generation, 11, "the other's lease is left alone");
         worker.stop().await;
     }
 
-    async fn letters_that_had_no_turn_when_the_worker_stops_are_put_back(bench: Workbench) {
-        // Twice as many letters as connections, and no connection comes free.
+    async fn letters_without_a_slot_are_released_at_stop(harness: Harness) {
+        // Twice as many letters as connections, and no connection becomes free.
         let stalled = (0..8).fold(crate::smtp::Script::default(), |script, _| script.on("DATA", crate::smtp::Act::Stall));
-        let bench = bench.with_mail_server(stalled).await;
-        invite_many(&bench.team, 8).await;
-        let worker = bench.start();
-        bench.smtp.until(|seen| seen.heard("DATA") == 4).await;
-        // A lease alone is not enough: its dispatch may still be in Redis, for whoever fetches it next.
-        eventually("all are in this worker's hands", async || bench.queue.status().running == 8).await;
+        let harness = harness.with_mail_server(stalled).await;
+        invite_many(&harness.team, 8).await;
+        let worker = harness.start();
+        harness.smtp.until(|seen| seen.heard("DATA") == 4).await;
+        // A lease is not enough: its dispatch may still be in Redis for any worker to fetch.
+        eventually("all are in this worker's hands", async || harness.queue.status().running == 8).await;
         worker.ask_to_stop();
-        eventually("those without a turn are back", async || bench.waiting(outbox::State::Ready).await.len() == 4).await;
-        for back in bench.waiting(outbox::State::Ready).await {
+        eventually("those without a turn are back", async || harness.waiting(outbox::State::Ready).await.len() == 4).await;
+        for back in harness.waiting(outbox::State::Ready).await {
             assert_eq!((back.attempts, back.faults), (0, 0), "it cost them nothing");
         }
-        assert_eq!(bench.smtp.seen().heard("DATA"), 4);
+        assert_eq!(harness.smtp.seen().heard("DATA"), 4);
         worker.kill().await;
     }
 
-    async fn an_unknown_kind_is_set_aside_and_everything_else_flows(bench: Workbench) {
-        invite_many(&bench.team, 2).await;
+    async fn unknown_message_kind_stops_no_other(harness: Harness) {
+        invite_many(&harness.team, 2).await;
         let rename = "UPDATE guestlist_outbox SET kind = 'send_pigeon'
                       WHERE id = (SELECT id FROM guestlist_outbox ORDER BY id LIMIT 1)";
-        match bench.database() {
+        match harness.database() {
             guestlist::Database::Postgres(pool) => drop(sqlx::query(rename).execute(pool).await.unwrap()),
             guestlist::Database::Sqlite(pool) => drop(sqlx::query(rename).execute(pool).await.unwrap()),
         }
-        bench.work_until_idle().await;
-        assert_eq!(bench.letters().len(), 1);
-        let dead = bench.waiting(guestlist::outbox::State::Dead).await;
+        harness.work_until_idle().await;
+        assert_eq!(harness.letters().len(), 1);
+        let dead = harness.waiting(guestlist::outbox::State::Dead).await;
         assert_eq!(dead.len(), 1);
         assert!(dead[0].last_error.as_ref().unwrap().contains("send_pigeon"));
     }
 
-    async fn two_workers_share_the_work_without_sending_twice(bench: Workbench) {
-        invite_many(&bench.team, 200).await;
-        let (one, other) = (bench.start(), bench.start());
-        eventually("everything is sent", async || bench.counts().await.is_empty()).await;
+    async fn two_workers_send_no_letter_twice(harness: Harness) {
+        invite_many(&harness.team, 200).await;
+        let (one, other) = (harness.start(), harness.start());
+        eventually("everything is sent", async || harness.counts().await.is_empty()).await;
         one.stop().await;
         other.stop().await;
-        assert_one_letter_each(&bench, 200);
+        assert_one_letter_each(&harness, 200);
     }
 
-    async fn deferrals_do_not_use_up_what_faults_are_allowed(bench: Workbench) {
+    async fn deferrals_do_not_count_as_faults(harness: Harness) {
         let busy = crate::smtp::Act::Say("450 4.2.1 busy\r\n");
         let script = (0..12).fold(crate::smtp::Script::default(), |script, _| script.on("RCPT", busy));
-        let bench = bench.with_mail_server(script).await;
-        invite_many(&bench.team, 1).await;
+        let harness = harness.with_mail_server(script).await;
+        invite_many(&harness.team, 1).await;
         for deferrals in 1..=12 {
-            bench.work_until_idle().await;
-            assert_eq!(bench.waiting(outbox::State::Ready).await[0].attempts, deferrals);
-            bench.team.advance_clock(TimeDelta::minutes(133));
+            harness.work_until_idle().await;
+            assert_eq!(harness.waiting(outbox::State::Ready).await[0].attempts, deferrals);
+            harness.team.advance_clock(TimeDelta::minutes(133));
         }
-        let mut context = bench.context();
+        let mut context = harness.context();
         let fails = std::sync::atomic::AtomicBool::new(true);
         context.link = std::sync::Arc::new(move |token| {
             assert!(!fails.swap(false, std::sync::atomic::Ordering::SeqCst), "it fails once");
             format!("https://app.example.com/join/{}", token.expose())
         });
-        let worker = guestlist_jobs::Worker::new(context, bench.queue.clone(), bench.settings);
+        let worker = guestlist_jobs::Worker::new(context, harness.queue.clone(), harness.settings);
         worker.run_until_idle(tokio_util::sync::CancellationToken::new()).await.unwrap();
-        let message = bench.waiting(outbox::State::Ready).await.remove(0);
+        let message = harness.waiting(outbox::State::Ready).await.remove(0);
         assert_eq!((message.attempts, message.faults), (13, 1));
-        bench.team.advance_clock(TimeDelta::seconds(2));
-        bench.work_until_idle().await;
-        assert_one_letter_each(&bench, 1);
+        harness.team.advance_clock(TimeDelta::seconds(2));
+        harness.work_until_idle().await;
+        assert_one_letter_each(&harness, 1);
     }
 
-    async fn a_job_that_panics_every_time_is_set_aside_and_everything_else_flows(bench: Workbench) {
-        invite_many(&bench.team, 3).await;
-        let mut context = bench.context();
-        let poison = bench.team.token(&{
-            let mut tx = bench.team.begin().await;
+    async fn always_panicking_job_is_given_up_and_stops_no_other(harness: Harness) {
+        invite_many(&harness.team, 3).await;
+        let mut context = harness.context();
+        let poison = harness.team.token(&{
+            let mut tx = harness.team.begin().await;
             let page = guestlist::Paging::first(1);
-            bench.team.guestlist.pending(&mut tx, bench.team.organization.id, &page).await.unwrap().items.remove(0)
+            harness.team.guestlist.pending(&mut tx, harness.team.organization.id, &page).await.unwrap().items.remove(0)
         });
         context.link = std::sync::Arc::new(move |token| {
             assert_ne!(token.expose(), poison, "this letter cannot be written");
             format!("https://app.example.com/join/{}", token.expose())
         });
         let stop = tokio_util::sync::CancellationToken::new();
-        let worker = guestlist_jobs::Worker::new(context, bench.queue.clone(), bench.settings);
+        let worker = guestlist_jobs::Worker::new(context, harness.queue.clone(), harness.settings);
         let worker = tokio::spawn(worker.run(stop.clone()));
-        eventually("the others are sent", async || bench.letters().len() == 2).await;
+        eventually("the others are sent", async || harness.letters().len() == 2).await;
         eventually("it is given up", async || {
-            bench.team.advance_clock(TimeDelta::minutes(11));
-            bench.waiting(guestlist::outbox::State::Dead).await.len() == 1
+            harness.team.advance_clock(TimeDelta::minutes(11));
+            harness.waiting(guestlist::outbox::State::Dead).await.len() == 1
         }).await;
         stop.cancel();
         worker.await.unwrap();
-        assert_eq!(bench.letters().len(), 2);
-        let dead = bench.waiting(guestlist::outbox::State::Dead).await;
+        assert_eq!(harness.letters().len(), 2);
+        let dead = harness.waiting(guestlist::outbox::State::Dead).await;
         assert_eq!(dead[0].attempts, 10);
         assert!(dead[0].last_error.as_ref().unwrap().contains("panicked"));
     }
 }
 
-/// Nothing can be recorded, because the test holds the rows that records are written to.
+/// Blocks all recording: the test locks the rows that would be written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_more_than_two_letters_a_connection_leave_unrecorded() {
+async fn at_most_two_letters_per_connection_are_unrecorded() {
     let team = Team::on(crate::postgres::schema().await).await;
-    let bench = Workbench::new(team, crate::harness::redis()).await;
-    invite_many(&bench.team, 40).await;
-    let guestlist::Database::Postgres(pool) = bench.database() else {
+    let harness = Harness::new(team, crate::harness::redis()).await;
+    invite_many(&harness.team, 40).await;
+    let guestlist::Database::Postgres(pool) = harness.database() else {
         panic!("on Postgres")
     };
     let mut holding = pool.begin().await.unwrap();
     let lock = "SELECT count(*) FROM (SELECT FROM guestlist_invitations FOR UPDATE) AS held";
     let held: (i64,) = sqlx::query_as(lock).fetch_one(&mut *holding).await.unwrap();
     assert_eq!(held.0, 40);
-    let worker = bench.start();
+    let worker = harness.start();
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
                  AND datname = current_database() AND query LIKE '%guestlist_invitations%'";
     for _ in 0..3 {
@@ -179,45 +179,48 @@ async fn no_more_than_two_letters_a_connection_leave_unrecorded() {
             .await;
         }
     }
-    assert_eq!(bench.letters().len(), 8);
+    assert_eq!(harness.letters().len(), 8);
     holding.rollback().await.unwrap();
     eventually("everything is sent", async || {
-        bench.counts().await.is_empty()
+        harness.counts().await.is_empty()
     })
     .await;
     worker.stop().await;
-    assert_one_letter_each(&bench, 40);
+    assert_one_letter_each(&harness, 40);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn flushing_redis_amid_the_work_loses_nothing_and_sends_nothing_twice() {
+async fn redis_flush_during_work_loses_and_repeats_nothing() {
     let redis = RedisServer::start().await;
     let queue = Queue::redis(&redis.url(), "flushed").unwrap();
-    let bench = Workbench::new(Team::on(crate::postgres::schema().await).await, queue).await;
-    // Leases follow the team's clock, so it has to go on by itself here.
-    let bench = Workbench {
-        team: bench
+    let harness = Harness::new(Team::on(crate::postgres::schema().await).await, queue).await;
+    // Leases follow the team's clock, so it has to run by itself here.
+    let harness = Harness {
+        team: harness
             .team
             .configured(|builder| builder.clock(guestlist::Clock::System)),
-        ..bench
+        ..harness
     };
-    invite_many(&bench.team, 300).await;
-    let worker = bench.start();
+    invite_many(&harness.team, 300).await;
+    let worker = harness.start();
     let client = redis::Client::open(redis.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     for letters in [30, 280] {
-        bench.smtp.until(|seen| seen.letters.len() >= letters).await;
+        harness
+            .smtp
+            .until(|seen| seen.letters.len() >= letters)
+            .await;
         let _: () = redis::cmd("FLUSHALL")
             .query_async(&mut connection)
             .await
             .unwrap();
     }
     eventually("everything is sent", async || {
-        bench.counts().await.is_empty()
+        harness.counts().await.is_empty()
     })
     .await;
     worker.stop().await;
-    assert_one_letter_each(&bench, 300);
+    assert_one_letter_each(&harness, 300);
     let left: Vec<String> = connection.keys("*").await.unwrap();
     assert!(
         left.len() <= 1,
@@ -226,24 +229,24 @@ async fn flushing_redis_amid_the_work_loses_nothing_and_sends_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn letters_wait_while_redis_is_down_and_leave_when_it_is_back() {
+async fn letters_wait_until_redis_is_back() {
     let mut redis = RedisServer::start().await;
     let queue = Queue::redis(&redis.url(), "down").unwrap();
-    let bench = Workbench::new(Team::on(crate::postgres::schema().await).await, queue).await;
-    let bench = Workbench {
-        team: bench
+    let harness = Harness::new(Team::on(crate::postgres::schema().await).await, queue).await;
+    let harness = Harness {
+        team: harness
             .team
             .configured(|builder| builder.clock(guestlist::Clock::System)),
-        ..bench
+        ..harness
     };
     redis.kill();
-    let worker = bench.start();
-    invite_many(&bench.team, 20).await;
+    let worker = harness.start();
+    invite_many(&harness.team, 20).await;
     redis.restart().await;
     eventually("everything is sent", async || {
-        bench.counts().await.is_empty()
+        harness.counts().await.is_empty()
     })
     .await;
     worker.stop().await;
-    assert_one_letter_each(&bench, 20);
+    assert_one_letter_each(&harness, 20);
 }

@@ -1,4 +1,4 @@
-//! A worker to test with, on either stack.
+//! A worker for tests, on either stack.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use tokio_util::sync::CancellationToken;
 use crate::smtp::{Script, Smtp};
 use crate::support::{OLIVIA, Team, user};
 
-/// Runs every story on Postgres with Redis, and on SQLite with the queue in memory.
+/// Runs every test on Postgres with Redis, and on SQLite with the queue in memory.
 #[macro_export]
 macro_rules! on_both_stacks {
-    ($(async fn $name:ident($bench:ident: Workbench) $body:block)+) => {
+    ($(async fn $name:ident($harness:ident: Harness) $body:block)+) => {
         $(mod $name {
             #[allow(unused_imports)]
             use super::*;
 
-            async fn story($bench: $crate::harness::Workbench) $body
+            async fn scenario($harness: $crate::harness::Harness) $body
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_postgres_and_redis() {
                 let team = $crate::support::Team::on($crate::postgres::schema().await).await;
-                story($crate::harness::Workbench::new(team, $crate::harness::redis()).await).await;
+                scenario($crate::harness::Harness::new(team, $crate::harness::redis()).await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,13 +35,13 @@ macro_rules! on_both_stacks {
                 let folder = tempfile::tempdir().expect("a temporary folder");
                 let team = $crate::support::Team::on($crate::sqlite::file(folder.path()).await).await;
                 let queue = guestlist_jobs::queue::Queue::memory();
-                story($crate::harness::Workbench::new(team, queue).await).await;
+                scenario($crate::harness::Harness::new(team, queue).await).await;
             }
         })+
     };
 }
 
-/// The server that `bin/test` starts, under keys of our own.
+/// The server that `bin/test` starts; each test uses keys of its own.
 pub(crate) fn redis_url() -> String {
     std::env::var("GUESTLIST_TEST_REDIS").expect("GUESTLIST_TEST_REDIS: run the tests by bin/test")
 }
@@ -51,8 +51,8 @@ pub(crate) fn redis() -> Queue {
     Queue::redis(&redis_url(), &prefix).expect("a Redis URL")
 }
 
-/// A team, a mail server and what a worker needs.
-pub(crate) struct Workbench {
+/// A team, a mail server and everything a worker needs.
+pub(crate) struct Harness {
     pub(crate) team: Team,
     pub(crate) smtp: Arc<Smtp>,
     pub(crate) queue: Queue,
@@ -60,13 +60,13 @@ pub(crate) struct Workbench {
     pub(crate) settings: Settings,
 }
 
-/// A worker at work, until it is stopped.
+/// A running worker.
 pub(crate) struct Running {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<Drained>,
 }
 
-impl Workbench {
+impl Harness {
     pub(crate) async fn new(team: Team, queue: Queue) -> Self {
         let settings = Settings {
             letters: 4,
@@ -82,7 +82,7 @@ impl Workbench {
         }
     }
 
-    /// The same bench with a mail server that follows `script`.
+    /// The same harness with a mail server that follows `script`.
     pub(crate) async fn with_mail_server(self, script: Script) -> Self {
         Self {
             smtp: Arc::new(script.start().await),
@@ -127,7 +127,7 @@ impl Workbench {
         Worker::new(self.context(), self.queue.clone(), self.settings)
     }
 
-    /// Works until nothing is due.
+    /// Runs a worker until nothing is due.
     pub(crate) async fn work_until_idle(&self) {
         let work = self.worker().run_until_idle(CancellationToken::new());
         let drained = tokio::time::timeout(Duration::from_secs(120), work).await;
@@ -142,7 +142,7 @@ impl Workbench {
         Running { stop, task }
     }
 
-    /// The letters as the mail server got them, one string each.
+    /// The letters as received by the mail server, one string each.
     pub(crate) fn letters(&self) -> Vec<String> {
         self.smtp.seen().letters
     }
@@ -188,14 +188,14 @@ impl Running {
         ended.expect("it stops in time").expect("it does not panic")
     }
 
-    /// Ends the worker as a crash would: without any farewell.
+    /// Ends the worker as a crash would, without a shutdown.
     pub(crate) async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
     }
 }
 
-/// Invites `count` people, the first of them p0@example.com.
+/// Invites `count` addresses, the first of them p0@example.com.
 pub(crate) async fn invite_many(team: &Team, count: usize) {
     let invites = (0..count)
         .map(|n| team.invitation_of(&format!("p{n}@example.com"), "agent"))
@@ -205,7 +205,7 @@ pub(crate) async fn invite_many(team: &Team, count: usize) {
         .unwrap();
 }
 
-/// Waits for a condition, and fails when it does not come true.
+/// Waits for a condition, and fails if it does not become true.
 pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let patience = tokio::time::Instant::now() + Duration::from_secs(40);
     while !holds().await {

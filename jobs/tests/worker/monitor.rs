@@ -1,4 +1,4 @@
-//! What a worker shows of itself, as a host that runs it in its own process reads it.
+//! The worker's status and metrics, as read by a host that runs it in its own process.
 
 use chrono::TimeDelta;
 use guestlist::{Clock, Database};
@@ -8,13 +8,13 @@ use guestlist_jobs::queue::Queue;
 use tokio_util::sync::CancellationToken;
 
 use crate::exposition::Exposition;
-use crate::harness::{Workbench, eventually, invite_many};
+use crate::harness::{Harness, eventually, invite_many};
 use crate::on_both_stacks;
 use crate::redis_server::RedisServer;
 use crate::smtp::{Act, Script};
 use crate::support::{OLIVIA, Team, user};
 
-/// A worker at work, and what shows it.
+/// A running worker and its monitor.
 struct Watched {
     monitor: Monitor,
     stop: CancellationToken,
@@ -22,8 +22,8 @@ struct Watched {
 }
 
 impl Watched {
-    fn start(bench: &Workbench) -> Self {
-        let worker = bench.worker();
+    fn start(harness: &Harness) -> Self {
+        let worker = harness.worker();
         let (monitor, stop) = (worker.monitor(), CancellationToken::new());
         let task = tokio::spawn(worker.run(stop.clone()));
         Self {
@@ -38,7 +38,7 @@ impl Watched {
         self.task.await.unwrap();
     }
 
-    /// Waits until exactly these checks fail, none for ready.
+    /// Waits until exactly these checks fail; none means ready.
     async fn until_failed(&self, failed: &[&str]) -> Readiness {
         eventually(&format!("{failed:?} fail"), async || {
             names(&self.monitor.readiness().await) == failed
@@ -48,7 +48,7 @@ impl Watched {
     }
 }
 
-/// The checks that fail.
+/// The names of the failed checks.
 fn names(readiness: &Readiness) -> Vec<&'static str> {
     let failed = readiness.checks.iter();
     let failed = failed.filter(|check| check.problem.is_some());
@@ -65,8 +65,8 @@ async fn scrape(monitor: &Monitor) -> Exposition {
 }
 
 on_both_stacks! {
-    async fn a_worker_is_ready_while_it_runs_and_not_before_or_after(bench: Workbench) {
-        let worker = bench.worker();
+    async fn worker_is_ready_only_while_it_runs(harness: Harness) {
+        let worker = harness.worker();
         let (monitor, stop) = (worker.monitor(), CancellationToken::new());
         assert_eq!(names(&monitor.readiness().await), ["worker", "relay"]);
         let task = tokio::spawn(worker.run(stop.clone()));
@@ -78,22 +78,22 @@ on_both_stacks! {
         }).await;
     }
 
-    async fn credentials_that_are_refused_fail_readiness_until_a_letter_gets_through(bench: Workbench) {
+    async fn refused_credentials_fail_readiness_until_a_success(harness: Harness) {
         let refuses = Script::default().on("MAIL", Act::Say("535 5.7.8 bad credentials"));
-        let bench = bench.with_mail_server(refuses).await;
-        let worker = Watched::start(&bench);
+        let harness = harness.with_mail_server(refuses).await;
+        let worker = Watched::start(&harness);
         worker.until_failed(&[]).await;
-        invite_many(&bench.team, 1).await;
+        invite_many(&harness.team, 1).await;
         let readiness = worker.until_failed(&["mailer"]).await;
         assert!(problem(&readiness, "mailer").contains("535 5.7.8 bad credentials"), "{readiness:?}");
         let metrics = scrape(&worker.monitor).await;
         assert_eq!(metrics.value("guestlist_letter_attempts_total{verdict=\"ours\"}"), 1.0);
         assert_eq!(metrics.value("guestlist_check_ok{check=\"mailer\"}"), 0.0);
         assert_eq!(metrics.value("guestlist_mailer_resting"), 1.0);
-        // The clock stands still, so the letter's next attempt has to be brought about.
+        // The clock stands still, so the test has to make the letter's next attempt due.
         eventually("the letter leaves", async || {
-            bench.team.advance_clock(TimeDelta::seconds(1));
-            bench.letters().len() == 1
+            harness.team.advance_clock(TimeDelta::seconds(1));
+            harness.letters().len() == 1
         }).await;
         worker.until_failed(&[]).await;
         let metrics = scrape(&worker.monitor).await;
@@ -104,18 +104,18 @@ on_both_stacks! {
         worker.stop().await;
     }
 
-    async fn every_letter_is_counted_once_by_what_became_of_it(bench: Workbench) {
+    async fn every_letter_is_counted_once_by_its_outcome(harness: Harness) {
         let script = Script::default()
             .on("RCPT", Act::Say("550 5.1.1 no such user"))
             .on("RCPT", Act::Say("450 4.2.1 come back later"));
-        let bench = bench.with_mail_server(script).await;
-        invite_many(&bench.team, 12).await;
-        let worker = Watched::start(&bench);
+        let harness = harness.with_mail_server(script).await;
+        invite_many(&harness.team, 12).await;
+        let worker = Watched::start(&harness);
         let settled = async || {
             let metrics = scrape(&worker.monitor).await;
             metrics.sum("guestlist_runs_total") == 13.0
         };
-        // Twelve invitations, and the notice of the one that was refused for good.
+        // Twelve invitations, and the notice about the one that was refused permanently.
         eventually("all ran", settled).await;
         eventually("one waits", async || {
             let metrics = scrape(&worker.monitor).await;
@@ -143,45 +143,45 @@ on_both_stacks! {
         ] {
             assert_eq!(metrics.value(&format!("guestlist_{sample}")), expected, "{sample}");
         }
-        assert_eq!(bench.letters().len(), 11);
+        assert_eq!(harness.letters().len(), 11);
         let connections = metrics.value("guestlist_smtp_connections_total");
-        assert_eq!(connections as usize, bench.smtp.seen().connections);
+        assert_eq!(connections as usize, harness.smtp.seen().connections);
         worker.stop().await;
     }
 
-    async fn what_waits_shows_its_number_and_its_age(bench: Workbench) {
-        invite_many(&bench.team, 3).await;
-        bench.team.advance_clock(TimeDelta::seconds(90));
-        let metrics = scrape(&bench.worker().monitor()).await;
+    async fn backlog_shows_its_size_and_age(harness: Harness) {
+        invite_many(&harness.team, 3).await;
+        harness.team.advance_clock(TimeDelta::seconds(90));
+        let metrics = scrape(&harness.worker().monitor()).await;
         assert_eq!(metrics.value("guestlist_outbox_messages{kind=\"send_invitation\",state=\"ready\"}"), 3.0);
         assert_eq!(metrics.value("guestlist_outbox_messages{kind=\"send_invitation\",state=\"dead\"}"), 0.0);
         assert_eq!(metrics.value("guestlist_outbox_oldest_due_age_seconds{lane=\"letters\"}"), 90.0);
         assert_eq!(metrics.value("guestlist_outbox_oldest_due_age_seconds{lane=\"urgent\"}"), 0.0);
     }
 
-    async fn a_lease_that_lapsed_is_counted_by_who_takes_it_over(bench: Workbench) {
-        let stalling = Workbench::new(bench.team.clone(), bench.queue.clone()).await
+    async fn expired_lease_is_counted_by_the_next_holder(harness: Harness) {
+        let stalling = Harness::new(harness.team.clone(), harness.queue.clone()).await
             .with_mail_server(Script::default().on("DATA", Act::Stall)).await;
-        invite_many(&bench.team, 1).await;
+        invite_many(&harness.team, 1).await;
         let killed = stalling.start();
         stalling.smtp.until(|seen| seen.heard("DATA") == 1).await;
         killed.kill().await;
-        bench.team.advance_clock(TimeDelta::seconds(21));
-        let is_sqlite = matches!(bench.team.database, Database::Sqlite(_));
+        harness.team.advance_clock(TimeDelta::seconds(21));
+        let is_sqlite = matches!(harness.team.database, Database::Sqlite(_));
         let queue = if is_sqlite { Queue::memory() } else { crate::harness::redis() };
-        let bench = Workbench { queue, ..bench };
-        let worker = Watched::start(&bench);
-        bench.smtp.until(|seen| seen.letters.len() == 1).await;
-        invite_more(&bench.team).await;
-        bench.smtp.until(|seen| seen.letters.len() == 2).await;
+        let harness = Harness { queue, ..harness };
+        let worker = Watched::start(&harness);
+        harness.smtp.until(|seen| seen.letters.len() == 1).await;
+        invite_more(&harness.team).await;
+        harness.smtp.until(|seen| seen.letters.len() == 2).await;
         let metrics = scrape(&worker.monitor).await;
         assert_eq!(metrics.value("guestlist_lease_expiries_total"), 1.0);
         assert_eq!(metrics.value("guestlist_dispatches_total{lane=\"letters\"}"), 2.0);
         worker.stop().await;
     }
 
-    async fn purged_sessions_are_counted(bench: Workbench) {
-        let team = &bench.team;
+    async fn purged_sessions_are_counted(harness: Harness) {
+        let team = &harness.team;
         team.join("bob", "agent").await;
         for session in ["one", "two", "three"] {
             let session = session.parse().unwrap();
@@ -191,7 +191,7 @@ on_both_stacks! {
                 .unwrap();
         }
         team.remove(OLIVIA, "bob").await.unwrap();
-        let worker = Watched::start(&bench);
+        let worker = Watched::start(&harness);
         eventually("the purge ran", async || {
             let metrics = scrape(&worker.monitor).await;
             metrics.value("guestlist_runs_total{kind=\"purge_sessions\",outcome=\"done\"}") == 1.0
@@ -200,14 +200,14 @@ on_both_stacks! {
         worker.stop().await;
     }
 
-    async fn a_kind_from_a_newer_version_is_counted_as_other(bench: Workbench) {
-        invite_many(&bench.team, 1).await;
+    async fn newer_message_kind_is_counted_as_other(harness: Harness) {
+        invite_many(&harness.team, 1).await;
         let rename = "UPDATE guestlist_outbox SET kind = 'send_pigeon'";
-        match bench.database() {
+        match harness.database() {
             Database::Postgres(pool) => drop(sqlx::query(rename).execute(pool).await.unwrap()),
             Database::Sqlite(pool) => drop(sqlx::query(rename).execute(pool).await.unwrap()),
         }
-        let worker = Watched::start(&bench);
+        let worker = Watched::start(&harness);
         eventually("it is dead", async || {
             let metrics = scrape(&worker.monitor).await;
             metrics.get("guestlist_outbox_messages{kind=\"other\",state=\"dead\"}") == Some(1.0)
@@ -225,14 +225,14 @@ async fn invite_more(team: &Team) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_is_off_fails_readiness() {
+async fn clock_offset_fails_readiness() {
     let team = Team::on(crate::postgres::schema().await).await;
-    let bench = Workbench::new(team, crate::harness::redis()).await;
+    let harness = Harness::new(team, crate::harness::redis()).await;
     for (seconds, failed) in [(3_600, &["clock"][..]), (-3_600, &["clock"]), (20, &[])] {
         let clock = Clock::Shifted(TimeDelta::seconds(seconds.into()));
-        let team = bench.team.configured(|builder| builder.clock(clock));
-        let queue = bench.queue.clone();
-        let worker = Watched::start(&Workbench::new(team, queue).await);
+        let team = harness.team.configured(|builder| builder.clock(clock));
+        let queue = harness.queue.clone();
+        let worker = Watched::start(&Harness::new(team, queue).await);
         worker.until_failed(failed).await;
         let skew = scrape(&worker.monitor)
             .await
@@ -243,11 +243,11 @@ async fn a_clock_that_is_off_fails_readiness() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_takes_no_writes_fails_readiness() {
+async fn read_only_redis_fails_readiness() {
     let redis = RedisServer::start().await;
     let team = Team::on(crate::postgres::schema().await).await;
     let queue = Queue::redis(&redis.url(), "monitor").unwrap();
-    let worker = Watched::start(&Workbench::new(team, queue).await);
+    let worker = Watched::start(&Harness::new(team, queue).await);
     worker.until_failed(&[]).await;
     let _: String = redis.command("CONFIG SET maxmemory 1").await;
     eventually("the queue fails", async || {
@@ -260,14 +260,14 @@ async fn a_redis_that_takes_no_writes_fails_readiness() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn however_many_ask_the_outbox_is_read_once_in_five_seconds() {
+async fn metrics_read_the_outbox_at_most_every_five_seconds() {
     let team = Team::on(crate::postgres::schema().await).await;
-    let bench = Workbench::new(team, crate::harness::redis()).await;
-    let monitor = bench.worker().monitor();
+    let harness = Harness::new(team, crate::harness::redis()).await;
+    let monitor = harness.worker().monitor();
     let ready = "guestlist_outbox_messages{kind=\"send_invitation\",state=\"ready\"}";
     let began = tokio::time::Instant::now();
     assert_eq!(scrape(&monitor).await.value(ready), 0.0);
-    invite_many(&bench.team, 1).await;
+    invite_many(&harness.team, 1).await;
     eventually("the message is seen", async || {
         scrape(&monitor).await.value(ready) == 1.0
     })

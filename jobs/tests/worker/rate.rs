@@ -1,4 +1,4 @@
-//! Letters at the rate that the mail server takes.
+//! Letters at the rate that the mail server allows.
 
 use std::time::{Duration, Instant};
 
@@ -6,36 +6,37 @@ use guestlist::outbox;
 use guestlist_jobs::mailer::{Mailer, Rate};
 use guestlist_jobs::queue::Queue;
 
-use crate::harness::{Workbench, eventually, invite_many};
+use crate::harness::{Harness, eventually, invite_many};
 use crate::on_both_stacks;
 use crate::support::{OLIVIA, Team, user};
 
-/// The bench at a rate, with a clock that goes on by itself, since leases outlast turns here.
-fn paced(bench: Workbench, letters: &str) -> Workbench {
+/// The harness at a rate, with a running clock, since leases are shorter than turns here.
+fn paced(harness: Harness, letters: &str) -> Harness {
     let system = |team: Team| team.configured(|builder| builder.clock(guestlist::Clock::System));
-    Workbench {
-        team: system(bench.team),
-        queue: bench.queue.paced(letters.parse().unwrap()),
-        ..bench
+    Harness {
+        team: system(harness.team),
+        queue: harness.queue.paced(letters.parse().unwrap()),
+        ..harness
     }
 }
 
 on_both_stacks! {
-    async fn two_workers_together_stay_below_the_rate_all_the_time(bench: Workbench) {
-        let bench = paced(bench, "20");
+    async fn two_workers_together_keep_the_rate(harness: Harness) {
+        let harness = paced(harness, "20");
         let rate: Rate = "20".parse().unwrap();
-        invite_many(&bench.team, 40).await;
+        invite_many(&harness.team, 40).await;
         let began = Instant::now();
-        let workers = if matches!(bench.database(), guestlist::Database::Postgres(_)) {
-            vec![bench.start(), bench.start()]
+        let workers = if matches!(harness.database(), guestlist::Database::Postgres(_)) {
+            vec![harness.start(), harness.start()]
         } else {
-            // The rate is each process's own there, and so is the queue.
-            vec![bench.start()]
+            // In memory each process has a rate and a queue of its own.
+            vec![harness.start()]
         };
-        // Each look is taken after the letters it sees, so the bound holds however late it is.
+        // The time is read after the letters it is compared with, so a late reading keeps the
+        // bound valid.
         let mut seen = 0;
         while seen < 40 {
-            let count = bench.smtp.until(|now| now.letters.len() > seen).await.letters.len();
+            let count = harness.smtp.until(|now| now.letters.len() > seen).await.letters.len();
             let (passed, letters) = (began.elapsed(), u32::try_from(count).unwrap());
             let least = rate.interval() * letters.saturating_sub(rate.burst());
             assert!(passed >= least, "{letters} letters within {passed:?}");
@@ -44,16 +45,16 @@ on_both_stacks! {
         for worker in workers {
             worker.stop().await;
         }
-        assert_eq!(bench.letters().len(), 40);
+        assert_eq!(harness.letters().len(), 40);
     }
 
-    async fn letters_that_wait_for_their_turn_are_put_back_at_once_when_the_worker_stops(bench: Workbench) {
-        let bench = paced(bench, "0.01");
-        invite_many(&bench.team, 5).await;
-        let worker = bench.worker();
+    async fn letters_waiting_for_the_rate_are_released_at_stop(harness: Harness) {
+        let harness = paced(harness, "0.01");
+        invite_many(&harness.team, 5).await;
+        let worker = harness.worker();
         let (monitor, stop) = (worker.monitor(), tokio_util::sync::CancellationToken::new());
         let task = tokio::spawn(worker.run(stop.clone()));
-        bench.smtp.until(|seen| seen.letters.len() == 1).await;
+        harness.smtp.until(|seen| seen.letters.len() == 1).await;
         eventually("the slots are taken by letters that wait", async || {
             let metrics = crate::exposition::Exposition::read(&monitor.metrics().await);
             metrics.value("guestlist_queue_running") == 4.0
@@ -61,46 +62,46 @@ on_both_stacks! {
         stop.cancel();
         let drained = tokio::time::timeout(Duration::from_secs(30), task).await.unwrap().unwrap();
         assert_eq!(drained.abandoned, 0);
-        assert_eq!(bench.letters().len(), 1);
-        let back = bench.waiting(outbox::State::Ready).await;
+        assert_eq!(harness.letters().len(), 1);
+        let back = harness.waiting(outbox::State::Ready).await;
         assert_eq!(back.len(), 4, "{back:?}");
         for message in back {
             assert_eq!((message.attempts, message.faults), (0, 0), "{message:?}");
-            assert!(message.run_at <= bench.team.guestlist.now(), "{message:?}");
+            assert!(message.run_at <= harness.team.guestlist.now(), "{message:?}");
         }
         let metrics = crate::exposition::Exposition::read(&monitor.metrics().await);
         assert_eq!(metrics.value("guestlist_letter_turn_wait_seconds_count"), 1.0);
     }
 
-    async fn what_was_revoked_while_its_letter_waited_for_its_turn_is_not_sent(bench: Workbench) {
-        let bench = paced(bench, "0.2");
-        invite_many(&bench.team, 2).await;
-        let worker = bench.start();
-        bench.smtp.until(|seen| seen.letters.len() == 1).await;
-        let first = bench.letters().remove(0);
+    async fn invitation_revoked_while_waiting_for_the_rate_is_not_sent(harness: Harness) {
+        let harness = paced(harness, "0.2");
+        invite_many(&harness.team, 2).await;
+        let worker = harness.start();
+        harness.smtp.until(|seen| seen.letters.len() == 1).await;
+        let first = harness.letters().remove(0);
         let open = {
-            let mut tx = bench.team.begin().await;
+            let mut tx = harness.team.begin().await;
             let page = guestlist::Paging::first(2);
-            bench.team.guestlist.pending(&mut tx, bench.team.organization.id, &page).await.unwrap().items
+            harness.team.guestlist.pending(&mut tx, harness.team.organization.id, &page).await.unwrap().items
         };
         let other = open.iter().find(|one| !first.contains(&format!("To: {}", one.email))).unwrap();
-        bench.team.in_transaction(async |tx| {
-            bench.team.guestlist.revoke(tx, &user(OLIVIA), other.id).await
+        harness.team.in_transaction(async |tx| {
+            harness.team.guestlist.revoke(tx, &user(OLIVIA), other.id).await
         }).await.unwrap();
-        eventually("the outbox is empty", async || bench.counts().await.is_empty()).await;
+        eventually("the outbox is empty", async || harness.counts().await.is_empty()).await;
         worker.stop().await;
-        assert_eq!(bench.letters().len(), 1, "the revoked one was read again after its wait");
+        assert_eq!(harness.letters().len(), 1, "the revoked one was read again after its wait");
     }
 
-    async fn letters_in_a_folder_keep_the_rate_too(bench: Workbench) {
-        let bench = paced(bench, "20");
+    async fn letters_written_to_a_folder_keep_the_rate(harness: Harness) {
+        let harness = paced(harness, "20");
         let rate: Rate = "20".parse().unwrap();
-        invite_many(&bench.team, 20).await;
+        invite_many(&harness.team, 20).await;
         let folder = tempfile::tempdir().unwrap();
-        let mut context = bench.context();
+        let mut context = harness.context();
         let url = format!("file:{}", folder.path().display());
         context.mailer = Mailer::new(url.parse().unwrap(), 4, guestlist_jobs::mailer::Deadlines::default());
-        let worker = guestlist_jobs::Worker::new(context, bench.queue.clone(), bench.settings);
+        let worker = guestlist_jobs::Worker::new(context, harness.queue.clone(), harness.settings);
         let began = Instant::now();
         worker.run_until_idle(tokio_util::sync::CancellationToken::new()).await.unwrap();
         assert!(began.elapsed() >= rate.interval() * (20 - rate.burst()));
@@ -109,27 +110,27 @@ on_both_stacks! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_letter_leaves_unpaced_while_redis_is_down() {
+async fn no_letter_leaves_without_the_rate_while_redis_is_down() {
     let mut redis = crate::redis_server::RedisServer::start().await;
     let queue = Queue::redis(&redis.url(), "paced").unwrap();
     let team = Team::on(crate::postgres::schema().await).await;
-    let bench = paced(Workbench::new(team, queue).await, "0.5");
-    invite_many(&bench.team, 4).await;
-    let worker = bench.start();
-    bench.smtp.until(|seen| seen.letters.len() == 1).await;
-    // The next letter may have its turn already; those behind it have none.
+    let harness = paced(Harness::new(team, queue).await, "0.5");
+    invite_many(&harness.team, 4).await;
+    let worker = harness.start();
+    harness.smtp.until(|seen| seen.letters.len() == 1).await;
+    // The next letter may have its turn already; those after it have none.
     redis.kill();
     eventually("the worker has noticed", async || {
-        bench.queue.answers().await.is_err()
+        harness.queue.answers().await.is_err()
     })
     .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(bench.letters().len() <= 2, "{}", bench.letters().len());
+    assert!(harness.letters().len() <= 2, "{}", harness.letters().len());
     redis.restart().await;
     eventually("everything is sent", async || {
-        bench.counts().await.is_empty()
+        harness.counts().await.is_empty()
     })
     .await;
     worker.stop().await;
-    assert_eq!(bench.letters().len(), 4);
+    assert_eq!(harness.letters().len(), 4);
 }

@@ -1,4 +1,4 @@
-//! A removed member's sessions end in every store, and nobody else's do.
+//! A removed member's sessions end in every store, and all others stay.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use guestlist_jobs::sessions::{
 };
 use redis::AsyncCommands;
 
-use crate::harness::{Workbench, eventually, redis_url};
+use crate::harness::{Harness, eventually, redis_url};
 use crate::on_both_stacks;
 use crate::support::{OLIVIA, Team, user};
 
@@ -28,12 +28,12 @@ async fn record(team: &Team, who: &str, session: &str) {
     .unwrap();
 }
 
-/// Says no as often as it is told to, like a store that is down for a while.
-struct Moody(std::sync::atomic::AtomicI32, SqlSessions);
+/// A store that fails as often as told, as if it were down for a while.
+struct FailingStore(std::sync::atomic::AtomicI32, SqlSessions);
 
-impl SessionStore for Moody {
+impl SessionStore for FailingStore {
     fn name(&self) -> &str {
-        "the moody store"
+        "the failing store"
     }
 
     fn delete<'a>(
@@ -47,16 +47,16 @@ impl SessionStore for Moody {
     }
 }
 
-/// Records `count` sessions of bob's, and puts each into the host's table.
-async fn many_sessions(bench: &Workbench, count: usize) {
+/// Records `count` sessions of Bob and inserts each into the host's table.
+async fn many_sessions(harness: &Harness, count: usize) {
     let names: Vec<String> = (0..count).map(|number| format!("s{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    host_table(bench.database(), &names).await;
-    bench.team.join("bob", "agent").await;
-    let id = bench.team.organization.id;
-    let mut tx = bench.team.begin().await;
+    host_table(harness.database(), &names).await;
+    harness.team.join("bob", "agent").await;
+    let id = harness.team.organization.id;
+    let mut tx = harness.team.begin().await;
     for name in names {
-        bench
+        harness
             .team
             .guestlist
             .record_session(&mut tx, id, &user("bob"), &key(name))
@@ -122,27 +122,27 @@ async fn host_sessions(database: &Database) -> Vec<String> {
 }
 
 on_both_stacks! {
-    async fn redis_keys_of_the_removed_member_are_gone_and_no_others(bench: Workbench) {
+    async fn only_the_removed_members_redis_keys_are_deleted(harness: Harness) {
         let salt = uuid::Uuid::now_v7().simple().to_string();
         let pattern = format!("sess:{salt}:{{session}}");
         let store = RedisSessions::new(&redis_url(), pattern.parse().unwrap()).unwrap();
-        let bench = Workbench { sessions: vec![Arc::new(store)], ..bench };
+        let harness = Harness { sessions: vec![Arc::new(store)], ..harness };
         let client = redis::Client::open(redis_url()).unwrap();
         let mut redis = client.get_multiplexed_async_connection().await.unwrap();
-        let other = Team::on(bench.team.database.clone()).await;
-        bench.team.join("bob", "agent").await;
+        let other = Team::on(harness.team.database.clone()).await;
+        harness.team.join("bob", "agent").await;
         other.join("bob", "agent").await;
         for session in ["bob-1", "bob-2", "shared", "other", "olivia"] {
             let _: () = redis.set(format!("sess:{salt}:{session}"), "data").await.unwrap();
         }
         for session in ["bob-1", "bob-2", "shared"] {
-            record(&bench.team, "bob", session).await;
+            record(&harness.team, "bob", session).await;
         }
         record(&other, "bob", "shared").await;
         record(&other, "bob", "other").await;
-        record(&bench.team, OLIVIA, "olivia").await;
-        let worker = bench.start();
-        bench.team.remove(OLIVIA, "bob").await.unwrap();
+        record(&harness.team, OLIVIA, "olivia").await;
+        let worker = harness.start();
+        harness.team.remove(OLIVIA, "bob").await.unwrap();
         eventually("the purge", async || {
             let left: Vec<String> = redis.keys(format!("sess:{salt}:*")).await.unwrap();
             left.len() == 3
@@ -154,96 +154,96 @@ on_both_stacks! {
         let _: () = redis.del(left).await.unwrap();
     }
 
-    async fn rows_of_the_hosts_table_are_deleted_and_a_store_that_is_down_is_tried_again(bench: Workbench) {
-        host_table(bench.database(), &["a", "b", "c"]).await;
-        let table = host_sessions_in(bench.database());
-        let bench = Workbench { sessions: vec![Arc::new(Moody(2.into(), table))], ..bench };
-        bench.team.join("bob", "agent").await;
-        record(&bench.team, "bob", "a").await;
-        record(&bench.team, "bob", "b").await;
-        bench.team.remove(OLIVIA, "bob").await.unwrap();
-        let worker = bench.start();
+    async fn host_rows_are_deleted_and_a_failing_store_is_retried(harness: Harness) {
+        host_table(harness.database(), &["a", "b", "c"]).await;
+        let table = host_sessions_in(harness.database());
+        let harness = Harness { sessions: vec![Arc::new(FailingStore(2.into(), table))], ..harness };
+        harness.team.join("bob", "agent").await;
+        record(&harness.team, "bob", "a").await;
+        record(&harness.team, "bob", "b").await;
+        harness.team.remove(OLIVIA, "bob").await.unwrap();
+        let worker = harness.start();
         eventually("the purge", async || {
-            bench.team.advance_clock(chrono::TimeDelta::seconds(1));
-            host_sessions(bench.database()).await == ["c"]
+            harness.team.advance_clock(chrono::TimeDelta::seconds(1));
+            host_sessions(harness.database()).await == ["c"]
         }).await;
-        eventually("the message is settled", async || bench.counts().await.is_empty()).await;
+        eventually("the message is settled", async || harness.counts().await.is_empty()).await;
         worker.stop().await;
     }
 
-    async fn more_sessions_than_one_round_holds_are_all_deleted(bench: Workbench) {
-        host_table(bench.database(), &[]).await;
-        let table = host_sessions_in(bench.database());
-        let bench = Workbench { sessions: vec![Arc::new(table)], ..bench };
-        bench.team.join("bob", "agent").await;
-        let id = bench.team.organization.id;
-        let mut tx = bench.team.begin().await;
+    async fn sessions_beyond_one_batch_are_all_deleted(harness: Harness) {
+        host_table(harness.database(), &[]).await;
+        let table = host_sessions_in(harness.database());
+        let harness = Harness { sessions: vec![Arc::new(table)], ..harness };
+        harness.team.join("bob", "agent").await;
+        let id = harness.team.organization.id;
+        let mut tx = harness.team.begin().await;
         for number in 0..1200 {
-            bench.team.guestlist.record_session(&mut tx, id, &user("bob"), &key(&format!("s{number}"))).await.unwrap();
+            harness.team.guestlist.record_session(&mut tx, id, &user("bob"), &key(&format!("s{number}"))).await.unwrap();
         }
         tx.commit().await.unwrap();
-        bench.team.remove(OLIVIA, "bob").await.unwrap();
-        bench.work_until_idle().await;
-        let mut connection = bench.database().acquire().await.unwrap();
+        harness.team.remove(OLIVIA, "bob").await.unwrap();
+        harness.work_until_idle().await;
+        let mut connection = harness.database().acquire().await.unwrap();
         let left = guestlist::worker::ended_sessions(&mut connection, id, None, 10).await.unwrap();
         assert!(left.is_empty());
     }
 
-    async fn a_host_that_awaits_the_purge_leaves_the_worker_nothing_to_do(bench: Workbench) {
-        many_sessions(&bench, 1200).await;
-        let id = bench.team.organization.id;
-        let stores: Vec<Arc<dyn SessionStore>> = vec![Arc::new(host_sessions_in(bench.database()))];
-        let bench = Workbench { sessions: stores.clone(), ..bench };
-        let purge = || sessions::purge(bench.database(), &stores, id, None);
+    async fn purge_awaited_by_the_host_leaves_nothing_to_the_worker(harness: Harness) {
+        many_sessions(&harness, 1200).await;
+        let id = harness.team.organization.id;
+        let stores: Vec<Arc<dyn SessionStore>> = vec![Arc::new(host_sessions_in(harness.database()))];
+        let harness = Harness { sessions: stores.clone(), ..harness };
+        let purge = || sessions::purge(harness.database(), &stores, id, None);
         assert_eq!(purge().await.unwrap(), 0, "nothing has ended yet");
-        assert_eq!(host_sessions(bench.database()).await.len(), 1200);
+        assert_eq!(host_sessions(harness.database()).await.len(), 1200);
 
-        bench.team.remove(OLIVIA, "bob").await.unwrap();
+        harness.team.remove(OLIVIA, "bob").await.unwrap();
         let bob = user("bob");
-        assert_eq!(sessions::purge(bench.database(), &stores, id, Some(&user("eve"))).await.unwrap(), 0);
-        assert_eq!(sessions::purge(bench.database(), &stores, id, Some(&bob)).await.unwrap(), 1200);
-        assert!(host_sessions(bench.database()).await.is_empty());
+        assert_eq!(sessions::purge(harness.database(), &stores, id, Some(&user("eve"))).await.unwrap(), 0);
+        assert_eq!(sessions::purge(harness.database(), &stores, id, Some(&bob)).await.unwrap(), 1200);
+        assert!(host_sessions(harness.database()).await.is_empty());
         assert_eq!(purge().await.unwrap(), 0);
 
-        let worker = bench.worker();
+        let worker = harness.worker();
         let monitor = worker.monitor();
         worker.run_until_idle(tokio_util::sync::CancellationToken::new()).await.unwrap();
-        assert_eq!(bench.counts().await, []);
+        assert_eq!(harness.counts().await, []);
         let metrics = monitor.metrics().await;
         assert!(metrics.contains("guestlist_sessions_purged_total 0\n"), "{metrics}");
     }
 
-    async fn a_host_and_the_worker_may_purge_the_same_sessions_at_once(bench: Workbench) {
-        many_sessions(&bench, 3000).await;
-        let stores: Vec<Arc<dyn SessionStore>> = vec![Arc::new(host_sessions_in(bench.database()))];
-        let bench = Workbench { sessions: stores.clone(), ..bench };
-        bench.team.remove(OLIVIA, "bob").await.unwrap();
-        let (bob, id) = (user("bob"), bench.team.organization.id);
-        let purge = || sessions::purge(bench.database(), &stores, id, Some(&bob));
-        let (one, other, ()) = tokio::join!(purge(), purge(), bench.work_until_idle());
+    async fn host_and_worker_can_purge_the_same_sessions(harness: Harness) {
+        many_sessions(&harness, 3000).await;
+        let stores: Vec<Arc<dyn SessionStore>> = vec![Arc::new(host_sessions_in(harness.database()))];
+        let harness = Harness { sessions: stores.clone(), ..harness };
+        harness.team.remove(OLIVIA, "bob").await.unwrap();
+        let (bob, id) = (user("bob"), harness.team.organization.id);
+        let purge = || sessions::purge(harness.database(), &stores, id, Some(&bob));
+        let (one, other, ()) = tokio::join!(purge(), purge(), harness.work_until_idle());
         assert!(one.unwrap() + other.unwrap() <= 3000, "each session is counted once");
-        assert!(host_sessions(bench.database()).await.is_empty());
-        assert_eq!(bench.counts().await, []);
+        assert!(host_sessions(harness.database()).await.is_empty());
+        assert_eq!(harness.counts().await, []);
     }
 
-    async fn a_purge_that_fails_in_the_hosts_hands_is_the_workers(bench: Workbench) {
-        host_table(bench.database(), &["a", "c"]).await;
-        let moody = Moody(1.into(), host_sessions_in(bench.database()));
-        let stores: Vec<Arc<dyn SessionStore>> = vec![Arc::new(moody)];
-        let bench = Workbench { sessions: stores.clone(), ..bench };
-        bench.team.join("bob", "agent").await;
-        record(&bench.team, "bob", "a").await;
-        bench.team.remove(OLIVIA, "bob").await.unwrap();
-        let id = bench.team.organization.id;
-        let failed = sessions::purge(bench.database(), &stores, id, None).await.unwrap_err();
+    async fn purge_that_fails_in_the_host_is_left_to_the_worker(harness: Harness) {
+        host_table(harness.database(), &["a", "c"]).await;
+        let failing = FailingStore(1.into(), host_sessions_in(harness.database()));
+        let stores: Vec<Arc<dyn SessionStore>> = vec![Arc::new(failing)];
+        let harness = Harness { sessions: stores.clone(), ..harness };
+        harness.team.join("bob", "agent").await;
+        record(&harness.team, "bob", "a").await;
+        harness.team.remove(OLIVIA, "bob").await.unwrap();
+        let id = harness.team.organization.id;
+        let failed = sessions::purge(harness.database(), &stores, id, None).await.unwrap_err();
         assert!(matches!(failed, PurgeError::Store { .. }));
-        assert_eq!(failed.to_string(), "the moody store did not delete sessions: it is down");
-        bench.work_until_idle().await;
-        assert_eq!(host_sessions(bench.database()).await, ["c"]);
+        assert_eq!(failed.to_string(), "the failing store did not delete sessions: it is down");
+        harness.work_until_idle().await;
+        assert_eq!(host_sessions(harness.database()).await, ["c"]);
     }
 
-    async fn keys_are_found_whatever_type_the_hosts_column_has(bench: Workbench) {
-        let database = bench.database();
+    async fn session_keys_match_every_column_type(harness: Harness) {
+        let database = harness.database();
         let (uuid, bytes) = match database {
             Database::Postgres(_) => ("'0198f3c0-1111-7000-8000-000000000001'::uuid", "convert_to('k1', 'UTF8')"),
             Database::Sqlite(_) => ("x'0198f3c0111170008000000000000001'", "x'6b31'"),
@@ -269,7 +269,7 @@ on_both_stacks! {
             ("by_uuid.id", few(&[uuid]), 0),
             ("by_bytes.id", few(&["k1", "k2"]), 0),
         ] {
-            // Keys that the column cannot hold are not there, which is a success.
+            // A key that the column cannot hold cannot exist there, which counts as success.
             let store = SqlSessions::new(database.clone(), &column.parse().unwrap());
             store.delete(&few(&["no number", "17.5"])).await.unwrap();
             let all = store.delete(&keys);

@@ -1,4 +1,4 @@
-//! Connections to the database that fall silent: no answer, no error, no end.
+//! Database connections that fall silent: no answer, no error, no end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Workbench, eventually, invite_many, redis};
+use crate::harness::{Harness, eventually, invite_many, redis};
 use crate::postgres;
 use crate::support::{OLIVIA, Team, user};
 
-/// What stands between the worker and Postgres, and can swallow what passes.
+/// A proxy between the worker and Postgres that can swallow all traffic.
 struct Proxy {
     port: u16,
     muted: watch::Sender<u64>,
@@ -43,7 +43,7 @@ impl Proxy {
         }
     }
 
-    /// From now on nothing more passes on the connections there are; those made later work.
+    /// Mutes the existing connections; new ones work.
     fn mute(&self) {
         self.muted.send_modify(|times| *times += 1);
     }
@@ -55,75 +55,75 @@ async fn forward(mut client: TcpStream, mut upstream: TcpStream, mut muted: watc
         _ = tokio::io::copy_bidirectional(&mut client, &mut upstream) => return,
         _ = muted.changed() => {}
     }
-    // Both stay open, or their ends would hear of it.
+    // Keep both open; otherwise their peers would notice the end.
     std::future::pending::<()>().await;
 }
 
-/// A worker that reaches its database through a proxy, on a team of its own, after what happened
-/// `before` it started.
-async fn behind_a_proxy(before: impl AsyncFnOnce(&Team)) -> (Workbench, Proxy, CancellationToken) {
+/// A worker that reaches its database through a proxy, with a team of its own. `before` runs before
+/// the worker starts.
+async fn behind_a_proxy(before: impl AsyncFnOnce(&Team)) -> (Harness, Proxy, CancellationToken) {
     let url = postgres::schema_url().await;
     let mut proxied: url::Url = url.parse().unwrap();
     let proxy = Proxy::to(proxied.port().unwrap()).await;
     proxied.set_port(Some(proxy.port)).unwrap();
     let team = Team::on(postgres::at(&url).await).await;
     before(&team).await;
-    let bench = Workbench::new(team, redis()).await;
-    let mut context = bench.context();
+    let harness = Harness::new(team, redis()).await;
+    let mut context = harness.context();
     context.database = postgres::at(proxied.as_str()).await;
     let stop = CancellationToken::new();
-    let worker = Worker::new(context, bench.queue.clone(), bench.settings);
+    let worker = Worker::new(context, harness.queue.clone(), harness.settings);
     tokio::spawn(worker.run(stop.clone()));
-    (bench, proxy, stop)
+    (harness, proxy, stop)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_whose_connections_fall_silent_at_rest_and_amid_work_goes_on_by_itself() {
-    let (bench, proxy, stop) = behind_a_proxy(async |_| ()).await;
-    eventually("it asks for work", async || bench.queue.is_polling()).await;
+async fn worker_recovers_from_silent_connections() {
+    let (harness, proxy, stop) = behind_a_proxy(async |_| ()).await;
+    eventually("it asks for work", async || harness.queue.is_polling()).await;
     proxy.mute();
-    invite_many(&bench.team, 200).await;
-    // What was leased by an answer that was swallowed comes back when its lease ends, after 20 s, each time,
-    // and what failed a second later: by the team's clock, which passes no faster than ours.
+    invite_many(&harness.team, 200).await;
+    // A row leased by a swallowed answer comes back when its lease ends, after 20 s, each time,
+    // and a failed one after a second: by the team's clock, which runs no faster than the real one.
     eventually("letters leave", async || {
-        bench.team.advance_clock(TimeDelta::milliseconds(10));
-        bench.letters().len() > 50
+        harness.team.advance_clock(TimeDelta::milliseconds(10));
+        harness.letters().len() > 50
     })
     .await;
     proxy.mute();
     eventually("all letters leave", async || {
-        bench.team.advance_clock(TimeDelta::milliseconds(10));
-        bench.counts().await.is_empty()
+        harness.team.advance_clock(TimeDelta::milliseconds(10));
+        harness.counts().await.is_empty()
     })
     .await;
-    assert_eq!(bench.letters().len(), 200, "nothing is sent twice");
+    assert_eq!(harness.letters().len(), 200, "nothing is sent twice");
     stop.cancel();
     proxy.task.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn notices_whose_connections_fall_silent_are_sent_by_themselves() {
-    let (bench, proxy, stop) = behind_a_proxy(async |team| {
+async fn notices_are_sent_after_silent_connections() {
+    let (harness, proxy, stop) = behind_a_proxy(async |team| {
         team.join("bob", "agent").await;
         for role in ["manager", "agent"].repeat(50) {
             team.change_role(OLIVIA, "bob", role).await.unwrap();
         }
     })
     .await;
-    eventually("notices leave", async || bench.letters().len() > 12).await;
+    eventually("notices leave", async || harness.letters().len() > 12).await;
     proxy.mute();
     eventually("all notices leave", async || {
-        bench.team.advance_clock(TimeDelta::milliseconds(10));
-        bench.counts().await.is_empty()
+        harness.team.advance_clock(TimeDelta::milliseconds(10));
+        harness.counts().await.is_empty()
     })
     .await;
-    let told = bench.letters_to("bob@example.com").len();
+    let told = harness.letters_to("bob@example.com").len();
     assert_eq!(told, 100, "nothing is sent twice");
     stop.cancel();
     proxy.task.abort();
 }
 
-/// A store after which the database falls silent.
+/// A session store that mutes the database connections when it is used.
 struct Silencing(watch::Sender<u64>);
 
 impl SessionStore for Silencing {
@@ -133,7 +133,7 @@ impl SessionStore for Silencing {
 
     fn delete<'a>(&'a self, _: &'a [SessionKey]) -> BoxFuture<'a, Result<(), StoreError>> {
         async {
-            // The pool asks a connection that comes back for a sign of life, which it is to give.
+            // The pool pings a returned connection; give it time for that.
             tokio::time::sleep(Duration::from_millis(200)).await;
             self.0.send_modify(|times| *times += 1);
             Ok(())
@@ -143,7 +143,7 @@ impl SessionStore for Silencing {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_purge_whose_connection_falls_silent_ends_with_an_error() {
+async fn purge_over_a_silent_connection_ends_with_an_error() {
     let url = postgres::schema_url().await;
     let mut proxied: url::Url = url.parse().unwrap();
     let proxy = Proxy::to(proxied.port().unwrap()).await;

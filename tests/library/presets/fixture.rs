@@ -74,7 +74,7 @@ impl Fixture {
             let invitation = permissive.invite(OLIVIA, &email, name).await;
             invitations.push(invitation.expect("invited").id);
         }
-        // // Two letters to one address need a minute in between.
+        // Two letters to one address need a minute in between.
         team.advance_clock(chrono::TimeDelta::minutes(2));
         Self {
             team: team.configured(|builder| builder.role_model((preset.model)())),
