@@ -1,4 +1,4 @@
-//! What strangers read is true: README and docs/architecture.md against the code, and the command itself.
+//! The documents are true: README and docs/architecture.md compared with the code and the command.
 
 #![allow(clippy::unwrap_used)]
 

@@ -102,7 +102,7 @@ verbs! {
 pub enum MemberChoice {
     Owner(usize),
     Member(usize),
-    /// The member who joined last.
+    /// The newest member.
     Newest,
     Anyone(usize),
 }

@@ -24,7 +24,7 @@ pub enum Scarcity {
     LastLetter,
 }
 
-/// The owners are Olivia, Bob and Sue, who is suspended; Adam is an admin, Gus an agent. Ivy's
+/// The owners are Olivia, Bob and the suspended Sue; Adam is an admin, Gus an agent. Ivy's
 /// invitation is open and her letter was delivered; Dora's is overdue, but not recorded as expired.
 /// Adam invited both. Every active member has one session, `session of` their name.
 pub struct Fixture {

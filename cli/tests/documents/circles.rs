@@ -45,7 +45,7 @@ pub(crate) fn circles(rooms: &Rooms) -> BTreeSet<Vec<String>> {
         .collect()
 }
 
-/// Whether one room imports another and they are part of the same circle.
+/// True if one room imports another and both are part of the same circle.
 pub(crate) fn closes_a_circle(rooms: &Rooms, from: &str, to: &str) -> bool {
     let is_in = |circle: &Vec<String>, room: &str| circle.iter().any(|name| name == room);
     rooms.contains_key(&(from.to_owned(), to.to_owned()))

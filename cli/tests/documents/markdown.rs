@@ -1,4 +1,4 @@
-//! As much of Markdown as the documents use, and the workspace they speak of.
+//! The part of Markdown that the documents use, and the workspace they describe.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// What stands between a heading and the next one of any level.
+/// The text between a heading and the next one of any level.
 pub(crate) fn section<'a>(document: &'a str, heading: &str) -> &'a str {
     let (_, rest) = document
         .split_once(&format!("{heading}\n"))
@@ -32,15 +32,15 @@ pub(crate) fn block<'a>(document: &'a str, language: &str) -> &'a str {
     rest.split_once("```").unwrap().0
 }
 
-/// The code inside of sentences and tables.
+/// The code within sentences and tables.
 pub(crate) fn spans(document: &str) -> Vec<String> {
     let blocks = document.split("\n```").step_by(2);
     let spans = blocks.flat_map(|text| text.split('`').skip(1).step_by(2));
-    // A span may be broken over two lines.
+    // A span may continue on the next line.
     spans.map(|span| span.replace('\n', " ")).collect()
 }
 
-/// The rows of every table, without heads and rules, cell by cell.
+/// The rows of every table, without headers and rules, cell by cell.
 pub(crate) fn rows(document: &str) -> Vec<Vec<&str>> {
     let lines: Vec<&str> = document.lines().collect();
     let is_row = |line: &str| line.starts_with('|');
@@ -57,7 +57,7 @@ pub(crate) fn rows(document: &str) -> Vec<Vec<&str>> {
         .collect()
 }
 
-/// Every file below a folder of the workspace whose name ends so.
+/// Every file below a folder of the workspace with this extension.
 pub(crate) fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     let mut folders = vec![workspace().join(folder)];
     let mut files = Vec::new();
@@ -75,8 +75,8 @@ pub(crate) fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The paths a document names that are not there: its links, and code that starts like a path of
-/// the workspace or ends like one of a source file.
+/// The paths in a document that do not exist: its links, and code that starts like a path of the
+/// workspace or ends like one of a source file.
 pub(crate) fn missing_paths(document: &str) -> Vec<String> {
     let links = document
         .split("](")

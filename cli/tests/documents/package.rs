@@ -34,7 +34,7 @@ pub(crate) struct Module {
     pub(crate) mentions: Vec<Mention>,
 }
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Clone, Copy, PartialEq)]
 enum Target {
     Module(usize),
@@ -153,7 +153,8 @@ impl Package {
         self.read_file(place, &folder, Some(parent), source)
     }
 
-    /// What a path written in `module` leads to inside this crate; nothing for another crate's item.
+    /// The target of a path written in `module` inside this crate; nothing for another crate's
+    /// item.
     fn resolve(&self, module: usize, path: &[String], pending: &mut Pending) -> Vec<Target> {
         let (first, rest) = path.split_first().unwrap();
         let start = match first.as_str() {
@@ -188,14 +189,15 @@ impl Package {
                 return parent.map(Target::Module).into_iter().collect();
             }
             let found = self.look_up(module, name, pending);
-            // Made by a macro, or re-exported from another crate: it is that module's all the same.
+            // Made by a macro or re-exported from another crate: it counts as that module's
+            // item.
             let own = || vec![Target::Item(module)];
             if found.is_empty() { own() } else { found }
         });
         Some(found.collect())
     }
 
-    /// What a name means in a module: declared there, bound by `use`, or behind a glob.
+    /// The targets of a name in a module: declared there, bound by `use`, or found through a glob.
     fn look_up(&self, module: usize, name: &str, pending: &mut Pending) -> Vec<Target> {
         let place = (module, name.to_owned());
         if !pending.insert(place.clone()) {

@@ -1,4 +1,4 @@
-//! README against the library, the command and the files it shows.
+//! README compared with the library, the command and the files it shows.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use guestlist_jobs::letters::Letters;
 
 use crate::markdown::{block, missing_paths, read, rows, section, spans};
 
-/// Runs the command as its reader would, in an empty environment.
+/// Runs the command as a reader would, in an empty environment.
 fn guestlist(arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_guestlist"))
         .args(arguments)
@@ -67,7 +67,7 @@ fn the_table_of_variables_is_the_commands_own() {
     assert_eq!(found, wanted, "README wants:\n{}\n", wanted.join("\n"));
 }
 
-/// A variable as README's table shows it.
+/// A variable as a row of README's table.
 fn row(json: &str) -> String {
     let variable: serde_json::Value = serde_json::from_str(json).unwrap();
     let text = |key: &str| variable[key].as_str().unwrap();
@@ -99,7 +99,7 @@ fn every_command_and_option_named_exists() {
     }
 }
 
-/// The commands of the table, each with its own name: `create`, `list` means both of one command.
+/// The commands of the table, one name each: `create`, `list` stands for both of one command.
 fn table_of_commands() -> Vec<String> {
     let readme = read("README.md");
     let mut commands = Vec::new();
@@ -119,7 +119,7 @@ fn table_of_commands() -> Vec<String> {
     commands
 }
 
-/// The help of a command, whose name is two words where the first has commands of its own.
+/// The help of a command; a name of two words is a command and its subcommand.
 fn help_of(words: &[&str]) -> Option<String> {
     let is_name = |word: &&&str| word.starts_with(|c: char| c.is_ascii_lowercase());
     let mut path = vec!["help"];
@@ -153,7 +153,7 @@ fn every_command_there_is_stands_in_the_table() {
         let stands = table
             .iter()
             .any(|command| command.split(' ').nth(1) == Some(name));
-        // A line of help that goes on below starts with a word that is no command.
+        // A continued line of help starts with a word that is no command.
         let is_command = guestlist(&["help", name]).0;
         assert!(stands || !is_command, "guestlist {name} is missing");
     }

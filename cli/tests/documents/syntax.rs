@@ -1,4 +1,4 @@
-//! What the syntax of one file tells: names it defines, names it binds, and every path in it.
+//! The syntax of one file: names it defines, names it binds, and every path in it.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
@@ -13,8 +13,8 @@ pub(crate) struct Mention {
     pub(crate) is_use: bool,
 }
 
-/// Adds to `module` what its items define, bind and name. Returns the modules they declare; those of
-/// `#[cfg(test)]` are left out.
+/// Adds to `module` the names and paths of its items. Returns the modules they declare, except
+/// those of `#[cfg(test)]`.
 pub(crate) fn read_items<'a>(module: &mut Module, items: &'a [Item]) -> Vec<&'a ItemMod> {
     let mut declared = Vec::new();
     for item in items.iter().filter(|item| !is_test(attributes(item))) {
@@ -156,7 +156,7 @@ impl<'ast> Visit<'ast> for Paths<'_> {
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 }
 
-/// What follows `::`, and the tokens after it.
+/// The token after `::`, and the rest.
 fn behind_colons(tokens: &[TokenTree]) -> Option<(&TokenTree, &[TokenTree])> {
     match tokens {
         [

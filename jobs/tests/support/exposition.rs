@@ -1,8 +1,8 @@
-//! As much of the Prometheus text format (version 0.0.4) as is needed to read one.
+//! The part of the Prometheus text format (version 0.0.4) that is needed to read it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a scrape brought.
+/// The result of a scrape.
 #[derive(Debug, Default)]
 pub(crate) struct Exposition {
     /// Type and help of each metric.
@@ -11,7 +11,7 @@ pub(crate) struct Exposition {
 }
 
 impl Exposition {
-    /// Reads a text, and insists that it is one of the format.
+    /// Parses a text and asserts that it has the right format.
     pub(crate) fn read(text: &str) -> Self {
         let mut exposition = Self::default();
         let mut helps = BTreeMap::new();
@@ -36,7 +36,7 @@ impl Exposition {
         exposition
     }
 
-    /// The value of a sample, written as it is exposed: `name{label="value"}`.
+    /// The value of a sample, named as exposed: `name{label="value"}`.
     pub(crate) fn value(&self, sample: &str) -> f64 {
         self.get(sample)
             .unwrap_or_else(|| panic!("no {sample} in {self:#?}"))
@@ -46,14 +46,14 @@ impl Exposition {
         self.samples.get(sample).copied()
     }
 
-    /// What all samples of a name add up to.
+    /// The sum of all samples with this name.
     pub(crate) fn sum(&self, name: &str) -> f64 {
         let samples = self.samples.iter();
         let own = samples.filter(|(sample, _)| sample.split('{').next() == Some(name));
         own.map(|(_, value)| value).sum()
     }
 
-    /// The names of all samples, those of histograms included.
+    /// The names of all samples, including those of histograms.
     pub(crate) fn names(&self) -> BTreeSet<&str> {
         let samples = self.samples.keys();
         samples
@@ -61,7 +61,7 @@ impl Exposition {
             .collect()
     }
 
-    /// Every `label="value"` that a sample of this name has.
+    /// Every `label="value"` of a sample with this name.
     pub(crate) fn labels(&self, name: &str) -> BTreeSet<&str> {
         let samples = self.samples.keys();
         let own = samples.filter_map(|sample| sample.strip_prefix(name)?.strip_prefix('{'));

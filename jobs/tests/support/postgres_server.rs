@@ -1,4 +1,4 @@
-//! A private Postgres server that a test may stop and start again.
+//! A private Postgres server that a test can stop and start again.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -9,14 +9,14 @@ use tempfile::TempDir;
 
 use crate::redis_server::free_port;
 
-/// A `postgres` of our own on a free loopback port, which knows how to come back after a crash.
+/// A private `postgres` on a free loopback port, which recovers after a crash.
 pub struct PostgresServer {
     port: u16,
     directory: TempDir,
 }
 
 impl PostgresServer {
-    /// Makes a cluster with the user `guestlist` and the database `postgres`, and starts it.
+    /// Creates a cluster with the user `guestlist` and the database `postgres`, and starts it.
     pub fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         if is_root() {
@@ -51,7 +51,7 @@ impl PostgresServer {
             "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off",
             self.port
         );
-        // Its output goes to a file, for a pipe would stay open as long as the server runs.
+        // The output goes to a file, since a pipe would stay open as long as the server runs.
         let log = fs::File::create(self.directory.path().join("start.log")).unwrap();
         let started = self
             .command("pg_ctl")
@@ -63,7 +63,7 @@ impl PostgresServer {
         assert!(started.unwrap().success(), "postgres: {:?}", told());
     }
 
-    /// Ends every server process at once, as a crash would; committed transactions survive.
+    /// Kills all server processes at once, like a crash; committed transactions survive.
     pub fn stop_immediately(&self) {
         let stopped = self
             .command("pg_ctl")
@@ -72,7 +72,7 @@ impl PostgresServer {
         insist("pg_ctl stop", &stopped.unwrap());
     }
 
-    /// A program of Postgres for this cluster. Postgres refuses to run as root.
+    /// A Postgres program for this cluster. Postgres refuses to run as root.
     fn command(&self, program: &str) -> Command {
         let mut command = if is_root() {
             let mut command = Command::new("setpriv");
@@ -102,7 +102,7 @@ impl Drop for PostgresServer {
     }
 }
 
-/// A program of Postgres: that of the `PATH`, else of the newest version Debian installed.
+/// A Postgres program: from the `PATH`, else from the newest version that Debian installed.
 fn binary(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join(program));
@@ -133,7 +133,7 @@ fn is_root() -> bool {
         .is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
 }
 
-/// The number of the user `nobody`, or of its group.
+/// The numeric id of the user `nobody` or of its group.
 fn nobody(which: &str) -> u32 {
     let id = Command::new("id").args([which, "nobody"]).output().unwrap();
     String::from_utf8(id.stdout)

@@ -1,4 +1,4 @@
-//! A private Redis server that a test may kill, flush and restart.
+//! A private Redis server that a test can kill, flush and restart.
 
 use std::{
     net::TcpListener,
@@ -9,7 +9,7 @@ use std::{
 use redis::FromRedisValue;
 use tempfile::TempDir;
 
-/// A `redis-server` of our own on a free loopback port, without persistence.
+/// A private `redis-server` on a free loopback port, without persistence.
 pub struct RedisServer {
     port: u16,
     password: Option<String>,
@@ -51,7 +51,7 @@ impl RedisServer {
         server
     }
 
-    /// Starts a server that `options` give this password.
+    /// Starts a server; `options` must set this password.
     pub async fn start_with_password(password: &str, options: &[&str]) -> Self {
         let mut server = Self::launch(free_port(), options);
         server.password = Some(password.to_owned());
@@ -74,7 +74,7 @@ impl RedisServer {
         server
     }
 
-    /// The port on which a node talks to others.
+    /// The port for connections between nodes.
     pub fn bus(&self) -> u16 {
         self.bus.expect("a node of a cluster")
     }
@@ -92,7 +92,7 @@ impl RedisServer {
         self.port
     }
 
-    /// Ends the server as SIGKILL does; what it held is gone.
+    /// Ends the server with SIGKILL; its data is lost.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -104,7 +104,7 @@ impl RedisServer {
         self.wait_until_it_answers().await;
     }
 
-    /// Runs `FLUSHALL`, `CONFIG SET maxmemory 1` and the like, words parted by spaces.
+    /// Runs `FLUSHALL`, `CONFIG SET maxmemory 1` and the like; words are separated by spaces.
     pub async fn command<T: FromRedisValue>(&self, line: &str) -> T {
         let words: Vec<&str> = line.split(' ').collect();
         self.words(&words).await

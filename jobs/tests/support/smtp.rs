@@ -11,24 +11,24 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// What the server does instead of what it should.
+/// A scripted action instead of the correct one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Act {
-    /// Says these lines.
+    /// Sends these lines.
     Say(&'static str),
-    /// Says nothing more until the client goes away.
+    /// Sends nothing more until the client closes the connection.
     Stall,
-    /// Says what is right, once the test lets go.
+    /// Sends the correct reply as soon as the test releases it.
     Hold,
     /// Closes the connection.
     Hang,
-    /// Says these lines, then closes the connection.
+    /// Sends these lines, then closes the connection.
     SayAndHang(&'static str),
-    /// Says reply lines without end.
+    /// Sends reply lines without end.
     Flood,
 }
 
-/// How the server behaves; what is not scripted it does right.
+/// The behaviour of the server; it acts correctly wherever nothing is scripted.
 pub(crate) struct Script {
     acts: HashMap<&'static str, VecDeque<Act>>,
     extensions: Vec<&'static str>,
@@ -56,14 +56,14 @@ impl Script {
         self
     }
 
-    /// What to do the next time a verb comes (also `CONNECT`, `BODY` in the middle of the
-    /// letter, and `END` after its final dot); several calls script several times.
+    /// Scripts the next use of a verb (also `CONNECT`, `BODY` in the middle of the letter, and
+    /// `END` after its final dot); several calls script several uses.
     pub(crate) fn on(mut self, verb: &'static str, act: Act) -> Self {
         self.acts.entry(verb).or_default().push_back(act);
         self
     }
 
-    /// Speaks TLS after STARTTLS, which has to be offered besides.
+    /// Speaks TLS after STARTTLS, which must be offered as well.
     pub(crate) fn start_tls(mut self, tls: TlsAcceptor) -> Self {
         self.tls = Some(tls);
         self
@@ -80,7 +80,7 @@ impl Script {
         self.start_on(0).await
     }
 
-    /// Starts the server on a port that a client knows already.
+    /// Starts the server on a given port.
     pub(crate) async fn start_on(self, port: u16) -> Smtp {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -106,7 +106,7 @@ impl Script {
     }
 }
 
-/// What the server saw so far.
+/// Everything the server saw so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
     pub(crate) connections: usize,
@@ -137,17 +137,17 @@ impl Smtp {
         self.seeing.borrow().clone()
     }
 
-    /// How many letters came so far.
+    /// The number of letters received so far.
     pub(crate) fn count(&self) -> usize {
         self.seeing.borrow().letters.len()
     }
 
-    /// Lets go of one that is held, now or later.
+    /// Releases one held reply, now or later.
     pub(crate) fn release(&self) {
         self.released.add_permits(1);
     }
 
-    /// Waits until the server has seen what is asked.
+    /// Waits until `what` holds for everything the server has seen.
     pub(crate) async fn until(&self, what: impl FnMut(&Seen) -> bool) -> Seen {
         let mut seeing = self.seeing.clone();
         let seen = tokio::time::timeout(Duration::from_secs(40), seeing.wait_for(what)).await;
@@ -177,7 +177,7 @@ impl Session {
     async fn run(self, stream: TcpStream) {
         self.seen.send_modify(|seen| seen.connections += 1);
         stream.set_nodelay(true).unwrap();
-        // An error here is the client gone, which is what many tests are about.
+        // An error here means that the client is gone, which many tests cause on purpose.
         let _ = self.converse(stream).await;
         self.seen.send_modify(|seen| seen.closed += 1);
     }
@@ -193,7 +193,7 @@ impl Session {
         };
         self.act(&mut wire, "CONNECT", "220 test ESMTP").await?;
         let mut encrypted = implicit;
-        // As Postfix does: without a sender and a recipient there is no letter to ask for.
+        // Like Postfix, do not ask for a letter without a sender and a recipient.
         let mut refused = false;
         loop {
             let line = self.line(&mut wire).await?;
@@ -252,7 +252,7 @@ impl Session {
         format!("250-test\r\n{}250 SIZE 1000000", lines.concat())
     }
 
-    /// Does what is scripted for the verb, else says what is right; tells which it was.
+    /// Takes the scripted action for the verb, or sends the correct reply; returns which it was.
     async fn act(&self, wire: &mut Wire, verb: &'static str, right: &str) -> io::Result<bool> {
         let act = self
             .script
@@ -289,7 +289,7 @@ impl Session {
         script.acts.get(verb).is_some_and(|acts| !acts.is_empty())
     }
 
-    /// Whether the script has the next of this verb refused.
+    /// True if the script refuses the next use of this verb.
     fn refuses(&self, verb: &str) -> bool {
         let script = self.script.lock().unwrap();
         let next = script.acts.get(verb).and_then(VecDeque::front);
@@ -318,7 +318,7 @@ impl Session {
         Ok(())
     }
 
-    /// Knows one account: `me` with the password `secret`.
+    /// Accepts one account: `me` with the password `secret`.
     async fn auth(&self, wire: &mut Wire, line: &str) -> io::Result<()> {
         let right = match line {
             "AUTH LOGIN" => {
