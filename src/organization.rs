@@ -1,4 +1,4 @@
-//! Guestlist: what people are members of.
+//! Organizations: people are members of them.
 
 mod seats;
 

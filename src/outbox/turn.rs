@@ -26,7 +26,7 @@ pub struct Turn {
     before: Uuid,
 }
 
-/// Guestlist in the order in which it is their turn, each with messages that may be due.
+/// Organizations in the order of their turn, each with messages that may be due.
 pub(super) struct Round {
     pub(super) organizations: Vec<OrganizationId>,
     /// Whether there are none besides.

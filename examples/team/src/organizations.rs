@@ -1,4 +1,4 @@
-//! Guestlist: the ones somebody belongs to, and new ones.
+//! Organizations of a user, and new ones.
 
 use axum::Form;
 use axum::extract::{FromRequest, Request, State};

@@ -88,7 +88,7 @@ async fn story(site: &Site, roles: Roles) -> Window {
         his.says("You have no access to this organization.").await;
         assert_eq!(his.controls().await, ["Back to the start"]);
     }
-    his.press("Guestlist").await;
+    his.press("Organizations").await;
     his.press("Umbrella").await;
     his.says("Inbox of Umbrella").await;
     his.open(&inbox).await;
