@@ -10,6 +10,8 @@ mod browser;
 mod configuration;
 #[path = "team/deadline.rs"]
 mod deadline;
+#[path = "team/deployment.rs"]
+mod deployment;
 #[path = "team/forced.rs"]
 mod forced;
 #[path = "team/grounds.rs"]
@@ -24,8 +26,6 @@ mod notices;
 mod paging;
 #[path = "team/sessions.rs"]
 mod sessions;
-#[path = "team/setting.rs"]
-mod setting;
 #[path = "team/site.rs"]
 mod site;
 #[path = "team/story.rs"]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use guestlist::Transaction;
 
-use crate::setting::{Setting, in_both_settings};
+use crate::deployment::{Setting, in_both_settings};
 
 in_both_settings! {
     a_request_whose_database_does_not_answer_is_given_up_and_does_nothing

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use guestlist::{InvitationId, Invite, OrganizationId, Role, RoleModel, User, UserId};
 
 use crate::browser::Browser;
-use crate::setting::{Setting, in_both_settings};
+use crate::deployment::{Setting, in_both_settings};
 use crate::site::{PASSWORD, Site};
 
 in_both_settings! {

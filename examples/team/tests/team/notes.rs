@@ -1,7 +1,7 @@
 //! Notes that are taken as they are, and those that are not.
 
 use crate::browser::Page;
-use crate::setting::{Setting, in_both_settings};
+use crate::deployment::{Setting, in_both_settings};
 
 in_both_settings! {
     a_note_is_counted_as_browsers_count_it

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use guestlist::Database;
 
-use crate::setting::{Setting, in_both_settings};
+use crate::deployment::{Setting, in_both_settings};
 use crate::site::{Site, link_in};
 
 #[tokio::test]

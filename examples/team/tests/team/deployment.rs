@@ -25,14 +25,14 @@ macro_rules! in_both_settings {
         mod in_one_process {
             $(#[tokio::test]
             async fn $story() {
-                super::$story(crate::setting::Setting::OneProcess).await;
+                super::$story(crate::deployment::Setting::OneProcess).await;
             })+
         }
 
         mod beside_a_worker {
             $(#[tokio::test]
             async fn $story() {
-                super::$story(crate::setting::Setting::BesideAWorker).await;
+                super::$story(crate::deployment::Setting::BesideAWorker).await;
             })+
         }
     };
