@@ -14,10 +14,10 @@ mod deadline;
 mod deployment;
 #[path = "team/forced.rs"]
 mod forced;
-#[path = "team/grounds.rs"]
-mod grounds;
 #[path = "team/links.rs"]
 mod links;
+#[path = "team/lost_access.rs"]
+mod lost_access;
 #[path = "team/notes.rs"]
 mod notes;
 #[path = "team/notices.rs"]
