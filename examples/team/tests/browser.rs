@@ -11,6 +11,8 @@ mod accounts;
 mod answers;
 #[path = "browser/driver.rs"]
 mod driver;
+#[path = "browser/fixture.rs"]
+mod fixture;
 #[path = "browser/languages.rs"]
 mod languages;
 #[path = "browser/letters.rs"]
@@ -19,8 +21,6 @@ mod letters;
 mod links;
 #[path = "browser/owners.rs"]
 mod owners;
-#[path = "browser/people.rs"]
-mod people;
 #[path = "browser/readme.rs"]
 mod readme;
 #[path = "browser/removal.rs"]

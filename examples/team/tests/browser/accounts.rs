@@ -1,6 +1,6 @@
 //! Signing up, in and out, and organizations.
 
-use crate::people::PASSWORD;
+use crate::fixture::PASSWORD;
 use crate::screen::look;
 use crate::site::{FOUR_TIER, Site};
 

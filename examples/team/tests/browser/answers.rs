@@ -1,6 +1,6 @@
 //! The page behind the link of a letter, for whoever follows it.
 
-use crate::people::PASSWORD;
+use crate::fixture::PASSWORD;
 use crate::screen::look;
 use crate::site::{FOUR_TIER, Site, TWO_ROLE};
 

@@ -1,6 +1,6 @@
 //! Links that open nothing any more, each with what to do next.
 
-use crate::people::PASSWORD;
+use crate::fixture::PASSWORD;
 use crate::screen::look;
 use crate::site::{FOUR_TIER, Site};
 

@@ -2,7 +2,7 @@
 
 use guestlist::{OrganizationId, User};
 
-use crate::people::page_of;
+use crate::fixture::page_of;
 use crate::site::{FOUR_TIER, Site};
 use crate::window::Window;
 

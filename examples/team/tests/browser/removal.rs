@@ -1,6 +1,6 @@
 //! Somebody is removed while their browser is open.
 
-use crate::people::{PASSWORD, page_of};
+use crate::fixture::{PASSWORD, page_of};
 use crate::screen::look;
 use crate::site::{FOUR_TIER, Roles, Site, TWO_ROLE};
 use crate::window::Window;

@@ -2,7 +2,7 @@
 
 use guestlist::User;
 
-use crate::people::page_of;
+use crate::fixture::page_of;
 use crate::screen::look;
 use crate::site::{FOUR_TIER, Roles, Site, TWO_ROLE};
 use crate::window::Window;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::people::page_of;
+use crate::fixture::page_of;
 use crate::screen::look;
 use crate::site::{FOUR_TIER, Site};
 use crate::window::Window;
