@@ -7,12 +7,12 @@
 
 #[path = "browser/accounts.rs"]
 mod accounts;
-#[path = "browser/answers.rs"]
-mod answers;
 #[path = "browser/driver.rs"]
 mod driver;
 #[path = "browser/fixture.rs"]
 mod fixture;
+#[path = "browser/invitation_answers.rs"]
+mod invitation_answers;
 #[path = "browser/languages.rs"]
 mod languages;
 #[path = "browser/letters.rs"]
