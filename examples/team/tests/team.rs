@@ -12,12 +12,12 @@ mod configuration;
 mod deadline;
 #[path = "team/deployment.rs"]
 mod deployment;
-#[path = "team/forced.rs"]
-mod forced;
 #[path = "team/links.rs"]
 mod links;
 #[path = "team/lost_access.rs"]
 mod lost_access;
+#[path = "team/member_requests.rs"]
+mod member_requests;
 #[path = "team/notes.rs"]
 mod notes;
 #[path = "team/notices.rs"]
