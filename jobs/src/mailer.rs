@@ -1,9 +1,9 @@
-//! The mailer takes a finished [`Mail`] and says what became of it.
+//! Delivers finished [`Mail`]s and reports a verdict for each attempt.
 //!
-//! A few senders own an SMTP connection each and keep it while it is in step with the server.
-//! A deadline, an unknown error or a caller that went away drops the connection: a late reply
-//! can never be taken for the answer to the next letter. A gate in front keeps everybody off
-//! a server that is at fault. With `file:` letters become files instead.
+//! A few senders own one SMTP connection each and reuse it while its replies match its commands. A
+//! timeout, an unknown error or a cancelled caller drops the connection, so that a late reply is
+//! never taken for the answer to the next letter. A circuit breaker (the gate) stops all attempts
+//! while the server fails. With `file:` letters are written as files instead.
 
 mod blame;
 mod config;
@@ -50,7 +50,7 @@ use self::tally::Tally;
 use crate::dated::Dated;
 use crate::mail::Mail;
 
-/// Delivers letters. Clones share the senders and the gate.
+/// Delivers letters. Clones share the senders and the circuit breaker.
 #[derive(Clone)]
 pub struct Mailer {
     gate: Arc<Gatekeeper>,
@@ -59,14 +59,14 @@ pub struct Mailer {
     tally: Tally,
 }
 
-/// Where letters are handed in.
+/// The destination of letters.
 #[derive(Clone)]
 enum Post {
     Smtp(Office),
     Folder(Folder),
 }
 
-/// The senders of one mail server.
+/// The sender tasks of one mail server and the queue they read.
 #[derive(Clone)]
 struct Office {
     server: Arc<Server>,
@@ -76,10 +76,10 @@ struct Office {
 }
 
 impl Mailer {
-    /// Starts `connections` senders (at least one), each of which connects when it has a letter.
+    /// Starts `connections` senders (at least one). Each connects when it has its first letter.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, where no sender can run.
+    /// Outside of a tokio runtime, because the senders are tokio tasks.
     pub fn new(config: MailerConfig, connections: usize, deadlines: Deadlines) -> Self {
         let tally = Tally::new();
         let post = match config.transport {
@@ -98,15 +98,16 @@ impl Mailer {
 
     /// Attempts to deliver one letter.
     ///
-    /// While the gate is closed it answers [`Verdict::Unavailable`] at once. Dropping the
-    /// future gives the letter up: it is not sent, or its connection is dropped.
+    /// Returns [`Verdict::Unavailable`] at once while the circuit breaker is open. Dropping the
+    /// future cancels the letter: it is not sent, or its connection is dropped.
     pub async fn send(&self, mail: Mail) -> Verdict {
         self.send_while(|| true, mail).await
     }
 
-    /// The same as long as `stands` holds, which is asked right before the letter's final dot: once
-    /// it is false nothing leaves, the connection is dropped, and the answer is
-    /// [`Verdict::Unavailable`]. A process that was paused wakes up there.
+    /// Like [`send`](Self::send), but only as long as `stands` returns true. `stands` is called
+    /// right before the final dot, the last moment at which the letter can be held back. Once it
+    /// returns false, nothing is sent, the connection is dropped and the result is
+    /// [`Verdict::Unavailable`]. This stops a process that was paused past the end of its lease.
     pub async fn send_while(
         &self,
         stands: impl Fn() -> bool + Send + Sync + 'static,
@@ -121,11 +122,12 @@ impl Mailer {
             .await
     }
 
-    /// The same for a letter that may be pointless by the time a connection is ready for it. If it is
-    /// old then, it is written `again` before the mail server hears of it.
+    /// Like [`send_while`](Self::send_while), for a letter that may be stale by the time a
+    /// connection is ready. A stale letter is rendered again with `again` before anything of it is
+    /// sent.
     ///
     /// # Errors
-    /// What `again` says instead of a letter; nothing was sent.
+    /// The error of `again`; nothing was sent.
     pub(crate) async fn send_current<F, E>(
         &self,
         stands: impl Fn() -> bool + Send + Sync + 'static,
@@ -145,7 +147,7 @@ impl Mailer {
             };
             let manuscript;
             (manuscript, asked) = Manuscript::dated(again().await?);
-            // Who asked and left has a verdict.
+            // Fails only if the sender stopped waiting; `dispatch` has a verdict then.
             let _ = request.send(manuscript);
         }
     }
@@ -172,7 +174,7 @@ impl Mailer {
                     Ok(verdict) => verdict,
                     Err(NoVerdict::Closed) => Verdict::Unavailable { retry_after },
                     Err(NoVerdict::Panicked) => Verdict::Unknown {
-                        why: "sending it panicked, as the log says; it may have been sent"
+                        why: "the worker panicked while sending (see the log); the letter may have been sent"
                             .to_owned(),
                         retry_after,
                     },
@@ -181,28 +183,29 @@ impl Mailer {
         }
     }
 
-    /// Whether letters may be attempted now; ask before leasing any.
+    /// Returns the state of the circuit breaker; to be checked before leasing messages.
     pub fn gate(&self) -> Gate {
         self.gate.state(Instant::now())
     }
 
-    /// Why no letter is attempted until a person mends it: the server refuses our credentials, our
-    /// sender address or our reputation. `None` while letters leave, and while they rest because
-    /// of a fault of the server's own. Known from the last letter that tried.
+    /// Returns the problem that a person has to fix before letters leave again: the server refuses
+    /// our credentials, our sender address or our reputation. `None` while letters leave, and while
+    /// the circuit breaker is open because of a failure of the server itself. Reflects the last
+    /// attempt.
     pub fn paused(&self) -> Option<String> {
         self.gate.paused()
     }
 
-    /// What was counted since the mailer was made.
+    /// Returns the counters since the mailer was created.
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// Checks that letters could be delivered, without sending one: connects, greets,
-    /// encrypts, signs in and quits, or tries to write to the folder. The gate stays as it is.
+    /// Checks that letters could be delivered, without sending one: connects, greets, encrypts,
+    /// signs in and quits, or tries to write to the folder. The circuit breaker does not change.
     ///
     /// # Errors
-    /// What to mend, without the password.
+    /// The problem to fix, without the password.
     pub async fn check(&self) -> Result<Report, CheckError> {
         match &self.post {
             Post::Smtp(office) => Report::on(&office.server, &self.deadlines, &self.tally)
@@ -218,9 +221,9 @@ impl Mailer {
         }
     }
 
-    /// Finishes the letters that were handed in and takes leave of the server. Later letters
-    /// are [`Verdict::Unavailable`]. Takes as long as the slowest letter, so bound it by the
-    /// drain time; a letter cut off then is sent again.
+    /// Finishes the letters that were handed in and closes the connections with `QUIT`. Letters
+    /// handed in later get [`Verdict::Unavailable`]. Takes as long as the slowest letter, so the
+    /// caller bounds it by the drain time; a letter cut off by that is sent again.
     pub async fn close(&self) {
         if let Post::Smtp(office) = &self.post {
             office.closing.cancel();
@@ -229,11 +232,11 @@ impl Mailer {
     }
 }
 
-/// Why nobody says what became of a letter.
+/// The reason why a letter has no verdict.
 enum NoVerdict {
-    /// The office took no more letters.
+    /// The mailer is closed and takes no more letters.
     Closed,
-    /// Its sender panicked.
+    /// The sender of the letter panicked.
     Panicked,
 }
 
@@ -263,7 +266,7 @@ impl Office {
         }
     }
 
-    /// Waits for a free sender and its verdict.
+    /// Waits for a free sender and returns its verdict.
     async fn hand_in(
         &self,
         manuscript: Manuscript,

@@ -1,8 +1,8 @@
-//! Whose fault a negative reply is.
+//! Classifies negative replies by the party at fault.
 
 use super::reply::Enhanced;
 
-/// Where in the dialogue with the server something happened.
+/// A step of the SMTP session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// The TCP connection.
@@ -25,7 +25,7 @@ pub(super) enum Stage {
     Data,
     /// The letter itself, before its final dot was written.
     Block,
-    /// The final dot was written and the server owes its answer.
+    /// The final dot was written and the server has not answered yet.
     End,
     /// `RSET` between two letters.
     Reset,
@@ -53,30 +53,30 @@ impl std::fmt::Display for Stage {
     }
 }
 
-/// Whose fault it is that a letter was not accepted.
+/// The party at fault when a letter is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blame {
-    /// The server cannot take any letter now; the sender backs off.
+    /// The server cannot take any letter now; the circuit breaker opens.
     Server,
-    /// The recipient cannot be reached now; this letter waits.
+    /// The recipient cannot be reached now; this letter is retried later.
     RecipientForNow,
     /// The recipient cannot be reached at all.
     RecipientForGood,
-    /// This letter will never be taken.
+    /// This letter will never be accepted.
     Letter,
-    /// Our configuration or reputation: a person has to mend it.
+    /// Our configuration or reputation is refused; a person has to fix it.
     Ours,
 }
 
-/// Whose fault a negative reply is, by the stage, the reply code and the enhanced code.
+/// Classifies a negative reply by stage, reply code and enhanced code.
 ///
-/// The enhanced code (RFC 3463) is more precise than the reply code (RFC 5321 section 4.2.3)
-/// and goes first; what neither names falls to the stage, for a server that refuses `MAIL`
-/// has not heard of a recipient yet.
+/// The enhanced code (RFC 3463) is more precise than the reply code (RFC 5321 section 4.2.3) and is
+/// checked first. What neither decides depends on the stage: a server that refuses `MAIL` does not
+/// know the recipient yet.
 pub(super) fn blame(stage: Stage, code: u16, enhanced: Option<Enhanced>) -> Blame {
     let status = enhanced.map(|enhanced| (enhanced.class, enhanced.subject, enhanced.detail));
     match (stage, code, status) {
-        // RFC 5321 section 3.8: the server closes the channel, whatever was asked.
+        // RFC 5321 section 3.8: the server closes the channel, at any stage.
         (_, 421, _) => Blame::Server,
         // RFC 4954 section 6: authentication required, too weak, failed, needs encryption.
         (_, 530 | 534 | 535 | 538, _) => Blame::Ours,
@@ -92,7 +92,8 @@ pub(super) fn blame(stage: Stage, code: u16, enhanced: Option<Enhanced>) -> Blam
         (_, _, Some((5, 3, 4))) => Blame::Letter,
         (_, _, Some((4, 3 | 4, _))) => Blame::Server,
         (_, _, Some((5, 7, _))) => Blame::Ours,
-        // RFC 6531 section 3.5 (X.6.7): no internationalized address there.
+        // RFC 6531 section 3.5 (X.6.7): the recipient's server does not support internationalized
+        // addresses.
         (_, _, Some((5, 6, 7))) => Blame::RecipientForGood,
         (_, _, Some((5, 6, _))) => Blame::Letter,
         // RFC 3463 section 3.3 and 3.6: the system's or the protocol's permanent refusal.
@@ -103,7 +104,8 @@ pub(super) fn blame(stage: Stage, code: u16, enhanced: Option<Enhanced>) -> Blam
         (Stage::Mail, 400..=499, _) => Blame::Server,
         (Stage::Mail, 552, _) => Blame::Letter,
         (Stage::Mail, _, _) => Blame::Ours,
-        // A full mailbox may be emptied while the invitation lives, even when called permanent.
+        // A full mailbox may be emptied before the invitation expires, even if the reply says
+        // permanent.
         (_, _, Some((5, 2, 2))) => Blame::RecipientForNow,
         (_, _, Some((5, 1 | 2, _))) | (Stage::Rcpt, _, Some((5, 4, _))) => Blame::RecipientForGood,
         (_, 400..=499, _) => Blame::RecipientForNow,
@@ -121,7 +123,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// Stage, code, enhanced code (or `-`), whose fault.
+    /// Stage, code, enhanced code (or `-`), expected classification.
     const TABLE: &[(Stage, u16, &str, Blame)] = &[
         // RFC 5321 section 3.8: 421 at any stage.
         (Stage::Greeting, 421, "-", Blame::Server),
@@ -143,12 +145,12 @@ mod tests {
         (Stage::Hello, 550, "-", Blame::Ours),
         (Stage::Hello, 451, "-", Blame::Server),
         (Stage::Reset, 500, "-", Blame::Ours),
-        // RFC 3463 sections 3.4 and 3.5: the system and the network, for now.
+        // RFC 3463 sections 3.4 and 3.5: the system and the network, temporarily.
         (Stage::Rcpt, 451, "4.3.0", Blame::Server),
         (Stage::Mail, 452, "4.3.1", Blame::Server),
         (Stage::End, 451, "4.3.2", Blame::Server),
         (Stage::End, 451, "4.4.2", Blame::Server),
-        // RFC 5321 section 4.3.2: what MAIL may answer; no recipient is known yet.
+        // RFC 5321 section 4.3.2: the replies to MAIL; no recipient is known yet.
         (Stage::Mail, 451, "-", Blame::Server),
         (Stage::Mail, 450, "4.7.1", Blame::Server),
         (Stage::Mail, 550, "-", Blame::Ours),
@@ -157,7 +159,7 @@ mod tests {
         (Stage::Mail, 552, "-", Blame::Letter),
         (Stage::Mail, 552, "5.3.4", Blame::Letter),
         (Stage::Mail, 555, "-", Blame::Ours),
-        // The recipient, for now; greylisting says 450 or 451 (RFC 6647 section 2).
+        // The recipient, temporarily; greylisting says 450 or 451 (RFC 6647 section 2).
         (Stage::Rcpt, 450, "-", Blame::RecipientForNow),
         (Stage::Rcpt, 450, "4.2.0", Blame::RecipientForNow),
         (Stage::Rcpt, 451, "4.7.1", Blame::RecipientForNow),
@@ -168,7 +170,7 @@ mod tests {
         (Stage::Data, 451, "-", Blame::RecipientForNow),
         (Stage::End, 450, "-", Blame::RecipientForNow),
         (Stage::End, 451, "4.7.1", Blame::RecipientForNow),
-        // The recipient, for good (RFC 3463 sections 3.2 and 3.3).
+        // The recipient, permanently (RFC 3463 sections 3.2 and 3.3).
         (Stage::Rcpt, 550, "5.1.1", Blame::RecipientForGood),
         (Stage::Rcpt, 550, "-", Blame::RecipientForGood),
         (Stage::Rcpt, 551, "-", Blame::RecipientForGood),

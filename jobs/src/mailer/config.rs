@@ -1,4 +1,4 @@
-//! Where letters go: the `SMTP_URL`.
+//! The mail transport configured by `SMTP_URL`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use url::Url;
 
 use super::tls;
 
-/// Where letters go, checked and ready to use.
+/// A validated mail transport.
 ///
-/// Parsed from `smtp://[user:password@]host[:port][?tls=required|opportunistic|none]`
-/// (STARTTLS), `smtps://…` (TLS from the first byte, RFC 8314 section 3.3) or `file:FOLDER`.
-/// `tls_ca=PATH` names a PEM file of further roots to believe. User and password are
-/// percent-encoded. Neither `Display` nor `Debug` shows the password.
+/// Parsed from `smtp://[user:password@]host[:port][?tls=required|opportunistic|none]` (STARTTLS),
+/// `smtps://…` (TLS from the first byte, RFC 8314 section 3.3) or `file:FOLDER`. `tls_ca=PATH`
+/// names a PEM file of additional trusted root certificates. User and password are percent-encoded.
+/// Neither `Display` nor `Debug` shows the password.
 #[derive(Clone)]
 pub struct MailerConfig {
     pub(super) transport: Transport,
@@ -29,7 +29,7 @@ pub(super) enum Transport {
 }
 
 impl MailerConfig {
-    /// The folder that letters are written to, where they are not sent.
+    /// Returns the folder that letters are written to, if they are not sent.
     pub fn folder(&self) -> Option<&Path> {
         match &self.transport {
             Transport::File(folder) => Some(folder),
@@ -38,7 +38,7 @@ impl MailerConfig {
     }
 }
 
-/// A mail server and how to talk to it.
+/// A mail server and the settings of connections to it.
 #[derive(Clone)]
 pub(super) struct Server {
     pub(super) host: String,
@@ -51,27 +51,29 @@ pub(super) struct Server {
     tls_ca: Option<PathBuf>,
 }
 
-/// When the connection is encrypted.
+/// The encryption of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Security {
     /// From the first byte.
     Implicit,
-    /// By STARTTLS, or no letter goes out.
+    /// By STARTTLS; no letter is sent without it.
     Required,
-    /// By STARTTLS where the server offers it, whoever the server is.
+    /// By STARTTLS if the server offers it, without checking the certificate.
     Opportunistic,
     /// Never.
     None,
 }
 
-/// What is wrong with an `SMTP_URL`; never shows the password.
+/// A mistake in an `SMTP_URL`; never shows the password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MailerConfigError {
     /// It is not a URL.
-    #[error("not a URL: {0} (a user or password with signs such as @ / # needs percent-encoding)")]
+    #[error(
+        "not a URL: {0} (a user or password with characters such as @ / # needs percent-encoding)"
+    )]
     NotAUrl(url::ParseError),
-    /// The scheme is none of ours.
+    /// The scheme is not supported.
     #[error("unknown scheme {0:?}, use smtp://, smtps:// or file:")]
     Scheme(String),
     /// `file:` without a folder.
@@ -95,34 +97,34 @@ pub enum MailerConfigError {
     /// Percent-encoded credentials that are not UTF-8.
     #[error("user and password must be percent-encoded UTF-8")]
     Encoding,
-    /// An @ in the path, query or fragment: what stands before it was meant as a password,
-    /// so none of it is repeated.
-    #[error("signs such as / ? # in user or password need percent-encoding")]
+    /// An @ in the path, query or fragment. The text before it was probably meant as a password, so
+    /// none of it is repeated.
+    #[error("characters such as / ? # in user or password need percent-encoding")]
     Unencoded,
     /// Something after the host other than parameters, or no `//` before it.
     #[error("the address must be scheme://host:port without a path")]
     Path,
     /// An unknown or repeated query parameter.
-    #[error("unknown or repeated parameter {0:?}, known are tls and tls_ca")]
+    #[error("unknown or repeated parameter {0:?}, the known ones are tls and tls_ca")]
     Parameter(String),
     /// An unknown value of `tls`.
     #[error("tls={0:?} is unknown, use required, opportunistic or none")]
     Tls(String),
-    /// `tls` beside `smtps://`.
+    /// `tls` combined with `smtps://`.
     #[error("smtps:// is always encrypted, leave tls out")]
     TlsTwice,
-    /// Credentials with opportunistic TLS, which would hand them to whoever strips it.
-    #[error("tls=opportunistic can be stripped and would show the password, use tls=required")]
+    /// Credentials with opportunistic TLS: an attacker who strips STARTTLS would read them.
+    #[error("an attacker can strip tls=opportunistic and read the password, use tls=required")]
     CredentialsInClear,
-    /// The roots of `tls_ca` cannot be used.
+    /// The root certificates of `tls_ca` cannot be used.
     #[error("tls_ca {path}: {why}")]
     Roots {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with the file.
         why: String,
     },
-    /// `tls_ca` where no certificate is checked.
+    /// `tls_ca` together with a mode that checks no certificate.
     #[error("tls_ca has no effect here, only tls=required and smtps:// check certificates")]
     RootsUnused,
 }
@@ -141,7 +143,7 @@ impl FromStr for MailerConfig {
     }
 }
 
-/// `file:letters` and `file:/abs` are taken as they stand, `file:///abs` is a URL.
+/// Parses what follows `file:`: `letters` and `/abs` are taken literally, `///abs` is a URL.
 fn folder(text: &str) -> Result<PathBuf, MailerConfigError> {
     if text.is_empty() {
         return Err(MailerConfigError::NoFolder);
@@ -208,7 +210,7 @@ fn account(url: &Url) -> Result<Option<(String, String)>, MailerConfigError> {
     }
 }
 
-/// Undoes percent-encoding (RFC 3986 section 2.1); a lone % stands for itself.
+/// Decodes percent-encoding (RFC 3986 section 2.1); a lone % stands for itself.
 fn decoded(text: &str) -> Result<String, MailerConfigError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -256,7 +258,8 @@ fn host(url: &Url) -> Result<(String, ServerName<'static>), MailerConfigError> {
     Ok((bare, name))
 }
 
-/// 465 for implicit TLS (RFC 8314), 587 for submission (RFC 6409), else 25.
+/// Returns the port of the URL or the default: 465 for implicit TLS (RFC 8314), 587 for submission
+/// (RFC 6409), else 25.
 fn port(url: &Url, security: Security, signs_in: bool) -> Result<u16, MailerConfigError> {
     match (url.port(), security) {
         (Some(0), _) => Err(MailerConfigError::Port),

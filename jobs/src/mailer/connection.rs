@@ -23,23 +23,24 @@ use super::tally::Tally;
 use crate::failpoint::fail_point;
 use crate::mail::Mail;
 
-/// A connection that has greeted, is as encrypted as its server's settings ask, and signed in.
+/// A connection after greeting, encryption (as configured) and authentication.
 ///
-/// lettre supplies the words (commands, SASL); stream, deadlines and replies are ours,
-/// because its own connection reads a line without bound, keeps what arrived in clear before
-/// STARTTLS, and does not tell a letter that was cut short from one that went unanswered.
+/// lettre supplies the commands and SASL. Stream, deadlines and replies are implemented here
+/// because lettre's own connection reads a line without a limit, keeps data that arrived in clear
+/// before STARTTLS, and does not distinguish a letter that was cut short from one that was not
+/// answered.
 pub(super) struct Connection {
     dialogue: Dialogue,
     offer: Offer,
     deadlines: Deadlines,
     encrypted: bool,
-    /// A transaction was begun and refused: RSET is due before the next letter.
+    /// A transaction was begun and refused; RSET has to be sent before the next letter.
     begun: bool,
-    /// No reply is owed but those that are about to be read.
+    /// No reply is outstanding apart from those that are about to be read.
     in_step: bool,
 }
 
-/// A command of the envelope, what it is answered with, and by when.
+/// A command of the envelope with its accepted reply codes and its deadline.
 struct Step {
     stage: Stage,
     command: String,
@@ -81,7 +82,8 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Upgrades by STARTTLS (RFC 3207); without it only an opportunistic connection goes on.
+    /// Upgrades by STARTTLS (RFC 3207). Without STARTTLS only an opportunistic connection
+    /// continues.
     async fn start_tls(mut self, server: &Server) -> Result<Self, Failure> {
         let required = server.security == Security::Required;
         if !self.offer.starttls {
@@ -102,7 +104,7 @@ impl Connection {
             ready => ready?,
         };
         self.dialogue = encrypt(self.dialogue, server, &self.deadlines).await?;
-        // RFC 3207 section 4.2: what the server said in clear is forgotten.
+        // RFC 3207 section 4.2: capabilities announced in clear are discarded.
         self.offer = hello(&mut self.dialogue, &self.deadlines).await?;
         self.encrypted = true;
         Ok(self)
@@ -116,7 +118,7 @@ impl Connection {
         let mechanism = self.offer.mechanism().ok_or(Failure::NoMechanism)?;
         let mut auth =
             Auth::new(mechanism, credentials.clone(), None).map_err(|_| Failure::Challenge)?;
-        // LOGIN asks twice, for user and password.
+        // LOGIN sends two challenges, for user and password.
         for _ in 0..2 {
             let reply = self.authenticate(auth).await?;
             if reply.code == 235 {
@@ -136,7 +138,7 @@ impl Connection {
             .await
     }
 
-    /// Hands one letter over; `Ok` is the server's 250 to the end of the data, nothing less.
+    /// Sends one letter. `Ok` is the server's 250 to the end of the data, nothing less.
     pub(super) async fn send(&mut self, mail: &Mail, fence: &Fence) -> Result<Reply, Failure> {
         let from = address(&mail.from).ok_or(Failure::Envelope("sender"))?;
         let to = address(&mail.to).ok_or(Failure::Envelope("recipient"))?;
@@ -195,11 +197,11 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends commands in one group and reads their replies after (RFC 2920), which saves a journey
-    /// each. DATA may only end a group, so nothing of the letter is in it.
+    /// Sends the commands in one group and then reads their replies (RFC 2920), which saves a round
+    /// trip each. DATA may only end a group, so the letter itself is not part of it.
     ///
-    /// The first refusal is the one that counts. The replies behind it are read, so that the next
-    /// letter finds the connection in step.
+    /// The first refusal is returned. The replies after it are read too, so that the connection can
+    /// be used for the next letter.
     async fn in_one_group(&mut self, steps: &[Step]) -> Result<(), Failure> {
         let [first, ..] = steps else { return Ok(()) };
         let commands: String = steps.iter().map(|step| step.command.as_str()).collect();
@@ -223,9 +225,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads the replies behind a refusal. A server that asks for the letter all the same gets none:
-    /// the connection is out of step then, and is dropped. RFC 2920 section 3.1 would have a client
-    /// end the letter with its dot at once; a server that is wrong about this could take it for one.
+    /// Reads the replies after a refusal and returns whether the connection is still usable. A
+    /// server that asks for the letter nevertheless (354) gets none; the connection is dropped. RFC
+    /// 2920 section 3.1 would have the client send the final dot at once, but a server with this
+    /// fault might accept that as an empty letter.
     async fn still_refuses(&mut self, steps: &[Step]) -> bool {
         for step in steps {
             match self.dialogue.any_reply(step.stage, step.deadline).await {
@@ -237,12 +240,13 @@ impl Connection {
         true
     }
 
-    /// Whether the next letter may be sent on it, unless a failure says otherwise.
+    /// Returns whether all replies were read. The next letter may use the connection then, unless
+    /// the last failure forbids it.
     pub(super) fn is_in_step(&self) -> bool {
         self.in_step
     }
 
-    /// SMTPUTF8 (RFC 6531 section 3.4) and BODY (RFC 6152) where the letter needs them.
+    /// Returns SMTPUTF8 (RFC 6531 section 3.4) and BODY (RFC 6152) if the letter needs them.
     fn parameters(&self, mail: &Mail) -> Result<Vec<MailParameter>, Failure> {
         let mut parameters = Vec::new();
         if !(mail.from.is_ascii() && mail.to.is_ascii()) {
@@ -260,7 +264,7 @@ impl Connection {
         Ok(parameters)
     }
 
-    /// Ends a refused transaction; on an error the connection must be dropped.
+    /// Ends a refused transaction. After an error the caller must drop the connection.
     pub(super) async fn reset(&mut self) -> Result<(), Failure> {
         if self.begun {
             self.dialogue
@@ -276,14 +280,14 @@ impl Connection {
         self.dialogue.broken().await;
     }
 
-    /// Takes leave. Nothing depends on the answer, so none is reported.
+    /// Sends QUIT. Nothing depends on the answer, so a failure is only logged.
     pub(super) async fn quit(mut self) {
         if let Err(failure) = self
             .dialogue
             .command(Stage::Quit, Quit, &[221], self.deadlines.quit)
             .await
         {
-            tracing::debug!(%failure, "the mail server did not say goodbye");
+            tracing::debug!(%failure, "the mail server did not answer QUIT");
         }
     }
 
@@ -296,14 +300,14 @@ impl Connection {
     }
 }
 
-/// Checks the envelope without a connection, so that a hostile one costs none.
+/// Checks the envelope before a connection is used, so that a malicious address costs none.
 pub(super) fn check_envelope(mail: &Mail) -> Result<(), Failure> {
     address(&mail.from).ok_or(Failure::Envelope("sender"))?;
     address(&mail.to).ok_or(Failure::Envelope("recipient"))?;
     Ok(())
 }
 
-/// One bare address: nothing in it could end the path or the command.
+/// Parses a bare address; refuses characters that could end the path or the command.
 fn address(text: &str) -> Option<Address> {
     let hostile = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>');
     let (user, domain) = text.rsplit_once('@')?;
@@ -363,7 +367,7 @@ async fn hello(dialogue: &mut Dialogue, deadlines: &Deadlines) -> Result<Offer, 
     Ok(Offer::read(&reply))
 }
 
-/// The answer to a SASL challenge, if it can be understood.
+/// Returns the answer to a SASL challenge, if the challenge is understood.
 fn answer(
     mechanism: Mechanism,
     credentials: &lettre::transport::smtp::authentication::Credentials,

@@ -1,50 +1,51 @@
-//! How long the mailer waits, and for what.
+//! The mailer's timeouts and back-off times.
 
 use std::time::Duration;
 
-/// The longest the mailer waits at each step, and how long it rests after a fault.
+/// The timeout of each SMTP step and the back-off after a failure.
 ///
-/// The defaults of the verbs are the minimums of RFC 5321 section 4.5.3.2; a client that
-/// gives up earlier provokes duplicates from slow but honest servers.
+/// The defaults of the commands are the minimums of RFC 5321 section 4.5.3.2; a client that gives
+/// up earlier causes duplicates with slow but correct servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// One TCP connection attempt, and the TLS handshake: 30 s (ours, the RFC names none).
+    /// One TCP connection attempt, and the TLS handshake: 30 s (our choice, the RFC has none).
     pub connect: Duration,
     /// The server's 220 greeting: 5 minutes (section 4.5.3.2.1).
     pub greeting: Duration,
-    /// `MAIL`, and the verbs without a number of their own (`EHLO`, `STARTTLS`, `AUTH`,
-    /// `RSET`): 5 minutes (section 4.5.3.2.2).
+    /// `MAIL`, and the commands without a number of their own (`EHLO`, `STARTTLS`, `AUTH`, `RSET`):
+    /// 5 minutes (section 4.5.3.2.2).
     pub mail: Duration,
     /// `RCPT`: 5 minutes (section 4.5.3.2.3).
     pub rcpt: Duration,
     /// `DATA` until the server says 354: 2 minutes (section 4.5.3.2.4).
     pub data: Duration,
-    /// Each block of the letter until the network took it: 3 minutes (section 4.5.3.2.5).
+    /// Each block of the letter until it is written to the network: 3 minutes (section 4.5.3.2.5).
     pub block: Duration,
     /// The final dot until the server's answer: 10 minutes (section 4.5.3.2.6).
     pub end: Duration,
     /// `QUIT`: 5 s; nothing depends on its answer.
     pub quit: Duration,
-    /// How long an unused connection is kept: 30 s, well below the 5 minutes after which
+    /// The time an unused connection is kept open: 30 s, well below the 5 minutes after which
     /// servers drop it (section 4.5.3.2.7).
     pub idle: Duration,
-    /// The rest after a fault of the server: 1 s, doubling to 60 s.
+    /// The back-off after a failure of the server: 1 s, doubling to 60 s.
     pub back_off: BackOff,
-    /// The rest after a fault of ours, which a person has to mend: 60 s, doubling to 15 minutes.
+    /// The back-off while our configuration is refused, which a person has to fix: 60 s, doubling
+    /// to 15 minutes.
     pub pause: BackOff,
 }
 
-/// A rest that doubles with every fault in a row.
+/// A delay that doubles with every failure in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackOff {
-    /// The rest after the first fault.
+    /// The delay after the first failure.
     pub first: Duration,
-    /// The rest never grows past this.
+    /// The upper bound of the delay.
     pub longest: Duration,
 }
 
 impl BackOff {
-    /// The rest after `faults` faults in a row, before jitter.
+    /// Returns the delay after `faults` failures in a row, before jitter.
     pub(super) fn after(self, faults: u32) -> Duration {
         let doublings = faults.saturating_sub(1).min(31);
         self.first.saturating_mul(1 << doublings).min(self.longest)

@@ -1,4 +1,4 @@
-//! Commands and their replies on one stream, each under its deadline.
+//! SMTP commands and replies on one stream, each with a deadline.
 
 use std::fmt::Display;
 use std::io;
@@ -16,7 +16,7 @@ use super::fence::Fence;
 use super::reply::Reply;
 use super::tally::Tally;
 
-/// How much of a letter goes out under one deadline, in bytes.
+/// The size of one block of a letter, in bytes. Each block has a deadline of its own.
 const BLOCK: usize = 16 * 1024;
 
 /// A TCP connection, or TLS over one.
@@ -24,8 +24,8 @@ pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
-/// Commands and replies in step: a reply is read only after its command, and one that nobody asked
-/// for breaks the dialogue.
+/// Sends commands and reads replies in order: a reply is read only after its command, and an
+/// unexpected one is an error.
 pub(super) struct Dialogue {
     stream: BufReader<Box<dyn Wire>>,
     tally: Tally,
@@ -41,8 +41,8 @@ impl Dialogue {
 
     /// Wraps the stream in TLS.
     ///
-    /// What arrived in clear beforehand would be read as if it had come encrypted, so there
-    /// must be nothing (RFC 3207 section 4.2 has both sides forget what was said before).
+    /// Data that arrived in clear beforehand would be read as if it had come encrypted, so any such
+    /// data is an error (RFC 3207 section 4.2 requires both sides to discard earlier state).
     pub(super) async fn encrypt(
         self,
         connector: &TlsConnector,
@@ -65,7 +65,7 @@ impl Dialogue {
         })
     }
 
-    /// Sends a command and reads its reply, which is an error unless its code is `expected`.
+    /// Sends a command and reads its reply. A code that is not in `expected` is an error.
     pub(super) async fn command(
         &mut self,
         stage: Stage,
@@ -77,7 +77,7 @@ impl Dialogue {
         self.reply(stage, expected, deadline).await
     }
 
-    /// Sends a command, or a group of them, whose replies are then read one by one.
+    /// Sends a command or a group of commands, whose replies are then read one by one.
     pub(super) async fn ask(
         &mut self,
         stage: Stage,
@@ -92,7 +92,7 @@ impl Dialogue {
             .map_err(lost(stage))
     }
 
-    /// Reads the reply the server owes.
+    /// Reads the next reply.
     pub(super) async fn reply(
         &mut self,
         stage: Stage,
@@ -108,7 +108,7 @@ impl Dialogue {
         }
     }
 
-    /// Reads a reply that says nothing new, since what it answers follows a refusal; not counted.
+    /// Reads a reply of any code without counting it; used for the replies after a refusal.
     pub(super) async fn any_reply(
         &mut self,
         stage: Stage,
@@ -121,9 +121,9 @@ impl Dialogue {
 
     /// Sends the letter with its final dot, block by block.
     ///
-    /// The dot travels in the last block, not in a packet of its own, so no delayed
-    /// acknowledgement holds it up; an error says that it cannot have arrived. The fence is asked
-    /// before each block, and so before the one that cannot be taken back.
+    /// The dot is part of the last block, not a packet of its own, so that no delayed
+    /// acknowledgement holds it up. An error means that the dot cannot have arrived. The fence is
+    /// checked before each block, and so before the last one, which cannot be taken back.
     pub(super) async fn letter(
         &mut self,
         bytes: &[u8],
@@ -142,10 +142,10 @@ impl Dialogue {
         Ok(())
     }
 
-    /// Waits until the server closes the connection or says something unasked, either of
-    /// which makes it useless. Can be cancelled without loss.
+    /// Waits until the server closes the connection or sends something unexpected; either makes the
+    /// connection unusable. Cancel-safe.
     pub(super) async fn broken(&mut self) {
-        // Whether bytes, the end or an error: none of them is due between letters.
+        // Data, end of stream and errors are all unexpected between letters.
         let _ = self.stream.fill_buf().await;
     }
 
@@ -173,13 +173,13 @@ fn lost(stage: Stage) -> impl FnOnce(io::Error) -> Failure {
 fn unasked() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        "the server answered what nobody asked",
+        "the server sent a reply to no command",
     )
 }
 
-/// Doubles each dot that begins a line and ends with the line of one dot (RFC 5321 section
-/// 4.5.2). A bare CR or LF never leaves: either could smuggle a second letter past a server
-/// that takes it for a line end (RFC 5321 section 2.3.8), so each becomes CRLF.
+/// Doubles each dot that begins a line and appends the line with the final dot (RFC 5321 section
+/// 4.5.2). Turns a bare CR or LF into CRLF: sent as it is, it could smuggle a second letter past a
+/// server that takes it for a line end (RFC 5321 section 2.3.8).
 fn dotted(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 64 + 5);
     let mut rest = bytes;

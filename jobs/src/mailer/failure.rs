@@ -1,4 +1,4 @@
-//! Why a connection or a letter on it failed.
+//! Failures of a connection or of a letter on it.
 
 use std::io;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::blame::{Blame, Stage, blame};
 use super::reply::Reply;
 use super::verdict::Outcome;
 
-/// Why a connection could not be opened, or a letter not be handed over on it.
+/// The reason why a connection could not be opened or a letter could not be sent on it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("no connection to {host}:{port}: {source}")]
@@ -26,21 +26,23 @@ pub(super) enum Failure {
     Negative { stage: Stage, reply: Reply },
     #[error("{stage} was answered out of order: {reply}")]
     OutOfOrder { stage: Stage, reply: Reply },
-    #[error("the server does not offer STARTTLS; if it needs none, say tls=none")]
+    #[error("the server does not offer STARTTLS; if it needs no TLS, add tls=none to SMTP_URL")]
     NoStartTls,
-    #[error("the server spoke in clear before TLS began, as an attacker would")]
+    #[error(
+        "the server sent data in clear between STARTTLS and TLS, which may be an attack; nothing was sent"
+    )]
     Injected,
     #[error(
-        "the server's certificate is not trusted: {0}; a private authority is named with tls_ca"
+        "the server's certificate is not trusted: {0}; for a private certificate authority add tls_ca=FILE to SMTP_URL"
     )]
     Certificate(rustls::Error),
     #[error("the server offers neither AUTH PLAIN nor LOGIN")]
     NoMechanism,
-    #[error("the server asked something during AUTH that has no answer")]
+    #[error("the server sent an AUTH challenge that is not supported")]
     Challenge,
-    #[error("the mail server cannot carry an address beyond ASCII (it lacks SMTPUTF8)")]
+    #[error("the mail server does not support non-ASCII addresses (it lacks SMTPUTF8)")]
     NoSmtpUtf8,
-    #[error("the letter holds 8-bit text and the server lacks 8BITMIME")]
+    #[error("the letter contains 8-bit text and the server lacks 8BITMIME")]
     NoEightBit,
     #[error("the letter was withdrawn before its final dot")]
     Withdrawn,
@@ -49,7 +51,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// What the failure means for the letter.
+    /// Translates the failure into the outcome of the letter.
     pub(super) fn outcome(self) -> Outcome {
         let why = self.to_string();
         match self {
@@ -69,7 +71,7 @@ impl Failure {
             | Self::OutOfOrder {
                 stage: Stage::End, ..
             } => Outcome::Unknown(why),
-            // A withdrawn letter has no outcome: its sender gives it up.
+            // A withdrawn letter has no outcome; the sender handles it before.
             Self::Withdrawn
             | Self::Unreachable { .. }
             | Self::Deadline { .. }
@@ -85,9 +87,9 @@ impl Failure {
         }
     }
 
-    /// Whether the connection is still in step, so that the next letter may use it.
+    /// Returns whether the next letter may use the connection.
     ///
-    /// Only after a plain refusal of this letter, or when nothing was sent at all.
+    /// True only after a plain refusal of this letter, or if nothing was sent at all.
     pub(super) fn leaves_connection_usable(&self) -> bool {
         match self {
             Self::Negative { stage, reply } => !matches!(
@@ -99,7 +101,8 @@ impl Failure {
         }
     }
 
-    /// Whether a kept connection turned out to be closed before it heard of the letter.
+    /// Returns whether a reused connection turned out to be closed before the server saw the
+    /// letter.
     pub(super) fn is_stale_connection(&self) -> bool {
         match self {
             Self::Lost {
@@ -114,14 +117,14 @@ impl Failure {
         }
     }
 
-    /// A connection whose other end is gone.
+    /// A lost connection, for failpoints.
     #[cfg(feature = "failpoints")]
     pub(super) fn lost(stage: Stage) -> Self {
         let source = crate::failpoint::lost_connection();
         Self::Lost { stage, source }
     }
 
-    /// Tells a certificate nobody vouches for from a handshake that broke.
+    /// Distinguishes an untrusted certificate from a failed handshake.
     pub(super) fn handshake(source: io::Error) -> Self {
         let tls = source
             .get_ref()
@@ -136,12 +139,14 @@ impl Failure {
     }
 }
 
-/// What a person should look at when the server refuses us.
+/// Returns what a person should check when the server refuses us.
 fn remedy(stage: Stage, code: u16) -> &'static str {
     match (stage, code) {
         (Stage::Auth, _) => "check user and password in SMTP_URL",
-        (_, 530) => "the server wants credentials or TLS, give them in SMTP_URL",
-        (Stage::Mail, _) => "check that the server lets us send from this sender address",
-        _ => "check that the server lets us relay, and our reputation with it",
+        (_, 530) => "the server requires credentials or TLS, set them in SMTP_URL",
+        (Stage::Mail, _) => "check that the server allows this sender address",
+        _ => {
+            "check that the server allows this account to relay, and the reputation of the sender domain"
+        }
     }
 }

@@ -1,11 +1,12 @@
-//! Whether a letter may still be finished.
+//! The last check before a letter is finished.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::failure::Failure;
 
-/// Asked at the last moment at which a letter can still be held back: before its final dot.
+/// A predicate that is called at the last moment at which a letter can be held back: before its
+/// final dot.
 #[derive(Clone)]
 pub(super) struct Fence(Arc<dyn Fn() -> bool + Send + Sync>);
 
@@ -14,7 +15,7 @@ impl Fence {
         Self(Arc::new(stands))
     }
 
-    /// Refuses to go on once it fell.
+    /// Returns an error once the letter must not be sent any more.
     pub(super) fn check(&self) -> Result<(), Failure> {
         if (self.0)() {
             Ok(())

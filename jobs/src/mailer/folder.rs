@@ -1,4 +1,4 @@
-//! Letters as files, for trials and hosts without a mail server.
+//! Letters written as files, for trials and hosts without a mail server.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::verdict::Outcome;
 use crate::mail::Mail;
 
-/// The longest name a letter's file gets, in characters, before `.eml`.
+/// The longest file name of a letter, in characters, without `.eml`.
 const NAME: usize = 120;
 
 /// A folder that letters are written to, one file each.
@@ -17,7 +17,7 @@ const NAME: usize = 120;
 pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
-    /// Writes the letter; the same letter again replaces its own file.
+    /// Writes the letter. Writing the same letter again replaces its file.
     pub(super) async fn send(&self, mail: Mail) -> Outcome {
         let folder = self.0.clone();
         let written = tokio::task::spawn_blocking(move || write(&folder, &mail)).await;
@@ -29,7 +29,7 @@ impl Folder {
         }
     }
 
-    /// Whether a file can be written there; leaves nothing behind but the folder.
+    /// Checks that a file can be written; leaves nothing behind but the folder.
     pub(super) async fn check(&self) -> io::Result<()> {
         let folder = self.0.clone();
         let checked = tokio::task::spawn_blocking(move || {
@@ -41,15 +41,15 @@ impl Folder {
     }
 }
 
-/// Writes beside and renames, so that a reader sees the whole letter or none; synced, since
-/// "accepted" promises that a crash does not take it back.
+/// Writes a temporary file and renames it, so that a reader sees the whole letter or none. Syncs
+/// it, because "accepted" promises that the letter survives a crash.
 fn write(folder: &Path, mail: &Mail) -> io::Result<PathBuf> {
     fs::create_dir_all(folder)?;
     let path = folder.join(format!("{}.eml", name(&mail.message_id)));
     let beside = unfinished(folder);
     let written = stored(&beside, &mail.bytes).and_then(|()| fs::rename(&beside, &path));
     if let Err(error) = written {
-        // Best effort: the first error is the one that matters.
+        // Ignored: the first error is the one that matters.
         let _ = fs::remove_file(&beside);
         return Err(error);
     }
@@ -67,7 +67,8 @@ fn unfinished(folder: &Path) -> PathBuf {
     folder.join(format!(".{}.unfinished", Uuid::now_v7()))
 }
 
-/// The Message-ID before its @, made of nothing that means something to a file system.
+/// Returns the Message-ID before its @, with every character that is special to a file system
+/// replaced.
 fn name(message_id: &str) -> String {
     let local = message_id.split('@').next().unwrap_or_default();
     let plain = |c: char| {

@@ -1,4 +1,4 @@
-//! Whether letters may be attempted now.
+//! The circuit breaker in front of the mail server.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,25 +6,26 @@ use std::time::{Duration, Instant};
 use super::deadlines::{BackOff, Deadlines};
 use super::verdict::{Outcome, Verdict};
 
-/// Whether letters may be attempted now; who leases letters asks first.
+/// The state of the circuit breaker, read before messages are leased. An open gate lets letters
+/// pass, a closed one stops them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate {
-    /// The server takes letters.
+    /// The server accepts letters.
     Open,
-    /// The rest after a fault is over and one letter may try.
+    /// The back-off is over and one letter may try.
     Probe,
-    /// The server, or our configuration, was at fault; nothing is attempted.
+    /// The server or our configuration failed; nothing is attempted.
     Closed {
-        /// When to ask again.
+        /// The time until the next check.
         retry_after: Duration,
     },
 }
 
-/// The gate between callers and the network: after a fault it closes, and once its rest is
-/// over it lets one letter try before it opens for all.
+/// The circuit breaker between callers and the mail server. It stops letters after a failure; once
+/// the back-off is over it admits one letter as a probe, and all letters after a success.
 ///
-/// The epoch changes whenever the gate opens or closes. Only what was admitted in the current
-/// epoch moves the gate, so sixteen connections that break at once are one fault, not sixteen.
+/// The epoch changes whenever the state changes. Only letters admitted in the current epoch change
+/// the state, so sixteen connections that break at once count as one failure.
 #[derive(Debug)]
 pub(super) struct Gatekeeper {
     state: Mutex<State>,
@@ -36,14 +37,14 @@ pub(super) struct Gatekeeper {
 struct State {
     epoch: u64,
     faults: u32,
-    /// When a letter may try again; `None` while open.
+    /// The time at which a letter may try again; `None` while letters pass.
     until: Option<Instant>,
     probing: bool,
-    /// What a person has to mend before letters leave again.
+    /// The problem that a person has to fix before letters leave again.
     paused: Option<String>,
 }
 
-/// The right to attempt one letter. Dropped without a report it gives a probe's turn back.
+/// The right to attempt one letter. Dropped without a report, it lets another letter be the probe.
 #[derive(Debug)]
 pub(super) struct Pass {
     gate: Arc<Gatekeeper>,
@@ -69,12 +70,13 @@ impl Gatekeeper {
         self.lock().gate(now, self.back_off.first)
     }
 
-    /// What a person has to mend before letters leave again, since the last letter that tried.
+    /// Returns the problem that a person has to fix before letters leave again, as of the last
+    /// attempt.
     pub(super) fn paused(&self) -> Option<String> {
         self.lock().paused.clone()
     }
 
-    /// Lets one letter through, or says when to come again.
+    /// Admits one letter, or returns the time to wait.
     pub(super) fn admit(self: &Arc<Self>, now: Instant) -> Result<Pass, Duration> {
         let mut state = self.lock();
         match state.gate(now, self.back_off.first) {
@@ -96,18 +98,18 @@ impl Gatekeeper {
         match outcome {
             Outcome::ServerFault(why) | Outcome::Unknown(why) => {
                 let rest = self.close(state, now, self.back_off);
-                tracing::warn!(%why, rest = ?rest, faults = state.faults, "the mail server is at fault, letters wait");
+                tracing::warn!(%why, retry_in = ?rest, failures = state.faults, "the mail server failed; letters wait until the next attempt");
                 rest
             }
             Outcome::Ours(why) => {
                 let rest = self.close(state, now, self.pause);
                 state.paused = Some(why.clone());
-                tracing::error!(%why, rest = ?rest, faults = state.faults, "the mail server refuses us, letters wait until this is mended");
+                tracing::error!(%why, retry_in = ?rest, failures = state.faults, "the mail server refuses this worker; letters wait until the cause is fixed");
                 rest
             }
             _ => {
                 if state.until.is_some() {
-                    tracing::info!("the mail server takes letters again");
+                    tracing::info!("the mail server accepts letters again");
                     state.turn(None);
                 }
                 state.faults = 0;
@@ -125,7 +127,8 @@ impl Gatekeeper {
 }
 
 impl State {
-    /// While a probe is under way nobody knows its end, so others are told `a_moment`.
+    /// Returns the state at `now`. While a probe is under way its end is unknown, so other letters
+    /// are told to wait `a_moment`.
     fn gate(&self, now: Instant, a_moment: Duration) -> Gate {
         let Some(until) = self.until else {
             return Gate::Open;
@@ -149,8 +152,8 @@ impl State {
 }
 
 impl Pass {
-    /// Whether the gate closed since this letter was admitted, and for how long. Also once the
-    /// rest is over: the one letter that may try then has a pass of its own.
+    /// Returns the time to wait if letters were stopped after this one was admitted. Also applies
+    /// once the back-off is over: the one letter that may try then has a pass of its own.
     pub(super) fn revoked(&self, now: Instant) -> Option<Duration> {
         let state = self.gate.lock();
         match state.gate(now, self.gate.back_off.first) {
@@ -161,7 +164,7 @@ impl Pass {
         }
     }
 
-    /// Tells the gate how the attempt ended and completes the verdict.
+    /// Reports the outcome to the circuit breaker and completes the verdict.
     pub(super) fn report(self, now: Instant, outcome: Outcome) -> Verdict {
         let gate = &self.gate;
         let mut state = gate.lock();
@@ -186,7 +189,7 @@ impl Drop for Pass {
     }
 }
 
-/// Takes up to a quarter off, so that many workers do not come back in step.
+/// Subtracts up to a quarter, so that many workers do not retry at the same moment.
 fn jittered(rest: Duration) -> Duration {
     rest.mul_f64(1.0 - rand::random::<f64>() / 4.0)
 }
@@ -208,7 +211,7 @@ mod tests {
         Outcome::Accepted("250".into())
     }
 
-    /// The moment at which the gate's rest is over.
+    /// Returns the time at which the back-off is over.
     fn rest_over(gate: &Gatekeeper, now: Instant) -> Instant {
         match gate.state(now) {
             Gate::Closed { retry_after } => now + retry_after,

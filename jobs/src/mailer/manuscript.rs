@@ -1,4 +1,4 @@
-//! A letter on its way to a sender, which may be old once a connection is ready for it.
+//! A letter on its way to a sender that may be stale by the time a connection is ready.
 
 use tokio::sync::oneshot;
 
@@ -6,18 +6,18 @@ use super::failure::Failure;
 use crate::dated::Dated;
 use crate::mail::Mail;
 
-/// A letter, and who writes it again should it be old when it could leave: a connection may be slow to
-/// open, and a process may be paused.
+/// A rendered letter with a way to have it rendered again if it is stale: opening a connection may
+/// take long, and the process may be paused.
 pub(super) struct Manuscript {
     mail: Dated<Mail>,
     author: Option<oneshot::Sender<Request>>,
 }
 
-/// Takes the letter as it is now. Dropping it withdraws the letter.
+/// A request for the current letter. Dropping it without an answer withdraws the letter.
 pub(super) type Request = oneshot::Sender<Manuscript>;
 
 impl Manuscript {
-    /// A letter that stays as it is.
+    /// Wraps a letter that is never rendered again.
     pub(super) fn of(mail: Mail) -> Self {
         Self {
             mail: Dated::now(mail),
@@ -25,7 +25,7 @@ impl Manuscript {
         }
     }
 
-    /// A letter whose author hears when it has to be written again.
+    /// Wraps a letter whose caller is asked to render it again if it is stale.
     pub(super) fn dated(mail: Dated<Mail>) -> (Self, oneshot::Receiver<Request>) {
         let (author, asked) = oneshot::channel();
         let manuscript = Self {
@@ -35,8 +35,8 @@ impl Manuscript {
         (manuscript, asked)
     }
 
-    /// The letter as it may leave now. What its author answers is not asked about again before it
-    /// left, or a slow database would keep it here for ever.
+    /// Returns the letter, rendered again at most once. A second round could keep the letter here
+    /// for ever if the database is slow.
     pub(super) async fn current(&mut self) -> Result<&Mail, Failure> {
         if !self.mail.is_fresh()
             && let Some(author) = self.author.take()

@@ -1,10 +1,10 @@
-//! What a server offers in its answer to EHLO.
+//! The capabilities that a server announces in its reply to EHLO.
 
 use lettre::transport::smtp::authentication::Mechanism;
 
 use super::reply::Reply;
 
-/// The extensions the mailer uses, of those a server offers.
+/// The extensions of a server that the mailer uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Offer {
     pub(super) name: String,
@@ -17,8 +17,8 @@ pub(super) struct Offer {
 }
 
 impl Offer {
-    /// Reads the reply to EHLO: the name in the first line, then a keyword a line, in any
-    /// case (RFC 5321 section 4.1.1.1).
+    /// Reads the reply to EHLO: the name in the first line, then one keyword per line, in any case
+    /// (RFC 5321 section 4.1.1.1).
     pub(super) fn read(reply: &Reply) -> Self {
         let mut lines = reply.lines.iter();
         let name = lines.next().and_then(|line| line.split(' ').next());
@@ -49,7 +49,7 @@ impl Offer {
         }
     }
 
-    /// PLAIN if offered, else LOGIN.
+    /// Returns PLAIN if the server offers it, else LOGIN.
     pub(super) fn mechanism(&self) -> Option<Mechanism> {
         match (self.plain, self.login) {
             (true, _) => Some(Mechanism::Plain),

@@ -1,46 +1,47 @@
-//! How fast letters may go to the mail server.
+//! The rate limit of letters.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// How many letters a second go to the mail server at most, over all workers of an installation.
+/// The maximum number of letters per second to the mail server, over all workers of an
+/// installation.
 ///
 /// Parsed from a number such as `14` or `0.5`, from [`SLOWEST`](Self::SLOWEST) to
 /// [`FASTEST`](Self::FASTEST).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate(f64);
 
-/// A text that is no rate.
+/// A text that is not a valid rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRate {
     /// Not a number.
     #[error("{0:?} is not a number")]
     NotANumber(String),
-    /// Nothing would ever leave.
-    #[error("with {0} letters a second none would ever leave")]
+    /// No letter would ever be sent.
+    #[error("at {0} letters a second no letter would ever be sent")]
     Nothing(String),
-    /// One letter in more than a minute and a half, most likely a slip.
-    #[error("{0} is slower than any mail server asks for")]
+    /// Less than one letter in a hundred seconds, most likely a mistake.
+    #[error("{0} is slower than any mail server requires")]
     TooSlow(String),
-    /// No limit at all in effect.
-    #[error("{0} is faster than any mail server takes letters")]
+    /// So fast that it limits nothing.
+    #[error("{0} is faster than any mail server accepts letters")]
     TooFast(String),
 }
 
-/// What may follow at once for each second's worth: a tenth of a second's letters, since a timer
-/// that is a millisecond late must not cost a fast rate its speed.
+/// The number of bursts per second: one burst is a tenth of a second's letters, because a timer
+/// that is a millisecond late must not slow down a fast rate.
 const BURSTS_A_SECOND: f64 = 10.0;
 
 impl Rate {
     /// One letter in a hundred seconds.
     pub const SLOWEST: f64 = 0.01;
 
-    /// More than one worker sends.
+    /// More than one worker can send.
     pub const FASTEST: f64 = 10_000.0;
 
-    /// How far apart letters are on average; rounded up, so that the rate is never exceeded.
+    /// Returns the average interval between letters, rounded up so that the rate is never exceeded.
     #[must_use]
     pub fn interval(self) -> Duration {
         // At most a hundred seconds, and a positive number.
@@ -48,14 +49,14 @@ impl Rate {
         Duration::from_micros((1_000_000.0 / self.0).ceil() as u64)
     }
 
-    /// How many letters may follow one another at once after a rest: what is sent in a tenth of a
-    /// second, at least one.
+    /// Returns how many letters may follow at once after a pause: a tenth of a second's letters, at
+    /// least one.
     #[must_use]
     pub fn burst(self) -> u32 {
         self.within(Duration::from_secs(1).div_f64(BURSTS_A_SECOND))
     }
 
-    /// How many letters leave within `time`, at least one.
+    /// Returns how many letters are allowed within `time`, at least one.
     #[must_use]
     pub fn within(self, time: Duration) -> u32 {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

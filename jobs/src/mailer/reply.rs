@@ -1,14 +1,14 @@
-//! What a mail server answers to a command.
+//! The reply of a mail server to a command.
 
 use std::fmt;
 use std::io;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
-/// The most a whole reply may measure, in bytes; RFC 5321 section 4.5.3.1.5 allows a line 512.
+/// The maximum size of a whole reply, in bytes; RFC 5321 section 4.5.3.1.5 allows a line 512.
 const LIMIT: u64 = 32 * 1024;
 
-/// The most characters of a reply that are shown, logged or stored.
+/// The maximum number of characters of a reply that are shown, logged or stored.
 const SHOWN: usize = 400;
 
 /// A complete reply: one code and its lines of text (RFC 5321 section 4.2).
@@ -21,17 +21,17 @@ pub(super) struct Reply {
 /// An enhanced status code such as 5.1.1 (RFC 3463 section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Enhanced {
-    /// 2 success, 4 for now, 5 for good.
+    /// 2 success, 4 temporary failure, 5 permanent failure.
     pub(super) class: u16,
-    /// What the status is about: 1 address, 2 mailbox, 3 system, 4 network, 5 protocol,
-    /// 6 content, 7 policy.
+    /// The subject of the status: 1 address, 2 mailbox, 3 system, 4 network, 5 protocol, 6 content,
+    /// 7 policy.
     pub(super) subject: u16,
     /// The case within the subject.
     pub(super) detail: u16,
 }
 
 impl Reply {
-    /// Reads one reply and refuses one that never ends or is not SMTP.
+    /// Reads one reply. Fails on a reply that never ends or is not SMTP.
     pub(super) async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Self> {
         let mut stream = stream.take(LIMIT);
         let mut reply: Option<Self> = None;
@@ -56,8 +56,8 @@ impl Reply {
         }
     }
 
-    /// The enhanced status code, if there is one whose class agrees with the reply code
-    /// (RFC 2034 section 4).
+    /// Returns the enhanced status code, if there is one whose class matches the reply code (RFC
+    /// 2034 section 4).
     pub(super) fn enhanced(&self) -> Option<Enhanced> {
         let mut parts = self.lines.first()?.split(' ').next()?.split('.');
         let mut part = || {
@@ -75,15 +75,15 @@ impl Reply {
         (parts.next().is_none() && enhanced.class == self.code / 100).then_some(enhanced)
     }
 
-    /// Whether the server refused, for now (4yz) or for good (5yz).
+    /// Returns whether the server refused, temporarily (4yz) or permanently (5yz).
     pub(super) fn is_negative(&self) -> bool {
         self.code >= 400
     }
 }
 
-/// Splits a line into its code, whether it is the reply's last, and its text.
+/// Splits a line into its code, whether it is the reply's last line, and its text.
 ///
-/// A client must take a code without text (RFC 5321 section 4.2: "250" CRLF).
+/// A client must accept a code without text (RFC 5321 section 4.2: "250" CRLF).
 fn split(line: &[u8]) -> Option<(u16, bool, String)> {
     let line = line.strip_suffix(b"\n")?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -105,7 +105,7 @@ fn split(line: &[u8]) -> Option<(u16, bool, String)> {
 
 fn cut_off(endless: bool) -> io::Error {
     if endless {
-        malformed("a reply without end")
+        malformed("the reply is too long")
     } else {
         io::Error::new(
             io::ErrorKind::UnexpectedEof,
@@ -118,7 +118,8 @@ fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// The reply as people and logs may see it: addresses masked, controls gone, cut to length.
+/// Formats the reply for people and logs: addresses masked, control characters removed, length
+/// limited.
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.lines.join(" ");
@@ -132,7 +133,7 @@ impl fmt::Display for Reply {
     }
 }
 
-/// Masks a word that holds an address: servers like to repeat the recipient.
+/// Masks a word that contains an address, because servers often repeat the recipient.
 fn mask(word: &str) -> String {
     let Some((local, domain)) = word.rsplit_once('@') else {
         return word.to_owned();
@@ -187,7 +188,7 @@ mod tests {
         let line = b"2".repeat(100_000);
         for bytes in [lines, line] {
             let error = read(&bytes).await.unwrap_err();
-            assert_eq!(error.to_string(), "a reply without end");
+            assert_eq!(error.to_string(), "the reply is too long");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a look at the mail server showed, for `guestlist doctor`.
+//! The result of checking the mail server, for `guestlist doctor`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,28 +9,28 @@ use super::deadlines::Deadlines;
 use super::failure::Failure;
 use super::tally::Tally;
 
-/// What a check found; `Display` says it in one line.
+/// The result of a check; `Display` writes it in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Report {
-    /// A mail server that greets and, where asked to, encrypts and lets us sign in.
+    /// A mail server that answered the greeting and, if configured, encryption and authentication.
     Server {
-        /// Host and port that were asked.
+        /// Host and port of the server.
         address: String,
-        /// The name the server gives itself.
+        /// The name the server announces.
         name: String,
-        /// Whether letters would travel encrypted.
+        /// True if letters would be sent encrypted.
         encrypted: bool,
-        /// Whether credentials were accepted; `false` when there are none.
+        /// True if credentials were accepted; false if there are none.
         signed_in: bool,
-        /// Whether addresses beyond ASCII can be delivered (RFC 6531).
+        /// True if non-ASCII addresses can be delivered (RFC 6531).
         smtputf8: bool,
     },
     /// A folder that can be written.
     Folder(PathBuf),
 }
 
-/// Why letters could not be delivered now.
+/// The reason why letters cannot be delivered now.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CheckError(pub(super) String);

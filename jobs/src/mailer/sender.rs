@@ -1,4 +1,4 @@
-//! A task that owns at most one SMTP connection and hands letters over on it.
+//! A task that owns at most one SMTP connection and sends letters on it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ use super::tally::Tally;
 use super::verdict::{Outcome, Verdict};
 use crate::queue::panic_text;
 
-/// A letter on its way to a sender, and who waits for its verdict. None comes if its sender panicked.
+/// A letter on its way to a sender, with the channel for its verdict. No verdict comes if the
+/// sender panics.
 pub(super) struct Errand {
     pub(super) manuscript: Manuscript,
     pub(super) pass: Pass,
@@ -29,22 +30,22 @@ pub(super) struct Errand {
     pub(super) answer: oneshot::Sender<Verdict>,
 }
 
-/// Letters waiting for a free sender; whichever is free first takes the next.
+/// The queue of letters that wait for a free sender.
 pub(super) type Queue = Arc<Mutex<mpsc::Receiver<Errand>>>;
 
-/// Hands letters over, one after the other, until the mailer closes.
+/// Sends letters one after the other until the mailer closes.
 pub(super) struct Sender {
     pub(super) server: Arc<Server>,
     pub(super) deadlines: Deadlines,
     pub(super) tally: Tally,
     pub(super) queue: Queue,
     pub(super) closing: CancellationToken,
-    /// Only a connection in step with its server is ever kept here. During a letter it is
-    /// taken out, so that whatever ends the letter early drops the connection with it.
+    /// The connection between two letters. It is taken out while a letter is sent, so that anything
+    /// that ends the letter early drops the connection too.
     pub(super) kept: Option<Connection>,
 }
 
-/// What ends the wait between two letters.
+/// The end of the wait between two letters.
 enum Event {
     Errand(Option<Errand>),
     Broken,
@@ -52,12 +53,12 @@ enum Event {
 }
 
 impl Sender {
-    /// Works until the mailer closes. What panics costs its letter and its connection and no more: a
-    /// mailer without senders would turn away every letter for ever.
+    /// Works until the mailer closes. A panic costs only its letter and its connection: a mailer
+    /// without senders could never deliver again.
     pub(super) async fn run(mut self) {
         while let Err(panic) = AssertUnwindSafe(self.work()).catch_unwind().await {
             tracing::error!(
-                "a connection to the mail server is dropped, for its sender panicked: {}",
+                "a mail sender panicked; its connection is dropped and its letter may have been sent: {}",
                 panic_text(&*panic)
             );
             self.kept = None;
@@ -78,8 +79,8 @@ impl Sender {
 
     /// Waits for a letter and watches the kept connection meanwhile.
     ///
-    /// The connection is looked at first: one that was closed, or on which a late reply
-    /// arrived, is gone before the next letter is taken.
+    /// The connection is polled first: if it was closed, or a late reply arrived on it, it is
+    /// dropped before the next letter is taken.
     async fn next(&mut self) -> Event {
         let Self {
             queue,
@@ -102,8 +103,8 @@ impl Sender {
         }
     }
 
-    /// Delivers one letter. If nobody waits for its verdict any more, it is given up and the
-    /// connection with it.
+    /// Delivers one letter. If the caller stops waiting for the verdict, the letter is cancelled
+    /// and the connection dropped.
     async fn perform(&mut self, errand: Errand) {
         let Errand {
             mut manuscript,
@@ -116,18 +117,19 @@ impl Sender {
             () = answer.closed() => return,
             verdict = self.deliver(&mut manuscript, pass, &fence) => verdict,
         };
-        // The verdict gives the turn to the next letter, which is not to wait behind this.
+        // Resets before answering: the answer lets the next letter in, which must not wait for the
+        // reset.
         if let Some(connection) = &mut self.kept
             && let Err(failure) = connection.reset().await
         {
             tracing::debug!(%failure, "connection dropped");
             self.kept = None;
         }
-        // A caller that left just now has no use for the verdict.
+        // Fails only if the caller has just gone; it has no use for the verdict.
         let _ = answer.send(verdict);
     }
 
-    /// Delivers one letter, unless its fence falls.
+    /// Delivers one letter, unless its fence forbids it.
     async fn deliver(&mut self, manuscript: &mut Manuscript, pass: Pass, fence: &Fence) -> Verdict {
         if let Some(retry_after) = pass.revoked(Instant::now()) {
             return Verdict::Unavailable { retry_after };
@@ -149,7 +151,7 @@ impl Sender {
         pass.report(Instant::now(), outcome)
     }
 
-    /// Sends on the kept connection, or on a new one.
+    /// Sends on the kept connection or on a new one.
     async fn attempt(
         &mut self,
         manuscript: &mut Manuscript,
@@ -178,7 +180,7 @@ impl Sender {
     }
 }
 
-/// The next letter, or `None` once the mailer closes and none is left.
+/// Returns the next letter, or `None` once the mailer closes and the queue is empty.
 async fn take(queue: &Queue, closing: &CancellationToken) -> Option<Errand> {
     let mut queue = tokio::select! {
         biased;

@@ -1,4 +1,4 @@
-//! What the mailer counted since it was made.
+//! The counters of the mailer.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -8,7 +8,7 @@ use super::verdict::Outcome;
 
 type Labels = [(&'static str, &'static str); 1];
 
-/// Counters of letters, replies and connections. Clones share them.
+/// Counters of attempts, replies and connections. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
     attempts: Family<Labels, Counter>,
@@ -16,7 +16,7 @@ pub(crate) struct Tally {
     connections: Counter,
 }
 
-/// The verdicts of an attempt, of which `accepted` is the server's 250 to the end of the data.
+/// The values of the label `verdict`; `accepted` is the server's 250 to the end of the data.
 const VERDICTS: [&str; 7] = [
     "accepted",
     "deferred",
@@ -27,11 +27,11 @@ const VERDICTS: [&str; 7] = [
     "unknown",
 ];
 
-/// The classes of reply codes (RFC 5321 section 4.2.1), and what is none of them.
+/// The classes of reply codes (RFC 5321 section 4.2.1) and one for all other codes.
 const CLASSES: [&str; 5] = ["2xx", "3xx", "4xx", "5xx", "other"];
 
 impl Tally {
-    /// Every label is there from the start, at zero.
+    /// Creates the counters with every label at zero.
     pub(super) fn new() -> Self {
         let tally = Self::default();
         for verdict in VERDICTS {
@@ -71,16 +71,16 @@ impl Tally {
         self.connections.inc();
     }
 
-    /// Adds the counters to what is exposed.
+    /// Registers the counters.
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
             "letter_attempts",
-            "Letters given to the mail server or written as files, by what became of the attempt",
+            "Attempts to hand a letter to the mail server or to write it to a file, by verdict",
             self.attempts.clone(),
         );
         registry.register(
             "smtp_replies",
-            "Replies of the mail server, to whatever verb, by class of their code",
+            "Replies of the mail server to any command, by class of the reply code",
             self.replies.clone(),
         );
         registry.register(

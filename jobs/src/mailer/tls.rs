@@ -1,4 +1,4 @@
-//! Whom the mailer trusts.
+//! The TLS trust settings of the mailer.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{
     self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
-/// A connector that believes Mozilla's roots and those of the PEM file `extra`.
+/// Creates a connector that trusts Mozilla's roots and those of the PEM file `extra`.
 pub(super) fn verifying(extra: Option<&Path>) -> Result<TlsConnector, String> {
     let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     if let Some(path) = extra {
@@ -26,9 +26,9 @@ pub(super) fn verifying(extra: Option<&Path>) -> Result<TlsConnector, String> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// A connector that encrypts for whoever answers.
+/// Creates a connector that encrypts without checking the certificate.
 ///
-/// For opportunistic TLS only, which an active attacker can strip anyway (RFC 7435 section
+/// Used for opportunistic TLS only, which an active attacker can strip anyway (RFC 7435 section
 /// 1.2): refusing a self-signed certificate there would send the letter in clear instead.
 pub(super) fn unverified() -> TlsConnector {
     let config = builder()
@@ -41,7 +41,7 @@ pub(super) fn unverified() -> TlsConnector {
 fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
     ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .expect("ring speaks TLS 1.2 and 1.3")
+        .expect("ring supports TLS 1.2 and 1.3")
 }
 
 fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
@@ -49,7 +49,7 @@ fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
         .and_then(Iterator::collect)
         .map_err(|error| error.to_string())?;
     if certificates.is_empty() {
-        return Err("holds no certificate".to_owned());
+        return Err("contains no certificate".to_owned());
     }
     certificates
         .into_iter()
@@ -57,7 +57,7 @@ fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// Takes any certificate, but still has the server prove that it holds its key.
+/// Accepts any certificate, but still requires the server to prove that it holds the key.
 #[derive(Debug)]
 struct Anyone(CryptoProvider);
 

@@ -1,67 +1,65 @@
-//! What became of one attempt to deliver a letter.
+//! The result of one attempt to deliver a letter.
 
 use std::time::Duration;
 
-/// What became of one attempt, and so what has to happen next.
+/// The result of one attempt, which decides what happens next.
 ///
-/// The texts are fit for a log and for the inviter: addresses in them are masked, and they
-/// never hold a password.
+/// The texts are safe for logs and for the inviter: addresses in them are masked, and they never
+/// contain a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The server took responsibility: 250 to the end of the data (RFC 5321 section 4.2.5),
-    /// or the file is on disk.
+    /// The server took responsibility for the letter: 250 to the end of the data (RFC 5321 section
+    /// 4.2.5), or the file is on disk.
     Accepted {
-        /// The server's last word, often with its queue id.
+        /// The server's reply, often with its queue id.
         reply: String,
     },
-    /// Nothing was tried: the gate is closed. Nobody's attempts are spent.
+    /// Nothing was tried because the circuit breaker is open. Does not count as an attempt.
     Unavailable {
-        /// When a letter may be tried again.
+        /// The time until the next attempt.
         retry_after: Duration,
     },
-    /// The server could not take the letter, as it could not take any. Nobody's attempts
-    /// are spent.
+    /// The server could not take this letter or any other. Does not count as an attempt.
     ServerFault {
-        /// What happened.
+        /// A description of the failure.
         why: String,
-        /// When a letter may be tried again.
+        /// The time until the next attempt.
         retry_after: Duration,
     },
-    /// The recipient cannot be reached for now: this letter waits.
+    /// The recipient cannot be reached now; the letter is retried later.
     Deferred {
         /// The server's reply.
         why: String,
     },
-    /// The recipient cannot be reached for good: the invitation has failed and the inviter
-    /// is told.
+    /// The recipient cannot be reached at all: the invitation has failed and the inviter is told.
     Refused {
-        /// The server's reply, or that the server cannot carry such an address.
+        /// The server's reply, or that the server does not support such an address.
         why: String,
     },
-    /// This letter will never be taken, and a person should look at it.
+    /// This letter will never be accepted; a person should look at it.
     LetterFault {
-        /// The server's reply, or what is wrong with the envelope.
+        /// The server's reply, or the problem with the envelope.
         why: String,
     },
-    /// Our configuration or reputation is refused; a person has to mend it. Nobody's
-    /// attempts are spent.
+    /// Our configuration or reputation is refused; a person has to fix it. Does not count as an
+    /// attempt.
     Ours {
-        /// What to mend.
+        /// The problem to fix.
         why: String,
-        /// When a letter may be tried again.
+        /// The time until the next attempt.
         retry_after: Duration,
     },
-    /// The letter was sent completely and the server never answered, or sending it panicked: the
-    /// server may have it. The same bytes are sent again.
+    /// The letter was sent completely and the server did not answer, or the worker panicked while
+    /// sending: the server may have the letter. The same bytes are sent again.
     Unknown {
-        /// What happened instead of an answer.
+        /// A description of what happened instead of an answer.
         why: String,
-        /// When a letter may be tried again.
+        /// The time until the next attempt.
         retry_after: Duration,
     },
 }
 
-/// What became of an attempt before the gate said when the next may come.
+/// The result of an attempt before the circuit breaker adds the time of the next one.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Accepted(String),

@@ -125,7 +125,7 @@ fn roots_are_read_when_the_url_is_parsed() {
         file.path().display()
     ));
     assert!(
-        empty.to_string().ends_with("holds no certificate"),
+        empty.to_string().ends_with("contains no certificate"),
         "{empty}"
     );
 }
