@@ -1,7 +1,7 @@
-//! Jobs: what a message asks for, done.
+//! The jobs, one per kind of message.
 //!
-//! A job reads the state of now, acts, and returns what should happen [`Next`]. It never settles
-//! its message itself; one place does that for all.
+//! A job reads the current state, acts, and returns what should happen [`Next`] to its message. It
+//! never settles the message itself; settling is done in one place for all jobs.
 
 mod back_off;
 mod desk;
@@ -28,45 +28,45 @@ use crate::context::Context;
 use crate::leases::Held;
 use crate::metrics::{Metrics, RunOutcome};
 
-/// What should happen to a message after its job ran.
+/// The next step of a message after its job ran.
 #[derive(Debug)]
 pub enum Next {
-    /// Its effect is confirmed.
+    /// The effect of the message is confirmed.
     Done,
     /// There is nothing to do any more.
     Cancel {
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// It is to be tried again.
+    /// The job has to run again.
     Retry {
-        /// After how long.
+        /// The delay before the next run.
         after: Duration,
-        /// Why.
+        /// The reason.
         why: String,
-        /// What it costs the message.
+        /// The count that this run is added to.
         cost: Cost,
     },
-    /// Someone has to look at it.
+    /// The job is given up; a person has to look at it.
     Dead {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
-/// What a job did: what is next, and what to record in the same transaction.
+/// The result of a job: the next step, and what to record in the same transaction.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What should happen to the message.
+    /// The next step of the message.
     pub next: Next,
-    /// How an invitation's letter fared, where the job sent one or decided not to.
+    /// The delivery state of an invitation's letter, if the job sent one or decided not to.
     pub report: Option<DeliveryReport>,
-    /// The place of a letter that left, which is free again when the outcome is recorded.
+    /// The permit of a letter that was sent; it is released when the outcome is recorded.
     pub(crate) place: Option<Unrecorded>,
 }
 
 impl Next {
-    /// What the run counts as.
+    /// Returns the label under which the run is counted.
     pub(crate) fn run_outcome(&self) -> RunOutcome {
         match self {
             Self::Done => RunOutcome::Done,
@@ -88,27 +88,27 @@ impl From<Next> for Outcome {
 }
 
 impl Outcome {
-    /// Nothing to do any more, because of `why`.
+    /// Cancels the message because of `why`.
     pub(crate) fn cancelled(why: impl Into<String>) -> Self {
         Next::Cancel { why: why.into() }.into()
     }
 }
 
-/// A fault of what a job stands on; the message is tried again with back-off.
+/// A failure of something the job depends on; the message is retried with back-off.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The library or its database failed.
     #[error(transparent)]
     Library(#[from] guestlist::Error),
-    /// A letter could not be written.
-    #[error("the letter could not be written: {0}")]
+    /// A letter could not be rendered.
+    #[error("the letter could not be rendered: {0}")]
     Letter(#[from] crate::letters::LetterError),
 }
 
-/// How often a message is tried whose job fails by itself, before it is given up.
+/// The number of failures of a job after which its message is given up.
 const MAX_FAULTS: i64 = 10;
 
-/// Runs the job of a message and says what is next, whatever happens to the job.
+/// Runs the job of a message and returns the next step, also if the job fails.
 pub(crate) async fn run(
     context: &Context,
     desk: &Desk,
@@ -117,7 +117,10 @@ pub(crate) async fn run(
     held: &Held,
 ) -> Outcome {
     let Some(task) = message.task() else {
-        let why = format!("this version knows no task {} with such ids", message.kind);
+        let why = format!(
+            "this version of the worker does not know the task {} with these ids",
+            message.kind
+        );
         return Next::Dead { why }.into();
     };
     let outcome = match &task {
@@ -134,14 +137,14 @@ pub(crate) async fn run(
             Ok(purge_sessions::run(context, metrics, message, user.as_ref()).await)
         }
         _ => Ok(Next::Dead {
-            why: format!("this version has no job for {}", message.kind),
+            why: format!("this version of the worker has no job for {}", message.kind),
         }
         .into()),
     };
     outcome.unwrap_or_else(|fault| failed(message, &fault.to_string()))
 }
 
-/// What is next for a message whose job failed or panicked.
+/// Returns the next step of a message whose job failed or panicked.
 pub(crate) fn failed(message: &Message, why: &str) -> Outcome {
     let why = why.to_owned();
     if message.faults + 1 >= MAX_FAULTS {

@@ -1,14 +1,13 @@
-//! What people read: letters in their language, as text and as HTML.
+//! The letters people receive, in their language, as text and as HTML.
 //!
-//! [`Letters`] takes a [`Letter`], which is plain facts, and an [`Envelope`], and gives the
-//! finished [`Mail`]. The same input gives the same bytes, so an attempt that is repeated after
-//! a crash sends what was sent before.
+//! [`Letters`] takes a [`Letter`], which is plain data, and an [`Envelope`], and returns the
+//! finished [`Mail`]. The same input gives the same bytes, so an attempt that is repeated after a
+//! crash sends what was sent before.
 //!
-//! Three rules hold for every letter. What a person typed is cleaned before it meets a
-//! template, is never read as a template, and is escaped in HTML. A template that asks for
-//! what no letter says is an error, never a gap. And a host's own template is tried on
-//! ordinary and hostile facts when it is loaded, so that a mistake costs an alert and not a
-//! letter.
+//! Three rules hold for every letter. Text typed by a person is cleaned before it reaches a
+//! template, is never parsed as a template, and is escaped in HTML. A template with a variable that
+//! no letter sets is an error, never a gap. A host's own template is tried with ordinary and
+//! hostile data when it is loaded, so that a mistake costs an alert and not a letter.
 
 mod header;
 mod languages;
@@ -37,30 +36,30 @@ use languages::Languages;
 use templates::{Part, Templates};
 use wording::{Surface, Wording};
 
-/// All letters, compiled once; clones share them.
+/// All letters, compiled once. Clones share them.
 #[derive(Clone)]
 pub struct Letters {
     templates: Arc<Templates>,
     languages: Arc<Languages>,
 }
 
-/// A letter that is written but not yet a message.
+/// A rendered letter that is not yet a message.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rendered {
     /// One line, not yet encoded.
     pub subject: String,
-    /// The text part, with `\n` line ends; it says everything the HTML part says.
+    /// The text part, with `\n` line ends; it contains everything the HTML part contains.
     pub text: String,
     /// The HTML part, with `\n` line ends.
     pub html: String,
 }
 
-/// A letter cannot be made into a message; trying again with the same input gives the same.
+/// The reason why a letter cannot be made into a message. The same input gives the same error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LetterError {
-    /// An address would break the header or the SMTP dialogue; it is not repeated here.
-    #[error("the {whose}'s address cannot be written in a message")]
+    /// An address would break the header or the SMTP session; it is not repeated here.
+    #[error("the address of the {whose} is not valid in a message")]
     Address {
         /// `sender` or `recipient`.
         whose: &'static str,
@@ -68,16 +67,16 @@ pub enum LetterError {
     /// The id is not of the form `message-uuid@from-domain`.
     #[error("the message id is malformed")]
     MessageId,
-    /// RFC 5322 section 3.3 knows only years of four digits from 1900.
-    #[error("the date cannot be written in a message")]
+    /// RFC 5322 section 3.3 allows only years of four digits from 1900.
+    #[error("the date is not valid in a message")]
     Date,
-    /// A template failed, which loading it should have shown.
+    /// A template failed, which loading it should have detected.
     #[error("the letter cannot be rendered")]
     Template(#[from] Box<RenderError>),
 }
 
 impl Letters {
-    /// The letters as they ship.
+    /// Creates the built-in letters.
     pub fn built_in() -> Self {
         Self::of(Templates::built_in(), Languages::built_in())
     }
@@ -89,14 +88,14 @@ impl Letters {
         }
     }
 
-    /// The letters with a host's own files in place of those of the same path.
+    /// Creates the letters with a host's own files replacing those of the same path.
     ///
-    /// The folder mirrors `templates/` and holds only what differs. Each file is tried before
-    /// it is used: it compiles, asks for nothing unknown, leaves nothing a person typed
-    /// unescaped, and keeps the link. A file that fails, or that no letter would ever read,
-    /// is an [`Alert`] and the built-in one stays.
+    /// The folder mirrors `templates/` and contains only the replaced files. Each file is tried
+    /// before it is used: it compiles, uses no unknown variable, leaves nothing a person typed
+    /// unescaped, and contains the link. A file that fails, or that no letter would ever read,
+    /// becomes an [`Alert`] and the built-in one stays.
     ///
-    /// Phrases are overridden one by one in `locales/<tag>.toml`; a new tag adds a language.
+    /// Phrases are replaced one by one in `locales/<tag>.toml`; a new tag adds a language.
     ///
     /// # Errors
     ///
@@ -107,12 +106,12 @@ impl Letters {
         Ok((Self::of(templates, languages), alerts))
     }
 
-    /// Writes a letter to a recipient's address, in the best language for `locale`: the tag
-    /// itself, then its primary language, then English.
+    /// Renders a letter to a recipient's address in the best language for `locale`: the tag itself,
+    /// then its primary language, then English.
     ///
     /// # Errors
     ///
-    /// [`LetterError::Template`], which a loaded template does not give.
+    /// [`LetterError::Template`], which a loaded template does not cause.
     pub fn render(
         &self,
         letter: &Letter,
@@ -136,13 +135,13 @@ impl Letters {
         })
     }
 
-    /// Writes a letter and makes a message of it: text and HTML alternatives, every header
-    /// fixed by the envelope, CRLF line ends, no line over 78 bytes but for a long address.
+    /// Renders a letter and builds the message: text and HTML alternatives, every header determined
+    /// by the envelope, CRLF line ends, no line over 78 bytes except for a long address.
     ///
     /// # Errors
     ///
-    /// The envelope cannot be written as a header ([`LetterError::Address`],
-    /// [`LetterError::MessageId`], [`LetterError::Date`]), or a template fails.
+    /// The envelope is not valid in a header ([`LetterError::Address`], [`LetterError::MessageId`],
+    /// [`LetterError::Date`]), or a template fails.
     pub fn mail(&self, letter: &Letter, envelope: &Envelope) -> Result<Mail, LetterError> {
         let rendered = self.render(letter, &envelope.to, &envelope.locale)?;
         message::build(&rendered, envelope)

@@ -1,13 +1,14 @@
-//! How long to wait before trying again.
+//! The delays before the next try.
 
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// After a reply that asks to come back later: 5, 15, 30 and 60 minutes, then every two hours.
+/// Returns the delay after a reply that asks to come back later: 5, 15, 30 and 60 minutes, then two
+/// hours each time.
 ///
 /// RFC 5321 section 4.5.4.1 asks for 30 minutes or more between attempts, and allows a shorter
-/// start because most failures of this kind, greylisting above all, pass within minutes.
+/// start because most failures of this kind, above all greylisting, pass within minutes.
 pub(super) fn after_deferral(attempts: i64) -> Duration {
     let minutes = match attempts {
         ..=0 => 5,
@@ -19,13 +20,13 @@ pub(super) fn after_deferral(attempts: i64) -> Duration {
     jittered(MINUTE * minutes)
 }
 
-/// After a fault of our own: a second doubling to ten minutes.
+/// Returns the delay after a failure of our own: one second, doubling to ten minutes.
 pub(super) fn after_fault(attempts: i64) -> Duration {
     let doublings = u32::try_from(attempts.clamp(0, 10)).unwrap_or_default();
     jittered(Duration::from_secs(1 << doublings).min(10 * MINUTE))
 }
 
-/// Up to a tenth longer, so that what failed together does not come back together.
+/// Adds up to a tenth, so that jobs that failed together do not retry together.
 fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(rand::random_range(1.0..1.1))
 }

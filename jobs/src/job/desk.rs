@@ -1,9 +1,9 @@
-//! Where letters are made ready and wait for their turn at the mail server.
+//! Admission of letters to the mail server.
 //!
-//! More jobs run at once than there are connections, so that reading, writing letters and recording
-//! overlap with sending. As many have a turn as there are connections. A letter that left keeps a place
-//! until its outcome is recorded, and there are two places for each connection: a process that is
-//! killed repeats no more letters than that.
+//! More jobs run at once than there are connections, so that reading, rendering and recording
+//! overlap with sending. At most one letter per connection is at the mail server. A letter that was
+//! sent keeps a permit until its outcome is recorded, and there are two such permits per
+//! connection: this bounds the letters that are sent twice if the process is killed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,13 +23,14 @@ use crate::mailer::Mailer;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 
-/// How many jobs are at work for each connection to the mail server.
+/// The number of jobs that run at once per connection to the mail server.
 pub(crate) const JOBS_A_CONNECTION: usize = 4;
 
-/// How many letters may have left for each connection, or be about to, whose outcome is not recorded.
+/// The number of letters per connection that may be sent or about to be sent without a recorded
+/// outcome.
 const UNRECORDED_A_CONNECTION: usize = 2;
 
-/// What the jobs of one worker share.
+/// The state shared by the jobs of one worker.
 pub(crate) struct Desk {
     facts: Loader<InvitationId, LetterFacts>,
     turns: Arc<Semaphore>,
@@ -39,33 +40,33 @@ pub(crate) struct Desk {
     stop: CancellationToken,
 }
 
-/// The right to be at the mail server, until it is dropped.
+/// The right to talk to the mail server, until it is dropped.
 pub(super) struct Turn {
     _at_the_server: OwnedSemaphorePermit,
     place: OwnedSemaphorePermit,
 }
 
-/// The place of a letter that left, until its outcome is recorded and this is dropped.
+/// The permit of a letter that was sent, dropped once its outcome is recorded.
 #[derive(Debug)]
 pub(crate) struct Unrecorded(#[allow(dead_code)] OwnedSemaphorePermit);
 
 impl Turn {
-    /// Lets another letter have its turn.
+    /// Lets another letter talk to the mail server.
     pub(super) fn end(self) -> Unrecorded {
         Unrecorded(self.place)
     }
 }
 
-/// Why there is no turn.
+/// The reason why a letter may not be sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoTurn {
     /// The lease was lost while the letter waited.
     LeaseLost,
-    /// The worker stops; another takes over what had no turn yet.
+    /// The worker stops; another worker takes over the letters that were not admitted yet.
     Stopping,
-    /// The mail server rests.
+    /// The circuit breaker of the mail server is open.
     Unavailable {
-        /// For how long.
+        /// The time until the next attempt.
         retry_after: Duration,
     },
 }
@@ -101,7 +102,7 @@ impl Desk {
         }
     }
 
-    /// Reads what a letter of an invitation needs, unless the invitation is gone.
+    /// Reads the data for the letter of an invitation; `None` if the invitation is gone.
     pub(super) async fn facts(
         &self,
         invitation: InvitationId,
@@ -111,7 +112,7 @@ impl Desk {
         Ok(Dated { value, asked })
     }
 
-    /// Waits for a turn, and for the rate that is to be kept.
+    /// Waits until the letter may be sent and the rate limit allows it.
     pub(super) async fn turn(&self, held: &Held) -> Result<Turn, NoTurn> {
         tokio::select! {
             biased;

@@ -1,4 +1,4 @@
-//! Deletes history that is older than the host wants to keep.
+//! The job that deletes history older than the configured retention.
 
 use std::time::Duration;
 
@@ -8,16 +8,17 @@ use crate::context::Context;
 
 const BATCH: u32 = 1000;
 
-/// How long things are kept.
+/// The retention times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Retention {
     /// Audit events and closed invitations; `None` keeps them for ever.
     pub(crate) history: Option<Duration>,
-    /// The count of letters that limits are held against: the longest window there is.
+    /// The record of sent letters that letter limits are checked against: the longest window of all
+    /// limits.
     pub(crate) letters: Duration,
 }
 
-/// Deletes one batch of each kind and says whether there may be more.
+/// Deletes one batch of each kind and returns whether there may be more.
 pub(crate) async fn forget_old(
     context: &Context,
     retention: Retention,

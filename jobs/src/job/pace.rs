@@ -1,4 +1,4 @@
-//! Waiting for the rate of a mail server that takes only so many letters a second.
+//! Waiting for the rate limit of the mail server.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use crate::mailer::{Gate, Mailer};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 
-/// How long to wait before asking again after Redis failed.
+/// The delay before asking again after Redis failed.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The line of one worker's letters.
+/// The queue of one worker's letters for the rate limiter.
 ///
-/// One at a time asks for its time and waits for it, so a process takes one ahead at most, and
-/// letters that leave the line have taken none.
+/// One letter at a time reserves its slot and waits for it, so a process reserves at most one slot
+/// ahead, and a letter that leaves the queue has reserved none.
 pub(super) struct Pace {
     queue: Queue,
     metrics: Metrics,
@@ -32,8 +32,8 @@ impl Pace {
         }
     }
 
-    /// Waits until a letter may leave by the rate, or the mail server rests. While Redis does not
-    /// answer nobody knows when that is, and so no letter leaves.
+    /// Waits until the rate limit allows a letter, or returns an error if the circuit breaker is
+    /// open. While Redis does not answer, no letter is sent, because the next free slot is unknown.
     pub(super) async fn keep(&self, mailer: &Mailer) -> Result<(), NoTurn> {
         if !self.queue.is_paced() {
             return Ok(());
@@ -46,7 +46,9 @@ impl Pace {
             }
             match self.queue.turn().await {
                 Ok(wait) => break wait,
-                Err(error) => debug!(%error, "letters wait for their turn: {error}"),
+                Err(error) => {
+                    debug!(%error, "Redis failed; letters wait for the rate limiter: {error}")
+                }
             }
             tokio::time::sleep(PAUSE).await;
         };

@@ -1,4 +1,4 @@
-//! Posting a letter under a lease, and what its verdict means for the message.
+//! Sending a letter under a lease, and the translation of its verdict into the next step.
 
 use std::time::Duration;
 
@@ -16,34 +16,35 @@ use crate::mail::Mail;
 use crate::mailer::Verdict;
 use crate::trace;
 
-/// What became of a posting.
+/// The result of sending a letter.
 pub(super) enum Posted {
-    /// The mail server has it.
+    /// The mail server has accepted it.
     Accepted,
-    /// It waits for the recipient's mail server.
+    /// It is retried because the recipient cannot be reached now.
     Deferred { next: Next, why: String },
-    /// It waits for reasons that are not the recipient's.
+    /// It is retried for a reason other than the recipient.
     Waiting(Next),
     /// The recipient will never get it.
     Refused { why: String },
-    /// This letter will never be taken.
+    /// This letter will never be accepted.
     Faulty { why: String },
 }
 
-/// Why a letter is not written.
+/// The reason why a letter is not rendered.
 pub(super) enum Unsent {
-    /// What holds now makes it pointless.
+    /// The current state makes the letter pointless.
     Pointless(Outcome),
-    /// It cannot be written now.
+    /// It cannot be rendered now.
     Fault(Fault),
 }
 
-/// How often the same letter may meet a server that never answers, before a person looks at it.
+/// The number of times the same letter may be left without an answer before a person has to look at
+/// it.
 const MAX_UNKNOWN: i64 = 20;
 
-/// Writes the letter of a message.
+/// Renders the letter of a message.
 ///
-/// Message-ID and date are those of the message, so every attempt sends the same letter.
+/// Message-ID and date come from the message, so every attempt sends the same letter.
 pub(super) fn write(
     context: &Context,
     message: &Message,
@@ -61,11 +62,11 @@ pub(super) fn write(
     context.letters.mail(letter, &envelope)
 }
 
-/// Delivers a letter whose turn it is, while its lease is held. It is written `again` if it is old when
-/// it could leave.
+/// Delivers an admitted letter while its lease is held. Calls `again` to render it again if it is
+/// stale when a connection is ready.
 ///
 /// # Errors
-/// Why it is not written again.
+/// The reason why the letter is not rendered again.
 pub(super) async fn post<F>(
     context: &Context,
     message: &Message,
@@ -103,17 +104,18 @@ where
 }
 
 impl NoTurn {
-    /// What is next for a letter that had no turn.
+    /// Returns the next step of a letter that was not admitted.
     pub(super) fn next(self) -> Next {
         let (after, why) = match self {
-            // Settling it changes nothing: the fence has moved, or will before anyone else acts.
+            // Settling changes nothing then: another worker has taken the lease, or will before it
+            // acts.
             Self::LeaseLost => (
                 Duration::ZERO,
                 "the lease was lost before the letter was delivered",
             ),
             Self::Stopping => (
                 Duration::ZERO,
-                "the worker stopped before it was this letter's turn",
+                "the worker stopped before this letter was sent",
             ),
             Self::Unavailable { retry_after } => (retry_after, "the mail server is unavailable"),
         };

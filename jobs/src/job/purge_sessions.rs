@@ -1,4 +1,4 @@
-//! Deletes the sessions that ended with a membership, wherever the host keeps them.
+//! The job that deletes the sessions that ended with a membership, in every store of the host.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::context::Context;
 use crate::metrics::Metrics;
 use crate::sessions::purge_in_rounds;
 
-/// The longest wait before a store that failed is tried again.
+/// The longest delay before a store that failed is tried again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Purges round by round until nothing is left, and is tried again for ever, whatever fails: a
-/// session that outlives its membership is what this product exists to prevent.
+/// Purges in rounds until nothing is left. Retries for ever, whatever fails: preventing a session
+/// from outliving its membership is a purpose of this product.
 pub(super) async fn run(
     context: &Context,
     metrics: &Metrics,
@@ -29,7 +29,7 @@ pub(super) async fn run(
     match purge_in_rounds(database, stores, message.organization, user, count).await {
         Ok(0) => Next::Done.into(),
         Ok(forgotten) if context.sessions.is_empty() => {
-            warn!(organization = %message.organization, forgotten, "{forgotten} sessions forgotten and not deleted: no store is configured");
+            warn!(organization = %message.organization, forgotten, "{forgotten} sessions of former members were not deleted: no session store is configured");
             Next::Done.into()
         }
         Ok(purged) => {
@@ -38,7 +38,7 @@ pub(super) async fn run(
         }
         Err(error) => {
             let why = error.to_string();
-            warn!(organization = %message.organization, why, "sessions are not purged yet: {why}");
+            warn!(organization = %message.organization, why, "sessions of former members are not deleted yet, the job is retried: {why}");
             let after = back_off::after_fault(message.faults).min(LONGEST_WAIT);
             Next::Retry {
                 after,

@@ -1,4 +1,4 @@
-//! Promises reminders of invitations that are about to expire.
+//! The job that creates reminders of invitations that are about to expire.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use guestlist::worker::{self, remind_due};
 
 use crate::context::Context;
 
-/// Invitations a transaction, as for their expiry.
+/// Invitations per transaction, as for their expiry.
 const BATCH: u32 = 1_000;
 
-/// Promises one batch of reminders, `lead` before expiry, and says whether there may be more.
+/// Creates one batch of reminders, `lead` before expiry, and returns whether there may be more.
 pub(crate) async fn remind(context: &Context, lead: Duration) -> Result<bool, guestlist::Error> {
     let mut transaction = worker::begin(&context.database).await?;
     let now = context.guestlist.now();

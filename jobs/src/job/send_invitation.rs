@@ -1,4 +1,4 @@
-//! Mails an invitation's link, and mails it again as a reminder.
+//! The job that sends the link of an invitation, and its reminder.
 
 use guestlist::outbox::Message;
 use guestlist::worker::{DeliveryReport, LetterFacts};
@@ -32,16 +32,17 @@ impl Numbered {
     }
 }
 
-/// The state of now, as one letter needs it.
+/// The current state, as one letter needs it.
 struct Facts {
     invitation: Invitation,
     organization: Organization,
     inviter: Membership,
 }
 
-/// Sends a letter, unless what happened meanwhile makes it pointless.
+/// Sends a letter, unless the current state makes it pointless.
 ///
-/// It is written before its turn, and again if it is old when it could leave: what holds then decides.
+/// The letter is rendered before it is admitted, and again if it is stale by the time it can be
+/// sent; the state read last decides.
 pub(super) async fn run(
     context: &Context,
     desk: &Desk,
@@ -76,7 +77,7 @@ async fn send(
     })
 }
 
-/// The letter as it is right now.
+/// Renders the letter from the current state.
 async fn ready(
     context: &Context,
     desk: &Desk,
@@ -92,7 +93,7 @@ async fn ready(
     Ok(Dated { value, asked })
 }
 
-/// Whether the letter is to be sent, by what was read.
+/// Decides by the current state whether the letter is sent.
 fn judge(
     context: &Context,
     found: Option<LetterFacts>,
@@ -114,7 +115,9 @@ fn judge(
         ..
     } = found;
     if invitation.letters != letter {
-        return Err(Outcome::cancelled("a newer letter was promised"));
+        return Err(Outcome::cancelled(
+            "a newer letter of this invitation replaces it",
+        ));
     }
     let suppressed = |why: String| Err(suppress(id, letter, why));
     match invitation.status_at(context.guestlist.now()) {
@@ -122,7 +125,7 @@ fn judge(
         status => return suppressed(format!("not sent: the invitation is {status}")),
     }
     if !grant_holds {
-        return suppressed("not sent: who invited may no longer grant this role".to_owned());
+        return suppressed("not sent: the inviter may no longer grant this role".to_owned());
     }
     if let Some(reason) = suppression {
         return suppressed(format!(
@@ -223,8 +226,8 @@ fn suppress(invitation: InvitationId, letter: i64, why: String) -> Outcome {
     }
 }
 
-/// A reminder that is not delivered does not undo the delivery of the letter it reminds of, but
-/// an address that is refused for good is refused for both.
+/// Removes the report of a reminder that was not delivered: it does not change the delivery state
+/// of the letter it reminds of. An address that is refused permanently is reported for both.
 fn without_report_of(is_reminder: bool, outcome: Outcome) -> Outcome {
     let is_failure = |report: &DeliveryReport| report.delivery == Delivery::Failed;
     let report = outcome

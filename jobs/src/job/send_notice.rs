@@ -1,4 +1,4 @@
-//! Tells someone by letter that an event happened.
+//! The job that notifies a person of an event by letter.
 
 use std::time::Instant;
 
@@ -20,18 +20,18 @@ use crate::leases::Held;
 use crate::letters::{Letter, Person};
 use crate::mail::Mail;
 
-/// How long a notice is tried: RFC 5321 section 4.5.4.1 advises four to five days.
+/// The time after which a notice is given up: RFC 5321 section 4.5.4.1 advises four to five days.
 const PATIENCE: TimeDelta = TimeDelta::days(5);
 
-/// A notice, and to whom.
+/// A notice and its recipient.
 struct Notice {
     letter: Letter,
     to: EmailAddress,
     locale: Locale,
 }
 
-/// Sends the notice of an event, unless nobody is left to be told. It is its turn first, and what is
-/// read then is read again if it is old when the notice could leave.
+/// Sends the notice of an event, unless its recipient is gone. Reads the state after the notice is
+/// admitted, and again if it is stale by the time it can be sent.
 pub(super) async fn run(
     context: &Context,
     desk: &Desk,
@@ -75,7 +75,7 @@ async fn tell(
     )
 }
 
-/// The notice as it is right now.
+/// Renders the notice from the current state.
 async fn ready(
     context: &Context,
     message: &Message,
@@ -83,7 +83,9 @@ async fn ready(
 ) -> Result<Dated<Mail>, Unsent> {
     let asked = Instant::now();
     let Some(notice) = in_time(gather(context, event)).await? else {
-        return Err(Outcome::cancelled("nobody is left to be told").into());
+        return Err(
+            Outcome::cancelled("the event, its organization or its recipient is gone").into(),
+        );
     };
     if let Some(reason) = in_time(context.suppression(&notice.to)).await? {
         let why = format!("an earlier letter to this address was refused: {reason}");
@@ -206,7 +208,7 @@ async fn to_member(
     ))
 }
 
-/// The member may be gone, so their address is the one the event kept.
+/// Builds a notice to a member. Takes the address from the event, because the member may be gone.
 fn about_member(
     context: &Context,
     event: &Event,

@@ -1,6 +1,7 @@
-//! Header values that are safe to write: encoded, folded, and never more than they seem.
+//! Safe header values: encoded and folded, so that no part of a value can be read as something
+//! else.
 //!
-//! lettre's own encoder passes `=?…?=` raw, panics on a line break in a display name and lets
+//! lettre's own encoder passes `=?…?=` unchanged, panics on a line break in a display name and lets
 //! a long word run past 998 bytes, so names and subjects are encoded here.
 
 use std::fmt::Write;
@@ -16,7 +17,8 @@ const LINE: usize = 78;
 /// 76 (RFC 2047 section 2): 36 bytes are 48 of base64, and the frame takes 12.
 const WORD: usize = 36;
 
-/// An unstructured value: as it is if it is plain ASCII and folds, encoded otherwise.
+/// Encodes an unstructured value: unchanged if it is plain ASCII and can be folded, else as encoded
+/// words.
 pub(crate) fn unstructured(name: &str, value: &str) -> String {
     let value = one_line(value);
     let plain = value.chars().all(|c| c == ' ' || c.is_ascii_graphic());
@@ -24,10 +26,10 @@ pub(crate) fn unstructured(name: &str, value: &str) -> String {
     folded.unwrap_or_else(|| encoded_words(&value))
 }
 
-/// A display name and an address, or the address alone.
+/// Formats a display name and an address, or the address alone.
 ///
-/// Only the simplest names are written as they are, in quotes; every other is encoded, so that
-/// no reader of the header can take a part of the name for an address.
+/// Only the simplest names are written unchanged, in quotes. All others are encoded, so that no
+/// reader of the header can take a part of the name for an address.
 pub(crate) fn mailbox(header: &str, name: Option<&str>, address: &str) -> String {
     let name = one_line(name.unwrap_or_default());
     if name.is_empty() {
@@ -49,9 +51,10 @@ pub(crate) fn mailbox(header: &str, name: Option<&str>, address: &str) -> String
     format!("{phrase}{}<{address}>", if fits { " " } else { "\r\n " })
 }
 
-/// Whether an address can stand in a header and an SMTP command without becoming anything else.
+/// Returns whether an address can be used in a header and an SMTP command without changing their
+/// structure.
 ///
-/// This is the last guard, not the rule: what an address may be is decided where it is stored.
+/// This is the last check; the rules for addresses are applied where an address is stored.
 pub(crate) fn is_safe_address(address: &str) -> bool {
     let forbidden = |c: char| {
         c.is_control()
@@ -68,9 +71,9 @@ pub(crate) fn is_safe_address(address: &str) -> bool {
         && matches!(parts[..], [local, domain] if !local.is_empty() && !domain.is_empty())
 }
 
-/// Breaks lines in front of single spaces, which unfolding gives back unchanged.
+/// Breaks lines before single spaces; unfolding gives back the same value.
 ///
-/// None where a word is too long for a line, or a space could be lost.
+/// `None` if a word is too long for a line, or a space could be lost.
 fn fold(indent: usize, value: &str) -> Option<String> {
     let mut folded = String::with_capacity(value.len() + 8);
     let mut column = indent;
@@ -95,7 +98,8 @@ fn fold(indent: usize, value: &str) -> Option<String> {
     Some(folded)
 }
 
-/// RFC 2047 words in UTF-8 and base64, one to a line; the breaks between them vanish when read.
+/// Encodes as RFC 2047 words in UTF-8 and base64, one per line; a reader drops the breaks between
+/// them.
 fn encoded_words(value: &str) -> String {
     let mut out = String::with_capacity(value.len() * 2);
     let mut rest = value;

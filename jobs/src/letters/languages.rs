@@ -1,4 +1,4 @@
-//! The languages there are, and a host's own phrases over them.
+//! The available languages, with a host's own phrases replacing built-in ones.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use super::{
     wording::{Surface, Wording},
 };
 
-/// The language every letter can be written in, and the last resort of the look-up.
+/// The language that has every phrase, used if no other matches.
 const LAST_RESORT: &str = "en";
 
-/// Every locale, built in or the host's, by its tag in lower case.
+/// All locales, built in or from the host, by their tag in lower case.
 #[derive(Clone)]
 pub(crate) struct Languages {
     sources: BTreeMap<String, LocaleSource>,
@@ -44,17 +44,18 @@ impl Languages {
         self.locales.values()
     }
 
-    /// The best language for a tag: exact, then its primary language, then English.
+    /// Returns the best language for a tag: exact match, then its primary language, then English.
     pub(crate) fn best(&self, tag: &str) -> &Locale {
         look_up(&self.locales, tag)
             .or_else(|| self.locales.get(LAST_RESORT))
             .expect("English is built in and cannot be removed")
     }
 
-    /// Takes over a host's phrases for one tag; what does not hold is named and left out.
+    /// Takes over a host's phrases for one tag. Returns a fault for each phrase that is not valid;
+    /// that phrase is left out.
     ///
-    /// A tag that ships keeps its own phrases where the host has none. A new one falls back
-    /// to English, and says so, because such a letter would speak two languages.
+    /// A built-in language keeps its own phrases if the host has none. A new language falls back to
+    /// English and reports this, because its letters would mix two languages.
     pub(crate) fn take_over(&mut self, tag: &str, text: &str) -> Vec<Fault> {
         if !is_tag(tag) {
             return vec![fault(format!("{tag:?} is not a language tag"))];
@@ -92,7 +93,8 @@ impl Languages {
             .expect("English is built in and cannot be removed")
     }
 
-    /// Removes phrases that no letter has or that ask for what the letter does not know.
+    /// Removes phrases that no letter has, and phrases with placeholders that the letter does not
+    /// set.
     fn drop_faulty(&self, source: &mut LocaleSource) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (section, phrases) in &mut source.sections {
@@ -147,12 +149,16 @@ impl Languages {
             })
             .map(|(section, key)| format!("{section}.{key}"))
             .collect();
-        (!missing.is_empty())
-            .then(|| fault(format!("in English for want of {}", missing.join(", "))))
+        (!missing.is_empty()).then(|| {
+            fault(format!(
+                "shown in English because the file lacks {}",
+                missing.join(", ")
+            ))
+        })
     }
 }
 
-/// Whether a file name can be a language tag (RFC 5646): letters, digits and hyphens.
+/// Returns whether a file name can be a language tag (RFC 5646): letters, digits and hyphens.
 fn is_tag(tag: &str) -> bool {
     let well_formed = |part: &str| {
         (1..=8).contains(&part.len()) && part.chars().all(|c| c.is_ascii_alphanumeric())

@@ -1,138 +1,138 @@
-//! The letters that exist and what each of them says.
+//! The letters and their data.
 
 use chrono::{DateTime, Utc};
 
-/// Someone named in a letter: by name if they have one, and always by address.
+/// A person mentioned in a letter: by name if they have one, and always by address.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Person {
-    /// The name they chose, if any.
+    /// The name the person chose, if any.
     pub name: Option<String>,
-    /// Their address, as it is shown.
+    /// The person's address, as it is shown.
     pub email: String,
 }
 
-/// What an invitation and its reminder say.
+/// The data of an invitation and its reminder.
 ///
-/// It has no `Debug`: the link is a secret and must not reach a log.
+/// Has no `Debug`: the link is a secret and must not reach a log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Invitation {
     /// The organization to join.
     pub organization: String,
-    /// Who invites.
+    /// The member inviting.
     pub inviter: Person,
-    /// The role's title as a person reads it, such as `Admin`.
+    /// The display name of the role, such as `Admin`.
     pub role: String,
-    /// The one link, the token included.
+    /// The link, including the token.
     pub link: String,
-    /// When the link stops working.
+    /// The time at which the link stops working.
     pub expires_at: DateTime<Utc>,
-    /// A few words from the inviter, shown quoted and never as a link.
+    /// A personal message from the inviter, shown as a quote and never as a link.
     pub message: Option<String>,
 }
 
-/// A letter's kind and facts, plain data with no tie to a database or a template.
+/// A kind of letter with its data, independent of database and templates.
 ///
-/// To add a notice: a variant here with its folder and facts, a folder under
-/// `templates/notices/`, its line in `templates.rs`, a section in every locale and a sample;
-/// the tests name whatever is missing.
+/// To add a notice: a variant here with its folder and data, a folder under `templates/notices/`,
+/// its line in `templates.rs`, a section in every locale and a sample; the tests report whatever is
+/// missing.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Letter {
-    /// To the invitee: come and join.
+    /// To the invitee: the invitation.
     Invitation(Invitation),
-    /// To the invitee, before the link expires: you have not answered.
+    /// To the invitee, before the link expires: a reminder.
     Reminder(Invitation),
-    /// To the inviter: they are in.
+    /// To the inviter: the invitation was accepted.
     Accepted {
-        /// The organization joined.
+        /// The organization that was joined.
         organization: String,
-        /// Who accepted.
+        /// The new member.
         member: Person,
-        /// The title of the role they hold now.
+        /// The display name of the member's role.
         role: String,
     },
-    /// To the inviter: they said no.
+    /// To the inviter: the invitation was declined.
     Declined {
-        /// The organization not joined.
+        /// The organization of the invitation.
         organization: String,
         /// The invited address.
         invitee: String,
-        /// The title of the role offered.
+        /// The display name of the offered role.
         role: String,
     },
-    /// To the inviter: nobody answered in time.
+    /// To the inviter: the invitation expired without an answer.
     Expired {
-        /// The organization not joined.
+        /// The organization of the invitation.
         organization: String,
         /// The invited address.
         invitee: String,
-        /// The title of the role offered.
+        /// The display name of the offered role.
         role: String,
     },
-    /// To the inviter: the letter failed for good.
+    /// To the inviter: the letter could not be delivered.
     Undeliverable {
-        /// The organization not joined.
+        /// The organization of the invitation.
         organization: String,
         /// The invited address.
         invitee: String,
-        /// The title of the role offered.
+        /// The display name of the offered role.
         role: String,
         /// The mail server's reply, which is foreign text too.
         reason: String,
     },
-    /// To a member: another role from now on.
+    /// To a member: their role changed.
     RoleChanged {
         /// The organization the role belongs to.
         organization: String,
-        /// The title of the former role.
+        /// The display name of the former role.
         before: String,
-        /// The title of the role held now.
+        /// The display name of the new role.
         after: String,
-        /// Who changed it; none when no person did.
+        /// The member who changed it; `None` if it was no member.
         by: Option<Person>,
     },
-    /// To a member: no access for now.
+    /// To a member: they are suspended.
     Suspended {
-        /// The organization closed to them.
+        /// The organization they are suspended from.
         organization: String,
-        /// Who suspended them; none when no person did.
+        /// The member who suspended them; `None` if it was no member.
         by: Option<Person>,
     },
-    /// To a member who was suspended: access again.
+    /// To a suspended member: they are reinstated.
     Reinstated {
-        /// The organization open to them.
+        /// The organization they are reinstated in.
         organization: String,
-        /// Who reinstated them; none when no person did.
+        /// The member who reinstated them; `None` if it was no member.
         by: Option<Person>,
     },
-    /// To a former member: access has ended.
+    /// To a former member: their membership has ended.
     Removed {
-        /// The organization left.
+        /// The organization they left.
         organization: String,
-        /// Who removed them; none when no person did.
+        /// The member who removed them; `None` if it was no member.
         by: Option<Person>,
     },
 }
 
-/// One thing a letter says, by how it must be treated before it is shown.
+/// One value in a letter, by the treatment it needs before it is shown.
 pub(crate) enum Fact<'a> {
-    /// A name or a reply: foreign text on one line.
+    /// A name or a mail server's reply: foreign text on one line.
     Name(&'a str),
-    /// The host's own wording, such as a role's title.
+    /// The host's own text, such as the display name of a role.
     Title(&'a str),
     /// An e-mail address.
     Address(&'a str),
-    /// A person: `inviter`, `inviter_full` and `inviter_email` for the fact `inviter`.
+    /// A person: `inviter`, `inviter_full` and `inviter_email` for the name `inviter`.
     Person(Option<&'a Person>),
-    /// The one real link.
+    /// The link of the invitation.
     Link(&'a str),
-    /// A moment, written out in the letter's language.
+    /// A time, formatted in the letter's language.
     Time(DateTime<Utc>),
     /// Foreign text of several lines.
     Message(Option<&'a str>),
 }
 
 impl Letter {
-    /// The folder of its templates, below `templates/`.
+    /// Returns the folder of its templates, below `templates/`.
     pub fn folder(&self) -> &'static str {
         match self {
             Self::Invitation(_) => "invitation",
@@ -148,13 +148,13 @@ impl Letter {
         }
     }
 
-    /// The section of its phrases in every locale: the last part of the folder.
+    /// Returns the section of its phrases in every locale: the last part of the folder.
     pub(crate) fn section(&self) -> &'static str {
         let folder = self.folder();
         folder.rsplit('/').next().unwrap_or(folder)
     }
 
-    /// The link, in the letters that have one.
+    /// Returns the link, if the letter has one.
     pub(crate) fn link(&self) -> Option<&str> {
         match self {
             Self::Invitation(invitation) | Self::Reminder(invitation) => Some(&invitation.link),
@@ -162,7 +162,7 @@ impl Letter {
         }
     }
 
-    /// Everything it says, under the names that templates and phrases use.
+    /// Returns all values, under the names that templates and phrases use.
     pub(crate) fn facts(&self) -> Vec<(&'static str, Fact<'_>)> {
         use Fact::{Address, Name, Title};
         match self {

@@ -1,4 +1,4 @@
-//! Tries a template before anybody receives it.
+//! Checks of a template before any letter uses it.
 
 use handlebars::{Context, RenderError, TemplateError, html_escape};
 
@@ -10,15 +10,15 @@ use super::{
     wording::{Surface, Wording},
 };
 
-/// Why a template is not used.
+/// The reason why a template is not used.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) line: Option<usize>,
     pub(crate) problem: String,
 }
 
-/// Renders every letter that shows the file, in every language, with ordinary, sparse and
-/// hostile facts.
+/// Renders every letter that uses the file, in every language, with ordinary, sparse and hostile
+/// data.
 pub(crate) fn check<'a>(
     path: &str,
     templates: &Templates,
@@ -52,7 +52,7 @@ fn check_letter(
     let words = Context::from(wording.into_json(letter.section()));
     let rendered = templates.render(letter.folder(), part, &words)?;
     if rendered.trim().is_empty() {
-        return Err(Fault::new("nothing is written"));
+        return Err(Fault::new("the output is empty"));
     }
     match part {
         Part::Subject => Ok(()),
@@ -74,7 +74,7 @@ fn check_html(letter: &Letter, html: &str) -> Result<(), Fault> {
             .chars()
             .take_while(|c| c.is_ascii_lowercase() || *c == '_')
             .collect();
-        return Err(Fault::new(&format!("{name} comes out unescaped")));
+        return Err(Fault::new(&format!("{name} is not escaped")));
     }
     let Some(link) = letter.link().map(html_escape) else {
         return Ok(());
@@ -85,7 +85,7 @@ fn check_html(letter: &Letter, html: &str) -> Result<(), Fault> {
     {
         Ok(())
     } else {
-        Err(Fault::new("no href leads to the link"))
+        Err(Fault::new("no href contains the link"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! One language: its phrases, its direction and how it writes a date.
+//! A language: its phrases, its direction and its date format.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::phrase::{Phrase, PhraseFault};
 
-/// The section whose phrases every letter sees, because the layout shows them.
+/// The section whose phrases are available to every letter, because the layout uses them.
 pub(crate) const COMMON: &str = "common";
 
-/// A locale file as it is written, complete or only the phrases that a host replaces.
+/// The content of a locale file, complete or with only the phrases that a host replaces.
 #[derive(Clone, Default, Deserialize)]
 pub(crate) struct LocaleSource {
     direction: Option<Direction>,
@@ -19,7 +19,7 @@ pub(crate) struct LocaleSource {
     pub(crate) sections: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-/// Which way the language reads.
+/// The direction in which the language is read.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Direction {
@@ -34,7 +34,7 @@ struct DateSource {
     months: [String; 12],
 }
 
-/// A language ready to write letters in.
+/// A compiled language.
 #[derive(Clone)]
 pub(crate) struct Locale {
     pub(crate) tag: String,
@@ -45,7 +45,7 @@ pub(crate) struct Locale {
 }
 
 impl LocaleSource {
-    /// Puts these phrases over those of `base`, which fill what is absent here.
+    /// Combines these phrases with those of `base`, which fill what is missing here.
     pub(crate) fn over(self, base: &LocaleSource) -> LocaleSource {
         let mut sections = base.sections.clone();
         for (section, phrases) in self.sections {
@@ -58,12 +58,12 @@ impl LocaleSource {
         }
     }
 
-    /// Whether it says how a date is written and which way the language reads.
+    /// Returns whether the file has a date format and a direction.
     pub(crate) fn stands_alone(&self) -> bool {
         self.direction.is_some() && self.date.is_some()
     }
 
-    /// Compiles the phrases; a fault names the section and key it lies in.
+    /// Compiles the phrases; a fault names the section and key.
     pub(crate) fn compile(&self, tag: &str) -> Result<Locale, PhraseFault> {
         let date = self
             .date
@@ -108,7 +108,8 @@ impl DateSource {
 }
 
 impl Locale {
-    /// A moment to the minute, with the month in words and the zone, so that it reads one way.
+    /// Formats a time to the minute, with the month in words and the zone, so that it is not
+    /// ambiguous.
     pub(crate) fn date(&self, at: DateTime<Utc>) -> String {
         let month = &self.months[at.month0() as usize % 12];
         let parts = BTreeMap::from([
@@ -120,7 +121,7 @@ impl Locale {
         self.date.fill(&parts)
     }
 
-    /// The phrases of a letter's section and the common ones, by key.
+    /// Returns the phrases of a letter's section and the common ones, by key.
     pub(crate) fn phrases(&self, section: &str) -> impl Iterator<Item = (&str, &Phrase)> {
         [COMMON, section]
             .into_iter()
@@ -129,15 +130,16 @@ impl Locale {
             .map(|(key, phrase)| (key.as_str(), phrase))
     }
 
-    /// Whether the language reads from right to left.
+    /// Returns whether the language is read from right to left.
     pub(crate) fn reads_right_to_left(&self) -> bool {
         self.direction == Direction::Rtl
     }
 }
 
-/// Finds the best locale for a tag: the tag itself, then ever shorter (RFC 4647 section 3.4).
+/// Finds the best locale for a tag: the tag itself, then ever shorter prefixes (RFC 4647 section
+/// 3.4).
 ///
-/// None where not even the primary language is there; the caller falls back to English.
+/// `None` if not even the primary language exists; the caller falls back to English.
 pub(crate) fn look_up<'a>(locales: &'a BTreeMap<String, Locale>, tag: &str) -> Option<&'a Locale> {
     let tag = tag.trim().replace('_', "-").to_ascii_lowercase();
     let mut wanted = tag.as_str();

@@ -13,24 +13,24 @@ use super::{
 };
 use crate::mail::Mail;
 
-/// Who writes: the name people see and the address replies go to.
+/// A sender: the name people see and the address replies go to.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mailbox {
-    /// The display name, if any; it is encoded whenever it could be read as anything else.
+    /// The display name, if any; encoded whenever it could be read as anything else.
     pub name: Option<String>,
     /// The bare address.
     pub address: String,
 }
 
-/// What surrounds a letter; fixed when its job is born, so that every attempt is the same.
+/// The envelope of a letter; fixed when its job is created, so that every attempt is the same.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// The sender, in the header and at the mail server.
     pub from: Mailbox,
-    /// The bare address of the one recipient; a local part in UTF-8 is written raw (RFC 6532),
+    /// The bare address of the recipient. A local part in UTF-8 is written unencoded (RFC 6532),
     /// which the mail server must support (SMTPUTF8).
     pub to: String,
-    /// The language to write in, such as `de-AT`.
+    /// The language of the letter, such as `de-AT`.
     pub locale: String,
     /// The `Message-ID` without its angle brackets: `message-uuid@from-domain`.
     pub message_id: String,
@@ -38,7 +38,7 @@ pub struct Envelope {
     pub date: DateTime<Utc>,
 }
 
-/// Builds the message of RFC 5322 with a text and an HTML alternative (RFC 2046 section 5.1.4).
+/// Builds the RFC 5322 message with a text and an HTML alternative (RFC 2046 section 5.1.4).
 pub(crate) fn build(letter: &Rendered, envelope: &Envelope) -> Result<Mail, LetterError> {
     let Envelope {
         from,
@@ -86,8 +86,9 @@ fn alternatives(letter: &Rendered, message_id: &str) -> MultiPart {
         .singlepart(part(ContentType::TEXT_HTML, &letter.html))
 }
 
-/// Quoted-printable where most is ASCII, base64 where it would triple the size; both keep
-/// lines at 76 bytes and neither can contain the boundary.
+/// Encodes as quoted-printable if most of the text is ASCII, else as base64, because
+/// quoted-printable would triple the size. Both keep lines at 76 bytes and neither can contain the
+/// boundary.
 fn encode(body: &str) -> Body {
     let foreign = body.bytes().filter(|byte| !byte.is_ascii()).count();
     let encoding = if foreign * 6 > body.len() {
@@ -99,15 +100,16 @@ fn encode(body: &str) -> Body {
         .expect("quoted-printable and base64 take every text")
 }
 
-/// `=_` can occur in no body that is quoted-printable or base64 (RFC 2045 section 6.7), and the
-/// rest comes from the message's own id, so that a second attempt has the same bytes.
+/// Returns the boundary of the parts. `=_` cannot occur in a body in quoted-printable or base64
+/// (RFC 2045 section 6.7), and the rest comes from the message id, so that a second attempt has the
+/// same bytes.
 fn boundary(message_id: &str) -> String {
     let allowed = |c: &char| c.is_ascii_alphanumeric() || "-._".contains(*c);
     let id: String = message_id.chars().filter(allowed).take(60).collect();
     format!("=_{id}=")
 }
 
-/// The date of RFC 5322 section 3.3, which knows four digits of a year.
+/// Formats the date of RFC 5322 section 3.3, which allows only years of four digits.
 fn date(at: DateTime<Utc>) -> Result<String, LetterError> {
     if !(1900..=9999).contains(&at.year()) {
         return Err(LetterError::Date);
@@ -115,7 +117,7 @@ fn date(at: DateTime<Utc>) -> Result<String, LetterError> {
     Ok(at.format("%a, %d %b %Y %H:%M:%S +0000").to_string())
 }
 
-/// Whether an id can stand between angle brackets and be the name of a file.
+/// Returns whether an id can stand between angle brackets and be a file name.
 fn is_message_id(id: &str) -> bool {
     let atom = |part: &str| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);

@@ -1,4 +1,4 @@
-//! A host's own templates and phrases, taken over where they hold.
+//! A host's own templates and phrases that replace built-in ones.
 
 use std::{
     collections::BTreeMap,
@@ -12,16 +12,16 @@ use super::{
     templates::{Templates, built_in_source},
 };
 
-/// A file of the override folder that is not used as it stands, or not at all.
+/// A file of the override folder that is not used, or only in part.
 ///
-/// The letters go out all the same, with the built-in file in its place.
+/// Letters are still sent, with the built-in file in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
     /// The path below the override folder, with `/` between its parts.
     pub file: String,
-    /// The line, where it is known.
+    /// The line, if it is known.
     pub line: Option<usize>,
-    /// What is wrong, and with which variable or phrase.
+    /// The problem, with the variable or phrase concerned.
     pub problem: String,
 }
 
@@ -34,20 +34,21 @@ impl fmt::Display for Alert {
     }
 }
 
-/// The override folder cannot be read at all.
+/// The error of an override folder that cannot be read at all.
 #[derive(Debug, thiserror::Error)]
 #[error("the folder of templates {folder} cannot be read")]
 pub struct FolderError {
-    /// The folder as it was given.
+    /// The folder as configured.
     pub folder: PathBuf,
-    /// Why.
+    /// The error of the file system.
     pub source: io::Error,
 }
 
-/// How deep the folder is read; the templates lie at most two folders deep.
+/// The depth to which the folder is read; the templates are at most two folders deep.
 const DEPTH: usize = 4;
 
-/// Reads the folder and takes over each file that passes; one alert for each that does not.
+/// Reads the folder and uses each file that passes the checks; returns an alert for each that does
+/// not.
 ///
 /// Locales come first, because the templates are tried in every language.
 pub(crate) fn apply(
@@ -97,8 +98,8 @@ fn take_over(
     Ok(())
 }
 
-/// Collects the files below a folder; names with a leading dot are no business of ours
-/// (editors, version control, and the `..data` of a mounted Kubernetes volume).
+/// Collects the files below a folder. Names with a leading dot are ignored (editors, version
+/// control, and the `..data` of a mounted Kubernetes volume).
 fn read(
     folder: &Path,
     prefix: &str,

@@ -1,11 +1,11 @@
-//! A sentence of a locale with named gaps, such as `{inviter} invited you`.
+//! A phrase of a locale with placeholders, such as `{inviter} invited you`.
 
 use std::{collections::BTreeMap, str::FromStr};
 
-/// A phrase taken apart when it is loaded.
+/// A phrase, parsed when it is loaded.
 ///
-/// Filling is plain concatenation: what goes into a gap is never read again, neither as a
-/// phrase nor as a template.
+/// Filling is plain concatenation: a value is never parsed again, neither as a phrase nor as a
+/// template.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Phrase(Vec<Piece>);
 
@@ -15,7 +15,7 @@ enum Piece {
     Gap(String),
 }
 
-/// What is wrong with a phrase, and in which key.
+/// A problem of a phrase, with its key.
 #[derive(Debug, thiserror::Error)]
 #[error("{key}: {problem}")]
 pub(crate) struct PhraseFault {
@@ -31,12 +31,12 @@ impl PhraseFault {
         }
     }
 
-    /// Something that must be there is not.
+    /// Reports that something required is missing.
     pub(crate) fn missing(what: &str) -> Self {
         Self::new(format!("{what} is missing"))
     }
 
-    /// Names the key in which the fault lies.
+    /// Adds the key that has the problem.
     pub(crate) fn at(self, key: &str) -> Self {
         Self {
             key: key.to_owned(),
@@ -46,7 +46,7 @@ impl PhraseFault {
 }
 
 impl Phrase {
-    /// Puts the values into the gaps, each as it is.
+    /// Replaces the placeholders by the values, unchanged.
     pub(crate) fn fill(&self, values: &BTreeMap<String, String>) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Words(words) => words.clone(),
@@ -55,7 +55,7 @@ impl Phrase {
         self.0.iter().map(piece).collect()
     }
 
-    /// Refuses a gap that nothing will ever fill.
+    /// Refuses a placeholder that is not in `names`.
     pub(crate) fn allow(&self, names: &[&str]) -> Result<(), PhraseFault> {
         match self.placeholders().find(|name| !names.contains(name)) {
             Some(unknown) => Err(PhraseFault::new(format!("{{{unknown}}} is not known here"))),
@@ -63,7 +63,7 @@ impl Phrase {
         }
     }
 
-    /// The names of its gaps.
+    /// Returns the names of its placeholders.
     pub(crate) fn placeholders(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Gap(name) => Some(name.as_str()),
@@ -86,7 +86,7 @@ impl FromStr for Phrase {
         let mut rest = text;
         while let Some((words, after)) = rest.split_once('{') {
             let Some((name, after)) = after.split_once('}') else {
-                return Err(PhraseFault::new("{ is never closed".to_owned()));
+                return Err(PhraseFault::new("{ has no closing }".to_owned()));
             };
             pieces.extend([words_of(words)?, gap(name)?]);
             rest = after;
@@ -98,7 +98,7 @@ impl FromStr for Phrase {
 
 fn words_of(words: &str) -> Result<Piece, PhraseFault> {
     if words.contains('}') {
-        return Err(PhraseFault::new("} closes nothing".to_owned()));
+        return Err(PhraseFault::new("} has no opening {".to_owned()));
     }
     Ok(Piece::Words(words.to_owned()))
 }

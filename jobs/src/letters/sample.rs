@@ -1,50 +1,50 @@
-//! One letter of each kind, to try templates and phrases on before anybody receives them.
+//! Sample letters, one of each kind, to check templates and phrases before any letter uses them.
 
 use chrono::DateTime;
 
 use super::letter::{Invitation, Letter, Person};
 
-/// What a sample's texts are made of.
+/// The texts of a sample.
 pub(crate) struct Sample {
-    /// Prefixes every text; the name of the fact follows.
+    /// The prefix of every text; the name of the value follows.
     before: &'static str,
-    /// Follows the name of the fact.
+    /// The text after the name of the value.
     after: &'static str,
-    /// Whether everything optional is there.
+    /// True if all optional values are set.
     complete: bool,
 }
 
-/// What an ordinary host sends.
+/// Ordinary values.
 pub(crate) const ORDINARY: Sample = Sample {
     before: "The ",
     after: "",
     complete: true,
 };
 
-/// The same without names, message and actor.
+/// Ordinary values without names, message and actor.
 pub(crate) const BARE: Sample = Sample {
     before: "The ",
     after: "",
     complete: false,
 };
 
-/// Everything that could become a tag, an attribute or an expression, in every fact.
+/// Values with everything that could become a tag, an attribute or an expression.
 pub(crate) const HOSTILE: Sample = Sample {
     before: "\"'><hostile-",
     after: "></td></table>{{link}}{{{x}}}%s{role}&amp;",
     complete: true,
 };
 
-/// What `HOSTILE` leaves in HTML where escaping was left out.
+/// The start of `HOSTILE` values, which appears in HTML only if escaping is missing.
 pub(crate) const HOSTILE_TAG: &str = "<hostile-";
 
 impl Sample {
-    /// The address the letter is for.
+    /// Returns the address of the recipient.
     pub(crate) fn recipient(&self) -> String {
         self.text("recipient")
     }
 
-    /// One letter of every kind.
+    /// Returns one letter of every kind.
     pub(crate) fn letters(&self) -> Vec<Letter> {
         let organization = self.text("organization");
         let role = self.text("role");

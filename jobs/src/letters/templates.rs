@@ -1,4 +1,4 @@
-//! The template files: those built in, and the engine that renders them.
+//! The built-in template files and the engine that renders them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ macro_rules! files {
     };
 }
 
-/// Every template that ships, by its path below `templates/`.
+/// All built-in templates, by their path below `templates/`.
 const BUILT_IN: [(&str, &str); 32] = files![
     "layout/text.hbs",
     "layout/html.hbs",
@@ -46,11 +46,11 @@ const BUILT_IN: [(&str, &str); 32] = files![
     "notices/removed/html.hbs",
 ];
 
-/// Every locale that ships, by its path below `templates/`.
+/// All built-in locales, by their path below `templates/`.
 pub(crate) const BUILT_IN_LOCALES: [(&str, &str); 3] =
     files!["locales/ar.toml", "locales/de.toml", "locales/en.toml"];
 
-/// Which of a letter's three files.
+/// One of the three files of a letter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Part {
     Subject,
@@ -58,9 +58,9 @@ pub(crate) enum Part {
     Html,
 }
 
-/// The compiled templates, HTML apart from the rest because only HTML is escaped.
+/// The compiled templates. HTML has an engine of its own because only HTML is escaped.
 ///
-/// Both engines are strict: a variable that nothing sets is an error, never an empty string.
+/// Both engines are strict: a variable that is not set is an error, never an empty string.
 #[derive(Clone)]
 pub(crate) struct Templates {
     plain: Handlebars<'static>,
@@ -80,7 +80,7 @@ impl Templates {
         templates
     }
 
-    /// Compiles one file in place of the one with the same path; a faulty one changes nothing.
+    /// Compiles one file in place of the one with the same path. A faulty file changes nothing.
     pub(crate) fn set(&mut self, path: &str, source: &str) -> Result<(), TemplateError> {
         let name = match path {
             "layout/text.hbs" | "layout/html.hbs" => "layout",
@@ -108,7 +108,7 @@ impl Templates {
     }
 }
 
-/// The source of a built-in template.
+/// Returns the source of a built-in template.
 pub(crate) fn built_in_source(path: &str) -> Option<&'static str> {
     BUILT_IN
         .iter()
@@ -116,7 +116,7 @@ pub(crate) fn built_in_source(path: &str) -> Option<&'static str> {
         .map(|(_, source)| *source)
 }
 
-/// Which part a path belongs to.
+/// Returns the part that a path belongs to.
 pub(crate) fn part(path: &str) -> Part {
     match path.rsplit('/').next() {
         Some("html.hbs") => Part::Html,
@@ -125,7 +125,7 @@ pub(crate) fn part(path: &str) -> Part {
     }
 }
 
-/// The built-in locale files by tag.
+/// Returns the built-in locale files by tag.
 pub(crate) fn built_in_locales() -> BTreeMap<&'static str, &'static str> {
     let tag = |path: &'static str| {
         path.trim_start_matches("locales/")

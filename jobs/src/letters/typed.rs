@@ -1,25 +1,27 @@
-//! What a person typed, made harmless before it reaches a header or a template.
+//! Cleaning of text that a person typed, before it reaches a header or a template.
 //!
-//! Nothing here escapes HTML: the templates do that. This file takes away what no escaping
-//! covers, that is control characters, overrides of the reading direction, and whatever a
-//! mail client would turn into a link by itself.
+//! Nothing here escapes HTML: the templates do that. This file removes what escaping does not
+//! cover: control characters, overrides of the reading direction, and whatever a mail client would
+//! turn into a link by itself.
 
-/// Invisible, and no browser accepts it inside a domain unless a script needs it there, so
-/// text broken by it is neither linked nor, when copied, another address. The word joiner and
-/// the zero-width space would not do: URL parsers drop them (UTS 46 section 4, "ignored").
+/// An invisible character that breaks links. No browser accepts it inside a domain unless a script
+/// needs it there, so text that contains it is not linked and, when copied, is not another address.
+/// The word joiner and the zero-width space would not do: URL parsers drop them (UTS 46 section 4,
+/// "ignored").
 const NON_JOINER: char = '\u{200C}';
 
-/// The digits from which a run counts as a telephone number.
+/// The number of digits from which a run counts as a telephone number.
 const TELEPHONE_DIGITS: usize = 7;
 
-/// One line without control characters or direction overrides, exact in everything else.
+/// Returns the text as one line without control characters and direction overrides, otherwise
+/// unchanged.
 pub(crate) fn one_line(text: &str) -> String {
     let pieces = text.split(is_line_break).map(clean);
     let pieces: Vec<String> = pieces.filter(|piece| !piece.trim().is_empty()).collect();
     pieces.join(" ").trim().to_owned()
 }
 
-/// The lines of a longer text; blank lines around it are dropped, inner space is kept.
+/// Returns the lines of a longer text; blank lines around it are dropped, inner space is kept.
 pub(crate) fn lines(text: &str) -> Vec<String> {
     let text = text.replace("\r\n", "\n");
     let lines: Vec<String> = text.split(is_line_break).map(clean).collect();
@@ -33,9 +35,10 @@ pub(crate) fn lines(text: &str) -> Vec<String> {
     lines[first..=last].to_vec()
 }
 
-/// Keeps a name from reordering the sentence around it (UAX 9, first strong isolate).
+/// Isolates a name of the other direction, so that it cannot reorder the sentence around it (UAX 9,
+/// first strong isolate).
 ///
-/// Names that read in the sentence's own direction stay as they are, byte for byte.
+/// Names in the direction of the sentence stay unchanged, byte for byte.
 pub(crate) fn isolate(text: &str, right_to_left: bool) -> String {
     let foreign = if right_to_left {
         text.chars()
@@ -52,7 +55,7 @@ pub(crate) fn isolate(text: &str, right_to_left: bool) -> String {
 
 /// Breaks addresses, domains, schemes and telephone numbers with an invisible character.
 ///
-/// Mail clients look for these in plain text and make links of them; the reader still sees
+/// Mail clients look for these in plain text and turn them into links; the reader still sees
 /// exactly what was typed.
 pub(crate) fn unlink(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
@@ -78,7 +81,7 @@ fn joins_a_link(c: char, next: char) -> bool {
     }
 }
 
-/// Marks every digit inside a run of digits and their separators that is long enough to dial.
+/// Marks every digit in a run of digits and separators that is long enough to be dialled.
 fn telephone_digits(chars: &[char]) -> Vec<bool> {
     let mut marks = vec![false; chars.len()];
     let mut start = 0;

@@ -1,4 +1,5 @@
-//! What the templates see: a letter's facts, cleaned, and its phrases with the gaps filled.
+//! The data for the templates: a letter's values, cleaned, and its phrases with the placeholders
+//! filled.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +11,12 @@ use super::{
     typed::{isolate, lines, one_line, unlink},
 };
 
-/// Where the words will stand.
+/// The place where the words are shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Surface {
-    /// The subject, where nothing becomes a link and names are shown without any addition.
+    /// The subject, in which nothing becomes a link and names are shown without any addition.
     Subject,
-    /// The text or HTML part, where mail clients look for links.
+    /// The text or HTML part, in which mail clients look for links.
     Body,
 }
 
@@ -49,16 +50,16 @@ impl<'a> Wording<'a> {
         wording
     }
 
-    /// The names that phrases may use.
+    /// Returns the names that phrases may use.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.values.keys().map(String::as_str).collect()
     }
 
-    /// Everything as one JSON object, the phrases under `phrase`; a subject sees only its own,
-    /// because filling the others would cost every letter time for nothing.
+    /// Returns everything as one JSON object, the phrases under `phrase`. A subject gets only its
+    /// own phrase, because filling the others would waste time for every letter.
     ///
-    /// `message` is a list of lines, empty where there is none, and a person who is absent is
-    /// null, so that a template can ask for both with `#if`.
+    /// `message` is a list of lines, empty if there is none, and an absent person is null, so that
+    /// a template can test both with `#if`.
     pub(crate) fn into_json(self, section: &str) -> Value {
         let phrases: Map<String, Value> = self
             .locale

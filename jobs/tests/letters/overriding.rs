@@ -118,7 +118,7 @@ fn a_letter_without_its_link_falls_back() {
         "invitation/html.hbs",
         "<p>{{link}}</p>",
         None,
-        "no href leads to the link",
+        "no href contains the link",
     );
     falls_back(
         "reminder/html.hbs",
@@ -136,31 +136,31 @@ fn unescaped_user_text_falls_back() {
         "invitation/html.hbs",
         &unescaped,
         None,
-        "organization comes out unescaped",
+        "organization is not escaped",
     );
     let ampersand = GOOD.replace("{{organization}}", "{{&inviter_full}}");
     falls_back(
         "invitation/html.hbs",
         &ampersand,
         None,
-        "inviter comes out unescaped",
+        "inviter is not escaped",
     );
     let phrase = GOOD.replace("{{organization}}", "{{{phrase.body}}}");
-    falls_back("invitation/html.hbs", &phrase, None, "comes out unescaped");
+    falls_back("invitation/html.hbs", &phrase, None, "is not escaped");
     let message = GOOD.replace("</p>", "{{#each message}}{{{this}}}{{/each}}</p>");
     falls_back(
         "invitation/html.hbs",
         &message,
         None,
-        "message comes out unescaped",
+        "message is not escaped",
     );
     let link = GOOD.replace("</p>", "{{{link}}}</p>");
-    falls_back("reminder/html.hbs", &link, None, "link comes out unescaped");
+    falls_back("reminder/html.hbs", &link, None, "link is not escaped");
 }
 
 #[test]
 fn an_empty_template_falls_back() {
-    falls_back("invitation/subject.hbs", " \n", None, "nothing is written");
+    falls_back("invitation/subject.hbs", " \n", None, "the output is empty");
 }
 
 #[test]
