@@ -1,21 +1,21 @@
 //! The whole story, played in a temporary folder with nothing installed.
 
+mod fixture;
 mod letter;
-mod plot;
-mod scene;
+mod script;
 
 use std::path::Path;
 
 use guestlist::{Invite, Role, User, UserId};
 
-use self::scene::Scene;
+use self::fixture::Fixture;
 use super::failure::{Done, Failure, Status};
+use super::invite_csv::{People, Terms};
 use super::output::Output;
-use super::people::{People, Terms};
 
 /// Plays invitation, acceptance, expiry, resending and removal, and says each step.
 pub(crate) async fn run(file: Option<&Path>, output: Output) -> Done {
-    let mut scene = Scene::set(output).await?;
+    let mut scene = Fixture::set(output).await?;
     scene.say("Olivia creates the organization Acme & Co and is its owner.")?;
     let invites = match file {
         Some(file) => people_in(file, &scene)?,
@@ -30,7 +30,7 @@ pub(crate) async fn run(file: Option<&Path>, output: Output) -> Done {
 }
 
 /// The valid rows of the file; the others are told.
-fn people_in(file: &Path, scene: &Scene) -> Result<Vec<Invite>, Failure> {
+fn people_in(file: &Path, scene: &Fixture) -> Result<Vec<Invite>, Failure> {
     let terms = Terms {
         organization: scene.organization(),
         role: Some(role("agent")),
@@ -56,7 +56,7 @@ fn people_in(file: &Path, scene: &Scene) -> Result<Vec<Invite>, Failure> {
     }
 }
 
-async fn play(scene: &Scene) -> Result<(), Failure> {
+async fn play(scene: &Fixture) -> Result<(), Failure> {
     let guests = scene.invite_guests().await?;
     let [ada, bob, chloe] = &guests.cast;
     scene.wait_for_letters(guests.count).await?;

@@ -10,9 +10,9 @@ use serde_json::{Map, Value as Json, json};
 use super::context::{Context, Ending};
 use super::failure::{Done, Failure, Reason, Status};
 use super::id;
+use super::invite_csv::{Candidate, People, Terms, Wrong};
 use super::not_found::Named;
 use super::output::printable;
-use super::people::{Candidate, People, Terms, Wrong};
 
 /// Invite people by address, or those in a CSV file.
 ///

@@ -6,9 +6,9 @@ use guestlist::Invitation;
 use mail_parser::MessageParser;
 
 use super::super::failure::{Failure, Reason};
-use super::scene::Scene;
+use super::fixture::Fixture;
 
-impl Scene {
+impl Fixture {
     pub(super) fn letter_files(&self) -> Result<Vec<PathBuf>, Failure> {
         let folder = self.folder.join("letters");
         if !folder.exists() {

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 const LIFETIME: Duration = Duration::from_secs(4);
 
 /// Everything the story is played with.
-pub(super) struct Scene {
+pub(super) struct Fixture {
     pub(super) folder: PathBuf,
     pub(super) database: Database,
     pub(super) guestlist: Guestlist,
@@ -43,7 +43,7 @@ pub(super) struct Running {
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Scene {
+impl Fixture {
     /// Makes the folder, the database and the organization.
     pub(super) async fn set(output: Output) -> Result<Self, Failure> {
         let folder = tempfile::Builder::new()

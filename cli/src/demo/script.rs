@@ -3,8 +3,8 @@
 use guestlist::{Database, Delivery, Error, Invitation, Paging, SessionKey, Status, outbox};
 
 use super::super::failure::{Failure, Reason};
+use super::fixture::Fixture;
 use super::letter::token_in;
-use super::scene::Scene;
 use super::{person, user};
 
 /// The invited: three of them have a part in the story.
@@ -13,7 +13,7 @@ pub(super) struct Guests {
     pub(super) count: usize,
 }
 
-impl Scene {
+impl Fixture {
     /// Invites everybody in transactions of 500, the first three being the cast.
     pub(super) async fn invite_guests(&self) -> Result<Guests, Failure> {
         let mut invited = Vec::new();
