@@ -110,18 +110,18 @@
 //!   The span that is current when an operation runs is written beside its messages, through
 //!   `tracing-opentelemetry`, and the worker's spans continue it.
 
+mod batched_query;
 mod clock;
 mod connection;
 mod database;
 mod email_address;
 mod error;
 mod event;
-mod fact;
 mod guestlist;
 mod id;
 mod invitation;
 mod key_ring;
-mod letter;
+mod letter_limits;
 mod limits;
 mod locale;
 mod lock;
@@ -132,13 +132,13 @@ mod organization;
 pub mod outbox;
 mod page;
 mod personal_message;
-mod remark;
 mod retention;
 mod role;
 mod role_model;
 mod seal;
 mod seats;
 mod session;
+mod smtp_reply_line;
 mod status;
 mod text;
 mod text_enum;

@@ -14,11 +14,11 @@ use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
 pub use self::forget::Forgotten;
+use crate::batched_query::Facts;
 use crate::connection::{Connection, Statement, sql};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
-use crate::fact::Facts;
 use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
 use crate::locale::Locale;

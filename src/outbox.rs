@@ -4,22 +4,22 @@
 //! and settles them: a row stays until its effect is confirmed. Hosts only ever write here, through
 //! the mutations; everything public in this module is the worker's side.
 
+mod fair_cursor;
 mod lease;
 mod overview;
 mod settle;
-mod turn;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
+pub use self::fair_cursor::Turn;
 pub use self::lease::{Lease, lease, release, renew, take_all};
 pub use self::overview::{
     Count, counts, counts_within, discard, due, is_idle, list, oldest_due, retry, retry_dead,
 };
 pub use self::settle::{Cost, bury, complete, postpone};
-pub use self::turn::Turn;
 use crate::connection::{Connection, Insert};
 use crate::error::Error;
 use crate::id::{EventId, InvitationId, MessageId, OrganizationId, UserId};

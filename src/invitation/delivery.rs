@@ -9,7 +9,7 @@ use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, OrganizationId};
-use crate::remark::remark;
+use crate::smtp_reply_line::remark;
 
 /// What became of one letter of an invitation.
 #[derive(Debug, Clone)]

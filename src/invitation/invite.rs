@@ -1,11 +1,11 @@
 //! Inviting: the mutation everything begins with.
 
-mod standing;
+mod context;
 
 use chrono::{DateTime, Utc};
 
-use self::standing::Standing;
-pub(super) use self::standing::find_open;
+use self::context::Standing;
+pub(super) use self::context::find_open;
 use super::link::new_nonce;
 use super::{Delivery, Invitation, Status, expire};
 use crate::connection::{Connection, Insert};
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::guestlist::Guestlist;
 use crate::id::{InvitationId, OrganizationId, UserId};
-use crate::letter::{self, Letter};
+use crate::letter_limits::{self, Letter};
 use crate::locale::Locale;
 use crate::lock::{self, Lock};
 use crate::outbox::{self, Task};
@@ -251,7 +251,7 @@ impl Guestlist {
             .collect();
         let now = self.now();
         let [events, notices] = Event::records(events);
-        let count = letter::counted(self.limits(), now, &letters);
+        let count = letter_limits::counted(self.limits(), now, &letters);
         let promises = outbox::messages(now, &tasks);
         let inserts = vec![rows(invitations), events, notices, count, promises];
         Ok(connection.insert(inserts).await?)

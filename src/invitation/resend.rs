@@ -4,13 +4,13 @@ use serde_json::json;
 
 use super::invite::find_open;
 use super::{Delivery, Invitation, Status};
+use crate::batched_query::Facts;
 use crate::connection::{Connection, sql};
 use crate::error::{Action, Error, LimitKind};
 use crate::event::{Event, EventKind};
-use crate::fact::Facts;
 use crate::guestlist::{Guestlist, ResendPolicy};
 use crate::id::{InvitationId, UserId};
-use crate::letter::{self, Letter, Limited, whole_seconds};
+use crate::letter_limits::{self, Letter, Limited, whole_seconds};
 use crate::membership;
 use crate::outbox::{self, Task};
 use crate::role::Role;
@@ -70,7 +70,7 @@ impl Guestlist {
         };
         let [event, notice] = Event::records(std::slice::from_ref(&event));
         let message = outbox::messages(now, &[(after.organization, task)]);
-        let count = letter::counted(self.limits(), now, &letters);
+        let count = letter_limits::counted(self.limits(), now, &letters);
         connection
             .insert(vec![event, notice, count, message])
             .await?;

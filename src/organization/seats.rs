@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::{Organization, find};
+use crate::batched_query::Facts;
 use crate::connection::{Connection, Statement, sql};
 use crate::error::Error;
 use crate::event::{Event, EventKind};
-use crate::fact::Facts;
 use crate::guestlist::Guestlist;
 use crate::id::OrganizationId;
 use crate::lock::{self, Lock};

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use crate::connection::{Connection, Dialect, sql};
 use crate::error::Error;
 use crate::id::MessageId;
-use crate::remark::remark;
+use crate::smtp_reply_line::remark;
 
 /// Deletes messages whose effect is confirmed, whoever holds them now: what was done is done.
 /// Says which were still there, so that whatever goes with it is recorded once.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::batched_query::Facts;
 use crate::connection::{Connection, Insert, Statement, sql};
 use crate::email_address::EmailAddress;
 use crate::error::{Error, LimitKind};
-use crate::fact::Facts;
 use crate::id::{EventId, OrganizationId, UserId};
 use crate::limits::{Limit, Limits};
 

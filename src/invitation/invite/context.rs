@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use super::super::{COLUMNS, Invitation};
 use super::Invite;
+use crate::batched_query::Facts;
 use crate::connection::{Connection, Dialect, Statement, sql};
 use crate::error::{Action, Error};
-use crate::fact::Facts;
 use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
-use crate::letter::{Letter, Limited};
+use crate::letter_limits::{Letter, Limited};
 use crate::lock::Lock;
 use crate::membership;
 use crate::organization::Room;
