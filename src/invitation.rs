@@ -6,7 +6,6 @@ mod decline;
 mod delivery;
 mod expire;
 mod invite;
-mod letter_facts;
 mod link;
 mod list;
 mod resend;
@@ -22,7 +21,6 @@ pub use self::delivery::{
 };
 pub use self::expire::{expire_due, remind_due};
 pub use self::invite::{Invite, Outcome};
-pub use self::letter_facts::LetterFacts;
 use self::link::Link;
 pub use self::list::Filter;
 pub(crate) use self::list::find_open_anywhere;
@@ -91,7 +89,7 @@ pub struct Invitation {
     replaced_links: Vec<Link>,
 }
 
-const COLUMNS: &str = "id, organization_id, email, role, locale, message, status, delivery, delivery_detail, \
+pub(crate) const COLUMNS: &str = "id, organization_id, email, role, locale, message, status, delivery, delivery_detail, \
                        granted_by, accepted_by, letters, last_letter_at, created_at, expires_at, closed_at, nonce, \
                        link_role, role_seal, replaced_links";
 

@@ -110,6 +110,7 @@
 //!   The span that is current when an operation runs is written beside its messages, through
 //!   `tracing-opentelemetry`, and the worker's spans continue it.
 
+mod account_deletion;
 mod batched_query;
 mod clock;
 mod connection;
@@ -136,6 +137,7 @@ mod retention;
 mod role;
 mod role_model;
 mod seal;
+mod seat_count;
 mod seats;
 mod session;
 mod smtp_reply_line;
@@ -147,6 +149,7 @@ mod trace_parent;
 mod user;
 pub mod worker;
 
+pub use crate::account_deletion::Forgotten;
 pub use crate::clock::{Clock, ManualClock};
 pub use crate::connection::Connection;
 pub use crate::database::{Database, PooledConnection, Transaction};
@@ -162,7 +165,7 @@ pub use crate::invitation::{Filter, Invitation, Invite, Outcome};
 pub use crate::key_ring::{InvalidKeyRing, Key, KeyRing};
 pub use crate::limits::{InvalidLimits, Limit, Limits};
 pub use crate::locale::{InvalidLocale, Locale};
-pub use crate::membership::{Forgotten, Membership};
+pub use crate::membership::Membership;
 pub use crate::migrate::{Schema, migrate};
 pub use crate::name::{InvalidName, Name};
 pub use crate::organization::Organization;

@@ -2,7 +2,6 @@
 
 mod change_role;
 mod end;
-mod forget;
 mod list;
 mod suspend;
 
@@ -13,7 +12,6 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
-pub use self::forget::Forgotten;
 use crate::batched_query::Facts;
 use crate::connection::{Connection, Statement, sql};
 use crate::email_address::EmailAddress;
@@ -60,7 +58,7 @@ pub struct Membership {
     role_model: Option<RoleModel>,
 }
 
-const COLUMNS: &str =
+pub(crate) const COLUMNS: &str =
     "organization_id, user_id, email, name, locale, role, joined_at, suspended_at";
 
 /// A membership's columns beside those of what speaks of it, none of them if it is not there.
@@ -312,7 +310,7 @@ impl Membership {
     }
 
     /// Deletes the membership and ends its sessions without asking; who asks has checked.
-    async fn end(
+    pub(crate) async fn end(
         &self,
         connection: &mut Connection<'_>,
         now: DateTime<Utc>,
@@ -431,7 +429,7 @@ async fn keep_an_owner(
     Ok(())
 }
 
-async fn is_last_owner(
+pub(crate) async fn is_last_owner(
     connection: &mut Connection<'_>,
     lock: &Lock,
     role_model: &RoleModel,

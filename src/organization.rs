@@ -1,13 +1,10 @@
 //! Organizations: people are members of them.
 
-mod seats;
-
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
 use sqlx::FromRow;
 
-pub(crate) use self::seats::Room;
 use crate::connection::{Connection, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
@@ -31,7 +28,7 @@ pub struct Organization {
     pub name: Name,
     /// Since when it exists.
     pub created_at: DateTime<Utc>,
-    seats: Option<i64>,
+    pub(crate) seats: Option<i64>,
 }
 
 const COLUMNS: &str = "id, name, created_at, seats";

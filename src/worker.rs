@@ -3,6 +3,8 @@
 //! Hosts do not call these; they are here for the worker that is shipped with Guestlist and for
 //! whoever writes another.
 
+mod invitation_letter;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
@@ -12,9 +14,10 @@ use crate::database::{Database, Transaction};
 use crate::error::Error;
 use crate::guestlist::Guestlist;
 
+pub use self::invitation_letter::LetterFacts;
 pub use crate::invitation::{
-    DeliveryReport, LetterFacts, expire_due, lift_suppression, record_delivery, record_sent,
-    remind_due, suppression,
+    DeliveryReport, expire_due, lift_suppression, record_delivery, record_sent, remind_due,
+    suppression,
 };
 pub use crate::retention::{delete_closed_invitations, delete_old_events, delete_old_letters};
 pub use crate::session::{

@@ -12,8 +12,8 @@ use crate::id::{OrganizationId, UserId};
 use crate::letter_limits::{Letter, Limited};
 use crate::lock::Lock;
 use crate::membership;
-use crate::organization::Room;
 use crate::role::Role;
+use crate::seat_count::Room;
 
 /// What the rules ask about when an actor invites some addresses to an organization: read under its
 /// lock, by one statement for a thousand of them as for one.

@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use super::{Organization, find};
 use crate::batched_query::Facts;
 use crate::connection::{Connection, Statement, sql};
 use crate::error::Error;
@@ -10,6 +9,7 @@ use crate::event::{Event, EventKind};
 use crate::guestlist::Guestlist;
 use crate::id::OrganizationId;
 use crate::lock::{self, Lock};
+use crate::organization::{Organization, find};
 
 /// How many of an organization's seats are taken, by members and by invitations where they count.
 #[derive(Debug)]

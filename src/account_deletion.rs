@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{COLUMNS, Membership, is_last_owner};
 use crate::connection::{Connection, sql};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
@@ -13,6 +12,7 @@ use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
 use crate::invitation::{self, Invitation};
 use crate::lock::{self, Lock};
+use crate::membership::{COLUMNS, Membership, is_last_owner};
 use crate::user::User;
 
 /// What forgetting a user ended.

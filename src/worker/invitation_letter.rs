@@ -3,11 +3,11 @@
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
-use super::{COLUMNS, Invitation};
 use crate::connection::{Connection, Dialect, sql};
 use crate::error::Error;
 use crate::guestlist::Guestlist;
 use crate::id::InvitationId;
+use crate::invitation::{COLUMNS, Invitation};
 use crate::membership::{self, Membership};
 use crate::organization::{self, Organization};
 
