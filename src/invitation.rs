@@ -6,8 +6,8 @@ mod decline;
 mod delivery;
 mod expire;
 mod invite;
-mod link;
 mod list;
+mod open;
 mod resend;
 mod revoke;
 
@@ -21,9 +21,9 @@ pub use self::delivery::{
 };
 pub use self::expire::{expire_due, remind_due};
 pub use self::invite::{Invite, Outcome};
-use self::link::Link;
 pub use self::list::Filter;
 pub(crate) use self::list::find_open_anywhere;
+use self::open::Link;
 use crate::connection::{Connection, Dialect, sql};
 use crate::email_address::EmailAddress;
 use crate::error::{Action, Error};

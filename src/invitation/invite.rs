@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use self::context::Standing;
 pub(super) use self::context::find_open;
-use super::link::new_nonce;
+use super::open::new_nonce;
 use super::{Delivery, Invitation, Status, expire};
 use crate::connection::{Connection, Insert};
 use crate::email_address::EmailAddress;
