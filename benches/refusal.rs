@@ -79,11 +79,18 @@ impl Fixture {
         let mut invitations = Vec::new();
         for number in 0..50 {
             let email = format!("p{number}@example.com").parse().unwrap();
-            let invite = Invite::new(acme.id, email, "agent".parse().unwrap());
-            invitations.push(ours.invite(&mut tx, &ann.id, invite).await.unwrap());
+            let invite = Invite::new(email, "agent".parse().unwrap());
+            invitations.push(
+                ours.act(&ann.id)
+                    .in_organization(acme.id)
+                    .invite(&mut tx, invite)
+                    .await
+                    .unwrap(),
+            );
         }
         let rotated = ours
-            .resend(&mut tx, &ann.id, invitations[1].id)
+            .act(&ann.id)
+            .resend(&mut tx, invitations[1].id)
             .await
             .unwrap();
         tx.commit().await.unwrap();

@@ -36,9 +36,14 @@ impl Fixture {
             let acme = guestlist.create(&mut tx, "Acme".parse().unwrap(), &ann);
             let acme = acme.await.unwrap();
             let bob = "bob@example.com".parse().unwrap();
-            let invite = Invite::new(acme.id, bob, "agent".parse().unwrap());
+            let invite = Invite::new(bob, "agent".parse().unwrap());
             let ann = "ann".parse().unwrap();
-            let invitation = guestlist.invite(&mut tx, &ann, invite).await.unwrap();
+            let invitation = guestlist
+                .act(&ann)
+                .in_organization(acme.id)
+                .invite(&mut tx, invite)
+                .await
+                .unwrap();
             tx.commit().await.unwrap();
             (database, invitation)
         });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::connection::{Connection, sql};
+use crate::connection::{Connection, Lend, sql};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::EventKind;
@@ -50,10 +50,10 @@ impl Guestlist {
     /// [`Error::LastOwner`] with every organization whose last owner they are; nothing ends then.
     pub async fn forget_user(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         user: &User,
     ) -> Result<Forgotten, Error> {
-        let mut connection = connection.into();
+        let mut connection = connection.lend();
         connection.require_transaction()?;
         let connection = &mut connection;
         let (locks, traces) = self.lock_everywhere(connection, user).await?;
@@ -62,18 +62,20 @@ impl Guestlist {
         let now = self.now();
         for membership in &traces.memberships {
             membership
-                .end(connection, now, None, EventKind::MemberForgotten)
+                .end(
+                    connection,
+                    now,
+                    self.attributed_to(None),
+                    EventKind::MemberForgotten,
+                )
                 .await?;
         }
         let mut invitations = Vec::new();
         for invitation in traces.invitations {
             invitations.extend(self.withdraw_open(connection, invitation.id).await?);
         }
-        let memberships = traces.memberships.into_iter();
         Ok(Forgotten {
-            memberships: memberships
-                .map(|membership| membership.under(self.role_model()))
-                .collect(),
+            memberships: traces.memberships,
             invitations,
         })
     }

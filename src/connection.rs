@@ -19,8 +19,8 @@ use crate::error::Error;
 
 /// A connection, or an open transaction, lent by the host.
 ///
-/// Made by `.into()` from `&mut PgConnection` or `&mut SqliteConnection`, so a host passes
-/// `&mut *tx`. Guestlist runs statements on it and never opens, commits or rolls back.
+/// Made by [`Lend`] from `&mut PgConnection` or `&mut SqliteConnection`, so a host passes `&mut *tx`.
+/// Guestlist runs statements on it and never begins, commits or rolls back.
 ///
 /// A transaction on SQLite is best begun with `pool.begin_with("BEGIN IMMEDIATE")`: a deferred one,
 /// what `pool.begin()` gives, fails at once with "database is locked" when it reads first and
@@ -43,23 +43,44 @@ pub(crate) enum Dialect {
     Sqlite,
 }
 
+/// Lends a connection to one operation: `&mut *tx` of an open sqlx transaction, or `&mut *connection`
+/// for an operation that only reads.
+///
+/// Implemented for the connections of sqlx 0.9 on Postgres and SQLite, and for what a
+/// [`Database`](crate::Database) gives.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be lent to Guestlist",
+    label = "not a connection of sqlx 0.9",
+    note = "lend the open transaction itself, `&mut *tx`, or for a read `&mut *connection`; a pool, `&mut tx` and the types of another sqlx version are refused"
+)]
+pub trait Lend<'c> {
+    /// The connection to run statements on.
+    fn lend(self) -> Connection<'c>;
+}
+
 #[cfg(feature = "postgres")]
-impl<'c> From<&'c mut sqlx::PgConnection> for Connection<'c> {
-    fn from(connection: &'c mut sqlx::PgConnection) -> Self {
-        Self::Postgres(connection)
+impl<'c> Lend<'c> for &'c mut sqlx::PgConnection {
+    fn lend(self) -> Connection<'c> {
+        Connection::Postgres(self)
     }
 }
 
 #[cfg(feature = "sqlite")]
-impl<'c> From<&'c mut sqlx::SqliteConnection> for Connection<'c> {
-    fn from(connection: &'c mut sqlx::SqliteConnection) -> Self {
-        Self::Sqlite(connection)
+impl<'c> Lend<'c> for &'c mut sqlx::SqliteConnection {
+    fn lend(self) -> Connection<'c> {
+        Connection::Sqlite(self)
     }
 }
 
-impl<'c> From<&'c mut Connection<'_>> for Connection<'c> {
-    fn from(connection: &'c mut Connection<'_>) -> Self {
-        match connection {
+impl<'c> Lend<'c> for Connection<'c> {
+    fn lend(self) -> Self {
+        self
+    }
+}
+
+impl<'c> Lend<'c> for &'c mut Connection<'_> {
+    fn lend(self) -> Connection<'c> {
+        match self {
             #[cfg(feature = "postgres")]
             Connection::Postgres(connection) => Connection::Postgres(connection),
             #[cfg(feature = "sqlite")]

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Lend};
 use crate::error::Error;
 
 /// A pool of connections to Postgres or to an SQLite file. Cloning shares it.
@@ -212,9 +212,9 @@ impl Transaction {
     }
 }
 
-impl<'c> From<&'c mut Transaction> for Connection<'c> {
-    fn from(transaction: &'c mut Transaction) -> Self {
-        match transaction {
+impl<'c> Lend<'c> for &'c mut Transaction {
+    fn lend(self) -> Connection<'c> {
+        match self {
             #[cfg(feature = "postgres")]
             Transaction::Postgres(transaction) => Connection::Postgres(&mut *transaction),
             #[cfg(feature = "sqlite")]
@@ -223,9 +223,9 @@ impl<'c> From<&'c mut Transaction> for Connection<'c> {
     }
 }
 
-impl<'c> From<&'c mut PooledConnection> for Connection<'c> {
-    fn from(connection: &'c mut PooledConnection) -> Self {
-        match connection {
+impl<'c> Lend<'c> for &'c mut PooledConnection {
+    fn lend(self) -> Connection<'c> {
+        match self {
             #[cfg(feature = "postgres")]
             PooledConnection::Postgres(connection) => Connection::Postgres(connection),
             #[cfg(feature = "sqlite")]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::actor::InvalidAuditText;
 use crate::email_address::InvalidEmailAddress;
 use crate::id::{InvalidSessionKey, InvalidUserId, InvitationId, OrganizationId, UserId};
 use crate::locale::InvalidLocale;
@@ -52,6 +53,9 @@ pub enum Error {
         /// Where; more than one only when a user is to be removed everywhere.
         organizations: Vec<OrganizationId>,
     },
+    /// The host or an operator tried what only a member can do, such as leaving.
+    #[error("only a member can do this; the host and an operator are none")]
+    NoMember,
     /// The membership is suspended, and stays so.
     #[error("this membership is suspended; someone who may reinstate it has to do so first")]
     Suspended,
@@ -135,6 +139,9 @@ pub enum Error {
     /// The user id is not one.
     #[error(transparent)]
     InvalidUserId(#[from] InvalidUserId),
+    /// A reason, an operator's name or a part of an origin is not one.
+    #[error(transparent)]
+    InvalidAuditText(#[from] InvalidAuditText),
     /// The session key is not one.
     #[error(transparent)]
     InvalidSessionKey(#[from] InvalidSessionKey),
@@ -183,6 +190,8 @@ crate::text_enum::text_enum! {
         Rename = "rename the organization",
         /// Delete the organization.
         Delete = "delete the organization",
+        /// Give the organization another number of seats.
+        SetSeats = "set the number of seats",
     }
 }
 
@@ -219,6 +228,7 @@ impl Error {
             Self::Forbidden { .. } => "forbidden",
             Self::UnknownRole { .. } => "unknown_role",
             Self::LastOwner { .. } => "last_owner",
+            Self::NoMember => "no_member",
             Self::Suspended => "suspended",
             Self::NoSeat { .. } => "no_seat",
             Self::AlreadyMember { .. } => "already_member",
@@ -239,6 +249,7 @@ impl Error {
             Self::InvalidLocale(_) => "invalid_locale",
             Self::InvalidRole(_) => "invalid_role",
             Self::InvalidUserId(_) => "invalid_user_id",
+            Self::InvalidAuditText(_) => "invalid_audit_text",
             Self::InvalidSessionKey(_) => "invalid_session_key",
             Self::InvalidCursor => "invalid_cursor",
             Self::UnknownDatabase => "unknown_database",
@@ -255,6 +266,7 @@ impl Error {
             | Self::Forbidden { .. }
             | Self::UnknownRole { .. }
             | Self::LastOwner { .. }
+            | Self::NoMember
             | Self::Suspended
             | Self::NoSeat { .. }
             | Self::AlreadyMember { .. }
@@ -273,6 +285,7 @@ impl Error {
             | Self::InvalidLocale(_)
             | Self::InvalidRole(_)
             | Self::InvalidUserId(_)
+            | Self::InvalidAuditText(_)
             | Self::InvalidSessionKey(_)
             | Self::InvalidCursor => Fault::Input,
             Self::NoTransaction

@@ -6,7 +6,8 @@ use serde_json::Value as Json;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::connection::{Connection, Insert, sql};
+use crate::actor::{self, Actor, Attribution};
+use crate::connection::{Connection, Insert, Lend, sql};
 use crate::error::Error;
 use crate::guestlist::Guestlist;
 use crate::id::{EventId, OrganizationId, UserId};
@@ -26,8 +27,10 @@ pub struct Event {
     /// What happened.
     #[sqlx(try_from = "String")]
     pub kind: EventKind,
-    /// Who did it; nobody where time, a mail server or the host itself did.
-    pub actor: Option<UserId>,
+    /// The actor and the origin of the request.
+    #[sqlx(flatten)]
+    #[serde(flatten)]
+    pub attribution: Attribution,
     /// What it happened to: the id of an invitation, of a user or of the organization.
     pub subject: String,
     /// What the subject was before, where it was.
@@ -111,7 +114,10 @@ impl EventKind {
     }
 }
 
-const COLUMNS: &str = "id, organization_id, kind, actor, subject, before, after, at";
+const COLUMNS: &str = const_format::concatcp!(
+    "id, organization_id, kind, subject, before, after, at, ",
+    actor::COLUMNS
+);
 
 impl Event {
     /// An event of `kind` at `at`, by nobody and with nothing before or after.
@@ -126,7 +132,7 @@ impl Event {
             id: EventId::new(at),
             organization,
             kind,
-            actor: None,
+            attribution: Attribution::default(),
             subject,
             before: None,
             after: None,
@@ -134,9 +140,9 @@ impl Event {
         }
     }
 
-    pub(crate) fn by<'a>(self, actor: impl Into<Option<&'a UserId>>) -> Self {
+    pub(crate) fn by(self, attribution: Attribution) -> Self {
         Self {
-            actor: actor.into().cloned(),
+            attribution,
             ..self
         }
     }
@@ -159,7 +165,8 @@ impl Event {
     fn is_worth_a_notice(&self) -> bool {
         match self.kind.addressee() {
             Some(Addressee::Member) => {
-                self.actor.as_ref().map(UserId::as_str) != Some(&self.subject)
+                let actor = self.attribution.actor.as_ref().and_then(Actor::member);
+                actor.map(UserId::as_str) != Some(&self.subject)
             }
             Some(Addressee::Inviter) => true,
             None => false,
@@ -182,39 +189,42 @@ impl Event {
     /// Events that happened at one time, and the messages that tell someone of them.
     pub(crate) fn records(events: &[Self]) -> [Insert<'_>; 2] {
         let rows = events.iter().map(|event| {
+            let [actor, actor_kind, reason, channel, request_id, client] =
+                event.attribution.values();
             [
                 event.id.as_uuid().into(),
                 event.organization.as_uuid().into(),
                 event.kind.as_str().into(),
-                event.actor.as_ref().map(UserId::as_str).into(),
                 event.subject.as_str().into(),
                 event.before.clone().into(),
                 event.after.clone().into(),
                 event.at.into(),
+                actor.into(),
+                actor_kind.into(),
+                reason.into(),
+                channel.into(),
+                request_id.into(),
+                client.into(),
             ]
         });
-        let into =
-            "guestlist_events (id, organization_id, kind, actor, subject, before, after, at)";
+        const INTO: &str = const_format::formatcp!("guestlist_events ({COLUMNS})");
         let told = events.iter().filter(|event| event.is_worth_a_notice());
         let notices: Vec<_> = told
             .map(|event| (event.organization, Task::SendNotice { event: event.id }))
             .collect();
         let now = events.first().map(|first| first.at).unwrap_or_default();
-        [Insert::new(into, rows), outbox::messages(now, &notices)]
+        [Insert::new(INTO, rows), outbox::messages(now, &notices)]
     }
 
     /// Reads one event.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn find(
-        connection: impl Into<Connection<'_>>,
-        id: EventId,
-    ) -> Result<Option<Self>, Error> {
+    pub async fn find(connection: impl Lend<'_>, id: EventId) -> Result<Option<Self>, Error> {
         const FIND: &str =
             const_format::formatcp!("SELECT {COLUMNS} FROM guestlist_events WHERE id = $1");
         Ok(connection
-            .into()
+            .lend()
             .fetch_optional(sql(FIND).bind(id.as_uuid()))
             .await?)
     }
@@ -227,7 +237,7 @@ impl Guestlist {
     /// [`Error::InvalidCursor`], [`Error::Database`].
     pub async fn events(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         organization: OrganizationId,
         paging: &Paging,
     ) -> Result<Page<Event>, Error> {
@@ -244,7 +254,7 @@ impl Guestlist {
     /// [`Error::InvalidCursor`], [`Error::Database`].
     pub async fn latest_events(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         organization: OrganizationId,
         paging: &Paging,
     ) -> Result<Page<Event>, Error> {
@@ -258,7 +268,7 @@ impl Guestlist {
 
 /// A page of events beyond `key`, in the order of the statement.
 async fn list(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     statement: &'static str,
     organization: OrganizationId,
     key: Uuid,
@@ -268,7 +278,7 @@ async fn list(
         .bind(organization.as_uuid())
         .bind(key)
         .bind(paging.fetch_limit());
-    let events = connection.into().fetch_all(statement).await?;
+    let events = connection.lend().fetch_all(statement).await?;
     Ok(Page::of(events, paging, |event: &Event| {
         event.id.to_string()
     }))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::actor::{Actor, Attribution, Origin};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::key_ring::KeyRing;
@@ -19,7 +20,10 @@ use crate::seats::Seats;
 /// transaction and does its work there; an operation that changes something needs a transaction
 /// and says so with [`Error::NoTransaction`].
 #[derive(Debug, Clone, Default)]
-pub struct Guestlist(Arc<Configuration>);
+pub struct Guestlist {
+    configuration: Arc<Configuration>,
+    origin: Option<Arc<Origin>>,
+}
 
 #[derive(Debug)]
 struct Configuration {
@@ -122,7 +126,10 @@ impl Builder {
 
     /// The configured library.
     pub fn build(self) -> Guestlist {
-        Guestlist(Arc::new(self.0))
+        Guestlist {
+            configuration: Arc::new(self.0),
+            origin: None,
+        }
     }
 }
 
@@ -134,41 +141,58 @@ impl Guestlist {
 
     /// The roles and their rules.
     pub fn role_model(&self) -> &RoleModel {
-        &self.0.role_model
+        &self.configuration.role_model
     }
 
     /// The time now, by the configured clock.
     pub fn now(&self) -> DateTime<Utc> {
-        self.0.clock.now()
+        self.configuration.clock.now()
     }
 
     /// How long an invitation can be accepted.
     pub fn lifetime(&self) -> TimeDelta {
-        self.0.lifetime
+        self.configuration.lifetime
+    }
+
+    /// Binds a clone of the handle to one request: every event written through it carries the origin.
+    #[must_use]
+    pub fn with_origin(&self, origin: Origin) -> Self {
+        Self {
+            configuration: Arc::clone(&self.configuration),
+            origin: Some(Arc::new(origin)),
+        }
+    }
+
+    /// The actor, if there is one, with the origin this handle is bound to.
+    pub(crate) fn attributed_to(&self, actor: impl Into<Option<Actor>>) -> Attribution {
+        Attribution {
+            actor: actor.into(),
+            origin: self.origin.as_deref().cloned(),
+        }
     }
 
     pub(crate) fn clock(&self) -> &Clock {
-        &self.0.clock
+        &self.configuration.clock
     }
 
     pub(crate) fn key_ring(&self) -> &KeyRing {
-        &self.0.key_ring
+        &self.configuration.key_ring
     }
 
     pub(crate) fn audience(&self) -> &str {
-        &self.0.audience
+        &self.configuration.audience
     }
 
     pub(crate) fn limits(&self) -> &Limits {
-        &self.0.limits
+        &self.configuration.limits
     }
 
     pub(crate) fn seats(&self) -> Seats {
-        self.0.seats
+        self.configuration.seats
     }
 
     pub(crate) fn resend_policy(&self) -> ResendPolicy {
-        self.0.resend_policy
+        self.configuration.resend_policy
     }
 
     /// Refuses a role the model does not know.

@@ -24,14 +24,15 @@ pub use self::invite::{Invite, Outcome};
 pub use self::list::Filter;
 pub(crate) use self::list::find_open_anywhere;
 use self::open::Link;
-use crate::connection::{Connection, Dialect, sql};
+use crate::acting::{Acting, Authority};
+use crate::actor::Grantor;
+use crate::connection::{Connection, Dialect, Lend, sql};
 use crate::email_address::EmailAddress;
 use crate::error::{Action, Error};
 use crate::guestlist::Guestlist;
 use crate::id::{InvitationId, OrganizationId, UserId};
 use crate::locale::Locale;
 use crate::lock::{self, Lock};
-use crate::membership;
 use crate::personal_message::PersonalMessage;
 use crate::role::Role;
 use crate::seal::Seal;
@@ -63,8 +64,10 @@ pub struct Invitation {
     pub delivery: Delivery,
     /// What the mail server said, or why no letter was sent.
     pub delivery_detail: Option<String>,
-    /// Whose right it rests on: who invited, or who sent it again last.
-    pub granted_by: UserId,
+    /// The actor whose right it rests on: the last one that invited, resent it or changed its role.
+    #[sqlx(flatten)]
+    #[serde(flatten)]
+    pub granted_by: Grantor,
     /// Who accepted.
     pub accepted_by: Option<UserId>,
     /// How many letters were promised.
@@ -90,7 +93,7 @@ pub struct Invitation {
 }
 
 pub(crate) const COLUMNS: &str = "id, organization_id, email, role, locale, message, status, delivery, delivery_detail, \
-                       granted_by, accepted_by, letters, last_letter_at, created_at, expires_at, closed_at, nonce, \
+                       granted_by, granted_by_kind, accepted_by, letters, last_letter_at, created_at, expires_at, closed_at, nonce, \
                        link_role, role_seal, replaced_links";
 
 const FIND: &str =
@@ -111,11 +114,6 @@ impl Invitation {
         }
     }
 
-    /// What an actor must be able to grant to act on it.
-    fn grant(&self) -> (OrganizationId, &Role) {
-        (self.organization, &self.role)
-    }
-
     /// What events keep of it.
     fn facts(&self) -> Json {
         json!({ "email": self.email, "role": self.role, "status": self.status, "expires_at": self.expires_at })
@@ -132,7 +130,7 @@ impl Invitation {
         }
     }
 
-    /// Closes it without asking; who asks has checked.
+    /// Closes it. Skips authorization: the caller must have checked it.
     async fn close(
         &self,
         connection: &mut Connection<'_>,
@@ -166,55 +164,43 @@ impl Guestlist {
     /// [`Error::Database`].
     pub async fn invitation(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         id: InvitationId,
     ) -> Result<Option<Invitation>, Error> {
-        find(&mut connection.into(), id).await
+        find(&mut connection.lend(), id).await
     }
 
-    /// Refuses whoever is no member, or whose role may not grant `role`: the one right that inviting
-    /// and everything done to an invitation rests on.
-    async fn may_grant(
-        &self,
-        connection: &mut Connection<'_>,
-        actor: &UserId,
-        (organization, role): (OrganizationId, &Role),
-        action: Action,
-    ) -> Result<(), Error> {
-        let actor = membership::require(connection, organization, actor).await?;
-        self.grants(&actor.role, role, action)
-    }
-
-    fn grants(&self, actor: &Role, role: &Role, action: Action) -> Result<(), Error> {
+    /// Refuses an actor who may not grant `role`: the one right that inviting and everything done to an
+    /// invitation rests on.
+    fn may_grant(&self, authority: &Authority, role: &Role, action: Action) -> Result<(), Error> {
         self.known_role(role)?;
-        if self.role_model().may_invite(actor, role) {
-            return Ok(());
-        }
-        Err(Error::Forbidden {
-            role: actor.clone(),
-            action,
-        })
+        authority.require(action, |actor| self.role_model().may_invite(actor, role))
     }
 
-    /// Refuses whose role may not withdraw an invitation to `role`.
-    fn revokes(&self, actor: &Role, role: &Role, action: Action) -> Result<(), Error> {
-        if self.role_model().may_revoke(actor, role) {
-            return Ok(());
+    /// Refuses an actor who may neither withdraw an invitation to `role` nor grant that role.
+    fn may_revoke(&self, authority: &Authority, role: &Role, action: Action) -> Result<(), Error> {
+        match authority.require(action, |actor| self.role_model().may_revoke(actor, role)) {
+            Ok(()) => Ok(()),
+            Err(_) => self.may_grant(authority, role, action),
         }
-        self.grants(actor, role, action)
     }
+}
 
-    /// Takes the lock of the organization an invitation belongs to, then reads the invitation.
+impl Acting<'_> {
+    /// Takes the lock of the organization an invitation belongs to, then reads the authority of the actor
+    /// there and the invitation.
     async fn lock_invitation(
         &self,
         connection: &mut Connection<'_>,
         id: InvitationId,
-    ) -> Result<(Lock, Invitation), Error> {
+    ) -> Result<(Lock, Authority, Invitation), Error> {
         connection.require_transaction()?;
         let unlocked = find(connection, id).await?.ok_or(Error::NotFound)?;
-        let lock = lock::organization(connection, unlocked.organization, self.now()).await?;
+        let (organization, now) = (unlocked.organization, self.guestlist.now());
+        let lock = lock::organization(connection, organization, now).await?;
         let invitation = find_locked(connection, id).await?.ok_or(Error::NotFound)?;
-        Ok((lock, invitation))
+        let authority = self.authority(connection, organization).await?;
+        Ok((lock, authority, invitation))
     }
 }
 

@@ -16,13 +16,14 @@ use crate::limits::{Limit, Limits};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Letter<'a> {
     pub(crate) organization: OrganizationId,
-    pub(crate) actor: &'a UserId,
+    /// The member who causes it; `None` for the host and an operator, whom no limit of an actor binds.
+    pub(crate) actor: Option<&'a UserId>,
     pub(crate) recipient: &'a EmailAddress,
 }
 
 /// What the limits have left for some letters of one actor and one organization.
 #[derive(Debug)]
-pub(crate) struct Limited {
+pub(crate) struct LetterLimits {
     now: DateTime<Utc>,
     actor: Option<Window>,
     organization: Option<Window>,
@@ -30,7 +31,7 @@ pub(crate) struct Limited {
     recipients: HashMap<String, Window>,
 }
 
-impl Limited {
+impl LetterLimits {
     /// Reads how much of the windows is used, as far as these letters can tell.
     pub(crate) async fn read(
         connection: &mut Connection<'_>,
@@ -39,7 +40,7 @@ impl Limited {
         letters: &[Letter<'_>],
     ) -> Result<Self, Error> {
         let facts = Facts::ask(connection, Self::asks(limits, now, letters)).await?;
-        Ok(Self::of(limits, now, letters.len(), &facts))
+        Ok(Self::of(limits, now, letters, &facts))
     }
 
     /// Asks for the letters that these ones meet in the windows.
@@ -73,11 +74,9 @@ impl Limited {
                 .bind(rest as i64)
                 .bind(skipped as i64)
         };
-        let by_actor = limits.actor.map(|limit| {
-            far_end(
-                limit,
-                latest!("letter of the actor", "actor").bind(first.actor.as_str()),
-            )
+        let by_actor = limits.actor.zip(first.actor).map(|(limit, actor)| {
+            let latest = latest!("letter of the actor", "actor");
+            far_end(limit, latest.bind(actor.as_str()))
         });
         let by_organization = limits.organization.map(|limit| {
             let latest = latest!("letter of the organization", "organization_id");
@@ -100,11 +99,17 @@ impl Limited {
             .collect()
     }
 
-    /// What the limits have left for `more` letters after what was found.
-    pub(crate) fn of(limits: &Limits, now: DateTime<Utc>, more: usize, facts: &Facts) -> Self {
+    /// What the limits have left for these letters after what was found.
+    pub(crate) fn of(
+        limits: &Limits,
+        now: DateTime<Utc>,
+        letters: &[Letter<'_>],
+        facts: &Facts,
+    ) -> Self {
+        let is_member = letters.iter().all(|letter| letter.actor.is_some());
         let window = |limit: Limit, about| {
             let mut window = Window::empty(limit);
-            window.skipped = skipped(limit, more);
+            window.skipped = skipped(limit, letters.len());
             window
                 .at
                 .extend(facts.about(about).filter_map(|fact| fact.at));
@@ -124,6 +129,7 @@ impl Limited {
             now,
             actor: limits
                 .actor
+                .filter(|_| is_member)
                 .map(|limit| window(limit, "letter of the actor")),
             organization: limits
                 .organization
@@ -205,6 +211,9 @@ fn skipped(limit: Limit, more: usize) -> usize {
     limit.capacity().saturating_sub(more)
 }
 
+/// Stands in the place of a user id, which is never empty, where the host or an operator acts.
+const NO_MEMBER: &str = "";
+
 /// Counts letters in, where anything is limited.
 pub(crate) fn counted<'a>(
     limits: &Limits,
@@ -216,7 +225,7 @@ pub(crate) fn counted<'a>(
         [
             EventId::new(now).as_uuid().into(),
             letter.organization.as_uuid().into(),
-            letter.actor.as_str().into(),
+            letter.actor.map_or(NO_MEMBER, UserId::as_str).into(),
             letter.recipient.bucket().into(),
             now.into(),
         ]

@@ -28,8 +28,12 @@
 //!     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
 //!     let olivia = User::new("olivia".parse()?, "olivia@acme.example".parse()?);
 //!     let acme = guestlist.create(&mut *tx, "Acme".parse()?, &olivia).await?;
-//!     let invite = Invite::new(acme.id, "bob@acme.example".parse()?, "agent".parse()?);
-//!     let invitation = guestlist.invite(&mut *tx, &olivia.id, invite).await?;
+//!     let invite = Invite::new("bob@acme.example".parse()?, "agent".parse()?);
+//!     let invitation = guestlist
+//!         .act(&olivia.id)
+//!         .in_organization(acme.id)
+//!         .invite(&mut *tx, invite)
+//!         .await?;
 //!     tx.commit().await?; // from here on the worker mails Bob his link
 //!
 //!     // The link carries this token. The page behind it reads; only a POST accepts.
@@ -47,10 +51,10 @@
 //!
 //!     // Your authorization check, once for each request: one read, and then as many questions as you like.
 //!     let mut connection = pool.acquire().await?;
-//!     let member = guestlist.membership(&mut *connection, acme.id, &bob.id).await?;
-//!     let member = member.ok_or("bob has no access")?; // None too while he is suspended
-//!     assert!(member.allows("inbox.reply"));
-//!     assert!(!member.allows("billing.manage"));
+//!     let access = guestlist.access(&mut *connection, &bob.id, acme.id).await?;
+//!     let access = access.ok_or("bob has no access")?; // None too while he is suspended
+//!     assert!(access.allows("inbox.reply"));
+//!     assert!(!access.allows("billing.manage"));
 //!     Ok(())
 //! }
 //! ```
@@ -60,7 +64,7 @@
 //!
 //! # Transactions are lent
 //!
-//! An operation takes `impl Into<`[`Connection`]`>`: `&mut *tx` of an sqlx transaction on Postgres or
+//! An operation takes [`impl Lend`](Lend): `&mut *tx` of an sqlx transaction on Postgres or
 //! SQLite. It runs its statements there and never begins, commits or rolls back. One that changes
 //! something refuses a connection without an open transaction ([`Error::NoTransaction`]), because
 //! its parts would be committed one by one. One that only reads takes any connection, and so does
@@ -82,7 +86,7 @@
 //!
 //! - It signs people in and says who they are: a [`User`] has the host's own [`UserId`] and an address
 //!   that the host verified.
-//! - It asks [`allows`](Guestlist::allows) before something that needs a permission. The answer is
+//! - It asks [`access`](Guestlist::access) and [`Access::allows`] before something that needs a permission. The answer is
 //!   that of the database now, so access ends at the commit that removes a member.
 //! - It calls [`open`](Guestlist::open) for the page behind a link, which changes nothing, and
 //!   [`accept`](Guestlist::accept) or [`decline`](Guestlist::decline) only on a POST, since
@@ -110,7 +114,10 @@
 //!   The span that is current when an operation runs is written beside its messages, through
 //!   `tracing-opentelemetry`, and the worker's spans continue it.
 
+mod access;
 mod account_deletion;
+mod acting;
+mod actor;
 mod batched_query;
 mod clock;
 mod connection;
@@ -149,9 +156,12 @@ mod trace_parent;
 mod user;
 pub mod worker;
 
+pub use crate::access::Access;
 pub use crate::account_deletion::Forgotten;
+pub use crate::acting::{Acting, ActingIn};
+pub use crate::actor::{Actor, Attribution, AuditText, Grantor, InvalidAuditText, Origin};
 pub use crate::clock::{Clock, ManualClock};
-pub use crate::connection::Connection;
+pub use crate::connection::{Connection, Lend};
 pub use crate::database::{Database, PooledConnection, Transaction};
 pub use crate::email_address::{EmailAddress, InvalidEmailAddress};
 pub use crate::error::{Action, Error, Fault, LimitKind};

@@ -12,8 +12,10 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
+use crate::acting::{ActingIn, Authority};
+use crate::actor::Attribution;
 use crate::batched_query::Facts;
-use crate::connection::{Connection, Statement, sql};
+use crate::connection::{Connection, Lend, Statement, sql};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
@@ -52,10 +54,6 @@ pub struct Membership {
     pub joined_at: DateTime<Utc>,
     /// Since when they are kept out, if they are.
     pub suspended_at: Option<DateTime<Utc>>,
-    /// What the role permits: set on whatever leaves the library.
-    #[sqlx(skip)]
-    #[serde(skip)]
-    role_model: Option<RoleModel>,
 }
 
 pub(crate) const COLUMNS: &str =
@@ -100,56 +98,23 @@ impl Beside {
             role,
             joined_at,
             suspended_at: self.member_suspended_at,
-            role_model: None,
         }))
     }
 }
 
 impl Guestlist {
-    /// A user's membership, read now: the host's authorization check, of which
-    /// [`Membership::allows`] asks the rest. A suspended member has no access, so they get `None`
-    /// as a stranger does.
+    /// Reads a member, suspended or not, for a page that manages members. It authorizes nobody:
+    /// [`access`](Self::access) does.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn membership(
+    pub async fn find_member(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         organization: OrganizationId,
         user: &UserId,
     ) -> Result<Option<Membership>, Error> {
-        let member = self.member(connection, organization, user).await?;
-        Ok(member.filter(|member| !member.is_suspended()))
-    }
-
-    /// A member, suspended or not, for those who manage members: no authorization check, which
-    /// [`membership`](Self::membership) is.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn member(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        organization: OrganizationId,
-        user: &UserId,
-    ) -> Result<Option<Membership>, Error> {
-        let found = find(&mut connection.into(), organization, user).await?;
-        Ok(found.map(|member| member.under(self.role_model())))
-    }
-
-    /// Whether `user` is a member whose role carries `permission`, as of now.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn allows(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        organization: OrganizationId,
-        user: &UserId,
-        permission: &str,
-    ) -> Result<bool, Error> {
-        let membership = self.membership(connection, organization, user).await?;
-        Ok(membership.is_some_and(|membership| membership.allows(permission)))
+        find(&mut connection.lend(), organization, user).await
     }
 
     /// The only holder of the role that keeps one who is not suspended: nobody can remove or demote
@@ -160,7 +125,7 @@ impl Guestlist {
     /// [`Error::Database`].
     pub async fn last_owner(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         organization: OrganizationId,
     ) -> Result<Option<UserId>, Error> {
         let statement = sql("SELECT user_id FROM guestlist_memberships
@@ -168,59 +133,33 @@ impl Guestlist {
         let statement = statement
             .bind(organization.as_uuid())
             .bind(self.role_model().keeps().as_str());
-        let holders: Vec<(UserId,)> = connection.into().fetch_all(statement).await?;
+        let holders: Vec<(UserId,)> = connection.lend().fetch_all(statement).await?;
         Ok(match holders.as_slice() {
             [(only,)] => Some(only.clone()),
             _ => None,
         })
     }
+}
 
-    /// Takes the organization's lock and reads who acts and on whom.
-    async fn lock_pair(
+impl ActingIn<'_> {
+    /// Takes the organization's lock, then reads the authority of the actor and the member `user`.
+    async fn lock_member(
         &self,
         connection: &mut Connection<'_>,
-        actor: &UserId,
-        organization: OrganizationId,
         user: &UserId,
-    ) -> Result<(Lock, Membership, Membership), Error> {
-        let lock = lock::organization(connection, organization, self.now()).await?;
-        let actor = require(connection, organization, actor).await?;
-        let member = if actor.user == *user {
-            actor.clone()
-        } else {
-            find(connection, organization, user)
-                .await?
-                .ok_or(Error::NotFound)?
-        };
-        Ok((
-            lock,
-            actor.under(self.role_model()),
-            member.under(self.role_model()),
-        ))
+    ) -> Result<(Lock, Authority, Membership), Error> {
+        let now = self.acting.guestlist.now();
+        let lock = lock::organization(connection, self.organization, now).await?;
+        let authority = self.acting.authority(connection, self.organization).await?;
+        let member = find(connection, self.organization, user).await?;
+        Ok((lock, authority, member.ok_or(Error::NotFound)?))
     }
 }
 
 impl Membership {
-    /// Whether the role carries `permission`; no while the member is suspended.
-    pub fn allows(&self, permission: &str) -> bool {
-        !self.is_suspended()
-            && self
-                .role_model
-                .as_ref()
-                .is_some_and(|model| model.allows(&self.role, permission))
-    }
-
-    /// Whether the member is kept out.
+    /// Returns `true` while the member has no access.
     pub fn is_suspended(&self) -> bool {
         self.suspended_at.is_some()
-    }
-
-    /// The same membership, with what its role permits.
-    pub(crate) fn under(self, role_model: &RoleModel) -> Self {
-        Self {
-            role_model: Some(role_model.clone()),
-            ..self
-        }
     }
 
     pub(crate) fn of(
@@ -245,7 +184,6 @@ impl Membership {
             role,
             joined_at,
             suspended_at: None,
-            role_model: None,
         }
     }
 
@@ -279,12 +217,12 @@ impl Membership {
         Ok(connection.execute(statement).await? == 1)
     }
 
-    /// Changes the role without asking; who asks has checked.
+    /// Changes the role. Skips authorization: the caller must have checked it.
     pub(crate) async fn become_role(
         self,
         connection: &mut Connection<'_>,
         now: DateTime<Utc>,
-        actor: &UserId,
+        attribution: Attribution,
         role: &Role,
         kind: EventKind,
     ) -> Result<Self, Error> {
@@ -301,7 +239,7 @@ impl Membership {
             ..self.clone()
         };
         Event::new(now, self.organization, kind, &self.user)
-            .by(actor)
+            .by(attribution)
             .before(self.facts())
             .after(after.facts())
             .record(connection)
@@ -309,12 +247,13 @@ impl Membership {
         Ok(after)
     }
 
-    /// Deletes the membership and ends its sessions without asking; who asks has checked.
+    /// Deletes the membership and ends its sessions and promises their purge. Skips authorization: the
+    /// caller must have checked it.
     pub(crate) async fn end(
         &self,
         connection: &mut Connection<'_>,
         now: DateTime<Utc>,
-        actor: Option<&UserId>,
+        attribution: Attribution,
         kind: EventKind,
     ) -> Result<(), Error> {
         let statement =
@@ -328,7 +267,7 @@ impl Membership {
             .await?;
         self.end_sessions(connection, now).await?;
         Event::new(now, self.organization, kind, &self.user)
-            .by(actor)
+            .by(attribution)
             .before(self.facts())
             .record(connection)
             .await
@@ -360,34 +299,6 @@ pub(crate) async fn find(
     Ok(connection
         .fetch_optional(sql(FIND).bind(organization.as_uuid()).bind(user.as_str()))
         .await?)
-}
-
-/// The membership of who acts, or the answer an unknown id gets: a suspended member acts no more
-/// than a stranger.
-pub(crate) async fn require(
-    connection: &mut Connection<'_>,
-    organization: OrganizationId,
-    user: &UserId,
-) -> Result<Membership, Error> {
-    find(connection, organization, user)
-        .await?
-        .filter(|membership| !membership.is_suspended())
-        .ok_or(Error::NotFound)
-}
-
-/// Asks for the role of who acts; a suspended member has none, as a stranger has.
-pub(crate) fn acting<'a>(organization: OrganizationId, actor: &'a UserId) -> Statement<'a> {
-    let statement = sql(
-        "SELECT 'actor', NULL, role, NULL, NULL FROM guestlist_memberships
-         WHERE organization_id = $1 AND user_id = $2 AND suspended_at IS NULL",
-    );
-    statement.bind(organization.as_uuid()).bind(actor.as_str())
-}
-
-/// The role of who acts, or the answer an unknown id gets.
-pub(crate) fn actor_in(facts: &Facts) -> Result<Role, Error> {
-    let role = facts.about("actor").find_map(|fact| fact.value.as_deref());
-    Ok(role.ok_or(Error::NotFound)?.parse()?)
 }
 
 /// Asks for the members who joined with one of these addresses, suspended or not.

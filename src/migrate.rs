@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 
-use crate::connection::{Connection, Dialect, sql};
+use crate::connection::{Dialect, Lend, sql};
 use crate::database::Database;
 use crate::error::Error;
 
@@ -88,8 +88,8 @@ impl Schema {
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub async fn of(connection: impl Into<Connection<'_>>) -> Result<Self, Error> {
-        let mut connection = connection.into();
+    pub async fn of(connection: impl Lend<'_>) -> Result<Self, Error> {
+        let mut connection = connection.lend();
         let (text, migrator) = match connection.dialect() {
             #[cfg(feature = "postgres")]
             Dialect::Postgres => (

@@ -5,13 +5,15 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::FromRow;
 
-use crate::connection::{Connection, sql};
+use crate::acting::ActingIn;
+use crate::actor::Actor;
+use crate::connection::{Connection, Lend, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::guestlist::Guestlist;
-use crate::id::{OrganizationId, UserId};
+use crate::id::OrganizationId;
 use crate::lock;
-use crate::membership::{self, Membership};
+use crate::membership::Membership;
 use crate::name::Name;
 use crate::outbox::{self, Task};
 use crate::page::{Page, Paging};
@@ -70,11 +72,11 @@ impl Guestlist {
     /// [`Error::UnverifiedEmail`] when the owner's address is not verified, [`Error::Database`].
     pub async fn create(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         name: Name,
         owner: &User,
     ) -> Result<Organization, Error> {
-        let mut connection = connection.into();
+        let mut connection = connection.lend();
         connection.require_transaction()?;
         owner.require_verified()?;
         let now = self.now();
@@ -101,7 +103,7 @@ impl Guestlist {
             EventKind::OrganizationCreated,
             organization.id,
         )
-        .by(&owner.user)
+        .by(self.attributed_to(Actor::from(&owner.user)))
         .after(json!({ "name": organization.name, "owner": owner.facts() }))
         .record(&mut connection)
         .await?;
@@ -114,10 +116,10 @@ impl Guestlist {
     /// [`Error::Database`].
     pub async fn organization(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         id: OrganizationId,
     ) -> Result<Option<Organization>, Error> {
-        find(&mut connection.into(), id).await
+        find(&mut connection.lend(), id).await
     }
 
     /// Every organization, oldest first: for operators.
@@ -126,7 +128,7 @@ impl Guestlist {
     /// [`Error::Database`].
     pub async fn organizations(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         paging: &Paging,
     ) -> Result<Page<Organization>, Error> {
         const LIST: &str = const_format::formatcp!(
@@ -134,33 +136,29 @@ impl Guestlist {
         );
         let after: uuid::Uuid = paging.key()?.unwrap_or_default();
         let statement = sql(LIST).bind(after).bind(paging.fetch_limit());
-        let items = connection.into().fetch_all(statement).await?;
+        let items = connection.lend().fetch_all(statement).await?;
         Ok(Page::of(items, paging, |organization: &Organization| {
             organization.id.to_string()
         }))
     }
+}
 
-    /// Gives an organization another name; the same name again is no change.
+impl ActingIn<'_> {
+    /// Gives the organization another name; the same name again is no change.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`] without the permission `organization.rename`.
     pub async fn rename(
         &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
-        id: OrganizationId,
+        connection: impl Lend<'_>,
         name: Name,
     ) -> Result<Organization, Error> {
-        let mut connection = connection.into();
+        let mut connection = connection.lend();
+        let permission = "organization.rename";
         let before = self
-            .lock_for(
-                &mut connection,
-                actor,
-                id,
-                "organization.rename",
-                Action::Rename,
-            )
+            .lock_organization(&mut connection, permission, Action::Rename)
             .await?;
+        let (id, now) = (self.organization, self.acting.guestlist.now());
         if before.name == name {
             return Ok(before);
         }
@@ -168,8 +166,8 @@ impl Guestlist {
         connection
             .execute(statement.bind(id.as_uuid()).bind(name.as_str()))
             .await?;
-        Event::new(self.now(), id, EventKind::OrganizationRenamed, id)
-            .by(actor)
+        Event::new(now, id, EventKind::OrganizationRenamed, id)
+            .by(self.acting.attribution())
             .before(json!({ "name": before.name }))
             .after(json!({ "name": name }))
             .record(&mut connection)
@@ -177,28 +175,18 @@ impl Guestlist {
         Ok(Organization { name, ..before })
     }
 
-    /// Deletes an organization with its memberships and invitations; its history stays, and its
-    /// members' sessions of it end.
+    /// Deletes the organization with its memberships and invitations. Its history stays, and its members'
+    /// sessions of it end.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`] without the permission `organization.delete`.
-    pub async fn delete(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
-        id: OrganizationId,
-    ) -> Result<(), Error> {
-        let mut connection = connection.into();
+    pub async fn delete(&self, connection: impl Lend<'_>) -> Result<(), Error> {
+        let mut connection = connection.lend();
+        let permission = "organization.delete";
         let before = self
-            .lock_for(
-                &mut connection,
-                actor,
-                id,
-                "organization.delete",
-                Action::Delete,
-            )
+            .lock_organization(&mut connection, permission, Action::Delete)
             .await?;
-        let now = self.now();
+        let (id, now) = (self.organization, self.acting.guestlist.now());
         connection
             .execute(sql("DELETE FROM guestlist_organizations WHERE id = $1").bind(id.as_uuid()))
             .await?;
@@ -206,29 +194,26 @@ impl Guestlist {
         let purge = Task::PurgeSessions { user: None };
         outbox::push(&mut connection, now, &[(id, purge)]).await?;
         Event::new(now, id, EventKind::OrganizationDeleted, id)
-            .by(actor)
+            .by(self.acting.attribution())
             .before(json!({ "name": before.name }))
             .record(&mut connection)
             .await
     }
 
-    async fn lock_for(
+    async fn lock_organization(
         &self,
         connection: &mut Connection<'_>,
-        actor: &UserId,
-        id: OrganizationId,
         permission: &str,
         action: Action,
     ) -> Result<Organization, Error> {
-        lock::organization(connection, id, self.now()).await?;
-        let actor = membership::require(connection, id, actor).await?;
-        if !self.role_model().allows(&actor.role, permission) {
-            return Err(Error::Forbidden {
-                role: actor.role,
-                action,
-            });
-        }
-        find(connection, id).await?.ok_or(Error::NotFound)
+        let guestlist = self.acting.guestlist;
+        lock::organization(connection, self.organization, guestlist.now()).await?;
+        let authority = self.acting.authority(connection, self.organization).await?;
+        authority.require(action, |role| {
+            guestlist.role_model().allows(role, permission)
+        })?;
+        let found = find(connection, self.organization).await?;
+        found.ok_or(Error::NotFound)
     }
 }
 

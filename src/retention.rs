@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::connection::{Connection, Dialect, sql};
+use crate::connection::{Dialect, Lend, sql};
 use crate::error::Error;
 
 /// A batch by the primary key, of which Postgres is told that it is small: given a subquery, it
@@ -14,14 +14,14 @@ macro_rules! delete_old {
         /// # Errors
         /// [`Error::Database`].
         pub async fn $name(
-            connection: impl Into<Connection<'_>>,
+            connection: impl Lend<'_>,
             before: DateTime<Utc>,
             limit: u32,
         ) -> Result<u64, Error> {
             const OLDEST: &str = concat!(
                 "SELECT id FROM ", $table, " WHERE ", $time, " < $1 ORDER BY ", $time, " LIMIT $2"
             );
-            let mut connection = connection.into();
+            let mut connection = connection.lend();
             let text = match connection.dialect() {
                 #[cfg(feature = "postgres")]
                 Dialect::Postgres => const_format::concatcp!(

@@ -1,33 +1,33 @@
-//! Whether there is room for one more.
+//! The seats of an organization that are taken.
 
 use serde_json::json;
 
+use crate::acting::ActingIn;
 use crate::batched_query::Facts;
-use crate::connection::{Connection, Statement, sql};
-use crate::error::Error;
+use crate::connection::{Connection, Lend, Statement, sql};
+use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::guestlist::Guestlist;
-use crate::id::OrganizationId;
 use crate::lock::{self, Lock};
 use crate::organization::{Organization, find};
 
 /// How many of an organization's seats are taken, by members and by invitations where they count.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct SeatCount {
     seats: Option<u32>,
     members: i64,
     pending: Option<i64>,
 }
 
-impl Room {
-    /// Refuses who accepts, where those who have access take every seat: a seat that was promised
-    /// is theirs.
+impl SeatCount {
+    /// Refuses an invitee where members with access take every seat. A seat that an open invitation was
+    /// promised does not count against the invitee: it is theirs.
     pub(crate) fn for_invitee(&self) -> Result<(), Error> {
         self.for_one_more(self.members)
     }
 
-    /// Refuses who was promised no seat yet, or one by an open invitation that the new one
-    /// `replaces`.
+    /// Refuses a newcomer without a promised seat. An open invitation that the new one `replaces` gives its
+    /// seat.
     pub(crate) fn for_newcomer(&self, replaces: bool) -> Result<(), Error> {
         let promised = self
             .pending
@@ -48,22 +48,23 @@ impl Room {
     }
 }
 
-impl Guestlist {
-    /// Gives an organization that many seats, or the configured number again: the host's own doing,
-    /// when a plan was bought for instance, which no member has to permit. The same again is no
-    /// change. Who is in already stays in, however few seats there are; [`u32::MAX`] is room for
-    /// everyone where the configured number is not.
+impl ActingIn<'_> {
+    /// Gives the organization that many seats, or the configured number again with `None`: by the host
+    /// when a plan was bought, or by an operator. No member may. The same number again is no change.
+    /// Members stay however few seats there are; [`u32::MAX`] lifts a configured limit.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`], [`Error::Forbidden`] for a member.
     pub async fn set_seats(
         &self,
-        connection: impl Into<Connection<'_>>,
-        id: OrganizationId,
+        connection: impl Lend<'_>,
         seats: Option<u32>,
     ) -> Result<Organization, Error> {
-        let mut connection = connection.into();
-        lock::organization(&mut connection, id, self.now()).await?;
+        let mut connection = connection.lend();
+        let (id, now) = (self.organization, self.acting.guestlist.now());
+        lock::organization(&mut connection, id, now).await?;
+        let authority = self.acting.authority(&mut connection, id).await?;
+        authority.require(Action::SetSeats, |_| false)?;
         let before = find(&mut connection, id).await?.ok_or(Error::NotFound)?;
         if before.seats() == seats {
             return Ok(before);
@@ -73,32 +74,35 @@ impl Guestlist {
         connection
             .execute(statement.bind(id.as_uuid()).bind(seats))
             .await?;
-        Event::new(self.now(), id, EventKind::SeatsChanged, id)
+        Event::new(now, id, EventKind::SeatsChanged, id)
+            .by(self.acting.attribution())
             .before(json!({ "seats": before.seats }))
             .after(json!({ "seats": seats }))
             .record(&mut connection)
             .await?;
         Ok(Organization { seats, ..before })
     }
+}
 
-    /// Counts who takes a seat, where there is a limit to hold it against.
-    pub(crate) async fn room(
+impl Guestlist {
+    /// Counts the seats that are taken, where there is a limit.
+    pub(crate) async fn seat_count(
         &self,
         connection: &mut Connection<'_>,
         lock: &Lock,
         more: usize,
-    ) -> Result<Room, Error> {
-        let facts = Facts::ask(connection, self.taken(lock, more)).await?;
-        Ok(self.room_in(lock, &facts))
+    ) -> Result<SeatCount, Error> {
+        let facts = Facts::ask(connection, self.seat_queries(lock, more)).await?;
+        Ok(self.seat_count_in(lock, &facts))
     }
 
     fn seats_of(&self, lock: &Lock) -> Option<u32> {
         lock.seats().or(self.seats().limit)
     }
 
-    /// Asks who takes a seat, where there is a limit to hold it against and only as far as it
-    /// matters to `more` takers.
-    pub(crate) fn taken(&self, lock: &Lock, more: usize) -> Vec<Statement<'static>> {
+    /// Asks how many seats are taken, where there is a limit and only as far as it matters to `more`
+    /// newcomers.
+    pub(crate) fn seat_queries(&self, lock: &Lock, more: usize) -> Vec<Statement<'static>> {
         let Some(seats) = self.seats_of(lock) else {
             return Vec::new();
         };
@@ -119,10 +123,10 @@ impl Guestlist {
         questions
     }
 
-    /// The room there is after what was found.
-    pub(crate) fn room_in(&self, lock: &Lock, facts: &Facts) -> Room {
+    /// The count after what [`seat_queries`](Self::seat_queries) found.
+    pub(crate) fn seat_count_in(&self, lock: &Lock, facts: &Facts) -> SeatCount {
         let count = |about| facts.about(about).find_map(|fact| fact.number);
-        Room {
+        SeatCount {
             seats: self.seats_of(lock),
             members: count("seated").unwrap_or_default(),
             pending: count("promised"),

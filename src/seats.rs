@@ -20,7 +20,7 @@ pub struct Seats {
 pub struct InvalidSeats(String);
 
 impl Seats {
-    /// Room for everyone, but where [`set_seats`](crate::Guestlist::set_seats) says otherwise.
+    /// Room for everyone, but where [`set_seats`](crate::ActingIn::set_seats) says otherwise.
     pub fn unlimited() -> Self {
         Self {
             limit: None,

@@ -4,12 +4,12 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
-use crate::connection::{Connection, Dialect, sql};
+use crate::access;
+use crate::connection::{Connection, Dialect, Lend, sql};
 use crate::error::Error;
 use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, SessionKey, UserId};
 use crate::lock;
-use crate::membership;
 
 /// A session whose membership ended and which is still to be purged.
 #[derive(Debug, Clone, FromRow)]
@@ -28,17 +28,18 @@ impl Guestlist {
     /// Records that a member signed in, under the key of the host's session store.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for who is not a member (any more), or is suspended.
+    /// [`Error::NotFound`] for a user who is no member (any more) or is suspended.
     pub async fn record_session(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         organization: OrganizationId,
         user: &UserId,
         session: &SessionKey,
     ) -> Result<(), Error> {
-        let mut connection = connection.into();
+        let mut connection = connection.lend();
         lock::organization(&mut connection, organization, self.now()).await?;
-        membership::require(&mut connection, organization, user).await?;
+        let role = access::role_of(&mut connection, organization, user).await?;
+        role.ok_or(Error::NotFound)?;
         let statement = sql(
             "INSERT INTO guestlist_sessions (organization_id, user_id, session, recorded_at)
              VALUES ($1, $2, $3, $4)
@@ -57,14 +58,14 @@ impl Guestlist {
     /// [`Error::Database`].
     pub async fn sessions(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         organization: OrganizationId,
         user: &UserId,
     ) -> Result<Vec<SessionKey>, Error> {
         let statement = sql("SELECT session FROM guestlist_sessions
              WHERE organization_id = $1 AND user_id = $2 AND ended_at IS NULL ORDER BY recorded_at, session");
         let statement = statement.bind(organization.as_uuid()).bind(user.as_str());
-        let rows: Vec<(SessionKey,)> = connection.into().fetch_all(statement).await?;
+        let rows: Vec<(SessionKey,)> = connection.lend().fetch_all(statement).await?;
         Ok(rows.into_iter().map(|(session,)| session).collect())
     }
 
@@ -74,7 +75,7 @@ impl Guestlist {
     /// [`Error::Database`].
     pub async fn forget_session(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         organization: OrganizationId,
         user: &UserId,
         session: &SessionKey,
@@ -85,7 +86,7 @@ impl Guestlist {
             .bind(organization.as_uuid())
             .bind(user.as_str())
             .bind(session.as_str());
-        connection.into().execute(statement).await?;
+        connection.lend().execute(statement).await?;
         Ok(())
     }
 }
@@ -130,7 +131,7 @@ pub(crate) async fn end_all(
 /// # Errors
 /// [`Error::Database`].
 pub async fn ended(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     organization: OrganizationId,
     user: Option<&UserId>,
     limit: u32,
@@ -159,7 +160,7 @@ pub async fn ended(
         Some(user) => statement.bind(user.as_str()),
         None => statement,
     };
-    Ok(connection.into().fetch_all(statement).await?)
+    Ok(connection.lend().fetch_all(statement).await?)
 }
 
 /// Forgets purged sessions in one statement, unless they were recorded again meanwhile, and says how
@@ -170,11 +171,11 @@ pub async fn ended(
 /// # Errors
 /// [`Error::Database`].
 pub async fn forget_ended(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     organization: OrganizationId,
     sessions: &[EndedSession],
 ) -> Result<u64, Error> {
-    let mut connection = connection.into();
+    let mut connection = connection.lend();
     let text = match connection.dialect() {
         #[cfg(feature = "postgres")]
         Dialect::Postgres => {

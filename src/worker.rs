@@ -9,12 +9,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::connection::{Connection, Dialect, sql};
+use crate::connection::{Dialect, Lend, sql};
 use crate::database::{Database, Transaction};
 use crate::error::Error;
 use crate::guestlist::Guestlist;
 
-pub use self::invitation_letter::LetterFacts;
+pub use self::invitation_letter::{LetterFacts, grant_holds, letter_facts};
 pub use crate::invitation::{
     DeliveryReport, expire_due, lift_suppression, record_delivery, record_sent, remind_due,
     suppression,
@@ -53,9 +53,9 @@ pub async fn begin(database: &Database) -> Result<Transaction, Error> {
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn installation(connection: impl Into<Connection<'_>>) -> Result<Uuid, Error> {
+pub async fn installation(connection: impl Lend<'_>) -> Result<Uuid, Error> {
     let row: Option<(Uuid,)> = connection
-        .into()
+        .lend()
         .fetch_optional(sql("SELECT id FROM guestlist_installation"))
         .await?;
     Ok(row.map(|(id,)| id).unwrap_or_default())
@@ -69,12 +69,12 @@ pub async fn installation(connection: impl Into<Connection<'_>>) -> Result<Uuid,
 /// [`Error::Database`].
 pub async fn clock_skew(
     guestlist: &Guestlist,
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
 ) -> Result<TimeDelta, Error> {
     if matches!(guestlist.clock(), Clock::Manual(_)) {
         return Ok(TimeDelta::zero());
     }
-    let mut connection = connection.into();
+    let mut connection = connection.lend();
     let text = match connection.dialect() {
         #[cfg(feature = "postgres")]
         Dialect::Postgres => "SELECT clock_timestamp()",

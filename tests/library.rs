@@ -17,6 +17,8 @@ mod tables;
 
 #[path = "library/accepting.rs"]
 mod accepting;
+#[path = "library/acting.rs"]
+mod acting;
 #[path = "library/addresses.rs"]
 mod addresses;
 #[path = "library/fairness.rs"]

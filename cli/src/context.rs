@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use guestlist::{
-    Connection, Database, Error, Guestlist, KeyRing, Organization, OrganizationId, Page, Paging,
-    PooledConnection, Transaction,
+    Connection, Database, Error, Guestlist, KeyRing, Lend as _, Organization, OrganizationId, Page,
+    Paging, PooledConnection, Transaction,
 };
 use guestlist_jobs::config::{Config, Keys};
 
@@ -154,7 +154,7 @@ impl Context {
         let mut listed = 0;
         loop {
             let page = self
-                .read(async |tx| fetch(tx.into(), &paging).await)
+                .read(async |tx| fetch(tx.lend(), &paging).await)
                 .await?;
             self.output.rows(&page.items)?;
             listed += u32::try_from(page.items.len()).expect("a page has at most 1000 items");

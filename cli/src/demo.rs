@@ -32,7 +32,6 @@ pub(crate) async fn run(file: Option<&Path>, output: Output) -> Done {
 /// The valid rows of the file; the others are told.
 fn people_in(file: &Path, scene: &Fixture) -> Result<Vec<Invite>, Failure> {
     let terms = Terms {
-        organization: scene.organization(),
         role: Some(role("agent")),
         locale: "en".parse().expect("a locale"),
         message: None,

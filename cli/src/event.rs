@@ -49,16 +49,19 @@ impl Row for Listed {
 
     fn json(&self) -> Json {
         let Self(event) = self;
-        json!({
+        let mut object = json!({
             "event": event.id,
             "organization": event.organization,
             "kind": event.kind,
-            "actor": event.actor,
             "subject": event.subject,
             "before": event.before,
             "after": event.after,
             "at": event.at,
-        })
+        });
+        if let (Json::Object(object), Json::Object(by)) = (&mut object, json!(event.attribution)) {
+            object.extend(by);
+        }
+        object
     }
 
     fn cells(&self) -> Vec<String> {
@@ -66,7 +69,7 @@ impl Row for Listed {
         vec![
             moment(event.at),
             event.kind.to_string(),
-            or_dash(event.actor.as_ref()),
+            or_dash(event.attribution.actor.as_ref()),
             event.subject.clone(),
         ]
     }

@@ -120,7 +120,7 @@ impl Resend {
         let resent = self
             .target
             .change(context, async |tx| {
-                context.guestlist.resend(tx, actor, *invitation).await
+                context.guestlist.act(actor).resend(tx, *invitation).await
             })
             .await?;
         let sentence = format!(
@@ -138,7 +138,7 @@ impl Revoke {
         let revoked = self
             .target
             .change(context, async |tx| {
-                context.guestlist.revoke(tx, actor, *invitation).await
+                context.guestlist.act(actor).revoke(tx, *invitation).await
             })
             .await?;
         let sentence = format!("Revoked the invitation of {}.", revoked.email.as_str());
@@ -153,7 +153,11 @@ impl Link {
         let token = self
             .target
             .change(context, async |tx| {
-                context.guestlist.show_link(tx, actor, *invitation).await
+                context
+                    .guestlist
+                    .act(actor)
+                    .show_link(tx, *invitation)
+                    .await
             })
             .await?;
         let link = context.config.link.with(&token);
@@ -174,7 +178,8 @@ impl ChangeRole {
             .change_named(&named, async |tx| {
                 context
                     .guestlist
-                    .change_invitation_role(tx, &actor, invitation, &role)
+                    .act(&actor)
+                    .change_invitation_role(tx, invitation, &role)
                     .await
             })
             .await?;

@@ -81,7 +81,6 @@ impl Command {
             dry_run,
         } = self;
         let terms = Terms {
-            organization,
             role,
             locale,
             message,
@@ -200,7 +199,9 @@ impl Bulk<'_> {
             .attempt(ending, async |tx| {
                 self.context
                     .guestlist
-                    .invite_all(tx, &self.actor, invites.clone())
+                    .act(&self.actor)
+                    .in_organization(self.organization)
+                    .invite_all(tx, invites.clone())
                     .await
             })
             .await

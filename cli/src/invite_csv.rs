@@ -5,14 +5,13 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use csv::ByteRecord;
-use guestlist::{EmailAddress, Error, Invite, Locale, OrganizationId, PersonalMessage, Role};
+use guestlist::{EmailAddress, Error, Invite, Locale, PersonalMessage, Role};
 
 use super::failure::{Failure, Reason};
 
 /// What every invitation of a call has in common.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
-    pub(crate) organization: OrganizationId,
     pub(crate) role: Option<Role>,
     pub(crate) locale: Locale,
     pub(crate) message: Option<PersonalMessage>,
@@ -72,7 +71,7 @@ impl Terms {
                 .parse()
                 .map_err(|error: guestlist::InvalidLocale| Wrong::at(LOCALE, error))?,
         };
-        let invite = Invite::new(self.organization, email, role).locale(locale);
+        let invite = Invite::new(email, role).locale(locale);
         let invite = match &self.message {
             Some(message) => invite.message(message.clone()),
             None => invite,

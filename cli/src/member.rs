@@ -100,7 +100,9 @@ impl ChangeRole {
                 let ToMember { user, by } = &member;
                 context
                     .guestlist
-                    .change_role(tx, &by.actor, by.organization(), user, &role)
+                    .act(&by.actor)
+                    .in_organization(by.organization())
+                    .change_role(tx, user, &role)
                     .await
             })
             .await?;
@@ -117,7 +119,9 @@ impl Suspend {
                 let ToMember { user, by } = &self.member;
                 context
                     .guestlist
-                    .suspend(tx, &by.actor, by.organization(), user)
+                    .act(&by.actor)
+                    .in_organization(by.organization())
+                    .suspend(tx, user)
                     .await
             })
             .await?;
@@ -134,7 +138,9 @@ impl Reinstate {
                 let ToMember { user, by } = &self.member;
                 context
                     .guestlist
-                    .reinstate(tx, &by.actor, by.organization(), user)
+                    .act(&by.actor)
+                    .in_organization(by.organization())
+                    .reinstate(tx, user)
                     .await
             })
             .await?;
@@ -153,7 +159,9 @@ impl Remove {
                 let ToMember { user, by } = &self.member;
                 context
                     .guestlist
-                    .remove(tx, &by.actor, by.organization(), user)
+                    .act(&by.actor)
+                    .in_organization(by.organization())
+                    .remove(tx, user)
                     .await
             })
             .await?;
@@ -170,7 +178,9 @@ impl Leave {
         by.change(context, async |tx| {
             context
                 .guestlist
-                .leave(tx, &by.actor, by.organization())
+                .act(&by.actor)
+                .in_organization(by.organization())
+                .leave(tx)
                 .await
         })
         .await?;
@@ -189,7 +199,9 @@ impl Transfer {
                 let ToMember { user, by } = &self.heir;
                 context
                     .guestlist
-                    .transfer_ownership(tx, &by.actor, by.organization(), user)
+                    .act(&by.actor)
+                    .in_organization(by.organization())
+                    .transfer_ownership(tx, user)
                     .await
             })
             .await?;

@@ -108,7 +108,7 @@ pub(crate) async fn member(
         .read(async |connection| {
             context
                 .guestlist
-                .member(connection, organization, user)
+                .find_member(connection, organization, user)
                 .await
         })
         .await

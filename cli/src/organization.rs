@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use guestlist::{EmailAddress, Name, Organization, OrganizationId, Page, User, UserId};
+use guestlist::{Actor, EmailAddress, Name, Organization, OrganizationId, Page, User, UserId};
 use serde_json::{Value as Json, json};
 
 use super::arguments::Limit;
@@ -140,7 +140,9 @@ impl Rename {
             .change_named(&named, async |tx| {
                 context
                     .guestlist
-                    .rename(tx, &actor, organization, name.clone())
+                    .act(&actor)
+                    .in_organization(organization)
+                    .rename(tx, name.clone())
                     .await
             })
             .await?;
@@ -158,7 +160,12 @@ impl Delete {
         let named = Named::organization(organization).actor(&actor);
         context
             .change_named(&named, async |tx| {
-                context.guestlist.delete(tx, &actor, organization).await
+                context
+                    .guestlist
+                    .act(&actor)
+                    .in_organization(organization)
+                    .delete(tx)
+                    .await
             })
             .await?;
         let object = json!({ "organization": organization, "deleted": true });
@@ -168,6 +175,9 @@ impl Delete {
     }
 }
 
+/// The reason in the audit trail for a number of seats set by this command.
+const SEATS_REASON: &str = "guestlist organization seats";
+
 impl Seats {
     async fn run(self, context: &Context) -> Done {
         let Self {
@@ -176,7 +186,12 @@ impl Seats {
         } = self;
         let changed = context
             .change_named(&Named::organization(organization), async |tx| {
-                context.guestlist.set_seats(tx, organization, seats).await
+                context
+                    .guestlist
+                    .act(Actor::host(SEATS_REASON.parse().expect("a reason")))
+                    .in_organization(organization)
+                    .set_seats(tx, seats)
+                    .await
             })
             .await?;
         let name = changed.name.as_str();

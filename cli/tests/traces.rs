@@ -10,7 +10,7 @@ mod collector;
 
 use std::fs;
 
-use guestlist::{Database, Guestlist, Invitation, Invite};
+use guestlist::{Database, Guestlist, Invitation, Invite, UserId};
 use opentelemetry::trace::{SpanContext, TraceContextExt, TracerProvider};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -41,10 +41,12 @@ fn invite_in_a_request(
         let mut tx = database.begin().await.unwrap();
         let organization = organization.parse().unwrap();
         let bob = "bob@acme.example".parse().unwrap();
-        let invite = Invite::new(organization, bob, "agent".parse().unwrap());
+        let invite = Invite::new(bob, "agent".parse().unwrap());
         let invitation = Guestlist::builder()
             .build()
-            .invite(&mut tx, &"ann".parse().unwrap(), invite)
+            .act("ann".parse::<UserId>().unwrap())
+            .in_organization(organization)
+            .invite(&mut tx, invite)
             .await
             .unwrap();
         tx.commit().await.unwrap();

@@ -15,10 +15,10 @@ fn main() {
 fn letter() -> Letter {
     Letter::Invitation(Invitation {
         organization: "Acme".to_owned(),
-        inviter: Person {
+        inviter: Some(Person {
             name: Some("Olivia Owner".to_owned()),
             email: "olivia@example.com".to_owned(),
-        },
+        }),
         role: "Agent".to_owned(),
         link: format!("https://app.example.com/join#{}", "x".repeat(96)),
         expires_at: DateTime::from_timestamp(1_790_000_000, 0).unwrap(),

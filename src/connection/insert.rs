@@ -72,7 +72,7 @@ mod postgres {
                 values: Vec::from_iter(inserts.into_iter().flat_map(|insert| insert.values)),
                 is_kept: true,
             };
-            Connection::from(connection).execute(statement).await?;
+            Connection::Postgres(connection).execute(statement).await?;
         } else {
             let columns = inserts.into_iter().flat_map(columns);
             let query = columns.fold(sqlx::query(sqlx::AssertSqlSafe(text)), bind);

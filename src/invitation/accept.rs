@@ -1,8 +1,11 @@
 //! Accepting an invitation: the one way in.
 
 use super::{Invitation, Status};
-use crate::connection::Connection;
-use crate::error::Error;
+use crate::access;
+use crate::acting::Authority;
+use crate::actor::{Actor, Grantor};
+use crate::connection::{Connection, Lend};
+use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::guestlist::Guestlist;
 use crate::membership::{self, Membership};
@@ -22,11 +25,11 @@ impl Guestlist {
     /// [`Error::InviterLostRight`], [`Error::Suspended`], [`Error::NoSeat`].
     pub async fn accept(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         token: &str,
         user: &User,
     ) -> Result<Membership, Error> {
-        let mut connection = connection.into();
+        let mut connection = connection.lend();
         let (lock, invitation) = self.lock_by_token(&mut connection, token).await?;
         let current = membership::find(&mut connection, invitation.organization, &user.id).await?;
         let is_again = invitation.accepted_by.as_ref() == Some(&user.id);
@@ -34,15 +37,16 @@ impl Guestlist {
             Some(current) if is_again => return self.unless_suspended(current),
             _ => invitation.require_pending(self.now())?,
         }
-        let granter = self.may_accept(&mut connection, &invitation, user).await?;
+        let grantor = self.may_accept(&mut connection, &invitation, user).await?;
         let current = current
             .map(|current| self.unless_suspended(current))
             .transpose()?;
         if current.is_none() {
-            self.room(&mut connection, &lock, 1).await?.for_invitee()?;
+            let seats = self.seat_count(&mut connection, &lock, 1).await?;
+            seats.for_invitee()?;
         }
         let membership = self
-            .admit(&mut connection, &invitation, &granter, user, current)
+            .admit(&mut connection, &invitation, &grantor, user, current)
             .await?;
         let after = invitation
             .close(
@@ -60,19 +64,19 @@ impl Guestlist {
             EventKind::InvitationAccepted,
             invitation.id,
         )
-        .by(&user.id)
+        .by(self.attributed_to(Actor::from(&user.id)))
         .before(invitation.facts())
         .after(facts)
         .record(&mut connection)
         .await?;
-        Ok(membership.under(self.role_model()))
+        Ok(membership)
     }
 
     fn unless_suspended(&self, current: Membership) -> Result<Membership, Error> {
         if current.is_suspended() {
             Err(Error::Suspended)
         } else {
-            Ok(current.under(self.role_model()))
+            Ok(current)
         }
     }
 
@@ -81,41 +85,31 @@ impl Guestlist {
         connection: &mut Connection<'_>,
         invitation: &Invitation,
         user: &User,
-    ) -> Result<Membership, Error> {
+    ) -> Result<Authority, Error> {
         if invitation.email.canonical() != user.email.canonical() {
             return Err(Error::WrongAccount {
                 invited: invitation.email.masked(),
             });
         }
         user.require_verified()?;
-        let granter = self.granter(connection, invitation).await?;
-        granter.ok_or(Error::InviterLostRight)
+        let grantor = self.grantor(connection, invitation).await?;
+        grantor.ok_or(Error::InviterLostRight)
     }
 
-    /// Whether who granted the invitation is still a member, not suspended, whose role may grant it.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub async fn grant_holds(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        invitation: &Invitation,
-    ) -> Result<bool, Error> {
-        let granter = self.granter(&mut connection.into(), invitation).await?;
-        Ok(granter.is_some())
-    }
-
-    /// Who granted the invitation, as long as they may.
-    async fn granter(
+    /// The authority under which the invitation was granted, as long as it holds: a member may leave, be
+    /// suspended or lose the role that grants, the host and an operator may not.
+    pub(crate) async fn grantor(
         &self,
         connection: &mut Connection<'_>,
         invitation: &Invitation,
-    ) -> Result<Option<Membership>, Error> {
-        let granter = self
-            .membership(connection, invitation.organization, &invitation.granted_by)
-            .await?;
+    ) -> Result<Option<Authority>, Error> {
+        let Some(user) = invitation.granted_by.member() else {
+            return Ok(Some(Authority::Unbound));
+        };
+        let role = access::role_of(connection, invitation.organization, user).await?;
         let model = self.role_model();
-        Ok(granter.filter(|granter| model.may_invite(&granter.role, &invitation.role)))
+        let role = role.filter(|role| model.may_invite(role, &invitation.role));
+        Ok(role.map(Authority::Role))
     }
 
     /// A new membership, or the one there is, raised but never lowered.
@@ -123,7 +117,7 @@ impl Guestlist {
         &self,
         connection: &mut Connection<'_>,
         invitation: &Invitation,
-        granter: &Membership,
+        grantor: &Authority,
         user: &User,
         current: Option<Membership>,
     ) -> Result<Membership, Error> {
@@ -135,19 +129,36 @@ impl Guestlist {
             membership.insert(connection).await?;
             return Ok(membership);
         };
-        if !self.raises(granter, &current.role, role) {
+        if !self.raises(grantor, &current.role, role) {
             return Ok(current);
         }
         current
-            .become_role(connection, now, &granter.user, role, EventKind::RoleChanged)
+            .become_role(
+                connection,
+                now,
+                self.attributed_to(actor_of(&invitation.granted_by)),
+                role,
+                EventKind::RoleChanged,
+            )
             .await
     }
 
     /// Whether the invited role ranks above the one a member has, and who granted the invitation
     /// may make that change: an invitation is no way around the rules of changing roles.
-    fn raises(&self, granter: &Membership, current: &Role, invited: &Role) -> bool {
+    fn raises(&self, grantor: &Authority, current: &Role, invited: &Role) -> bool {
         let model = self.role_model();
+        let may_change = |actor: &Role| model.may_change(actor, current, invited);
         model.rank(invited) > model.rank(current)
-            && model.may_change(&granter.role, current, invited)
+            && grantor.require(Action::ChangeRole, may_change).is_ok()
+    }
+}
+
+/// The actor of a change of role that comes with an acceptance.
+fn actor_of(grantor: &Grantor) -> Actor {
+    let reason = || "accepted an invitation".parse().expect("a short text");
+    match grantor {
+        Grantor::Member(user) => Actor::Member(user.clone()),
+        Grantor::Host => Actor::host(reason()),
+        Grantor::Operator { name } => Actor::operator(name.clone(), reason()),
     }
 }

@@ -1,16 +1,17 @@
-//! Changing what an invitation is to.
+//! The change of an open invitation's role.
 
 use super::Invitation;
-use crate::connection::{Connection, sql};
+use crate::acting::Acting;
+use crate::actor::Grantor;
+use crate::connection::{Connection, Lend, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::guestlist::Guestlist;
-use crate::id::{InvitationId, UserId};
-use crate::membership;
+use crate::id::InvitationId;
 use crate::role::Role;
 use crate::seal::Seal;
 
-impl Guestlist {
+impl Acting<'_> {
     /// Gives an open invitation another role; from here on it rests on the actor's right to grant
     /// that role. The link that was mailed leads to the new role, and no letter is sent. The same
     /// role again is no change.
@@ -21,40 +22,41 @@ impl Guestlist {
     /// [`Error::NoKey`].
     pub async fn change_invitation_role(
         &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
+        connection: impl Lend<'_>,
         id: InvitationId,
         role: &Role,
     ) -> Result<Invitation, Error> {
-        let mut connection = connection.into();
+        let mut connection = connection.lend();
         let connection = &mut connection;
-        let (_, before) = self.lock_invitation(connection, id).await?;
-        let by = membership::require(connection, before.organization, actor).await?;
-        self.revokes(&by.role, &before.role, Action::ChangeInvitationRole)?;
-        self.grants(&by.role, role, Action::ChangeInvitationRole)?;
-        before.require_pending(self.now())?;
+        let (guestlist, now) = (self.guestlist, self.guestlist.now());
+        let (_, authority, before) = self.lock_invitation(connection, id).await?;
+        guestlist.may_revoke(&authority, &before.role, Action::ChangeInvitationRole)?;
+        guestlist.may_grant(&authority, role, Action::ChangeInvitationRole)?;
+        before.require_pending(now)?;
         if before.role == *role {
             return Ok(before);
         }
         let after = Invitation {
-            granted_by: actor.clone(),
-            ..self.lead_to(before.clone(), role)?
+            granted_by: Grantor::from(&self.actor),
+            ..guestlist.lead_to(before.clone(), role)?
         };
         update(connection, &after).await?;
         Event::new(
-            self.now(),
+            now,
             after.organization,
             EventKind::InvitationRoleChanged,
             after.id,
         )
-        .by(actor)
+        .by(self.attribution())
         .before(before.facts())
         .after(after.facts())
         .record(connection)
         .await?;
         Ok(after)
     }
+}
 
+impl Guestlist {
     /// The invitation with another role, to which its link is sealed to lead.
     fn lead_to(&self, invitation: Invitation, role: &Role) -> Result<Invitation, Error> {
         let made_for = invitation.link().role;
@@ -94,12 +96,13 @@ impl Guestlist {
 
 async fn update(connection: &mut Connection<'_>, invitation: &Invitation) -> Result<(), Error> {
     let statement = sql("UPDATE guestlist_invitations
-         SET role = $2, link_role = $3, role_seal = $4, granted_by = $5 WHERE id = $1")
+         SET role = $2, link_role = $3, role_seal = $4, granted_by = $5, granted_by_kind = $6 WHERE id = $1")
     .bind(invitation.id.as_uuid())
     .bind(invitation.role.as_str())
     .bind(invitation.link_role.as_ref().map(Role::as_str))
     .bind(invitation.role_seal.as_ref().map(Seal::as_bytes))
-    .bind(invitation.granted_by.as_str());
+    .bind(invitation.granted_by.name())
+    .bind(invitation.granted_by.kind());
     connection.execute(statement).await?;
     Ok(())
 }

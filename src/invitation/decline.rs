@@ -1,7 +1,7 @@
 //! Declining an invitation.
 
 use super::{Invitation, Status};
-use crate::connection::Connection;
+use crate::connection::Lend;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::guestlist::Guestlist;
@@ -15,10 +15,10 @@ impl Guestlist {
     /// [`Error::InvitationExpired`].
     pub async fn decline(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         token: &str,
     ) -> Result<Invitation, Error> {
-        let mut connection = connection.into();
+        let mut connection = connection.lend();
         let (_, invitation) = self.lock_by_token(&mut connection, token).await?;
         if invitation.status == Status::Declined {
             return Ok(invitation);

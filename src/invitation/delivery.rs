@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
 use super::Delivery;
-use crate::connection::{Connection, Dialect, sql};
+use crate::connection::{Connection, Dialect, Lend, sql};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
@@ -30,11 +30,11 @@ pub struct DeliveryReport {
 /// # Errors
 /// [`Error::NoTransaction`], [`Error::Database`].
 pub async fn record_delivery(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     now: DateTime<Utc>,
     report: &DeliveryReport,
 ) -> Result<(), Error> {
-    let mut connection = connection.into();
+    let mut connection = connection.lend();
     connection.require_transaction()?;
     let statement = sql(
         "UPDATE guestlist_invitations SET delivery = $3, delivery_detail = $4
@@ -78,10 +78,10 @@ pub async fn record_delivery(
 /// # Errors
 /// [`Error::NoTransaction`], [`Error::Database`].
 pub async fn record_sent(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     letters: &[(InvitationId, i64)],
 ) -> Result<(), Error> {
-    let mut connection = connection.into();
+    let mut connection = connection.lend();
     connection.require_transaction()?;
     if letters.is_empty() {
         return Ok(());
@@ -134,13 +134,13 @@ async fn suppress(
 /// # Errors
 /// [`Error::Database`].
 pub async fn suppression(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     email: &EmailAddress,
 ) -> Result<Option<String>, Error> {
     let statement = sql("SELECT reason FROM guestlist_suppressions WHERE email_key = $1");
     let email_key = email.canonical();
     let row: Option<(String,)> = connection
-        .into()
+        .lend()
         .fetch_optional(statement.bind(email_key.as_str()))
         .await?;
     Ok(row.map(|(reason,)| reason))
@@ -151,13 +151,13 @@ pub async fn suppression(
 /// # Errors
 /// [`Error::Database`].
 pub async fn lift_suppression(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     email: &EmailAddress,
 ) -> Result<(), Error> {
     let email_key = email.canonical();
     let statement = sql("DELETE FROM guestlist_suppressions WHERE email_key = $1");
     connection
-        .into()
+        .lend()
         .execute(statement.bind(email_key.as_str()))
         .await?;
     Ok(())

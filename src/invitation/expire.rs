@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{COLUMNS, Invitation, Status};
-use crate::connection::{Connection, Dialect, sql};
+use crate::connection::{Connection, Dialect, Lend, sql};
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, OrganizationId};
@@ -32,11 +32,11 @@ macro_rules! expire_statement {
 /// # Errors
 /// [`Error::NoTransaction`], [`Error::Database`].
 pub async fn expire_due(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     now: DateTime<Utc>,
     limit: u32,
 ) -> Result<usize, Error> {
-    let mut connection = connection.into();
+    let mut connection = connection.lend();
     connection.require_transaction()?;
     let text = match connection.dialect() {
         #[cfg(feature = "postgres")]
@@ -101,12 +101,12 @@ macro_rules! remind_statement {
 /// # Errors
 /// [`Error::NoTransaction`], [`Error::Database`].
 pub async fn remind_due(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     now: DateTime<Utc>,
     horizon: DateTime<Utc>,
     limit: u32,
 ) -> Result<usize, Error> {
-    let mut connection = connection.into();
+    let mut connection = connection.lend();
     connection.require_transaction()?;
     let text = match connection.dialect() {
         #[cfg(feature = "postgres")]

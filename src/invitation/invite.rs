@@ -4,16 +4,17 @@ mod context;
 
 use chrono::{DateTime, Utc};
 
-use self::context::Standing;
+use self::context::InviteContext;
 pub(super) use self::context::find_open;
 use super::open::new_nonce;
 use super::{Delivery, Invitation, Status, expire};
-use crate::connection::{Connection, Insert};
+use crate::acting::ActingIn;
+use crate::actor::Grantor;
+use crate::connection::{Connection, Insert, Lend};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
-use crate::guestlist::Guestlist;
-use crate::id::{InvitationId, OrganizationId, UserId};
+use crate::id::InvitationId;
 use crate::letter_limits::{self, Letter};
 use crate::locale::Locale;
 use crate::lock::{self, Lock};
@@ -25,7 +26,6 @@ use crate::role::Role;
 #[derive(Debug, Clone)]
 #[must_use = "nobody is invited until it is passed to `invite`"]
 pub struct Invite {
-    organization: OrganizationId,
     email: EmailAddress,
     role: Role,
     locale: Locale,
@@ -34,10 +34,9 @@ pub struct Invite {
 }
 
 impl Invite {
-    /// Invites `email` to `organization` as `role`, in English and without words of one's own.
-    pub fn new(organization: OrganizationId, email: EmailAddress, role: Role) -> Self {
+    /// Invites `email` as `role`, in English and without a personal message.
+    pub fn new(email: EmailAddress, role: Role) -> Self {
         Self {
-            organization,
             email,
             role,
             locale: Locale::default(),
@@ -73,10 +72,10 @@ impl Invite {
     }
 }
 
-/// What became of one of many invites.
+/// The result of one of many invites.
 pub type Outcome = Result<Invitation, Error>;
 
-impl Guestlist {
+impl ActingIn<'_> {
     /// Invites someone: writes the invitation, its event and the promise of its letter.
     ///
     /// # Errors
@@ -85,11 +84,10 @@ impl Guestlist {
     /// [`Error::NoSeat`], [`Error::Throttled`].
     pub async fn invite(
         &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
+        connection: impl Lend<'_>,
         invite: Invite,
     ) -> Result<Invitation, Error> {
-        let outcomes = self.invite_all(connection, actor, vec![invite]).await?;
+        let outcomes = self.invite_all(connection, vec![invite]).await?;
         let outcome = outcomes.into_iter().next();
         outcome.expect("each invite has its outcome")
     }
@@ -97,9 +95,9 @@ impl Guestlist {
     /// Invites many, each on its own: one refused leaves the others as they are. The outcomes come
     /// in the order of the invites.
     ///
-    /// Batches of one organization go one after the other, under its lock, and in the order of
-    /// their addresses: so two with people in common run into no deadlock, and each sees how many
-    /// letters the other promised. Where seats or letters run out, it is the last addresses in that
+    /// Batches go one after the other, under the organization's lock, and in the order of their
+    /// addresses: so two with people in common run into no deadlock, and each sees how many letters
+    /// the other promised. Where seats or letters run out, it is the last addresses in that
     /// order that are refused.
     ///
     /// # Errors
@@ -107,43 +105,36 @@ impl Guestlist {
     /// the batch may stay.
     pub async fn invite_all(
         &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
+        connection: impl Lend<'_>,
         invites: Vec<Invite>,
     ) -> Result<Vec<Outcome>, Error> {
-        let mut connection = connection.into();
+        let mut connection = connection.lend();
         connection.require_transaction()?;
         let mut invites: Vec<_> = invites.into_iter().enumerate().collect();
-        invites.sort_by_cached_key(|(_, invite)| (invite.organization, invite.email.canonical()));
-        let mut outcomes = Vec::with_capacity(invites.len());
-        while let Some((_, first)) = invites.first() {
-            let organization = first.organization;
-            let end = invites.partition_point(|(_, invite)| invite.organization <= organization);
-            let batch = invites.drain(..end).collect();
-            let invited = self.invite_batch(&mut connection, actor, organization, batch);
-            outcomes.extend(invited.await?);
-        }
+        invites.sort_by_cached_key(|(_, invite)| invite.email.canonical());
+        let mut outcomes = self.invite_sorted(&mut connection, invites).await?;
         outcomes.sort_by_key(|(place, _)| *place);
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    /// Invites to one organization, under its lock.
-    async fn invite_batch(
+    /// Invites in rounds, under the organization's lock.
+    async fn invite_sorted(
         &self,
         connection: &mut Connection<'_>,
-        actor: &UserId,
-        organization: OrganizationId,
-        mut batch: Vec<(usize, Invite)>,
+        mut invites: Vec<(usize, Invite)>,
     ) -> Result<Vec<(usize, Outcome)>, Error> {
-        let now = self.now();
-        let lock = match lock::organization(connection, organization, now).await {
-            Err(Error::NotFound) => return Ok(unknown(batch)),
+        if invites.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = self.acting.guestlist.now();
+        let lock = match lock::organization(connection, self.organization, now).await {
+            Err(Error::NotFound) => return Ok(unknown(invites)),
             locked => locked?,
         };
-        let mut outcomes = Vec::with_capacity(batch.len());
-        while !batch.is_empty() {
-            let round = next_round(&mut batch);
-            outcomes.extend(self.invite_round(connection, &lock, actor, round).await?);
+        let mut outcomes = Vec::with_capacity(invites.len());
+        while !invites.is_empty() {
+            let round = next_round(&mut invites);
+            outcomes.extend(self.invite_round(connection, &lock, round).await?);
         }
         Ok(outcomes)
     }
@@ -153,25 +144,24 @@ impl Guestlist {
         &self,
         connection: &mut Connection<'_>,
         lock: &Lock,
-        actor: &UserId,
         round: Vec<(usize, Invite)>,
     ) -> Result<Vec<(usize, Outcome)>, Error> {
-        let now = self.now();
-        let mut standing = match Standing::read(self, connection, lock, actor, &round).await {
+        let guestlist = self.acting.guestlist;
+        let mut context = match InviteContext::read(self, connection, lock, &round).await {
             Err(Error::NotFound) => return Ok(unknown(round)),
-            standing => standing?,
+            context => context?,
         };
         let mut outcomes = Vec::with_capacity(round.len());
         let (mut granted, mut events) = (Vec::new(), Vec::new());
         for (place, invite) in round {
-            match standing.grant(self, &invite) {
+            match context.grant(guestlist, &invite) {
                 Ok(former) => {
                     if let Some(former) = former {
-                        events.push(self.close_former(connection, actor, &former).await?);
+                        events.push(self.close_former(connection, &former).await?);
                     }
-                    let invitation = self.draft(now, actor, invite);
-                    events.push(created(&invitation));
-                    standing.hold(invitation.clone());
+                    let invitation = self.draft(guestlist.now(), invite);
+                    events.push(self.created(&invitation));
+                    context.hold(invitation.clone());
                     granted.push(invitation.clone());
                     outcomes.push((place, Ok(invitation)));
                 }
@@ -186,22 +176,22 @@ impl Guestlist {
     async fn close_former(
         &self,
         connection: &mut Connection<'_>,
-        actor: &UserId,
         former: &Invitation,
     ) -> Result<Event, Error> {
-        let now = self.now();
+        let guestlist = self.acting.guestlist;
+        let now = guestlist.now();
         if former.is_pending(now) {
-            let revoking = self.close_revoked(connection, Some(actor), former);
+            let revoking = guestlist.close_revoked(connection, self.acting.attribution(), former);
             revoking.await.map(|(_, event)| event)
         } else {
             expire::close(connection, now, former).await
         }
     }
 
-    fn draft(&self, now: DateTime<Utc>, actor: &UserId, invite: Invite) -> Invitation {
+    fn draft(&self, now: DateTime<Utc>, invite: Invite) -> Invitation {
         Invitation {
             id: InvitationId::new(now),
-            organization: invite.organization,
+            organization: self.organization,
             email: invite.email,
             role: invite.role,
             locale: invite.locale,
@@ -209,12 +199,12 @@ impl Guestlist {
             status: Status::Pending,
             delivery: Delivery::Queued,
             delivery_detail: None,
-            granted_by: actor.clone(),
+            granted_by: Grantor::from(&self.acting.actor),
             accepted_by: None,
             letters: 1,
             last_letter_at: now,
             created_at: now,
-            expires_at: now + self.lifetime(),
+            expires_at: now + self.acting.guestlist.lifetime(),
             closed_at: None,
             nonce: new_nonce(),
             link_role: None,
@@ -235,7 +225,7 @@ impl Guestlist {
             .iter()
             .map(|invitation| Letter {
                 organization: invitation.organization,
-                actor: &invitation.granted_by,
+                actor: invitation.granted_by.member(),
                 recipient: &invitation.email,
             })
             .collect();
@@ -249,24 +239,21 @@ impl Guestlist {
                 (invitation.organization, task)
             })
             .collect();
-        let now = self.now();
+        let guestlist = self.acting.guestlist;
+        let now = guestlist.now();
         let [events, notices] = Event::records(events);
-        let count = letter_limits::counted(self.limits(), now, &letters);
+        let count = letter_limits::counted(guestlist.limits(), now, &letters);
         let promises = outbox::messages(now, &tasks);
         let inserts = vec![rows(invitations), events, notices, count, promises];
         Ok(connection.insert(inserts).await?)
     }
-}
 
-fn created(invitation: &Invitation) -> Event {
-    Event::new(
-        invitation.created_at,
-        invitation.organization,
-        EventKind::InvitationCreated,
-        invitation.id,
-    )
-    .by(&invitation.granted_by)
-    .after(invitation.facts())
+    fn created(&self, invitation: &Invitation) -> Event {
+        let (at, id) = (invitation.created_at, invitation.id);
+        Event::new(at, self.organization, EventKind::InvitationCreated, id)
+            .by(self.acting.attribution())
+            .after(invitation.facts())
+    }
 }
 
 /// The outcomes where the actor may not know of the organization.
@@ -308,7 +295,8 @@ fn rows(invitations: &[Invitation]) -> Insert<'_> {
             invitation.status.as_str().into(),
             invitation.delivery.as_str().into(),
             invitation.nonce.as_slice().into(),
-            invitation.granted_by.as_str().into(),
+            invitation.granted_by.name().into(),
+            invitation.granted_by.kind().into(),
             invitation.letters.into(),
             invitation.last_letter_at.into(),
             invitation.created_at.into(),
@@ -317,7 +305,7 @@ fn rows(invitations: &[Invitation]) -> Insert<'_> {
     });
     let into = "guestlist_invitations
          (id, organization_id, email, email_key, role, locale, message, status, delivery, nonce,
-          granted_by, letters, last_letter_at, created_at, expires_at)";
+          granted_by, granted_by_kind, letters, last_letter_at, created_at, expires_at)";
     Insert::new(into, rows)
 }
 

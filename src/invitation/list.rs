@@ -1,7 +1,7 @@
 //! Lists of invitations.
 
 use super::{COLUMNS, Invitation, Status};
-use crate::connection::{Connection, sql};
+use crate::connection::{Connection, Lend, sql};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::guestlist::Guestlist;
@@ -37,7 +37,7 @@ impl Guestlist {
     /// [`Error::InvalidCursor`], [`Error::Database`].
     pub async fn invitations(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         organization: OrganizationId,
         filter: Filter,
         paging: &Paging,
@@ -70,7 +70,7 @@ impl Guestlist {
             Filter::Only(Status::Pending | Status::Expired) => statement.bind(now),
             Filter::Only(status) => statement.bind(status.as_str()),
         };
-        let items = connection.into().fetch_all(statement).await?;
+        let items = connection.lend().fetch_all(statement).await?;
         Ok(Page::of(items, paging, |invitation: &Invitation| {
             invitation.id.to_string()
         }))
@@ -82,7 +82,7 @@ impl Guestlist {
     /// [`Error::InvalidCursor`], [`Error::Database`].
     pub async fn pending(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         organization: OrganizationId,
         paging: &Paging,
     ) -> Result<Page<Invitation>, Error> {

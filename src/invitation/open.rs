@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{COLUMNS, Invitation};
-use crate::connection::{Connection, sql};
+use crate::acting::Acting;
+use crate::connection::{Connection, Lend, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::guestlist::Guestlist;
-use crate::id::{InvitationId, UserId};
+use crate::id::InvitationId;
 use crate::lock::{self, Lock};
 use crate::role::Role;
 use crate::token::{Claims, Presented, Token};
@@ -84,44 +85,11 @@ impl Guestlist {
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::LinkReplaced`]; once the token holds, the reason why it
     /// cannot be accepted: [`Error::InvitationClosed`], [`Error::InvitationExpired`].
-    pub async fn open(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        token: &str,
-    ) -> Result<Invitation, Error> {
+    pub async fn open(&self, connection: impl Lend<'_>, token: &str) -> Result<Invitation, Error> {
         let presented = self.presented(token)?;
-        let invitation = self.verify(&mut connection.into(), &presented).await?;
+        let invitation = self.verify(&mut connection.lend(), &presented).await?;
         invitation.require_pending(self.now())?;
         Ok(invitation)
-    }
-
-    /// The token of an open invitation, for a host that hands links over itself; audited.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::InvitationClosed`],
-    /// [`Error::InvitationExpired`], [`Error::NoKey`].
-    pub async fn show_link(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
-        id: InvitationId,
-    ) -> Result<Token, Error> {
-        let mut connection = connection.into();
-        let (_, invitation) = self.lock_invitation(&mut connection, id).await?;
-        self.may_grant(&mut connection, actor, invitation.grant(), Action::ShowLink)
-            .await?;
-        invitation.require_pending(self.now())?;
-        let token = self.token(&invitation)?;
-        Event::new(
-            self.now(),
-            invitation.organization,
-            EventKind::InvitationLinkShown,
-            id,
-        )
-        .by(actor)
-        .record(&mut connection)
-        .await?;
-        Ok(token)
     }
 
     /// The invitation that a token was made for. Whatever does not hold gets one and the same
@@ -206,6 +174,32 @@ impl Guestlist {
             was_replaced |= verified && place < replaced.len();
         }
         was_replaced
+    }
+}
+
+impl Acting<'_> {
+    /// Returns the token of an open invitation, for a host that hands links over itself. Audited.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::InvitationClosed`],
+    /// [`Error::InvitationExpired`], [`Error::NoKey`].
+    pub async fn show_link(
+        &self,
+        connection: impl Lend<'_>,
+        id: InvitationId,
+    ) -> Result<Token, Error> {
+        let mut connection = connection.lend();
+        let (guestlist, now) = (self.guestlist, self.guestlist.now());
+        let (_, authority, invitation) = self.lock_invitation(&mut connection, id).await?;
+        guestlist.may_grant(&authority, &invitation.role, Action::ShowLink)?;
+        invitation.require_pending(now)?;
+        let token = guestlist.token(&invitation)?;
+        let (organization, kind) = (invitation.organization, EventKind::InvitationLinkShown);
+        Event::new(now, organization, kind, id)
+            .by(self.attribution())
+            .record(&mut connection)
+            .await?;
+        Ok(token)
     }
 }
 

@@ -4,19 +4,21 @@ use serde_json::json;
 
 use super::invite::find_open;
 use super::{Delivery, Invitation, Status};
+use crate::acting::Acting;
+use crate::actor::Grantor;
 use crate::batched_query::Facts;
-use crate::connection::{Connection, sql};
+use crate::connection::{Connection, Lend, sql};
 use crate::error::{Action, Error, LimitKind};
 use crate::event::{Event, EventKind};
 use crate::guestlist::{Guestlist, ResendPolicy};
-use crate::id::{InvitationId, UserId};
-use crate::letter_limits::{self, Letter, Limited, whole_seconds};
+use crate::id::InvitationId;
+use crate::letter_limits::{self, Letter, LetterLimits, whole_seconds};
 use crate::membership;
 use crate::outbox::{self, Task};
 use crate::role::Role;
 use crate::seal::Seal;
 
-impl Guestlist {
+impl Acting<'_> {
     /// Renews an open or expired invitation to its full lifetime from now and promises another
     /// letter; from here on it rests on the actor's right to grant its role.
     ///
@@ -30,38 +32,38 @@ impl Guestlist {
     /// [`Error::AlreadyMember`], [`Error::NoSeat`] for an expired one, [`Error::Throttled`].
     pub async fn resend(
         &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
+        connection: impl Lend<'_>,
         id: InvitationId,
     ) -> Result<Invitation, Error> {
-        let mut connection = connection.into();
-        let (lock, before) = self.lock_invitation(&mut connection, id).await?;
-        self.may_resend(&mut connection, actor, &before).await?;
-        if !before.is_pending(self.now()) {
-            let room = self.room(&mut connection, &lock, 1).await?;
-            room.for_newcomer(false)?;
+        let mut connection = connection.lend();
+        let (guestlist, now) = (self.guestlist, self.guestlist.now());
+        let (lock, authority, before) = self.lock_invitation(&mut connection, id).await?;
+        guestlist.may_grant(&authority, &before.role, Action::Resend)?;
+        guestlist.may_resend(&mut connection, &before).await?;
+        if !before.is_pending(now) {
+            let seats = guestlist.seat_count(&mut connection, &lock, 1).await?;
+            seats.for_newcomer(false)?;
         }
         let letters = [Letter {
             organization: before.organization,
-            actor,
+            actor: self.actor.member(),
             recipient: &before.email,
         }];
-        let mut limited =
-            Limited::read(&mut connection, self.limits(), self.now(), &letters).await?;
-        limited.admit(&before.email)?;
-        let after = self.renew(actor, &before);
+        let mut limits =
+            LetterLimits::read(&mut connection, guestlist.limits(), now, &letters).await?;
+        limits.admit(&before.email)?;
+        let after = guestlist.renew(Grantor::from(&self.actor), &before);
         update(&mut connection, &after).await?;
         if matches!(before.delivery, Delivery::Failed | Delivery::Suppressed) {
             super::lift_suppression(&mut connection, &before.email).await?;
         }
-        let now = self.now();
         let event = Event::new(
             now,
             after.organization,
             EventKind::InvitationResent,
             after.id,
         )
-        .by(actor)
+        .by(self.attribution())
         .before(before.facts())
         .after(after.facts());
         let task = Task::SendInvitation {
@@ -70,21 +72,20 @@ impl Guestlist {
         };
         let [event, notice] = Event::records(std::slice::from_ref(&event));
         let message = outbox::messages(now, &[(after.organization, task)]);
-        let count = letter_limits::counted(self.limits(), now, &letters);
+        let count = letter_limits::counted(guestlist.limits(), now, &letters);
         connection
             .insert(vec![event, notice, count, message])
             .await?;
         Ok(after)
     }
+}
 
+impl Guestlist {
     async fn may_resend(
         &self,
         connection: &mut Connection<'_>,
-        actor: &UserId,
         invitation: &Invitation,
     ) -> Result<(), Error> {
-        self.may_grant(connection, actor, invitation.grant(), Action::Resend)
-            .await?;
         if !matches!(invitation.status, Status::Pending | Status::Expired) {
             return Err(Error::InvitationClosed {
                 status: invitation.status,
@@ -117,13 +118,13 @@ impl Guestlist {
         Ok(())
     }
 
-    fn renew(&self, actor: &UserId, before: &Invitation) -> Invitation {
+    fn renew(&self, granted_by: Grantor, before: &Invitation) -> Invitation {
         let now = self.now();
         let mut after = Invitation {
             status: Status::Pending,
             delivery: Delivery::Queued,
             delivery_detail: None,
-            granted_by: actor.clone(),
+            granted_by,
             letters: before.letters + 1,
             last_letter_at: now,
             expires_at: now + self.lifetime(),
@@ -142,19 +143,20 @@ async fn update(connection: &mut Connection<'_>, invitation: &Invitation) -> Res
     let statement = sql("UPDATE guestlist_invitations
          SET status = $2, delivery = $3, delivery_detail = NULL, granted_by = $4, letters = $5, last_letter_at = $6,
              expires_at = $7, closed_at = NULL, reminded_at = NULL, nonce = $8, link_role = $9,
-             role_seal = $10, replaced_links = $11
+             role_seal = $10, replaced_links = $11, granted_by_kind = $12
          WHERE id = $1")
     .bind(invitation.id.as_uuid())
     .bind(invitation.status.as_str())
     .bind(invitation.delivery.as_str())
-    .bind(invitation.granted_by.as_str())
+    .bind(invitation.granted_by.name())
     .bind(invitation.letters)
     .bind(invitation.last_letter_at)
     .bind(invitation.expires_at)
     .bind(invitation.nonce.as_slice())
     .bind(invitation.link_role.as_ref().map(Role::as_str))
     .bind(invitation.role_seal.as_ref().map(Seal::as_bytes))
-    .bind(json!(invitation.replaced_links));
+    .bind(json!(invitation.replaced_links))
+    .bind(invitation.granted_by.kind());
     connection.execute(statement).await?;
     Ok(())
 }

@@ -1,14 +1,15 @@
 //! Withdrawing an invitation.
 
 use super::{Invitation, Status};
-use crate::connection::Connection;
+use crate::acting::Acting;
+use crate::actor::Attribution;
+use crate::connection::{Connection, Lend};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::guestlist::Guestlist;
-use crate::id::{InvitationId, UserId};
-use crate::membership;
+use crate::id::InvitationId;
 
-impl Guestlist {
+impl Acting<'_> {
     /// Withdraws an open invitation: its link is refused from the host's commit on, and a letter
     /// that did not leave yet never does.
     ///
@@ -17,37 +18,39 @@ impl Guestlist {
     /// [`Error::InvitationExpired`].
     pub async fn revoke(
         &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
+        connection: impl Lend<'_>,
         id: InvitationId,
     ) -> Result<Invitation, Error> {
-        let mut connection = connection.into();
-        let (_, invitation) = self.lock_invitation(&mut connection, id).await?;
-        let organization = invitation.organization;
-        let actor = membership::require(&mut connection, organization, actor).await?;
-        self.revokes(&actor.role, &invitation.role, Action::Revoke)?;
-        invitation.require_pending(self.now())?;
-        self.withdraw(&mut connection, Some(&actor.user), invitation)
+        let mut connection = connection.lend();
+        let guestlist = self.guestlist;
+        let (_, authority, invitation) = self.lock_invitation(&mut connection, id).await?;
+        guestlist.may_revoke(&authority, &invitation.role, Action::Revoke)?;
+        invitation.require_pending(guestlist.now())?;
+        guestlist
+            .withdraw(&mut connection, self.attribution(), invitation)
             .await
     }
+}
 
-    /// Revokes an open invitation, locked and checked by who asks, and records it.
+impl Guestlist {
+    /// Revokes an open invitation and records it. The caller has locked and checked it.
     async fn withdraw(
         &self,
         connection: &mut Connection<'_>,
-        actor: Option<&UserId>,
+        attribution: Attribution,
         open: Invitation,
     ) -> Result<Invitation, Error> {
-        let (revoked, event) = self.close_revoked(connection, actor, &open).await?;
+        let (revoked, event) = self.close_revoked(connection, attribution, &open).await?;
         event.record(connection).await?;
         Ok(revoked)
     }
 
-    /// Revokes an open invitation, locked and checked by who asks; the event is still to be written.
+    /// Revokes an open invitation and returns its event, which the caller writes. The caller has locked and
+    /// checked it.
     pub(super) async fn close_revoked(
         &self,
         connection: &mut Connection<'_>,
-        actor: Option<&UserId>,
+        attribution: Attribution,
         open: &Invitation,
     ) -> Result<(Invitation, Event), Error> {
         let now = self.now();
@@ -58,11 +61,14 @@ impl Guestlist {
             EventKind::InvitationRevoked,
             open.id,
         );
-        let event = event.by(actor).before(open.facts()).after(revoked.facts());
+        let event = event
+            .by(attribution)
+            .before(open.facts())
+            .after(revoked.facts());
         Ok((revoked, event))
     }
 
-    /// Revokes an invitation if it is open, on behalf of nobody; its organization is locked.
+    /// Revokes an invitation if it is open, without an actor. The caller has locked its organization.
     pub(crate) async fn withdraw_open(
         &self,
         connection: &mut Connection<'_>,
@@ -70,7 +76,8 @@ impl Guestlist {
     ) -> Result<Option<Invitation>, Error> {
         match super::find_locked(connection, id).await? {
             Some(open) if open.is_pending(self.now()) => {
-                self.withdraw(connection, None, open).await.map(Some)
+                let attribution = self.attributed_to(None);
+                self.withdraw(connection, attribution, open).await.map(Some)
             }
             _ => Ok(None),
         }

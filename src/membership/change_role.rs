@@ -1,102 +1,91 @@
-//! Changing what a member is.
+//! Changes of a member's role.
 
 use super::{Membership, keep_an_owner};
-use crate::connection::Connection;
+use crate::acting::{ActingIn, Authority};
+use crate::connection::Lend;
 use crate::error::{Action, Error};
 use crate::event::EventKind;
-use crate::guestlist::Guestlist;
-use crate::id::{OrganizationId, UserId};
+use crate::id::UserId;
 use crate::role::Role;
 
-impl Guestlist {
+impl ActingIn<'_> {
     /// Gives a member another role; the same role again is no change.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::UnknownRole`], [`Error::LastOwner`].
     pub async fn change_role(
         &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
-        organization: OrganizationId,
+        connection: impl Lend<'_>,
         user: &UserId,
         role: &Role,
     ) -> Result<Membership, Error> {
-        let mut connection = connection.into();
-        let (lock, actor, member) = self
-            .lock_pair(&mut connection, actor, organization, user)
-            .await?;
-        self.known_role(role)?;
+        let mut connection = connection.lend();
+        let guestlist = self.acting.guestlist;
+        let (lock, authority, member) = self.lock_member(&mut connection, user).await?;
+        guestlist.known_role(role)?;
         if member.role == *role {
             return Ok(member);
         }
-        if !self
-            .role_model()
-            .may_change(&actor.role, &member.role, role)
-        {
-            return Err(Error::Forbidden {
-                role: actor.role,
-                action: Action::ChangeRole,
-            });
-        }
-        keep_an_owner(&mut connection, &lock, self.role_model(), &member).await?;
+        let model = guestlist.role_model();
+        authority.require(Action::ChangeRole, |actor| {
+            model.may_change(actor, &member.role, role)
+        })?;
+        keep_an_owner(&mut connection, &lock, model, &member).await?;
+        let (now, attribution) = (guestlist.now(), self.acting.attribution());
         member
             .become_role(
                 &mut connection,
-                self.now(),
-                &actor.user,
+                now,
+                attribution,
                 role,
                 EventKind::RoleChanged,
             )
             .await
     }
 
-    /// Gives the kept role to another member; the actor steps down by one rank.
+    /// Gives the kept role to another member. A member who acts has to hold it and steps down by one
+    /// rank; where the host or an operator acts, nobody steps down.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Forbidden`] for whoever does not hold the kept role,
-    /// [`Error::Suspended`] when the heir is.
+    /// [`Error::NotFound`], [`Error::Forbidden`] for a member without the kept role,
+    /// [`Error::Suspended`] when the member `to` is suspended.
     pub async fn transfer_ownership(
         &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
-        organization: OrganizationId,
+        connection: impl Lend<'_>,
         to: &UserId,
     ) -> Result<Membership, Error> {
-        let mut connection = connection.into();
-        let (_, actor, member) = self
-            .lock_pair(&mut connection, actor, organization, to)
-            .await?;
-        let (owner, below) = (self.role_model().keeps(), self.role_model().below_kept());
-        if actor.role != *owner {
-            return Err(Error::Forbidden {
-                role: actor.role,
-                action: Action::TransferOwnership,
-            });
+        let mut connection = connection.lend();
+        let guestlist = self.acting.guestlist;
+        let (_, authority, heir) = self.lock_member(&mut connection, to).await?;
+        let owner = guestlist.role_model().keeps();
+        authority.require(Action::TransferOwnership, |role| role == owner)?;
+        if self.acting.actor.member() == Some(to) {
+            return Ok(heir);
         }
-        if actor.user == member.user {
-            return Ok(member);
-        }
-        if member.is_suspended() {
+        if heir.is_suspended() {
             return Err(Error::Suspended);
         }
-        let now = self.now();
-        let by = actor.user.clone();
-        let heir = if member.role == *owner {
-            member
+        let (now, attribution) = (guestlist.now(), self.acting.attribution());
+        let heir = if heir.role == *owner {
+            heir
         } else {
-            member
+            let kind = EventKind::OwnershipTransferred;
+            heir.become_role(&mut connection, now, attribution.clone(), owner, kind)
+                .await?
+        };
+        let below = guestlist.role_model().below_kept();
+        if let (Authority::Role(_), Some(actor)) = (&authority, self.acting.actor.member())
+            && below != owner
+            && let Some(actor) = super::find(&mut connection, self.organization, actor).await?
+        {
+            actor
                 .become_role(
                     &mut connection,
                     now,
-                    &by,
-                    owner,
-                    EventKind::OwnershipTransferred,
+                    attribution,
+                    below,
+                    EventKind::RoleChanged,
                 )
-                .await?
-        };
-        if below != owner {
-            actor
-                .become_role(&mut connection, now, &by, below, EventKind::RoleChanged)
                 .await?;
         }
         Ok(heir)

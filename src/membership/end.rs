@@ -1,66 +1,54 @@
-//! Ending a membership.
+//! The end of a membership.
 
 use super::keep_an_owner;
-use crate::connection::Connection;
+use crate::acting::ActingIn;
+use crate::connection::Lend;
 use crate::error::{Action, Error};
 use crate::event::EventKind;
-use crate::guestlist::Guestlist;
-use crate::id::{OrganizationId, UserId};
+use crate::id::UserId;
 
-impl Guestlist {
-    /// Ends another member's membership. Their access ends with the host's commit; the sessions
-    /// recorded for this organization are purged by the worker right after.
+impl ActingIn<'_> {
+    /// Ends a member's membership. Access ends with the host's commit; the worker purges the sessions
+    /// that were recorded for this organization right after.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::LastOwner`].
-    pub async fn remove(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
-        organization: OrganizationId,
-        user: &UserId,
-    ) -> Result<(), Error> {
-        let mut connection = connection.into();
-        let (lock, actor, member) = self
-            .lock_pair(&mut connection, actor, organization, user)
-            .await?;
-        if !self.role_model().may_remove(&actor.role, &member.role) {
-            return Err(Error::Forbidden {
-                role: actor.role,
-                action: Action::Remove,
-            });
-        }
-        keep_an_owner(&mut connection, &lock, self.role_model(), &member).await?;
+    pub async fn remove(&self, connection: impl Lend<'_>, user: &UserId) -> Result<(), Error> {
+        let mut connection = connection.lend();
+        let guestlist = self.acting.guestlist;
+        let (lock, authority, member) = self.lock_member(&mut connection, user).await?;
+        let model = guestlist.role_model();
+        authority.require(Action::Remove, |actor| {
+            model.may_remove(actor, &member.role)
+        })?;
+        keep_an_owner(&mut connection, &lock, model, &member).await?;
+        let attribution = self.acting.attribution();
         member
             .end(
                 &mut connection,
-                self.now(),
-                Some(&actor.user),
+                guestlist.now(),
+                attribution,
                 EventKind::MemberRemoved,
             )
             .await
     }
 
-    /// Ends one's own membership. Who is suspended does nothing here, so they cannot leave either.
+    /// Ends the actor's own membership. A suspended member cannot leave.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::LastOwner`].
-    pub async fn leave(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
-        organization: OrganizationId,
-    ) -> Result<(), Error> {
-        let mut connection = connection.into();
-        let (lock, _, member) = self
-            .lock_pair(&mut connection, actor, organization, actor)
-            .await?;
-        keep_an_owner(&mut connection, &lock, self.role_model(), &member).await?;
+    /// [`Error::NotFound`], [`Error::LastOwner`], [`Error::NoMember`] for the host and an operator.
+    pub async fn leave(&self, connection: impl Lend<'_>) -> Result<(), Error> {
+        let mut connection = connection.lend();
+        let guestlist = self.acting.guestlist;
+        let user = self.acting.actor.member().ok_or(Error::NoMember)?;
+        let (lock, _, member) = self.lock_member(&mut connection, user).await?;
+        keep_an_owner(&mut connection, &lock, guestlist.role_model(), &member).await?;
+        let attribution = self.acting.attribution();
         member
             .end(
                 &mut connection,
-                self.now(),
-                Some(actor),
+                guestlist.now(),
+                attribution,
                 EventKind::MemberLeft,
             )
             .await

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, Utc};
 
 use super::{COLUMNS, Membership};
-use crate::connection::{Connection, Statement, sql};
+use crate::connection::{Lend, Statement, sql};
 use crate::error::Error;
 use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
@@ -16,7 +16,7 @@ impl Guestlist {
     /// [`Error::InvalidCursor`], [`Error::Database`].
     pub async fn members(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         organization: OrganizationId,
         paging: &Paging,
     ) -> Result<Page<Membership>, Error> {
@@ -44,7 +44,7 @@ impl Guestlist {
     /// [`Error::InvalidCursor`], [`Error::Database`].
     pub async fn memberships(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         user: &UserId,
         paging: &Paging,
     ) -> Result<Page<Membership>, Error> {
@@ -65,14 +65,10 @@ impl Guestlist {
 
     async fn fetch_memberships(
         &self,
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         statement: Statement<'_>,
     ) -> Result<Vec<Membership>, Error> {
-        let found: Vec<Membership> = connection.into().fetch_all(statement).await?;
-        Ok(found
-            .into_iter()
-            .map(|membership| membership.under(self.role_model()))
-            .collect())
+        Ok(connection.lend().fetch_all(statement).await?)
     }
 }
 

@@ -1,119 +1,101 @@
-//! Keeping a member out for a while.
+//! Suspension: a member without access for a while.
 
 use chrono::{DateTime, Utc};
 
 use super::{Membership, keep_an_owner};
-use crate::connection::{Connection, sql};
+use crate::acting::ActingIn;
+use crate::connection::{Connection, Lend, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
-use crate::guestlist::Guestlist;
-use crate::id::{OrganizationId, UserId};
-use crate::role::Role;
+use crate::id::UserId;
+use crate::lock::Lock;
 
-impl Guestlist {
-    /// Keeps a member out: from the host's commit on they have no access, and their sessions of
-    /// this organization are purged. Role and history stay, and their seat is free. Whoever may
-    /// remove a role may suspend its holders. Suspending again is no change.
+impl ActingIn<'_> {
+    /// Suspends a member: from the host's commit on they have no access, and their sessions of this
+    /// organization are purged. Role and history stay, and their seat is free. A role that may remove
+    /// another may suspend its holders. Suspending again is no change.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::LastOwner`].
     pub async fn suspend(
         &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
-        organization: OrganizationId,
+        connection: impl Lend<'_>,
         user: &UserId,
     ) -> Result<Membership, Error> {
-        let mut connection = connection.into();
-        let (lock, actor, member) = self
-            .lock_pair(&mut connection, actor, organization, user)
+        let mut connection = connection.lend();
+        let guestlist = self.acting.guestlist;
+        let (lock, member) = self
+            .authorized(&mut connection, user, Action::Suspend)
             .await?;
-        self.may_suspend(&actor, &member.role, Action::Suspend)?;
         if member.is_suspended() {
             return Ok(member);
         }
-        keep_an_owner(&mut connection, &lock, self.role_model(), &member).await?;
-        let now = self.now();
+        keep_an_owner(&mut connection, &lock, guestlist.role_model(), &member).await?;
+        let now = guestlist.now();
         member.end_sessions(&mut connection, now).await?;
-        member
-            .become_suspended(
-                &mut connection,
-                now,
-                &actor.user,
-                Some(now),
-                EventKind::MemberSuspended,
-            )
-            .await
+        self.set_suspended(&mut connection, member, Some(now)).await
     }
 
-    /// Lets a suspended member in again, in the role they have, where a seat is free that no open
-    /// invitation was promised. Where nobody is suspended it is no change.
+    /// Gives a suspended member access again, in the role they have, where a seat is free that no open
+    /// invitation was promised. For a member who is not suspended it is no change.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::NoSeat`].
     pub async fn reinstate(
         &self,
-        connection: impl Into<Connection<'_>>,
-        actor: &UserId,
-        organization: OrganizationId,
+        connection: impl Lend<'_>,
         user: &UserId,
     ) -> Result<Membership, Error> {
-        let mut connection = connection.into();
-        let (lock, actor, member) = self
-            .lock_pair(&mut connection, actor, organization, user)
+        let mut connection = connection.lend();
+        let guestlist = self.acting.guestlist;
+        let (lock, member) = self
+            .authorized(&mut connection, user, Action::Reinstate)
             .await?;
-        self.may_suspend(&actor, &member.role, Action::Reinstate)?;
         if !member.is_suspended() {
             return Ok(member);
         }
-        self.room(&mut connection, &lock, 1)
-            .await?
-            .for_newcomer(false)?;
-        member
-            .become_suspended(
-                &mut connection,
-                self.now(),
-                &actor.user,
-                None,
-                EventKind::MemberReinstated,
-            )
-            .await
+        let seats = guestlist.seat_count(&mut connection, &lock, 1).await?;
+        seats.for_newcomer(false)?;
+        self.set_suspended(&mut connection, member, None).await
     }
 
-    fn may_suspend(&self, actor: &Membership, role: &Role, action: Action) -> Result<(), Error> {
-        if self.role_model().may_remove(&actor.role, role) {
-            return Ok(());
-        }
-        Err(Error::Forbidden {
-            role: actor.role.clone(),
-            action,
-        })
-    }
-}
-
-impl Membership {
-    async fn become_suspended(
-        self,
+    async fn authorized(
+        &self,
         connection: &mut Connection<'_>,
-        now: DateTime<Utc>,
-        actor: &UserId,
+        user: &UserId,
+        action: Action,
+    ) -> Result<(Lock, Membership), Error> {
+        let (lock, authority, member) = self.lock_member(connection, user).await?;
+        let model = self.acting.guestlist.role_model();
+        authority.require(action, |actor| model.may_remove(actor, &member.role))?;
+        Ok((lock, member))
+    }
+
+    async fn set_suspended(
+        &self,
+        connection: &mut Connection<'_>,
+        before: Membership,
         suspended_at: Option<DateTime<Utc>>,
-        kind: EventKind,
-    ) -> Result<Self, Error> {
+    ) -> Result<Membership, Error> {
         let statement = sql("UPDATE guestlist_memberships SET suspended_at = $3
                              WHERE organization_id = $1 AND user_id = $2");
         let statement = statement
-            .bind(self.organization.as_uuid())
-            .bind(self.user.as_str())
+            .bind(before.organization.as_uuid())
+            .bind(before.user.as_str())
             .bind(suspended_at);
         connection.execute(statement).await?;
-        let after = Self {
-            suspended_at,
-            ..self.clone()
+        let kind = match suspended_at {
+            Some(_) => EventKind::MemberSuspended,
+            None => EventKind::MemberReinstated,
         };
-        Event::new(now, self.organization, kind, &self.user)
-            .by(actor)
-            .before(self.facts())
+        let after = Membership {
+            suspended_at,
+            ..before.clone()
+        };
+        let now = self.acting.guestlist.now();
+        Event::new(now, before.organization, kind, &before.user)
+            .by(self.acting.attribution())
+            .before(before.facts())
             .after(after.facts())
             .record(connection)
             .await?;

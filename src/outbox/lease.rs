@@ -10,7 +10,7 @@ use sqlx::FromRow;
 use super::{COLUMNS, Message, Priority, Turn};
 #[cfg(feature = "postgres")]
 use crate::connection::Statement;
-use crate::connection::{Connection, Dialect, sql};
+use crate::connection::{Connection, Dialect, Lend, sql};
 use crate::error::Error;
 use crate::id::{MessageId, OrganizationId};
 
@@ -74,13 +74,13 @@ macro_rules! due {
 /// # Errors
 /// [`Error::Database`].
 pub async fn lease(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     turn: &mut Turn,
     now: DateTime<Utc>,
     lease: Duration,
     limit: usize,
 ) -> Result<Vec<Lease>, Error> {
-    let mut connection = connection.into();
+    let mut connection = connection.lend();
     let round = turn.round(&mut connection, limit).await?;
     let visited = &round.organizations;
     if visited.is_empty() || limit == 0 {
@@ -263,13 +263,13 @@ fn whole(count: usize) -> i64 {
 /// # Errors
 /// [`Error::Database`].
 pub async fn take_all(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     leases: &[(MessageId, i64)],
 ) -> Result<Vec<Message>, Error> {
     if leases.is_empty() {
         return Ok(Vec::new());
     }
-    let mut connection = connection.into();
+    let mut connection = connection.lend();
     let text = match connection.dialect() {
         #[cfg(feature = "postgres")]
         Dialect::Postgres => const_format::formatcp!(
@@ -300,14 +300,14 @@ pub async fn take_all(
 /// # Errors
 /// [`Error::Database`].
 pub async fn renew(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     until: DateTime<Utc>,
     leases: &[(MessageId, i64)],
 ) -> Result<Vec<MessageId>, Error> {
     if leases.is_empty() {
         return Ok(Vec::new());
     }
-    let mut connection = connection.into();
+    let mut connection = connection.lend();
     let text = match connection.dialect() {
         #[cfg(feature = "postgres")]
         Dialect::Postgres => {
@@ -340,14 +340,11 @@ pub async fn renew(
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn release(
-    connection: impl Into<Connection<'_>>,
-    leases: &[(MessageId, i64)],
-) -> Result<(), Error> {
+pub async fn release(connection: impl Lend<'_>, leases: &[(MessageId, i64)]) -> Result<(), Error> {
     if leases.is_empty() {
         return Ok(());
     }
-    let mut connection = connection.into();
+    let mut connection = connection.lend();
     let text = match connection.dialect() {
         #[cfg(feature = "postgres")]
         Dialect::Postgres => {

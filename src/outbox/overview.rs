@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 
 use super::{COLUMNS, Message, Priority, State};
-use crate::connection::{Connection, sql};
+use crate::connection::{Lend, sql};
 use crate::error::Error;
 use crate::id::MessageId;
 
@@ -27,10 +27,7 @@ pub struct Count {
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn counts(
-    connection: impl Into<Connection<'_>>,
-    now: DateTime<Utc>,
-) -> Result<Vec<Count>, Error> {
+pub async fn counts(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<Vec<Count>, Error> {
     let statement = sql(
         "SELECT kind, state, count(*) AS count, min(created_at) AS oldest_at FROM (
                  SELECT kind, created_at, CASE WHEN dead_at IS NOT NULL THEN 'dead'
@@ -38,7 +35,7 @@ pub async fn counts(
                  FROM guestlist_outbox) AS messages
              GROUP BY kind, state ORDER BY kind, state",
     );
-    Ok(connection.into().fetch_all(statement.bind(now)).await?)
+    Ok(connection.lend().fetch_all(statement.bind(now)).await?)
 }
 
 /// Counts the messages by kind and state as of `now`, of those alive and of those dead at most
@@ -48,7 +45,7 @@ pub async fn counts(
 /// # Errors
 /// [`Error::Database`].
 pub async fn counts_within(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     now: DateTime<Utc>,
     most: u32,
 ) -> Result<Vec<Count>, Error> {
@@ -65,7 +62,7 @@ pub async fn counts_within(
              GROUP BY kind, state ORDER BY kind, state",
     );
     let statement = statement.bind(now).bind(i64::from(most));
-    Ok(connection.into().fetch_all(statement).await?)
+    Ok(connection.lend().fetch_all(statement).await?)
 }
 
 /// When the message of this priority that waits longest became due, of those that are due as of
@@ -74,7 +71,7 @@ pub async fn counts_within(
 /// # Errors
 /// [`Error::Database`].
 pub async fn oldest_due(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     now: DateTime<Utc>,
     priority: Priority,
 ) -> Result<Option<DateTime<Utc>>, Error> {
@@ -83,7 +80,7 @@ pub async fn oldest_due(
                AND (leased_until IS NULL OR leased_until <= $1)
              ORDER BY run_at LIMIT 1");
     let statement = statement.bind(now).bind(priority.get());
-    let row: Option<(DateTime<Utc>,)> = connection.into().fetch_optional(statement).await?;
+    let row: Option<(DateTime<Utc>,)> = connection.lend().fetch_optional(statement).await?;
     Ok(row.map(|(run_at,)| run_at))
 }
 
@@ -92,10 +89,7 @@ pub async fn oldest_due(
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn due(
-    connection: impl Into<Connection<'_>>,
-    now: DateTime<Utc>,
-) -> Result<Vec<Priority>, Error> {
+pub async fn due(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<Vec<Priority>, Error> {
     macro_rules! oldest {
         ($priority:literal) => {
             concat!(
@@ -108,7 +102,7 @@ pub async fn due(
     }
     let statement = sql(concat!("SELECT ", oldest!("0"), ", ", oldest!("1")));
     let row: Option<(bool, bool)> = connection
-        .into()
+        .lend()
         .fetch_optional(statement.bind(now))
         .await?;
     let (urgent, letters) = row.unwrap_or_default();
@@ -124,7 +118,7 @@ pub async fn due(
 /// # Errors
 /// [`Error::Database`].
 pub async fn list(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     now: DateTime<Utc>,
     state: State,
     after: Option<MessageId>,
@@ -148,7 +142,7 @@ pub async fn list(
     };
     let after = after.map_or(uuid::Uuid::nil(), |after| after.as_uuid());
     Ok(connection
-        .into()
+        .lend()
         .fetch_all(sql(text).bind(now).bind(after).bind(i64::from(limit)))
         .await?)
 }
@@ -158,10 +152,7 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn is_idle(
-    connection: impl Into<Connection<'_>>,
-    now: DateTime<Utc>,
-) -> Result<bool, Error> {
+pub async fn is_idle(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<bool, Error> {
     macro_rules! any {
         ($priority:literal) => {
             const_format::concatcp!(
@@ -181,7 +172,7 @@ pub async fn is_idle(
     );
     let statement = sql(ANY).bind(now).bind(Priority::URGENT.get());
     let any = connection
-        .into()
+        .lend()
         .fetch_count(statement.bind(Priority::LETTER.get()))
         .await?;
     Ok(any == 0)
@@ -192,7 +183,7 @@ pub async fn is_idle(
 /// # Errors
 /// [`Error::Database`].
 pub async fn retry(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     now: DateTime<Utc>,
     id: MessageId,
 ) -> Result<bool, Error> {
@@ -201,7 +192,7 @@ pub async fn retry(
              WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2)",
     );
     Ok(connection
-        .into()
+        .lend()
         .execute(statement.bind(id.as_uuid()).bind(now))
         .await?
         == 1)
@@ -211,14 +202,11 @@ pub async fn retry(
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn retry_dead(
-    connection: impl Into<Connection<'_>>,
-    now: DateTime<Utc>,
-) -> Result<u64, Error> {
+pub async fn retry_dead(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<u64, Error> {
     let statement = sql(
         "UPDATE guestlist_outbox SET run_at = $1, attempts = 0, faults = 0, dead_at = NULL WHERE dead_at IS NOT NULL",
     );
-    Ok(connection.into().execute(statement.bind(now)).await?)
+    Ok(connection.lend().execute(statement.bind(now)).await?)
 }
 
 /// Deletes a message that nobody holds: its promise is broken on purpose.
@@ -226,14 +214,14 @@ pub async fn retry_dead(
 /// # Errors
 /// [`Error::Database`].
 pub async fn discard(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     now: DateTime<Utc>,
     id: MessageId,
 ) -> Result<bool, Error> {
     let statement = sql("DELETE FROM guestlist_outbox
              WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2)");
     Ok(connection
-        .into()
+        .lend()
         .execute(statement.bind(id.as_uuid()).bind(now))
         .await?
         == 1)

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
-use crate::connection::{Connection, Dialect, sql};
+use crate::connection::{Dialect, Lend, sql};
 use crate::error::Error;
 use crate::id::MessageId;
 use crate::smtp_reply_line::remark;
@@ -14,13 +14,13 @@ use crate::smtp_reply_line::remark;
 /// # Errors
 /// [`Error::Database`].
 pub async fn complete(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     messages: &[MessageId],
 ) -> Result<Vec<MessageId>, Error> {
     if messages.is_empty() {
         return Ok(Vec::new());
     }
-    let mut connection = connection.into();
+    let mut connection = connection.lend();
     let text = match connection.dialect() {
         #[cfg(feature = "postgres")]
         Dialect::Postgres => {
@@ -62,7 +62,7 @@ pub enum Cost {
 /// # Errors
 /// [`Error::Database`].
 pub async fn postpone(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     id: MessageId,
     generation: i64,
     run_at: DateTime<Utc>,
@@ -74,7 +74,7 @@ pub async fn postpone(
              WHERE id = $1 AND generation = $2 AND dead_at IS NULL");
     let statement = statement.bind(id.as_uuid()).bind(generation).bind(run_at);
     connection
-        .into()
+        .lend()
         .execute(
             statement
                 .bind(i64::from(cost != Cost::Nothing))
@@ -90,7 +90,7 @@ pub async fn postpone(
 /// # Errors
 /// [`Error::Database`].
 pub async fn bury(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     id: MessageId,
     generation: i64,
     now: DateTime<Utc>,
@@ -100,7 +100,7 @@ pub async fn bury(
              SET dead_at = $3, attempts = attempts + 1, last_error = $4, leased_until = NULL
              WHERE id = $1 AND generation = $2 AND dead_at IS NULL");
     connection
-        .into()
+        .lend()
         .execute(
             statement
                 .bind(id.as_uuid())

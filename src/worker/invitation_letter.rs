@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
-use crate::connection::{Connection, Dialect, sql};
+use crate::connection::{Connection, Dialect, Lend, sql};
 use crate::error::Error;
 use crate::guestlist::Guestlist;
 use crate::id::InvitationId;
@@ -19,10 +19,10 @@ pub struct LetterFacts {
     pub invitation: Invitation,
     /// Where to, unless it is gone.
     pub organization: Option<Organization>,
-    /// Who granted it, as long as they are a member who is not suspended.
+    /// The member who granted it, unless they are gone or suspended. `None` too where the host or an
+    /// operator granted it.
     pub inviter: Option<Membership>,
-    /// Whether the inviter's role may still grant the invitation's, as
-    /// [`grant_holds`](Guestlist::grant_holds) says it.
+    /// The grant holds, as [`grant_holds`] says.
     pub grant_holds: bool,
     /// Why no letter goes to the address any more, if so.
     pub suppression: Option<String>,
@@ -40,37 +40,53 @@ struct Row {
     suppression: Option<String>,
 }
 
-impl Guestlist {
-    /// Reads what letters of these invitations need, in one statement however many they are. An
-    /// invitation that is gone is left out.
-    ///
-    /// # Errors
-    /// [`Error::Database`], for one of them as for all.
-    pub async fn letter_facts(
-        &self,
-        connection: impl Into<Connection<'_>>,
-        ids: &[InvitationId],
-    ) -> Result<Vec<LetterFacts>, Error> {
-        let rows = rows(&mut connection.into(), ids).await?;
-        let model = self.role_model();
-        let facts = rows.into_iter().map(|row| {
-            let invitation = row.invitation;
-            let inviter = row
-                .inviter
-                .of(invitation.organization, &invitation.granted_by)?;
-            let inviter = inviter.filter(|inviter| !inviter.is_suspended());
-            Ok(LetterFacts {
-                organization: row.organization.of(invitation.organization),
-                grant_holds: inviter
-                    .as_ref()
-                    .is_some_and(|inviter| model.may_invite(&inviter.role, &invitation.role)),
-                inviter: inviter.map(|inviter| inviter.under(model)),
-                suppression: row.suppression,
-                invitation,
-            })
-        });
-        facts.collect()
-    }
+/// Returns whether the grant behind an invitation holds: it was the host's or an operator's, or its inviter
+/// is a member who is not suspended and whose role may grant the invitation's.
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn grant_holds(
+    guestlist: &Guestlist,
+    connection: impl Lend<'_>,
+    invitation: &Invitation,
+) -> Result<bool, Error> {
+    let grantor = guestlist
+        .grantor(&mut connection.lend(), invitation)
+        .await?;
+    Ok(grantor.is_some())
+}
+
+/// Reads what letters of these invitations need, in one statement however many they are. An
+/// invitation that is gone is left out.
+///
+/// # Errors
+/// [`Error::Database`], for one of them as for all.
+pub async fn letter_facts(
+    guestlist: &Guestlist,
+    connection: impl Lend<'_>,
+    ids: &[InvitationId],
+) -> Result<Vec<LetterFacts>, Error> {
+    let rows = rows(&mut connection.lend(), ids).await?;
+    let model = guestlist.role_model();
+    let facts = rows.into_iter().map(|row| {
+        let invitation = row.invitation;
+        let inviter = match invitation.granted_by.member() {
+            Some(user) => row.inviter.of(invitation.organization, user)?,
+            None => None,
+        };
+        let inviter = inviter.filter(|inviter| !inviter.is_suspended());
+        Ok(LetterFacts {
+            organization: row.organization.of(invitation.organization),
+            grant_holds: match &inviter {
+                Some(inviter) => model.may_invite(&inviter.role, &invitation.role),
+                None => invitation.granted_by.member().is_none(),
+            },
+            inviter,
+            suppression: row.suppression,
+            invitation,
+        })
+    });
+    facts.collect()
 }
 
 async fn rows(connection: &mut Connection<'_>, ids: &[InvitationId]) -> Result<Vec<Row>, Error> {

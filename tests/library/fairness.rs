@@ -30,10 +30,16 @@ async fn organization(team: &Team) -> Organization {
 async fn invite(team: &Team, organization: OrganizationId, people: usize) {
     let invite = |number| {
         let email = format!("p{number}@example.com").parse().unwrap();
-        Invite::new(organization, email, "agent".parse().unwrap())
+        Invite::new(email, "agent".parse().unwrap())
     };
     let invites = (0..people).map(invite).collect();
-    let all = async |tx: &mut _| team.guestlist.invite_all(tx, &user(OLIVIA), invites).await;
+    let all = async |tx: &mut _| {
+        team.guestlist
+            .act(user(OLIVIA))
+            .in_organization(organization)
+            .invite_all(tx, invites)
+            .await
+    };
     team.in_transaction(all).await.unwrap();
 }
 

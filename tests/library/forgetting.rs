@@ -36,7 +36,7 @@ on_both_databases! {
             assert_eq!(team.guestlist.sessions(&mut tx, team.organization.id, &user("bob")).await.unwrap(), []);
             drop(tx);
             let last = team.events().await.pop().unwrap();
-            assert_eq!((last.kind.as_str(), last.actor, last.subject.as_str()), ("member_forgotten", None, "bob"));
+            assert_eq!((last.kind.as_str(), last.attribution.actor, last.subject.as_str()), ("member_forgotten", None, "bob"));
         }
         assert_eq!(third.invitation(id).await.status, Status::Revoked);
         assert_eq!(third.invitation(for_carl).await.status, Status::Pending);

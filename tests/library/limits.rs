@@ -68,7 +68,7 @@ on_both_databases! {
         let team = limited(&team, Limits::default());
         let invites = (0..1001).map(|number| team.invitation_of(&format!("p{number}@example.com"), "agent")).collect();
         let outcomes = team
-            .in_transaction(async |tx| team.guestlist.invite_all(tx, &crate::support::user(OLIVIA), invites).await)
+            .in_transaction(async |tx| team.guestlist.act(crate::support::user(OLIVIA)).in_organization(team.organization.id).invite_all(tx, invites).await)
             .await
             .unwrap();
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1000);

@@ -68,8 +68,8 @@ on_both_databases! {
         team.join("adam", "admin").await;
         let id = team.organization.id;
         let mut tx = team.begin().await;
-        team.guestlist.transfer_ownership(&mut tx, &user(OLIVIA), id, &user("adam")).await.unwrap();
-        team.guestlist.leave(&mut tx, &user(OLIVIA), id).await.unwrap();
+        team.guestlist.act(user(OLIVIA)).in_organization(id).transfer_ownership(&mut tx, &user("adam")).await.unwrap();
+        team.guestlist.act(user(OLIVIA)).in_organization(id).leave(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(team.role_of("adam").await.as_deref(), Some("owner"));
         assert_eq!(team.membership(OLIVIA).await, None);

@@ -14,7 +14,8 @@ async fn change(
     let role = role.parse().expect("a role");
     team.in_transaction(async |tx| {
         team.guestlist
-            .change_invitation_role(tx, &user(actor), id, &role)
+            .act(user(actor))
+            .change_invitation_role(tx, id, &role)
             .await
     })
     .await

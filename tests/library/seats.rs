@@ -3,7 +3,7 @@
 use guestlist::{Error, Seats};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, person, user};
+use crate::support::{OLIVIA, Team, person, the_host, user};
 
 fn seated(team: &Team, seats: Seats) -> Team {
     team.configured(|builder| builder.seats(seats))
@@ -11,10 +11,16 @@ fn seated(team: &Team, seats: Seats) -> Team {
 
 async fn set_seats(team: &Team, seats: Option<u32>) -> Option<u32> {
     let id = team.organization.id;
-    team.in_transaction(async |tx| team.guestlist.set_seats(tx, id, seats).await)
-        .await
-        .expect("set")
-        .seats()
+    team.in_transaction(async |tx| {
+        team.guestlist
+            .act(the_host())
+            .in_organization(id)
+            .set_seats(tx, seats)
+            .await
+    })
+    .await
+    .expect("set")
+    .seats()
 }
 
 fn no_seat<T: std::fmt::Debug>(result: Result<T, Error>, of: u32) {
@@ -51,7 +57,7 @@ on_both_databases! {
         let team = seated(&team, Seats::at_most(2));
         team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let invite = team.invitation_of("A@example.com", "manager").superseding();
-        let newer = team.in_transaction(async |tx| team.guestlist.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
+        let newer = team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite(tx, invite).await).await.unwrap();
         team.advance_clock(chrono::TimeDelta::hours(1));
         team.resend(OLIVIA, newer.id).await.expect("it has its seat");
     }
@@ -88,7 +94,7 @@ on_both_databases! {
 
     async fn seats_of_an_unknown_organization_are_refused(team: Team) {
         let id = uuid::Uuid::now_v7().into();
-        let unknown = team.in_transaction(async |tx| team.guestlist.set_seats(tx, id, Some(1)).await).await;
+        let unknown = team.in_transaction(async |tx| team.guestlist.act(the_host()).in_organization(id).set_seats(tx, Some(1)).await).await;
         assert!(matches!(unknown, Err(Error::NotFound)));
     }
 
@@ -119,7 +125,7 @@ on_both_databases! {
     async fn batch_invite_fills_only_the_free_seats(team: Team) {
         let team = seated(&team, Seats::at_most(4));
         let invites = (0..6).map(|number| team.invitation_of(&format!("p{number}@example.com"), "agent")).collect();
-        let outcomes = team.in_transaction(async |tx| team.guestlist.invite_all(tx, &user(OLIVIA), invites).await).await.unwrap();
+        let outcomes = team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite_all(tx, invites).await).await.unwrap();
         let codes: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().err().map(Error::code)).collect();
         assert_eq!(codes, [None, None, None, Some("no_seat"), Some("no_seat"), Some("no_seat")]);
     }

@@ -92,7 +92,7 @@ on_both_databases! {
         record(&team, "bob", "b").await.unwrap();
         record(&team, OLIVIA, "o").await.unwrap();
         let id = team.organization.id;
-        team.in_transaction(async |tx| team.guestlist.delete(tx, &user(OLIVIA), id).await).await.unwrap();
+        team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(id).delete(tx).await).await.unwrap();
         let mut tx = team.begin().await;
         assert_eq!(worker::ended_sessions(&mut tx, id, None, 100).await.unwrap().len(), 2);
     }
@@ -140,7 +140,7 @@ on_both_databases! {
         record(&other, OLIVIA, "there").await.unwrap();
         record(&team, OLIVIA, "here").await.unwrap();
         let id = team.organization.id;
-        team.in_transaction(async |tx| team.guestlist.delete(tx, &user(OLIVIA), id).await).await.unwrap();
+        team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(id).delete(tx).await).await.unwrap();
         assert_eq!(live(&other, OLIVIA).await, ["there"]);
     }
 

@@ -255,7 +255,7 @@ on_both_databases! {
         texts.extend([invitation.id.to_string(), team.organization.id.to_string(), encoded(invitation.id.as_uuid().as_bytes())]);
         assert_same_answer(&team, &texts).await;
         assert_token_is_valid(&team, &token).await;
-        other.in_transaction(async |tx| other.guestlist.delete(tx, &crate::support::user(OLIVIA), other.organization.id).await).await.unwrap();
+        other.in_transaction(async |tx| other.guestlist.act(crate::support::user(OLIVIA)).in_organization(other.organization.id).delete(tx).await).await.unwrap();
         assert_same_answer(&team, &[elsewhere]).await;
     }
 

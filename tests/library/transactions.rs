@@ -3,13 +3,13 @@
 use guestlist::{Database, Error, worker};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, name, person, user};
+use crate::support::{OLIVIA, name, person, the_host, user};
 
 on_both_databases! {
     async fn rollback_by_the_host_undoes_everything(team: Team) {
         let mut tx = team.begin().await;
         let invite = team.invitation_of("bob@example.com", "agent");
-        team.guestlist.invite(&mut tx, &user(OLIVIA), invite).await.unwrap();
+        team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite(&mut tx, invite).await.unwrap();
         tx.rollback().await.unwrap();
         assert_eq!(team.history().await, ["organization_created"]);
         assert!(team.messages().await.is_empty());
@@ -44,7 +44,7 @@ on_both_databases! {
         let there = crate::support::Team::on(team.database.clone()).await;
         let (here, there) = (team.organization.id, there.organization.id);
         let rename = async |tx: &mut guestlist::Transaction, id| {
-            team.guestlist.rename(tx, &user(OLIVIA), id, name("Renamed")).await.map(drop)
+            team.guestlist.act(user(OLIVIA)).in_organization(id).rename(tx, name("Renamed")).await.map(drop)
         };
         let (mut one, mut other) = (team.begin().await, team.begin().await);
         rename(&mut one, here).await.unwrap();
@@ -71,12 +71,12 @@ on_both_databases! {
             #[cfg(feature = "postgres")]
             Database::Postgres(pool) => {
                 let mut connection = pool.acquire().await.unwrap();
-                team.guestlist.invite(&mut *connection, &user(OLIVIA), invite).await
+                team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite(&mut *connection, invite).await
             }
             #[cfg(feature = "sqlite")]
             Database::Sqlite(pool) => {
                 let mut connection = pool.acquire().await.unwrap();
-                team.guestlist.invite(&mut *connection, &user(OLIVIA), invite).await
+                team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite(&mut *connection, invite).await
             }
         };
         assert!(matches!(refused, Err(Error::NoTransaction)));
@@ -112,23 +112,23 @@ on_both_databases! {
         };
         let refused = [
             guestlist.create(&mut *connection, name("B"), &person("x")).await.map(drop),
-            guestlist.rename(&mut *connection, &owner, id, name("B")).await.map(drop),
-            guestlist.delete(&mut *connection, &owner, id).await,
-            guestlist.invite_all(&mut *connection, &owner, vec![]).await.map(drop),
-            guestlist.resend(&mut *connection, &owner, invitation.id).await.map(drop),
-            guestlist.revoke(&mut *connection, &owner, invitation.id).await.map(drop),
-            guestlist.show_link(&mut *connection, &owner, invitation.id).await.map(drop),
+            guestlist.act(&owner).in_organization(id).rename(&mut *connection, name("B")).await.map(drop),
+            guestlist.act(&owner).in_organization(id).delete(&mut *connection).await,
+            guestlist.act(&owner).in_organization(id).invite_all(&mut *connection, vec![]).await.map(drop),
+            guestlist.act(&owner).resend(&mut *connection, invitation.id).await.map(drop),
+            guestlist.act(&owner).revoke(&mut *connection, invitation.id).await.map(drop),
+            guestlist.act(&owner).show_link(&mut *connection, invitation.id).await.map(drop),
             guestlist.accept(&mut *connection, &token, &person("carl")).await.map(drop),
             guestlist.decline(&mut *connection, &token).await.map(drop),
-            guestlist.change_role(&mut *connection, &owner, id, &bob, &"admin".parse().unwrap()).await.map(drop),
-            guestlist.remove(&mut *connection, &owner, id, &bob).await,
-            guestlist.leave(&mut *connection, &bob, id).await,
-            guestlist.transfer_ownership(&mut *connection, &owner, id, &bob).await.map(drop),
-            guestlist.suspend(&mut *connection, &owner, id, &bob).await.map(drop),
-            guestlist.reinstate(&mut *connection, &owner, id, &bob).await.map(drop),
+            guestlist.act(&owner).in_organization(id).change_role(&mut *connection, &bob, &"admin".parse().unwrap()).await.map(drop),
+            guestlist.act(&owner).in_organization(id).remove(&mut *connection, &bob).await,
+            guestlist.act(&bob).in_organization(id).leave(&mut *connection).await,
+            guestlist.act(&owner).in_organization(id).transfer_ownership(&mut *connection, &bob).await.map(drop),
+            guestlist.act(&owner).in_organization(id).suspend(&mut *connection, &bob).await.map(drop),
+            guestlist.act(&owner).in_organization(id).reinstate(&mut *connection, &bob).await.map(drop),
             guestlist.forget_user(&mut *connection, &person("bob")).await.map(drop),
-            guestlist.set_seats(&mut *connection, id, Some(1)).await.map(drop),
-            guestlist.change_invitation_role(&mut *connection, &owner, invitation.id, &"admin".parse().unwrap()).await.map(drop),
+            guestlist.act(the_host()).in_organization(id).set_seats(&mut *connection, Some(1)).await.map(drop),
+            guestlist.act(&owner).change_invitation_role(&mut *connection, invitation.id, &"admin".parse().unwrap()).await.map(drop),
             guestlist.record_session(&mut *connection, id, &bob, &"s".parse().unwrap()).await,
             worker::expire_due(&mut *connection, team.now(), 1).await.map(drop),
             worker::remind_due(&mut *connection, team.now(), team.now(), 1).await.map(drop),
@@ -158,7 +158,7 @@ async fn worker_yields_to_a_waiting_host() {
     let mut settling = worker::begin(&team.database).await.unwrap();
     let (olivia, now) = (user(OLIVIA), team.now());
     let revoke = async |tx: &mut guestlist::Transaction, id| {
-        team.guestlist.revoke(tx, &olivia, id).await.map(drop)
+        team.guestlist.act(&olivia).revoke(tx, id).await.map(drop)
     };
     let record = async |tx: &mut guestlist::Transaction, id| {
         worker::record_delivery(tx, now, &sent(id)).await
@@ -168,7 +168,8 @@ async fn worker_yields_to_a_waiting_host() {
     let (revoked, recorded) = tokio::join!(
         async {
             team.guestlist
-                .revoke(&mut host, &user(OLIVIA), other.id)
+                .act(user(OLIVIA))
+                .revoke(&mut host, other.id)
                 .await
         },
         async {
@@ -227,10 +228,11 @@ async fn user_joining_during_deletion_is_forgotten_there_too() {
     let (mut host, mut deletion) = (team.begin().await, team.begin().await);
     let pid = backend(&mut deletion).await;
     let olivia = user(OLIVIA);
-    let rename = team
+    let acting = team
         .guestlist
-        .rename(&mut host, &olivia, team.organization.id, name("Held"));
-    rename.await.unwrap();
+        .act(&olivia)
+        .in_organization(team.organization.id);
+    acting.rename(&mut host, name("Held")).await.unwrap();
     let deleting = async {
         let forgotten = team
             .guestlist
@@ -303,14 +305,21 @@ async fn invite_takes_one_lock_one_query_and_one_insert() {
     let mut tx = sqlx::Connection::begin(&mut *connection).await.unwrap();
     for email in ["a@example.com", "b@example.com"] {
         let invite = team.invitation_of(email, "agent");
-        let invited = team.guestlist.invite(&mut *tx, &user(OLIVIA), invite).await;
+        let invited = team
+            .guestlist
+            .act(user(OLIVIA))
+            .in_organization(team.organization.id)
+            .invite(&mut *tx, invite)
+            .await;
         invited.unwrap();
     }
     let invites =
         ["c@example.com", "d@example.com"].map(|email| team.invitation_of(email, "agent"));
     let invited = team
         .guestlist
-        .invite_all(&mut *tx, &user(OLIVIA), invites.into())
+        .act(user(OLIVIA))
+        .in_organization(team.organization.id)
+        .invite_all(&mut *tx, invites.into())
         .await;
     assert!(invited.unwrap().iter().all(Result::is_ok));
     let prepared = sqlx::query_scalar(

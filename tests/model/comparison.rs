@@ -125,7 +125,8 @@ impl<'a> Comparison<'a> {
                 .get(index)
                 .map_or(0, |listed| listed.events.len());
             for event in &listed.events[known..] {
-                let actor = event.actor.as_ref().map(|actor| actor.as_str());
+                let actor = event.attribution.actor.as_ref();
+                let actor = actor.and_then(|actor| actor.member().map(|user| user.as_str()));
                 recorded.push(format!(
                     "{index} {} by {actor:?} of {}",
                     event.kind, event.subject

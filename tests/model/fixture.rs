@@ -3,7 +3,7 @@
 pub mod call;
 
 use guestlist::{
-    Connection, Database, Error, Guestlist, Invitation, InvitationId, Key, KeyRing, ManualClock,
+    Database, Error, Guestlist, Invitation, InvitationId, Key, KeyRing, Lend as _, ManualClock,
     OrganizationId, User,
 };
 
@@ -63,14 +63,11 @@ impl Fixture {
         let results = match operation.conditions {
             Conditions::WithoutTransaction => {
                 let mut connection = database.acquire().await.expect("a connection");
-                self.call(&mut Connection::from(&mut connection), operation, model)
-                    .await
+                self.call(&mut connection.lend(), operation, model).await
             }
             _ => {
                 let mut tx = database.begin().await.expect("a transaction");
-                let results = self
-                    .call(&mut Connection::from(&mut tx), operation, model)
-                    .await;
+                let results = self.call(&mut tx.lend(), operation, model).await;
                 tx.commit().await.expect("committed");
                 results
             }

@@ -113,7 +113,7 @@ fn granters_held_what_they_granted(roles: Roles, before: &Listed, after: &Listed
         let granter = before
             .members
             .iter()
-            .find(|member| member.user == then.granted_by);
+            .find(|member| Some(&member.user) == then.granted_by.member());
         let may =
             |granter: &Membership| roles.may_invite(granter.role.as_str(), then.role.as_str());
         assert!(

@@ -53,7 +53,11 @@ impl Fixture {
         let acme = team.organization.id;
         team.in_transaction(async |tx| {
             let sue = &user("sue");
-            team.guestlist.suspend(tx, &user(OLIVIA), acme, sue).await
+            team.guestlist
+                .act(user(OLIVIA))
+                .in_organization(acme)
+                .suspend(tx, sue)
+                .await
         })
         .await
         .expect("suspended");

@@ -5,7 +5,7 @@ use guestlist::worker::{DeliveryReport, expire_due, record_delivery, remind_due}
 use guestlist::{Delivery, Error, Invitation, Membership, Transaction};
 
 use crate::fixture::Fixture;
-use crate::support::{address, name, person, user};
+use crate::support::{address, name, person, the_host, user};
 
 /// The fixture and an open transaction on it. Every call returns a text without values that differ
 /// between runs.
@@ -21,7 +21,9 @@ impl OpenTransaction<'_> {
         let invite = self.fixture.team.invitation_of(&address(who), role);
         self.fixture
             .guestlist()
-            .invite(&mut *self.tx, &user(actor), invite)
+            .act(user(actor))
+            .in_organization(self.fixture.acme())
+            .invite(&mut *self.tx, invite)
             .await
             .map(said)
     }
@@ -34,7 +36,9 @@ impl OpenTransaction<'_> {
             .superseding();
         self.fixture
             .guestlist()
-            .invite(&mut *self.tx, &user(actor), invite)
+            .act(user(actor))
+            .in_organization(self.fixture.acme())
+            .invite(&mut *self.tx, invite)
             .await
             .map(said)
     }
@@ -44,7 +48,9 @@ impl OpenTransaction<'_> {
         let outcomes = self
             .fixture
             .guestlist()
-            .invite_all(&mut *self.tx, &user(actor), invites.into())
+            .act(user(actor))
+            .in_organization(self.fixture.acme())
+            .invite_all(&mut *self.tx, invites.into())
             .await?;
         let words = outcomes.into_iter().map(|outcome| match outcome {
             Ok(invitation) => said(invitation),
@@ -57,7 +63,8 @@ impl OpenTransaction<'_> {
         let id = self.fixture.invitation(whose).id;
         self.fixture
             .guestlist()
-            .resend(&mut *self.tx, &user(actor), id)
+            .act(user(actor))
+            .resend(&mut *self.tx, id)
             .await
             .map(said)
     }
@@ -66,7 +73,8 @@ impl OpenTransaction<'_> {
         let id = self.fixture.invitation(whose).id;
         self.fixture
             .guestlist()
-            .revoke(&mut *self.tx, &user(actor), id)
+            .act(user(actor))
+            .revoke(&mut *self.tx, id)
             .await
             .map(said)
     }
@@ -94,7 +102,8 @@ impl OpenTransaction<'_> {
         let shown = self
             .fixture
             .guestlist()
-            .show_link(&mut *self.tx, &user(actor), id)
+            .act(user(actor))
+            .show_link(&mut *self.tx, id)
             .await?;
         Ok(format!(
             "the first link: {}",
@@ -106,7 +115,8 @@ impl OpenTransaction<'_> {
         let (id, role) = (self.fixture.invitation(whose).id, role.parse()?);
         self.fixture
             .guestlist()
-            .change_invitation_role(&mut *self.tx, &user(actor), id, &role)
+            .act(user(actor))
+            .change_invitation_role(&mut *self.tx, id, &role)
             .await
             .map(said)
     }
@@ -115,7 +125,9 @@ impl OpenTransaction<'_> {
         let (acme, role) = (self.fixture.acme(), role.parse()?);
         self.fixture
             .guestlist()
-            .change_role(&mut *self.tx, &user(actor), acme, &user(who), &role)
+            .act(user(actor))
+            .in_organization(acme)
+            .change_role(&mut *self.tx, &user(who), &role)
             .await
             .map(held)
     }
@@ -124,7 +136,9 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .remove(&mut *self.tx, &user(actor), acme, &user(who))
+            .act(user(actor))
+            .in_organization(acme)
+            .remove(&mut *self.tx, &user(who))
             .await
             .map(done)
     }
@@ -133,7 +147,9 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .leave(&mut *self.tx, &user(who), acme)
+            .act(user(who))
+            .in_organization(acme)
+            .leave(&mut *self.tx)
             .await
             .map(done)
     }
@@ -142,7 +158,9 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .transfer_ownership(&mut *self.tx, &user(actor), acme, &user(who))
+            .act(user(actor))
+            .in_organization(acme)
+            .transfer_ownership(&mut *self.tx, &user(who))
             .await
             .map(held)
     }
@@ -151,7 +169,9 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .suspend(&mut *self.tx, &user(actor), acme, &user(who))
+            .act(user(actor))
+            .in_organization(acme)
+            .suspend(&mut *self.tx, &user(who))
             .await
             .map(held)
     }
@@ -160,7 +180,9 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .reinstate(&mut *self.tx, &user(actor), acme, &user(who))
+            .act(user(actor))
+            .in_organization(acme)
+            .reinstate(&mut *self.tx, &user(who))
             .await
             .map(held)
     }
@@ -178,7 +200,9 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .set_seats(&mut *self.tx, acme, Some(seats))
+            .act(the_host())
+            .in_organization(acme)
+            .set_seats(&mut *self.tx, Some(seats))
             .await
             .map(|_| done(()))
     }
@@ -187,7 +211,9 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .rename(&mut *self.tx, &user(actor), acme, name(to))
+            .act(user(actor))
+            .in_organization(acme)
+            .rename(&mut *self.tx, name(to))
             .await
             .map(|_| done(()))
     }
@@ -196,7 +222,9 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .delete(&mut *self.tx, &user(actor), acme)
+            .act(user(actor))
+            .in_organization(acme)
+            .delete(&mut *self.tx)
             .await
             .map(done)
     }

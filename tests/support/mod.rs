@@ -111,22 +111,28 @@ impl Team {
 
     pub async fn invite(&self, actor: &str, email: &str, role: &str) -> Result<Invitation, Error> {
         let invite = self.invitation_of(email, role);
-        self.in_transaction(async |tx| self.guestlist.invite(tx, &user(actor), invite).await)
-            .await
+        self.in_transaction(async |tx| {
+            self.guestlist
+                .act(user(actor))
+                .in_organization(self.organization.id)
+                .invite(tx, invite)
+                .await
+        })
+        .await
     }
 
     pub fn invitation_of(&self, email: &str, role: &str) -> Invite {
         let email = email.parse().expect("an address");
-        Invite::new(self.organization.id, email, role.parse().expect("a role"))
+        Invite::new(email, role.parse().expect("a role"))
     }
 
     pub async fn resend(&self, actor: &str, id: InvitationId) -> Result<Invitation, Error> {
-        self.in_transaction(async |tx| self.guestlist.resend(tx, &user(actor), id).await)
+        self.in_transaction(async |tx| self.guestlist.act(user(actor)).resend(tx, id).await)
             .await
     }
 
     pub async fn revoke(&self, actor: &str, id: InvitationId) -> Result<Invitation, Error> {
-        self.in_transaction(async |tx| self.guestlist.revoke(tx, &user(actor), id).await)
+        self.in_transaction(async |tx| self.guestlist.act(user(actor)).revoke(tx, id).await)
             .await
     }
 
@@ -150,7 +156,9 @@ impl Team {
         let id = self.organization.id;
         self.in_transaction(async |tx| {
             self.guestlist
-                .change_role(tx, &user(actor), id, &user(member), &role)
+                .act(user(actor))
+                .in_organization(id)
+                .change_role(tx, &user(member), &role)
                 .await
         })
         .await
@@ -160,7 +168,9 @@ impl Team {
         let id = self.organization.id;
         self.in_transaction(async |tx| {
             self.guestlist
-                .remove(tx, &user(actor), id, &user(member))
+                .act(user(actor))
+                .in_organization(id)
+                .remove(tx, &user(member))
                 .await
         })
         .await
@@ -170,7 +180,9 @@ impl Team {
         let id = self.organization.id;
         self.in_transaction(async |tx| {
             self.guestlist
-                .suspend(tx, &user(actor), id, &user(member))
+                .act(user(actor))
+                .in_organization(id)
+                .suspend(tx, &user(member))
                 .await
         })
         .await
@@ -180,7 +192,9 @@ impl Team {
         let id = self.organization.id;
         self.in_transaction(async |tx| {
             self.guestlist
-                .reinstate(tx, &user(actor), id, &user(member))
+                .act(user(actor))
+                .in_organization(id)
+                .reinstate(tx, &user(member))
                 .await
         })
         .await
@@ -189,7 +203,9 @@ impl Team {
     pub async fn leave(&self, actor: &str) -> Result<(), Error> {
         self.in_transaction(async |tx| {
             self.guestlist
-                .leave(tx, &user(actor), self.organization.id)
+                .act(user(actor))
+                .in_organization(self.organization.id)
+                .leave(tx)
                 .await
         })
         .await
@@ -199,7 +215,9 @@ impl Team {
         let id = self.organization.id;
         self.in_transaction(async |tx| {
             self.guestlist
-                .transfer_ownership(tx, &user(actor), id, &user(to))
+                .act(user(actor))
+                .in_organization(id)
+                .transfer_ownership(tx, &user(to))
                 .await
         })
         .await
@@ -226,10 +244,23 @@ impl Team {
 
     pub async fn membership(&self, who: &str) -> Option<Membership> {
         let mut tx = self.begin().await;
-        self.guestlist
-            .membership(&mut tx, self.organization.id, &user(who))
+        let member = self
+            .guestlist
+            .find_member(&mut tx, self.organization.id, &user(who))
             .await
-            .expect("read")
+            .expect("read");
+        member.filter(|member| !member.is_suspended())
+    }
+
+    /// Reads whether the member has access and their role carries the permission.
+    pub async fn allows(&self, who: &str, permission: &str) -> bool {
+        let mut tx = self.begin().await;
+        let access = self
+            .guestlist
+            .access(&mut tx, &user(who), self.organization.id)
+            .await
+            .expect("read");
+        access.is_some_and(|access| access.allows(permission))
     }
 
     pub async fn role_of(&self, who: &str) -> Option<String> {
@@ -299,4 +330,9 @@ pub fn address(who: &str) -> String {
 /// A user of the host with a verified address of their own.
 pub fn person(who: &str) -> User {
     User::new(user(who), address(who).parse().expect("an address"))
+}
+
+/// The host as an actor.
+pub fn the_host() -> guestlist::Actor {
+    guestlist::Actor::host("a test".parse().expect("a reason"))
 }

@@ -167,13 +167,15 @@ impl Host {
             .iter()
             .map(|email| {
                 let (email, role) = (email.parse()?, "agent".parse()?);
-                Ok(Invite::new(self.organization, email, role))
+                Ok(Invite::new(email, role))
             })
             .collect::<anyhow::Result<Vec<_>>>()?;
         let mut transaction = self.database.begin().await?;
         let outcomes = self
             .guestlist
-            .invite_all(&mut transaction, &self.owner, invites)
+            .act(&self.owner)
+            .in_organization(self.organization)
+            .invite_all(&mut transaction, invites)
             .await?;
         transaction.commit().await?;
         for outcome in outcomes {

@@ -153,11 +153,13 @@ impl Host {
 
     async fn invite(&mut self) -> Result<(), Error> {
         let organization = self.organization();
-        let invite = self.someone_new(organization);
+        let invite = self.someone_new();
         let guestlist = self.guestlist();
         let mut transaction = self.database.begin().await?;
         let invitation = guestlist
-            .invite(&mut transaction, &self.owner, invite)
+            .act(&self.owner)
+            .in_organization(organization)
+            .invite(&mut transaction, invite)
             .await?;
         transaction.commit().await?;
         self.keep(vec![invitation]);
@@ -167,11 +169,13 @@ impl Host {
     async fn invite_many(&mut self) -> Result<(), Error> {
         let organization = self.organization();
         let count = self.random.random_range(2..=12);
-        let invites = (0..count).map(|_| self.someone_new(organization)).collect();
+        let invites = (0..count).map(|_| self.someone_new()).collect();
         let guestlist = self.guestlist();
         let mut transaction = self.database.begin().await?;
         let outcomes = guestlist
-            .invite_all(&mut transaction, &self.owner, invites)
+            .act(&self.owner)
+            .in_organization(organization)
+            .invite_all(&mut transaction, invites)
             .await?;
         transaction.commit().await?;
         self.keep(outcomes.into_iter().flatten().collect());
@@ -185,7 +189,8 @@ impl Host {
         let mut transaction = self.database.begin().await?;
         let renewed = self
             .usual
-            .resend(&mut transaction, &self.owner, invitation.id)
+            .act(&self.owner)
+            .resend(&mut transaction, invitation.id)
             .await?;
         transaction.commit().await?;
         self.journal.note(Deed::Resent(renewed.id));
@@ -199,7 +204,8 @@ impl Host {
         };
         let mut transaction = self.database.begin().await?;
         self.usual
-            .revoke(&mut transaction, &self.owner, invitation.id)
+            .act(&self.owner)
+            .revoke(&mut transaction, invitation.id)
             .await?;
         transaction.commit().await?;
         self.journal.note(Deed::Revoked(invitation.id));
@@ -238,7 +244,9 @@ impl Host {
         let (organization, user) = self.members.swap_remove(place);
         let mut transaction = self.database.begin().await?;
         self.usual
-            .remove(&mut transaction, &self.owner, organization, &user)
+            .act(&self.owner)
+            .in_organization(organization)
+            .remove(&mut transaction, &user)
             .await?;
         transaction.commit().await
     }
@@ -279,7 +287,7 @@ impl Host {
         }
     }
 
-    fn someone_new(&mut self, organization: OrganizationId) -> Invite {
+    fn someone_new(&mut self) -> Invite {
         self.named += 1;
         let mut lot = self.random.random_range(0..1000);
         let mark = MARKS.iter().find(|(_, share)| {
@@ -295,10 +303,6 @@ impl Host {
         let email = address
             .parse()
             .expect("made of letters, digits and hyphens");
-        Invite::new(
-            organization,
-            email,
-            "agent".parse().expect("a role of the preset"),
-        )
+        Invite::new(email, "agent".parse().expect("a role of the preset"))
     }
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guestlist::{
-    Database, Error, Guestlist, Invite, Key, KeyRing, Limits, Organization, OrganizationId,
-    Transaction,
+    Database, Error, Guestlist, Invite, Key, KeyRing, Limits, Organization, Transaction,
 };
 use guestlist_jobs::letters::{Letters, Mailbox};
 use guestlist_jobs::mailer::{Deadlines, Mailer};
@@ -76,10 +75,6 @@ impl Fixture {
         })
     }
 
-    pub(super) fn organization(&self) -> OrganizationId {
-        self.organization.id
-    }
-
     /// Says a step of the story.
     pub(super) fn say(&self, step: impl std::fmt::Display) -> Result<(), Failure> {
         Ok(self.output.line(format_args!("* {step}"))?)
@@ -103,7 +98,7 @@ impl Fixture {
         for (who, role_name, locale) in made_up {
             if self.invites.len() < 3 {
                 let email = format!("{who}@example.com").parse().expect("an address");
-                let invite = Invite::new(self.organization.id, email, role(role_name));
+                let invite = Invite::new(email, role(role_name));
                 self.invites
                     .push(invite.locale(locale.parse().expect("a locale")));
             }

@@ -20,7 +20,13 @@ impl Fixture {
         for batch in self.invites.chunks(500) {
             let batch = batch.to_vec();
             let outcomes = self
-                .change(async |tx| self.guestlist.invite_all(tx, &user("olivia"), batch).await)
+                .change(async |tx| {
+                    self.guestlist
+                        .act(user("olivia"))
+                        .in_organization(self.organization.id)
+                        .invite_all(tx, batch)
+                        .await
+                })
                 .await?;
             for (outcome, invite) in outcomes.into_iter().zip(&self.invites[invited.len()..]) {
                 match outcome {
@@ -150,7 +156,7 @@ impl Fixture {
 
     pub(super) async fn resend(&self, invitation: &Invitation) -> Result<(), Failure> {
         let id = invitation.id;
-        self.change(async |tx| self.guestlist.resend(tx, &user("olivia"), id).await)
+        self.change(async |tx| self.guestlist.act(user("olivia")).resend(tx, id).await)
             .await?;
         let sent = async || {
             let mut connection = self.database.acquire().await?;
@@ -196,7 +202,9 @@ impl Fixture {
         let id = self.organization.id;
         self.change(async |tx| {
             self.guestlist
-                .remove(tx, &user("olivia"), id, &user(who))
+                .act(user("olivia"))
+                .in_organization(id)
+                .remove(tx, &user(who))
                 .await
         })
         .await?;
@@ -210,7 +218,13 @@ impl Fixture {
     pub(super) async fn refuse_last_owner(&self) -> Result<(), Failure> {
         let id = self.organization.id;
         match self
-            .change(async |tx| self.guestlist.leave(tx, &user("olivia"), id).await)
+            .change(async |tx| {
+                self.guestlist
+                    .act(user("olivia"))
+                    .in_organization(id)
+                    .leave(tx)
+                    .await
+            })
             .await
         {
             Err(Failure::Reason(reason)) => self.say(format_args!(

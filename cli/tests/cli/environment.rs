@@ -263,10 +263,10 @@ fn build_without_traces_reports_it() {
 #[test]
 fn invalid_rate_is_refused_with_a_reason() {
     for (rate, why) in [
-        ("0", "none would ever leave"),
-        ("-14", "none would ever leave"),
-        ("0.001", "slower than any mail server asks for"),
-        ("1000000", "faster than any mail server takes letters"),
+        ("0", "no letter would ever be sent"),
+        ("-14", "no letter would ever be sent"),
+        ("0.001", "slower than any mail server requires"),
+        ("1000000", "faster than any mail server accepts letters"),
         ("14/s", "is not a number"),
         ("NaN", "is not a number"),
     ] {

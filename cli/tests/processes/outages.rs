@@ -71,7 +71,7 @@ fn letters_wait_for_an_unreachable_mail_server() {
     installation.invite(50);
     let mut worker = installation.worker("worker");
     eventually("it says what is wrong", || {
-        worker.said("mail server is at fault") >= 2
+        worker.said("the mail server failed") >= 2
     });
     let jobs = installation.jobs();
     let waiting: i64 = jobs.iter().map(|job| job["count"].as_i64().unwrap()).sum();

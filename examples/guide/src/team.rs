@@ -6,9 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::{Html, Redirect};
 use axum::routing::{get, post};
 use axum::{Form, Router};
-use guestlist::{
-    Database, Error, Invite, Membership, Organization, OrganizationId, Paging, UserId,
-};
+use guestlist::{Access, Database, Error, Invite, Organization, OrganizationId, Paging, UserId};
 use guestlist_jobs::sessions::purge;
 use serde::Deserialize;
 use sqlx::{query, query_scalar};
@@ -91,11 +89,11 @@ async fn try_create(app: &App, me: &SignedIn, form: &Create) -> Result<Organizat
 }
 
 /// The check in front of everything that is a team's: one read, on every request.
-async fn member(app: &App, team: OrganizationId, me: &SignedIn) -> Result<Membership, Error> {
+async fn member(app: &App, team: OrganizationId, me: &SignedIn) -> Result<Access, Error> {
     let mut connection = app.pool.acquire().await?;
     let member = app
         .guestlist
-        .membership(&mut *connection, team, &me.account.user_id()?)
+        .access(&mut *connection, &me.account.user_id()?, team)
         .await?;
     member.ok_or(Error::NotFound)
 }
@@ -175,10 +173,12 @@ async fn try_invite(
     team: OrganizationId,
     form: &Invitee,
 ) -> Result<(), Error> {
-    let invite = Invite::new(team, form.email.parse()?, form.role.parse()?);
+    let invite = Invite::new(form.email.parse()?, form.role.parse()?);
     let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
     app.guestlist
-        .invite(&mut *tx, &me.account.user_id()?, invite)
+        .act(&me.account.user_id()?)
+        .in_organization(team)
+        .invite(&mut *tx, invite)
         .await?;
     tx.commit().await?;
     Ok(())
@@ -206,7 +206,9 @@ async fn try_remove(
 ) -> Result<(), Error> {
     let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
     app.guestlist
-        .remove(&mut *tx, &me.account.user_id()?, team, user)
+        .act(&me.account.user_id()?)
+        .in_organization(team)
+        .remove(&mut *tx, user)
         .await?;
     tx.commit().await?;
     Ok(())

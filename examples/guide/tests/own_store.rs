@@ -44,8 +44,12 @@ async fn who_is_removed_is_signed_out_of_a_store_of_ones_own() -> Result<(), Box
 
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
     let acme = guestlist.create(&mut *tx, "Acme".parse()?, &olivia).await?;
-    let invite = Invite::new(acme.id, bob.email.clone(), "agent".parse()?);
-    let invitation = guestlist.invite(&mut *tx, &olivia.id, invite).await?;
+    let invite = Invite::new(bob.email.clone(), "agent".parse()?);
+    let invitation = guestlist
+        .act(&olivia.id)
+        .in_organization(acme.id)
+        .invite(&mut *tx, invite)
+        .await?;
     let token = guestlist.token(&invitation)?;
     guestlist.accept(&mut *tx, token.expose(), &bob).await?;
     let session = "bob's session".parse()?;
@@ -62,7 +66,9 @@ async fn who_is_removed_is_signed_out_of_a_store_of_ones_own() -> Result<(), Box
 
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
     guestlist
-        .remove(&mut *tx, &olivia.id, acme.id, &bob.id)
+        .act(&olivia.id)
+        .in_organization(acme.id)
+        .remove(&mut *tx, &bob.id)
         .await?;
     tx.commit().await?;
     let stores: [Arc<dyn SessionStore>; 1] = [Arc::new(store)]; // for the worker: Context::sessions

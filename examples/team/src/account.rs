@@ -1,7 +1,7 @@
 //! Accounts: who can sign in.
 
 use chrono::{DateTime, Utc};
-use guestlist::{Connection, EmailAddress, Name, User, UserId};
+use guestlist::{EmailAddress, Lend, Name, User, UserId};
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -22,7 +22,7 @@ pub(crate) struct Account {
 impl Account {
     /// Creates an account, unless the address has one already.
     pub(crate) async fn create(
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         email: EmailAddress,
         name: Name,
         password_hash: String,
@@ -52,7 +52,7 @@ impl Account {
 
     /// The account of an id.
     pub(crate) async fn find(
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         id: &UserId,
     ) -> Result<Option<Self>, guestlist::Error> {
         const FIND: &str =
@@ -64,7 +64,7 @@ impl Account {
 
     /// The account of an address, however it is written.
     pub(crate) async fn with_email(
-        connection: impl Into<Connection<'_>>,
+        connection: impl Lend<'_>,
         email: &EmailAddress,
     ) -> Result<Option<Self>, guestlist::Error> {
         const FIND: &str =

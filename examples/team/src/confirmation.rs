@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
-use guestlist::{Connection, EmailAddress};
+use guestlist::{EmailAddress, Lend};
 use guestlist_jobs::mail::Mail;
 use guestlist_jobs::mailer::Verdict;
 use lettre::Message;
@@ -59,7 +59,7 @@ pub(crate) async fn ask(app: &App, email: &EmailAddress) -> Result<(), Problem> 
 
 /// The address a link's token confirms.
 pub(crate) async fn address(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     token: &str,
 ) -> Result<Option<EmailAddress>, guestlist::Error> {
     const FIND: &str =
@@ -73,7 +73,7 @@ pub(crate) async fn address(
 
 /// Uses up every link that was sent to an address.
 pub(crate) async fn forget(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     email: &EmailAddress,
 ) -> Result<(), guestlist::Error> {
     const DELETE: &str = "DELETE FROM team_confirmations WHERE email = $1";
@@ -84,7 +84,7 @@ pub(crate) async fn forget(
 }
 
 async fn was_asked_lately(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     email: &EmailAddress,
 ) -> Result<bool, guestlist::Error> {
     const FIND: &str =
@@ -97,7 +97,7 @@ async fn was_asked_lately(
 }
 
 async fn insert(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     email: &EmailAddress,
     token: &str,
 ) -> Result<(), guestlist::Error> {

@@ -18,7 +18,7 @@ static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 /// written once, with the `$1` that both drivers read.
 macro_rules! on_driver {
     ($connection:expr, $driver:ident => $body:expr) => {
-        match $connection.into() {
+        match guestlist::Lend::lend($connection) {
             guestlist::Connection::Postgres($driver) => $body,
             guestlist::Connection::Sqlite($driver) => $body,
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use axum::extract::{Query, State};
-use guestlist::{Event, EventKind, OrganizationId, Paging, UserId};
+use guestlist::{Actor, Event, EventKind, OrganizationId, Paging, UserId};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -64,12 +64,9 @@ async fn people(app: &App, events: &[Event]) -> Result<HashMap<String, String>, 
     let mut names = HashMap::new();
     let mut connection = app.database.acquire().await?;
     for event in events {
-        for id in event
-            .actor
-            .iter()
-            .map(UserId::as_str)
-            .chain([event.subject.as_str()])
-        {
+        let actor = event.attribution.actor.as_ref().and_then(Actor::member);
+        let actor = actor.map(UserId::as_str);
+        for id in actor.into_iter().chain([event.subject.as_str()]) {
             if names.contains_key(id) {
                 continue;
             }
@@ -105,9 +102,10 @@ fn words(app: &App, names: &Names, event: &Event) -> String {
             .cloned()
             .unwrap_or_else(|| "somebody".to_owned())
     };
-    let who = match &event.actor {
-        Some(actor) => name(actor.as_str()),
-        None => "The application".to_owned(),
+    let who = match event.attribution.actor.as_ref() {
+        Some(Actor::Member(id)) => name(id.as_str()),
+        Some(Actor::Operator { name, .. }) => name.to_string(),
+        _ => "The application".to_owned(),
     };
     let (before, after) = (Facts(app, &event.before), Facts(app, &event.after));
     let whom = name(&event.subject);
@@ -130,7 +128,7 @@ fn words(app: &App, names: &Names, event: &Event) -> String {
             before.role(),
             after.role()
         ),
-        EventKind::InvitationRevoked => match event.actor {
+        EventKind::InvitationRevoked => match event.attribution.actor {
             Some(_) => format!("{who} cancelled the invitation of {}", after.text("email")),
             None => format!("The invitation of {} was cancelled", after.text("email")),
         },
@@ -152,7 +150,13 @@ fn words(app: &App, names: &Names, event: &Event) -> String {
             None => format!("{who} looked at the link of an invitation"),
         },
         EventKind::RoleChanged
-            if event.actor.as_ref().map(UserId::as_str) == Some(&event.subject) =>
+            if event
+                .attribution
+                .actor
+                .as_ref()
+                .and_then(Actor::member)
+                .map(UserId::as_str)
+                == Some(&event.subject) =>
         {
             format!("{who} became {}", after.role())
         }

@@ -50,11 +50,7 @@ pub(crate) async fn show(
 async fn open(app: &App, cookies: &Cookies) -> Result<Invitation, Problem> {
     let mut connection = app.database.acquire().await?;
     let invitation = app.guestlist.open(&mut connection, &token(cookies)).await?;
-    if !app
-        .guestlist
-        .grant_holds(&mut connection, &invitation)
-        .await?
-    {
+    if !guestlist::worker::grant_holds(&app.guestlist, &mut connection, &invitation).await? {
         return Err(guestlist::Error::InviterLostRight.into());
     }
     Ok(invitation)
@@ -79,7 +75,10 @@ async fn page(
         .guestlist
         .organization(&mut connection, invitation.organization)
         .await?;
-    let inviter = Account::find(&mut connection, &invitation.granted_by).await?;
+    let inviter = match invitation.granted_by.member() {
+        Some(user) => Account::find(&mut connection, user).await?,
+        None => None,
+    };
     let is_for = |account: &Account| account.email.canonical() == invitation.email.canonical();
     let facts = json!({
         "organization": organization.map(|organization| organization.name),

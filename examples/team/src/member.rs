@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use guestlist::{Action, Membership, Organization, OrganizationId, Role};
+use guestlist::{Access, Action, Organization, OrganizationId, Role};
 use tower_sessions::Session;
 
 use crate::account::Account;
@@ -24,7 +24,7 @@ pub(crate) struct SignedIn {
 pub(crate) struct Member {
     pub(crate) account: Account,
     pub(crate) session: Session,
-    pub(crate) membership: Membership,
+    pub(crate) access: Access,
     pub(crate) organization: Organization,
     /// Whether their role invites to any role, and so sees invitations and history.
     pub(crate) manages: bool,
@@ -32,7 +32,7 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn role(&self) -> &Role {
-        &self.membership.role
+        &self.access.role
     }
 
     /// The address of a page of this organization.
@@ -87,12 +87,12 @@ impl FromRequestParts<App> for Member {
         let id = path.get("organization").and_then(|id| id.parse().ok());
         let id: OrganizationId = id.ok_or(Problem::NoAccess)?;
         let mut connection = app.database.acquire().await?;
-        let membership = app
+        let access = app
             .guestlist
-            .membership(&mut connection, id, &account.id)
+            .access(&mut connection, &account.id, id)
             .await?;
         let organization = app.guestlist.organization(&mut connection, id).await?;
-        let (Some(membership), Some(organization)) = (membership, organization) else {
+        let (Some(access), Some(organization)) = (access, organization) else {
             return Err(Problem::NoAccess);
         };
         drop(connection);
@@ -101,11 +101,11 @@ impl FromRequestParts<App> for Member {
         let manages = model
             .roles()
             .iter()
-            .any(|role| model.may_invite(&membership.role, role.name()));
+            .any(|role| model.may_invite(&access.role, role.name()));
         Ok(Self {
             account,
             session,
-            membership,
+            access,
             organization,
             manages,
         })

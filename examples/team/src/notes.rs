@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::{DateTime, Utc};
-use guestlist::{Connection, OrganizationId};
+use guestlist::{Lend, OrganizationId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::FromRow;
@@ -56,7 +56,7 @@ async fn page(
     let mut connection = app.database.acquire().await?;
     let facts = json!({
         "notes": newest(&mut connection, member.organization.id).await?,
-        "may_write": member.membership.allows(PERMISSION),
+        "may_write": member.access.allows(PERMISSION),
         "role_title": app.role_title(member.role()),
         "longest": LONGEST,
         "text": text,
@@ -71,7 +71,7 @@ pub(crate) async fn write(
     frame: Frame,
     Form(new): Form<New>,
 ) -> Result<Response, Problem> {
-    if !member.membership.allows(PERMISSION) {
+    if !member.access.allows(PERMISSION) {
         return Err(Problem::Input("Your role may not write notes.".to_owned()));
     }
     let text = match checked(&new.text) {
@@ -100,7 +100,7 @@ fn checked(text: &str) -> Result<String, String> {
 }
 
 async fn insert(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     member: &Member,
     text: &str,
 ) -> Result<(), guestlist::Error> {
@@ -120,7 +120,7 @@ async fn insert(
 
 /// The newest notes. Their author is an account, member or not.
 async fn newest(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     organization: OrganizationId,
 ) -> Result<Vec<Note>, guestlist::Error> {
     const LIST: &str =

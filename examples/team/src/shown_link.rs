@@ -1,13 +1,13 @@
 //! Links that were shown to a member: they prove no address, since whoever has one need not have the letter.
 //! Guestlist cannot tell by which way a link came.
 
-use guestlist::{Connection, InvitationId};
+use guestlist::{InvitationId, Lend};
 
 use crate::database::on_driver;
 
 /// Remembers that the link of an invitation was shown.
 pub(crate) async fn remember(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     invitation: InvitationId,
 ) -> Result<(), guestlist::Error> {
     const INSERT: &str =
@@ -21,7 +21,7 @@ pub(crate) async fn remember(
 
 /// Whether the link of an invitation was ever shown.
 pub(crate) async fn was_shown(
-    connection: impl Into<Connection<'_>>,
+    connection: impl Lend<'_>,
     invitation: InvitationId,
 ) -> Result<bool, guestlist::Error> {
     const FIND: &str = "SELECT invitation_id FROM team_shown_links WHERE invitation_id = $1";

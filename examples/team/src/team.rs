@@ -243,7 +243,7 @@ fn invitation_row(
         "id": invitation.id,
         "email": invitation.email,
         "role_title": app.role_title(&invitation.role),
-        "invited_by": inviters.get(&invitation.granted_by),
+        "invited_by": invitation.granted_by.member().and_then(|user| inviters.get(user)),
         "is_expired": is_expired,
         "expires_in": times::span(invitation.expires_at - now),
         "expired_at": times::moment(invitation.expires_at),
@@ -273,7 +273,9 @@ async fn names(
 ) -> Result<HashMap<UserId, String>, Problem> {
     let mut names = HashMap::new();
     for invitation in invitations {
-        let user = &invitation.granted_by;
+        let Some(user) = invitation.granted_by.member() else {
+            continue;
+        };
         if names.contains_key(user) {
             continue;
         }

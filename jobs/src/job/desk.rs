@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use guestlist::InvitationId;
-use guestlist::worker::LetterFacts;
+use guestlist::worker::{LetterFacts, letter_facts};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -85,7 +85,7 @@ impl Desk {
             move |connection, ids: Vec<InvitationId>| {
                 let guestlist = guestlist.clone();
                 async move {
-                    let found = guestlist.letter_facts(connection, &ids).await?;
+                    let found = letter_facts(&guestlist, connection, &ids).await?;
                     let by_id = |facts: LetterFacts| (facts.invitation.id, facts);
                     Ok(found.into_iter().map(by_id).collect())
                 }

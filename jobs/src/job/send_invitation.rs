@@ -36,7 +36,8 @@ impl Numbered {
 struct Facts {
     invitation: Invitation,
     organization: Organization,
-    inviter: Membership,
+    /// The inviter; `None` where the host or an operator granted the invitation.
+    inviter: Option<Membership>,
 }
 
 /// Sends a letter, unless the current state makes it pointless.
@@ -132,13 +133,13 @@ fn judge(
             "not sent: an earlier letter to this address was refused: {reason}"
         ));
     }
-    match (organization, inviter) {
-        (Some(organization), Some(inviter)) => Ok(Facts {
+    match organization {
+        Some(organization) => Ok(Facts {
             invitation,
             organization,
             inviter,
         }),
-        _ => suppressed("not sent: the organization or the inviter is gone".to_owned()),
+        None => suppressed("not sent: the organization is gone".to_owned()),
     }
 }
 
@@ -152,10 +153,10 @@ fn write(context: &Context, facts: &Facts, is_reminder: bool) -> Result<Letter, 
     let role = context.guestlist.role_model().get(&invitation.role);
     let letter = letters::Invitation {
         organization: organization.name.to_string(),
-        inviter: Person {
+        inviter: inviter.as_ref().map(|inviter| Person {
             name: inviter.name.as_ref().map(ToString::to_string),
             email: inviter.email.to_string(),
-        },
+        }),
         role: role
             .map_or(invitation.role.as_str(), |role| role.display_name())
             .to_owned(),

@@ -5,8 +5,8 @@ use std::time::Instant;
 use chrono::TimeDelta;
 use guestlist::outbox::Message;
 use guestlist::{
-    Addressee, EmailAddress, Error, Event, EventId, EventKind, Invitation, Locale, Membership,
-    Organization, PooledConnection, Role, UserId,
+    Actor, Addressee, EmailAddress, Error, Event, EventId, EventKind, Invitation, Locale,
+    Membership, Organization, PooledConnection, Role, UserId,
 };
 use serde_json::Value as Json;
 
@@ -129,8 +129,10 @@ async fn to_inviter(
     let Some(invitation) = context.guestlist.invitation(&mut *connection, id).await? else {
         return Ok(None);
     };
-    let Some(inviter) = membership(context, connection, event, &invitation.granted_by).await?
-    else {
+    let Some(inviter) = invitation.granted_by.member() else {
+        return Ok(None);
+    };
+    let Some(inviter) = membership(context, connection, event, inviter).await? else {
         return Ok(None);
     };
     let letter = about_invitation(context, event, &invitation, organization.name.to_string());
@@ -194,7 +196,8 @@ async fn to_member(
     event: &Event,
     organization: Organization,
 ) -> Result<Option<Notice>, Error> {
-    let by = match &event.actor {
+    let actor = event.attribution.actor.as_ref();
+    let by = match actor.and_then(Actor::member) {
         Some(actor) => membership(context, connection, event, actor)
             .await?
             .map(person),
@@ -246,10 +249,11 @@ async fn membership(
     event: &Event,
     user: &UserId,
 ) -> Result<Option<Membership>, Error> {
-    context
+    let member = context
         .guestlist
-        .membership(connection, event.organization, user)
-        .await
+        .find_member(connection, event.organization, user)
+        .await?;
+    Ok(member.filter(|member| !member.is_suspended()))
 }
 
 fn person(membership: Membership) -> Person {

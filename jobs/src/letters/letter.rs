@@ -18,8 +18,8 @@ pub struct Person {
 pub struct Invitation {
     /// The organization to join.
     pub organization: String,
-    /// The member inviting.
-    pub inviter: Person,
+    /// The member who invites; `None` where the host or an operator does.
+    pub inviter: Option<Person>,
     /// The display name of the role, such as `Admin`.
     pub role: String,
     /// The link, including the token.
@@ -226,7 +226,7 @@ impl Invitation {
     fn facts(&self) -> Vec<(&'static str, Fact<'_>)> {
         vec![
             ("organization", Fact::Name(&self.organization)),
-            ("inviter", Fact::Person(Some(&self.inviter))),
+            ("inviter", Fact::Person(self.inviter.as_ref())),
             ("role", Fact::Title(&self.role)),
             ("link", Fact::Link(&self.link)),
             ("expires_at", Fact::Time(self.expires_at)),

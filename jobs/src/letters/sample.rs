@@ -97,7 +97,7 @@ impl Sample {
     fn invitation(&self) -> Invitation {
         Invitation {
             organization: self.text("organization"),
-            inviter: self.person("inviter"),
+            inviter: Some(self.person("inviter")),
             role: self.text("role"),
             link: format!(
                 "https://app.example.com/join?a=1&t={}",

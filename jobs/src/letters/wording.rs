@@ -64,7 +64,7 @@ impl<'a> Wording<'a> {
         let phrases: Map<String, Value> = self
             .locale
             .phrases(section)
-            .filter(|(key, _)| self.surface == Surface::Body || *key == "subject")
+            .filter(|(key, _)| self.surface == Surface::Body || key.starts_with("subject"))
             .map(|(key, phrase)| (key.to_owned(), phrase.fill(&self.values).into()))
             .collect();
         let rtl = self.locale.reads_right_to_left();

@@ -61,7 +61,7 @@ pub enum PurgeError {
 ///     (actor, acme, bob): (&UserId, OrganizationId, &UserId),
 /// ) -> Result<(), Box<dyn std::error::Error>> {
 ///     let mut tx = database.begin().await?;
-///     guestlist.remove(&mut tx, actor, acme, bob).await?;
+///     guestlist.act(actor).in_organization(acme).remove(&mut tx, bob).await?;
 ///     tx.commit().await?; // Bob has no access any more, and the worker will purge his sessions
 ///
 ///     if let Err(error) = sessions::purge(database, stores, acme, Some(bob)).await {

@@ -226,9 +226,31 @@ fn personal_message_is_quoted_without_working_links() {
 }
 
 #[test]
+fn an_invitation_of_the_host_names_no_person() {
+    for (language, subject) in [
+        ("en", "You are invited to Acme"),
+        ("de", "Einladung zu Acme"),
+        ("ar", "دعوة للانضمام إلى Acme"),
+    ] {
+        let mut hosts = invitation("Acme", "Ann", "Welcome");
+        hosts.inviter = None;
+        for letter in [Letter::Invitation(hosts.clone()), Letter::Reminder(hosts)] {
+            let rendered = read(&letter, language);
+            if matches!(letter, Letter::Invitation(_)) {
+                assert!(rendered.subject.contains(subject), "{}", rendered.subject);
+            }
+            for text in [&rendered.text, &rendered.html] {
+                assert!(text.contains("Welcome") && !text.contains("Ann"), "{text}");
+                assert!(!text.contains("{{") && !text.contains("{inviter"), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_inviter_without_a_name_is_shown_by_address() {
     let mut bare = invitation("Acme", "", "");
-    bare.inviter.name = None;
+    bare.inviter.as_mut().unwrap().name = None;
     bare.message = None;
     let rendered = read(&Letter::Invitation(bare), "en");
     assert_eq!(rendered.subject, "ann@acme.example invited you to Acme");

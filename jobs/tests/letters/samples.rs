@@ -34,7 +34,7 @@ pub(crate) fn person(name: &str, email: &str) -> Person {
 pub(crate) fn invitation(organization: &str, name: &str, message: &str) -> Invitation {
     Invitation {
         organization: organization.to_owned(),
-        inviter: person(name, "ann@acme.example"),
+        inviter: Some(person(name, "ann@acme.example")),
         role: "Manager".to_owned(),
         link: LINK.to_owned(),
         expires_at: Utc.with_ymd_and_hms(2026, 11, 30, 4, 46, 12).unwrap(),

@@ -145,7 +145,7 @@ async fn plaintext_after_starttls_is_not_read_as_encrypted() {
     let Verdict::Ours { why, .. } = verdict else {
         panic!("{verdict:?}")
     };
-    assert!(why.contains("in clear before TLS"), "{why}");
+    assert!(why.contains("between STARTTLS and TLS"), "{why}");
 }
 
 #[tokio::test]

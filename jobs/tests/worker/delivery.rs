@@ -46,7 +46,7 @@ on_both_stacks! {
     async fn many_invitations_get_one_letter_each(harness: Harness) {
         let invites = (0..100).map(|n| harness.team.invitation_of(&format!("p{n}@example.com"), "agent")).collect();
         harness.team
-            .in_transaction(async |tx| harness.team.guestlist.invite_all(tx, &user(OLIVIA), invites).await)
+            .in_transaction(async |tx| harness.team.guestlist.act(user(OLIVIA)).in_organization(harness.team.organization.id).invite_all(tx, invites).await)
             .await
             .unwrap();
         harness.work_until_idle().await;

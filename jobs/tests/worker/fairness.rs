@@ -14,10 +14,16 @@ async fn invite(team: &Team, organization: OrganizationId, emails: impl Iterator
     let invites = emails
         .map(|email| {
             let role = "agent".parse().unwrap();
-            Invite::new(organization, email.parse().unwrap(), role)
+            Invite::new(email.parse().unwrap(), role)
         })
         .collect();
-    let all = async |tx: &mut _| team.guestlist.invite_all(tx, &user(OLIVIA), invites).await;
+    let all = async |tx: &mut _| {
+        team.guestlist
+            .act(user(OLIVIA))
+            .in_organization(organization)
+            .invite_all(tx, invites)
+            .await
+    };
     team.in_transaction(all).await.unwrap();
 }
 

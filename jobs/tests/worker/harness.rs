@@ -200,9 +200,15 @@ pub(crate) async fn invite_many(team: &Team, count: usize) {
     let invites = (0..count)
         .map(|n| team.invitation_of(&format!("p{n}@example.com"), "agent"))
         .collect();
-    team.in_transaction(async |tx| team.guestlist.invite_all(tx, &user(OLIVIA), invites).await)
-        .await
-        .unwrap();
+    team.in_transaction(async |tx| {
+        team.guestlist
+            .act(user(OLIVIA))
+            .in_organization(team.organization.id)
+            .invite_all(tx, invites)
+            .await
+    })
+    .await
+    .unwrap();
 }
 
 /// Waits for a condition, and fails if it does not become true.

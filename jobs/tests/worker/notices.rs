@@ -27,9 +27,15 @@ async fn told(harness: &Harness, address: &str) -> Vec<String> {
 
 async fn rename(team: &Team, id: OrganizationId, name: &str) {
     let name = crate::support::name(name);
-    team.in_transaction(async |tx| team.guestlist.rename(tx, &user(OLIVIA), id, name).await)
-        .await
-        .unwrap();
+    team.in_transaction(async |tx| {
+        team.guestlist
+            .act(user(OLIVIA))
+            .in_organization(id)
+            .rename(tx, name)
+            .await
+    })
+    .await
+    .unwrap();
 }
 
 on_both_stacks! {
@@ -126,7 +132,7 @@ on_both_stacks! {
         let team = &harness.team;
         let invite = team.invitation_of("bob@example.com", "agent").locale("de".parse().unwrap());
         let invitation =
-            team.in_transaction(async |tx| team.guestlist.invite(tx, &user(OLIVIA), invite).await).await.unwrap();
+            team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite(tx, invite).await).await.unwrap();
         let bob = User::new(user("bob"), "bob@example.com".parse().unwrap());
         team.accept(&team.token(&invitation), &bob).await.unwrap();
         team.change_role(OLIVIA, "bob", "admin").await.unwrap();

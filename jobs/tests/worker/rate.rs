@@ -86,7 +86,7 @@ on_both_stacks! {
         };
         let other = open.iter().find(|one| !first.contains(&format!("To: {}", one.email))).unwrap();
         harness.team.in_transaction(async |tx| {
-            harness.team.guestlist.revoke(tx, &user(OLIVIA), other.id).await
+            harness.team.guestlist.act(user(OLIVIA)).revoke(tx, other.id).await
         }).await.unwrap();
         eventually("the outbox is empty", async || harness.counts().await.is_empty()).await;
         worker.stop().await;

@@ -4,38 +4,39 @@ use std::collections::HashMap;
 
 use super::super::{COLUMNS, Invitation};
 use super::Invite;
+use crate::acting::{ActingIn, Authority};
 use crate::batched_query::Facts;
 use crate::connection::{Connection, Dialect, Statement, sql};
 use crate::error::{Action, Error};
 use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
-use crate::letter_limits::{Letter, Limited};
+use crate::letter_limits::{Letter, LetterLimits};
 use crate::lock::Lock;
 use crate::membership;
-use crate::role::Role;
-use crate::seat_count::Room;
+use crate::seat_count::SeatCount;
 
 /// What the rules ask about when an actor invites some addresses to an organization: read under its
 /// lock, by one statement for a thousand of them as for one.
 #[derive(Debug)]
-pub(super) struct Standing {
-    actor: Role,
+pub(super) struct InviteContext {
+    authority: Authority,
     members: HashMap<String, UserId>,
     open: HashMap<String, Invitation>,
-    room: Room,
-    limited: Limited,
+    seats: SeatCount,
+    limits: LetterLimits,
 }
 
-impl Standing {
+impl InviteContext {
     /// Reads how things stand, or fails with [`Error::NotFound`] where the actor is no member. Only
     /// where an address has an open invitation, a second statement reads and holds it.
     pub(super) async fn read(
-        guestlist: &Guestlist,
+        acting_in: &ActingIn<'_>,
         connection: &mut Connection<'_>,
         lock: &Lock,
-        actor: &UserId,
         invites: &[(usize, Invite)],
     ) -> Result<Self, Error> {
+        let guestlist = acting_in.acting.guestlist;
+        let actor = acting_in.acting.actor.member();
         let (organization, limits, now) =
             (lock.organization(), guestlist.limits(), guestlist.now());
         let (mut keys, mut letters) = (Vec::new(), Vec::new());
@@ -48,21 +49,21 @@ impl Standing {
             });
         }
         let mut questions = vec![
-            membership::acting(organization, actor),
             membership::joined_with(organization, &keys),
             have_open(organization, &keys),
         ];
-        questions.extend(guestlist.taken(lock, invites.len()));
-        questions.extend(Limited::asks(limits, now, &letters));
+        questions.extend(acting_in.authority_query());
+        questions.extend(guestlist.seat_queries(lock, invites.len()));
+        questions.extend(LetterLimits::asks(limits, now, &letters));
         let facts = Facts::ask(connection, questions).await?;
         let open = facts.about("open").filter_map(|fact| fact.name.clone());
         let open = find_open(connection, organization, &Vec::from_iter(open)).await?;
         Ok(Self {
-            actor: membership::actor_in(&facts)?,
+            authority: acting_in.authority_in(&facts)?,
             members: membership::members_in(&facts)?,
             open,
-            room: guestlist.room_in(lock, &facts),
-            limited: Limited::of(limits, now, letters.len(), &facts),
+            seats: guestlist.seat_count_in(lock, &facts),
+            limits: LetterLimits::of(limits, now, &letters, &facts),
         })
     }
 
@@ -73,7 +74,7 @@ impl Standing {
         guestlist: &Guestlist,
         invite: &Invite,
     ) -> Result<Option<Invitation>, Error> {
-        guestlist.grants(&self.actor, &invite.role, Action::Invite)?;
+        guestlist.may_grant(&self.authority, &invite.role, Action::Invite)?;
         let key = invite.email.canonical();
         if let Some(user) = self.members.get(&key) {
             return Err(Error::AlreadyMember { user: user.clone() });
@@ -86,14 +87,16 @@ impl Standing {
                     invitation: pending.id,
                 });
             }
-            Some(pending) => guestlist.revokes(&self.actor, &pending.role, Action::Revoke)?,
+            Some(pending) => {
+                guestlist.may_revoke(&self.authority, &pending.role, Action::Revoke)?
+            }
             None => {}
         }
         let replaces = pending.is_some();
-        self.room.for_newcomer(replaces)?;
-        self.limited.admit(&invite.email)?;
+        self.seats.for_newcomer(replaces)?;
+        self.limits.admit(&invite.email)?;
         if !replaces {
-            self.room.promise();
+            self.seats.promise();
         }
         Ok(self.open.remove(&key))
     }

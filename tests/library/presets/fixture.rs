@@ -127,29 +127,48 @@ impl Fixture {
         match operation {
             "invite" => {
                 let invite = self.team.invitation_of("new@example.com", on);
-                let invited = guestlist.invite(tx, &by, invite).await;
+                let invited = guestlist
+                    .act(&by)
+                    .in_organization(id)
+                    .invite(tx, invite)
+                    .await;
                 let invited = invited.map(|invitation| assert_eq!(invitation.role, role(on)));
                 (invited, Action::Invite)
             }
             "resend" => {
-                let resent = guestlist.resend(tx, &by, self.pending(on)).await;
+                let resent = guestlist.act(&by).resend(tx, self.pending(on)).await;
                 (resent.map(drop), Action::Resend)
             }
             "revoke" => {
-                let revoked = guestlist.revoke(tx, &by, self.pending(on)).await;
+                let revoked = guestlist.act(&by).revoke(tx, self.pending(on)).await;
                 (revoked.map(drop), Action::Revoke)
             }
-            "remove" => (guestlist.remove(tx, &by, id, who).await, Action::Remove),
+            "remove" => (
+                guestlist.act(&by).in_organization(id).remove(tx, who).await,
+                Action::Remove,
+            ),
             "suspend" => {
-                let suspended = guestlist.suspend(tx, &by, id, who).await;
+                let suspended = guestlist
+                    .act(&by)
+                    .in_organization(id)
+                    .suspend(tx, who)
+                    .await;
                 (suspended.map(drop), Action::Suspend)
             }
             "reinstate" => {
-                let reinstated = guestlist.reinstate(tx, &by, id, who).await;
+                let reinstated = guestlist
+                    .act(&by)
+                    .in_organization(id)
+                    .reinstate(tx, who)
+                    .await;
                 (reinstated.map(drop), Action::Reinstate)
             }
             "transfer" => {
-                let transferred = guestlist.transfer_ownership(tx, &by, id, who).await;
+                let transferred = guestlist
+                    .act(&by)
+                    .in_organization(id)
+                    .transfer_ownership(tx, who)
+                    .await;
                 (transferred.map(drop), Action::TransferOwnership)
             }
             _ => panic!("no operation: {operation}"),
@@ -162,7 +181,9 @@ impl Fixture {
         let mut tx = self.team.begin().await;
         let events = self.count_events(&mut tx).await;
         let changed = guestlist
-            .change_role(&mut tx, &actor(by), id, who, &role(to))
+            .act(actor(by))
+            .in_organization(id)
+            .change_role(&mut tx, who, &role(to))
             .await;
         let refused = is_refused(changed.map(drop), by, Action::ChangeRole);
         let is = self.member_state(&mut tx, who).await.expect("a member").0;
@@ -176,7 +197,8 @@ impl Fixture {
         let mut tx = self.team.begin().await;
         let events = self.count_events(&mut tx).await;
         let changed = guestlist
-            .change_invitation_role(&mut tx, &actor(by), self.pending(from), &role(to))
+            .act(actor(by))
+            .change_invitation_role(&mut tx, self.pending(from), &role(to))
             .await;
         let refused = is_refused(changed.map(drop), by, Action::ChangeInvitationRole);
         let invitation = guestlist.invitation(&mut tx, self.pending(from)).await;

@@ -86,11 +86,9 @@ pub(crate) async fn invite(
     let role = "agent".parse().expect("a role of the preset");
     let mut transaction = database.begin().await?;
     guestlist
-        .invite(
-            &mut transaction,
-            &team.owner,
-            Invite::new(team.id, email, role),
-        )
+        .act(&team.owner)
+        .in_organization(team.id)
+        .invite(&mut transaction, Invite::new(email, role))
         .await?;
     transaction.commit().await
 }

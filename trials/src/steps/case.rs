@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use guestlist::{Database, Guestlist, Invite, Key, Limits, OrganizationId, User};
+use guestlist::{Database, Guestlist, Invite, Key, Limits, User};
 use rustix::process::Signal;
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Mutex;
@@ -271,9 +271,11 @@ impl Stage {
         let organization = guestlist
             .create(&mut transaction, "Acme".parse()?, &owner)
             .await?;
-        let invites = self.invitees(case, organization.id)?;
+        let invites = self.invitees(case)?;
         for invited in guestlist
-            .invite_all(&mut transaction, &owner.id, invites)
+            .act(&owner.id)
+            .in_organization(organization.id)
+            .invite_all(&mut transaction, invites)
             .await?
         {
             invited?;
@@ -281,14 +283,10 @@ impl Stage {
         Ok(transaction.commit().await?)
     }
 
-    fn invitees(&self, case: Case, organization: OrganizationId) -> anyhow::Result<Vec<Invite>> {
+    fn invitees(&self, case: Case) -> anyhow::Result<Vec<Invite>> {
         let invite = |number| {
             let address = format!("{}-{number}@invitee.example", case.name());
-            Ok(Invite::new(
-                organization,
-                address.parse()?,
-                "agent".parse()?,
-            ))
+            Ok(Invite::new(address.parse()?, "agent".parse()?))
         };
         (0..self.invitations).map(invite).collect()
     }

@@ -175,17 +175,15 @@ async fn invite_all(
             address: (*address).to_owned(),
             problem,
         });
-        invites.extend(
-            parsed
-                .ok()
-                .map(|email| (place, terms.invite(member.organization.id, email))),
-        );
+        invites.extend(parsed.ok().map(|email| (place, terms.invite(email))));
     }
     let (places, invites): (Vec<_>, Vec<_>) = invites.into_iter().unzip();
     let mut tx = app.database.begin().await?;
     let invited = app
         .guestlist
-        .invite_all(&mut tx, &member.account.id, invites)
+        .act(&member.account.id)
+        .in_organization(member.organization.id)
+        .invite_all(&mut tx, invites)
         .await?;
     app.commit(tx).await?;
     for (place, outcome) in places.into_iter().zip(invited) {
@@ -195,9 +193,8 @@ async fn invite_all(
 }
 
 impl Terms {
-    fn invite(&self, organization: OrganizationId, email: EmailAddress) -> Invite {
-        let invite =
-            Invite::new(organization, email, self.role.clone()).locale(self.locale.clone());
+    fn invite(&self, email: EmailAddress) -> Invite {
+        let invite = Invite::new(email, self.role.clone()).locale(self.locale.clone());
         match &self.message {
             Some(message) => invite.message(message.clone()),
             None => invite,
@@ -218,7 +215,8 @@ pub(crate) async fn resend(
     let mut tx = app.database.begin().await?;
     let sent = app
         .guestlist
-        .resend(&mut tx, &member.account.id, id)
+        .act(&member.account.id)
+        .resend(&mut tx, id)
         .await?;
     app.commit(tx).await?;
     let done = format!(
@@ -239,7 +237,8 @@ pub(crate) async fn cancel(
     let mut tx = app.database.begin().await?;
     let cancelled = app
         .guestlist
-        .revoke(&mut tx, &member.account.id, id)
+        .act(&member.account.id)
+        .revoke(&mut tx, id)
         .await?;
     app.commit(tx).await?;
     let done = format!(
@@ -261,7 +260,8 @@ pub(crate) async fn link(
     let mut tx = app.database.begin().await?;
     let token = app
         .guestlist
-        .show_link(&mut tx, &member.account.id, id)
+        .act(&member.account.id)
+        .show_link(&mut tx, id)
         .await?;
     shown_link::remember(&mut tx, id).await?;
     app.commit(tx).await?;

@@ -35,7 +35,9 @@ pub(crate) async fn change_role(
     let mut tx = app.database.begin().await?;
     let changed = app
         .guestlist
-        .change_role(&mut tx, &member.account.id, organization, &user, &role)
+        .act(&member.account.id)
+        .in_organization(organization)
+        .change_role(&mut tx, &user, &role)
         .await?;
     app.commit(tx).await?;
     let done = format!(
@@ -80,9 +82,14 @@ pub(crate) async fn remove(
     Query(starts): Query<Starts>,
 ) -> Result<Redirect, Problem> {
     let mut tx = app.database.begin().await?;
-    let removed = app.guestlist.member(&mut tx, organization, &user).await?;
+    let removed = app
+        .guestlist
+        .find_member(&mut tx, organization, &user)
+        .await?;
     app.guestlist
-        .remove(&mut tx, &member.account.id, organization, &user)
+        .act(&member.account.id)
+        .in_organization(organization)
+        .remove(&mut tx, &user)
         .await?;
     end(&app, tx, organization, &user).await?;
     let removed = removed.as_ref().map_or("The member", name);
@@ -103,7 +110,9 @@ pub(crate) async fn suspend(
     let mut tx = app.database.begin().await?;
     let suspended = app
         .guestlist
-        .suspend(&mut tx, &member.account.id, organization, &user)
+        .act(&member.account.id)
+        .in_organization(organization)
+        .suspend(&mut tx, &user)
         .await?;
     end(&app, tx, organization, &user).await?;
     let done = format!(
@@ -123,7 +132,9 @@ pub(crate) async fn reinstate(
     let mut tx = app.database.begin().await?;
     let reinstated = app
         .guestlist
-        .reinstate(&mut tx, &member.account.id, organization, &user)
+        .act(&member.account.id)
+        .in_organization(organization)
+        .reinstate(&mut tx, &user)
         .await?;
     app.commit(tx).await?;
     notice::leave(
@@ -169,7 +180,9 @@ pub(crate) async fn transfer(
     let mut tx = app.database.begin().await?;
     let heir = app
         .guestlist
-        .transfer_ownership(&mut tx, &member.account.id, organization, &user)
+        .act(&member.account.id)
+        .in_organization(organization)
+        .transfer_ownership(&mut tx, &user)
         .await?;
     app.commit(tx).await?;
     notice::leave(
@@ -197,7 +210,11 @@ pub(crate) async fn ask_leave(
 pub(crate) async fn leave(State(app): State<App>, member: Member) -> Result<Redirect, Problem> {
     let (organization, user) = (member.organization.id, &member.account.id);
     let mut tx = app.database.begin().await?;
-    app.guestlist.leave(&mut tx, user, organization).await?;
+    app.guestlist
+        .act(user)
+        .in_organization(organization)
+        .leave(&mut tx)
+        .await?;
     end(&app, tx, organization, user).await?;
     // The session may have ended with the membership, and the account goes on.
     sessions::sign_in(&app, &member.session, &member.account).await?;
@@ -233,7 +250,7 @@ async fn find(
     let mut connection = app.database.acquire().await?;
     let found = app
         .guestlist
-        .member(&mut connection, organization, user)
+        .find_member(&mut connection, organization, user)
         .await?;
     Ok(found.ok_or(guestlist::Error::NotFound)?)
 }

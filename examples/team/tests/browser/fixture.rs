@@ -88,8 +88,13 @@ impl Site {
         role: &str,
     ) -> Invitation {
         let mut tx = self.begin().await;
-        let invite = Invite::new(organization, email.parse().unwrap(), role.parse().unwrap());
-        let invited = self.guestlist.invite(&mut tx, &actor.id, invite).await;
+        let invite = Invite::new(email.parse().unwrap(), role.parse().unwrap());
+        let invited = self
+            .guestlist
+            .act(&actor.id)
+            .in_organization(organization)
+            .invite(&mut tx, invite)
+            .await;
         tx.commit().await.unwrap();
         invited.unwrap()
     }

@@ -25,9 +25,9 @@ async fn a_link_that_opens_nothing_says_what_to_do_next() {
     }
     let mut tx = site.begin().await;
     let guestlist = &site.guestlist;
-    let done = guestlist.revoke(&mut tx, &olivia.id, cancelled.0).await;
+    let done = guestlist.act(&olivia.id).revoke(&mut tx, cancelled.0).await;
     done.unwrap();
-    let done = guestlist.resend(&mut tx, &olivia.id, replaced.0).await;
+    let done = guestlist.act(&olivia.id).resend(&mut tx, replaced.0).await;
     done.unwrap();
     let token = declined.1.rsplit('/').next().unwrap();
     guestlist.decline(&mut tx, token).await.unwrap();

@@ -58,7 +58,9 @@ impl Team {
         let set = self
             .site
             .guestlist
-            .set_seats(&mut tx, self.acme, seats)
+            .act(guestlist::Actor::host("a test".parse().unwrap()))
+            .in_organization(self.acme)
+            .set_seats(&mut tx, seats)
             .await;
         set.unwrap();
         tx.commit().await.unwrap();
@@ -155,7 +157,13 @@ async fn an_organization_that_is_gone_is_as_if_it_had_never_been() {
 
     let owner = team.site.account("olivia@acme.example").await;
     let mut tx = team.site.database.begin().await.unwrap();
-    let deleted = team.site.guestlist.delete(&mut tx, &owner, team.acme).await;
+    let deleted = team
+        .site
+        .guestlist
+        .act(&owner)
+        .in_organization(team.acme)
+        .delete(&mut tx)
+        .await;
     deleted.unwrap();
     tx.commit().await.unwrap();
 

@@ -97,12 +97,14 @@ impl Team {
 
     async fn invitation(&mut self, role: &Role) -> InvitationId {
         let email = self.new_address();
-        let invite = Invite::new(self.acme, email.parse().unwrap(), role.clone());
+        let invite = Invite::new(email.parse().unwrap(), role.clone());
         let mut tx = self.site.database.begin().await.unwrap();
         let invitation = self
             .site
             .guestlist
-            .invite(&mut tx, &self.owner, invite)
+            .act(&self.owner)
+            .in_organization(self.acme)
+            .invite(&mut tx, invite)
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -114,7 +116,7 @@ impl Team {
         let member = self
             .site
             .guestlist
-            .member(&mut connection, self.acme, user)
+            .find_member(&mut connection, self.acme, user)
             .await
             .unwrap();
         member.map(|member| (member.role.clone(), member.is_suspended()))

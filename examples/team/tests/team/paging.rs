@@ -137,10 +137,11 @@ async fn join(site: &Site, acme: OrganizationId, owner: &UserId) {
 
 async fn invite(site: &Site, acme: OrganizationId, owner: &UserId, kind: &str) {
     let role: Role = "agent".parse().unwrap();
-    let invites = (0..MANY)
-        .map(|number| Invite::new(acme, email(kind, number).parse().unwrap(), role.clone()));
+    let invites =
+        (0..MANY).map(|number| Invite::new(email(kind, number).parse().unwrap(), role.clone()));
     let mut tx = site.database.begin().await.unwrap();
-    let invited = site.guestlist.invite_all(&mut tx, owner, invites.collect());
+    let acting = site.guestlist.act(owner).in_organization(acme);
+    let invited = acting.invite_all(&mut tx, invites.collect());
     for invited in invited.await.unwrap() {
         invited.unwrap();
     }

@@ -215,8 +215,14 @@ impl Site {
         role: &Role,
     ) {
         let mut tx = self.database.begin().await.unwrap();
-        let invite = Invite::new(organization, user.email.clone(), role.clone());
-        let invitation = self.guestlist.invite(&mut tx, owner, invite).await.unwrap();
+        let invite = Invite::new(user.email.clone(), role.clone());
+        let invitation = self
+            .guestlist
+            .act(owner)
+            .in_organization(organization)
+            .invite(&mut tx, invite)
+            .await
+            .unwrap();
         let token = self.guestlist.token(&invitation).unwrap();
         self.guestlist
             .accept(&mut tx, token.expose(), &user)

@@ -272,7 +272,9 @@ async fn remove(
 ) -> anyhow::Result<Instant> {
     let mut transaction = store.database.begin().await?;
     guestlist
-        .remove(&mut transaction, owner, organization, user)
+        .act(owner)
+        .in_organization(organization)
+        .remove(&mut transaction, user)
         .await?;
     transaction.commit().await?;
     Ok(Instant::now())

@@ -164,7 +164,7 @@ impl Place {
         let began = Instant::now();
         let member = self
             .guestlist
-            .membership(&mut *self.connection, organization, &user)
+            .access(&mut *self.connection, &user, organization)
             .await?;
         took.check.note(began.elapsed());
         anyhow::ensure!(member.is_some(), "{user} is no member");
@@ -200,14 +200,16 @@ impl Place {
     /// Without waiting for the disk, whose time is the same and would hide a difference.
     async fn invite(&mut self, took: &mut Took) -> anyhow::Result<()> {
         let address = format!("late-{}@invitee.example", self.invited).parse()?;
-        let invite = Invite::new(self.inviting.id, address, "agent".parse()?);
+        let invite = Invite::new(address, "agent".parse()?);
         let mut transaction = self.pool.begin().await?;
         sqlx::query("SET LOCAL synchronous_commit = off")
             .execute(&mut *transaction)
             .await?;
         let began = Instant::now();
         self.guestlist
-            .invite(&mut *transaction, &self.inviting.owner, invite)
+            .act(&self.inviting.owner)
+            .in_organization(self.inviting.id)
+            .invite(&mut *transaction, invite)
             .await?;
         transaction.commit().await?;
         took.invite.note(began.elapsed());

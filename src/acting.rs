@@ -1,0 +1,126 @@
+//! Operations of an actor: `guestlist.act(actor).in_organization(id)`.
+
+use crate::access;
+use crate::actor::{Actor, Attribution};
+use crate::batched_query::Facts;
+use crate::connection::{Connection, Statement, sql};
+use crate::error::{Action, Error};
+use crate::guestlist::Guestlist;
+use crate::id::OrganizationId;
+use crate::role::Role;
+
+/// The operations of one actor. Made by [`Guestlist::act`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing happens until an operation is called"]
+pub struct Acting<'a> {
+    pub(crate) guestlist: &'a Guestlist,
+    pub(crate) actor: Actor,
+}
+
+/// The operations of one actor in one organization. Made by [`Acting::in_organization`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing happens until an operation is called"]
+pub struct ActingIn<'a> {
+    pub(crate) acting: Acting<'a>,
+    pub(crate) organization: OrganizationId,
+}
+
+impl Guestlist {
+    /// Names the actor of the operations that follow: a member by their user id, the host or an
+    /// operator.
+    ///
+    /// ```
+    /// # use guestlist::{Actor, Guestlist, UserId};
+    /// # let guestlist = Guestlist::default();
+    /// # let olivia: UserId = "olivia".parse()?;
+    /// let acting = guestlist.act(&olivia);
+    /// let acting = guestlist.act(Actor::host("the plan was upgraded".parse()?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn act(&self, actor: impl Into<Actor>) -> Acting<'_> {
+        Acting {
+            guestlist: self,
+            actor: actor.into(),
+        }
+    }
+}
+
+impl<'a> Acting<'a> {
+    /// Names the organization of the operations that follow.
+    pub fn in_organization(self, organization: OrganizationId) -> ActingIn<'a> {
+        ActingIn {
+            acting: self,
+            organization,
+        }
+    }
+
+    /// The actor with the origin of the request, for an event.
+    pub(crate) fn attribution(&self) -> Attribution {
+        self.guestlist.attributed_to(self.actor.clone())
+    }
+
+    /// Reads what binds the actor in an organization: a member's role, or nothing. A user who is no
+    /// member, or is suspended, gets the answer of an unknown id.
+    pub(crate) async fn authority(
+        &self,
+        connection: &mut Connection<'_>,
+        organization: OrganizationId,
+    ) -> Result<Authority, Error> {
+        let Actor::Member(user) = &self.actor else {
+            return Ok(Authority::Unbound);
+        };
+        let role = access::role_of(connection, organization, user).await?;
+        role.map(Authority::Role).ok_or(Error::NotFound)
+    }
+}
+
+impl ActingIn<'_> {
+    /// Asks for the role of a member; the host and an operator have none to ask for.
+    pub(crate) fn authority_query(&self) -> Option<Statement<'_>> {
+        let user = self.acting.actor.member()?;
+        let statement = sql(
+            "SELECT 'actor', NULL, role, NULL, NULL FROM guestlist_memberships
+             WHERE organization_id = $1 AND user_id = $2 AND suspended_at IS NULL",
+        );
+        Some(
+            statement
+                .bind(self.organization.as_uuid())
+                .bind(user.as_str()),
+        )
+    }
+
+    /// The authority after what [`authority_query`](Self::authority_query) found.
+    pub(crate) fn authority_in(&self, facts: &Facts) -> Result<Authority, Error> {
+        if self.acting.actor.member().is_none() {
+            return Ok(Authority::Unbound);
+        }
+        let role = facts.about("actor").find_map(|fact| fact.value.as_deref());
+        Ok(Authority::Role(role.ok_or(Error::NotFound)?.parse()?))
+    }
+}
+
+/// What binds an actor in an organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Authority {
+    /// The role of a member.
+    Role(Role),
+    /// The host and an operator are bound by no role.
+    Unbound,
+}
+
+impl Authority {
+    /// Refuses a role that fails `rule`.
+    pub(crate) fn require(
+        &self,
+        action: Action,
+        rule: impl FnOnce(&Role) -> bool,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Role(role) if !rule(role) => Err(Error::Forbidden {
+                role: role.clone(),
+                action,
+            }),
+            _ => Ok(()),
+        }
+    }
+}

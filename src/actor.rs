@@ -1,0 +1,384 @@
+//! Actors: the member, the host or the operator that makes a change, and the request it came with.
+
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
+
+use crate::id::UserId;
+
+/// A short text for the audit trail: a reason, an operator's name, a channel, a request id.
+///
+/// 1 to 200 bytes without control characters, so that it stays one line wherever it is shown.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type,
+)]
+#[serde(try_from = "String", into = "String")]
+#[sqlx(transparent)]
+pub struct AuditText(String);
+
+/// The text is empty, longer than 200 bytes or holds a control character.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a reason, an operator's name or a part of an origin is 1 to 200 bytes of text without control characters"
+)]
+pub struct InvalidAuditText;
+
+crate::text::text!(printed AuditText, InvalidAuditText);
+crate::text::opaque_text!(AuditText, InvalidAuditText, 200);
+
+/// Makes a change, and is named by its event.
+///
+/// A member is bound by their role. The host and an operator are bound by what keeps data right (the
+/// last owner, seats, the roles of the model) and by no role; each states a reason for the audit trail.
+///
+/// ```
+/// use guestlist::{Actor, UserId};
+///
+/// let olivia: UserId = "olivia".parse()?;
+/// assert_eq!(Actor::from(&olivia), Actor::Member(olivia));
+/// let billing = Actor::host("the plan was upgraded".parse()?);
+/// let support = Actor::operator("ada@support".parse()?, "ticket 4711".parse()?);
+/// # assert_ne!(billing, support);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Actor {
+    /// A member of the organization, in the host's own terms.
+    Member(UserId),
+    /// The host application itself: billing, support tools, a directory.
+    Host {
+        /// Why it acts.
+        reason: AuditText,
+    },
+    /// A person who operates the installation.
+    Operator {
+        /// The name of the operator.
+        name: AuditText,
+        /// Why they act.
+        reason: AuditText,
+    },
+}
+
+impl Actor {
+    /// The host application, with its reason.
+    pub fn host(reason: AuditText) -> Self {
+        Self::Host { reason }
+    }
+
+    /// An operator under a name of their own, with a reason.
+    pub fn operator(name: AuditText, reason: AuditText) -> Self {
+        Self::Operator { name, reason }
+    }
+
+    /// The user id of a member; `None` for the host and an operator.
+    pub fn member(&self) -> Option<&UserId> {
+        match self {
+            Self::Member(user) => Some(user),
+            _ => None,
+        }
+    }
+
+    /// `member`, `host` or `operator`, as events store it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Member(_) => MEMBER,
+            Self::Host { .. } => HOST,
+            Self::Operator { .. } => OPERATOR,
+        }
+    }
+
+    /// The user id of a member or the name of an operator.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Member(user) => Some(user.as_str()),
+            Self::Operator { name, .. } => Some(name.as_str()),
+            Self::Host { .. } => None,
+        }
+    }
+
+    pub(crate) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Member(_) => None,
+            Self::Host { reason } | Self::Operator { reason, .. } => Some(reason.as_str()),
+        }
+    }
+
+    fn read(
+        kind: Option<String>,
+        name: Option<String>,
+        reason: Option<String>,
+    ) -> sqlx::Result<Option<Self>> {
+        let required = |text: Option<String>| {
+            decoded::<AuditText>(text.ok_or_else(|| sqlx::Error::ColumnNotFound("reason".into()))?)
+        };
+        Ok(match (kind.as_deref(), name) {
+            (Some(HOST), _) => Some(Self::host(required(reason)?)),
+            (Some(OPERATOR), name) => Some(Self::operator(required(name)?, required(reason)?)),
+            // The release before this one knew only members and wrote no kind.
+            (_, Some(name)) => Some(Self::Member(decoded(name)?)),
+            (_, None) => None,
+        })
+    }
+}
+
+/// The user id of a member, `the host: REASON` or `NAME: REASON`.
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Member(user) => f.pad(user.as_str()),
+            Self::Host { reason } => f.pad(&format!("the host: {reason}")),
+            Self::Operator { name, reason } => f.pad(&format!("{name}: {reason}")),
+        }
+    }
+}
+
+impl From<UserId> for Actor {
+    fn from(user: UserId) -> Self {
+        Self::Member(user)
+    }
+}
+
+impl From<&UserId> for Actor {
+    fn from(user: &UserId) -> Self {
+        Self::Member(user.clone())
+    }
+}
+
+/// The request a change came with: a channel and, where known, a request id and a client.
+///
+/// ```
+/// use guestlist::{Guestlist, Origin};
+///
+/// # let guestlist = Guestlist::default();
+/// let origin = Origin::new("web".parse()?)
+///     .request_id("01JD3V".parse()?)
+///     .client("203.0.113.7".parse()?);
+/// let guestlist = guestlist.with_origin(origin); // events of this request carry it
+/// # Ok::<(), guestlist::InvalidAuditText>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    channel: AuditText,
+    request_id: Option<AuditText>,
+    client: Option<AuditText>,
+}
+
+impl Origin {
+    /// An origin that names its channel, such as `web`, `api` or `cli`.
+    pub fn new(channel: AuditText) -> Self {
+        Self {
+            channel,
+            request_id: None,
+            client: None,
+        }
+    }
+
+    /// Adds the id under which the host's logs know the request.
+    #[must_use]
+    pub fn request_id(self, request_id: AuditText) -> Self {
+        Self {
+            request_id: Some(request_id),
+            ..self
+        }
+    }
+
+    /// Adds the client, by its network address for instance.
+    #[must_use]
+    pub fn client(self, client: AuditText) -> Self {
+        Self {
+            client: Some(client),
+            ..self
+        }
+    }
+}
+
+/// The actor of a change and the origin of its request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Attribution {
+    /// The actor; `None` where time or a mail server caused the change, or an invitee who declined.
+    pub actor: Option<Actor>,
+    /// The origin of the request, where the host named one.
+    pub origin: Option<Origin>,
+}
+
+/// The columns of an attribution, in the order of [`Attribution::values`].
+pub(crate) const COLUMNS: &str = "actor, actor_kind, reason, channel, request_id, client";
+
+impl Attribution {
+    pub(crate) fn values(&self) -> [Option<&str>; 6] {
+        let actor = self.actor.as_ref();
+        let origin = self.origin.as_ref();
+
+        [
+            actor.and_then(Actor::name),
+            actor.map(Actor::kind),
+            actor.and_then(Actor::reason),
+            origin.map(|origin| origin.channel.as_str()),
+            origin
+                .and_then(|origin| origin.request_id.as_ref())
+                .map(AuditText::as_str),
+            origin
+                .and_then(|origin| origin.client.as_ref())
+                .map(AuditText::as_str),
+        ]
+    }
+}
+
+/// `actor` holds the user id of a member or the name of an operator.
+impl Serialize for Attribution {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(6))?;
+        for (name, value) in COLUMNS.split(", ").zip(self.values()) {
+            map.serialize_entry(name, &value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'r, R: Row> FromRow<'r, R> for Attribution
+where
+    &'static str: ColumnIndex<R>,
+    Option<String>: Type<R::Database> + Decode<'r, R::Database>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        let text = |name: &'static str| row.try_get::<Option<String>, _>(name);
+        let actor = Actor::read(text("actor_kind")?, text("actor")?, text("reason")?)?;
+        let optional = |name| text(name)?.map(decoded).transpose();
+        let origin = text("channel")?.map(|channel| {
+            Ok::<_, sqlx::Error>(Origin {
+                channel: decoded(channel)?,
+                request_id: optional("request_id")?,
+                client: optional("client")?,
+            })
+        });
+        Ok(Self {
+            actor,
+            origin: origin.transpose()?,
+        })
+    }
+}
+
+/// The actor whose right an invitation rests on.
+///
+/// A member's right is checked again when a letter leaves and at acceptance. What the host or an operator
+/// granted needs no member behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Grantor {
+    /// A member.
+    Member(UserId),
+    /// The host application.
+    Host,
+    /// An operator.
+    Operator {
+        /// The name of the operator.
+        name: AuditText,
+    },
+}
+
+impl Grantor {
+    /// The user id of a member; `None` for the host and an operator.
+    pub fn member(&self) -> Option<&UserId> {
+        match self {
+            Self::Member(user) => Some(user),
+            _ => None,
+        }
+    }
+
+    /// `member`, `host` or `operator`, as invitations store it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Member(_) => MEMBER,
+            Self::Host => HOST,
+            Self::Operator { .. } => OPERATOR,
+        }
+    }
+
+    /// The user id of a member, the name of an operator, or `host`.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Member(user) => user.as_str(),
+            Self::Host => HOST,
+            Self::Operator { name } => name.as_str(),
+        }
+    }
+}
+
+impl From<&Actor> for Grantor {
+    fn from(actor: &Actor) -> Self {
+        match actor {
+            Actor::Member(user) => Self::Member(user.clone()),
+            Actor::Host { .. } => Self::Host,
+            Actor::Operator { name, .. } => Self::Operator { name: name.clone() },
+        }
+    }
+}
+
+/// The user id of a member, the name of an operator, or `host`.
+impl std::fmt::Display for Grantor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Serialize for Grantor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("granted_by", self.name())?;
+        map.serialize_entry("granted_by_kind", self.kind())?;
+        map.end()
+    }
+}
+
+impl<'r, R: Row> FromRow<'r, R> for Grantor
+where
+    &'static str: ColumnIndex<R>,
+    String: Type<R::Database> + Decode<'r, R::Database>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        let kind: String = row.try_get("granted_by_kind")?;
+        let name: String = row.try_get("granted_by")?;
+        Ok(match kind.as_str() {
+            HOST => Self::Host,
+            OPERATOR => Self::Operator {
+                name: decoded(name)?,
+            },
+            _ => Self::Member(decoded(name)?),
+        })
+    }
+}
+
+const MEMBER: &str = "member";
+const HOST: &str = "host";
+const OPERATOR: &str = "operator";
+
+fn decoded<T>(text: String) -> sqlx::Result<T>
+where
+    T: TryFrom<String>,
+    T::Error: std::error::Error + Send + Sync + 'static,
+{
+    T::try_from(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audit_text_is_one_short_line() {
+        for text in ["", "a\nb", "a\0b", &"x".repeat(201)] {
+            assert_eq!(text.parse::<AuditText>(), Err(InvalidAuditText), "{text:?}");
+        }
+        assert!("x".repeat(200).parse::<AuditText>().is_ok());
+    }
+
+    #[test]
+    fn an_event_without_a_kind_is_a_members() {
+        let olivia: UserId = "olivia".parse().expect("valid");
+        let read = Actor::read(None, Some("olivia".into()), None).expect("readable");
+        assert_eq!(read, Some(Actor::Member(olivia)));
+        assert_eq!(Actor::read(None, None, None).expect("readable"), None);
+    }
+}
