@@ -1,14 +1,18 @@
 //! Actors: the member, the host or the operator that makes a change, and the request it came with.
 
+use std::str::FromStr;
+
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
 use crate::id::UserId;
+use crate::name::{is_allowed, is_visible};
 
 /// A short text for the audit trail: a reason, an operator's name, a channel, a request id.
 ///
-/// 1 to 200 bytes without control characters, so that it stays one line wherever it is shown.
+/// 1 to 200 visible characters on one line: it is shown in terminals and on pages of history, where an
+/// invisible or direction-changing character would disguise it (Unicode Technical Report 36).
 #[derive(
     Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type,
 )]
@@ -16,15 +20,33 @@ use crate::id::UserId;
 #[sqlx(transparent)]
 pub struct AuditText(String);
 
-/// The text is empty, longer than 200 bytes or holds a control character.
+/// The text is empty, longer than 200 characters or holds a control, an invisible or a direction-changing
+/// character.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a reason, an operator's name or a part of an origin is 1 to 200 bytes of text without control characters"
+    "a reason, an operator's name or a part of an origin is 1 to 200 characters on one line, none of them invisible"
 )]
 pub struct InvalidAuditText;
 
 crate::text::text!(printed AuditText, InvalidAuditText);
-crate::text::opaque_text!(AuditText, InvalidAuditText, 200);
+
+impl AuditText {
+    /// The longest one, in characters.
+    pub const MAX_LENGTH: usize = 200;
+}
+
+impl FromStr for AuditText {
+    type Err = InvalidAuditText;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = text.chars().count() <= Self::MAX_LENGTH;
+        if fits && text.chars().all(is_allowed) && text.chars().any(is_visible) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidAuditText)
+        }
+    }
+}
 
 /// Makes a change, and is named by its event.
 ///
@@ -116,8 +138,14 @@ impl Actor {
             (Some(HOST), _) => Some(Self::host(required(reason)?)),
             (Some(OPERATOR), name) => Some(Self::operator(required(name)?, required(reason)?)),
             // The release before this one knew only members and wrote no kind.
-            (_, Some(name)) => Some(Self::Member(decoded(name)?)),
-            (_, None) => None,
+            (None | Some(MEMBER), Some(name)) => Some(Self::Member(decoded(name)?)),
+            (None, None) => None,
+            (kind, _) => {
+                let kind = kind.unwrap_or_default();
+                return Err(sqlx::Error::Decode(
+                    format!("unknown kind of actor {kind:?}").into(),
+                ));
+            }
         })
     }
 }
@@ -341,7 +369,8 @@ where
         let kind: String = row.try_get("granted_by_kind")?;
         let name: String = row.try_get("granted_by")?;
         Ok(match kind.as_str() {
-            HOST => Self::Host,
+            // The release before this one names the member that resends and leaves the kind as it is.
+            HOST if name == HOST => Self::Host,
             OPERATOR => Self::Operator {
                 name: decoded(name)?,
             },
@@ -368,10 +397,35 @@ mod tests {
 
     #[test]
     fn audit_text_is_one_short_line() {
-        for text in ["", "a\nb", "a\0b", &"x".repeat(201)] {
+        for text in [
+            "",
+            " ",
+            "\u{200B}",
+            "a\nb",
+            "a\0b",
+            "a\u{202E}b",
+            "a\u{2066}b",
+            "a\u{2028}b",
+            "a\u{FEFF}b",
+            &"x".repeat(201),
+        ] {
             assert_eq!(text.parse::<AuditText>(), Err(InvalidAuditText), "{text:?}");
         }
-        assert!("x".repeat(200).parse::<AuditText>().is_ok());
+        for text in [
+            &"x".repeat(200),
+            &"ط".repeat(200),
+            "ticket 4711: héllo, 你好",
+        ] {
+            assert!(text.parse::<AuditText>().is_ok(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_is_no_member() {
+        let read = |kind: &str| Actor::read(Some(kind.into()), Some("olivia".into()), None);
+        assert!(read("robot").is_err());
+        assert!(read(MEMBER).is_ok());
+        assert!(Actor::read(Some(MEMBER.into()), None, None).is_err());
     }
 
     #[test]

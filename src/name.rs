@@ -73,7 +73,7 @@ pub(crate) fn is_visible(c: char) -> bool {
 
 /// Everything but controls, other separators than the space, and format characters; the two
 /// joiners are needed by emoji and by Persian and Indic scripts.
-fn is_allowed(c: char) -> bool {
+pub(crate) fn is_allowed(c: char) -> bool {
     if c == ' ' || is_joiner(c) {
         return true;
     }

@@ -1,6 +1,6 @@
 //! Actors: a member is bound by a role, the host and an operator by what keeps data right.
 
-use guestlist::{Actor, Error, Grantor, Invite, Origin, Seats, Status, worker};
+use guestlist::{Actor, Database, Error, Grantor, Invite, Origin, Seats, Status, worker};
 
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team, person, the_host, user};
@@ -102,6 +102,22 @@ on_both_databases! {
         let hers = team.invite(OLIVIA, "eve@example.com", "agent").await.unwrap();
         team.remove("bob0", OLIVIA).await.unwrap();
         let refused = team.accept(&team.token(&hers), &person("eve")).await;
+        assert!(matches!(refused, Err(Error::InviterLostRight)), "{refused:?}");
+    }
+
+    /// The release before this one writes `granted_by` at a resend and does not know its kind.
+    async fn member_named_by_an_older_release_is_checked(team: Team) {
+        team.join("adam", "admin").await;
+        let invitation = invite_as(&team, the_host(), "bob@example.com", "agent").await.unwrap();
+        let text = "UPDATE guestlist_invitations SET granted_by = 'adam'";
+        match &team.database {
+            #[cfg(feature = "postgres")]
+            Database::Postgres(pool) => drop(sqlx::query(text).execute(pool).await.unwrap()),
+            #[cfg(feature = "sqlite")]
+            Database::Sqlite(pool) => drop(sqlx::query(text).execute(pool).await.unwrap()),
+        }
+        team.remove(OLIVIA, "adam").await.unwrap();
+        let refused = team.accept(&team.token(&invitation), &person("bob")).await;
         assert!(matches!(refused, Err(Error::InviterLostRight)), "{refused:?}");
     }
 
