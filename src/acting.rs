@@ -59,7 +59,7 @@ impl<'a> Acting<'a> {
         self.guestlist.attributed_to(self.actor.clone())
     }
 
-    /// Reads what binds the actor in an organization: a member's role, or nothing. A user who is no
+    /// Reads the authority of the actor in an organization: a member's role, or none that binds. A user who is no
     /// member, or is suspended, gets the answer of an unknown id.
     pub(crate) async fn authority(
         &self,
@@ -99,7 +99,7 @@ impl ActingIn<'_> {
     }
 }
 
-/// What binds an actor in an organization.
+/// The limit of an actor's power in an organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Authority {
     /// The role of a member.

@@ -21,7 +21,7 @@ pub(crate) struct Letter<'a> {
     pub(crate) recipient: &'a EmailAddress,
 }
 
-/// What the limits have left for some letters of one actor and one organization.
+/// The room that limits leave for some letters of one actor and one organization.
 #[derive(Debug)]
 pub(crate) struct LetterLimits {
     now: DateTime<Utc>,
@@ -99,7 +99,7 @@ impl LetterLimits {
             .collect()
     }
 
-    /// What the limits have left for these letters after what was found.
+    /// The room that limits leave for these letters, after the rows that were found.
     pub(crate) fn of(
         limits: &Limits,
         now: DateTime<Utc>,

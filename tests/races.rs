@@ -6,7 +6,7 @@
 //! nonces and other random values are replaced by names. Some states are never allowed
 //! (`violations` in `outcome.rs`), and no deadlock and no busy database may reach a host.
 //!
-//! How these tests were seen to fail, on Postgres, by hand, with one round per pair:
+//! Ways in which these tests were seen to fail, on Postgres, by hand, with one round per pair:
 //!
 //! - `lock::organization` only reads its row instead of updating it: some 90 pairs fail, those of
 //!   owners, double invitations, superseding and seats, and deadlocks between hosts that do several
