@@ -1,6 +1,6 @@
-// Conveniences; everything works without them.
+// Optional enhancements: the pages work without JavaScript.
 
-// Copies the text of a field.
+// Copies the text of a field to the clipboard.
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
@@ -12,18 +12,18 @@ document.addEventListener("click", (event) => {
   );
 });
 
-// Where the control that was used is gone with the old content, goes on from the new.
+// If the swap removed the focused control, focuses the new content, so that the keyboard continues there.
 document.addEventListener("htmx:afterSettle", () => {
   if (document.activeElement === document.body) {
     document.getElementById("main").focus({ preventScroll: true });
   }
 });
 
-// Where no page of ours answered, says so, and shows again what holds.
+// If the server did not respond with one of our pages, shows a notice and resets the changed control.
 function unanswered(event) {
   const said = document.createElement("p");
   said.className = "notice";
-  said.textContent = "There was no answer, so this may not have been done. Load the page again to see.";
+  said.textContent = "The server did not respond, so your change may not have been saved. Reload the page to check.";
   document.getElementById("notice").replaceChildren(said);
   const control = event.detail.requestConfig.elt;
   if (control.querySelector("select") && !control.querySelector("textarea")) control.reset();

@@ -1,4 +1,4 @@
-//! Accounts: who can sign in.
+//! Accounts of people that can sign in.
 
 use chrono::{DateTime, Utc};
 use guestlist::{EmailAddress, Lend, Name, User, UserId};
@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::database::on_driver;
 
-/// Somebody who can sign in. The address is verified: there is no way to an account but a letter to it. An
-/// invitation whose link was shown to somebody makes none.
+/// A person that can sign in. The address is always verified: an account is created only through a link sent to
+/// that address. An invitation link that was shown to another member does not create an account.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct Account {
     pub(crate) id: UserId,
@@ -50,7 +50,7 @@ impl Account {
         Ok((created == 1).then_some(account))
     }
 
-    /// The account of an id.
+    /// Finds an account by its id.
     pub(crate) async fn find(
         connection: impl Lend<'_>,
         id: &UserId,
@@ -62,7 +62,7 @@ impl Account {
         }))
     }
 
-    /// The account of an address, however it is written.
+    /// Finds an account by its e-mail address, ignoring differences in spelling such as upper case.
     pub(crate) async fn with_email(
         connection: impl Lend<'_>,
         email: &EmailAddress,

@@ -1,4 +1,4 @@
-//! What every request works with.
+//! The application state that request handlers share.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,33 +12,33 @@ use guestlist_jobs::sessions::SessionStore;
 use crate::attempts::Attempts;
 use crate::config::Config;
 
-/// The application's tools, made once and shared.
+/// A cheap handle to the shared state, which is created once.
 #[derive(Clone)]
-pub(crate) struct App(Arc<Tools>);
+pub(crate) struct App(Arc<State>);
 
-pub(crate) struct Tools {
+pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) database: Database,
-    /// Guestlist, configured as in the worker.
+    /// Guestlist, with the same configuration as the worker.
     pub(crate) guestlist: Guestlist,
-    /// Sends the letters of our own; those of Guestlist are the worker's.
+    /// Sends this application's own letters. The worker sends Guestlist's.
     pub(crate) mailer: Mailer,
-    /// Where sessions are, so that a removal can wait until they are gone.
+    /// The session stores. Removing a member purges their sessions from these before the response.
     pub(crate) session_stores: Vec<Arc<dyn SessionStore>>,
-    /// Wakes the worker where it is in this process.
+    /// Wakes the worker if it runs in this process.
     pub(crate) doorbell: Option<Doorbell>,
-    /// How often passwords were tried.
+    /// Limits how often passwords can be tried.
     pub(crate) attempts: Attempts,
-    /// Where letters are written to, where nobody but the developer reads them.
+    /// The folder that letters are written to, if only the developer can read the mailbox page.
     pub(crate) mailbox: Option<PathBuf>,
 }
 
 impl App {
-    pub(crate) fn new(tools: Tools) -> Self {
-        Self(Arc::new(tools))
+    pub(crate) fn new(state: State) -> Self {
+        Self(Arc::new(state))
     }
 
-    /// Commits, and wakes the worker for what was promised in the transaction.
+    /// Commits the transaction and wakes the worker to run the jobs that the transaction created.
     pub(crate) async fn commit(&self, transaction: Transaction) -> Result<(), guestlist::Error> {
         transaction.commit().await?;
         if let Some(doorbell) = &self.doorbell {
@@ -47,7 +47,7 @@ impl App {
         Ok(())
     }
 
-    /// What people read for a role; its name where the role model does not know it any more.
+    /// Returns the display name of a role, or its plain name if the role model no longer has the role.
     pub(crate) fn role_title<'a>(&'a self, role: &'a guestlist::Role) -> &'a str {
         let definition = self.guestlist.role_model().get(role);
         definition.map_or(role.as_str(), |definition| definition.display_name())
@@ -55,9 +55,9 @@ impl App {
 }
 
 impl std::ops::Deref for App {
-    type Target = Tools;
+    type Target = State;
 
-    fn deref(&self) -> &Tools {
+    fn deref(&self) -> &State {
         &self.0
     }
 }

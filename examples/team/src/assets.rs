@@ -1,4 +1,4 @@
-//! The style sheet and scripts, which are part of the program.
+//! The style sheet, scripts and icon, compiled into the program.
 
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};

@@ -1,4 +1,4 @@
-//! How often passwords may be tried, by whom and for which address.
+//! Limits on password attempts, per client and per e-mail address.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,36 +9,36 @@ use governor::clock::Clock;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use guestlist::EmailAddress;
 
-/// For one address: ten at once, and one a minute from then on, 70 in the worst hour. OWASP ASVS 4.0.3
-/// (2.2.1) lets no more than 100 attempts an hour fail on one account.
+/// The limit for one address: a burst of ten, then one a minute, so at most 70 in an hour. OWASP ASVS 4.0.3
+/// (2.2.1) allows at most 100 failed attempts an hour on one account.
 const OF_ADDRESS: Quota =
     Quota::per_minute(NonZeroU32::MIN).allow_burst(NonZeroU32::new(10).expect("ten is not zero"));
 
-/// From one client, which may be a whole office: a hundred at once, and ten a minute from then on. It keeps
-/// one machine from trying a password at every address; the OWASP Authentication Cheat Sheet has attempts
-/// counted by the account in the first place, since an attacker has many machines.
+/// The limit for one client, which may be a whole office: a burst of a hundred, then ten a minute. It stops
+/// one machine from trying the same password on every address. The OWASP Authentication Cheat Sheet counts
+/// attempts per account first, because an attacker can use many machines.
 const OF_CLIENT: Quota = {
     let ten = NonZeroU32::new(10).expect("ten is not zero");
     let hundred = NonZeroU32::new(100).expect("a hundred is not zero");
     Quota::per_minute(ten).allow_burst(hundred)
 };
 
-/// The most counts that are kept of each kind.
+/// The maximum number of counters of each kind.
 const COUNTS: u64 = 1 << 16;
 
-/// Counts attempts, in this process. An address or a client is found by a hash that nobody else can
-/// compute: there is a bound to what is kept, nothing is forgotten when many addresses are tried, and
-/// nobody can choose whom they share a count with.
+/// Counts attempts in this process. A keyed hash maps an address or a client to one of a fixed number of
+/// counters: memory is bounded, no counter is dropped when many addresses are tried, and an attacker cannot
+/// choose with whom a counter is shared.
 pub(crate) struct Attempts {
     hasher: RandomState,
     of_address: DefaultKeyedRateLimiter<u64>,
     of_client: DefaultKeyedRateLimiter<u64>,
 }
 
-/// It was tried too often.
+/// The limit is exceeded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooOften {
-    /// When there is room for another attempt, in whole seconds.
+    /// The time until another attempt is allowed, in whole seconds.
     pub(crate) retry_after: Duration,
 }
 
@@ -51,8 +51,8 @@ impl Attempts {
         }
     }
 
-    /// Counts an attempt before it is made, whether it succeeds or not and whether the address has an
-    /// account or not. A client that has to wait does not make others wait.
+    /// Counts an attempt before it is made, whatever its result and even if the address has no account. The
+    /// client is checked first, so that a blocked client does not use up the attempts of an address.
     pub(crate) fn count(&self, client: IpAddr, email: &EmailAddress) -> Result<(), TooOften> {
         self.count_in(&self.of_client, network(client))?;
         self.count_in(&self.of_address, email.canonical())
@@ -73,7 +73,8 @@ impl Attempts {
     }
 }
 
-/// What one client has: an address of IPv4, or the 64 bits of IPv6 that its network is given.
+/// Returns the part of an IP address that stands for one client: all of an IPv4 address, or the /64 prefix of
+/// an IPv6 address, since one network usually gets a /64.
 fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_ten_attempts_and_one_a_minute_from_wherever() {
+    fn an_address_has_ten_attempts_then_one_a_minute() {
         let attempts = Attempts::new();
         for client in 0..10 {
             attempts
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_a_hundred_attempts_and_holds_up_nobody_else() {
+    fn a_client_has_a_hundred_attempts_of_its_own() {
         let attempts = Attempts::new();
         let client = |last: u16| Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, last).into();
         for number in 0..100 {
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_has_a_bound() {
+    fn the_number_of_counters_is_bounded() {
         let attempts = Attempts::new();
         let counts = &attempts.of_address;
         for number in 0..3 * COUNTS {

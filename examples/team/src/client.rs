@@ -1,4 +1,4 @@
-//! Where a request comes from.
+//! The client address of a request.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 
 use crate::app::App;
 
-/// The address of whoever sent a request.
+/// The IP address that a request came from.
 pub(crate) struct Client(pub(crate) IpAddr);
 
 impl FromRequestParts<App> for Client {
@@ -17,13 +17,13 @@ impl FromRequestParts<App> for Client {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         let connected = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let connected = connected.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
-        Ok(Self(told_by_proxy(parts, app).unwrap_or(connected)))
+        Ok(Self(from_proxy(parts, app).unwrap_or(connected)))
     }
 }
 
-/// What the proxy in front wrote, where there is one. It adds at the end; what stands before, anybody can
-/// have written.
-fn told_by_proxy(parts: &Parts, app: &App) -> Option<IpAddr> {
+/// Returns the address that the reverse proxy wrote, if one is configured. A proxy appends to the header, so only
+/// the last entry is trusted; the client can forge the entries before it.
+fn from_proxy(parts: &Parts, app: &App) -> Option<IpAddr> {
     let header = app.config.client_header.as_ref()?;
     let last = parts.headers.get_all(header).iter().next_back()?;
     last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()

@@ -1,4 +1,4 @@
-//! What the environment says.
+//! Configuration from environment variables.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -6,25 +6,25 @@ use std::net::SocketAddr;
 use anyhow::{Context, bail, ensure};
 use axum::http::HeaderName;
 
-/// The configuration of this application, and Guestlist's, which is the worker's own.
+/// The configuration of this application and of Guestlist's worker.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where people reach the application, without a slash at its end.
+    /// The public URL of the application, without a trailing slash.
     pub url: String,
-    /// The header in which the proxy in front says who sent a request, where there is one.
+    /// The header in which a reverse proxy passes the client address, if there is a proxy.
     pub client_header: Option<HeaderName>,
-    /// What `guestlist work` is told too: database, Redis, letters, keys, roles, where links lead.
+    /// The configuration shared with `guestlist work`: database, Redis, letters, keys, roles and link.
     pub worker: guestlist_jobs::config::Config,
 }
 
-/// The page that links lead to; the rest of `GUESTLIST_LINK` is where people reach the application.
+/// The path of invitation links. The part of `GUESTLIST_LINK` before it is the public URL of the application.
 const PAGE: &str = "/invitations/{token}";
 
-/// Where to listen: `TEAM_LISTEN`, else every interface at the `PORT` that platforms give, else
-/// port 3000 of this machine alone.
+/// Returns the address to listen on: `TEAM_LISTEN`, otherwise every interface at `PORT` (which hosting platforms
+/// set), otherwise port 3000 on this machine only.
 ///
 /// # Errors
-/// When neither is an address or a port.
+/// Fails if the variable that is set is not an address or a port.
 pub fn listen(lookup: impl Fn(&str) -> Option<String>) -> anyhow::Result<SocketAddr> {
     let address = match (lookup("TEAM_LISTEN"), lookup("PORT")) {
         (Some(address), _) => address,
@@ -33,16 +33,16 @@ pub fn listen(lookup: impl Fn(&str) -> Option<String>) -> anyhow::Result<SocketA
     };
     address
         .parse()
-        .with_context(|| format!("TEAM_LISTEN or PORT: {address:?} is no address to listen on"))
+        .with_context(|| format!("TEAM_LISTEN or PORT: {address:?} is not an address to listen on"))
 }
 
 impl Config {
-    /// Reads variables through `lookup`. They are the worker's and mean here what they mean there, so
-    /// that a worker beside in the same environment writes the same links and knows the same roles. Without
-    /// Redis, where none is beside, two have another default.
+    /// Reads variables through `lookup`. They have the same meaning as for the worker, so that a separate worker
+    /// in the same environment writes the same links and has the same roles. Without Redis there is no separate
+    /// worker, and `DATABASE_URL` and `GUESTLIST_SESSIONS` get other defaults.
     ///
     /// # Errors
-    /// With every mistake there is.
+    /// Fails if a variable is invalid.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
         let worker = |name: &str| -> Option<OsString> {
             let is_alone = lookup("REDIS_URL").is_none();
@@ -56,11 +56,13 @@ impl Config {
         let worker = guestlist_jobs::config::Config::read(&worker)?;
         let link = worker.link.to_string();
         let Some(url) = link.strip_suffix(PAGE) else {
-            bail!("GUESTLIST_LINK: {link:?} does not end in {PAGE}, this application's page");
+            bail!(
+                "GUESTLIST_LINK: {link:?} does not end in {PAGE}, the path of this application's invitation page"
+            );
         };
         ensure!(
             lookup("TEAM_ROLES").is_none(),
-            "TEAM_ROLES is not read: set GUESTLIST_ROLES, which a worker beside reads too"
+            "TEAM_ROLES is not supported: set GUESTLIST_ROLES, which a separate worker reads too"
         );
         Ok(Self {
             url: url.to_owned(),
@@ -69,12 +71,12 @@ impl Config {
         })
     }
 
-    /// Whether browsers reach it by TLS, so that cookies may insist on it.
+    /// Returns true if browsers use HTTPS, so that cookies can be marked `Secure`.
     pub(crate) fn is_secure(&self) -> bool {
         self.url.starts_with("https://")
     }
 
-    /// Whether it is being tried on somebody's own machine.
+    /// Returns true if the public URL is on this machine.
     pub(crate) fn is_local(&self) -> bool {
         let host = self.url.split("://").nth(1).unwrap_or_default();
         let host = host.split(['/', ':']).next().unwrap_or_default();
@@ -84,5 +86,5 @@ impl Config {
 
 fn header(name: String) -> anyhow::Result<HeaderName> {
     name.parse()
-        .with_context(|| format!("TEAM_CLIENT_HEADER: {name:?} is no name of a header"))
+        .with_context(|| format!("TEAM_CLIENT_HEADER: {name:?} is not a header name"))
 }

@@ -1,4 +1,4 @@
-//! Proof that an address is somebody's: a letter to it, and the link in that letter.
+//! Confirmation of e-mail addresses by a link in a letter.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -16,15 +16,15 @@ use crate::app::App;
 use crate::database::on_driver;
 use crate::problem::Problem;
 
-/// How long a link opens.
+/// The time for which a link is valid.
 const LIFETIME: TimeDelta = TimeDelta::hours(1);
 
-/// The pause between two letters to one mailbox, however its address is written, so that nobody floods that of a
-/// stranger.
+/// The minimum time between two letters to one mailbox, however its address is spelled. It prevents flooding
+/// somebody else's mailbox.
 const PAUSE: TimeDelta = TimeDelta::minutes(1);
 
-/// Writes to an address, whether it has an account or not: what the letter says differs, and what
-/// happens here and how long it takes does not.
+/// Sends a letter to an address, with or without an account. Only the text of the letter differs: the response and
+/// its timing do not reveal whether the address has an account.
 pub(crate) async fn ask(app: &App, email: &EmailAddress) -> Result<(), Problem> {
     let token = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
     let mut tx = app.database.begin().await?;
@@ -37,12 +37,12 @@ pub(crate) async fn ask(app: &App, email: &EmailAddress) -> Result<(), Problem> 
     let text = match account {
         None => format!(
             "Welcome!\n\nOpen this link within an hour to choose your name and password:\n\n\
-             {}/sign-up/{token}\n\nIf you did not ask for an account, ignore this letter.\n",
+             {}/sign-up/{token}\n\nIf you did not request an account, ignore this letter.\n",
             app.config.url
         ),
         Some(_) => format!(
-            "Hello!\n\nSomebody asked for an account with your address, and you have one already. \
-             Sign in with it:\n\n{}/sign-in\n\nIf it was not you, ignore this letter.\n",
+            "Hello!\n\nSomebody requested an account with your e-mail address, but you already have one. \
+             Sign in here:\n\n{}/sign-in\n\nIf this was not you, ignore this letter.\n",
             app.config.url
         ),
     };
@@ -51,13 +51,13 @@ pub(crate) async fn ask(app: &App, email: &EmailAddress) -> Result<(), Problem> 
     tokio::spawn(async move {
         match mailer.send(mail).await {
             Verdict::Accepted { .. } => {}
-            verdict => tracing::warn!(?verdict, "a letter to confirm an address did not leave"),
+            verdict => tracing::warn!(?verdict, "the letter that confirms an address was not sent"),
         }
     });
     Ok(())
 }
 
-/// The address a link's token confirms.
+/// Returns the address that a token confirms, if the token is valid.
 pub(crate) async fn address(
     connection: impl Lend<'_>,
     token: &str,
@@ -71,7 +71,7 @@ pub(crate) async fn address(
     Ok(found.map(|(email,)| email.parse()).transpose()?)
 }
 
-/// Uses up every link that was sent to an address.
+/// Invalidates every link that was sent to an address.
 pub(crate) async fn forget(
     connection: impl Lend<'_>,
     email: &EmailAddress,
@@ -113,7 +113,7 @@ async fn insert(
     Ok(())
 }
 
-/// The database holds the hash alone, so that nobody who reads it can use a link.
+/// Hashes a token. The database holds only the hash, so that reading the database gives no usable link.
 fn hash(token: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(token))
 }

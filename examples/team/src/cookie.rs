@@ -1,17 +1,17 @@
-//! Secrets of a link, kept by the browser alone while a person answers it.
+//! Cookies that hold the secret token of a link until the person has answered.
 //!
-//! A token in the address would be in histories and logs, and one in the session would lie in the session
-//! store, which together with the database must not be enough to accept anything.
+//! A token in the URL would end up in browser histories and logs. A token in the session would be in the session
+//! store, and access to that store and the database must not be enough to accept an invitation.
 
 use tower_cookies::cookie::SameSite;
 use tower_cookies::{Cookie, Cookies};
 
 use crate::app::App;
 
-/// The longest token that is kept: more than any of ours has, and less than a browser refuses.
+/// The maximum length of a token: longer than any real token, and short enough for every browser.
 const LONGEST: usize = 1024;
 
-/// A secret for the pages below one path.
+/// A secret that the browser sends only to pages below one path.
 pub(crate) struct SecretCookie {
     name: &'static str,
     path: &'static str,
@@ -30,8 +30,8 @@ pub(crate) const SIGN_UP: SecretCookie = SecretCookie {
 };
 
 impl SecretCookie {
-    /// Keeps it until the browser is closed. What cannot be a token of ours is not kept: it could say more of the
-    /// cookie than its value.
+    /// Sets the cookie until the browser is closed. Text that cannot be a token is not stored, since it could add
+    /// attributes to the cookie.
     pub(crate) fn keep(&self, app: &App, cookies: &Cookies, token: String) {
         let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if token.len() > LONGEST || !token.bytes().all(is_of_token) {
@@ -51,10 +51,10 @@ impl SecretCookie {
             .map(|cookie| cookie.value().to_owned())
     }
 
-    /// Also where the browser does not send it, for the address of a link is outside of its path.
+    /// Deletes the cookie, even if the request did not carry it: the URL of a link is outside the cookie's path.
     pub(crate) fn forget(&self, cookies: &Cookies) {
-        let mut over = Cookie::build((self.name, "")).path(self.path).build();
-        over.make_removal();
-        cookies.add(over);
+        let mut removal = Cookie::build((self.name, "")).path(self.path).build();
+        removal.make_removal();
+        cookies.add(removal);
     }
 }

@@ -1,4 +1,4 @@
-//! Forms are our own: each carries a token that only the session it was made for knows.
+//! CSRF protection: every form carries a token that is bound to the session.
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
@@ -13,13 +13,13 @@ use tower_sessions::Session;
 use crate::member::signed_out;
 use crate::problem::Problem;
 
-/// The field of a form, and the place in a session.
+/// The name of the form field and of the session entry.
 const TOKEN: &str = "csrf";
 
-/// The largest form, in bytes.
+/// The maximum size of a form, in bytes.
 const LARGEST: usize = 64 * 1024;
 
-/// The token that forms of this session carry.
+/// Returns the token of a session, creating it on first use.
 pub(crate) async fn token(session: &Session) -> Result<String, Problem> {
     if let Some(token) = session.get(TOKEN).await? {
         return Ok(token);
@@ -29,8 +29,8 @@ pub(crate) async fn token(session: &Session) -> Result<String, Problem> {
     Ok(token)
 }
 
-/// Lets a request through that changes something only with the token of its session. It stands before
-/// every route, so no route can forget to ask.
+/// Rejects a request that changes something unless it carries the token of its session. This layer wraps every
+/// route, so no route can omit the check.
 pub(crate) async fn protect(session: Session, request: Request, next: Next) -> Response {
     if matches!(
         *request.method(),
@@ -48,8 +48,8 @@ pub(crate) async fn protect(session: Session, request: Request, next: Next) -> R
     }
 }
 
-/// Refuses a form without the token of its session. Where the session itself is over, as that of a
-/// removed member is, there is none to compare with, and nobody is signed in.
+/// Rejects a form without the token of its session. If the session has ended, as after a removal, there is no
+/// token to compare, and the person is asked to sign in.
 async fn check(session: &Session, body: &Bytes) -> Result<(), Problem> {
     let Some(expected) = session.get::<String>(TOKEN).await? else {
         return Err(signed_out(session).await);

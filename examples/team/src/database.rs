@@ -1,4 +1,4 @@
-//! The application's own tables, beside Guestlist's in the same database.
+//! The application's own tables, in the same database as Guestlist's.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use sqlx::migrate::Migrator;
 
 use crate::config::Config;
 
-/// Connections of this process: requests, and the worker where it is inside.
+/// The size of the connection pool, for requests and for a worker in this process.
 const CONNECTIONS: u32 = 24;
 
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 
-/// Runs `$body` with `$driver` bound to the connection of whichever database it is. Statements are
-/// written once, with the `$1` that both drivers read.
+/// Runs `$body` with `$driver` bound to the Postgres or the SQLite connection. Statements are written once:
+/// both drivers accept the placeholder `$1`.
 macro_rules! on_driver {
     ($connection:expr, $driver:ident => $body:expr) => {
         match guestlist::Lend::lend($connection) {
@@ -26,12 +26,12 @@ macro_rules! on_driver {
 }
 pub(crate) use on_driver;
 
-/// Opens the database and brings Guestlist's tables and our own up to date. Both are safe to do at
-/// every start, from several processes at once.
+/// Opens the database and migrates Guestlist's tables and our own. Both migrations are safe to run at every
+/// start and from several processes at once.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<Database> {
     let database = config.worker.connect(CONNECTIONS).await?;
     guestlist::migrate(&database).await?;
-    // Boxed, because the compiler does not see of sqlx's own future that a task may be spawned with it.
+    // Boxed because the compiler cannot prove that sqlx's own future is Send.
     let migrating: Pin<Box<dyn Future<Output = _> + Send>> = match &database {
         Database::Postgres(pool) => Box::pin(POSTGRES.run(pool)),
         Database::Sqlite(pool) => Box::pin(SQLITE.run(pool)),
@@ -40,16 +40,16 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<Database> {
     Ok(database)
 }
 
-/// How often what is over is swept out of our own tables.
-const SWEEP: Duration = Duration::from_secs(60 * 60);
+/// The interval between deletions of expired rows.
+const DELETION_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// Deletes sessions and confirmations whose time is over, now and then. Both are refused anyway.
-pub(crate) async fn sweep(database: Database) {
+/// Deletes expired sessions and confirmations at intervals. They are already invalid; this only saves space.
+pub(crate) async fn delete_expired_regularly(database: Database) {
     loop {
         if let Err(error) = delete_expired(&database).await {
-            tracing::warn!(%error, "what is over was not swept: {error}");
+            tracing::warn!(%error, "expired sessions and confirmations were not deleted, the next attempt is in an hour: {error}");
         }
-        tokio::time::sleep(SWEEP).await;
+        tokio::time::sleep(DELETION_INTERVAL).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! The time that a request may take.
+//! The time limit for requests.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::problem::Problem;
 
-/// Longer than anything here takes where the database answers, and shorter than people wait, or the routers of
-/// platforms, most of which give up after 30 seconds.
+/// Longer than any request takes while the database responds, and shorter than people wait. Most hosting platforms'
+/// routers give up after 30 seconds.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Gives a request up. What its transaction did not commit is rolled back.
+/// Cancels a request after the time limit. Its open transaction is rolled back.
 pub(crate) fn layer() -> TimeoutLayer {
     TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LIMIT)
 }
 
-/// Puts a page into the empty answer of a request that was given up.
+/// Replaces the empty response of a cancelled request with a page.
 pub(crate) async fn explain(response: Response) -> Response {
     if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-        Problem::Late.into_response()
+        Problem::TimedOut.into_response()
     } else {
         response
     }

@@ -1,4 +1,4 @@
-//! What every answer tells the browser about itself.
+//! Security and cache headers of every response.
 
 use axum::http::HeaderValue;
 use axum::http::header::{
@@ -7,18 +7,18 @@ use axum::http::header::{
 };
 use tower_http::set_header::SetResponseHeaderLayer;
 
-/// Scripts and styles are files of our own, nothing is inline, and nobody frames us.
+/// Allows only scripts and styles from our own files, nothing inline, and no framing by other sites.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; frame-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Headers that an answer does not set itself.
+/// The headers, added unless a response sets them itself.
 const ALL: [(HeaderName, &str); 5] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (X_FRAME_OPTIONS, "DENY"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    // The address of a link's first page holds its token.
+    // The URL of an invitation link contains its token.
     (REFERRER_POLICY, "no-referrer"),
-    // A page is one person's, as of one moment.
+    // Pages are personal and change at any time.
     (CACHE_CONTROL, "no-store"),
 ];
 

@@ -1,4 +1,4 @@
-//! The history of an organization, for people.
+//! The history page of an organization: its events as sentences.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::page::{Frame, Page, Place};
 use crate::problem::Problem;
 use crate::times;
 
-/// Events of a page.
+/// The number of events on a page.
 const LENGTH: u32 = 50;
 
 #[derive(Deserialize)]
@@ -40,27 +40,28 @@ pub(crate) async fn show(
         .latest_events(&mut connection, organization, &paging)
         .await?;
     let names = Names {
-        people: people(&app, &page.items).await?,
-        invitees: invitees(&app, &page.items).await?,
+        people: names_of_people(&app, &page.items).await?,
+        invitees: addresses_of_invitees(&app, &page.items).await?,
     };
     let events: Vec<_> = page
         .items
         .iter()
-        .map(|event| json!({ "at": times::moment(event.at), "words": words(&app, &names, event) }))
+        .map(|event| json!({ "at": times::moment(event.at), "words": sentence(&app, &names, event) }))
         .collect();
     let facts = json!({ "events": events, "older": page.next });
     Ok(frame.page("history", "History", Place::In(&member, "history"), facts))
 }
 
-/// What the ids in events stand for, as far as it is still known.
+/// Names and addresses for the ids in events, where they are still known.
 struct Names {
+    /// Names by user id.
     people: HashMap<String, String>,
-    /// The addresses of invitations.
+    /// E-mail addresses by invitation id.
     invitees: HashMap<String, String>,
 }
 
-/// The names of who acted and whom it happened to.
-async fn people(app: &App, events: &[Event]) -> Result<HashMap<String, String>, Problem> {
+/// Looks up the names of the actors and subjects of events.
+async fn names_of_people(app: &App, events: &[Event]) -> Result<HashMap<String, String>, Problem> {
     let mut names = HashMap::new();
     let mut connection = app.database.acquire().await?;
     for event in events {
@@ -78,8 +79,11 @@ async fn people(app: &App, events: &[Event]) -> Result<HashMap<String, String>, 
     Ok(names)
 }
 
-/// Whose invitations those are of which an event keeps only the id.
-async fn invitees(app: &App, events: &[Event]) -> Result<HashMap<String, String>, Problem> {
+/// Looks up the addresses of invitations for events that hold only the invitation's id.
+async fn addresses_of_invitees(
+    app: &App,
+    events: &[Event],
+) -> Result<HashMap<String, String>, Problem> {
     let mut emails = HashMap::new();
     let mut connection = app.database.acquire().await?;
     let shown = |event: &&Event| event.kind == EventKind::InvitationLinkShown;
@@ -93,61 +97,68 @@ async fn invitees(app: &App, events: &[Event]) -> Result<HashMap<String, String>
     Ok(emails)
 }
 
-/// An event as a sentence.
-fn words(app: &App, names: &Names, event: &Event) -> String {
+/// Describes an event in a sentence, without its full stop.
+fn sentence(app: &App, names: &Names, event: &Event) -> String {
     let name = |id: &str| {
         names
             .people
             .get(id)
             .cloned()
-            .unwrap_or_else(|| "somebody".to_owned())
+            .unwrap_or_else(|| "someone".to_owned())
     };
-    let who = match event.attribution.actor.as_ref() {
+    let actor = match event.attribution.actor.as_ref() {
         Some(Actor::Member(id)) => name(id.as_str()),
         Some(Actor::Operator { name, .. }) => name.to_string(),
         _ => "The application".to_owned(),
     };
-    let (before, after) = (Facts(app, &event.before), Facts(app, &event.after));
-    let whom = name(&event.subject);
+    let (before, after) = (Snapshot(app, &event.before), Snapshot(app, &event.after));
+    let subject = name(&event.subject);
     match event.kind {
-        EventKind::OrganizationCreated => format!("{who} created {}", after.text("name")),
+        EventKind::OrganizationCreated => format!("{actor} created {}", after.text("name")),
         EventKind::OrganizationRenamed => {
-            format!("{who} renamed the organization to {}", after.text("name"))
+            format!("{actor} renamed the organization to {}", after.text("name"))
         }
-        EventKind::OrganizationDeleted => format!("{who} deleted the organization"),
+        EventKind::OrganizationDeleted => format!("{actor} deleted the organization"),
         EventKind::SeatsChanged => "The number of seats was changed".to_owned(),
         EventKind::InvitationCreated => {
-            format!("{who} invited {} as {}", after.text("email"), after.role())
+            format!(
+                "{actor} invited {} as {}",
+                after.text("email"),
+                after.role()
+            )
         }
         EventKind::InvitationResent => {
-            format!("{who} sent {} the invitation again", after.text("email"))
+            format!("{actor} resent the invitation to {}", after.text("email"))
         }
         EventKind::InvitationRoleChanged => format!(
-            "{who} changed the invitation of {} from {} to {}",
+            "{actor} changed the role in the invitation for {} from {} to {}",
             after.text("email"),
             before.role(),
             after.role()
         ),
         EventKind::InvitationRevoked => match event.attribution.actor {
-            Some(_) => format!("{who} cancelled the invitation of {}", after.text("email")),
-            None => format!("The invitation of {} was cancelled", after.text("email")),
+            Some(_) => format!(
+                "{actor} cancelled the invitation for {}",
+                after.text("email")
+            ),
+            None => format!("The invitation for {} was cancelled", after.text("email")),
         },
         EventKind::InvitationAccepted => {
-            format!("{who} accepted the invitation as {}", after.role())
+            format!("{actor} accepted the invitation as {}", after.role())
         }
         EventKind::InvitationDeclined => format!("{} declined the invitation", after.text("email")),
         EventKind::InvitationExpired => {
-            format!("The invitation of {} expired", before.text("email"))
+            format!("The invitation for {} expired", before.text("email"))
         }
         EventKind::InvitationUndeliverable => {
             format!(
-                "The letter to {} could not be delivered",
+                "The e-mail to {} could not be delivered",
                 after.text("email")
             )
         }
         EventKind::InvitationLinkShown => match names.invitees.get(&event.subject) {
-            Some(email) => format!("{who} looked at the link of the invitation of {email}"),
-            None => format!("{who} looked at the link of an invitation"),
+            Some(email) => format!("{actor} viewed the invitation link for {email}"),
+            None => format!("{actor} viewed an invitation link"),
         },
         EventKind::RoleChanged
             if event
@@ -158,32 +169,32 @@ fn words(app: &App, names: &Names, event: &Event) -> String {
                 .map(UserId::as_str)
                 == Some(&event.subject) =>
         {
-            format!("{who} became {}", after.role())
+            format!("{actor} became {}", after.role())
         }
         EventKind::RoleChanged => {
             format!(
-                "{who} changed {whom} from {} to {}",
+                "{actor} changed {subject} from {} to {}",
                 before.role(),
                 after.role()
             )
         }
-        EventKind::OwnershipTransferred => format!("{who} transferred the ownership to {whom}"),
-        EventKind::MemberSuspended => format!("{who} suspended {whom}"),
-        EventKind::MemberReinstated => format!("{who} reinstated {whom}"),
-        EventKind::MemberRemoved => format!("{who} removed {whom}, who was {}", before.role()),
-        EventKind::MemberLeft => format!("{who} left"),
+        EventKind::OwnershipTransferred => format!("{actor} transferred ownership to {subject}"),
+        EventKind::MemberSuspended => format!("{actor} suspended {subject}"),
+        EventKind::MemberReinstated => format!("{actor} reinstated {subject}"),
+        EventKind::MemberRemoved => format!("{actor} removed {subject}, who was {}", before.role()),
+        EventKind::MemberLeft => format!("{actor} left"),
         EventKind::MemberForgotten => "A member's account was deleted".to_owned(),
         kind => kind.to_string().replace('_', " "),
     }
 }
 
-/// What an event keeps of its subject.
-struct Facts<'a>(&'a App, &'a Option<Json>);
+/// The state of a subject before or after an event, as recorded in the event.
+struct Snapshot<'a>(&'a App, &'a Option<Json>);
 
-impl Facts<'_> {
-    fn text(&self, fact: &str) -> String {
-        let fact = self.1.as_ref().and_then(|facts| facts[fact].as_str());
-        fact.unwrap_or("somebody").to_owned()
+impl Snapshot<'_> {
+    fn text(&self, field: &str) -> String {
+        let text = self.1.as_ref().and_then(|fields| fields[field].as_str());
+        text.unwrap_or("someone").to_owned()
     }
 
     fn role(&self) -> String {

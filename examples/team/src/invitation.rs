@@ -1,4 +1,4 @@
-//! The page behind an invitation's link: who invites whom to what, and the answer to it.
+//! The page of an invitation link: shows the invitation and takes the answer to it.
 
 mod ended;
 
@@ -23,7 +23,8 @@ use crate::sign_in::{self, REFUSED};
 use crate::sign_up::{Checked, Person};
 use crate::{notice, sessions, shown_link};
 
-/// The letter's link. It takes the token out of the address and changes nothing, whoever follows it.
+/// Handles the link in the letter: moves the token from the URL into a cookie. It changes nothing else, so that mail
+/// scanners can follow the link without harm.
 pub(crate) async fn follow(
     State(app): State<App>,
     Path(token): Path<String>,
@@ -33,7 +34,7 @@ pub(crate) async fn follow(
     Redirect::to("/invitation")
 }
 
-/// Reads and shows; only a form changes anything.
+/// Shows the invitation without changing it.
 pub(crate) async fn show(
     State(app): State<App>,
     frame: Frame,
@@ -56,13 +57,13 @@ async fn open(app: &App, cookies: &Cookies) -> Result<Invitation, Problem> {
     Ok(invitation)
 }
 
-/// The token in this browser, or one that opens nothing.
+/// Returns the token in this browser's cookie, or an empty and thus invalid one.
 fn token(cookies: &Cookies) -> String {
     INVITATION.read(cookies).unwrap_or_default()
 }
 
-/// The invitation, and a way to accept it for whoever looks at it. Who is signed out finds both ways:
-/// the page does not tell whether the address has an account.
+/// Renders the invitation with the ways to accept it. A visitor that is signed out sees both ways, sign-up and
+/// sign-in: the page must not reveal whether the address has an account.
 async fn page(
     app: &App,
     frame: &Frame,
@@ -95,7 +96,7 @@ async fn page(
     Ok(frame.page("invitation", "You are invited", Place::Anywhere, facts))
 }
 
-/// Accepts as who is signed in.
+/// Accepts the invitation with the account that is signed in.
 pub(crate) async fn accept(
     State(app): State<App>,
     SignedIn { account, .. }: SignedIn,
@@ -106,8 +107,8 @@ pub(crate) async fn accept(
     join(&app, &frame, &cookies, tx, &account).await
 }
 
-/// Creates the account and accepts, in one transaction: whoever has the letter has the address. Where the link
-/// may have come by another way, that is to be proven first.
+/// Creates an account and accepts the invitation in one transaction. The link proves the address, because it was
+/// sent to it. A link that was shown to a member may have come another way and is refused here.
 pub(crate) async fn set_password(
     State(app): State<App>,
     frame: Frame,
@@ -119,25 +120,28 @@ pub(crate) async fn set_password(
         Err(problem) => return ended::page(&frame, problem),
     };
     if shown_link::was_shown(&mut app.database.acquire().await?, invitation.id).await? {
-        return again(&app, &frame, &invitation, &person.name, UNPROVEN).await;
+        return show_problem(&app, &frame, &invitation, &person.name, UNPROVEN).await;
     }
     let Checked { name, password } = match person.check(&invitation.email) {
         Ok(checked) => checked,
-        Err(problem) => return again(&app, &frame, &invitation, &person.name, &problem).await,
+        Err(problem) => {
+            return show_problem(&app, &frame, &invitation, &person.name, &problem).await;
+        }
     };
     let password = password.hash().await?;
     let mut tx = app.database.begin().await?;
     match Account::create(&mut tx, invitation.email.clone(), name, password).await? {
         Some(account) => join(&app, &frame, &cookies, tx, &account).await,
-        None => again(&app, &frame, &invitation, &person.name, KNOWN).await,
+        None => show_problem(&app, &frame, &invitation, &person.name, KNOWN).await,
     }
 }
 
-/// What is said where the link may not be from the letter.
-const UNPROVEN: &str = "This link does not prove that the address is yours. Sign up with it first.";
+/// The problem shown if the link was also shown to a member.
+const UNPROVEN: &str =
+    "This link does not prove that the address is yours. Sign up with the address first.";
 
-/// What is said where the address has an account already, whose password stays as it is.
-const KNOWN: &str = "This did not work. If you chose a password for this address before, sign in with it \
+/// The problem shown if the address already has an account. Its password is not changed.
+const KNOWN: &str = "That did not work. If you already have a password for this address, sign in with it \
      to accept.";
 
 #[derive(Deserialize)]
@@ -145,7 +149,7 @@ pub(crate) struct Known {
     password: String,
 }
 
-/// Signs the invited address in, and accepts.
+/// Signs in with the invited address and accepts the invitation.
 pub(crate) async fn sign_in_and_accept(
     State(app): State<App>,
     client: Client,
@@ -159,13 +163,13 @@ pub(crate) async fn sign_in_and_accept(
     };
     let account = sign_in::authenticate(&app, &client, &invitation.email, known.password).await?;
     let Some(account) = account else {
-        return again(&app, &frame, &invitation, "", REFUSED).await;
+        return show_problem(&app, &frame, &invitation, "", REFUSED).await;
     };
     let tx = app.database.begin().await?;
     join(&app, &frame, &cookies, tx, &account).await
 }
 
-/// Accepts in what is left of a transaction, and leads into the organization.
+/// Accepts the invitation, commits the transaction and redirects to the organization.
 async fn join(
     app: &App,
     frame: &Frame,
@@ -194,20 +198,20 @@ async fn join(
     }
     INVITATION.forget(cookies);
     let done = format!(
-        "Welcome! You are {} here.",
+        "Welcome! Your role is {}.",
         app.role_title(&membership.role)
     );
     notice::leave(&frame.session, done).await?;
     Ok(Redirect::to(&format!("/organizations/{organization}/inbox")).into_response())
 }
 
-/// Signs out whoever else is signed in; the invitation stays open in this browser.
+/// Signs out the current account. The invitation stays open in this browser.
 pub(crate) async fn switch(State(app): State<App>, frame: Frame) -> Result<Redirect, Problem> {
     sessions::sign_out(&app, &frame.session).await?;
     Ok(Redirect::to("/invitation"))
 }
 
-/// Says no, which needs no account.
+/// Declines the invitation, which needs no account.
 pub(crate) async fn decline(
     State(app): State<App>,
     frame: Frame,
@@ -219,14 +223,15 @@ pub(crate) async fn decline(
     }
     app.commit(tx).await?;
     INVITATION.forget(&cookies);
-    let facts = json!({ "words": "You declined the invitation. Who invited you is told." });
+    let facts =
+        json!({ "words": "You declined the invitation. The person who invited you will be told." });
     Ok(frame
         .page("message", "Declined", Place::Anywhere, facts)
         .into_response())
 }
 
-/// The page again, with what to do otherwise.
-async fn again(
+/// Shows the page again with a problem.
+async fn show_problem(
     app: &App,
     frame: &Frame,
     invitation: &Invitation,

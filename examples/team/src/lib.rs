@@ -1,8 +1,8 @@
-//! A host application of Guestlist, small and complete, to copy from.
+//! A small, complete host application of Guestlist to copy from.
 //!
-//! People sign up, found organizations, invite others to them and are invited; the library decides
-//! who may do what and the worker keeps its promises. `README.md` beside this package says how to run
-//! it, and where to find what.
+//! People sign up, create organizations, invite others and accept invitations. The library decides what each
+//! member may do, and the worker sends letters and ends sessions. `README.md` in this package says how to run it
+//! and where each part is.
 
 mod account;
 mod app;
@@ -43,14 +43,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::app::{App, Tools};
+use crate::app::{App, State};
 use crate::attempts::Attempts;
 pub use crate::config::{Config, listen};
 
-/// Serves the application on `listener` until `stop`, with the worker inside where there is no Redis.
+/// Serves the application on `listener` until `stop`. Without Redis, the worker runs in the same process.
 ///
 /// # Errors
-/// What keeps it from starting.
+/// Fails if the application cannot start or the listener fails.
 pub async fn serve(
     config: Config,
     listener: TcpListener,
@@ -59,9 +59,9 @@ pub async fn serve(
     let database = database::open(&config).await?;
     let sessions = sessions::layer(&config, &database).await?;
     let context: Context = work::context(&config.worker, &database)?;
-    let worker = worker::inside(&config, context.clone());
-    let app = App::new(Tools {
-        mailbox: mailbox::of(&config, listener.local_addr()?),
+    let worker = worker::in_process(&config, context.clone());
+    let app = App::new(State {
+        mailbox: mailbox::folder_if_private(&config, listener.local_addr()?),
         attempts: Attempts::new(),
         database: database.clone(),
         guestlist: context.guestlist,
@@ -70,7 +70,8 @@ pub async fn serve(
         doorbell: worker.as_ref().map(guestlist_jobs::Worker::doorbell),
         config,
     });
-    let _sweep = AbortOnDropHandle::new(tokio::spawn(database::sweep(database)));
+    let deletion = tokio::spawn(database::delete_expired_regularly(database));
+    let _deletion = AbortOnDropHandle::new(deletion);
     let stopping = stop.clone().cancelled_owned();
     let router = routes::router(app, sessions);
     let router = router.into_make_service_with_connect_info::<SocketAddr>();

@@ -1,4 +1,4 @@
-//! The mailbox of who tries the application: the letters in the folder they are written to.
+//! The mailbox page for development: shows the letters that were written to a folder.
 
 use std::net::SocketAddr;
 use std::path::{Path as FilePath, PathBuf};
@@ -15,9 +15,9 @@ use crate::config::Config;
 use crate::page::{Frame, Page, Place};
 use crate::problem::Problem;
 
-/// The folder, where letters are only written and the application is on its developer's own machine, to which it
-/// listens alone: whoever reads a mailbox can accept every invitation in it.
-pub(crate) fn of(config: &Config, listening: SocketAddr) -> Option<PathBuf> {
+/// Returns the folder of letters if letters are written to a folder and the application can be reached only from
+/// this machine. Anyone that reads a mailbox can accept every invitation in it.
+pub(crate) fn folder_if_private(config: &Config, listening: SocketAddr) -> Option<PathBuf> {
     let is_private = config.is_local() && listening.ip().is_loopback();
     let folder = config.worker.mailer.folder().filter(|_| is_private);
     folder.map(FilePath::to_owned)
@@ -60,11 +60,11 @@ pub(crate) async fn letter(
     all["lines"] = text.lines().map(line).collect();
     all["has_html"] = (letter.html_body_count() > 0 && !is_plain(&letter)).into();
     all["lang"] = letter.body_html(0).as_deref().and_then(language).into();
-    let title = letter.subject().unwrap_or("A letter").to_owned();
+    let title = letter.subject().unwrap_or("E-mail").to_owned();
     Ok(frame.page("letter", &title, Place::Anywhere, all))
 }
 
-/// The HTML part as it was received, in a frame where nothing runs.
+/// Serves the HTML part as it was received, for a sandboxed frame without scripts.
 pub(crate) async fn html(
     State(app): State<App>,
     Path(name): Path<String>,
@@ -74,7 +74,7 @@ pub(crate) async fn html(
         .parse(&bytes)
         .ok_or(Problem::NotFound)?;
     let html = letter.body_html(0).ok_or(Problem::NotFound)?;
-    // Its links leave the frame.
+    // Links open in the whole window instead of the frame.
     let html = html.replacen("<head>", "<head><base target=\"_top\">", 1);
     const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; \
                           sandbox allow-top-navigation-by-user-activation";
@@ -88,7 +88,7 @@ pub(crate) async fn html(
     Ok((headers, Html(html)).into_response())
 }
 
-/// The folder of letters, where the mailbox is open at all.
+/// Returns the folder of letters, or "not found" if the mailbox page is disabled.
 fn folder(app: &App) -> Result<&FilePath, Problem> {
     app.mailbox.as_deref().ok_or(Problem::NotFound)
 }
@@ -114,12 +114,12 @@ fn is_plain(letter: &Message<'_>) -> bool {
             .is_some_and(|part| matches!(part.body, mail_parser::PartType::Text(_)))
 }
 
-/// The language that an HTML part says it is in.
+/// Returns the language that an HTML part declares.
 fn language(html: &str) -> Option<&str> {
     html.split_once("<html lang=\"")?.1.split('"').next()
 }
 
-/// A line of the text part, with what is a link in it.
+/// A line of the text part, marked if it is a link.
 fn line(line: &str) -> Json {
     let is_link = line.starts_with("http://") || line.starts_with("https://");
     json!({ "text": line, "is_link": is_link && !line.contains(char::is_whitespace) })
@@ -128,7 +128,7 @@ fn line(line: &str) -> Json {
 async fn read_all(folder: &FilePath) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     let mut letters = Vec::new();
     let Ok(mut files) = tokio::fs::read_dir(folder).await else {
-        return Ok(letters); // made with the first letter
+        return Ok(letters); // the folder is created with the first letter
     };
     while let Some(file) = files.next_entry().await? {
         let Ok(name) = file.file_name().into_string() else {
@@ -157,9 +157,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_from_elsewhere_reads_it() {
+    fn mailbox_needs_a_loopback_listener() {
         let config = Config::read(|_| None).unwrap();
-        let is_open = |at: &str| of(&config, at.parse().unwrap()).is_some();
+        let is_open = |at: &str| folder_if_private(&config, at.parse().unwrap()).is_some();
         assert!(is_open("127.0.0.1:3000") && is_open("[::1]:3000"));
         assert!(!is_open("0.0.0.0:3000") && !is_open("192.0.2.1:3000"));
     }

@@ -1,4 +1,4 @@
-//! Starts the application as the environment says.
+//! The program: reads the environment and serves the application.
 
 use std::env;
 
@@ -38,7 +38,7 @@ async fn main() -> anyhow::Result<()> {
     serve(config, listener, stop).await
 }
 
-/// A variable of the environment that is set to something.
+/// Returns the value of an environment variable, unless it is unset or empty.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

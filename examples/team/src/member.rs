@@ -1,4 +1,4 @@
-//! Who asks, in which organization: the authorization check of every request.
+//! The authorization check of every request: the signed-in account and its membership.
 
 use std::collections::HashMap;
 
@@ -13,20 +13,20 @@ use crate::page::{session_of, signed_in};
 use crate::problem::Problem;
 use crate::{notice, sessions};
 
-/// Who is signed in; nobody else gets past it.
+/// The signed-in account. Rejects requests without one.
 pub(crate) struct SignedIn {
     pub(crate) account: Account,
     pub(crate) session: Session,
 }
 
-/// A member of the organization in the address, as of this request: read from the database each time,
-/// so access ends with the commit that removed them.
+/// A member of the organization in the URL. Read from the database on every request, so that access ends with the
+/// commit that removes the member.
 pub(crate) struct Member {
     pub(crate) account: Account,
     pub(crate) session: Session,
     pub(crate) access: Access,
     pub(crate) organization: Organization,
-    /// Whether their role invites to any role, and so sees invitations and history.
+    /// True if the member's role may invite to any role. Such members also see invitations and history.
     pub(crate) manages: bool,
 }
 
@@ -35,12 +35,12 @@ impl Member {
         &self.access.role
     }
 
-    /// The address of a page of this organization.
+    /// Returns the path of a page of this organization.
     pub(crate) fn path(&self, page: &str) -> String {
         format!("/organizations/{}/{page}", self.organization.id)
     }
 
-    /// The page is for who manages the team.
+    /// Fails unless the member manages the team.
     pub(crate) fn require_manager(&self) -> Result<(), Problem> {
         if self.manages {
             Ok(())
@@ -49,7 +49,7 @@ impl Member {
         }
     }
 
-    /// The refusal of a page that asks before something their role may not do.
+    /// Returns the problem for a confirmation page whose action the member's role may not do.
     pub(crate) fn may_not(&self, action: Action) -> Problem {
         let role = self.role().clone();
         guestlist::Error::Forbidden { role, action }.into()
@@ -68,9 +68,9 @@ impl FromRequestParts<App> for SignedIn {
     }
 }
 
-/// Leads to sign-in, where the page says why.
+/// Returns the redirect to sign-in and leaves a notice with the reason for that page.
 pub(crate) async fn signed_out(session: &Session) -> Problem {
-    match notice::leave(session, "You are signed out. Sign in to go on.").await {
+    match notice::leave(session, "You are signed out. Sign in to continue.").await {
         Ok(()) => Problem::SignedOut,
         Err(problem) => problem,
     }
@@ -96,7 +96,7 @@ impl FromRequestParts<App> for Member {
             return Err(Problem::NoAccess);
         };
         drop(connection);
-        sessions::serve(app, &session, id, &account.id).await?;
+        sessions::record_if_new(app, &session, id, &account.id).await?;
         let model = app.guestlist.role_model();
         let manages = model
             .roles()

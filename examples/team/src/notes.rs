@@ -1,4 +1,4 @@
-//! Notes: what people write in the inbox of an organization. They outlive a membership.
+//! Notes that members write in the inbox of an organization. A note stays after its author has left.
 
 use axum::Form;
 use axum::extract::State;
@@ -18,10 +18,10 @@ use crate::page::{Frame, Page, Place};
 use crate::problem::Problem;
 use crate::times;
 
-/// What a role needs to write here; both role models have it.
+/// The permission to write notes. Both role models have it.
 const PERMISSION: &str = "inbox.reply";
 
-/// The longest note, in characters, each end of a line as one.
+/// The maximum length of a note in characters. A line break counts as one.
 const LONGEST: usize = 2000;
 
 /// A note as the inbox shows it.
@@ -87,14 +87,14 @@ pub(crate) async fn write(
     Ok(Redirect::to(&member.path("inbox")).into_response())
 }
 
-/// What was typed, or what to type instead.
+/// Returns the text normalized, or the problem with it.
 fn checked(text: &str) -> Result<String, String> {
     let text = text.trim().replace("\r\n", "\n");
     if text.is_empty() || text.chars().count() > LONGEST {
-        return Err(format!("A note has 1 to {LONGEST} characters."));
+        return Err(format!("A note must have 1 to {LONGEST} characters."));
     }
     if text.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\t')) {
-        return Err("A note has no control characters.".to_owned());
+        return Err("A note must not contain control characters.".to_owned());
     }
     Ok(text)
 }
@@ -118,7 +118,7 @@ async fn insert(
     Ok(())
 }
 
-/// The newest notes. Their author is an account, member or not.
+/// Lists the newest notes with the names of their authors, including former members.
 async fn newest(
     connection: impl Lend<'_>,
     organization: OrganizationId,

@@ -1,4 +1,4 @@
-//! What the next page says about what was just done.
+//! Notices: one-time messages that the next page shows, such as "Bob was removed".
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -9,25 +9,25 @@ use crate::problem::Problem;
 
 const NOTICE: &str = "notice";
 
-/// Has the next page say `text`.
+/// Stores a notice for the next page.
 pub(crate) async fn leave(session: &Session, text: impl Into<String>) -> Result<(), Problem> {
     Ok(session.insert(NOTICE, text.into()).await?)
 }
 
-/// What was left to say.
-pub(crate) async fn left(session: &Session) -> Result<Option<String>, Problem> {
+/// Returns the stored notice.
+pub(crate) async fn stored(session: &Session) -> Result<Option<String>, Problem> {
     Ok(session.get(NOTICE).await?)
 }
 
-/// In the extensions of an answer: its page says what was left.
+/// Marks a response, in its extensions, whose page shows the notice.
 #[derive(Clone)]
-pub(crate) struct Said;
+pub(crate) struct Shown;
 
-/// Forgets a notice once a page said it. Whoever reads it and then leads elsewhere leaves it to the page
-/// that comes of that.
-pub(crate) async fn say_once(session: Session, request: Request, next: Next) -> Response {
+/// Removes the notice from the session after a page has shown it. A response that only redirects keeps the notice
+/// for the page after it.
+pub(crate) async fn show_once(session: Session, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
-    if response.extensions().get::<Said>().is_none() {
+    if response.extensions().get::<Shown>().is_none() {
         return response;
     }
     match session.remove::<String>(NOTICE).await {

@@ -1,4 +1,4 @@
-//! Organizations of a user, and new ones.
+//! The list of a person's organizations, and the form that creates one.
 
 use axum::Form;
 use axum::extract::{FromRequest, Request, State};
@@ -20,7 +20,8 @@ pub(crate) struct New {
     name: String,
 }
 
-/// The way in: to one's organization, to the choice between several, or to sign-in and sign-up.
+/// Redirects from `/` to the only organization or to the list. Shows the welcome page to visitors that are signed
+/// out.
 pub(crate) async fn start(
     State(app): State<App>,
     session: Session,
@@ -70,6 +71,6 @@ pub(crate) async fn create(
     let organization = app.guestlist.create(&mut tx, name, &account.user()).await?;
     app.commit(tx).await?;
     sessions::record(&app, &session, organization.id, &account.id).await?;
-    notice::leave(&session, format!("{} is yours.", organization.name)).await?;
+    notice::leave(&session, format!("You created {}.", organization.name)).await?;
     Ok(Redirect::to(&format!("/organizations/{}/inbox", organization.id)).into_response())
 }

@@ -1,4 +1,4 @@
-//! Pages: templates, and the frame around what each shows.
+//! HTML pages from templates, in a common frame with navigation and notice.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use tower_sessions::Session;
 
 use crate::account::Account;
 use crate::app::App;
-use crate::notice::Said;
+use crate::notice::Shown;
 use crate::problem::Problem;
 use crate::{csrf, notice, sessions};
 
@@ -23,7 +23,7 @@ macro_rules! templates {
     };
 }
 
-/// Strict: a name that no page sets is an error, never a gap.
+/// The compiled templates. In strict mode, a variable that is not set is an error instead of an empty text.
 static TEMPLATES: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
     let mut templates = Handlebars::new();
     templates.set_strict_mode(true);
@@ -34,34 +34,34 @@ static TEMPLATES: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
     ] {
         templates
             .register_template_string(name, text)
-            .expect("the templates compile, a test says so");
+            .expect("the templates compile, as a test checks");
     }
     templates
 });
 
-/// The frame of a page: who looks at it, and what it has to say first.
+/// The frame of a page: the visitor's session and account, and the notice to show.
 pub(crate) struct Frame {
     pub(crate) session: Session,
     pub(crate) account: Option<Account>,
     facts: Json,
 }
 
-/// A page that was written; one whose template failed is a fault.
+/// A rendered page. A template error becomes a response with status 500.
 pub(crate) struct Page {
     html: Result<String, RenderError>,
-    says_notice: bool,
+    shows_notice: bool,
 }
 
-/// Where a page is, for its navigation.
+/// The place of a page in the navigation.
 pub(crate) enum Place<'a> {
-    /// In no organization.
+    /// Outside of any organization.
     Anywhere,
-    /// In an organization's part of that name.
+    /// In the named section of an organization.
     In(&'a crate::member::Member, &'static str),
 }
 
 impl Frame {
-    /// A page by a template, with `facts` that are an object.
+    /// Renders a template with `facts`, a JSON object.
     pub(crate) fn page(&self, template: &str, title: &str, place: Place<'_>, facts: Json) -> Page {
         let mut all = self.facts.clone();
         all["title"] = title.into();
@@ -81,7 +81,7 @@ impl Frame {
     }
 }
 
-/// A page without its visitor, for who cannot be asked who they are.
+/// Renders a page without the visitor's frame, where the session is not available.
 pub(crate) fn bare(template: &str, facts: Json) -> Page {
     let mut all = frame_of(None, "", None, &[], false);
     all["place"] = Json::Null;
@@ -119,7 +119,7 @@ fn extend(all: &mut Json, facts: Json) {
 fn render(template: &str, facts: &Json) -> Page {
     Page {
         html: TEMPLATES.render(template, facts),
-        says_notice: !facts["notice"].is_null(),
+        shows_notice: !facts["notice"].is_null(),
     }
 }
 
@@ -128,13 +128,13 @@ impl IntoResponse for Page {
         let html = match self.html {
             Ok(html) => html,
             Err(error) => {
-                tracing::error!(%error, "a page could not be written: {error}");
+                tracing::error!(%error, "a page template could not be rendered: {error}");
                 return StatusCode::INTERNAL_SERVER_ERROR.into_response();
             }
         };
         let mut response = Html(html).into_response();
-        if self.says_notice {
-            response.extensions_mut().insert(Said);
+        if self.shows_notice {
+            response.extensions_mut().insert(Shown);
         }
         response
     }
@@ -150,7 +150,7 @@ impl FromRequestParts<App> for Frame {
 }
 
 impl Frame {
-    /// The frame around pages of whose session it is.
+    /// Builds the frame for the account of a session.
     pub(crate) async fn of(app: &App, session: Session) -> Result<Self, Problem> {
         let account = signed_in(app, &session).await?;
         let organizations = match &account {
@@ -159,7 +159,7 @@ impl Frame {
         };
         sessions::keep_alive(&session).await?;
         let token = csrf::token(&session).await?;
-        let notice = notice::left(&session).await?;
+        let notice = notice::stored(&session).await?;
         let facts = frame_of(
             account.as_ref(),
             &token,
@@ -175,13 +175,13 @@ impl Frame {
     }
 }
 
-/// The session behind a request.
+/// Returns the session of a request.
 pub(crate) async fn session_of(parts: &mut Parts, app: &App) -> Result<Session, Problem> {
     let session = Session::from_request_parts(parts, app).await;
     session.map_err(|(_, missing)| anyhow::anyhow!(missing).into())
 }
 
-/// The account that is signed in.
+/// Returns the signed-in account of a session.
 pub(crate) async fn signed_in(app: &App, session: &Session) -> Result<Option<Account>, Problem> {
     let Some(id) = sessions::account_id(session).await? else {
         return Ok(None);
@@ -189,7 +189,7 @@ pub(crate) async fn signed_in(app: &App, session: &Session) -> Result<Option<Acc
     Ok(Account::find(&mut app.database.acquire().await?, &id).await?)
 }
 
-/// The organizations somebody can switch to, by name.
+/// Lists the ids and names of the organizations of an account, sorted by name.
 pub(crate) async fn names_of_organizations(
     app: &App,
     account: &Account,
@@ -222,9 +222,9 @@ mod tests {
     }
 
     #[test]
-    fn what_people_typed_is_shown_literally() {
+    fn typed_text_is_escaped() {
         let facts = json!({ "title": "<b>", "words": "<script>" });
-        let page = bare("problem", facts).html.expect("it is written");
+        let page = bare("problem", facts).html.expect("the template renders");
         assert!(page.contains("&lt;script&gt;"), "{page}");
     }
 }

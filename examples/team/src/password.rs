@@ -1,22 +1,22 @@
-//! Passwords: what is asked of them, and how they are kept.
+//! Passwords: the rules for new ones, and hashing.
 
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use std::sync::LazyLock;
 
-/// A password that keeps the rules, until it is hashed.
+/// A new password that follows the rules and is not hashed yet.
 pub(crate) struct Password(String);
 
-/// What is asked of a password, shown before and after it was typed. NIST SP 800-63B (section 5.1.1.2)
-/// asks for length and against rules of composition.
+/// The rules for a new password, shown beside the field. NIST SP 800-63B (section 5.1.1.2) recommends a minimum
+/// length and advises against composition rules.
 pub(crate) const RULES: &str =
-    "12 to 200 characters, not your e-mail address, and not one character over and over.";
+    "12 to 200 characters, not your e-mail address, and not a single repeated character.";
 
-/// Why a password is refused, for people.
+/// The reason for rejecting a password, as shown to the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Weak {
     #[error("The password is too short: it needs at least 12 characters.")]
     Short,
-    #[error("The password is too long: it has at most 200 characters.")]
+    #[error("The password is too long: it may have at most 200 characters.")]
     Long,
     #[error("The password is your e-mail address. Choose one that others cannot guess.")]
     Address,
@@ -27,7 +27,7 @@ pub(crate) enum Weak {
 }
 
 impl Password {
-    /// A new password, typed twice by who has the address.
+    /// Checks a new password that was typed twice, for the account with `email`.
     pub(crate) fn choose(password: &str, again: &str, email: &str) -> Result<Self, Weak> {
         let length = password.chars().count();
         let first = password.chars().next();
@@ -46,7 +46,7 @@ impl Password {
         }
     }
 
-    /// Hashes it by Argon2id with a salt of its own, off the threads that answer requests.
+    /// Hashes the password with Argon2id and a random salt, on a blocking thread.
     pub(crate) async fn hash(self) -> anyhow::Result<String> {
         tokio::task::spawn_blocking(move || hash(&self.0)).await?
     }
@@ -55,18 +55,18 @@ impl Password {
 fn hash(password: &str) -> anyhow::Result<String> {
     let hash = Argon2::default().hash_password(password.as_bytes());
     Ok(hash
-        .map_err(|error| anyhow::anyhow!("the password was not hashed: {error}"))?
+        .map_err(|error| anyhow::anyhow!("the password could not be hashed: {error}"))?
         .to_string())
 }
 
-/// Compared with where there is no account, so that the time of a refusal does not tell.
-static NOBODYS: LazyLock<String> =
+/// A hash to compare with if there is no account, so that the response time does not reveal that.
+static DUMMY: LazyLock<String> =
     LazyLock::new(|| hash("nobody has this password").expect("a password can be hashed"));
 
-/// Whether `password` is the one that was hashed; never, where there is no hash.
+/// Returns true if `password` matches `hash`. Without a hash the result is always false.
 pub(crate) async fn matches(password: String, hash: Option<String>) -> anyhow::Result<bool> {
     let matches = move || {
-        let expected = hash.as_deref().unwrap_or(&NOBODYS);
+        let expected = hash.as_deref().unwrap_or(&DUMMY);
         let parsed = argon2::password_hash::phc::PasswordHash::new(expected);
         let verified = parsed.is_ok_and(|parsed| {
             Argon2::default()
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_rule_refuses_with_its_own_words() {
+    fn each_rule_has_its_own_error() {
         let email = "olivia@acme.example";
         let refused = |password: &str, again: &str| Password::choose(password, again, email).err();
         assert_eq!(refused("elevenchars", "elevenchars"), Some(Weak::Short));

@@ -1,4 +1,4 @@
-//! What a request gets instead of what it asked for.
+//! Problems: the reasons that a request failed, as pages.
 
 use std::time::Duration;
 
@@ -16,40 +16,41 @@ use crate::attempts::TooOften;
 use crate::page::{self, Frame, Page, Place};
 use crate::{refusal, sessions};
 
-/// Why a request was not done. Each is shown as a page that says what to do next.
+/// A reason that a request failed, shown as a page that says what to do next.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
     /// Nobody is signed in.
     #[error("nobody is signed in")]
     SignedOut,
-    /// Who is signed in is no member of the organization, or there is none: nobody is told which.
+    /// The account is not a member of the organization, or the organization does not exist. The page does not reveal
+    /// which.
     #[error("no access to this organization")]
     NoAccess,
-    /// The page is for those who manage the team.
-    #[error("a page for those who manage the team")]
+    /// The page is only for members that manage the team.
+    #[error("the page is only for members that manage the team")]
     ForManagers,
     /// There is no such page.
     #[error("no such page")]
     NotFound,
-    /// The form lacks the token of its session, which is alive.
-    #[error("a form without its token")]
+    /// The form lacks the CSRF token of its session, which is still valid.
+    #[error("the form has no valid CSRF token")]
     Forged,
-    /// A form holds more than any of ours.
-    #[error("a form that is too large")]
+    /// The form is larger than any of ours.
+    #[error("the form is too large")]
     TooLarge,
     /// Passwords were tried too often.
-    #[error("passwords were tried too often")]
+    #[error("too many password attempts")]
     TooOften(TooOften),
-    /// What was typed cannot be worked with.
+    /// The input is not valid.
     #[error("{0}")]
     Input(String),
-    /// It took too long, and was given up.
-    #[error("the time for a request is over")]
-    Late,
-    /// Guestlist refused or failed.
+    /// The request took too long and was cancelled.
+    #[error("the request took too long")]
+    TimedOut,
+    /// Guestlist refused the operation or failed.
     #[error(transparent)]
     Guestlist(#[from] Error),
-    /// Something of ours failed.
+    /// The application failed.
     #[error(transparent)]
     Fault(#[from] anyhow::Error),
 }
@@ -80,14 +81,14 @@ impl Problem {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Late => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
             Self::Input(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Guestlist(error) => status_of(error),
             Self::Fault(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    /// How long to wait before it can be done.
+    /// Returns the time to wait before the next attempt.
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooOften(TooOften { retry_after })
@@ -103,7 +104,7 @@ impl Problem {
             Self::NotFound => "No such page",
             Self::Forged => "Please try again",
             Self::TooOften(_) => "Please wait",
-            Self::Late => "This takes too long",
+            Self::TimedOut => "This took too long",
             Self::Fault(_) => "Something went wrong",
             Self::Guestlist(error) if error.fault() == Fault::Infrastructure => {
                 "Something went wrong"
@@ -115,37 +116,38 @@ impl Problem {
     fn words(&self) -> String {
         match self {
             Self::NoAccess => {
-                "You have no access to this organization. If you had, somebody removed or \
-                 suspended you; ask one of its owners."
+                "You have no access to this organization. If you had access before, you may have \
+                 been removed or suspended. Ask one of its owners."
                     .to_owned()
             }
             Self::ForManagers => {
-                "Your role may not see this page, which is for those who manage the team. Ask an \
+                "Your role may not see this page. It is for members that manage the team. Ask an \
                  owner of the organization."
                     .to_owned()
             }
             Self::NotFound => "There is no page at this address.".to_owned(),
             Self::Forged => {
-                "The form was too old, or did not come from this application. Go back, \
-                 load the page again and send the form once more."
+                "The form was too old, or it did not come from this application. Go back, \
+                 reload the page and send the form again."
                     .to_owned()
             }
             Self::TooLarge => {
-                "The form holds too much. Go back, and send it in several parts.".to_owned()
+                "The form is too large. Go back and send it in several parts.".to_owned()
             }
             Self::TooOften(TooOften { retry_after }) => format!(
-                "Too many passwords were tried for this address, or from where you are. Try again in {}.",
+                "There were too many attempts to sign in to this account or from your network. Try again in {}.",
                 refusal::soon(*retry_after)
             ),
-            Self::Late => {
-                "The fault is ours: the database does not answer in time. Load the page again \
-                 in a moment, and look whether it was done before you repeat it."
+            Self::TimedOut => {
+                "Our database did not respond in time. Reload the page in a moment, and check \
+                 whether your change was made before you repeat it."
                     .to_owned()
             }
             Self::Guestlist(error) => refusal::words(error),
             Self::Input(words) => words.clone(),
             Self::SignedOut | Self::Fault(_) => {
-                "The fault is ours. Nothing was changed; please try again in a moment.".to_owned()
+                "Something failed on our side. Nothing was changed. Please try again in a moment."
+                    .to_owned()
             }
         }
     }
@@ -176,40 +178,41 @@ impl IntoResponse for Problem {
         if status.is_server_error() {
             tracing::error!(problem = %self, "a request failed: {self}");
         }
-        let told = Told {
+        let message = Message {
             status,
             retry_after: self.retry_after(),
             title: self.title(),
             words: self.words(),
         };
-        told.response()
+        message.response()
     }
 }
 
-/// What is told about a problem; in the extensions of an answer that tells it without a frame.
+/// The message of a problem. A response without a frame carries it in its extensions, so that [`frame`] can render it
+/// again within the frame.
 #[derive(Clone)]
-struct Told {
+struct Message {
     status: StatusCode,
     retry_after: Option<Duration>,
     title: &'static str,
     words: String,
 }
 
-impl Told {
-    /// An address or a form that none of our pages leads to.
+impl Message {
+    /// The message for a URL or a form that none of our pages produces.
     fn malformed(status: StatusCode) -> Self {
         Self {
             status,
             retry_after: None,
-            title: "That was not understood",
-            words: "This is not as our own pages send it. Go back, load the page again and try once more."
+            title: "The request was not understood",
+            words: "The request is not one that our pages send. Go back, reload the page and try again."
                 .to_owned(),
         }
     }
 
-    /// The answer without a frame, which remembers what it tells.
+    /// Renders the response without a frame, with the message in its extensions.
     fn response(self) -> Response {
-        let mut response = self.on(page::bare("problem", self.facts()));
+        let mut response = self.with_page(page::bare("problem", self.facts()));
         if !self.status.is_server_error() {
             response.extensions_mut().insert(self);
         }
@@ -220,7 +223,7 @@ impl Told {
         json!({ "title": self.title, "words": self.words })
     }
 
-    fn on(&self, page: Page) -> Response {
+    fn with_page(&self, page: Page) -> Response {
         let mut response = (self.status, page).into_response();
         if let Some(wait) = self.retry_after {
             let seconds = wait.as_secs().max(1);
@@ -230,16 +233,16 @@ impl Told {
     }
 }
 
-/// Whether axum refused an address or a form, which it does in a line of plain text.
-fn is_of_axum(response: &Response) -> bool {
+/// Returns true if axum itself rejected a URL or a form. It does so with a line of plain text.
+fn is_from_axum(response: &Response) -> bool {
     let kind = response.headers().get(CONTENT_TYPE);
     response.status().is_client_error() && kind.is_some_and(|kind| kind == PLAIN)
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// Tells who is signed in of a problem in their own frame, from which they go elsewhere or sign out.
-/// Faults of ours are told without one, since whatever failed may fail again.
+/// Renders a problem within the frame for visitors that are signed in, so that they can navigate or sign out.
+/// Server errors keep the page without a frame, because building the frame may fail in the same way.
 pub(crate) async fn frame(
     State(app): State<App>,
     session: Session,
@@ -247,17 +250,22 @@ pub(crate) async fn frame(
     next: Next,
 ) -> Response {
     let mut response = next.run(request).await;
-    if is_of_axum(&response) {
-        response = Told::malformed(response.status()).response();
+    if is_from_axum(&response) {
+        response = Message::malformed(response.status()).response();
     }
-    let Some(told) = response.extensions_mut().remove::<Told>() else {
+    let Some(message) = response.extensions_mut().remove::<Message>() else {
         return response;
     };
     if !matches!(sessions::account_id(&session).await, Ok(Some(_))) {
         return response;
     }
     match Frame::of(&app, session).await {
-        Ok(frame) => told.on(frame.page("problem", told.title, Place::Anywhere, told.facts())),
+        Ok(frame) => message.with_page(frame.page(
+            "problem",
+            message.title,
+            Place::Anywhere,
+            message.facts(),
+        )),
         Err(_) => response,
     }
 }

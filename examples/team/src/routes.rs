@@ -1,4 +1,4 @@
-//! Every address of the application. What changes something is a POST, without exception.
+//! All routes of the application. Every request that changes something is a POST.
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
@@ -22,11 +22,11 @@ pub(crate) fn router(app: App, sessions: SessionManagerLayer<Store>) -> Router {
         .merge(organization())
         .merge(invitation())
         .fallback(async || Problem::NotFound)
-        // What takes only forms is no page, to whoever loads its address again.
+        // A GET of a route that only takes a POST shows the page for "not found".
         .method_not_allowed_fallback(async || Problem::NotFound)
         .layer(from_fn(csrf::protect))
         .layer(from_fn_with_state(app.clone(), problem::frame))
-        .layer(from_fn(notice::say_once))
+        .layer(from_fn(notice::show_once))
         .layer(sessions)
         .layer(deadline::layer())
         .layer(map_response(deadline::explain));
@@ -37,7 +37,7 @@ pub(crate) fn router(app: App, sessions: SessionManagerLayer<Store>) -> Router {
         .with_state(app)
 }
 
-/// For everybody.
+/// Routes for every visitor.
 fn visitors() -> Router<App> {
     Router::new()
         .route("/", get(organizations::start))
@@ -58,7 +58,7 @@ fn visitors() -> Router<App> {
         .route("/mailbox/{name}/html", get(mailbox::html))
 }
 
-/// For members of the organization in the address.
+/// Routes for members of the organization in the URL.
 fn organization() -> Router<App> {
     let member = Router::new()
         .route("/role", post(members::change_role))
@@ -86,7 +86,7 @@ fn organization() -> Router<App> {
     Router::new().nest("/organizations/{organization}", organization)
 }
 
-/// For who has the link of an invitation.
+/// Routes for visitors with an invitation link.
 fn invitation() -> Router<App> {
     Router::new()
         .route("/invitations/{token}", get(invitation::follow))
@@ -98,7 +98,7 @@ fn invitation() -> Router<App> {
         .route("/invitation/decline", post(invitation::decline))
 }
 
-/// A request in the log: by its route, never by its address, which may hold a token.
+/// Creates the log span of a request. It names the route instead of the URL, which may contain a token.
 fn span(request: &Request) -> tracing::Span {
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or("unknown", MatchedPath::as_str);

@@ -1,4 +1,4 @@
-//! Who is signed in: sessions in Redis where there is one, else in a table of the database.
+//! Sessions of signed-in accounts, in Redis if it is configured, otherwise in a database table.
 
 mod sql;
 
@@ -21,29 +21,29 @@ use crate::app::App;
 use crate::config::Config;
 use crate::problem::Problem;
 
-/// What a session holds of who is signed in.
+/// The session entry that holds the account's id.
 const ACCOUNT: &str = "account";
 
-/// The day on which a session was used last.
+/// The session entry that holds the day of its last use.
 const USED: &str = "used";
 
-/// How long a session lives that nobody uses.
+/// The time after which an unused session expires.
 const IDLE: Duration = Duration::days(14);
 
-/// How long Redis may take for an answer.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+/// The time limit for a Redis command.
+const REDIS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Connections to Redis.
+/// The number of connections to Redis.
 const CONNECTIONS: usize = 4;
 
-/// Where sessions are kept.
+/// The session store.
 #[derive(Clone)]
 pub(crate) enum Store {
     Redis(RedisStore<Pool>),
     Sql(SqlStore),
 }
 
-/// Puts a session behind every request.
+/// Creates the layer that gives every request a session.
 pub(crate) async fn layer(
     config: &Config,
     database: &Database,
@@ -60,29 +60,36 @@ pub(crate) async fn layer(
         .with_secure(config.is_secure()))
 }
 
-/// Connects, and again whenever the connection is lost: a request that comes meanwhile fails in time.
-/// Takes one Redis; fred knows Sentinel and Cluster too, by URLs of its own form.
+/// Connects to Redis and reconnects after a lost connection. Requests during an outage fail after
+/// [`REDIS_TIMEOUT`]. Expects the URL of a single Redis; fred also supports Sentinel and Cluster, with URLs in its
+/// own format.
 async fn connect(url: &str) -> anyhow::Result<Pool> {
     let performance = PerformanceConfig {
-        default_command_timeout: PATIENCE,
+        default_command_timeout: REDIS_TIMEOUT,
         ..PerformanceConfig::default()
     };
-    let again = ReconnectPolicy::new_exponential(0, 100, 5_000, 2);
+    let reconnect = ReconnectPolicy::new_exponential(0, 100, 5_000, 2);
     let config = RedisConfig::from_url(url)?;
-    let pool = Pool::new(config, Some(performance), None, Some(again), CONNECTIONS)?;
+    let pool = Pool::new(
+        config,
+        Some(performance),
+        None,
+        Some(reconnect),
+        CONNECTIONS,
+    )?;
     pool.init().await?;
     Ok(pool)
 }
 
-/// The id of the account that is signed in.
+/// Returns the id of the signed-in account.
 pub(crate) async fn account_id(session: &Session) -> Result<Option<UserId>, Problem> {
     Ok(session.get(ACCOUNT).await?)
 }
 
-/// Signs `account` in under a new session id, and tells Guestlist of the session in every organization
-/// the account is a member of, so that it ends with the membership.
+/// Signs in `account` under a new session id. Records the session with Guestlist for every organization of the
+/// account, so that the session ends with the membership.
 ///
-/// Not to be called inside a transaction: the store may be in the same database.
+/// Must not be called inside a transaction, because the store may be in the same database.
 pub(crate) async fn sign_in(
     app: &App,
     session: &Session,
@@ -99,7 +106,7 @@ pub(crate) async fn sign_in(
     Ok(())
 }
 
-/// Tells Guestlist that this session serves a membership. Who is no member any more needs none.
+/// Records with Guestlist that this session belongs to a membership. Does nothing if the membership has ended.
 pub(crate) async fn record(
     app: &App,
     session: &Session,
@@ -123,15 +130,15 @@ pub(crate) async fn record(
     }
 }
 
-/// Has a session live on that is used. It is written once a day for that, since a session's time begins anew
-/// only where it is changed.
+/// Extends the life of a session that is in use. The store sets a new expiry only if the session changes, so
+/// this changes an entry once a day.
 pub(crate) async fn keep_alive(session: &Session) -> Result<(), Problem> {
     Ok(session.insert(USED, Utc::now().date_naive()).await?)
 }
 
-/// Sees that Guestlist knows of a session that comes to an organization. One that began in another browser
-/// before the membership did is recorded by nobody else.
-pub(crate) async fn serve(
+/// Records a session for an organization unless it is already recorded. A session in another browser that is
+/// older than the membership is recorded nowhere else.
+pub(crate) async fn record_if_new(
     app: &App,
     session: &Session,
     organization: OrganizationId,
@@ -149,13 +156,13 @@ pub(crate) async fn serve(
     }
 }
 
-/// Signs out here.
+/// Signs out this session.
 pub(crate) async fn sign_out(app: &App, session: &Session) -> Result<(), Problem> {
     forget(app, session).await?;
     Ok(session.flush().await?)
 }
 
-/// Has Guestlist forget the session of who is signed in, if anybody is.
+/// Removes the session from Guestlist's records, if an account is signed in.
 async fn forget(app: &App, session: &Session) -> Result<(), Problem> {
     let (Some(user), Some(key)) = (account_id(session).await?, key(session)?) else {
         return Ok(());
@@ -169,7 +176,7 @@ async fn forget(app: &App, session: &Session) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The session's key in its store, once it is there.
+/// Returns the session's key in its store, or `None` if it is not stored yet.
 fn key(session: &Session) -> Result<Option<SessionKey>, Problem> {
     let id = session.id();
     Ok(id
@@ -192,7 +199,7 @@ async fn organizations_of(app: &App, user: &UserId) -> Result<Vec<OrganizationId
         .collect())
 }
 
-/// Hands everything to the store there is.
+/// Calls a method on the configured store.
 macro_rules! of_store {
     ($self:ident.$method:ident($argument:ident)) => {
         match $self {
@@ -221,7 +228,7 @@ impl SessionStore for Store {
     }
 }
 
-/// Whatever is in a store is nobody's business.
+/// Hides the contents of the store.
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

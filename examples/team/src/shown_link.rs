@@ -1,11 +1,11 @@
-//! Links that were shown to a member: they prove no address, since whoever has one need not have the letter.
-//! Guestlist cannot tell by which way a link came.
+//! Invitation links that were shown to a member. Such a link does not prove the invited address, because its user
+//! may not have the letter. Guestlist cannot know how a link reached its user.
 
 use guestlist::{InvitationId, Lend};
 
 use crate::database::on_driver;
 
-/// Remembers that the link of an invitation was shown.
+/// Records that the link of an invitation was shown.
 pub(crate) async fn remember(
     connection: impl Lend<'_>,
     invitation: InvitationId,
@@ -19,7 +19,7 @@ pub(crate) async fn remember(
     Ok(())
 }
 
-/// Whether the link of an invitation was ever shown.
+/// Returns true if the link of an invitation was ever shown.
 pub(crate) async fn was_shown(
     connection: impl Lend<'_>,
     invitation: InvitationId,

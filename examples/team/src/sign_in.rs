@@ -16,8 +16,8 @@ use crate::page::{Frame, Place};
 use crate::problem::Problem;
 use crate::{notice, password, sessions};
 
-/// What a wrong password and an unknown address get alike.
-pub(crate) const REFUSED: &str = "The e-mail address and the password do not go together.";
+/// The problem shown for a wrong password and for an unknown address alike.
+pub(crate) const REFUSED: &str = "The e-mail address or the password is wrong.";
 
 #[derive(Deserialize)]
 pub(crate) struct Credentials {
@@ -53,7 +53,8 @@ pub(crate) async fn sign_in(
     Ok(Redirect::to("/").into_response())
 }
 
-/// The account, if the password is its own. Takes as long, and is refused as soon, where there is no account.
+/// Returns the account of an address if the password matches. An address without an account takes the same time and
+/// has the same limit of attempts.
 pub(crate) async fn authenticate(
     app: &App,
     client: &Client,

@@ -1,4 +1,4 @@
-//! Signing up: an address, a letter to it, then a name and a password.
+//! Signing up: the person enters an address, follows the link in a letter, then chooses name and password.
 
 use axum::Form;
 use axum::extract::{Path, State};
@@ -22,7 +22,7 @@ pub(crate) struct Address {
     email: String,
 }
 
-/// Who somebody wants to be, as they typed it.
+/// Name and password as typed.
 #[derive(Deserialize)]
 pub(crate) struct Person {
     pub(crate) name: String,
@@ -30,14 +30,14 @@ pub(crate) struct Person {
     pub(crate) again: String,
 }
 
-/// What was typed, checked.
+/// Name and password after validation.
 pub(crate) struct Checked {
     pub(crate) name: Name,
     pub(crate) password: Password,
 }
 
 impl Person {
-    /// Checks what was typed, or says what to type instead.
+    /// Checks name and password, or returns the problem for the person.
     pub(crate) fn check(&self, email: &EmailAddress) -> Result<Checked, String> {
         let name = self.name.parse();
         let name = name.map_err(|error: guestlist::InvalidName| format!("Your name: {error}."))?;
@@ -56,7 +56,7 @@ fn form(frame: &Frame, email: &str, problem: Option<String>) -> impl IntoRespons
     frame.page("sign_up", "Sign up", Place::Anywhere, facts)
 }
 
-/// Gives the same answer whether the address has an account or not.
+/// Sends the confirmation letter. The response is the same if the address already has an account.
 pub(crate) async fn ask(
     State(app): State<App>,
     frame: Frame,
@@ -65,7 +65,7 @@ pub(crate) async fn ask(
     let email: EmailAddress = match address.email.trim().parse() {
         Ok(email) => email,
         Err(error) => {
-            let problem = Some(format!("That is no e-mail address: {error}."));
+            let problem = Some(format!("This is not an e-mail address: {error}."));
             let form = form(&frame, &address.email, problem);
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, form).into_response());
         }
@@ -73,16 +73,11 @@ pub(crate) async fn ask(
     confirmation::ask(&app, &email).await?;
     let facts = json!({ "email": email });
     Ok(frame
-        .page(
-            "sign_up_sent",
-            "Look into your mailbox",
-            Place::Anywhere,
-            facts,
-        )
+        .page("sign_up_sent", "Check your e-mail", Place::Anywhere, facts)
         .into_response())
 }
 
-/// The letter's link: takes the token out of the address and changes nothing.
+/// Handles the link in the letter: moves the token from the URL into a cookie. It changes nothing else.
 pub(crate) async fn open(
     State(app): State<App>,
     Path(token): Path<String>,
@@ -144,7 +139,7 @@ pub(crate) async fn finish(
     let Some(account) = created else {
         notice::leave(
             &frame.session,
-            "You have an account already. Sign in with it.",
+            "You already have an account. Sign in with it.",
         )
         .await?;
         return Ok(Redirect::to("/sign-in").into_response());
@@ -154,14 +149,13 @@ pub(crate) async fn finish(
     Ok(Redirect::to("/").into_response())
 }
 
-/// The address that the link in this browser confirms.
+/// Returns the address that the token in this browser's cookie confirms.
 async fn confirmed(app: &App, cookies: &Cookies) -> Result<EmailAddress, Problem> {
     let token = SIGN_UP.read(cookies).unwrap_or_default();
     let found = confirmation::address(&mut app.database.acquire().await?, &token).await?;
     found.ok_or_else(|| {
         Problem::Input(
-            "This link is over: it opens once, and for an hour. Sign up again to get another."
-                .into(),
+            "This link has expired or was already used. Sign up again to get a new one.".into(),
         )
     })
 }

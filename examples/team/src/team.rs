@@ -1,4 +1,4 @@
-//! The team page: members, invitations, and what the visitor may do about each.
+//! The team page: members and invitations, each with the actions that the visitor may take.
 
 pub(crate) mod invitations;
 pub(crate) mod members;
@@ -22,11 +22,11 @@ use crate::page::{Frame, Page, Place};
 use crate::problem::Problem;
 use crate::times;
 
-/// Members, open and expired invitations of a page, each.
+/// The maximum number of members, pending invitations and expired invitations on a page.
 const LENGTH: u32 = 100;
 
-/// Where each list of the page starts; none where it does at its beginning. What is done from a page leads back
-/// to where its lists were.
+/// The cursors at which the lists of the page start, or `None` for the beginning. Forms on the page carry them, so
+/// that an action leads back to the same part of each list.
 #[derive(Deserialize, Default)]
 pub(crate) struct Starts {
     members: Option<String>,
@@ -43,14 +43,14 @@ impl Starts {
         ]
     }
 
-    /// Where the list of that name starts.
+    /// Returns the cursor at which a list starts.
     fn of(&self, list: &str) -> Option<&str> {
         let found = self.all().into_iter().find(|(name, _)| *name == list);
         found.and_then(|(_, start)| start)
     }
 
-    /// A list of the page, and the addresses of its next part and of its first, where it shows another. The
-    /// other lists stay where they are.
+    /// Returns a list with links to its next part, and to its first part unless that is shown. The links keep the
+    /// positions of the other lists.
     fn list(&self, member: &Member, name: &str, rows: Vec<Json>, next: Option<Cursor>) -> Json {
         let next = next.map(|cursor| cursor.to_string());
         let more = next.map(|start| self.address(member, name, Some(&start)));
@@ -59,17 +59,17 @@ impl Starts {
     }
 
     fn address(&self, member: &Member, list: &str, start: Option<&str>) -> String {
-        let moved = |(name, kept)| (name, if name == list { start } else { kept });
+        let moved = |(name, current)| (name, if name == list { start } else { current });
         let query = query(self.all().map(moved));
         format!("{}{query}#{list}", member.path("settings/team"))
     }
 
-    /// What goes behind the path of an address that leads back here, through whatever is done there.
+    /// Returns the query string that forms and links of the page carry to keep these positions.
     fn here(&self) -> String {
         query(self.all())
     }
 
-    /// Back to the page, and to an element of it.
+    /// Redirects to the page, at the same positions, and to an element of it.
     fn back(&self, member: &Member, element: &str) -> Redirect {
         let page = member.path("settings/team");
         Redirect::to(&format!("{page}{}#{element}", self.here()))
@@ -98,7 +98,7 @@ pub(crate) async fn show(
     page(&app, &member, &frame, starts, Draft::default()).await
 }
 
-/// The page, with what was typed into its form before and what became of it.
+/// Renders the page, with the input and the results of its form.
 pub(crate) async fn page(
     app: &App,
     member: &Member,
@@ -138,7 +138,11 @@ async fn members(app: &App, member: &Member, starts: &Starts) -> Result<Json, Pr
         member,
         last_owner,
     };
-    let rows: Vec<_> = page.items.iter().map(|other| visitor.sees(other)).collect();
+    let rows: Vec<_> = page
+        .items
+        .iter()
+        .map(|other| visitor.member_row(other))
+        .collect();
     Ok(starts.list(member, "members", rows, page.next))
 }
 
@@ -149,8 +153,8 @@ fn paging(start: Option<&str>) -> Paging {
     }
 }
 
-/// Who looks at the page. What they may not do is not offered to them; whether it is done, the
-/// library decides when they ask for it.
+/// The member that looks at the page. The page offers only the actions that the member's role allows; the library
+/// checks again when an action is requested.
 struct Visitor<'a> {
     app: &'a App,
     member: &'a Member,
@@ -158,7 +162,7 @@ struct Visitor<'a> {
 }
 
 impl Visitor<'_> {
-    fn sees(&self, other: &Membership) -> Json {
+    fn member_row(&self, other: &Membership) -> Json {
         let model = self.app.guestlist.role_model();
         let own = self.member.role();
         let is_you = other.user == self.member.account.id;
@@ -184,14 +188,14 @@ impl Visitor<'_> {
         })
     }
 
-    /// Whether they give anybody another role, and so expect a choice of roles at everybody.
+    /// Returns true if the visitor may change any role, and so expects a role selector for every member.
     fn changes_roles(&self) -> bool {
         let (model, own) = (self.app.guestlist.role_model(), self.member.role());
         let names = || model.roles().iter().map(|role| role.name());
         names().any(|from| names().any(|to| from != to && model.may_change(own, from, to)))
     }
 
-    /// The roles a member can be given, the present one among them; none where there is no choice.
+    /// Lists the roles that the visitor can give a member, with the current one. Empty if there is no other.
     fn options(&self, current: &Role, is_last_owner: bool) -> Vec<Json> {
         let model = self.app.guestlist.role_model();
         let may_become = |role: &Role| {
@@ -207,7 +211,7 @@ impl Visitor<'_> {
     }
 }
 
-/// The invitations of a status, with what the visitor may do about each.
+/// Lists the invitations of a status, each with the actions that the visitor may take.
 async fn invitations(
     app: &App,
     member: &Member,
@@ -255,15 +259,15 @@ fn invitation_row(
     })
 }
 
-/// How the newest letter fares, in words.
+/// Describes the delivery of the newest letter.
 fn delivery(invitation: &Invitation) -> &'static str {
     match invitation.delivery {
-        Delivery::Queued => "Letter on its way",
-        Delivery::Sent => "Letter sent",
-        Delivery::Deferred => "Letter delayed",
-        Delivery::Failed => "Letter not delivered",
-        Delivery::Suppressed => "No letter: the address refused one before",
-        _ => "Letter",
+        Delivery::Queued => "E-mail on its way",
+        Delivery::Sent => "E-mail sent",
+        Delivery::Deferred => "E-mail delayed",
+        Delivery::Failed => "E-mail not delivered",
+        Delivery::Suppressed => "No e-mail: the address refused an earlier one",
+        _ => "E-mail",
     }
 }
 
@@ -306,6 +310,6 @@ fn invite_form(app: &App, member: &Member, draft: Draft) -> Json {
         "message": draft.message,
         "problem": draft.problem,
         "outcomes": draft.outcomes,
-        "most": invitations::MOST,
+        "most": invitations::MAX_ADDRESSES,
     })
 }

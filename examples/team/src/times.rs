@@ -1,19 +1,19 @@
-//! Times for people.
+//! Dates and durations as text.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serializer;
 
-/// A moment, to the minute.
+/// Formats a time to the minute.
 pub(crate) fn moment(at: DateTime<Utc>) -> String {
     at.format("%-d %B %Y, %H:%M UTC").to_string()
 }
 
-/// The day of a moment.
+/// Formats the day of a time.
 pub(crate) fn day(at: DateTime<Utc>) -> String {
     at.format("%-d %B %Y").to_string()
 }
 
-/// A moment in a template's facts.
+/// Serializes a time as text for templates.
 pub(crate) fn serialize<S: Serializer>(
     at: &DateTime<Utc>,
     serializer: S,
@@ -21,7 +21,7 @@ pub(crate) fn serialize<S: Serializer>(
     serializer.serialize_str(&moment(*at))
 }
 
-/// How long something takes, in the unit that says enough, rounded.
+/// Formats a duration in a suitable unit, rounded.
 pub(crate) fn span(time: TimeDelta) -> String {
     let (number, unit) = match time.num_minutes() {
         ..1 => return "less than a minute".to_owned(),
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_read_well() {
+    fn spans_are_rounded_to_a_suitable_unit() {
         for (seconds, words) in [
             (-5, "less than a minute"),
             (59, "less than a minute"),

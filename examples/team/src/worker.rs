@@ -1,12 +1,12 @@
-//! Guestlist's worker inside this process, where there is no Redis to hand its work to others.
+//! Guestlist's worker in this process, for use without Redis.
 
 use guestlist_jobs::queue::Queue;
 use guestlist_jobs::{Context, Worker, work};
 
 use crate::config::Config;
 
-/// The worker, not yet running; none where `guestlist work` runs beside this process.
-pub(crate) fn inside(config: &Config, context: Context) -> Option<Worker> {
+/// Creates the worker without starting it. Returns `None` with Redis: then `guestlist work` runs separately.
+pub(crate) fn in_process(config: &Config, context: Context) -> Option<Worker> {
     if config.worker.redis_url.is_some() {
         return None;
     }

@@ -1,7 +1,7 @@
-//! The application as people meet it: in Chromium, with JavaScript.
+//! Tests of the application in Chromium, with JavaScript.
 //!
-//! Every screen the stories come by is looked at in both colour schemes and at two widths, for what keeps
-//! people out and for sideways scrolling; pictures are left in `target/team-screenshots`.
+//! Each screen is checked in both colour schemes and at two widths for accessibility and for horizontal scrolling.
+//! Screenshots are saved in `target/team-screenshots`.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! The application as people meet it: by requests, without JavaScript.
+//! Tests of the application through HTTP requests, as a browser without JavaScript.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,6 +12,8 @@ mod configuration;
 mod deadline;
 #[path = "team/deployment.rs"]
 mod deployment;
+#[path = "team/invitation_requests.rs"]
+mod invitation_requests;
 #[path = "team/links.rs"]
 mod links;
 #[path = "team/lost_access.rs"]
@@ -24,6 +26,10 @@ mod notes;
 mod notices;
 #[path = "team/paging.rs"]
 mod paging;
+#[path = "team/request_checks.rs"]
+mod request_checks;
+#[path = "team/role_team.rs"]
+mod role_team;
 #[path = "team/sessions.rs"]
 mod sessions;
 #[path = "team/site.rs"]

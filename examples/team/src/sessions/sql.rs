@@ -11,12 +11,12 @@ use tower_sessions::session_store::{Error, Result};
 
 use crate::database::on_driver;
 
-/// A table that sessions are kept in.
+/// A session store in the database.
 #[derive(Clone)]
 pub(crate) struct SqlStore(pub(super) Database);
 
 impl SqlStore {
-    /// Writes a record by a statement that says whether there may be one already.
+    /// Writes a record with an INSERT or an UPDATE. Returns false if no row was written.
     async fn write(&self, statement: &'static str, record: &Record) -> Result<bool> {
         let text =
             serde_json::to_string(record).map_err(|error| Error::Encode(error.to_string()))?;
@@ -43,7 +43,7 @@ impl SessionStore for SqlStore {
         Ok(())
     }
 
-    /// Updates only: a request that began before a session was purged must not bring it back.
+    /// Only updates: a request that started before a session was purged must not create it again.
     async fn save(&self, record: &Record) -> Result<()> {
         const UPDATE: &str = "UPDATE team_sessions SET record = $2, expires_at = $3 WHERE id = $1";
         self.write(UPDATE, record).await.map(drop)

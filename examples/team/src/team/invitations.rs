@@ -1,4 +1,4 @@
-//! What is done to invitations: inviting, resending, cancelling, showing the link.
+//! Actions on invitations: invite, resend, cancel, show the link.
 
 use axum::Form;
 use axum::extract::{Path, Query, State};
@@ -17,14 +17,14 @@ use crate::page::{Frame, Page, Place};
 use crate::problem::Problem;
 use crate::{notice, refusal, shown_link};
 
-/// The most addresses of one form.
-pub(crate) const MOST: usize = 100;
+/// The maximum number of addresses in one form.
+pub(crate) const MAX_ADDRESSES: usize = 100;
 
-/// The languages that letters are written in.
+/// The languages of letters.
 pub(crate) const LANGUAGES: [(&str, &str); 3] =
     [("en", "English"), ("de", "Deutsch"), ("ar", "العربية")];
 
-/// What the form of the team page holds: as it was typed, and what became of each address.
+/// The content of the invitation form: the input as typed, and the outcome for each address.
 #[derive(Default, Deserialize)]
 pub(crate) struct Draft {
     pub(crate) emails: String,
@@ -39,7 +39,7 @@ pub(crate) struct Draft {
     pub(crate) outcomes: Vec<Json>,
 }
 
-/// What all of a form's invitations have in common.
+/// The terms that all invitations of one form share.
 struct Terms {
     role: Role,
     locale: Locale,
@@ -60,7 +60,7 @@ impl Draft {
         })
     }
 
-    /// The addresses, each once.
+    /// Returns the typed addresses without duplicates.
     fn addresses(&self) -> Vec<&str> {
         let is_between = |c: char| c.is_whitespace() || matches!(c, ',' | ';');
         let mut addresses: Vec<&str> = Vec::new();
@@ -77,8 +77,8 @@ impl Draft {
     }
 }
 
-/// Invites each address on its own and says what became of each. Those that were refused stay in the
-/// form, to be mended.
+/// Invites each address independently and shows the outcome of each. Refused addresses stay in the form, to be
+/// corrected.
 pub(crate) async fn invite(
     State(app): State<App>,
     member: Member,
@@ -89,7 +89,9 @@ pub(crate) async fn invite(
     let addresses = draft.addresses();
     let problem = match addresses.len() {
         0 => Some("Type at least one e-mail address.".to_owned()),
-        count if count > MOST => Some(format!("Type at most {MOST} addresses at a time.")),
+        count if count > MAX_ADDRESSES => {
+            Some(format!("Type at most {MAX_ADDRESSES} addresses at a time."))
+        }
         _ => None,
     };
     let (problem, terms) = match (problem, draft.terms()) {
@@ -104,7 +106,7 @@ pub(crate) async fn invite(
     };
     let outcomes = invite_all(&app, &member, &addresses, &terms).await?;
     if !member.manages {
-        // There is no form on their page to say it beside.
+        // The page of this member has no invitation form that could show the problem.
         let problem = outcomes.into_iter().find_map(|outcome| outcome.problem);
         return Err(problem.unwrap_or(Problem::NoAccess));
     }
@@ -131,7 +133,7 @@ pub(crate) async fn invite(
     Ok((status, page).into_response())
 }
 
-/// What became of an address.
+/// The outcome for one address.
 struct Outcome {
     address: String,
     problem: Option<Problem>,
@@ -148,7 +150,7 @@ impl Outcome {
     }
 }
 
-/// That of the first refusal, where nobody was invited.
+/// Returns the status of the first refusal if every address was refused, otherwise 200.
 fn status(outcomes: &[Outcome]) -> StatusCode {
     let mut problems = outcomes.iter().map(|outcome| outcome.problem.as_ref());
     match problems.next() {
@@ -165,19 +167,19 @@ async fn invite_all(
 ) -> Result<Vec<Outcome>, Problem> {
     let mut outcomes = Vec::new();
     let mut invites = Vec::new();
-    for (place, address) in addresses.iter().enumerate() {
+    for (index, address) in addresses.iter().enumerate() {
         let parsed: Result<EmailAddress, _> = address.parse();
         let problem = parsed
             .as_ref()
             .err()
-            .map(|error| Problem::Input(format!("Is no e-mail address: {error}.")));
+            .map(|error| Problem::Input(format!("This is not an e-mail address: {error}.")));
         outcomes.push(Outcome {
             address: (*address).to_owned(),
             problem,
         });
-        invites.extend(parsed.ok().map(|email| (place, terms.invite(email))));
+        invites.extend(parsed.ok().map(|email| (index, terms.invite(email))));
     }
-    let (places, invites): (Vec<_>, Vec<_>) = invites.into_iter().unzip();
+    let (indices, invites): (Vec<_>, Vec<_>) = invites.into_iter().unzip();
     let mut tx = app.database.begin().await?;
     let invited = app
         .guestlist
@@ -186,8 +188,8 @@ async fn invite_all(
         .invite_all(&mut tx, invites)
         .await?;
     app.commit(tx).await?;
-    for (place, outcome) in places.into_iter().zip(invited) {
-        outcomes[place].problem = outcome.err().map(Problem::from);
+    for (index, outcome) in indices.into_iter().zip(invited) {
+        outcomes[index].problem = outcome.err().map(Problem::from);
     }
     Ok(outcomes)
 }
@@ -202,13 +204,13 @@ impl Terms {
     }
 }
 
-/// Where a route names an organization and one of its invitations.
-type OfInvitation = Path<(OrganizationId, InvitationId)>;
+/// The ids in a route of an organization's invitation.
+type InvitationPath = Path<(OrganizationId, InvitationId)>;
 
 pub(crate) async fn resend(
     State(app): State<App>,
     member: Member,
-    Path((organization, id)): OfInvitation,
+    Path((organization, id)): InvitationPath,
     Query(starts): Query<Starts>,
 ) -> Result<Redirect, Problem> {
     require_own(&app, organization, id).await?;
@@ -220,7 +222,7 @@ pub(crate) async fn resend(
         .await?;
     app.commit(tx).await?;
     let done = format!(
-        "Another letter goes to {}. The invitation lives its full time anew.",
+        "Another e-mail is on its way to {}. The validity period of the invitation starts again.",
         sent.email
     );
     notice::leave(&member.session, done).await?;
@@ -230,7 +232,7 @@ pub(crate) async fn resend(
 pub(crate) async fn cancel(
     State(app): State<App>,
     member: Member,
-    Path((organization, id)): OfInvitation,
+    Path((organization, id)): InvitationPath,
     Query(starts): Query<Starts>,
 ) -> Result<Redirect, Problem> {
     require_own(&app, organization, id).await?;
@@ -242,19 +244,19 @@ pub(crate) async fn cancel(
         .await?;
     app.commit(tx).await?;
     let done = format!(
-        "The invitation of {} is cancelled. Its link opens nothing now.",
+        "The invitation for {} is cancelled. Its link no longer works.",
         cancelled.email
     );
     notice::leave(&member.session, done).await?;
     Ok(starts.back(&member, "pending"))
 }
 
-/// Shows the link, which is recorded, so that it can be handed over by other means than a letter.
+/// Shows the link, so that it can be passed on by other means than a letter. The history records this.
 pub(crate) async fn link(
     State(app): State<App>,
     member: Member,
     frame: Frame,
-    Path((organization, id)): OfInvitation,
+    Path((organization, id)): InvitationPath,
 ) -> Result<Page, Problem> {
     let invitation = require_own(&app, organization, id).await?;
     let mut tx = app.database.begin().await?;
@@ -272,7 +274,8 @@ pub(crate) async fn link(
     Ok(frame.page("link", "Invitation link", Place::In(&member, "team"), facts))
 }
 
-/// An invitation of the organization in the address: Guestlist goes by the invitation's own.
+/// Returns an invitation if it belongs to the organization in the URL. The check is needed because Guestlist takes
+/// the organization from the invitation itself.
 async fn require_own(
     app: &App,
     organization: OrganizationId,

@@ -1,4 +1,4 @@
-//! What is done to members: another role, suspension, removal, leaving, transfer.
+//! Actions on members: change of role, suspension, removal, leaving, transfer of ownership.
 
 use axum::Form;
 use axum::extract::{Path, Query, State};
@@ -16,8 +16,8 @@ use crate::page::{Frame, Page, Place};
 use crate::problem::Problem;
 use crate::sessions;
 
-/// Where a route names an organization and one of its members.
-type OfMember = Path<(OrganizationId, UserId)>;
+/// The ids in a route of an organization's member.
+type MemberPath = Path<(OrganizationId, UserId)>;
 
 #[derive(Deserialize)]
 pub(crate) struct NewRole {
@@ -27,7 +27,7 @@ pub(crate) struct NewRole {
 pub(crate) async fn change_role(
     State(app): State<App>,
     member: Member,
-    Path((organization, user)): OfMember,
+    Path((organization, user)): MemberPath,
     Query(starts): Query<Starts>,
     Form(new): Form<NewRole>,
 ) -> Result<Redirect, Problem> {
@@ -41,20 +41,20 @@ pub(crate) async fn change_role(
         .await?;
     app.commit(tx).await?;
     let done = format!(
-        "{} is {} now.",
+        "The role of {} is now {}.",
         name(&changed),
         app.role_title(&changed.role)
     );
     notice::leave(&member.session, done).await?;
-    Ok(starts.back(&member, &place(&user)))
+    Ok(starts.back(&member, &row_id(&user)))
 }
 
-/// Asks first, and says what a removal does.
+/// Shows the confirmation page, which says what a removal does.
 pub(crate) async fn ask_remove(
     State(app): State<App>,
     member: Member,
     frame: Frame,
-    Path((organization, user)): OfMember,
+    Path((organization, user)): MemberPath,
     Query(starts): Query<Starts>,
 ) -> Result<Page, Problem> {
     let other = find(&app, organization, &user).await?;
@@ -74,11 +74,11 @@ pub(crate) async fn ask_remove(
     ))
 }
 
-/// Removes, and answers when the member's sessions are gone.
+/// Removes a member. Responds after the member's sessions are purged.
 pub(crate) async fn remove(
     State(app): State<App>,
     member: Member,
-    Path((organization, user)): OfMember,
+    Path((organization, user)): MemberPath,
     Query(starts): Query<Starts>,
 ) -> Result<Redirect, Problem> {
     let mut tx = app.database.begin().await?;
@@ -91,11 +91,11 @@ pub(crate) async fn remove(
         .in_organization(organization)
         .remove(&mut tx, &user)
         .await?;
-    end(&app, tx, organization, &user).await?;
+    commit_and_purge(&app, tx, organization, &user).await?;
     let removed = removed.as_ref().map_or("The member", name);
     notice::leave(
         &member.session,
-        format!("{removed} was removed and has no access any more."),
+        format!("{removed} was removed and no longer has access."),
     )
     .await?;
     Ok(starts.back(&member, "members"))
@@ -104,7 +104,7 @@ pub(crate) async fn remove(
 pub(crate) async fn suspend(
     State(app): State<App>,
     member: Member,
-    Path((organization, user)): OfMember,
+    Path((organization, user)): MemberPath,
     Query(starts): Query<Starts>,
 ) -> Result<Redirect, Problem> {
     let mut tx = app.database.begin().await?;
@@ -114,19 +114,19 @@ pub(crate) async fn suspend(
         .in_organization(organization)
         .suspend(&mut tx, &user)
         .await?;
-    end(&app, tx, organization, &user).await?;
+    commit_and_purge(&app, tx, organization, &user).await?;
     let done = format!(
         "{} is suspended and has no access for now.",
         name(&suspended)
     );
     notice::leave(&member.session, done).await?;
-    Ok(starts.back(&member, &place(&user)))
+    Ok(starts.back(&member, &row_id(&user)))
 }
 
 pub(crate) async fn reinstate(
     State(app): State<App>,
     member: Member,
-    Path((organization, user)): OfMember,
+    Path((organization, user)): MemberPath,
     Query(starts): Query<Starts>,
 ) -> Result<Redirect, Problem> {
     let mut tx = app.database.begin().await?;
@@ -142,24 +142,24 @@ pub(crate) async fn reinstate(
         format!("{} has access again.", name(&reinstated)),
     )
     .await?;
-    Ok(starts.back(&member, &place(&user)))
+    Ok(starts.back(&member, &row_id(&user)))
 }
 
 pub(crate) async fn ask_transfer(
     State(app): State<App>,
     member: Member,
     frame: Frame,
-    Path((organization, user)): OfMember,
+    Path((organization, user)): MemberPath,
     Query(starts): Query<Starts>,
 ) -> Result<Page, Problem> {
-    let heir = find(&app, organization, &user).await?;
+    let new_owner = find(&app, organization, &user).await?;
     let model = app.guestlist.role_model();
     if member.role() != model.keeps() {
         return Err(member.may_not(Action::TransferOwnership));
     }
     let facts = json!({
         "here": starts.here(),
-        "member": { "id": user, "name": name(&heir), "email": heir.email },
+        "member": { "id": user, "name": name(&new_owner), "email": new_owner.email },
         "owner": app.role_title(model.keeps()),
         "below": app.role_title(model.below_kept()),
     });
@@ -174,11 +174,11 @@ pub(crate) async fn ask_transfer(
 pub(crate) async fn transfer(
     State(app): State<App>,
     member: Member,
-    Path((organization, user)): OfMember,
+    Path((organization, user)): MemberPath,
     Query(starts): Query<Starts>,
 ) -> Result<Redirect, Problem> {
     let mut tx = app.database.begin().await?;
-    let heir = app
+    let new_owner = app
         .guestlist
         .act(&member.account.id)
         .in_organization(organization)
@@ -187,7 +187,7 @@ pub(crate) async fn transfer(
     app.commit(tx).await?;
     notice::leave(
         &member.session,
-        format!("{} is the owner now.", name(&heir)),
+        format!("{} is now the owner.", name(&new_owner)),
     )
     .await?;
     Ok(starts.back(&member, "members"))
@@ -215,8 +215,8 @@ pub(crate) async fn leave(State(app): State<App>, member: Member) -> Result<Redi
         .in_organization(organization)
         .leave(&mut tx)
         .await?;
-    end(&app, tx, organization, user).await?;
-    // The session may have ended with the membership, and the account goes on.
+    commit_and_purge(&app, tx, organization, user).await?;
+    // The session may have ended with the membership, but the account stays signed in.
     sessions::sign_in(&app, &member.session, &member.account).await?;
     notice::leave(
         &member.session,
@@ -226,9 +226,9 @@ pub(crate) async fn leave(State(app): State<App>, member: Member) -> Result<Redi
     Ok(Redirect::to("/organizations"))
 }
 
-/// Commits the end of an access and waits until the sessions are gone. Where that fails, or this
-/// process dies, the worker does it.
-async fn end(
+/// Commits the end of a membership's access and purges its sessions. If that fails or this process dies, the worker
+/// purges them.
+async fn commit_and_purge(
     app: &App,
     tx: Transaction,
     organization: OrganizationId,
@@ -237,7 +237,7 @@ async fn end(
     app.commit(tx).await?;
     let purged = purge(&app.database, &app.session_stores, organization, Some(user)).await;
     if let Err(error) = purged {
-        tracing::warn!(%error, "sessions are left to the worker: {error}");
+        tracing::warn!(%error, "sessions were not purged here, the worker will purge them: {error}");
     }
     Ok(())
 }
@@ -255,13 +255,13 @@ async fn find(
     Ok(found.ok_or(guestlist::Error::NotFound)?)
 }
 
-/// What people call a member.
+/// Returns the name of a member, or the address if there is no name.
 fn name(member: &Membership) -> &str {
     let name = member.name.as_ref().map(|name| name.as_str());
     name.unwrap_or(member.email.as_str())
 }
 
-/// A member's place on the team page, which browsers go to where no script keeps it.
-fn place(user: &UserId) -> String {
+/// Returns the id of a member's row on the team page. Browsers without scripts scroll there.
+fn row_id(user: &UserId) -> String {
     format!("member-{user}")
 }

@@ -1,4 +1,4 @@
-//! chromedriver, which starts browsers and ends them with itself.
+//! chromedriver, which starts the browsers of a test and stops them when it stops.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -10,10 +10,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 use tempfile::TempDir;
 
-/// How long the driver may take to end its browsers.
-const GOODBYE: Duration = Duration::from_secs(5);
+/// The time limit for the driver to stop its browsers.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A driver of our own on a free port, and the profiles of its browsers.
+/// A driver process on a free port, and the profiles of its browsers.
 pub(crate) struct Driver {
     child: Child,
     port: u16,
@@ -28,11 +28,11 @@ impl Driver {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .expect("chromedriver, which bin/setup installs");
-        let mut words = BufReader::new(child.stdout.take().unwrap());
-        let port = port_in(&mut words);
-        // It stops at a full pipe.
-        std::thread::spawn(move || std::io::copy(&mut words, &mut std::io::sink()));
+            .expect("chromedriver is missing: bin/setup installs it");
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let port = port_in(&mut output);
+        // Drains the output, since the driver would block on a full pipe.
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         Self {
             child,
             port,
@@ -40,7 +40,7 @@ impl Driver {
         }
     }
 
-    /// A browser that knows nothing of the others.
+    /// Starts a browser with its own profile.
     pub(crate) async fn browser(&self) -> Client {
         let profile = tempfile::tempdir_in(self.profiles.path()).unwrap().keep();
         let profile = format!("--user-data-dir={}", profile.display());
@@ -65,18 +65,18 @@ impl Driver {
             .capabilities(capabilities)
             .connect(&format!("http://127.0.0.1:{}", self.port))
             .await
-            .expect("Chromium, which bin/setup installs")
+            .expect("Chromium is missing: bin/setup installs it")
     }
 }
 
-fn port_in(words: &mut impl BufRead) -> u16 {
-    for line in words.lines() {
+fn port_in(output: &mut impl BufRead) -> u16 {
+    for line in output.lines() {
         let line = line.unwrap();
         if let Some((_, port)) = line.split_once("started successfully on port ") {
             return port.trim_end_matches('.').parse().unwrap();
         }
     }
-    panic!("chromedriver ended before it said its port");
+    panic!("chromedriver stopped before it printed its port");
 }
 
 impl Drop for Driver {
@@ -87,10 +87,10 @@ impl Drop for Driver {
     }
 }
 
-/// Has the driver end its browsers, which would outlive it otherwise.
+/// Asks the driver to stop its browsers, which would otherwise keep running.
 fn shut_down(port: u16) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(GOODBYE))?;
+    stream.set_read_timeout(Some(SHUTDOWN_TIMEOUT))?;
     stream.write_all(b"GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
     stream.read_to_end(&mut Vec::new()).map(drop)
 }

@@ -1,4 +1,4 @@
-//! People with accounts, memberships and invitations, made without their pages.
+//! Accounts, memberships and invitations, created directly instead of through pages.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use guestlist::{
 use crate::site::Site;
 use crate::window::Window;
 
-/// What everybody's password is.
+/// The password of every account.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
 static HASH: LazyLock<String> = LazyLock::new(|| {
@@ -19,7 +19,7 @@ static HASH: LazyLock<String> = LazyLock::new(|| {
     hash.unwrap().to_string()
 });
 
-/// Runs a statement on whichever database it is.
+/// Runs a statement on Postgres or SQLite.
 macro_rules! execute {
     ($site:expr, $statement:expr $(, $value:expr)*) => {
         match &$site.database {
@@ -30,7 +30,7 @@ macro_rules! execute {
 }
 
 impl Site {
-    /// Somebody with an account, whose address is their name's.
+    /// Creates an account with an address made from the name.
     pub(crate) async fn person(&self, name: &str) -> User {
         let id = uuid::Uuid::now_v7().to_string();
         let email = self.address(name);
@@ -47,7 +47,7 @@ impl Site {
         User::new(id.parse().unwrap(), email.parse().unwrap()).named(name.parse().unwrap())
     }
 
-    /// A browser in which somebody signed in.
+    /// Opens a browser and signs in.
     pub(crate) async fn window_of(&self, user: &User) -> Window {
         let window = self.window().await;
         window.sign_in(user.email.as_str()).await;
@@ -62,7 +62,7 @@ impl Site {
         organization.id
     }
 
-    /// Makes somebody a member by an invitation of the owner.
+    /// Adds a member through an invitation by the owner.
     pub(crate) async fn join(
         &self,
         organization: OrganizationId,
@@ -99,19 +99,19 @@ impl Site {
         invited.unwrap()
     }
 
-    /// The link of an invitation.
+    /// Returns the link of an invitation.
     pub(crate) fn link(&self, invitation: &Invitation) -> String {
         let token = self.guestlist.token(invitation).unwrap();
         format!("{}/invitations/{}", self.url, token.expose())
     }
 
-    /// Has the link of an invitation count as shown to somebody.
+    /// Records that the link of an invitation was shown.
     pub(crate) async fn show_link(&self, invitation: &Invitation) {
         let statement = "INSERT INTO team_shown_links (invitation_id) VALUES ($1)";
         execute!(self, statement, invitation.id.to_string());
     }
 
-    /// Lets the time of an invitation run out.
+    /// Makes an invitation expire.
     pub(crate) async fn expire(&self, email: &str) {
         execute!(
             self,
@@ -131,7 +131,7 @@ impl Site {
         members.unwrap().items
     }
 
-    /// Those who are owners.
+    /// Lists the owners.
     pub(crate) async fn owners(&self, organization: OrganizationId) -> Vec<UserId> {
         let members = self.members(organization).await.into_iter();
         let owners = members.filter(|member| member.role.as_str() == "owner");
@@ -144,7 +144,7 @@ impl Site {
 }
 
 impl Window {
-    /// Signs in, wherever the browser is.
+    /// Signs in, from any page.
     pub(crate) async fn sign_in(&self, email: &str) {
         self.open("/sign-in").await;
         self.write("E-mail address", email).await;
@@ -153,15 +153,15 @@ impl Window {
         self.says("Sign out").await;
     }
 
-    /// Chooses name and password where a page asks for them.
-    pub(crate) async fn introduce(&self, name: &str, password: &str) {
+    /// Fills in the form for name and password.
+    pub(crate) async fn write_account(&self, name: &str, password: &str) {
         self.write("Your name", name).await;
         self.write("Password", password).await;
-        self.write("The same password again", password).await;
+        self.write("Repeat the password", password).await;
     }
 }
 
-/// The address of an organization's page.
+/// Returns the path of an organization's page.
 pub(crate) fn page_of(organization: OrganizationId, page: &str) -> String {
     format!("/organizations/{organization}/{page}")
 }

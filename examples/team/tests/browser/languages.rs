@@ -1,12 +1,12 @@
-//! Letters in the languages they are written in, from left to right and from right to left.
+//! Letters in each language, left to right and right to left.
 
 use serde_json::json;
 
-use crate::screen::{look, look_at_letter};
+use crate::screen::{check_letter, check_page};
 use crate::site::{FOUR_TIER, Site};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_letter_keeps_nobody_out_and_reads_in_the_direction_of_its_language() {
+async fn letters_are_accessible_in_every_language() {
     for (lang, language, direction) in [
         ("en", "English", "ltr"),
         ("de", "Deutsch", "ltr"),
@@ -19,9 +19,9 @@ async fn a_letter_keeps_nobody_out_and_reads_in_the_direction_of_its_language() 
         let nour = site.address("nour");
         window.press("Settings: Team").await;
         window.write("E-mail addresses", &nour).await;
-        window.choose("Language of the letter", language).await;
+        window.choose("Language of the e-mail", language).await;
         window
-            .write("A message of your own (optional)", "See you on Monday")
+            .write("Personal message (optional)", "See you on Monday")
             .await;
         window.press("Send the invitations").await;
         window.says(&format!("{nour}: Invited.")).await;
@@ -36,9 +36,9 @@ async fn a_letter_keeps_nobody_out_and_reads_in_the_direction_of_its_language() 
             return ['h1', '.plain'].map((part) => read(document.querySelector(part)));";
         let read = window.execute(SUBJECT_AND_TEXT, vec![]).await;
         assert_eq!(read, json!([[lang, direction], [lang, direction]]));
-        look(&window, &format!("letter-in-{lang}")).await;
+        check_page(&window, &format!("letter-in-{lang}")).await;
 
-        // By itself, since nothing runs in its frame.
+        // Opens the HTML part outside its sandboxed frame, where no script runs.
         const HTML: &str = "
             const done = arguments[arguments.length - 1];
             fetch(location.pathname + '/html').then((answer) => answer.text()).then(done);";
@@ -59,8 +59,8 @@ async fn a_letter_keeps_nobody_out_and_reads_in_the_direction_of_its_language() 
             return [document.documentElement.lang, isCentered, direction('h1'), side('h1'), side('.button'), direction('.link')];";
         let start = if direction == "ltr" { "left" } else { "right" };
         let read = window.execute(READ, vec![]).await;
-        // The link in full is an address, in every language.
+        // The full link is a URL, so it is left to right in every language.
         assert_eq!(read, json!([lang, true, direction, start, start, "ltr"]));
-        look_at_letter(&window, &format!("html-in-{lang}")).await;
+        check_letter(&window, &format!("html-in-{lang}")).await;
     }
 }

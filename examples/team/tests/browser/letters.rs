@@ -1,4 +1,4 @@
-//! The letters that arrived, as files of a folder.
+//! The folder of letters that a test reads.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mail_parser::MessageParser;
 
-use crate::site::SOON;
+use crate::site::TIMEOUT;
 
 pub(crate) struct Letters {
     folder: PathBuf,
@@ -17,12 +17,12 @@ impl Letters {
         Self { folder }
     }
 
-    /// Waits for a letter to an address whose subject holds these words, and returns the link in it.
+    /// Waits for a letter to an address whose subject contains these words, and returns its link.
     pub(crate) async fn link_to(&self, email: &str, subject: &str) -> String {
         link_in(&self.arrive(email, subject, 1).await[0])
     }
 
-    /// Waits until so many of these letters are there, and returns their texts.
+    /// Waits for `count` such letters and returns their texts.
     pub(crate) async fn arrive(&self, email: &str, subject: &str, count: usize) -> Vec<String> {
         let began = Instant::now();
         loop {
@@ -31,8 +31,8 @@ impl Letters {
                 return texts;
             }
             assert!(
-                began.elapsed() < SOON,
-                "no letter {subject:?} came to {email}"
+                began.elapsed() < TIMEOUT,
+                "no letter {subject:?} arrived for {email}"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -40,7 +40,7 @@ impl Letters {
 
     fn texts(&self, email: &str, subject: &str) -> Vec<String> {
         let files = fs::read_dir(&self.folder).into_iter().flatten();
-        // One that is being written is read the next time.
+        // A letter that is still being written is read in the next round.
         let letters = files.filter_map(|file| fs::read(file.ok()?.path()).ok());
         let text = |bytes: Vec<u8>| {
             let letter = MessageParser::default().parse(&bytes)?;
@@ -52,7 +52,7 @@ impl Letters {
     }
 }
 
-/// The first address in a letter's text.
+/// Returns the first link in the text of a letter.
 fn link_in(letter: &str) -> String {
     let line = letter.lines().find(|line| line.starts_with("http"));
     line.unwrap_or_else(|| panic!("no link in {letter}"))

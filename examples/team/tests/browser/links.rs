@@ -1,11 +1,11 @@
-//! Links that open nothing any more, each with what to do next.
+//! Invitation links that are no longer valid.
 
 use crate::fixture::PASSWORD;
-use crate::screen::look;
+use crate::screen::check_page;
 use crate::site::{FOUR_TIER, Site};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_that_opens_nothing_says_what_to_do_next() {
+async fn an_unusable_link_says_what_to_do_next() {
     let site = Site::embedded(FOUR_TIER).await;
     let olivia = site.person("Olivia").await;
     let acme = site.organization("Acme", &olivia).await;
@@ -34,7 +34,7 @@ async fn a_link_that_opens_nothing_says_what_to_do_next() {
     tx.commit().await.unwrap();
     let window = site.window().await;
     window.open(&used.1).await;
-    window.introduce("Uma", PASSWORD).await;
+    window.write_account("Uma", PASSWORD).await;
     window.press("Set password and accept").await;
     window.says("Welcome!").await;
     window.press("Sign out").await;
@@ -46,7 +46,7 @@ async fn a_link_that_opens_nothing_says_what_to_do_next() {
             "expired",
             &expired.1,
             "has expired",
-            "Ask who invited you to send it again.",
+            "Ask the person who invited you to send it again.",
         ),
         (
             "cancelled",
@@ -58,32 +58,32 @@ async fn a_link_that_opens_nothing_says_what_to_do_next() {
             "replaced",
             &replaced.1,
             "was replaced",
-            "Look into your mailbox",
+            "Look for it in your mailbox.",
         ),
         (
             "declined",
             &declined.1,
             "was declined",
-            "ask who invited you for a new one",
+            "ask the person who invited you for a new one",
         ),
-        ("used", &used.1, "was accepted", "sign in to go on"),
+        ("used", &used.1, "was accepted", "sign in to continue"),
         (
             "unknown",
             &unknown,
             "is not valid",
-            "ask who invited you for a new invitation",
+            "ask the person who invited you for a new invitation",
         ),
     ] {
         window.open(link).await;
         window.says(title).await;
         window.says(next).await;
-        // The address holds nothing that could be used.
+        // The URL does not contain the token.
         assert_eq!(window.path().await, "/invitation", "{name}");
         assert_eq!(window.controls().await, ["Sign in"], "{name}");
-        look(&window, &format!("link-{name}")).await;
+        check_page(&window, &format!("link-{name}")).await;
     }
 
-    // One that opens, and proves no address.
+    // A link that was shown to a member is valid but does not prove the address.
     let email = site.address("shown");
     let shown = site.invite(acme, &olivia, &email, "agent").await;
     site.show_link(&shown).await;
@@ -94,5 +94,5 @@ async fn a_link_that_opens_nothing_says_what_to_do_next() {
     let offered = ["Sign up", "E-mail address", "Your password"];
     let offered = [&offered[..], &["Sign in to accept", "Decline"]].concat();
     assert_eq!(window.controls().await, offered);
-    look(&window, "link-shown").await;
+    check_page(&window, "link-shown").await;
 }

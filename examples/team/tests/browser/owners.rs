@@ -1,4 +1,4 @@
-//! An organization keeps an owner, whatever its owners do.
+//! An organization always keeps an owner.
 
 use guestlist::{OrganizationId, User};
 
@@ -7,12 +7,12 @@ use crate::site::{FOUR_TIER, Site};
 use crate::window::Window;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_owner_stays_in_one_process() {
+async fn last_owner_stays_in_a_single_process() {
     story(&Site::embedded(FOUR_TIER).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_owner_stays_where_sessions_are_in_redis() {
+async fn last_owner_stays_with_a_separate_worker() {
     story(&Site::distributed(FOUR_TIER).await).await;
 }
 
@@ -23,35 +23,35 @@ async fn story(site: &Site) {
     let windows = tokio::join!(site.window_of(&olivia), site.window_of(&bob));
     let (hers, his) = (&windows.0, &windows.1);
 
-    the_last_owner_is_told_why(hers, acme).await;
+    must_explain_last_owner(hers, acme).await;
     hers.press("Make owner: transfer the ownership to Bob")
         .await;
     hers.press("Transfer the ownership").await;
-    hers.says("Bob is the owner now.").await;
-    hers.says("You are Admin here.").await;
+    hers.says("Bob is now the owner.").await;
+    hers.says("Your role is Admin.").await;
     assert_eq!(site.owners(acme).await, std::slice::from_ref(&bob.id));
 
     his.open(&page_of(acme, "settings/team")).await;
     his.choose("Role of Olivia", "Owner").await;
-    his.says("Olivia is Owner now.").await;
+    his.says("The role of Olivia is now Owner.").await;
     demote_each_other(site, acme, (hers, &olivia), (his, &bob)).await;
     remove_each_other(site, acme, (hers, &olivia), (his, &bob)).await;
 }
 
-/// No control is there that would be refused, and the reason stands in its place.
-async fn the_last_owner_is_told_why(window: &Window, acme: OrganizationId) {
+/// Checks that the page shows the reason instead of controls that would be refused.
+async fn must_explain_last_owner(window: &Window, acme: OrganizationId) {
     window.press("Settings: Team").await;
     window.says("Team of Acme").await;
-    let why = "You are the last owner, who cannot be removed, given another role or leave. Choose “Make owner”";
+    let why = "You are the last owner. The last owner cannot be removed, leave or get another role. Choose “Make owner”";
     const DESCRIPTION: &str = "
         const labels = [...document.querySelectorAll('label')];
         const control = labels.find((label) => label.textContent === 'Role of Olivia').control;
         return control.disabled && document.getElementById(control.getAttribute('aria-describedby'))?.textContent;";
     let description = window.execute(DESCRIPTION, vec![]).await;
-    let says_why = description
+    let is_explained = description
         .as_str()
         .is_some_and(|words| words.starts_with(why));
-    assert!(says_why, "{description}");
+    assert!(is_explained, "{description}");
     let controls = window.controls().await;
     for absent in ["Leave", "Remove Olivia", "Suspend Olivia", "Role of Olivia"] {
         assert!(!controls.iter().any(|name| name == absent), "{absent}");
@@ -64,7 +64,7 @@ async fn the_last_owner_is_told_why(window: &Window, acme: OrganizationId) {
     window.says("Team of Acme").await;
 }
 
-/// Two owners, each of whom makes the other an admin at the same moment.
+/// Lets two owners make each other an admin at the same moment.
 async fn demote_each_other(
     site: &Site,
     acme: OrganizationId,
@@ -78,12 +78,12 @@ async fn demote_each_other(
         hers.choose("Role of Bob", "Admin"),
         his.choose("Role of Olivia", "Admin"),
     );
-    tokio::join!(answered(hers), answered(his));
+    tokio::join!(wait_for_response(hers), wait_for_response(his));
     let owners = site.owners(acme).await;
     assert_eq!(owners.len(), 1, "{owners:?}");
     assert_eq!(site.members(acme).await.len(), 2);
 
-    // Who is left gives it back.
+    // The remaining owner makes the other an owner again.
     let (owner, other) = if owners[0] == olivia.id {
         (hers, bob)
     } else {
@@ -92,10 +92,12 @@ async fn demote_each_other(
     let name = other.name.as_ref().unwrap().as_str();
     owner.open(&team).await;
     owner.choose(&format!("Role of {name}"), "Owner").await;
-    owner.says(&format!("{name} is Owner now.")).await;
+    owner
+        .says(&format!("The role of {name} is now Owner."))
+        .await;
 }
 
-/// Two owners, each of whom removes the other at the same moment.
+/// Lets two owners remove each other at the same moment.
 async fn remove_each_other(
     site: &Site,
     acme: OrganizationId,
@@ -117,19 +119,19 @@ async fn remove_each_other(
     };
     let team = page_of(acme, "settings/team");
     owner.open(&team).await;
-    owner.says("You are Owner here.").await;
+    owner.says("Your role is Owner.").await;
     removed.open(&team).await;
     removed.says_nothing_of("Team of Acme").await;
 }
 
-/// Waits for the answer to a change of role, whichever it is.
-async fn answered(window: &Window) {
+/// Waits for the response to a change of role, whether it succeeded or not.
+async fn wait_for_response(window: &Window) {
     const ANSWERED: &str = "
         const words = document.body.innerText;
-        return / is Admin now\\./.test(words) || /That was not done|No access/.test(words);";
+        return / is now Admin\\./.test(words) || /That was not done|No access/.test(words);";
     let began = std::time::Instant::now();
     while window.execute(ANSWERED, vec![]).await != true {
-        assert!(began.elapsed() < crate::site::SOON, "no answer");
+        assert!(began.elapsed() < crate::site::TIMEOUT, "no response");
         tokio::time::sleep(std::time::Duration::from_millis(25)).await;
     }
 }

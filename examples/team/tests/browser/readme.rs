@@ -1,6 +1,6 @@
-//! The pictures at the beginning of README.md: `bin/pictures` takes them from here.
+//! The screenshots of README.md. `bin/pictures` runs this test to take them.
 
-use crate::screen::look;
+use crate::screen::check_page;
 use crate::site::{FOUR_TIER, Site};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -20,10 +20,10 @@ async fn the_pictures_of_the_readme() {
     }
     let window = site.window_of(&olivia).await;
     window.press("Settings: Team").await;
-    window.comes_to_say("Letter sent").await;
-    look(&window, "readme-team").await;
+    window.says_after_reload("E-mail sent").await;
+    check_page(&window, "readme-team").await;
     window.press("Mailbox").await;
     window.press("Olivia invited you to Acme").await;
     window.says("View invitation:").await;
-    look(&window, "readme-letter").await;
+    check_page(&window, "readme-letter").await;
 }

@@ -1,28 +1,28 @@
-//! What a role may not do is not offered to it.
+//! The team page offers each role only what it may do.
 
 use guestlist::User;
 
 use crate::fixture::page_of;
-use crate::screen::look;
+use crate::screen::check_page;
 use crate::site::{FOUR_TIER, Roles, Site, TWO_ROLE};
 use crate::window::Window;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_tiers_are_offered_what_each_may_do() {
+async fn four_tiers_see_only_allowed_actions() {
     let team = Team::of(FOUR_TIER, &["agent", "manager", "admin"]).await;
     let window = &team.window;
     team.sign_in("agent").await;
     assert_eq!(window.controls().await, ["Leave"]);
-    look(window, "team-of-an-agent").await;
-    team.refuses_the_history().await;
+    check_page(window, "team-of-an-agent").await;
+    team.must_refuse_history().await;
 
     team.switch_to("manager").await;
     assert_eq!(window.controls().await, ["Leave"]);
 
     // An admin manages everyone below Owner.
     team.switch_to("admin").await;
-    let mut offered = managed("agent");
-    offered.extend(managed("manager"));
+    let mut offered = managing_controls("agent");
+    offered.extend(managing_controls("manager"));
     offered.extend(["Role of admin".to_owned(), "Leave".to_owned()]);
     offered.extend(invite_form());
     let mut controls = window.controls().await;
@@ -32,13 +32,13 @@ async fn four_tiers_are_offered_what_each_may_do() {
         "Agent Manager Admin"
     );
     assert_eq!(options(window, "Role").await, "Agent Manager Admin");
-    look(window, "team-of-an-admin").await;
+    check_page(window, "team-of-an-admin").await;
 
     team.switch_to("olivia").await;
-    let mut offered = managed("agent");
-    offered.extend(managed("manager"));
-    offered.extend(managed("admin"));
-    offered.extend(["agent", "manager", "admin"].map(heir));
+    let mut offered = managing_controls("agent");
+    offered.extend(managing_controls("manager"));
+    offered.extend(managing_controls("admin"));
+    offered.extend(["agent", "manager", "admin"].map(transfer_control));
     offered.extend(invite_form());
     let mut controls = window.controls().await;
     assert_eq!(sorted(&mut controls), sorted(&mut offered));
@@ -49,59 +49,61 @@ async fn four_tiers_are_offered_what_each_may_do() {
         .open(&page_of(team.acme, "settings/team/leave"))
         .await;
     window.says("Transfer the ownership").await;
-    look(window, "leave-of-the-last-owner").await;
+    check_page(window, "leave-of-the-last-owner").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_roles_are_offered_what_each_may_do_and_the_owner_is_replaced_by_a_transfer_alone() {
+async fn two_roles_see_only_allowed_actions() {
     let team = Team::of(TWO_ROLE, &["user", "admin"]).await;
     let window = &team.window;
     team.sign_in("user").await;
     assert_eq!(window.controls().await, ["Leave"]);
-    team.refuses_the_history().await;
+    team.must_refuse_history().await;
 
     team.switch_to("admin").await;
-    let mut offered = managed("user");
+    let mut offered = managing_controls("user");
     offered.extend(["Role of admin".to_owned(), "Leave".to_owned()]);
     offered.extend(invite_form());
     let mut controls = window.controls().await;
     assert_eq!(sorted(&mut controls), sorted(&mut offered));
     window
-        .says("olivia is the last owner, who cannot be removed, given another role or leave. Only a transfer")
+        .says("olivia is the last owner. The last owner cannot be removed, leave or get another role. Only a transfer")
         .await;
 
     team.switch_to("olivia").await;
-    let mut offered = managed("user");
-    offered.extend(managed("admin"));
-    offered.extend(["user", "admin"].map(heir));
+    let mut offered = managing_controls("user");
+    offered.extend(managing_controls("admin"));
+    offered.extend(["user", "admin"].map(transfer_control));
     offered.extend(invite_form());
     let mut controls = window.controls().await;
     assert_eq!(sorted(&mut controls), sorted(&mut offered));
     assert_eq!(options(window, "Role of admin").await, "User Admin");
 
-    window.press(&heir("admin")).await;
+    window.press(&transfer_control("admin")).await;
     window
         .says("becomes Owner of Acme, and you become Admin.")
         .await;
-    look(window, "transfer").await;
+    check_page(window, "transfer").await;
     window.press("Transfer the ownership").await;
-    window.says("admin is the owner now.").await;
-    window.says("You are Admin here.").await;
+    window.says("admin is now the owner.").await;
+    window.says("Your role is Admin.").await;
     assert!(!window.controls().await.contains(&"Remove admin".to_owned()));
     let row = window.entry("admin@").await;
     assert!(row.contains("Owner admin is the last owner"), "{row}");
 
     window.press("Leave").await;
     window.says("What you wrote stays, with your name.").await;
-    look(window, "leave").await;
+    check_page(window, "leave").await;
     window.press("Leave Acme").await;
     window.says("You left Acme.").await;
-    window.says("You are a member of none.").await;
+    window
+        .says("You are not a member of any organization.")
+        .await;
     window.open(&page_of(team.acme, "inbox")).await;
     window.says_nothing_of("Inbox of Acme").await;
 }
 
-/// A team with somebody in each role, who is named after it, and a browser for one after the other.
+/// A team with one member per role, named after the role, and a browser that they use in turn.
 struct Team {
     window: Window,
     site: Site,
@@ -124,7 +126,7 @@ impl Team {
         }
     }
 
-    /// Opens the team page as somebody.
+    /// Signs in as a member and opens the team page.
     async fn sign_in(&self, name: &str) {
         self.window.sign_in(&self.site.address(name)).await;
         self.window.press("Settings: Team").await;
@@ -137,20 +139,20 @@ impl Team {
         self.sign_in(name).await;
     }
 
-    /// Neither offered nor shown.
-    async fn refuses_the_history(&self) {
+    /// Checks that the history is neither offered nor accessible.
+    async fn must_refuse_history(&self) {
         let window = &self.window;
         window.says_nothing_of("Settings: History").await;
         window.says_nothing_of("Pending invitations").await;
         window.open(&page_of(self.acme, "settings/history")).await;
         window.says("Your role may not").await;
-        look(window, "refused").await;
+        check_page(window, "refused").await;
         window.open(&page_of(self.acme, "settings/team")).await;
     }
 }
 
-/// What is offered about a member whom one may manage.
-fn managed(name: &str) -> Vec<String> {
+/// Lists the controls for a member that the visitor may manage.
+fn managing_controls(name: &str) -> Vec<String> {
     vec![
         format!("Role of {name}"),
         format!("Suspend {name}"),
@@ -158,7 +160,7 @@ fn managed(name: &str) -> Vec<String> {
     ]
 }
 
-fn heir(name: &str) -> String {
+fn transfer_control(name: &str) -> String {
     format!("Make owner: transfer the ownership to {name}")
 }
 
@@ -166,8 +168,8 @@ fn invite_form() -> Vec<String> {
     [
         "E-mail addresses",
         "Role",
-        "Language of the letter",
-        "A message of your own (optional)",
+        "Language of the e-mail",
+        "Personal message (optional)",
         "Send the invitations",
     ]
     .map(str::to_owned)

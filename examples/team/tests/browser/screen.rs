@@ -1,4 +1,4 @@
-//! A screen, looked at in both colour schemes and at the widths of a telephone and of a desk.
+//! Checks and screenshots of a screen, in both colour schemes and at the widths of a phone and a desktop.
 
 use std::fs;
 use std::path::Path;
@@ -19,50 +19,50 @@ static AXE: LazyLock<String> = LazyLock::new(|| {
         env!("CARGO_MANIFEST_DIR"),
         "/tests/browser/node_modules/axe-core/axe.min.js"
     );
-    fs::read_to_string(path).expect("axe-core, which bin/setup installs")
+    fs::read_to_string(path).expect("axe-core is missing: bin/setup installs it")
 });
 
-/// What is asked of a page: all that axe knows.
-const EVERYTHING: &str = "undefined";
+/// The axe rules for a page: all of them.
+const ALL_RULES: &str = "undefined";
 
-/// What is asked of a letter: WCAG 2.2 at level AA. A letter is part of a mail program's page, and so has no
+/// The axe rules for a letter: WCAG 2.2, level AA. A letter is shown within the page of a mail program and so has no
 /// landmarks of its own.
-const WCAG: &str = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']";
+const WCAG_RULES: &str = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']";
 
-/// Sees that nothing on the page keeps anybody out or scrolls sideways, and leaves pictures of it.
-pub(crate) async fn look(window: &Window, name: &str) {
-    look_for(window, name, EVERYTHING).await;
+/// Checks a page for accessibility and horizontal scrolling, and saves screenshots.
+pub(crate) async fn check_page(window: &Window, name: &str) {
+    check(window, name, ALL_RULES).await;
 }
 
-/// The same for the HTML of a letter, opened by itself.
-pub(crate) async fn look_at_letter(window: &Window, name: &str) {
-    look_for(window, name, WCAG).await;
+/// Checks the HTML of a letter, opened on its own, in the same way.
+pub(crate) async fn check_letter(window: &Window, name: &str) {
+    check(window, name, WCAG_RULES).await;
 }
 
-async fn look_for(window: &Window, name: &str, rules: &str) {
+async fn check(window: &Window, name: &str, rules: &str) {
     window.execute(&AXE, vec![]).await;
-    for (place, scheme) in SCHEMES.into_iter().enumerate() {
+    for (scheme_index, scheme) in SCHEMES.into_iter().enumerate() {
         prefer(window, scheme).await;
-        for (other_place, width) in WIDTHS.into_iter().enumerate() {
+        for (width_index, width) in WIDTHS.into_iter().enumerate() {
             let what = format!("{name} at {width}, {scheme}");
             size(window, width, HEIGHT).await;
-            does_not_scroll_sideways(window, &what).await;
-            // Each scheme and each width once: colours do not depend on the width.
-            if place == other_place {
-                keeps_nobody_out(window, &what, rules).await;
+            must_not_scroll_horizontally(window, &what).await;
+            // Covers each scheme and each width once: colours do not depend on the width.
+            if scheme_index == width_index {
+                must_be_accessible(window, &what, rules).await;
             }
-            picture(window, width, &format!("{name}-{width}-{scheme}")).await;
+            save_screenshot(window, width, &format!("{name}-{width}-{scheme}")).await;
         }
     }
     prefer(window, SCHEMES[0]).await;
     size(window, WIDTHS[1], HEIGHT).await;
-    window.has_no_complaint().await;
+    window.must_have_no_console_errors().await;
 }
 
 async fn prefer(window: &Window, scheme: &str) {
     let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
     window
-        .tools(
+        .devtools(
             "Emulation.setEmulatedMedia",
             json!({ "features": [feature] }),
         )
@@ -75,11 +75,11 @@ async fn size(window: &Window, width: u32, height: u32) {
     let metrics =
         json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
     window
-        .tools("Emulation.setDeviceMetricsOverride", metrics)
+        .devtools("Emulation.setDeviceMetricsOverride", metrics)
         .await;
 }
 
-async fn does_not_scroll_sideways(window: &Window, what: &str) {
+async fn must_not_scroll_horizontally(window: &Window, what: &str) {
     const WIDER: &str = "
         const page = document.documentElement;
         if (page.scrollWidth <= page.clientWidth) return [];
@@ -89,25 +89,25 @@ async fn does_not_scroll_sideways(window: &Window, what: &str) {
     assert_eq!(wider, json!([]), "{what}: wider than the page");
 }
 
-async fn keeps_nobody_out(window: &Window, what: &str, rules: &str) {
+async fn must_be_accessible(window: &Window, what: &str, rules: &str) {
     const RUN: &str = "
         const done = arguments[arguments.length - 1];
-        const told = (violation) => [violation.id, violation.help, ...violation.nodes.map((node) => node.html)];
+        const described = (violation) => [violation.id, violation.help, ...violation.nodes.map((node) => node.html)];
         axe.run(document, { iframes: false, resultTypes: ['violations'], runOnly: RULES }).then(
-            (results) => done({ rules: results.passes.length, violations: results.violations.map(told) }),
+            (results) => done({ rules: results.passes.length, violations: results.violations.map(described) }),
             (error) => done({ violations: [String(error)] }));";
     let found = window.execute_async(&RUN.replace("RULES", rules)).await;
     assert_eq!(found["violations"], json!([]), "{what}");
     assert!(found["rules"].as_u64().unwrap() > 5, "{what}: {found}");
 }
 
-/// A picture of the whole page.
-async fn picture(window: &Window, width: u32, name: &str) {
+/// Saves a screenshot of the whole page.
+async fn save_screenshot(window: &Window, width: u32, name: &str) {
     let height = window
         .execute("return document.documentElement.scrollHeight", vec![])
         .await;
     let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
-    let taken = window.tools(
+    let taken = window.devtools(
         "Page.captureScreenshot",
         json!({ "format": "png", "captureBeyondViewport": true, "clip": clip }),
     );

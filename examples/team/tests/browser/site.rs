@@ -1,4 +1,4 @@
-//! The application on a port of its own, with its worker, its letters and a driver of browsers.
+//! A running application for a test: on its own port, with a worker, its letters and a driver for browsers.
 
 use std::time::{Duration, Instant};
 
@@ -15,27 +15,27 @@ use crate::driver::Driver;
 use crate::letters::Letters;
 use crate::window::Window;
 
-/// How long something may take that happens soon.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// The time limit for waiting.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Site {
     pub(crate) url: String,
     pub(crate) database: Database,
     pub(crate) guestlist: Guestlist,
     pub(crate) letters: Letters,
-    /// What addresses of this site's people end in; others read the same mail server.
+    /// The domain of all addresses of this test, since tests share a mail server.
     domain: String,
     driver: Driver,
-    /// Ends with the site.
+    /// The tasks of the application and the worker. They end when the site is dropped.
     _running: JoinSet<()>,
     _folder: TempDir,
 }
 
-/// The roles that both models of a test have.
+/// A role model and the names that tests use.
 #[derive(Clone, Copy)]
 pub(crate) struct Roles {
     preset: &'static str,
-    /// The lowest, and what people read for it.
+    /// The name and the display name of the lowest role.
     pub(crate) low: (&'static str, &'static str),
 }
 
@@ -50,7 +50,7 @@ pub(crate) const TWO_ROLE: Roles = Roles {
 };
 
 impl Site {
-    /// On an SQLite file, with the worker inside, and letters written to a folder.
+    /// Starts the application on an SQLite file, with the worker in the same process and letters in a folder.
     pub(crate) async fn embedded(roles: Roles) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
@@ -62,18 +62,18 @@ impl Site {
         Self::start(roles, variables, letters, folder, "acme.example".to_owned()).await
     }
 
-    /// On Postgres and Redis, beside a worker, with a mail server.
+    /// Starts the application on Postgres and Redis with a mail server, and a separate worker.
     pub(crate) async fn distributed(roles: Roles) -> Self {
         let variables = vec![
             ("DATABASE_URL", postgres_schema().await),
-            ("REDIS_URL", given("GUESTLIST_TEST_REDIS")),
-            ("SMTP_URL", given("GUESTLIST_TEST_SMTP")),
+            ("REDIS_URL", variable("GUESTLIST_TEST_REDIS")),
+            ("SMTP_URL", variable("GUESTLIST_TEST_SMTP")),
             (
                 "GUESTLIST_KEYS",
                 guestlist::Key::generate().expose().to_string(),
             ),
         ];
-        let letters = Letters::new(given("GUESTLIST_TEST_LETTERS").into());
+        let letters = Letters::new(variable("GUESTLIST_TEST_LETTERS").into());
         let domain = format!("{}.example", uuid::Uuid::now_v7().simple());
         let folder = tempfile::tempdir().unwrap();
         Self::start(roles, variables, letters, folder, domain).await
@@ -104,7 +104,7 @@ impl Site {
         let mut running = JoinSet::new();
         let serving = team::serve(config.clone(), listener, stop.clone());
         running.spawn(async { serving.await.unwrap() });
-        let database = once_served(&url, &config).await;
+        let database = wait_until_served(&url, &config).await;
         if config.worker.redis_url.is_some() {
             let worker = worker(&config, &database).await;
             running.spawn(async {
@@ -123,18 +123,18 @@ impl Site {
         }
     }
 
-    /// A browser of its own, at no page yet.
+    /// Starts a browser with its own profile, without opening a page.
     pub(crate) async fn window(&self) -> Window {
         Window::new(self.driver.browser().await, &self.url)
     }
 
-    /// The address of somebody of this site.
+    /// Returns the address for a name, in the domain of this test.
     pub(crate) fn address(&self, name: &str) -> String {
         format!("{name}@{}", self.domain).to_lowercase()
     }
 }
 
-/// A worker as `guestlist work` runs it.
+/// Creates a worker in the same way as `guestlist work`.
 async fn worker(config: &Config, database: &Database) -> Worker {
     let mut connection = database.acquire().await.unwrap();
     let installation = guestlist::worker::installation(&mut connection).await;
@@ -145,21 +145,21 @@ async fn worker(config: &Config, database: &Database) -> Worker {
     )
 }
 
-async fn once_served(url: &str, config: &Config) -> Database {
+async fn wait_until_served(url: &str, config: &Config) -> Database {
     let began = Instant::now();
     while reqwest::get(url).await.is_err() {
-        assert!(began.elapsed() < SOON, "the application does not serve");
+        assert!(began.elapsed() < TIMEOUT, "the application does not serve");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     config.worker.connect(8).await.unwrap()
 }
 
-fn given(name: &str) -> String {
+fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name}: run the tests by bin/test"))
 }
 
 async fn postgres_schema() -> String {
-    let server = given("GUESTLIST_TEST_POSTGRES");
+    let server = variable("GUESTLIST_TEST_POSTGRES");
     let schema = format!("team_{}", uuid::Uuid::now_v7().simple());
     let mut admin = sqlx::PgConnection::connect(&server).await.unwrap();
     let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"));

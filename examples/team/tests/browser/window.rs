@@ -1,4 +1,4 @@
-//! A person's browser, used by what is written on the page.
+//! A person's browser window. Controls are found by their visible names.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use fantoccini::{Client, Locator};
 use reqwest::{Method, Url};
 use serde_json::{Value as Json, json};
 
-/// How long something may take that happens soon.
-const SOON: Duration = Duration::from_secs(20);
+/// The time limit for waiting.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Between two looks at the page.
+/// The pause between two checks of the page.
 const PAUSE: Duration = Duration::from_millis(25);
 
 pub(crate) struct Window {
@@ -20,7 +20,7 @@ pub(crate) struct Window {
     url: String,
 }
 
-/// What only chromedriver knows, below the session's address.
+/// A command of chromedriver that WebDriver does not have.
 #[derive(Debug)]
 struct Extension {
     path: &'static str,
@@ -50,7 +50,7 @@ impl Window {
         }
     }
 
-    /// Opens a path of the application, or an address.
+    /// Opens a path of the application, or a full URL.
     pub(crate) async fn open(&self, path: &str) {
         let address = match path.strip_prefix('/') {
             Some(_) => format!("{}{path}", self.url),
@@ -63,7 +63,7 @@ impl Window {
         self.client.refresh().await.unwrap();
     }
 
-    /// Uses the button or link with exactly this name.
+    /// Clicks the button or link with exactly this name.
     pub(crate) async fn press(&self, name: &str) {
         let control = format!(
             "//*[self::button or self::a or self::summary][normalize-space(.)={}]",
@@ -73,7 +73,7 @@ impl Window {
             .await;
     }
 
-    /// The same, in the frame of the page, for what leads out of it.
+    /// Clicks a control in the frame of the page that leads out of the frame.
     pub(crate) async fn press_in_frame(&self, name: &str) {
         self.client.enter_frame(0).await.unwrap();
         self.press(name).await;
@@ -81,7 +81,7 @@ impl Window {
         self.client.switch_to_window(window).await.unwrap();
     }
 
-    /// Types into the field with this label, instead of what is in it.
+    /// Replaces the text of the field with this label.
     pub(crate) async fn write(&self, label: &str, text: &str) {
         self.on(&field(label), async |field| {
             field.clear().await?;
@@ -90,7 +90,7 @@ impl Window {
         .await;
     }
 
-    /// Chooses from the list with this label.
+    /// Selects an option of the selector with this label.
     pub(crate) async fn choose(&self, label: &str, option: &str) {
         self.on(&field(label), async |list| {
             list.select_by_label(option).await
@@ -98,14 +98,14 @@ impl Window {
         .await;
     }
 
-    /// The value of the field with this label.
+    /// Returns the value of the field with this label.
     pub(crate) async fn value(&self, label: &str) -> String {
         let field = field(label);
         let value = self.on(&field, async |field| field.prop("value").await);
         value.await.unwrap_or_default()
     }
 
-    /// Does something with what an XPath finds, once it is there and not about to be replaced.
+    /// Runs `act` on the element that an XPath finds. Retries while the element is missing or is being replaced.
     async fn on<T>(&self, path: &str, act: impl AsyncFn(Element) -> Result<T, CmdError>) -> T {
         let began = Instant::now();
         loop {
@@ -115,7 +115,7 @@ impl Window {
             };
             match done {
                 Ok(done) => return done,
-                Err(error) if began.elapsed() > SOON => {
+                Err(error) if began.elapsed() > TIMEOUT => {
                     panic!("{path}: {error}, on {}", self.text().await)
                 }
                 Err(_) => tokio::time::sleep(PAUSE).await,
@@ -123,7 +123,7 @@ impl Window {
         }
     }
 
-    /// Waits until the page says this.
+    /// Waits until the page contains this text.
     pub(crate) async fn says(&self, words: &str) {
         let began = Instant::now();
         loop {
@@ -131,34 +131,37 @@ impl Window {
             if text.contains(words) {
                 return;
             }
-            assert!(began.elapsed() < SOON, "{words:?} is never said by {text}");
+            assert!(
+                began.elapsed() < TIMEOUT,
+                "{words:?} does not appear in {text}"
+            );
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// Loads the page again until it says what others do meanwhile.
-    pub(crate) async fn comes_to_say(&self, words: &str) {
+    /// Reloads the page until it contains this text.
+    pub(crate) async fn says_after_reload(&self, words: &str) {
         let began = Instant::now();
         while !self.text().await.contains(words) {
-            assert!(began.elapsed() < SOON, "{words:?} never comes");
+            assert!(began.elapsed() < TIMEOUT, "{words:?} does not appear");
             tokio::time::sleep(PAUSE).await;
             self.reload().await;
         }
     }
 
-    /// Sees that a page which is there does not say this.
+    /// Checks that the page is loaded and does not contain this text.
     pub(crate) async fn says_nothing_of(&self, words: &str) {
         let text = self.text().await;
-        assert!(!text.contains(words), "{words:?} is said by {text}");
+        assert!(!text.contains(words), "{words:?} appears in {text}");
     }
 
-    /// What the page shows, in one line.
+    /// Returns the visible text of the page, in one line.
     pub(crate) async fn text(&self) -> String {
         const TEXT: &str = "return document.body ? document.body.innerText : ''";
         self.words(TEXT).await
     }
 
-    /// What the list's entry shows in which these words are, in one line.
+    /// Returns the text of the list entry that contains these words, in one line.
     pub(crate) async fn entry(&self, words: &str) -> String {
         let entry = format!(
             "//main//li[contains(normalize-space(.), {})]",
@@ -169,12 +172,12 @@ impl Window {
     }
 
     async fn words(&self, script: &str) -> String {
-        // A page that is being left has no text.
+        // While the browser leaves a page, there is no text.
         let text = self.client.execute(script, vec![]).await;
         in_one_line(text.unwrap_or_default().as_str().unwrap_or_default())
     }
 
-    /// The names of everything in the page's content that can be used, in its order.
+    /// Returns the names of all usable controls in the content of the page, in order.
     pub(crate) async fn controls(&self) -> Vec<String> {
         const CONTROLS: &str = "
             const all = document.querySelectorAll('main :is(a, button, input, select, textarea)');
@@ -185,17 +188,17 @@ impl Window {
         serde_json::from_value(controls).unwrap()
     }
 
-    /// Where the browser is: path, query and fragment.
+    /// Returns the current path, query and fragment.
     pub(crate) async fn path(&self) -> String {
         let address = self.client.current_url().await.unwrap();
         address.as_str().strip_prefix(&self.url).unwrap().to_owned()
     }
 
-    /// Waits until the browser is at a path.
+    /// Waits until the browser is at this path.
     pub(crate) async fn is_at(&self, path: &str) {
         let began = Instant::now();
         while self.path().await != path {
-            let elsewhere = began.elapsed() > SOON;
+            let elsewhere = began.elapsed() > TIMEOUT;
             assert!(!elsewhere, "at {}, not at {path}", self.path().await);
             tokio::time::sleep(PAUSE).await;
         }
@@ -205,13 +208,13 @@ impl Window {
         self.client.execute(script, arguments).await.unwrap()
     }
 
-    /// Runs a script that answers by calling its last argument.
+    /// Runs a script that returns its result by calling its last argument.
     pub(crate) async fn execute_async(&self, script: &str) -> Json {
         self.client.execute_async(script, vec![]).await.unwrap()
     }
 
-    /// Speaks the DevTools protocol.
-    pub(crate) async fn tools(&self, command: &str, parameters: Json) -> Json {
+    /// Sends a command of the DevTools protocol.
+    pub(crate) async fn devtools(&self, command: &str, parameters: Json) -> Json {
         let body = json!({ "cmd": command, "params": parameters });
         self.extension("goog/cdp/execute", body).await
     }
@@ -221,14 +224,14 @@ impl Window {
         self.client.issue_cmd(command).await.unwrap()
     }
 
-    /// Sees that nothing on any page so far broke the policy of its scripts and styles, and no script failed.
-    pub(crate) async fn has_no_complaint(&self) {
-        let complaints = self.complaints().await;
-        assert!(complaints.is_empty(), "the console says {complaints:?}");
+    /// Checks that the console has no errors: no page so far violated its Content Security Policy, and no script failed.
+    pub(crate) async fn must_have_no_console_errors(&self) {
+        let errors = self.console_errors().await;
+        assert!(errors.is_empty(), "console errors: {errors:?}");
     }
 
-    /// What the console said since it was asked last, but for answers of 4xx.
-    pub(crate) async fn complaints(&self) -> Vec<String> {
+    /// Returns the console errors since the last call, except those for responses with status 4xx.
+    pub(crate) async fn console_errors(&self) -> Vec<String> {
         let entries = self.extension("se/log", json!({ "type": "browser" })).await;
         let messages = entries.as_array().unwrap().iter();
         let messages = messages.map(|entry| entry["message"].as_str().unwrap().to_owned());
@@ -249,7 +252,7 @@ fn field(label: &str) -> String {
     )
 }
 
-/// A string of XPath, which knows no escapes.
+/// Quotes a string for XPath, which has no escapes.
 fn quoted(text: &str) -> String {
     assert!(!text.contains('"'), "{text}");
     format!("\"{text}\"")

@@ -1,4 +1,4 @@
-//! Passwords are not tried for ever.
+//! Limits on password attempts.
 
 use crate::browser::{Browser, Page};
 use crate::site::{PASSWORD, Site, link_in};
@@ -9,8 +9,8 @@ async fn sign_in(browser: &mut Browser, email: &str, password: &str) -> Page {
     browser.press(&page, "Sign in", &typed).await
 }
 
-/// Sees that a page says when to try again, and returns what it says besides.
-fn waits(page: &Page) -> String {
+/// Checks that a page says when to try again, and returns the rest of its text.
+fn must_say_wait(page: &Page) -> String {
     assert_eq!(page.status, 429, "{}", page.text());
     let seconds = page.retry_after.as_deref().unwrap();
     assert!((1..=60).contains(&seconds.parse().unwrap()), "{seconds}");
@@ -23,7 +23,7 @@ fn waits(page: &Page) -> String {
 }
 
 #[tokio::test]
-async fn an_address_is_refused_after_ten_attempts_with_an_account_or_without() {
+async fn any_address_is_blocked_after_ten_attempts() {
     let site = Site::embedded(&[]).await;
     site.sign_up("Bob", "bob@acme.example").await;
     let mut answers = Vec::new();
@@ -32,9 +32,9 @@ async fn an_address_is_refused_after_ten_attempts_with_an_account_or_without() {
             let page = sign_in(&mut site.browser(), email, "not the password").await;
             assert_eq!(page.status, 422);
         }
-        // In whichever case it is written, and with the right password.
+        // The limit ignores case, and blocks the right password too.
         let page = sign_in(&mut site.browser(), &email.to_uppercase(), PASSWORD).await;
-        answers.push(waits(&page));
+        answers.push(must_say_wait(&page));
     }
     assert_eq!(answers[0], answers[1]);
     site.sign_up("Olivia", "olivia@acme.example").await;
@@ -42,10 +42,10 @@ async fn an_address_is_refused_after_ten_attempts_with_an_account_or_without() {
 }
 
 #[tokio::test]
-async fn attempts_at_an_invitation_count_with_those_at_sign_in() {
+async fn attempts_on_the_invitation_page_count_as_well() {
     let site = Site::embedded(&[]).await;
     let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
-    let acme = site.found(&mut olivia, "Acme").await;
+    let acme = site.create_organization(&mut olivia, "Acme").await;
     site.sign_up("Bob", "bob@acme.example").await;
     let invite = format!("/organizations/{acme}/settings/team/invitations");
     let fields = [("emails", "bob@acme.example"), ("role", "agent")];
@@ -56,18 +56,18 @@ async fn attempts_at_an_invitation_count_with_those_at_sign_in() {
     let wrong = [("password", "not the password")];
     for _ in 0..10 {
         let page = bob.press(&invitation, "Sign in to accept", &wrong).await;
-        page.must_say("do not go together");
+        page.must_say("password is wrong");
     }
     let right = [("password", PASSWORD)];
-    waits(&bob.press(&invitation, "Sign in to accept", &right).await);
-    waits(&sign_in(&mut site.browser(), "bob@acme.example", PASSWORD).await);
+    must_say_wait(&bob.press(&invitation, "Sign in to accept", &right).await);
+    must_say_wait(&sign_in(&mut site.browser(), "bob@acme.example", PASSWORD).await);
 }
 
 #[tokio::test]
-async fn a_client_is_known_by_what_the_proxy_in_front_adds() {
+async fn a_client_is_known_by_the_entry_of_the_proxy() {
     let site = Site::embedded(&[("TEAM_CLIENT_HEADER", "X-Forwarded-For")]).await;
     let mut guest = site.browser();
-    // Some more than the hundred, for the time that passes meanwhile.
+    // More than the burst of a hundred, since attempts are added again while the test runs.
     for attempt in 0..150 {
         guest.forward_for(&format!("203.0.113.{attempt}, 198.51.100.1"));
         let email = format!("person-{attempt}@acme.example");
@@ -79,7 +79,7 @@ async fn a_client_is_known_by_what_the_proxy_in_front_adds() {
         }
     }
     guest.forward_for("203.0.113.1, 198.51.100.1");
-    waits(&sign_in(&mut guest, "ada@acme.example", "not the password").await);
+    must_say_wait(&sign_in(&mut guest, "ada@acme.example", "not the password").await);
     let email = "bob@acme.example";
     guest.forward_for("198.51.100.1, 198.51.100.2");
     let page = sign_in(&mut guest, email, "not the password").await;

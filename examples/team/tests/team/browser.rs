@@ -1,4 +1,4 @@
-//! A browser without JavaScript: it keeps cookies, follows redirects, and sends the forms it is offered.
+//! A test browser without JavaScript: keeps cookies, follows redirects, and submits the forms of pages.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,21 @@ pub(crate) struct Browser {
     client: Client,
     site: String,
     cookies: BTreeMap<String, String>,
-    /// What a proxy in front writes about where the browser is.
+    /// The value of the header that a proxy adds with the client address.
     forwarded_for: Option<String>,
 }
 
-/// What the browser shows.
+/// A page that the browser received.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) status: StatusCode,
-    /// Its address, without the site.
+    /// The path of the page.
     pub(crate) path: String,
     pub(crate) html: String,
     pub(crate) retry_after: Option<String>,
 }
 
-/// A form of a page: where it goes and what it holds unseen.
+/// A form of a page: its action and hidden fields.
 struct Form {
     action: String,
     hidden: Vec<(String, String)>,
@@ -49,18 +49,18 @@ impl Browser {
         self.cookies.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Has a proxy in front write this.
+    /// Sets the header that a proxy would add.
     pub(crate) fn forward_for(&mut self, addresses: &str) {
         self.forwarded_for = Some(addresses.to_owned());
     }
 
-    /// Opens an address of the site, whole or without the site.
+    /// Opens a path, or a full URL of the site.
     pub(crate) async fn open(&mut self, address: &str) -> Page {
         let path = address.strip_prefix(&self.site).unwrap_or(address);
         self.request(Method::GET, path.to_owned(), &[]).await
     }
 
-    /// Presses the button of that label on a page it was offered, with what was typed into its form.
+    /// Submits the form of a page that has a button with this label, with the typed values.
     pub(crate) async fn press(
         &mut self,
         page: &Page,
@@ -68,12 +68,12 @@ impl Browser {
         typed: &[(&str, &str)],
     ) -> Page {
         let form = page.form(button);
-        let form = form.unwrap_or_else(|| panic!("{button:?} is not offered by {}", page.text()));
+        let form = form.unwrap_or_else(|| panic!("no button {button:?} on {}", page.text()));
         for (field, _) in typed {
             let name = format!("name=\"{field}\"");
             assert!(
                 form.html.contains(&name),
-                "{field} is no field of {}",
+                "no field {field} in {}",
                 form.html
             );
         }
@@ -85,8 +85,8 @@ impl Browser {
         self.request(Method::POST, form.action, &fields).await
     }
 
-    /// Presses a button and is gone before the page comes that it leads to.
-    pub(crate) async fn press_and_go(&mut self, page: &Page, button: &str) {
+    /// Submits a form without following the redirect, as if the window was closed.
+    pub(crate) async fn press_and_close(&mut self, page: &Page, button: &str) {
         let form = page.form(button).unwrap();
         let hidden = form.hidden.iter();
         let fields: Vec<_> = hidden
@@ -97,14 +97,14 @@ impl Browser {
         self.keep_cookies(&response);
     }
 
-    /// Follows the link of that text on a page.
+    /// Follows the link of a page with this text.
     pub(crate) async fn follow(&mut self, page: &Page, link: &str) -> Page {
         let target = page.link(link);
-        let target = target.unwrap_or_else(|| panic!("{link:?} is no link of {}", page.text()));
+        let target = target.unwrap_or_else(|| panic!("no link {link:?} on {}", page.text()));
         self.open(&target).await
     }
 
-    /// Posts what no page offers, with the token that this session's forms carry.
+    /// Posts a form that no page offers, with the CSRF token of the session.
     pub(crate) async fn force(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let token = self.token().await;
         let token = [("csrf", token.as_str())];
@@ -112,12 +112,12 @@ impl Browser {
         self.request(Method::POST, path.to_owned(), &fields).await
     }
 
-    /// Posts without a token, or with whichever is among the fields.
+    /// Posts a form without adding a CSRF token.
     pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         self.request(Method::POST, path.to_owned(), fields).await
     }
 
-    /// The token of this session's forms.
+    /// Returns the CSRF token of the session.
     pub(crate) async fn token(&mut self) -> String {
         let page = self.open("/sign-in").await;
         let form = page.form("Sign in").unwrap();
@@ -152,7 +152,7 @@ impl Browser {
                 }
             }
         }
-        panic!("redirects go on for ever, at last to {path}");
+        panic!("too many redirects, the last one to {path}");
     }
 
     async fn send(&self, method: Method, path: &str, fields: &[(&str, &str)]) -> Response {
@@ -195,7 +195,7 @@ impl Browser {
 }
 
 impl Page {
-    /// What a person reads.
+    /// Returns the visible text.
     pub(crate) fn text(&self) -> String {
         text(&self.html)
     }
@@ -208,13 +208,13 @@ impl Page {
     pub(crate) fn must_say(&self, words: &str) {
         assert!(
             self.says(words),
-            "{words:?} is not said at {}: {}",
+            "{words:?} is not on the page {}: {}",
             self.path,
             self.text()
         );
     }
 
-    /// Whether there is a button or a link of that text.
+    /// Returns true if there is a button or a link with this text.
     pub(crate) fn offers(&self, control: &str) -> bool {
         self.form(control).is_some() || self.link(control).is_some()
     }
@@ -247,7 +247,7 @@ impl Page {
         Some(attribute(link, "href"))
     }
 
-    /// The values that the choice of that id offers.
+    /// Returns the option values of the selector with this id.
     pub(crate) fn choices(&self, id: &str) -> Vec<String> {
         let choices = elements(&self.html, "select");
         let choice = choices
@@ -263,7 +263,7 @@ impl Page {
     }
 }
 
-/// The elements of a name, each from its tag to the next end of one.
+/// Finds the elements with a tag name. They must not be nested.
 fn elements<'h>(html: &'h str, name: &str) -> Vec<&'h str> {
     let (start, end) = (format!("<{name}"), format!("</{name}>"));
     let starts = html.match_indices(&start);

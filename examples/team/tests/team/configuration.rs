@@ -1,4 +1,4 @@
-//! What the environment says, to this application and to the worker beside it.
+//! The configuration that this application and a separate worker read from the environment.
 
 use std::ffi::OsString;
 
@@ -14,7 +14,7 @@ fn value(variables: &[(&str, &str)], name: &str) -> Option<String> {
 }
 
 #[test]
-fn a_worker_in_the_same_environment_is_told_the_same() {
+fn a_separate_worker_reads_the_same_configuration() {
     let redis = ("REDIS_URL", "redis://localhost");
     let link = (
         "GUESTLIST_LINK",
@@ -30,7 +30,7 @@ fn a_worker_in_the_same_environment_is_told_the_same() {
 }
 
 #[test]
-fn a_header_that_cannot_be_one_is_refused() {
+fn an_invalid_header_name_is_refused() {
     let header = |name| read(&[("TEAM_CLIENT_HEADER", name)]);
     let given = header("X-Forwarded-For").unwrap().client_header;
     assert_eq!(given.unwrap().as_str(), "x-forwarded-for");
@@ -39,13 +39,13 @@ fn a_header_that_cannot_be_one_is_refused() {
 }
 
 #[test]
-fn roles_have_one_name_for_the_application_and_its_worker() {
+fn team_roles_is_refused_in_favour_of_guestlist_roles() {
     let words = read(&[("TEAM_ROLES", "two-role")]).unwrap_err().to_string();
     assert!(words.contains("GUESTLIST_ROLES"), "{words}");
 }
 
 #[test]
-fn the_application_is_where_links_lead() {
+fn the_public_url_comes_from_the_link() {
     assert_eq!(read(&[]).unwrap().url, "http://localhost:3000");
     let link = "https://acme.example/invitations/{token}";
     let config = read(&[("GUESTLIST_LINK", link)]).unwrap();

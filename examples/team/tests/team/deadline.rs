@@ -1,22 +1,22 @@
-//! A database that does not answer.
+//! Requests while the database does not respond.
 
 use std::time::{Duration, Instant};
 
 use guestlist::Transaction;
 
-use crate::deployment::{Setting, in_both_settings};
+use crate::deployment::{Deployment, in_both_deployments};
 
-in_both_settings! {
-    a_request_whose_database_does_not_answer_is_given_up_and_does_nothing
+in_both_deployments! {
+    a_request_times_out_when_the_database_does_not_respond
 }
 
-/// Before people, or a router in front, give up.
-const SOON: Duration = Duration::from_secs(20);
+/// Shorter than people, or a router in front, wait.
+const LIMIT: Duration = Duration::from_secs(20);
 
-async fn a_request_whose_database_does_not_answer_is_given_up_and_does_nothing(setting: Setting) {
-    let site = setting.site(&[]).await;
+async fn a_request_times_out_when_the_database_does_not_respond(deployment: Deployment) {
+    let site = deployment.site(&[]).await;
     let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
-    let acme = site.found(&mut olivia, "Acme").await;
+    let acme = site.create_organization(&mut olivia, "Acme").await;
     let inbox = format!("/organizations/{acme}/inbox");
     let page = olivia.open(&inbox).await;
 
@@ -26,7 +26,7 @@ async fn a_request_whose_database_does_not_answer_is_given_up_and_does_nothing(s
             let lock = sqlx::query("LOCK TABLE team_notes");
             lock.execute(&mut **tx).await.unwrap();
         }
-        // It has the whole database.
+        // An SQLite transaction locks the whole database.
         Transaction::Sqlite(_) => {}
     }
     let began = Instant::now();
@@ -35,11 +35,11 @@ async fn a_request_whose_database_does_not_answer_is_given_up_and_does_nothing(s
         .await;
     assert_eq!(late.status, 503, "{}", late.text());
     assert!(
-        began.elapsed() < SOON,
-        "given up after {:?}",
+        began.elapsed() < LIMIT,
+        "timed out after {:?}",
         began.elapsed()
     );
-    late.must_say("the database does not answer in time");
+    late.must_say("database did not respond in time");
     drop(lock);
 
     let page = olivia

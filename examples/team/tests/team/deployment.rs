@@ -1,40 +1,40 @@
-//! The two settings that every story holds in.
+//! The two deployments that tests run in.
 
 use crate::site::Site;
 
 #[derive(Clone, Copy)]
-pub(crate) enum Setting {
-    /// SQLite, with sessions in it and the worker inside.
-    OneProcess,
-    /// Postgres, with sessions in Redis and the worker beside.
-    BesideAWorker,
+pub(crate) enum Deployment {
+    /// SQLite for everything, with the worker in the same process.
+    SingleProcess,
+    /// Postgres, with sessions in Redis and a separate worker.
+    SeparateWorker,
 }
 
-impl Setting {
+impl Deployment {
     pub(crate) async fn site(self, variables: &[(&str, &str)]) -> Site {
         match self {
-            Self::OneProcess => Site::embedded(variables).await,
-            Self::BesideAWorker => Site::distributed(variables).await,
+            Self::SingleProcess => Site::embedded(variables).await,
+            Self::SeparateWorker => Site::distributed(variables).await,
         }
     }
 }
 
-/// Tells each of these stories in both settings.
-macro_rules! in_both_settings {
+/// Creates two tests from each function, one per deployment.
+macro_rules! in_both_deployments {
     ($($story:ident)+) => {
-        mod in_one_process {
+        mod single_process {
             $(#[tokio::test]
             async fn $story() {
-                super::$story(crate::deployment::Setting::OneProcess).await;
+                super::$story(crate::deployment::Deployment::SingleProcess).await;
             })+
         }
 
-        mod beside_a_worker {
+        mod separate_worker {
             $(#[tokio::test]
             async fn $story() {
-                super::$story(crate::deployment::Setting::BesideAWorker).await;
+                super::$story(crate::deployment::Deployment::SeparateWorker).await;
             })+
         }
     };
 }
-pub(crate) use in_both_settings;
+pub(crate) use in_both_deployments;

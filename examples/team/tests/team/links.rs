@@ -1,4 +1,4 @@
-//! The page behind an invitation's link: for whoever opens it, and whatever became of it.
+//! The page of an invitation link, for each visitor and each state of the invitation.
 
 use guestlist::{Database, InvitationId, OrganizationId, Paging};
 use tracing_subscriber::EnvFilter;
@@ -8,9 +8,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use crate::browser::{Browser, Page};
-use crate::site::{PASSWORD, Site, link_in, until_says};
+use crate::site::{PASSWORD, Site, link_in, wait_until_says};
 
-/// An organization whose owner is signed in.
+/// An organization with its owner's browser.
 struct Team {
     site: Site,
     olivia: Browser,
@@ -22,7 +22,7 @@ impl Team {
     async fn on(variables: &[(&str, &str)]) -> Self {
         let site = Site::embedded(variables).await;
         let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
-        let acme = site.found(&mut olivia, "Acme").await;
+        let acme = site.create_organization(&mut olivia, "Acme").await;
         Self {
             site,
             olivia,
@@ -31,7 +31,7 @@ impl Team {
         }
     }
 
-    /// Invites an address as a guest of the lowest role and returns the link of the letter.
+    /// Invites an address with the lowest role and returns the link of the letter.
     async fn invite(&mut self, email: &str) -> String {
         let before = self.site.letters_to(email, "invited you").len();
         let page = self.olivia.open(&self.path).await;
@@ -67,7 +67,7 @@ impl Team {
     }
 }
 
-/// Chooses a password on an invitation's page.
+/// Creates an account on the page of an invitation.
 pub(crate) async fn set_password(browser: &mut Browser, page: &Page) -> Page {
     let typed = [
         ("name", "Guest"),
@@ -78,7 +78,7 @@ pub(crate) async fn set_password(browser: &mut Browser, page: &Page) -> Page {
 }
 
 #[tokio::test]
-async fn opening_a_link_changes_nothing_however_often() {
+async fn opening_a_link_changes_nothing() {
     let mut team = Team::on(&[]).await;
     let link = team.invite("bob@acme.example").await;
     let before = team.pending().await;
@@ -100,7 +100,7 @@ fn token_of(link: &str) -> &str {
 }
 
 #[tokio::test]
-async fn a_used_link_says_so_and_leads_to_sign_in() {
+async fn a_used_link_leads_to_sign_in() {
     let mut team = Team::on(&[]).await;
     let link = team.invite("bob@acme.example").await;
     let mut bob = team.site.browser();
@@ -116,15 +116,15 @@ async fn a_used_link_says_so_and_leads_to_sign_in() {
 }
 
 #[tokio::test]
-async fn a_cancelled_a_declined_and_an_unknown_link_each_say_what_to_do() {
+async fn a_closed_or_unknown_link_says_what_to_do() {
     let mut team = Team::on(&[("GUESTLIST_LIMITS", "none")]).await;
     let cancelled = team.invite("bob@acme.example").await;
     let page = team.olivia.open(&team.path.clone()).await;
     let page = team
         .olivia
-        .press(&page, "Cancel the invitation of bob@acme.example", &[])
+        .press(&page, "Cancel the invitation for bob@acme.example", &[])
         .await;
-    page.must_say("Its link opens nothing now.");
+    page.must_say("Its link no longer works.");
     let page = team.site.browser().open(&cancelled).await;
     page.must_say("This invitation was cancelled");
 
@@ -136,7 +136,7 @@ async fn a_cancelled_a_declined_and_an_unknown_link_each_say_what_to_do() {
         .must_say("You declined");
     let page = eve.open(&declined).await;
     page.must_say("This invitation was declined");
-    page.must_say("ask who invited you for a new one");
+    page.must_say("ask the person who invited you for a new one");
 
     for unknown in ["AAAA", &"x".repeat(5_000)] {
         let page = team
@@ -145,55 +145,55 @@ async fn a_cancelled_a_declined_and_an_unknown_link_each_say_what_to_do() {
             .open(&format!("/invitations/{unknown}"))
             .await;
         page.must_say("This link is not valid");
-        page.must_say("Open it once more from the letter");
+        page.must_say("Open it again from the e-mail");
     }
 }
 
 #[tokio::test]
-async fn an_expired_link_says_so_and_is_replaced_when_it_is_sent_again() {
+async fn a_resent_invitation_replaces_an_expired_link() {
     let mut team = Team::on(&[("GUESTLIST_TTL", "3s"), ("GUESTLIST_LIMITS", "none")]).await;
     let old = team.invite("bob@acme.example").await;
     let mut bob = team.site.browser();
-    until_says(&mut bob, &old, "This invitation has expired").await;
+    wait_until_says(&mut bob, &old, "This invitation has expired").await;
     let page = team.olivia.open(&team.path.clone()).await;
     page.must_say("bob@acme.example Expired Agent, invited by Olivia");
     team.olivia
         .press(&page, "Resend to bob@acme.example", &[])
         .await
-        .must_say("Another letter");
-    bob.open(&old).await.must_say("There is a newer letter");
+        .must_say("Another e-mail");
+    bob.open(&old).await.must_say("There is a newer e-mail");
 }
 
 #[tokio::test]
-async fn a_copied_link_is_the_letters_and_is_in_the_history() {
+async fn a_copied_link_is_recorded_in_the_history() {
     let mut team = Team::on(&[]).await;
     let link = team.invite("bob@acme.example").await;
     let page = team.olivia.open(&team.path.clone()).await;
     let page = team
         .olivia
-        .press(&page, "Copy link of bob@acme.example", &[])
+        .press(&page, "Copy link for bob@acme.example", &[])
         .await;
     assert!(page.html.contains(token_of(&link)));
     let page = team
         .olivia
         .open(&format!("/organizations/{}/settings/history", team.acme))
         .await;
-    page.must_say("Olivia looked at the link of the invitation of bob@acme.example.");
+    page.must_say("Olivia viewed the invitation link for bob@acme.example.");
 }
 
 #[tokio::test]
-async fn a_link_that_was_copied_makes_no_account_of_an_address_that_nobody_proved() {
+async fn a_copied_link_creates_no_account() {
     let mut team = Team::on(&[]).await;
     let link = team.invite("bob@acme.example").await;
     let mut early = team.site.browser();
     let before = early.open(&link).await;
     assert!(before.offers("Set password and accept"));
     let page = team.olivia.open(&team.path.clone()).await;
-    let copy = "Copy link of bob@acme.example";
+    let copy = "Copy link for bob@acme.example";
     let page = team.olivia.press(&page, copy, &[]).await;
-    page.must_say("who has no account yet confirms that address first");
+    page.must_say("a person without an account must confirm that address first");
 
-    // Olivia, in another browser.
+    // Another visitor with the same link, for example Olivia in another browser.
     let mut guest = team.site.browser();
     let page = guest.open(&link).await;
     page.must_say("it does not prove that the address is yours");
@@ -204,16 +204,16 @@ async fn a_link_that_was_copied_makes_no_account_of_an_address_that_nobody_prove
     let page = guest.open("/sign-in").await;
     let typed = [("email", "bob@acme.example"), ("password", PASSWORD)];
     let page = guest.press(&page, "Sign in", &typed).await;
-    page.must_say("do not go together");
+    page.must_say("password is wrong");
 
-    // Bob, whom a letter knows.
+    // Bob proves the address by signing up.
     let mut bob = team.site.sign_up("Bob", "bob@acme.example").await;
     let page = bob.open(&link).await;
     bob.press(&page, "Accept", &[]).await.must_say("Welcome!");
 }
 
 #[tokio::test]
-async fn somebody_else_switches_and_who_has_an_account_signs_in_to_accept() {
+async fn another_account_switches_and_signs_in_to_accept() {
     let mut team = Team::on(&[]).await;
     team.site.sign_up("Bob", "bob@acme.example").await;
     let link = team.invite("Bob@ACME.example").await;
@@ -230,17 +230,17 @@ async fn somebody_else_switches_and_who_has_an_account_signs_in_to_accept() {
             &[("password", "wrong password")],
         )
         .await;
-    page.must_say("do not go together");
+    page.must_say("password is wrong");
     let page = team
         .olivia
         .press(&page, "Sign in to accept", &[("password", PASSWORD)])
         .await;
-    page.must_say("Welcome! You are Agent here.");
+    page.must_say("Welcome! Your role is Agent.");
     page.must_say("Bob bob@acme.example");
 }
 
 #[tokio::test]
-async fn a_password_that_an_account_has_is_not_replaced_by_an_invitation() {
+async fn an_invitation_does_not_replace_a_password() {
     let mut team = Team::on(&[]).await;
     team.site.sign_up("Bob", "bob@acme.example").await;
     let link = team.invite("bob@acme.example").await;
@@ -260,7 +260,7 @@ async fn a_password_that_an_account_has_is_not_replaced_by_an_invitation() {
             &[("password", "another password")],
         )
         .await;
-    page.must_say("do not go together");
+    page.must_say("password is wrong");
     let page = guest
         .press(&page, "Sign in to accept", &[("password", PASSWORD)])
         .await;
@@ -268,7 +268,7 @@ async fn a_password_that_an_account_has_is_not_replaced_by_an_invitation() {
 }
 
 #[tokio::test]
-async fn sign_up_and_sign_in_tell_nobody_which_addresses_are_known() {
+async fn sign_up_and_sign_in_reveal_no_accounts() {
     let site = Site::embedded(&[("GUESTLIST_LIMITS", "none")]).await;
     site.sign_up("Bob", "bob@acme.example").await;
     let mut pages = Vec::new();
@@ -276,7 +276,7 @@ async fn sign_up_and_sign_in_tell_nobody_which_addresses_are_known() {
         let mut guest = site.browser();
         let page = guest.open("/sign-up").await;
         let asked = guest
-            .press(&page, "Send me a letter", &[("email", email)])
+            .press(&page, "Send me an e-mail", &[("email", email)])
             .await;
         let page = guest.open("/sign-in").await;
         let typed = [("email", email), ("password", "wrong password")];
@@ -289,7 +289,7 @@ async fn sign_up_and_sign_in_tell_nobody_which_addresses_are_known() {
 }
 
 #[tokio::test]
-async fn a_link_of_another_installation_opens_nothing() {
+async fn a_link_of_another_installation_is_not_valid() {
     let mut here = Team::on(&[]).await;
     let there = Team::on(&[]).await;
     let link = here.invite("bob@acme.example").await;
@@ -303,7 +303,7 @@ async fn a_link_of_another_installation_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_mailbox_gets_one_letter_of_sign_up_however_its_address_is_written() {
+async fn a_mailbox_gets_one_sign_up_letter_a_minute() {
     let site = Site::embedded(&[]).await;
     let mut guest = site.browser();
     for email in [
@@ -313,9 +313,9 @@ async fn a_mailbox_gets_one_letter_of_sign_up_however_its_address_is_written() {
     ] {
         let page = guest.open("/sign-up").await;
         let page = guest
-            .press(&page, "Send me a letter", &[("email", email)])
+            .press(&page, "Send me an e-mail", &[("email", email)])
             .await;
-        page.must_say("Look into your mailbox");
+        page.must_say("Check your e-mail");
     }
     let asked = "SELECT count(*) FROM team_confirmations";
     let (asked,): (i64,) = match &site.database {
@@ -326,9 +326,9 @@ async fn a_mailbox_gets_one_letter_of_sign_up_however_its_address_is_written() {
     assert_eq!(asked, 1);
 }
 
-/// Browsers do not send the cookie there, for it is of another path; it is over all the same.
+/// The response deletes the cookie even though browsers do not send it to this path.
 #[tokio::test]
-async fn what_cannot_be_a_token_takes_the_place_of_one_and_is_kept_nowhere() {
+async fn an_invalid_token_deletes_the_cookie() {
     let site = Site::embedded(&[]).await;
     let long = "a".repeat(2000);
     for (link, name, path) in [
@@ -355,7 +355,7 @@ async fn what_cannot_be_a_token_takes_the_place_of_one_and_is_kept_nowhere() {
     }
 }
 
-/// A log that a test reads.
+/// A log writer whose output a test reads.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -395,7 +395,7 @@ async fn no_token_and_no_password_is_logged() {
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(
         log.contains("/invitations/{token}"),
-        "the log is read: {log}"
+        "the requests are logged: {log}"
     );
     let confirmation = link_in(
         &team

@@ -1,4 +1,5 @@
-//! Invitations and memberships whose ground is gone: who granted them, the room, the organization.
+//! Invitations and memberships that lose their effect: the inviter lost the right, no seat is free, the organization
+//! was deleted, the member was suspended.
 
 use guestlist::{OrganizationId, Role, User};
 
@@ -6,18 +7,18 @@ use crate::browser::Browser;
 use crate::links::set_password;
 use crate::site::{PASSWORD, Site, link_in};
 
-/// An organization.
+/// An organization on a site of its own.
 struct Team {
     site: Site,
     acme: OrganizationId,
 }
 
 impl Team {
-    /// With the browser of its owner.
+    /// Creates the organization and returns the browser of its owner as well.
     async fn new() -> (Self, Browser) {
         let site = Site::embedded(&[("GUESTLIST_LIMITS", "none")]).await;
         let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
-        let acme = site.found(&mut olivia, "Acme").await;
+        let acme = site.create_organization(&mut olivia, "Acme").await;
         (Self { site, acme }, olivia)
     }
 
@@ -25,7 +26,7 @@ impl Team {
         format!("/organizations/{}/{rest}", self.acme)
     }
 
-    /// Signs somebody up, makes them a member, and returns their browser.
+    /// Creates an account and a membership, and returns the member's browser.
     async fn member(&self, name: &str, role: &str) -> Browser {
         let email = format!("{}@acme.example", name.to_lowercase());
         self.site.sign_up(name, &email).await;
@@ -37,7 +38,7 @@ impl Team {
         self.site.sign_in(&email).await
     }
 
-    /// The link that an inviter has mailed to an address.
+    /// Invites an address and returns the link of the letter.
     async fn invite(&self, inviter: &mut Browser, email: &str) -> String {
         let fields = [("emails", email), ("role", "agent")];
         let path = self.path("settings/team/invitations");
@@ -46,7 +47,7 @@ impl Team {
         link_in(&self.site.letter_to(email, "invited you to Acme").await)
     }
 
-    /// Has somebody do something to a member.
+    /// Posts an action on a member.
     async fn act(&self, by: &mut Browser, email: &str, action: &str, fields: &[(&str, &str)]) {
         let member = self.site.account(email).await;
         let path = self.path(&format!("settings/team/members/{member}/{action}"));
@@ -66,18 +67,18 @@ impl Team {
         tx.commit().await.unwrap();
     }
 
-    /// Sees that nobody can sign in with an address.
-    async fn has_no_account(&self, email: &str) {
+    /// Checks that an address has no account with the password of the tests.
+    async fn must_have_no_account(&self, email: &str) {
         let mut browser = self.site.browser();
         let page = browser.open("/sign-in").await;
         let typed = [("email", email), ("password", PASSWORD)];
         let page = browser.press(&page, "Sign in", &typed).await;
-        page.must_say("do not go together");
+        page.must_say("password is wrong");
     }
 }
 
 #[tokio::test]
-async fn whoever_may_not_invite_any_more_admits_nobody_until_another_sends_it_again() {
+async fn an_inviter_without_the_right_admits_nobody() {
     let (team, mut olivia) = Team::new().await;
     for (name, action, fields) in [
         ("Ada", "role", vec![("role", "agent")]),
@@ -99,11 +100,11 @@ async fn whoever_may_not_invite_any_more_admits_nobody_until_another_sends_it_ag
         ];
         for page in refused {
             assert_eq!(page.status, 409, "{action}");
-            page.must_say("This invitation does not hold any more");
+            page.must_say("This invitation is no longer valid");
             page.must_say("Ask the organization for a new invitation.");
             assert!(!page.offers("Set password and accept"));
         }
-        team.has_no_account(&email).await;
+        team.must_have_no_account(&email).await;
 
         let page = olivia.open(&team.path("settings/team")).await;
         let resend = format!("Resend to {email}");
@@ -115,7 +116,7 @@ async fn whoever_may_not_invite_any_more_admits_nobody_until_another_sends_it_ag
 }
 
 #[tokio::test]
-async fn without_a_seat_nobody_comes_in_until_there_is_one() {
+async fn accepting_needs_a_free_seat() {
     let (team, mut olivia) = Team::new().await;
     let link = team.invite(&mut olivia, "bob@acme.example").await;
     team.set_seats(Some(1)).await;
@@ -125,14 +126,14 @@ async fn without_a_seat_nobody_comes_in_until_there_is_one() {
     let page = set_password(&mut bob, &page).await;
     assert_eq!(page.status, 409);
     page.must_say("There is no seat left");
-    page.must_say("Ask who invited you to make some, then open the link again.");
-    team.has_no_account("bob@acme.example").await;
+    page.must_say("Ask the person who invited you to free one, then open the link again.");
+    team.must_have_no_account("bob@acme.example").await;
     let mut signed_in = team.site.sign_up("Bob", "bob@acme.example").await;
     let page = signed_in.open(&link).await;
     let page = signed_in.press(&page, "Accept", &[]).await;
     page.must_say("There is no seat left");
 
-    // The owner reads it where they invite.
+    // The owner sees the same reason when inviting.
     let fields = [("emails", "eve@acme.example"), ("role", "agent")];
     let invite = team.path("settings/team/invitations");
     let page = olivia.force(&invite, &fields).await;
@@ -147,10 +148,10 @@ async fn without_a_seat_nobody_comes_in_until_there_is_one() {
 }
 
 #[tokio::test]
-async fn an_organization_that_is_gone_is_as_if_it_had_never_been() {
+async fn a_deleted_organization_is_not_accessible() {
     let (team, mut olivia) = Team::new().await;
-    // Her session is needed for another.
-    team.site.found(&mut olivia, "Other").await;
+    // Keeps her session alive after the deletion.
+    team.site.create_organization(&mut olivia, "Other").await;
     let link = team.invite(&mut olivia, "bob@acme.example").await;
     let mut bob = team.site.browser();
     let before = bob.open(&link).await;
@@ -171,7 +172,7 @@ async fn an_organization_that_is_gone_is_as_if_it_had_never_been() {
         assert!(page.status.is_client_error(), "{}", page.status);
         page.must_say("This link is not valid");
     }
-    team.has_no_account("bob@acme.example").await;
+    team.must_have_no_account("bob@acme.example").await;
     for page in ["inbox", "settings/team", "settings/history"] {
         let page = olivia.open(&team.path(page)).await;
         assert_eq!(page.status, 403);
@@ -180,17 +181,17 @@ async fn an_organization_that_is_gone_is_as_if_it_had_never_been() {
 }
 
 #[tokio::test]
-async fn a_suspended_member_has_no_page_of_the_organization_until_they_are_reinstated() {
+async fn a_suspended_member_has_no_access_until_reinstated() {
     let (team, mut olivia) = Team::new().await;
     let mut bob = team.member("Bob", "admin").await;
-    let other = team.site.found(&mut bob, "Other").await;
+    let other = team.site.create_organization(&mut bob, "Other").await;
     let pages = ["inbox", "settings/team", "settings/history"];
     team.act(&mut olivia, "bob@acme.example", "suspend", &[])
         .await;
     for page in pages {
         let page = bob.open(&team.path(page)).await;
         assert_eq!(page.status, 403);
-        page.must_say("somebody removed or suspended you; ask one of its owners.");
+        page.must_say("you may have been removed or suspended. Ask one of its owners.");
         assert!(page.offers("Other") && page.offers("Sign out"));
         assert!(
             !page.says("Acme") && !page.says("olivia@"),

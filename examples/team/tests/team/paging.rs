@@ -1,4 +1,4 @@
-//! Teams that are larger than a page.
+//! Teams with more members and invitations than one page shows.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use guestlist::{Database, Invite, OrganizationId, Role, User, UserId};
 use crate::browser::Page;
 use crate::site::Site;
 
-/// More than are shown of a list at a time.
+/// More entries than one page of a list shows.
 const MANY: usize = 130;
 
 #[tokio::test]
-async fn members_and_invitations_go_on_where_a_page_ends() {
+async fn lists_continue_on_the_next_page() {
     let site = Site::embedded(&[("GUESTLIST_LIMITS", "none")]).await;
     let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
-    let acme = site.found(&mut olivia, "Acme").await;
+    let acme = site.create_organization(&mut olivia, "Acme").await;
     let owner = site.account("olivia@acme.example").await;
     join(&site, acme, &owner).await;
     invite(&site, acme, &owner, "late").await;
@@ -41,7 +41,7 @@ async fn members_and_invitations_go_on_where_a_page_ends() {
         assert_eq!(addresses(&again, kind), some);
     }
 
-    // One list goes on where it is while another is paged, and from the answer to a form.
+    // A list keeps its position when another list is paged, and in the response to a form.
     let page = olivia.follow(&first, "More members").await;
     let page = olivia.follow(&page, "More pending invitations").await;
     assert!(page.offers("Back to the first members"));
@@ -54,10 +54,10 @@ async fn members_and_invitations_go_on_where_a_page_ends() {
 }
 
 #[tokio::test]
-async fn what_is_done_on_a_later_page_leads_back_to_it() {
+async fn an_action_on_a_later_page_leads_back_to_it() {
     let site = Site::embedded(&[("GUESTLIST_LIMITS", "none")]).await;
     let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
-    let acme = site.found(&mut olivia, "Acme").await;
+    let acme = site.create_organization(&mut olivia, "Acme").await;
     let owner = site.account("olivia@acme.example").await;
     join(&site, acme, &owner).await;
     invite(&site, acme, &owner, "new").await;
@@ -90,7 +90,7 @@ async fn what_is_done_on_a_later_page_leads_back_to_it() {
     members.remove(&member);
     page.must_say(&format!("{member} was removed"));
     assert_eq!(addresses(&page, "new"), invitations);
-    let cancel = format!("Cancel the invitation of {invitation}");
+    let cancel = format!("Cancel the invitation for {invitation}");
     let page = olivia.press(&page, &cancel, &[]).await;
     invitations.remove(&invitation);
     assert!(page.offers("Back to the first members"));
@@ -99,10 +99,10 @@ async fn what_is_done_on_a_later_page_leads_back_to_it() {
 }
 
 #[tokio::test]
-async fn an_address_that_leads_to_no_part_of_a_list_is_refused() {
+async fn an_invalid_cursor_is_refused() {
     let site = Site::embedded(&[]).await;
     let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
-    let acme = site.found(&mut olivia, "Acme").await;
+    let acme = site.create_organization(&mut olivia, "Acme").await;
     for list in ["members", "pending", "expired"] {
         let path = format!("/organizations/{acme}/settings/team?{list}=nonsense");
         let page = olivia.open(&path).await;
@@ -111,7 +111,7 @@ async fn an_address_that_leads_to_no_part_of_a_list_is_refused() {
     }
 }
 
-/// The addresses of a kind that a page shows.
+/// Returns the addresses of a kind that a page shows.
 fn addresses(page: &Page, kind: &str) -> BTreeSet<String> {
     let text = page.text();
     let words = text.split_whitespace();
@@ -148,7 +148,7 @@ async fn invite(site: &Site, acme: OrganizationId, owner: &UserId, kind: &str) {
     tx.commit().await.unwrap();
 }
 
-/// Lets the time of all invitations run out.
+/// Makes all pending invitations expire.
 async fn expire_all(site: &Site) {
     const EXPIRE: &str =
         "UPDATE guestlist_invitations SET expires_at = $1 WHERE status = 'pending'";

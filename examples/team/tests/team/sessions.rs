@@ -1,20 +1,20 @@
-//! Sessions of one person in several browsers.
+//! The life of sessions, and sessions of one person in several browsers.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use guestlist::Database;
 
-use crate::deployment::{Setting, in_both_settings};
+use crate::deployment::{Deployment, in_both_deployments};
 use crate::site::{Site, link_in};
 
 #[tokio::test]
-async fn a_session_that_is_used_lives_on() {
+async fn use_extends_a_session() {
     let site = Site::embedded(&[]).await;
     let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
     let session = olivia.cookie("team_session").unwrap().to_owned();
     let Database::Sqlite(pool) = &site.database else {
-        panic!("it is on SQLite");
+        unreachable!("the site is on SQLite");
     };
-    // As if nobody had come since long ago.
+    // Makes the session look unused for a long time.
     let today = Utc::now().date_naive().to_string();
     let begun = "UPDATE team_sessions SET expires_at = $1, record = replace(record, $2, '2000-01-01') WHERE id = $3";
     let begun = sqlx::query(begun).bind(Utc::now() + TimeDelta::hours(1));
@@ -27,18 +27,21 @@ async fn a_session_that_is_used_lives_on() {
             .fetch_one(pool)
             .await
             .unwrap();
-    assert!(ends > Utc::now() + TimeDelta::days(13), "it ends at {ends}");
+    assert!(
+        ends > Utc::now() + TimeDelta::days(13),
+        "it expires at {ends}"
+    );
 }
 
-in_both_settings! {
-    who_is_removed_is_signed_out_of_each_browser_in_which_they_were_there
+in_both_deployments! {
+    removal_signs_out_every_browser_of_the_member
 }
 
-async fn who_is_removed_is_signed_out_of_each_browser_in_which_they_were_there(setting: Setting) {
-    let site = setting.site(&[]).await;
+async fn removal_signs_out_every_browser_of_the_member(deployment: Deployment) {
+    let site = deployment.site(&[]).await;
     let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
-    let acme = site.found(&mut olivia, "Acme").await;
-    // Bob is signed in at his desk when he accepts on his telephone.
+    let acme = site.create_organization(&mut olivia, "Acme").await;
+    // Bob is signed in on his computer and accepts on his phone.
     let mut desk = site.sign_up("Bob", "bob@acme.example").await;
     let mut telephone = site.sign_in("bob@acme.example").await;
     let path = |rest: &str| format!("/organizations/{acme}/{rest}");

@@ -1,4 +1,4 @@
-//! The application on a port of its own, with its letters, and a worker beside it where there is a Redis.
+//! A running application for a test: on its own port, with its own letters, and a separate worker if it uses Redis.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::browser::{Browser, Page};
 
-/// What everybody's password is.
+/// The password of every account.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-/// How long something may take that happens soon.
-const SOON: Duration = Duration::from_secs(30);
+/// The time limit for waiting.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Site {
     pub(crate) url: String,
@@ -27,17 +27,17 @@ pub(crate) struct Site {
     pub(crate) database: Database,
     pub(crate) guestlist: Guestlist,
     folder: TempDir,
-    /// Ends with the site.
+    /// The tasks of the application and the worker. They end when the site is dropped.
     _running: JoinSet<()>,
 }
 
 impl Site {
-    /// On an SQLite file, with the worker inside.
+    /// Starts the application on an SQLite file, with the worker in the same process.
     pub(crate) async fn embedded(variables: &[(&str, &str)]) -> Self {
         Self::start(Vec::new(), variables).await
     }
 
-    /// On Postgres alone, with the worker inside and sessions in its tables.
+    /// Starts the application on Postgres without Redis: the worker is in the same process, sessions are in a table.
     pub(crate) async fn without_redis(variables: &[(&str, &str)]) -> Self {
         let own = vec![
             ("DATABASE_URL".to_owned(), postgres_schema().await),
@@ -46,7 +46,7 @@ impl Site {
         Self::start(own, variables).await
     }
 
-    /// On Postgres and Redis, beside a worker.
+    /// Starts the application on Postgres and Redis, and a separate worker.
     pub(crate) async fn distributed(variables: &[(&str, &str)]) -> Self {
         let redis = std::env::var("GUESTLIST_TEST_REDIS");
         let redis = redis.expect("GUESTLIST_TEST_REDIS: run the tests by bin/test");
@@ -87,7 +87,7 @@ impl Site {
         let serving = team::serve(config.clone(), listener, stop.clone());
         running.spawn(async { serving.await.unwrap() });
         let site = Self {
-            database: until_served(&url, &config).await,
+            database: wait_until_served(&url, &config).await,
             guestlist: config.worker.guestlist(config.worker.keys.load().unwrap()),
             url,
             folder,
@@ -95,7 +95,10 @@ impl Site {
             config,
         };
         if site.config.worker.redis_url.is_some() {
-            running.spawn(site.worker().await.run_to_end(stop));
+            let worker = site.worker().await;
+            running.spawn(async {
+                let _drained = worker.run(stop).await;
+            });
         }
         Self {
             _running: running,
@@ -103,27 +106,27 @@ impl Site {
         }
     }
 
-    /// A worker as `guestlist work` runs it.
-    async fn worker(&self) -> Beside {
+    /// Creates a worker in the same way as `guestlist work`.
+    async fn worker(&self) -> Worker {
         let installation =
             guestlist::worker::installation(&mut self.database.acquire().await.unwrap()).await;
-        Beside(Worker::new(
+        Worker::new(
             work::context(&self.config.worker, &self.database).unwrap(),
             work::queue(&self.config.worker, installation.unwrap()).unwrap(),
             work::settings(&self.config.worker),
-        ))
+        )
     }
 
     pub(crate) fn browser(&self) -> Browser {
         Browser::new(&self.url)
     }
 
-    /// Signs somebody up, as they do themselves, and returns their browser.
+    /// Creates an account through the pages and returns its browser.
     pub(crate) async fn sign_up(&self, name: &str, email: &str) -> Browser {
         let mut browser = self.browser();
         let page = browser.open("/sign-up").await;
         browser
-            .press(&page, "Send me a letter", &[("email", email)])
+            .press(&page, "Send me an e-mail", &[("email", email)])
             .await;
         let letter = self.letter_to(email, "Your account").await;
         let page = browser.open(&link_in(&letter)).await;
@@ -133,8 +136,12 @@ impl Site {
         browser
     }
 
-    /// Founds an organization, and returns its id.
-    pub(crate) async fn found(&self, browser: &mut Browser, name: &str) -> OrganizationId {
+    /// Creates an organization through the pages and returns its id.
+    pub(crate) async fn create_organization(
+        &self,
+        browser: &mut Browser,
+        name: &str,
+    ) -> OrganizationId {
         let page = browser.open("/organizations").await;
         let page = browser
             .press(&page, "Create the organization", &[("name", name)])
@@ -143,12 +150,12 @@ impl Site {
         page.path.split('/').nth(2).unwrap().parse().unwrap()
     }
 
-    /// The text of the newest letter to an address whose subject holds these words.
+    /// Waits for a letter to an address whose subject contains these words, and returns the text of the newest.
     pub(crate) async fn letter_to(&self, email: &str, subject: &str) -> String {
         self.nth_letter_to(email, subject, 1).await
     }
 
-    /// The same once there are so many of them.
+    /// Waits for `count` such letters and returns the text of the newest.
     pub(crate) async fn nth_letter_to(&self, email: &str, subject: &str, count: usize) -> String {
         let began = Instant::now();
         loop {
@@ -157,15 +164,15 @@ impl Site {
                 return letters.pop().unwrap();
             }
             assert!(
-                began.elapsed() < SOON,
-                "{} of {count} letters {subject:?} came to {email}",
+                began.elapsed() < TIMEOUT,
+                "{} of {count} letters {subject:?} arrived for {email}",
                 letters.len()
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Signs in, as who has an account does.
+    /// Signs in through the page and returns the browser.
     pub(crate) async fn sign_in(&self, email: &str) -> Browser {
         let mut browser = self.browser();
         let page = browser.open("/sign-in").await;
@@ -177,7 +184,7 @@ impl Site {
         browser
     }
 
-    /// The texts of the letters to an address, the newest last.
+    /// Returns the texts of the letters to an address, the newest last.
     pub(crate) fn letters_to(&self, email: &str, subject: &str) -> Vec<String> {
         let files = fs::read_dir(self.folder.path().join("letters"))
             .into_iter()
@@ -195,7 +202,7 @@ impl Site {
         letters.filter_map(text).collect()
     }
 
-    /// The id of an account.
+    /// Returns the id of the account of an address.
     pub(crate) async fn account(&self, email: &str) -> UserId {
         const FIND: &str = "SELECT id FROM team_accounts WHERE email_key = $1";
         let (id,): (String,) = match &self.database {
@@ -206,7 +213,7 @@ impl Site {
         id.parse().unwrap()
     }
 
-    /// Makes a member without a page, by the library.
+    /// Adds a member through the library.
     pub(crate) async fn join(
         &self,
         organization: OrganizationId,
@@ -231,7 +238,7 @@ impl Site {
         tx.commit().await.unwrap();
     }
 
-    /// Whether a session is in the store.
+    /// Returns true if a session is in the store.
     pub(crate) async fn has_session(&self, session: &str) -> bool {
         if let Some(url) = &self.config.worker.redis_url {
             let client = redis::Client::open(url.as_str()).unwrap();
@@ -252,26 +259,17 @@ impl Site {
     }
 }
 
-/// A worker beside the application.
-struct Beside(Worker);
-
-impl Beside {
-    async fn run_to_end(self, stop: CancellationToken) {
-        self.0.run(stop).await;
-    }
-}
-
-async fn until_served(url: &str, config: &Config) -> Database {
+async fn wait_until_served(url: &str, config: &Config) -> Database {
     let began = Instant::now();
     while reqwest::get(url).await.is_err() {
-        assert!(began.elapsed() < SOON, "the application does not serve");
+        assert!(began.elapsed() < TIMEOUT, "the application does not serve");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     config.worker.connect(8).await.unwrap()
 }
 
-/// Opens an address again until its page says what it soon does.
-pub(crate) async fn until_says(browser: &mut Browser, address: &str, words: &str) -> Page {
+/// Reloads a page until it contains these words.
+pub(crate) async fn wait_until_says(browser: &mut Browser, address: &str, words: &str) -> Page {
     let began = Instant::now();
     loop {
         let page = browser.open(address).await;
@@ -279,15 +277,15 @@ pub(crate) async fn until_says(browser: &mut Browser, address: &str, words: &str
             return page;
         }
         assert!(
-            began.elapsed() < SOON,
-            "{words:?} is never said by {}",
+            began.elapsed() < TIMEOUT,
+            "{words:?} does not appear on {}",
             page.text()
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// The one address in a letter's text.
+/// Returns the link in the text of a letter.
 pub(crate) fn link_in(letter: &str) -> String {
     let line = letter.lines().find(|line| line.starts_with("http"));
     line.unwrap_or_else(|| panic!("no link in {letter}"))

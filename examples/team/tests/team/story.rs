@@ -1,9 +1,9 @@
-//! The main story, from sign-up to the end of a membership, in both role models and both settings.
+//! The main story, from sign-up to the end of a membership, with both role models in each deployment.
 
 use crate::browser::{Browser, Page};
 use crate::site::{PASSWORD, Site, link_in};
 
-/// The words of a role model that the story needs.
+/// The role names of a role model that the story uses.
 struct Roles {
     preset: &'static str,
     low: (&'static str, &'static str),
@@ -23,19 +23,19 @@ const TWO_ROLE: Roles = Roles {
 };
 
 #[tokio::test]
-async fn four_tiers_in_one_process() {
+async fn four_tiers_in_a_single_process() {
     let site = Site::embedded(&[("GUESTLIST_ROLES", FOUR_TIER.preset)]).await;
     story(&site, &FOUR_TIER).await;
 }
 
 #[tokio::test]
-async fn two_roles_in_one_process() {
+async fn two_roles_in_a_single_process() {
     let site = Site::embedded(&[("GUESTLIST_ROLES", TWO_ROLE.preset)]).await;
     story(&site, &TWO_ROLE).await;
 }
 
 #[tokio::test]
-async fn four_tiers_beside_a_worker() {
+async fn four_tiers_with_a_separate_worker() {
     let site = Site::distributed(&[("GUESTLIST_ROLES", FOUR_TIER.preset)]).await;
     story(&site, &FOUR_TIER).await;
 }
@@ -47,14 +47,14 @@ async fn four_tiers_on_postgres_without_redis() {
 }
 
 #[tokio::test]
-async fn two_roles_beside_a_worker() {
+async fn two_roles_with_a_separate_worker() {
     let site = Site::distributed(&[("GUESTLIST_ROLES", TWO_ROLE.preset)]).await;
     story(&site, &TWO_ROLE).await;
 }
 
 async fn story(site: &Site, roles: &Roles) {
     let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
-    let acme = site.found(&mut olivia, "Acme").await;
+    let acme = site.create_organization(&mut olivia, "Acme").await;
     let team = format!("/organizations/{acme}/settings/team");
 
     let outcomes = invite(
@@ -66,33 +66,33 @@ async fn story(site: &Site, roles: &Roles) {
     .await;
     outcomes.must_say("bob@acme.example: Invited.");
     outcomes.must_say("eve@acme.example: Invited.");
-    outcomes.must_say("nonsense: Is no e-mail address");
+    outcomes.must_say("nonsense: This is not an e-mail address");
     outcomes.must_say(&format!(
         "bob@acme.example {}, invited by Olivia",
         roles.low.1
     ));
     outcomes.must_say("Expires in 7 days.");
-    crate::site::until_says(&mut olivia, &team, "Letter sent").await;
+    crate::site::wait_until_says(&mut olivia, &team, "E-mail sent").await;
 
     // New people choose a password on the page of the link.
     let mut bob = site.browser();
     let page = bob
         .open(&invitation_of(site, "bob@acme.example").await)
         .await;
-    assert_eq!(page.path, "/invitation", "the token has left the address");
+    assert_eq!(page.path, "/invitation", "the token is not in the URL");
     page.must_say(&format!("Olivia invites you to Acme as {}", roles.low.1));
     page.must_say("12 to 200 characters");
     let refused = set_password(&mut bob, &page, "Bob", "short").await;
     refused.must_say("The password is too short");
     let page = set_password(&mut bob, &refused, "Bob", PASSWORD).await;
-    page.must_say(&format!("Welcome! You are {} here.", roles.low.1));
+    page.must_say(&format!("Welcome! Your role is {}.", roles.low.1));
     let inbox = page.path.clone();
     bob.press(&page, "Write the note", &[("text", "Bob was <b>here</b>")])
         .await;
 
-    // What his role may not do is not offered.
+    // The page offers only the actions that his role allows.
     let page = bob.open(&team).await;
-    page.must_say("You are");
+    page.must_say("Your role is");
     for control in [
         "Send the invitations",
         "Settings: History",
@@ -103,7 +103,7 @@ async fn story(site: &Site, roles: &Roles) {
     }
     assert!(page.offers("Leave"));
 
-    // Eve says no, is invited again as more, and says yes.
+    // Eve declines, is invited again with a higher role, and accepts.
     let mut eve = site.browser();
     let page = eve
         .open(&invitation_of(site, "eve@acme.example").await)
@@ -118,9 +118,9 @@ async fn story(site: &Site, roles: &Roles) {
         .open(&nth_invitation_of(site, "eve@acme.example", 2).await)
         .await;
     let page = set_password(&mut eve, &page, "Eve", PASSWORD).await;
-    page.must_say(&format!("Welcome! You are {} here.", roles.high.1));
+    page.must_say(&format!("Welcome! Your role is {}.", roles.high.1));
 
-    // A role changes at once.
+    // A change of role takes effect at once.
     let page = olivia.open(&team).await;
     let choice = format!("role-{}", site.account("bob@acme.example").await);
     assert!(
@@ -130,23 +130,23 @@ async fn story(site: &Site, roles: &Roles) {
     );
     let his = bob.open(&team).await;
     assert!(his.choices(&choice).is_empty());
-    // Who changes no roles reads that of the last owner as any other.
+    // A member that may not change roles sees the last owner's role as plain text.
     assert!(!his.html.contains("<select"), "{}", his.html);
     assert!(!his.says("last owner"));
     let page = olivia
         .press(&page, "Change the role of Bob", &[("role", roles.high.0)])
         .await;
-    page.must_say(&format!("Bob is {} now.", roles.high.1));
+    page.must_say(&format!("The role of Bob is now {}.", roles.high.1));
     bob.open(&inbox)
         .await
-        .must_say(&format!("You are {} here.", roles.high.1));
+        .must_say(&format!("Your role is {}.", roles.high.1));
 
-    // Bob has an organization of his own too, and switches.
-    let other = site.found(&mut bob, "Other").await;
+    // Bob has an organization of his own and switches to it.
+    let other = site.create_organization(&mut bob, "Other").await;
     let page = bob.open(&inbox).await;
     bob.follow(&page, "Other").await.must_say("Inbox of Other");
 
-    // His browser is open when he is removed.
+    // Bob is removed while his browser is open.
     let page = olivia.open(&team).await;
     let page = olivia.follow(&page, "Remove Bob").await;
     page.must_say("What they wrote stays, with their name.");
@@ -165,7 +165,7 @@ async fn story(site: &Site, roles: &Roles) {
     page.must_say("Bob was <b>here</b>");
     page.must_say("Bob,");
 
-    // Eve belongs to nothing else, so her session is gone from the store with the answer.
+    // Eve is in no other organization, so her session is deleted before the response.
     let session = eve.cookie("team_session").unwrap().to_owned();
     assert!(site.has_session(&session).await);
     let page = olivia.open(&team).await;
@@ -177,7 +177,7 @@ async fn story(site: &Site, roles: &Roles) {
     assert!(!site.has_session(&session).await);
     eve.open(&inbox).await.must_say("You are signed out.");
 
-    // Bob comes back by a new invitation, with the account he has, and takes over.
+    // Bob returns with a new invitation and his old account, and becomes the owner.
     olivia_stays_owner(&mut olivia, &team).await;
     invite(&mut olivia, &team, "bob@acme.example", roles.high.0)
         .await
@@ -194,7 +194,7 @@ async fn story(site: &Site, roles: &Roles) {
     olivia
         .press(&page, "Transfer the ownership", &[])
         .await
-        .must_say("Bob is the owner now.");
+        .must_say("Bob is now the owner.");
     let page = olivia.open(&team).await;
     let page = olivia.follow(&page, "Leave").await;
     olivia.press(&page, "Leave Acme", &[]).await;
@@ -213,7 +213,7 @@ async fn story(site: &Site, roles: &Roles) {
             roles.low.1, roles.high.1
         ),
         &format!("Olivia removed Bob, who was {}.", roles.high.1),
-        "Olivia transferred the ownership to Bob.",
+        "Olivia transferred ownership to Bob.",
         "Olivia became Admin.",
         "Olivia left.",
     ] {
@@ -221,10 +221,12 @@ async fn story(site: &Site, roles: &Roles) {
     }
 }
 
-/// The last owner is told why nothing takes her away, and nothing does.
+/// Checks that the last owner cannot leave, and that the page says why.
 async fn olivia_stays_owner(olivia: &mut Browser, team: &str) {
     let page = olivia.open(team).await;
-    page.must_say("You are the last owner, who cannot be removed, given another role or leave.");
+    page.must_say(
+        "You are the last owner. The last owner cannot be removed, leave or get another role.",
+    );
     assert!(!page.offers("Leave"));
     assert!(!page.offers("Change the role of Olivia"));
     assert!(page.html.contains("disabled aria-describedby=\"why-"));
@@ -234,7 +236,7 @@ async fn olivia_stays_owner(olivia: &mut Browser, team: &str) {
         .must_say("Transfer the ownership");
     let page = olivia.force(&format!("{team}/leave"), &[]).await;
     assert_eq!(page.status, 409);
-    page.must_say("An organization keeps at least one owner");
+    page.must_say("An organization needs at least one owner");
 }
 
 async fn invite(browser: &mut Browser, team: &str, emails: &str, role: &str) -> Page {
@@ -257,7 +259,7 @@ async fn invitation_of(site: &Site, email: &str) -> String {
     link_in(&site.letter_to(email, "invited you to Acme").await)
 }
 
-/// The link of somebody's invitation once they have so many letters.
+/// Waits for the nth letter to an address and returns its link.
 async fn nth_invitation_of(site: &Site, email: &str, count: usize) -> String {
     link_in(
         &site
