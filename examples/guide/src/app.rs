@@ -1,4 +1,4 @@
-//! What every request works with, and the worker.
+//! The state that request handlers share, and the worker.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::{sessions, team, users};
 pub(crate) struct App {
     pub(crate) pool: SqlitePool,
     pub(crate) guestlist: Guestlist,
-    /// Where sessions are purged when a membership ends.
+    /// The session stores, which are purged when a membership ends.
     pub(crate) session_stores: Vec<Arc<dyn SessionStore>>,
     /// Wakes the worker.
     pub(crate) doorbell: Doorbell,
 }
 
-/// Opens the database. The worker does not run yet.
+/// Opens the database and creates the worker without starting it.
 pub(crate) async fn open() -> anyhow::Result<(App, Worker)> {
     let mut config = Config::from_env()?;
     if config.sessions.is_empty() {

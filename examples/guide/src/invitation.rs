@@ -1,4 +1,4 @@
-//! The page behind an invitation's link.
+//! The page of an invitation link.
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -10,13 +10,13 @@ use tower_cookies::Cookies;
 use crate::app::App;
 use crate::page::{Problem, escape, page};
 use crate::sessions::{self, SignedIn};
-use crate::transaction::again_on_conflict;
+use crate::transaction::retry_on_conflict;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new().route("/invitations/{token}", get(show).post(accept))
 }
 
-/// Reads, and changes nothing.
+/// Shows the invitation without changing it.
 async fn show(
     State(app): State<App>,
     Path(token): Path<String>,
@@ -38,18 +38,18 @@ async fn show(
     );
     let answer = match sessions::find(&app, &cookies).await? {
         Some(_) => "<form method=post><button>Accept</button></form>",
-        None => "<p><a href=/sign-in>Sign in</a> first, and follow the link again.</p>",
+        None => "<p><a href=/sign-in>Sign in</a> first, then open the link again.</p>",
     };
     Ok(page("You are invited", &(words + answer)))
 }
 
-/// Makes who is signed in a member.
+/// Accepts the invitation with the signed-in account.
 async fn accept(
     State(app): State<App>,
     Path(token): Path<String>,
     me: SignedIn,
 ) -> Result<Redirect, Problem> {
-    let membership = again_on_conflict(|| try_accept(&app, &me, &token)).await?;
+    let membership = retry_on_conflict(|| try_accept(&app, &me, &token)).await?;
     app.doorbell.ring();
     Ok(Redirect::to(&format!("/teams/{}", membership.organization)))
 }

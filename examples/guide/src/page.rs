@@ -1,10 +1,10 @@
-//! As much HTML as the pages need, and refusals as pages.
+//! Minimal HTML pages, and errors as pages.
 
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use guestlist::{Error, Fault};
 
-/// Without a referrer, so that the link of an invitation does not leave with the next click.
+/// Renders a page. The referrer is disabled, so that the next click does not reveal an invitation link.
 pub(crate) fn page(title: &str, body: &str) -> Html<String> {
     let title = escape(title);
     Html(format!(
@@ -20,7 +20,7 @@ pub(crate) fn escape(text: &str) -> String {
         .replace('\'', "&#39;")
 }
 
-/// Why a request was not done.
+/// An error that is shown as a page.
 pub(crate) struct Problem(Error);
 
 impl<E: Into<Error>> From<E> for Problem {
@@ -32,20 +32,20 @@ impl<E: Into<Error>> From<E> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, words) = match (&self.0, self.0.fault()) {
-            (Error::NotFound, _) => (StatusCode::NOT_FOUND, "there is nothing here".to_owned()),
+            (Error::NotFound, _) => (StatusCode::NOT_FOUND, "this page does not exist".to_owned()),
             (Error::LastOwner { .. }, _) => (
                 StatusCode::CONFLICT,
-                "a team keeps at least one owner; make somebody else one first".to_owned(),
+                "a team needs at least one owner; make another member an owner first".to_owned(),
             ),
             (error, Fault::Rule) => (StatusCode::CONFLICT, error.to_string()),
             (error, Fault::Input) => (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
             (error, Fault::Infrastructure) => {
                 eprintln!("{error}");
-                let words = "the fault is ours; please try again in a moment".to_owned();
+                let words = "something failed on our side; please try again in a moment".to_owned();
                 (StatusCode::INTERNAL_SERVER_ERROR, words)
             }
         };
         let body = format!("<p>{}</p>", escape(&words));
-        (status, page("This was not done", &body)).into_response()
+        (status, page("That was not done", &body)).into_response()
     }
 }

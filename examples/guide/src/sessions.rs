@@ -1,4 +1,4 @@
-//! The application's own sessions, and how Guestlist is told of them.
+//! The application's own sessions, and recording them with Guestlist.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -18,7 +18,7 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS sessions (
 /// The cookie that holds a session's id.
 pub(crate) const COOKIE: &str = "session";
 
-/// Makes a session, and records it for every organization the account is a member of.
+/// Creates a session and records it for every organization of the account.
 pub(crate) async fn begin(app: &App, account: &Account) -> Result<SessionKey, Error> {
     let key: SessionKey = format!("{:032x}", rand::random::<u128>()).parse()?;
     let user = account.user_id()?;
@@ -34,7 +34,7 @@ pub(crate) async fn begin(app: &App, account: &Account) -> Result<SessionKey, Er
             .record_session(&mut *tx, organization, &user, &key)
             .await;
         match recorded {
-            Err(Error::NotFound) => {} // removed a moment ago: there is nothing to record
+            Err(Error::NotFound) => {} // removed a moment ago: nothing to record
             recorded => recorded?,
         }
     }
@@ -42,7 +42,7 @@ pub(crate) async fn begin(app: &App, account: &Account) -> Result<SessionKey, Er
     Ok(key)
 }
 
-/// Ends a session that its owner wants ended, and has Guestlist forget it.
+/// Ends a session at sign-out and removes it from Guestlist's records.
 pub(crate) async fn end(app: &App, signed_in: &SignedIn) -> Result<(), Error> {
     let user = signed_in.account.user_id()?;
     let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
@@ -59,7 +59,7 @@ pub(crate) async fn end(app: &App, signed_in: &SignedIn) -> Result<(), Error> {
     Ok(())
 }
 
-/// In the order of their ids, in which several organizations are to be changed.
+/// Lists the organizations of a user by id. Transactions that change several organizations must use this order.
 async fn organizations_of(
     app: &App,
     connection: &mut SqliteConnection,
@@ -71,7 +71,7 @@ async fn organizations_of(
     Ok(ids.collect())
 }
 
-/// Who sends a request, by the session of its cookie.
+/// The account that sent a request, from the session cookie.
 pub(crate) struct SignedIn {
     pub(crate) account: Account,
     pub(crate) session: SessionKey,

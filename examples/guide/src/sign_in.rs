@@ -1,4 +1,4 @@
-//! A stand-in for your sign-in: it believes everybody. Do not ship it.
+//! A stand-in for your own sign-in. It accepts any address without proof: do not use it in production.
 
 use axum::extract::State;
 use axum::response::{Html, Redirect};
@@ -55,7 +55,7 @@ async fn sign_in(
     let cookie = Cookie::build((COOKIE, key.as_str().to_owned()))
         .path("/")
         .http_only(true)
-        .same_site(SameSite::Lax); // and .secure(true) where people reach you by https
+        .same_site(SameSite::Lax); // add .secure(true) for an application on https
     cookies.add(cookie.build());
     Ok(Redirect::to("/"))
 }

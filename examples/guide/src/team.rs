@@ -1,4 +1,4 @@
-//! The team page: who is in, who is invited, and what one may change.
+//! The team page: members, invitations, and the actions that the visitor may take.
 
 use std::fmt::Write;
 
@@ -14,9 +14,9 @@ use sqlx::{query, query_scalar};
 use crate::app::App;
 use crate::page::{Problem, escape, page};
 use crate::sessions::SignedIn;
-use crate::transaction::again_on_conflict;
+use crate::transaction::retry_on_conflict;
 
-/// What the application itself knows of a team.
+/// The application's own data about a team.
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS teams (
     organization_id BLOB PRIMARY KEY,
     plan TEXT NOT NULL)";
@@ -63,12 +63,12 @@ async fn create(
     me: SignedIn,
     Form(form): Form<Create>,
 ) -> Result<Redirect, Problem> {
-    let team = again_on_conflict(|| try_create(&app, &me, &form)).await?;
+    let team = retry_on_conflict(|| try_create(&app, &me, &form)).await?;
     app.doorbell.ring();
     Ok(Redirect::to(&format!("/teams/{}", team.id)))
 }
 
-/// The organization, your own row and the session of who made it: all of them, or none.
+/// Creates the organization, the application's own row and the record of the creator's session in one transaction.
 async fn try_create(app: &App, me: &SignedIn, form: &Create) -> Result<Organization, Error> {
     let owner = me.account.user()?;
     let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
@@ -88,7 +88,7 @@ async fn try_create(app: &App, me: &SignedIn, form: &Create) -> Result<Organizat
     Ok(team)
 }
 
-/// The check in front of everything that is a team's: one read, on every request.
+/// Checks access to a team. Every request for a team calls this, which is one read.
 async fn member(app: &App, team: OrganizationId, me: &SignedIn) -> Result<Access, Error> {
     let mut connection = app.pool.acquire().await?;
     let member = app
@@ -133,7 +133,7 @@ async fn show(
     for invitation in invited.items {
         let (email, role) = (escape(invitation.email.as_str()), &invitation.role);
         let delivery = invitation.delivery.as_str();
-        let _ = write!(body, "<li>{email}, invited as {role}, letter {delivery}");
+        let _ = write!(body, "<li>{email}, invited as {role}, e-mail {delivery}");
     }
     let _ = write!(
         body,
@@ -162,7 +162,7 @@ async fn invite(
     me: SignedIn,
     Form(form): Form<Invitee>,
 ) -> Result<Redirect, Problem> {
-    again_on_conflict(|| try_invite(&app, &me, team, &form)).await?;
+    retry_on_conflict(|| try_invite(&app, &me, team, &form)).await?;
     app.doorbell.ring();
     Ok(Redirect::to(&format!("/teams/{team}")))
 }
@@ -189,11 +189,11 @@ async fn remove(
     Path((team, user)): Path<(OrganizationId, UserId)>,
     me: SignedIn,
 ) -> Result<Redirect, Problem> {
-    again_on_conflict(|| try_remove(&app, &me, team, &user)).await?;
+    retry_on_conflict(|| try_remove(&app, &me, team, &user)).await?;
     app.doorbell.ring();
     let database = Database::from(&app.pool);
     if let Err(error) = purge(&database, &app.session_stores, team, Some(&user)).await {
-        eprintln!("sessions are left to the worker: {error}");
+        eprintln!("sessions were not purged here, the worker will purge them: {error}");
     }
     Ok(Redirect::to(&format!("/teams/{team}")))
 }

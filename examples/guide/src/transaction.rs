@@ -1,17 +1,17 @@
-//! A transaction that is run again when another one was in the way.
+//! Retries of transactions after a conflict.
 
 use std::time::Duration;
 
 use guestlist::Error;
 
-/// How often a transaction is tried before a person is asked to try again.
+/// The number of attempts before the person is asked to try again.
 const ATTEMPTS: u32 = 3;
 
-/// How long to give way to who is in the way.
+/// The pause before a retry, in which the other transaction can finish.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Runs `attempt`, which begins a transaction and commits it, and again after [`Error::Conflict`].
-pub(crate) async fn again_on_conflict<T, F>(attempt: impl Fn() -> F) -> Result<T, Error>
+/// Runs `attempt`, which begins and commits a transaction, and retries it after [`Error::Conflict`].
+pub(crate) async fn retry_on_conflict<T, F>(attempt: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {

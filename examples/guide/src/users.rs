@@ -1,4 +1,4 @@
-//! The application's own users, and how Guestlist is told of them.
+//! The application's own users, and their form for Guestlist.
 
 use guestlist::{Error, User, UserId};
 use sqlx::FromRow;
@@ -18,12 +18,13 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Your id as text. It must never change and never be given to somebody else.
+    /// Returns your id as text. It must never change and never be reused for another user.
     pub(crate) fn user_id(&self) -> Result<UserId, Error> {
         Ok(self.id.to_string().parse()?)
     }
 
-    /// What you vouch for: this id has this address, and you have proof of it or not.
+    /// Returns the user for Guestlist: the application vouches that the account has this address, and says whether the
+    /// address is verified.
     pub(crate) fn user(&self) -> Result<User, Error> {
         let mut user = User::new(self.user_id()?, self.email.parse()?);
         if let Ok(name) = self.name.parse() {

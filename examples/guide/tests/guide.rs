@@ -1,4 +1,4 @@
-//! docs/guide.md shows these files, and the application they make works.
+//! docs/guide.md shows these files, and the application that they make works.
 
 #![allow(clippy::unwrap_used)]
 
@@ -26,7 +26,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Each block in a language, by the name of the file above it: `**src/app.rs**`.
+/// Finds the code blocks in a language, by the file name in the line above each, such as `**src/app.rs**`.
 fn blocks(guide: &str, language: &str) -> BTreeMap<String, String> {
     let start = format!("```{language}\n");
     let mut pieces = guide.split(&start);
@@ -43,7 +43,7 @@ fn blocks(guide: &str, language: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_guide_shows_every_file_of_this_package_as_it_is() {
+fn the_guide_shows_every_file_of_this_package() {
     let shown = blocks(&read("../../docs/guide.md"), "rust");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let sources = fs::read_dir(folder).unwrap();
@@ -70,28 +70,28 @@ fn the_guide_shows_the_dependencies_of_this_package() {
 }
 
 #[tokio::test]
-async fn a_transaction_that_met_another_is_run_again() {
+async fn a_transaction_is_retried_after_a_conflict() {
     let folder = TempDir::new().unwrap();
     let url = format!("sqlite:{}", folder.path().join("host.db").display());
     let options = SqliteConnectOptions::from_str(&url).unwrap();
     let options = options.create_if_missing(true).busy_timeout(Duration::ZERO);
     let pool = SqlitePool::connect_with(options).await.unwrap();
-    let in_the_way = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let in_the_way = Cell::new(Some(in_the_way));
+    let other = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let other = Cell::new(Some(other));
     let attempts = Cell::new(0);
     let attempt = || async {
         attempts.set(attempts.get() + 1);
         let begun = pool.begin_with("BEGIN IMMEDIATE").await;
-        if let Some(other) = in_the_way.take() {
+        if let Some(other) = other.take() {
             other.rollback().await?;
         }
         Ok::<_, Error>(begun?.commit().await?)
     };
-    transaction::again_on_conflict(attempt).await.unwrap();
+    transaction::retry_on_conflict(attempt).await.unwrap();
     assert_eq!(attempts.get(), 2);
 }
 
-/// The application in a folder of its own.
+/// The running application, in a folder of its own.
 struct Site {
     process: Child,
     folder: TempDir,
@@ -137,7 +137,7 @@ impl Site {
         (response.status(), response.text().await.unwrap())
     }
 
-    /// Posts a form, and says where it led.
+    /// Posts a form, and returns the status and the redirect target.
     async fn post(&self, path: &str, cookie: &str, form: &'static str) -> (StatusCode, String) {
         let request = self.client.post(format!("{}{path}", self.address));
         let request = request
@@ -157,7 +157,7 @@ impl Site {
         cookie.split(';').next().unwrap().to_owned()
     }
 
-    /// The link of the one letter there is, without the site.
+    /// Waits for the only letter, and returns the path of its link.
     async fn link(&self) -> String {
         let began = Instant::now();
         loop {
@@ -177,7 +177,7 @@ impl Site {
 }
 
 #[tokio::test]
-async fn the_application_invites_lets_in_and_signs_out() {
+async fn the_application_invites_admits_and_signs_out() {
     let site = Site::start();
     let (status, place) = site
         .post("/teams", "session=none", "name=Acme&plan=paid")
@@ -199,7 +199,7 @@ async fn the_application_invites_lets_in_and_signs_out() {
     let (status, _) = site.post(&invitations, &olivia, bob).await;
     assert_eq!(status, StatusCode::SEE_OTHER);
     let (status, _) = site.post(&invitations, &olivia, bob).await;
-    assert_eq!(status, StatusCode::CONFLICT); // has an open one
+    assert_eq!(status, StatusCode::CONFLICT); // has a pending invitation
     let link = site.link().await;
 
     let eve = site.sign_in("email=eve%40acme.example&name=Eve").await;
@@ -209,12 +209,12 @@ async fn the_application_invites_lets_in_and_signs_out() {
     let bob = site.sign_in("email=bob%40acme.example&name=Bob").await;
     let (_, page) = site.get(&link, &bob).await;
     assert!(page.contains("is invited to Acme as agent"), "{page}");
-    assert_eq!(site.get(&team, &bob).await.0, StatusCode::NOT_FOUND); // looking accepts nothing
+    assert_eq!(site.get(&team, &bob).await.0, StatusCode::NOT_FOUND); // viewing does not accept
     assert_eq!(site.post(&link, &bob, "").await.1, team);
     assert_eq!(site.get(&team, &bob).await.0, StatusCode::OK);
     let phone = site.sign_in("email=bob%40acme.example&name=Bob").await;
 
-    // The users are numbered from 1 as they first signed in.
+    // User ids count from 1 in the order of the first sign-in.
     let (status, _) = site
         .post(&format!("{team}/members/1/remove"), &olivia, "")
         .await;

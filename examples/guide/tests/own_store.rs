@@ -1,4 +1,4 @@
-//! A session store of one's own: who is removed is signed out of it too.
+//! A custom session store: removing a member signs them out of it as well.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -9,7 +9,7 @@ use guestlist::{Database, Guestlist, Invite, Key, KeyRing, SessionKey, User};
 use guestlist_jobs::sessions::{SessionStore, StoreError, purge};
 use sqlx::sqlite::SqlitePoolOptions;
 
-/// Sessions in the memory of this process, each with what you keep of it.
+/// Sessions in the memory of this process, each with data of your own.
 #[derive(Clone, Default)]
 struct Memory(Arc<Mutex<HashMap<String, String>>>);
 
@@ -33,7 +33,7 @@ impl SessionStore for Memory {
 }
 
 #[tokio::test]
-async fn who_is_removed_is_signed_out_of_a_store_of_ones_own() -> Result<(), Box<dyn Error>> {
+async fn removal_signs_out_of_a_custom_store() -> Result<(), Box<dyn Error>> {
     let pool = SqlitePoolOptions::new().max_connections(1);
     let pool = pool.connect("sqlite::memory:").await?;
     guestlist::migrate(&pool).await?;
