@@ -1,26 +1,26 @@
-//! Where a trial leaves databases, logs and journals.
+//! The folder of a trial's databases, logs and journals.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-/// A folder that was asked for and stays, or a temporary one that goes.
+/// A folder that the user named and that is kept, or a temporary one.
 pub(crate) enum Evidence {
     Kept(PathBuf),
     Temporary(TempDir),
 }
 
 impl Evidence {
-    /// Makes the folder. The servers' user may pass through it: Postgres runs as nobody where this
+    /// Creates the folder. Other users may enter it, because Postgres runs as `nobody` if this program
     /// runs as root.
-    pub(crate) fn at(folder: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn create(folder: Option<&Path>) -> anyhow::Result<Self> {
         let evidence = match folder {
             Some(folder) => {
                 std::fs::create_dir(folder).with_context(|| {
                     let folder = folder.display();
                     format!(
-                        "nothing was tried: {folder} cannot be made, and has to be a new folder"
+                        "nothing was tried: cannot create {folder}, which has to be a new folder"
                     )
                 })?;
                 Self::Kept(folder.canonicalize()?)
@@ -30,8 +30,8 @@ impl Evidence {
                 Self::Temporary(builder.prefix("guestlist-trials-").tempdir()?)
             }
         };
-        let passable = std::os::unix::fs::PermissionsExt::from_mode(0o711);
-        std::fs::set_permissions(evidence.folder(), passable)?;
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+        std::fs::set_permissions(evidence.folder(), permissions)?;
         Ok(evidence)
     }
 

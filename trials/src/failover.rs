@@ -1,4 +1,4 @@
-//! A failover of Redis amid the work: every invitation still gets exactly one letter.
+//! Redis failovers under load: every invitation still gets exactly one letter.
 
 mod cluster;
 mod node;
@@ -27,55 +27,56 @@ use crate::postgres::Postgres;
 use crate::process::{Process, tied};
 use crate::sink::{self, Accepted, Entry, Sink};
 
-/// What to try.
+/// The Redis topology, the number of failovers and the load.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// What Redis is.
+    /// Redis topology.
     #[arg(value_enum)]
-    redis: Kind,
-    /// How many masters are killed, one after the other.
+    redis: Topology,
+    /// Number of masters to kill, one after the other.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     failovers: u16,
-    /// How many seconds of work come before each kill and after the last.
+    /// Seconds of load before each kill and after the last.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// How many people are invited a second, one by one.
+    /// Number of people to invite per second, one by one.
     #[arg(long, default_value_t = 100)]
     rate: u32,
-    /// How many are invited at once right before each kill, so that much of the work is in Redis.
+    /// Number of people to invite at once right before each kill, so that Redis holds much work.
     #[arg(long, default_value_t = 1000)]
     burst: u32,
-    /// Worker processes.
+    /// Number of worker processes.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=16))]
     workers: u16,
-    /// Keep databases and logs in this new folder, instead of in a temporary one.
+    /// Keep databases and logs in this folder, which must not exist yet. Without this option they are in
+    /// a temporary folder.
     #[arg(long)]
     folder: Option<PathBuf>,
 }
 
-/// What Redis is in a trial.
+/// The Redis topology of a trial.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
+enum Topology {
     /// A master, two replicas and three sentinels.
     Sentinel,
     /// A cluster of three masters with a replica each.
     Cluster,
 }
 
-/// How long anything may take that comes by itself: a promotion, a replica in step, the last letter.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time-out of every wait: for a promotion, a replica to synchronize, the last letter.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The servers of a trial.
+/// The Redis servers of a trial.
 enum Redis {
     Sentinels(Sentinels),
     Cluster(Cluster),
 }
 
 impl Redis {
-    async fn start(kind: Kind, folder: &Path) -> anyhow::Result<Self> {
-        Ok(match kind {
-            Kind::Sentinel => Self::Sentinels(Sentinels::start(folder).await?),
-            Kind::Cluster => Self::Cluster(Cluster::start(folder).await?),
+    async fn start(topology: Topology, folder: &Path) -> anyhow::Result<Self> {
+        Ok(match topology {
+            Topology::Sentinel => Self::Sentinels(Sentinels::start(folder).await?),
+            Topology::Cluster => Self::Cluster(Cluster::start(folder).await?),
         })
     }
 
@@ -86,7 +87,7 @@ impl Redis {
         }
     }
 
-    /// The place of the server that holds the queue now.
+    /// Index of the server that holds the queue now.
     async fn master(&self) -> Option<usize> {
         match self {
             Self::Sentinels(sentinels) => sentinels.master().await,
@@ -102,27 +103,27 @@ impl Redis {
     }
 }
 
-/// Asks until it holds.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+/// Waits until a condition holds.
+async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     while !holds().await {
         if Instant::now() > deadline {
-            bail!("never: {what}");
+            bail!("timed out waiting until {what}");
         }
         sleep(Duration::from_millis(20)).await;
     }
     Ok(())
 }
 
-/// A host that invites for as long as it is let.
+/// A host that invites until it is told to stop.
 struct Host {
     database: Database,
     guestlist: Guestlist,
     owner: UserId,
     organization: OrganizationId,
-    /// Whose invitation was committed.
+    /// Addresses whose invitation was committed.
     invited: Mutex<Vec<String>>,
-    is_over: AtomicBool,
+    is_stopped: AtomicBool,
 }
 
 impl Host {
@@ -143,17 +144,17 @@ impl Host {
             owner: owner.id,
             organization: organization.id,
             invited: Mutex::default(),
-            is_over: AtomicBool::new(false),
+            is_stopped: AtomicBool::new(false),
         }))
     }
 
-    /// Invites one by one, at this rate.
+    /// Invites one by one, `rate` people per second.
     async fn work(self: Arc<Self>, rate: u32) -> anyhow::Result<()> {
-        let mut pace = interval(Duration::from_secs(1) / rate.max(1));
-        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = interval(Duration::from_secs(1) / rate.max(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for number in 0.. {
-            pace.tick().await;
-            if self.is_over.load(Relaxed) {
+            ticks.tick().await;
+            if self.is_stopped.load(Relaxed) {
                 break;
             }
             self.invite(vec![format!("p-{number}@invitee.example")])
@@ -190,7 +191,7 @@ impl Host {
     }
 }
 
-/// Runs the trial. The exit status is 1 unless everybody got exactly one letter.
+/// Runs the trial. The exit status is 1 unless every recipient got exactly one letter.
 pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let temporary;
     let folder: &Path = match &options.folder {
@@ -206,32 +207,32 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         }
     };
     let folder = folder.canonicalize()?;
-    // Postgres runs as nobody where this runs as root, and has to come by.
+    // Lets other users enter, because Postgres runs as `nobody` if this program runs as root.
     std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
-    let account = play(&folder, &options).await?;
-    println!("{account}");
+    let report = run_trial(&folder, &options).await?;
+    println!("{report}");
     if let Some(folder) = &options.folder {
         println!("evidence in {}", folder.display());
     }
-    Ok(if account.is_kept() {
+    Ok(if report.is_kept() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
-async fn play(folder: &Path, options: &Options) -> anyhow::Result<Account> {
+async fn run_trial(folder: &Path, options: &Options) -> anyhow::Result<Report> {
     let postgres = Postgres::start(folder).await?;
     let mut redis = Redis::start(options.redis, folder).await?;
     let sink = Sink::start(folder, 0).await?;
     let database = Database::connect(&postgres.url(), 8).await?;
     guestlist::migrate(&database).await?;
-    oracle::watch(&database).await?;
+    oracle::install_triggers(&database).await?;
     let keys = Key::generate().expose();
     let host = Host::new(&database, keys.parse()?).await?;
     let mut workers = Vec::new();
-    for place in 0..options.workers {
-        let name = format!("w{place}");
+    for index in 0..options.workers {
+        let name = format!("w{index}");
         let mut command = tied(&std::env::current_exe()?, "KILL");
         command
             .arg("work")
@@ -247,7 +248,7 @@ async fn play(folder: &Path, options: &Options) -> anyhow::Result<Account> {
         workers.push(Process::start(&name, &mut command, &log)?);
     }
     let work = tokio::spawn(Arc::clone(&host).work(options.rate));
-    until("the first letter leaves", async || {
+    wait_until("the first letter is sent", async || {
         letters(&sink).is_ok_and(|letters| !letters.is_empty())
     })
     .await?;
@@ -255,8 +256,8 @@ async fn play(folder: &Path, options: &Options) -> anyhow::Result<Account> {
     let mut failovers = Vec::new();
     for number in 0..options.failovers {
         sleep(Duration::from_secs(options.seconds)).await;
-        let crowd = (0..options.burst).map(|person| format!("b-{number}-{person}@invitee.example"));
-        host.invite(crowd.collect()).await?;
+        let burst = (0..options.burst).map(|person| format!("b-{number}-{person}@invitee.example"));
+        host.invite(burst.collect()).await?;
         let (failover, killed) = fail_over(&mut redis, u64::from(options.burst / 4)).await?;
         failovers.push(failover);
         if number + 1 < options.failovers {
@@ -264,11 +265,11 @@ async fn play(folder: &Path, options: &Options) -> anyhow::Result<Account> {
         }
     }
     sleep(Duration::from_secs(options.seconds)).await;
-    host.is_over.store(true, Relaxed);
+    host.is_stopped.store(true, Relaxed);
     work.await??;
 
     let since = Instant::now();
-    let drained = until("the outbox is empty", async || {
+    let drained = wait_until("the outbox is empty", async || {
         matches!(
             count(&database, "SELECT count(*) FROM guestlist_outbox").await,
             Ok(0)
@@ -277,30 +278,31 @@ async fn play(folder: &Path, options: &Options) -> anyhow::Result<Account> {
     let drained = drained.await.ok().map(|()| since.elapsed());
     for worker in &mut workers {
         if worker.has_ended() {
-            bail!("the worker {} ended by itself", worker.name());
+            bail!("the worker {} exited by itself", worker.name());
         }
     }
-    let again = "SELECT count(*) FROM trials_settled WHERE generation > 1";
-    Ok(Account {
-        recovered: count(&database, again).await?,
+    let recovered = "SELECT count(*) FROM trials_settled WHERE generation > 1";
+    Ok(Report {
+        recovered: count(&database, recovered).await?,
         drained,
-        ..Account::of(&host.invited(), &letters(&sink)?, failovers)
+        ..Report::new(&host.invited(), &letters(&sink)?, failovers)
     })
 }
 
-/// Kills the master while it holds some dispatches, and waits for another. Says whom it killed.
-async fn fail_over(redis: &mut Redis, some: u64) -> anyhow::Result<(Failover, usize)> {
+/// Kills the master once it holds at least `minimum` dispatches, and waits for a new master. Returns also
+/// the index of the killed server.
+async fn fail_over(redis: &mut Redis, minimum: u64) -> anyhow::Result<(Failover, usize)> {
     let old = redis.master().await.context("there is no master")?;
     let master = &mut redis.nodes()[old];
     let mut dispatches = 0;
-    until("the master holds work", async || {
+    wait_until("the master holds enough dispatches", async || {
         dispatches = master.dispatches().await.unwrap_or(0);
-        dispatches >= some
+        dispatches >= minimum
     })
     .await?;
     master.kill()?;
     let (killed_at, since) = (Utc::now(), Instant::now());
-    until("another server is the master", async || {
+    wait_until("another server is the master", async || {
         redis.master().await.is_some_and(|new| new != old)
     })
     .await?;
@@ -313,11 +315,11 @@ async fn fail_over(redis: &mut Redis, some: u64) -> anyhow::Result<(Failover, us
     Ok((failover, old))
 }
 
-/// Starts a killed server again, which becomes a replica.
+/// Restarts a killed server, which becomes a replica.
 async fn bring_back(killed: &mut node::Node) -> anyhow::Result<()> {
-    killed.go_on()?;
-    until("the killed server follows the new master", async || {
-        killed.is_in_step().await
+    killed.spawn()?;
+    wait_until("the killed server follows the new master", async || {
+        killed.is_synchronized().await
     })
     .await
 }
@@ -339,20 +341,20 @@ async fn count(database: &Database, statement: &'static str) -> anyhow::Result<i
     Ok(sqlx::query_scalar(statement).fetch_one(pool).await?)
 }
 
-/// A master that was killed.
+/// The death of a master.
 struct Failover {
     killed_at: DateTime<Utc>,
-    /// How many dispatches it held.
+    /// Number of dispatches that it held.
     dispatches: u64,
-    /// How long it took until another server was the master.
+    /// Time until another server was the master.
     promotion: Duration,
-    /// How long it took until a letter was begun by the dispatches of the new one.
+    /// Time until a worker began a letter after the promotion.
     next_letter: Option<Duration>,
 }
 
-/// What became of every invitation.
+/// The counts of a trial.
 #[derive(Default)]
-struct Account {
+struct Report {
     invited: usize,
     letters: usize,
     lost: usize,
@@ -363,21 +365,21 @@ struct Account {
     failovers: Vec<Failover>,
 }
 
-impl Account {
-    fn of(invited: &[String], letters: &[Accepted], mut failovers: Vec<Failover>) -> Self {
+impl Report {
+    fn new(invited: &[String], letters: &[Accepted], mut failovers: Vec<Failover>) -> Self {
         let mut received: HashMap<&str, Vec<&Accepted>> = HashMap::new();
         for letter in letters {
             received.entry(&letter.to).or_default().push(letter);
         }
         for failover in &mut failovers {
-            // What the dead master had handed out was begun long before.
+            // Counts from the promotion: until then workers send what the dead master had handed out.
             let begun = letters.iter().filter_map(|letter| {
                 let since = (letter.began_at - failover.killed_at).to_std().ok()?;
                 (since >= failover.promotion).then_some(since)
             });
             failover.next_letter = begun.min();
         }
-        let mut account = Self {
+        let mut report = Self {
             invited: invited.len(),
             letters: letters.len(),
             failovers,
@@ -385,12 +387,12 @@ impl Account {
         };
         for email in invited {
             match received.remove(email.as_str()).map(|all| all.len()) {
-                None => account.lost += 1,
-                Some(copies) => account.twice += copies - 1,
+                None => report.lost += 1,
+                Some(copies) => report.twice += copies - 1,
             }
         }
-        account.unexpected = received.values().map(Vec::len).sum();
-        account
+        report.unexpected = received.values().map(Vec::len).sum();
+        report
     }
 
     fn is_kept(&self) -> bool {
@@ -403,7 +405,7 @@ impl Account {
     }
 }
 
-impl fmt::Display for Account {
+impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = |time: Option<Duration>| {
             time.map_or("never".to_owned(), |time| {
@@ -413,7 +415,7 @@ impl fmt::Display for Account {
         for failover in &self.failovers {
             writeln!(
                 f,
-                "a master was killed with {} dispatches; another took over {}, and the next letter \
+                "a master was killed with {} dispatches; another was promoted {}, and the next letter \
                  was begun {}",
                 failover.dispatches,
                 seconds(Some(failover.promotion)),
@@ -424,10 +426,10 @@ impl fmt::Display for Account {
         writeln!(f, "{:>8}  letters", self.letters)?;
         writeln!(
             f,
-            "{:>8}  recovered: settled under a later lease than the first",
+            "{:>8}  recovered: settled under a second or later lease",
             self.recovered
         )?;
-        writeln!(f, "must be none")?;
+        writeln!(f, "must be zero")?;
         writeln!(f, "{:>8}  lost", self.lost)?;
         writeln!(f, "{:>8}  unexpected", self.unexpected)?;
         writeln!(f, "{:>8}  sent twice", self.twice)?;
@@ -437,10 +439,10 @@ impl fmt::Display for Account {
                 "drained {:.1} s after the last invitation",
                 time.as_secs_f64()
             )?,
-            None => writeln!(f, "NOT DRAINED {} s after the end", PATIENCE.as_secs())?,
+            None => writeln!(f, "NOT DRAINED within {} s", WAIT_TIMEOUT.as_secs())?,
         }
         f.write_str(if self.is_kept() {
-            "everybody got exactly one letter"
+            "every recipient got exactly one letter"
         } else {
             "A PROMISE WAS BROKEN"
         })

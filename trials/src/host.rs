@@ -1,6 +1,6 @@
-//! A host application that links the library and does what its users want, at random.
+//! A host application that links the library and performs random operations.
 //!
-//! It is a process of its own, so that it can be killed between any two statements.
+//! It runs in its own process, so that it can be killed between any two statements.
 
 mod journal;
 
@@ -19,45 +19,45 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use self::journal::Journal;
-pub(crate) use self::journal::{Deed, committed};
+pub(crate) use self::journal::{Operation, committed};
 
-/// What is told to a host at its start.
+/// The options of a host process.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The database.
+    /// Database URL.
     #[arg(long)]
     pub(crate) database: String,
-    /// The keys that sign links, as `guestlist keys new` prints them.
+    /// Keys that sign links, as `guestlist keys new` prints them.
     #[arg(long)]
     pub(crate) keys: KeyRing,
-    /// Where it notes what was committed.
+    /// File to which committed operations are appended.
     #[arg(long)]
     pub(crate) journal: PathBuf,
-    /// What its invitees' addresses begin with, so that nobody else invites them.
+    /// Prefix of its invitees' addresses, which no other host uses.
     #[arg(long)]
     pub(crate) name: String,
-    /// What its choices follow from.
+    /// Seed of its random choices.
     #[arg(long)]
     pub(crate) seed: u64,
-    /// The organizations it acts in.
+    /// Organizations to act in.
     #[arg(long, required = true, num_args = 1..)]
     pub(crate) organizations: Vec<OrganizationId>,
-    /// How many to invite before it ends.
+    /// Number of people to invite before it ends.
     #[arg(long)]
     pub(crate) invitations: u64,
-    /// How many to invite a second.
+    /// Number of people to invite per second.
     #[arg(long)]
     pub(crate) rate: f64,
-    /// By how much its clock is wrong.
+    /// Error of its clock in milliseconds.
     #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
-    pub(crate) clock_off_ms: i64,
+    pub(crate) clock_skew_ms: i64,
 }
 
-/// Who acts in every organization.
+/// The owner of every organization, who invites.
 pub(crate) const OWNER: &str = "olivia";
 
-/// What an address may hold for the mail server to treat it its own way, and of how many in a
-/// thousand invitees.
+/// Marks in an address that make the mail server misbehave for it, each with its share of the invitees
+/// in thousandths.
 pub(crate) const MARKS: [(&str, u32); 7] = [
     ("gone", 8),
     ("grey", 8),
@@ -68,28 +68,29 @@ pub(crate) const MARKS: [(&str, u32); 7] = [
     ("slow", 10),
 ];
 
-/// How long invitations live that are to expire while the trial lasts.
-const BRIEF: Duration = Duration::from_secs(8);
+/// Lifetime of the invitations that expire during the trial.
+const SHORT_LIFETIME: Duration = Duration::from_secs(8);
 
-/// How long a host waits before it asks a database again that did not answer.
-const REST: Duration = Duration::from_millis(200);
+/// Pause after an error of the database before the next operation.
+const ERROR_PAUSE: Duration = Duration::from_millis(200);
 
 struct Host {
     options: Options,
     database: Database,
-    usual: Guestlist,
-    brief: Guestlist,
+    guestlist: Guestlist,
+    /// Creates invitations that expire during the trial.
+    short_lived: Guestlist,
     owner: UserId,
     journal: Journal,
     random: StdRng,
-    /// Invited by this process and perhaps still open.
+    /// Invitations of this process that may still be open.
     open: Vec<Invitation>,
     members: Vec<(OrganizationId, UserId)>,
     invited: u64,
-    named: u64,
+    invitees: u64,
 }
 
-/// Works until everybody is invited.
+/// Runs until everyone is invited.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let database = Database::connect(&options.database, 2)
         .await
@@ -99,21 +100,21 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             .key_ring(options.keys.clone())
             .limits(Limits::none())
             .clock(Clock::Shifted(TimeDelta::milliseconds(
-                options.clock_off_ms,
+                options.clock_skew_ms,
             )));
         builder.lifetime(lifetime).build()
     };
     let mut host = Host {
         database,
-        usual: guestlist(Duration::from_secs(7 * 24 * 60 * 60)),
-        brief: guestlist(BRIEF),
+        guestlist: guestlist(Duration::from_secs(7 * 24 * 60 * 60)),
+        short_lived: guestlist(SHORT_LIFETIME),
         owner: OWNER.parse()?,
         journal: Journal::create(&options.journal)?,
         random: StdRng::seed_from_u64(options.seed),
         open: Vec::new(),
         members: Vec::new(),
         invited: 0,
-        named: 0,
+        invitees: 0,
         options,
     };
     let since = Instant::now();
@@ -121,19 +122,19 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         let due = since + Duration::from_secs_f64(host.invited as f64 / host.options.rate);
         sleep_until(due).await;
         if let Err(error) = host.act().await {
-            host.bear(error).await?;
+            host.tolerate(error).await?;
         }
     }
     Ok(())
 }
 
 impl Host {
-    /// What a rule refuses is an answer; what the database cannot do now is tried later.
-    async fn bear(&mut self, error: Error) -> anyhow::Result<()> {
+    /// Ignores a refusal by a rule, pauses after an error of the database, and returns any other error.
+    async fn tolerate(&mut self, error: Error) -> anyhow::Result<()> {
         match error.fault() {
             Fault::Rule => Ok(()),
             Fault::Infrastructure => {
-                sleep(REST).await;
+                sleep(ERROR_PAUSE).await;
                 Ok(())
             }
             Fault::Input => Err(error.into()),
@@ -153,7 +154,7 @@ impl Host {
 
     async fn invite(&mut self) -> Result<(), Error> {
         let organization = self.organization();
-        let invite = self.someone_new();
+        let invite = self.new_invitee();
         let guestlist = self.guestlist();
         let mut transaction = self.database.begin().await?;
         let invitation = guestlist
@@ -162,14 +163,14 @@ impl Host {
             .invite(&mut transaction, invite)
             .await?;
         transaction.commit().await?;
-        self.keep(vec![invitation]);
+        self.record_invited(vec![invitation]);
         Ok(())
     }
 
     async fn invite_many(&mut self) -> Result<(), Error> {
         let organization = self.organization();
         let count = self.random.random_range(2..=12);
-        let invites = (0..count).map(|_| self.someone_new()).collect();
+        let invites = (0..count).map(|_| self.new_invitee()).collect();
         let guestlist = self.guestlist();
         let mut transaction = self.database.begin().await?;
         let outcomes = guestlist
@@ -178,60 +179,60 @@ impl Host {
             .invite_all(&mut transaction, invites)
             .await?;
         transaction.commit().await?;
-        self.keep(outcomes.into_iter().flatten().collect());
+        self.record_invited(outcomes.into_iter().flatten().collect());
         Ok(())
     }
 
     async fn resend(&mut self) -> Result<(), Error> {
-        let Some(invitation) = self.some_open() else {
+        let Some(invitation) = self.take_open() else {
             return Ok(());
         };
         let mut transaction = self.database.begin().await?;
         let renewed = self
-            .usual
+            .guestlist
             .act(&self.owner)
             .resend(&mut transaction, invitation.id)
             .await?;
         transaction.commit().await?;
-        self.journal.note(Deed::Resent(renewed.id));
+        self.journal.append(Operation::Resent(renewed.id));
         self.open.push(renewed);
         Ok(())
     }
 
     async fn revoke(&mut self) -> Result<(), Error> {
-        let Some(invitation) = self.some_open() else {
+        let Some(invitation) = self.take_open() else {
             return Ok(());
         };
         let mut transaction = self.database.begin().await?;
-        self.usual
+        self.guestlist
             .act(&self.owner)
             .revoke(&mut transaction, invitation.id)
             .await?;
         transaction.commit().await?;
-        self.journal.note(Deed::Revoked(invitation.id));
+        self.journal.append(Operation::Revoked(invitation.id));
         Ok(())
     }
 
-    /// Accepts, and signs the new member in.
+    /// Accepts an invitation and records a session of the new member.
     async fn accept(&mut self) -> Result<(), Error> {
-        let Some(invitation) = self.some_open() else {
+        let Some(invitation) = self.take_open() else {
             return Ok(());
         };
-        let (token, organization) = (self.usual.token(&invitation)?, invitation.organization);
+        let (token, organization) = (self.guestlist.token(&invitation)?, invitation.organization);
         let user = User::new(
             format!("u-{}", invitation.id).parse()?,
             invitation.email.clone(),
         );
         let mut transaction = self.database.begin().await?;
-        self.usual
+        self.guestlist
             .accept(&mut transaction, token.expose(), &user)
             .await?;
         let session = format!("s-{}", invitation.id).parse()?;
-        self.usual
+        self.guestlist
             .record_session(&mut transaction, organization, &user.id, &session)
             .await?;
         transaction.commit().await?;
-        self.journal.note(Deed::Accepted(invitation.id));
+        self.journal.append(Operation::Accepted(invitation.id));
         self.members.push((organization, user.id));
         Ok(())
     }
@@ -240,10 +241,10 @@ impl Host {
         if self.members.is_empty() {
             return Ok(());
         }
-        let place = self.random.random_range(0..self.members.len());
-        let (organization, user) = self.members.swap_remove(place);
+        let index = self.random.random_range(0..self.members.len());
+        let (organization, user) = self.members.swap_remove(index);
         let mut transaction = self.database.begin().await?;
-        self.usual
+        self.guestlist
             .act(&self.owner)
             .in_organization(organization)
             .remove(&mut transaction, &user)
@@ -251,15 +252,17 @@ impl Host {
         transaction.commit().await
     }
 
-    fn keep(&mut self, invited: Vec<Invitation>) {
+    fn record_invited(&mut self, invited: Vec<Invitation>) {
         self.invited += invited.len() as u64;
-        self.journal
-            .note(Deed::Invited(invited.iter().map(|one| one.id).collect()));
+        self.journal.append(Operation::Invited(
+            invited.iter().map(|one| one.id).collect(),
+        ));
         self.open.extend(invited);
     }
 
-    /// One of the last few more often than one of long ago, whose letter has left.
-    fn some_open(&mut self) -> Option<Invitation> {
+    /// Takes a random open invitation: half of the time one of the last eight, whose letter may not have
+    /// left yet.
+    fn take_open(&mut self) -> Option<Invitation> {
         let count = self.open.len();
         let oldest = if self.random.random_bool(0.5) {
             count.saturating_sub(8)
@@ -267,38 +270,38 @@ impl Host {
             0
         };
         (count > 0).then(|| {
-            let place = self.random.random_range(oldest..count);
-            self.open.swap_remove(place)
+            let index = self.random.random_range(oldest..count);
+            self.open.swap_remove(index)
         })
     }
 
     fn organization(&mut self) -> OrganizationId {
-        let place = self
+        let index = self
             .random
             .random_range(0..self.options.organizations.len());
-        self.options.organizations[place]
+        self.options.organizations[index]
     }
 
     fn guestlist(&mut self) -> Guestlist {
         if self.random.random_bool(0.04) {
-            self.brief.clone()
+            self.short_lived.clone()
         } else {
-            self.usual.clone()
+            self.guestlist.clone()
         }
     }
 
-    fn someone_new(&mut self) -> Invite {
-        self.named += 1;
-        let mut lot = self.random.random_range(0..1000);
+    fn new_invitee(&mut self) -> Invite {
+        self.invitees += 1;
+        let mut drawn = self.random.random_range(0..1000);
         let mark = MARKS.iter().find(|(_, share)| {
-            let is_it = lot < *share;
-            lot = lot.saturating_sub(*share);
-            is_it
+            let is_drawn = drawn < *share;
+            drawn = drawn.saturating_sub(*share);
+            is_drawn
         });
         let mark = mark.map_or("p", |(mark, _)| mark);
         let address = format!(
             "{}-{mark}-{}@invitee.example",
-            self.options.name, self.named
+            self.options.name, self.invitees
         );
         let email = address
             .parse()

@@ -1,7 +1,7 @@
-//! What was promised beside what the mail server got.
+//! Compares the messages that the outbox held with the letters that the mail server received.
 //!
-//! Triggers keep a copy of every message the outbox ever held and the time of each commit, in the
-//! transactions that made them, so nothing is taken from what workers say of themselves.
+//! Triggers copy every outbox message and its deletion in the same transaction, and Postgres keeps the
+//! time of each commit, so the oracle does not rely on what workers report.
 
 mod duplicate;
 mod history;
@@ -13,30 +13,30 @@ use guestlist::Database;
 use guestlist::outbox::Message;
 use sqlx::PgPool;
 
-pub(crate) use self::observations::{Facts, Tolerance};
+pub(crate) use self::observations::{Observations, Tolerance};
 pub(crate) use self::verdict::Verdict;
 
-const WATCH: &str = "
-    CREATE TABLE trials_promises (id uuid PRIMARY KEY, kind text NOT NULL, ids jsonb NOT NULL);
+const TRIGGERS: &str = "
+    CREATE TABLE trials_messages (id uuid PRIMARY KEY, kind text NOT NULL, ids jsonb NOT NULL);
     CREATE TABLE trials_settled (id uuid PRIMARY KEY, generation bigint NOT NULL);
     CREATE TABLE trials_dead (id uuid PRIMARY KEY, why text NOT NULL);
-    CREATE FUNCTION trials_promise() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        INSERT INTO trials_promises VALUES (NEW.id, NEW.kind, NEW.ids); RETURN NULL; END $$;
+    CREATE FUNCTION trials_copy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO trials_messages VALUES (NEW.id, NEW.kind, NEW.ids); RETURN NULL; END $$;
     CREATE FUNCTION trials_settle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         INSERT INTO trials_settled VALUES (OLD.id, OLD.generation); RETURN NULL; END $$;
-    CREATE TRIGGER trials_promise AFTER INSERT ON guestlist_outbox
-        FOR EACH ROW EXECUTE FUNCTION trials_promise();
+    CREATE TRIGGER trials_copy AFTER INSERT ON guestlist_outbox
+        FOR EACH ROW EXECUTE FUNCTION trials_copy();
     CREATE TRIGGER trials_settle AFTER DELETE ON guestlist_outbox
         FOR EACH ROW EXECUTE FUNCTION trials_settle()";
 
-/// Begins to keep what the oracle needs, before anything is promised.
-pub(crate) async fn watch(database: &Database) -> anyhow::Result<()> {
-    sqlx::raw_sql(WATCH).execute(pool(database)?).await?;
+/// Installs the triggers that the oracle needs. Must run before the first invitation.
+pub(crate) async fn install_triggers(database: &Database) -> anyhow::Result<()> {
+    sqlx::raw_sql(TRIGGERS).execute(pool(database)?).await?;
     Ok(())
 }
 
-/// Keeps what was given up before somebody retries it.
-pub(crate) async fn note_dead(database: &Database, dead: &[Message]) -> anyhow::Result<()> {
+/// Records dead messages and their last error before they are retried.
+pub(crate) async fn record_dead(database: &Database, dead: &[Message]) -> anyhow::Result<()> {
     for message in dead {
         sqlx::query("INSERT INTO trials_dead VALUES ($1, $2) ON CONFLICT DO NOTHING")
             .bind(message.id.as_uuid())

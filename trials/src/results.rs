@@ -1,4 +1,4 @@
-//! Results that are kept: a section of Markdown for each trial.
+//! Writes results into a Markdown file with a section for each trial.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,18 +7,19 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-/// Puts a section into a file of sections, in the place of the one with the same title if there is.
-pub(crate) fn put(file: &Path, title: &str, body: &str) -> anyhow::Result<()> {
+/// Writes a section into a Markdown file. It replaces the section with the same title, or is appended.
+pub(crate) fn write_section(file: &Path, title: &str, body: &str) -> anyhow::Result<()> {
     let before = match fs::read_to_string(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             "# Results of the trials\n".to_owned()
         }
         read => read.with_context(|| format!("{}", file.display()))?,
     };
-    fs::write(file, with(&before, title, body)).with_context(|| format!("{}", file.display()))
+    fs::write(file, with_section(&before, title, body))
+        .with_context(|| format!("{}", file.display()))
 }
 
-fn with(before: &str, title: &str, body: &str) -> String {
+fn with_section(before: &str, title: &str, body: &str) -> String {
     let heading = format!("## {title}");
     let section = format!("{heading}\n\n{}\n", body.trim());
     let mut sections: Vec<String> = vec![String::new()];
@@ -33,7 +34,7 @@ fn with(before: &str, title: &str, body: &str) -> String {
     }
     let is_same = |section: &String| section.lines().next() == Some(&heading);
     match sections.iter().position(is_same) {
-        Some(place) => sections[place] = section,
+        Some(index) => sections[index] = section,
         None => sections.push(section),
     }
     let mut text = String::new();
@@ -46,10 +47,10 @@ fn with(before: &str, title: &str, body: &str) -> String {
     text
 }
 
-/// When, on what and of what a trial was: lines of a list.
+/// A Markdown list of the date, the machine, the build, the versions and the command.
 pub(crate) fn circumstances() -> String {
     let mut lines = String::new();
-    for (what, is) in [
+    for (name, value) in [
         (
             "Date",
             chrono::Utc::now().format("%Y-%m-%d %H:%M UTC").to_string(),
@@ -62,20 +63,20 @@ pub(crate) fn circumstances() -> String {
             std::env::args().skip(1).collect::<Vec<_>>().join(" "),
         ),
     ] {
-        let is = if what == "Command" {
-            format!("`trials {is}`")
+        let value = if name == "Command" {
+            format!("`trials {value}`")
         } else {
-            is
+            value
         };
-        let _ = writeln!(lines, "- {what}: {is}");
+        let _ = writeln!(lines, "- {name}: {value}");
     }
     lines
 }
 
 fn machine() -> String {
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
-    let model = after("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".to_owned());
-    let memory = after("/proc/meminfo", "MemTotal")
+    let model = proc_field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".to_owned());
+    let memory = proc_field("/proc/meminfo", "MemTotal")
         .and_then(|total| total.split(' ').next()?.parse::<u64>().ok())
         .map_or(0, |kilobytes| kilobytes.div_ceil(1 << 20));
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -84,8 +85,8 @@ fn machine() -> String {
     format!("{processors} cores ({model}), {memory} GiB, {kernel}; load at the end {load}")
 }
 
-/// The value of the first line of a file in /proc with this name.
-fn after(file: &str, name: &str) -> Option<String> {
+/// Returns the value of the first `NAME: VALUE` line of a file in /proc.
+fn proc_field(file: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;
     let mut lines = text.lines().filter_map(|line| line.split_once(':'));
     let (_, value) = lines.find(|(key, _)| key.trim() == name)?;
@@ -126,15 +127,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_section_is_added_once_and_then_replaced_where_it_stands() {
-        let first = with("# Results\n\nIntro.\n", "One", "a\n");
+    fn a_section_is_added_once_and_then_replaced_in_place() {
+        let first = with_section("# Results\n\nIntro.\n", "One", "a\n");
         assert_eq!(first, "# Results\n\nIntro.\n\n## One\n\na\n");
-        let second = with(&first, "Two", "b");
+        let second = with_section(&first, "Two", "b");
         assert_eq!(
             second,
             "# Results\n\nIntro.\n\n## One\n\na\n\n## Two\n\nb\n"
         );
-        let again = with(&second, "One", "c\n\n### More\n");
+        let again = with_section(&second, "One", "c\n\n### More\n");
         assert_eq!(
             again,
             "# Results\n\nIntro.\n\n## One\n\nc\n\n### More\n\n## Two\n\nb\n"

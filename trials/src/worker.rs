@@ -11,16 +11,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::process::tied;
 
-/// What a worker is to know of the servers.
+/// The URLs and keys that a worker needs.
 pub(crate) struct Servers<'a> {
     pub(crate) database: &'a str,
     pub(crate) redis: &'a str,
-    /// With the name that the mail server knows the worker by.
+    /// Contains the user name that the mail server logs for this worker.
     pub(crate) smtp: &'a str,
     pub(crate) keys: &'a str,
 }
 
-/// A worker that knows of nothing else, run by `program`, which has a subcommand `work`.
+/// Returns the command of a worker with no other environment. `program` has a subcommand `work`.
 pub(crate) fn command(program: &Path, servers: &Servers<'_>) -> Command {
     let mut command = tied(program, "KILL");
     command
@@ -36,9 +36,9 @@ pub(crate) fn command(program: &Path, servers: &Servers<'_>) -> Command {
     command
 }
 
-/// What `guestlist work` does, by a clock that is wrong by `off`.
-pub(crate) async fn run(config: &Config, off: TimeDelta) -> anyhow::Result<ExitCode> {
-    if off.is_zero() {
+/// Runs a worker as `guestlist work` does, with a clock that is wrong by `skew`.
+pub(crate) async fn run(config: &Config, skew: TimeDelta) -> anyhow::Result<ExitCode> {
+    if skew.is_zero() {
         return work::run(config, false, None).await;
     }
     let database = config
@@ -53,11 +53,11 @@ pub(crate) async fn run(config: &Config, off: TimeDelta) -> anyhow::Result<ExitC
         .audience(&config.audience)
         .limits(config.limits.clone())
         .seats(config.seats)
-        .clock(Clock::Shifted(off))
+        .clock(Clock::Shifted(skew))
         .build();
     let queue = work::queue(config, installation)?;
     let worker = Worker::new(context, queue, work::settings(config));
-    // It is killed when it is not needed any more.
+    // The trial ends it by SIGKILL.
     worker.run(CancellationToken::new()).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,4 @@
-//! The bench at its smallest, on servers of its own: that everything is measured and counted, and
-//! nothing of how fast it is.
+//! The smallest benchmark on private servers: everything is measured and counted; speed is not checked.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -11,7 +10,7 @@ use std::process::Command;
 use serde_json::Value as Json;
 
 #[test]
-fn every_subject_is_measured_and_what_it_did_is_counted() {
+fn every_subject_is_measured_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let (json, results) = (
         folder.path().join("bench.json"),
@@ -21,7 +20,7 @@ fn every_subject_is_measured_and_what_it_did_is_counted() {
     let trials = Path::new(env!("CARGO_BIN_EXE_trials"));
     let mut command = Command::new(trials);
     command.args(["bench", "--size", "tiny", "--repeat", "1"]);
-    // Tests of the workspace come with the command; where it is not there, the bench builds it.
+    // A test run of the workspace has built the command; otherwise the bench builds it.
     let guestlist = trials.with_file_name("guestlist");
     if guestlist.exists() {
         command.arg("--guestlist").arg(guestlist);
@@ -31,11 +30,11 @@ fn every_subject_is_measured_and_what_it_did_is_counted() {
         .args(["--results".as_ref(), results.as_os_str()])
         .output()
         .unwrap();
-    let (told, complaints) = (
+    let (output, errors) = (
         String::from_utf8(bench.stdout).unwrap(),
         String::from_utf8(bench.stderr).unwrap(),
     );
-    assert!(bench.status.success(), "{told}\n{complaints}");
+    assert!(bench.status.success(), "{output}\n{errors}");
 
     let object: Json = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
     let rows = object["rows"].as_array().unwrap();
@@ -55,10 +54,13 @@ fn every_subject_is_measured_and_what_it_did_is_counted() {
         }
         let has_verdict = row["met"].is_boolean();
         assert_eq!(has_verdict, row["bar"].is_string(), "{row:#}");
-        assert!(told.contains(row["subject"].as_str().unwrap()), "{told}");
+        assert!(
+            output.contains(row["subject"].as_str().unwrap()),
+            "{output}"
+        );
     }
-    // How many invites, lines, letters, messages, sessions were asked for, each time; the subject
-    // itself fails where it does not find as many done.
+    // Number of invites, lines, letters, messages or sessions requested each time. The subject itself
+    // fails if it does not find as many done.
     let expected: BTreeMap<&str, Vec<u64>> = [
         ("invite", vec![64]),
         ("bulk", vec![120]),

@@ -1,100 +1,96 @@
-//! A short trial, on servers of its own.
+//! Short chaos trials on private servers.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::process::Command;
 
 #[test]
-fn no_letter_is_lost_or_sent_for_what_was_over_while_everything_fails_in_turn() {
-    let told = trials(|trial| {
+fn chaos_loses_no_letter_and_sends_no_obsolete_one() {
+    let output = trials(|trial| {
         trial.args(["chaos", "--clock-skew", "12"]);
     });
     for fault in [
         "workers killed",
         "workers stopped",
         "hosts stopped",
-        "immediate stops of Postgres",
+        "immediate shutdowns of Postgres",
         "restarted empty",
         "FLUSHALL",
     ] {
-        assert!(told.contains(fault), "{fault}: {told}");
+        assert!(output.contains(fault), "{fault}: {output}");
     }
-    measured("trial", &told);
+    measured("trial", &output);
 }
 
 #[test]
-fn neither_flushes_nor_clocks_apart_by_more_than_a_lease_send_anything_twice() {
+fn flushes_and_wrong_clocks_cause_no_duplicates() {
     let folder = tempfile::tempdir().unwrap();
     let (evidence, results) = (folder.path().join("kept"), folder.path().join("RESULTS.md"));
     let options = "chaos --flushes-only --redis-flushes 6 --invitations 200 --minutes 0.1 \
                    --workers 3 --clock-skew 20";
-    let told = trials(|trial| {
+    let output = trials(|trial| {
         trial.args(options.split(' '));
         trial.arg("--folder").arg(&evidence);
         trial.arg("--results").arg(&results);
     });
-    let counts = counts(&told);
-    assert!(counts.starts_with("faults=6 "), "{told}");
-    assert!(counts.ends_with(" duplicates=0"), "{told}");
+    let counts = counts(&output);
+    assert!(counts.starts_with("faults=6 "), "{output}");
+    assert!(counts.ends_with(" duplicates=0"), "{output}");
     let again = trials(|trial| {
         trial.arg("judge").arg(&evidence);
     });
-    for line in ["letters of invitations", "explained", "must be none"] {
+    for line in ["invitation letters", "explained", "must be zero"] {
         let find = |text: &str| {
             text.lines()
                 .find(|one| one.contains(line))
                 .map(str::to_owned)
         };
-        assert!(find(&told).is_some(), "{line}: {told}");
-        assert_eq!(find(&told), find(&again), "{line}");
+        assert!(find(&output).is_some(), "{line}: {output}");
+        assert_eq!(find(&output), find(&again), "{line}");
     }
     let kept = std::fs::read_to_string(results).unwrap();
-    let begins = "# Results of the trials\n\n## Flushes only, seed 1\n";
-    assert!(kept.starts_with(begins), "{kept}");
+    let start = "# Results of the trials\n\n## Flushes only, seed 1\n";
+    assert!(kept.starts_with(start), "{kept}");
     assert!(kept.contains(counts), "{kept}");
-    measured("trial of flushes", &told);
+    measured("trial of flushes", &output);
 }
 
 #[test]
-fn a_folder_that_does_not_do_is_named_and_what_would() {
+fn an_unusable_folder_is_named_in_the_error() {
     let folder = tempfile::tempdir().unwrap();
     let (empty, missing) = (folder.path(), folder.path().join("missing"));
     for (command, folder, says) in [
         (["judge"].as_slice(), missing.as_path(), "No such file"),
-        (
-            &["judge"],
-            empty,
-            "no folder that `trials chaos --folder` made",
-        ),
+        (&["judge"], empty, "was not made by `trials chaos --folder`"),
         (&["chaos", "--folder"], empty, "has to be a new folder"),
     ] {
         let mut trial = Command::new(env!("CARGO_BIN_EXE_trials"));
         let trial = trial.args(command).arg(folder).output().unwrap();
-        let complaints = String::from_utf8(trial.stderr).unwrap();
-        assert_eq!(trial.status.code(), Some(1), "{complaints}");
+        let errors = String::from_utf8(trial.stderr).unwrap();
+        assert_eq!(trial.status.code(), Some(1), "{errors}");
         for part in [says, folder.to_str().unwrap()] {
-            assert!(complaints.contains(part), "{part}: {complaints}");
+            assert!(errors.contains(part), "{part}: {errors}");
         }
     }
 }
 
-/// What a trial said that passed.
-fn trials(told: impl FnOnce(&mut Command)) -> String {
+/// Runs a trial, requires that it passes, and returns its output.
+fn trials(configure: impl FnOnce(&mut Command)) -> String {
     let mut trial = Command::new(env!("CARGO_BIN_EXE_trials"));
-    told(&mut trial);
+    configure(&mut trial);
     let trial = trial.output().unwrap();
-    let said = String::from_utf8(trial.stdout).unwrap();
-    let complaints = String::from_utf8_lossy(&trial.stderr);
-    assert!(trial.status.success(), "{said}\n{complaints}");
-    said
+    let output = String::from_utf8(trial.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&trial.stderr);
+    assert!(trial.status.success(), "{output}\n{errors}");
+    output
 }
 
-/// The line of its counts.
-fn counts(told: &str) -> &str {
-    let mut lines = told.lines();
+/// Returns the line of counts.
+fn counts(output: &str) -> &str {
+    let mut lines = output.lines();
     lines.find(|line| line.starts_with("faults=")).unwrap()
 }
 
-fn measured(subject: &str, told: &str) {
-    println!("measured: {subject}: {}", counts(told));
+fn measured(subject: &str, output: &str) {
+    println!("measured: {subject}: {}", counts(output));
 }

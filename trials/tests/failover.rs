@@ -1,31 +1,31 @@
-//! Short failovers of Redis, on servers of their own.
+//! Short Redis failovers on private servers.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::process::Command;
 
-/// Runs a short trial and insists that everybody got exactly one letter.
-fn survives(redis: &str) {
+/// Runs a short trial and requires that every recipient got exactly one letter.
+fn require_one_letter_each(redis: &str) {
     let trial = Command::new(env!("CARGO_BIN_EXE_trials"))
         .args(["failover", redis, "--failovers=1", "--seconds=1"])
         .args(["--rate=20", "--burst=400"])
         .output()
         .unwrap();
-    let (told, complaints) = (
+    let (output, errors) = (
         String::from_utf8(trial.stdout).unwrap(),
         String::from_utf8(trial.stderr).unwrap(),
     );
-    assert!(trial.status.success(), "{told}\n{complaints}");
-    let killed = told.lines().find(|line| line.contains("was killed with"));
+    assert!(trial.status.success(), "{output}\n{errors}");
+    let killed = output.lines().find(|line| line.contains("was killed with"));
     println!("measured: failover of {redis}, {}", killed.unwrap());
 }
 
 #[test]
-fn everybody_gets_one_letter_although_the_master_of_the_sentinels_is_killed() {
-    survives("sentinel");
+fn a_sentinel_failover_loses_and_repeats_no_letter() {
+    require_one_letter_each("sentinel");
 }
 
 #[test]
-fn everybody_gets_one_letter_although_the_master_of_the_slot_is_killed() {
-    survives("cluster");
+fn a_cluster_failover_loses_and_repeats_no_letter() {
+    require_one_letter_each("cluster");
 }

@@ -89,7 +89,7 @@ impl Results {
     /// Puts the section into the file, in the place of the one before of the same size.
     pub(crate) fn write_markdown(&self, file: &Path) -> anyhow::Result<()> {
         let title = format!("Speed, {}", self.size.name());
-        results::put(file, &title, &self.section())
+        results::write_section(file, &title, &self.section())
     }
 
     fn section(&self) -> String {
@@ -139,7 +139,8 @@ mod tests {
             let results = Results::new(machine.clone(), Size::Tiny, repeat, Vec::new());
             results.write_markdown(file).unwrap();
         };
-        let chaos = |file: &Path, body| results::put(file, "Chaos, seed 1", body).unwrap();
+        let chaos =
+            |file: &Path, body| results::write_section(file, "Chaos, seed 1", body).unwrap();
         for bench_is_first in [true, false] {
             let file = folder.path().join(format!("{bench_is_first}.md"));
             fs::write(&file, "# Results\n\nIntro.\n").unwrap();

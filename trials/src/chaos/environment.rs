@@ -1,4 +1,4 @@
-//! Everything that runs during a trial.
+//! The servers, hosts and workers of a trial.
 
 mod inject;
 mod operator;
@@ -12,11 +12,11 @@ use chrono::Utc;
 use guestlist::{Database, Guestlist, Key, Limits, OrganizationId, User};
 use tokio::time::Instant;
 
-pub(crate) use self::operator::ByHand;
+pub(crate) use self::operator::ManualRetries;
 use super::Options;
 use super::clocks::Clocks;
 use super::fault::{Fault, Incident};
-use crate::host::{self, Deed, OWNER};
+use crate::host::{self, OWNER, Operation};
 use crate::oracle;
 use crate::postgres::Postgres;
 use crate::process::{Process, tied};
@@ -24,14 +24,14 @@ use crate::redis_server::RedisServer;
 use crate::sink::Sink;
 use crate::worker::{self, Servers};
 
-/// In how many organizations people are invited.
+/// Number of organizations that people are invited into.
 const ORGANIZATIONS: usize = 8;
 
-/// How long whoever supervises workers waits before one that ended by itself is started again.
-const SUPERVISOR: Duration = Duration::from_millis(500);
+/// Delay before a worker that exited by itself is started again, as a process supervisor does.
+const RESTART_DELAY: Duration = Duration::from_millis(500);
 
-/// Servers, hosts and workers. Whatever still runs ends when it is dropped.
-pub(crate) struct Stage {
+/// Servers, hosts and workers. Dropping it ends all of them.
+pub(crate) struct Environment {
     folder: PathBuf,
     workers: Vec<Worker>,
     hosts: Vec<Host>,
@@ -46,19 +46,19 @@ pub(crate) struct Stage {
     seed: u64,
     clocks: Clocks,
     incidents: Vec<Incident>,
-    by_hand: ByHand,
+    manual_retries: ManualRetries,
 }
 
-/// A worker's place, and who is in it.
+/// A worker slot, and the process that runs in it now.
 struct Worker {
     process: Option<Process>,
     incarnation: u32,
     stopped: bool,
-    /// Since when nobody is in it because the last ended by itself.
-    left_at: Option<Instant>,
+    /// Time at which the last process exited by itself, until the next is started.
+    exited_at: Option<Instant>,
 }
 
-/// A host's place, and who is in it.
+/// A host slot, and the process that runs in it now.
 struct Host {
     process: Option<Process>,
     incarnation: u32,
@@ -68,25 +68,25 @@ struct Host {
     is_done: bool,
 }
 
-impl Stage {
-    pub(crate) async fn set(folder: &Path, options: &Options) -> anyhow::Result<Self> {
+impl Environment {
+    pub(crate) async fn start(folder: &Path, options: &Options) -> anyhow::Result<Self> {
         let postgres = Postgres::start(folder).await?;
         let redis = RedisServer::start(folder).await?;
         let sink = Sink::start(folder, 0).await?;
         if !options.easy_recipients {
-            smtp_faults::of_recipients(sink.script());
+            smtp_faults::add_recipient_rules(sink.script());
         }
         let database = Database::connect(&postgres.url(), 4).await?;
         guestlist::migrate(&database).await?;
-        oracle::watch(&database).await?;
-        let organizations = organizations(&database).await?;
+        oracle::install_triggers(&database).await?;
+        let organizations = create_organizations(&database).await?;
         let program = match &options.guestlist {
             Some(program) => program.canonicalize().context("the guestlist command")?,
             None => std::env::current_exe()?,
         };
         let hosts = u64::from(options.hosts);
         let rate = options.invitations as f64 / (options.minutes * 60.0) / hosts as f64;
-        let mut stage = Self {
+        let mut environment = Self {
             folder: folder.to_owned(),
             workers: Vec::new(),
             hosts: Vec::new(),
@@ -100,25 +100,25 @@ impl Stage {
             organizations,
             seed: options.seed,
             clocks: Clocks {
-                most: Duration::from_secs(options.clock_skew.into()),
+                max_skew: Duration::from_secs(options.clock_skew.into()),
                 seed: options.seed,
             },
             incidents: Vec::new(),
-            by_hand: ByHand::default(),
+            manual_retries: ManualRetries::default(),
         };
-        for place in 0..usize::from(options.workers) {
-            stage.workers.push(Worker {
+        for index in 0..usize::from(options.workers) {
+            environment.workers.push(Worker {
                 process: None,
                 incarnation: 0,
                 stopped: false,
-                left_at: None,
+                exited_at: None,
             });
-            stage.start_worker(place)?;
+            environment.start_worker(index)?;
         }
-        for place in 0..hosts {
+        for index in 0..hosts {
             let quota =
-                options.invitations / hosts + u64::from(place < options.invitations % hosts);
-            stage.hosts.push(Host {
+                options.invitations / hosts + u64::from(index < options.invitations % hosts);
+            environment.hosts.push(Host {
                 process: None,
                 incarnation: 0,
                 stopped: false,
@@ -126,32 +126,32 @@ impl Stage {
                 rate,
                 is_done: false,
             });
-            stage.start_host(usize::try_from(place)?)?;
+            environment.start_host(usize::try_from(index)?)?;
         }
-        Ok(stage)
+        Ok(environment)
     }
 
     pub(crate) fn database(&self) -> &Database {
         &self.database
     }
 
-    pub(crate) fn by_hand(&self) -> ByHand {
-        self.by_hand
+    pub(crate) fn manual_retries(&self) -> ManualRetries {
+        self.manual_retries
     }
 
     pub(crate) fn incidents(&self) -> &[Incident] {
         &self.incidents
     }
 
-    /// Starts again what ended by itself, as an operating system's supervisor does.
-    pub(crate) async fn tend(&mut self) -> anyhow::Result<()> {
-        for place in 0..self.workers.len() {
-            let worker = &mut self.workers[place];
+    /// Restarts processes that exited by themselves, as a process supervisor does.
+    pub(crate) async fn restart_exited(&mut self) -> anyhow::Result<()> {
+        for index in 0..self.workers.len() {
+            let worker = &mut self.workers[index];
             if worker
-                .left_at
-                .is_some_and(|left| left.elapsed() > SUPERVISOR)
+                .exited_at
+                .is_some_and(|exited_at| exited_at.elapsed() > RESTART_DELAY)
             {
-                self.start_worker(place)?;
+                self.start_worker(index)?;
                 continue;
             }
             let Some(process) = worker.process.as_mut() else {
@@ -165,27 +165,27 @@ impl Stage {
                     from: now,
                     until: Some(now),
                 });
-                (worker.process, worker.left_at) = (None, Some(Instant::now()));
+                (worker.process, worker.exited_at) = (None, Some(Instant::now()));
             }
         }
         if self.postgres_is_up {
-            for place in 0..self.hosts.len() {
-                let host = &mut self.hosts[place];
+            for index in 0..self.hosts.len() {
+                let host = &mut self.hosts[index];
                 if !host.is_done && host.process.as_mut().is_none_or(Process::has_ended) {
-                    self.start_host(place)?;
+                    self.start_host(index)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Whether everybody is invited who was to be.
+    /// Returns true once the hosts have invited everyone.
     pub(crate) fn hosts_are_done(&self) -> bool {
         self.hosts.iter().all(|host| host.is_done)
     }
 
-    /// How many messages the outbox holds, whatever their state.
-    pub(crate) async fn waiting(&self) -> anyhow::Result<i64> {
+    /// Number of messages in the outbox, in any state.
+    pub(crate) async fn outbox_size(&self) -> anyhow::Result<i64> {
         anyhow::ensure!(self.postgres_is_up, "Postgres is down");
         let Database::Postgres(pool) = &self.database else {
             anyhow::bail!("trials run on Postgres");
@@ -195,11 +195,11 @@ impl Stage {
             .await?)
     }
 
-    fn start_worker(&mut self, place: usize) -> anyhow::Result<()> {
-        let seat = &mut self.workers[place];
-        seat.incarnation += 1;
-        (seat.stopped, seat.left_at) = (false, None);
-        let name = format!("w{place}-{}", seat.incarnation);
+    fn start_worker(&mut self, index: usize) -> anyhow::Result<()> {
+        let worker = &mut self.workers[index];
+        worker.incarnation += 1;
+        (worker.stopped, worker.exited_at) = (false, None);
+        let name = format!("w{index}-{}", worker.incarnation);
         let servers = Servers {
             database: &self.postgres.url(),
             redis: &self.redis.url(),
@@ -207,11 +207,11 @@ impl Stage {
             keys: &self.keys,
         };
         let mut command = worker::command(&self.program, &servers);
-        let off = self.clocks.of(place).num_milliseconds();
-        if off != 0 {
-            command.arg(format!("--clock-off-ms={off}"));
+        let skew = self.clocks.skew_of(index).num_milliseconds();
+        if skew != 0 {
+            command.arg(format!("--clock-skew-ms={skew}"));
         }
-        seat.process = Some(Process::start(
+        worker.process = Some(Process::start(
             &name,
             &mut command,
             &self.folder.join(format!("{name}.log")),
@@ -219,16 +219,16 @@ impl Stage {
         Ok(())
     }
 
-    fn start_host(&mut self, place: usize) -> anyhow::Result<()> {
-        let invited = self.invited_by(place)?;
-        let host = &mut self.hosts[place];
+    fn start_host(&mut self, index: usize) -> anyhow::Result<()> {
+        let invited = self.invited_by(index)?;
+        let host = &mut self.hosts[index];
         if invited >= host.quota {
             host.is_done = true;
             return Ok(());
         }
         host.incarnation += 1;
         host.stopped = false;
-        let name = format!("h{place}-{}", host.incarnation);
+        let name = format!("h{index}-{}", host.incarnation);
         let mut command = tied(&std::env::current_exe()?, "KILL");
         command
             .arg("host")
@@ -236,46 +236,46 @@ impl Stage {
             .arg(format!("--keys={}", self.keys))
             .arg(format!(
                 "--journal={}",
-                journal(&self.folder, place).display()
+                journal(&self.folder, index).display()
             ))
             .arg(format!("--name={name}"))
             .arg(format!(
                 "--seed={}",
                 self.seed.wrapping_mul(1_000_003)
-                    + 1000 * place as u64
+                    + 1000 * index as u64
                     + u64::from(host.incarnation)
             ))
             .arg(format!("--invitations={}", host.quota - invited))
             .arg(format!("--rate={}", host.rate))
             .arg(format!(
-                "--clock-off-ms={}",
-                self.clocks.of(place).num_milliseconds()
+                "--clock-skew-ms={}",
+                self.clocks.skew_of(index).num_milliseconds()
             ))
             .arg("--organizations")
             .args(self.organizations.iter().map(ToString::to_string));
         host.process = Some(Process::start(
             &name,
             &mut command,
-            &self.folder.join(format!("h{place}.log")),
+            &self.folder.join(format!("h{index}.log")),
         )?);
         Ok(())
     }
 
-    fn invited_by(&self, place: usize) -> anyhow::Result<u64> {
-        let deeds = host::committed(&journal(&self.folder, place))?;
-        let invited = deeds.iter().map(|deed| match deed {
-            Deed::Invited(ids) => ids.len() as u64,
+    fn invited_by(&self, index: usize) -> anyhow::Result<u64> {
+        let operations = host::committed(&journal(&self.folder, index))?;
+        let invited = operations.iter().map(|operation| match operation {
+            Operation::Invited(ids) => ids.len() as u64,
             _ => 0,
         });
         Ok(invited.sum())
     }
 }
 
-fn journal(folder: &Path, place: usize) -> PathBuf {
-    folder.join(format!("h{place}.jsonl"))
+fn journal(folder: &Path, index: usize) -> PathBuf {
+    folder.join(format!("h{index}.jsonl"))
 }
 
-async fn organizations(database: &Database) -> anyhow::Result<Vec<OrganizationId>> {
+async fn create_organizations(database: &Database) -> anyhow::Result<Vec<OrganizationId>> {
     let guestlist = Guestlist::builder().limits(Limits::none()).build();
     let owner = User::new(OWNER.parse()?, "olivia@acme.example".parse()?);
     let mut organizations = Vec::new();

@@ -1,4 +1,4 @@
-//! What can go wrong, and what did.
+//! Kinds of faults, and the faults that were caused.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub(crate) enum Fault {
     RedisFlush,
     /// CLIENT KILL of every connection to Redis.
     RedisClientKill,
-    /// Redis out of memory.
+    /// Redis out of memory: `maxmemory` set to one byte.
     RedisFull,
     /// Redis read-only, as a replica is.
     RedisReadOnly,
@@ -33,7 +33,7 @@ pub(crate) enum Fault {
     SmtpOutage,
     /// The mail server misbehaving.
     Misbehaviour,
-    /// A worker that found Postgres down at its start, ended and was started again.
+    /// Not injected: a worker exited by itself. Allowed only while it starts and Postgres is down.
     WorkerExit,
 }
 
@@ -43,8 +43,8 @@ impl fmt::Display for Fault {
             Self::WorkerKill => "workers killed",
             Self::HostKill => "hosts killed",
             Self::HostStop => "hosts stopped",
-            Self::WorkerStop => "workers stopped beyond their leases",
-            Self::PostgresStop => "immediate stops of Postgres",
+            Self::WorkerStop => "workers stopped for longer than their leases",
+            Self::PostgresStop => "immediate shutdowns of Postgres",
             Self::RedisRestart => "Redis killed and restarted empty",
             Self::RedisFlush => "FLUSHALL",
             Self::RedisClientKill => "CLIENT KILL",
@@ -52,18 +52,19 @@ impl fmt::Display for Fault {
             Self::RedisReadOnly => "Redis read-only",
             Self::SmtpOutage => "mail server down",
             Self::Misbehaviour => "mail server misbehaving",
-            Self::WorkerExit => "starts of workers that ended since Postgres was down",
+            Self::WorkerExit => "worker starts that failed because Postgres was down",
         })
     }
 }
 
-/// A fault that was done.
+/// A fault that was caused.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Incident {
     pub(crate) fault: Fault,
-    /// The process it was done to, where it was one; workers have this name at the mail server.
+    /// The process that was killed or stopped, if the fault hit one. A worker signs in to the mail
+    /// server under the same name.
     pub(crate) process: Option<String>,
     pub(crate) from: DateTime<Utc>,
-    /// Until when it lasted; still on while there is none.
+    /// End of the fault; `None` while it lasts.
     pub(crate) until: Option<DateTime<Utc>>,
 }

@@ -1,4 +1,4 @@
-//! What is kept beside the database and the logs, so that a trial can be judged again.
+//! A file beside the database and the logs, with which a trial can be judged again.
 
 use std::fs;
 use std::path::Path;
@@ -13,16 +13,16 @@ use crate::oracle::Tolerance;
 
 const FILE: &str = "trial.json";
 
-/// A trial's terms, and what was done in it.
+/// The seed, the tolerances and the faults of a trial.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(super) struct TrialRecord {
     pub(super) seed: u64,
     grace_ms: u64,
     skew_ms: u64,
     pub(super) incidents: Vec<Incident>,
 }
 
-impl Record {
+impl TrialRecord {
     pub(super) fn new(seed: u64, tolerance: Tolerance, incidents: &[Incident]) -> Self {
         let millis = |delta: TimeDelta| delta.num_milliseconds().unsigned_abs();
         Self {
@@ -42,7 +42,7 @@ impl Record {
         let file = folder.join(FILE);
         let text = fs::read(&file).with_context(|| {
             let folder = folder.display();
-            format!("{folder} is no folder that `trials chaos --folder` made: it lacks {FILE}")
+            format!("{folder} was not made by `trials chaos --folder`: it has no {FILE}")
         })?;
         serde_json::from_slice(&text).with_context(|| format!("{}", file.display()))
     }

@@ -1,4 +1,4 @@
-//! Which fault comes when.
+//! The time of each fault.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,9 +11,9 @@ use rand::rngs::StdRng;
 
 use super::fault::Fault;
 
-/// How many faults of each kind.
+/// Number of faults of each kind.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Faults, how many of each")]
+#[command(next_help_heading = "Number of faults of each kind")]
 pub(crate) struct Counts {
     /// SIGKILL of a worker process.
     #[arg(long, default_value_t = 6)]
@@ -21,7 +21,7 @@ pub(crate) struct Counts {
     /// SIGKILL of a host process.
     #[arg(long, default_value_t = 2)]
     host_kills: u32,
-    /// SIGSTOP of a host for 2 to 8 seconds, perhaps in the middle of a transaction, then SIGCONT.
+    /// SIGSTOP of a host for 2 to 8 seconds, possibly in the middle of a transaction, then SIGCONT.
     #[arg(long, default_value_t = 1)]
     host_stops: u32,
     /// SIGSTOP of a worker for 22 to 28 seconds, which is longer than a lease, then SIGCONT.
@@ -33,13 +33,13 @@ pub(crate) struct Counts {
     /// Redis killed, and started empty up to 3 seconds later.
     #[arg(long, default_value_t = 1)]
     redis_restarts: u32,
-    /// FLUSHALL.
+    /// FLUSHALL on Redis.
     #[arg(long, default_value_t = 2)]
     redis_flushes: u32,
     /// CLIENT KILL of every connection to Redis.
     #[arg(long, default_value_t = 1)]
     redis_client_kills: u32,
-    /// Redis without memory for 1 to 3 seconds.
+    /// Redis out of memory for 1 to 3 seconds.
     #[arg(long, default_value_t = 1)]
     redis_fulls: u32,
     /// Redis read-only for 1 to 3 seconds, as a replica is.
@@ -48,15 +48,15 @@ pub(crate) struct Counts {
     /// The mail server down for 1 to 4 seconds: connections cut, new ones refused.
     #[arg(long, default_value_t = 1)]
     smtp_outages: u32,
-    /// A second or two in which the mail server misbehaves in one way drawn by lot: stalls, drops,
-    /// refuses for now, answers late, slowly or without end, at one verb. Some recipients get such
-    /// treatment all the time, whatever this number is.
+    /// One random fault of the mail server for 0.5 to 2 seconds, at one SMTP command: it stalls, drops
+    /// the connection, refuses temporarily, or answers late, slowly or without end. Some recipients are
+    /// treated like this all the time, whatever this number is; see --easy-recipients.
     #[arg(long, default_value_t = 4)]
     smtp_faults: u32,
 }
 
 impl Counts {
-    /// FLUSHALL and nothing else.
+    /// FLUSHALL and no other fault.
     pub(crate) fn flushes_only(redis_flushes: u32) -> Self {
         Self {
             worker_kills: 0,
@@ -99,26 +99,27 @@ impl Counts {
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let total: u32 = self.each().iter().map(|(_, count)| count).sum();
-        write!(f, "{total} faults to come")
+        write!(f, "{total} faults")
     }
 }
 
-/// Something to do at its time.
+/// An action of the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     /// Begins a fault.
     Begin(Fault),
-    /// Starts the worker in this place again.
+    /// Starts the worker with this index again.
     StartWorker(usize),
-    /// Lets the worker in this place go on, if it is still the process that was stopped.
-    Continue { place: usize, incarnation: u32 },
-    /// The same for a host.
-    ContinueHost { place: usize, incarnation: u32 },
+    /// Resumes the worker with this index, if it is still the process that was stopped.
+    ContinueWorker { index: usize, incarnation: u32 },
+    /// Resumes the host with this index, if it is still the process that was stopped.
+    ContinueHost { index: usize, incarnation: u32 },
     /// Ends a fault of a server.
     End(Fault),
 }
 
-/// Faults spread over the trial: of each kind one in each equal share of the time.
+/// Faults spread over the trial. The time is divided into as many equal slices as there are faults of a
+/// kind, with one in each.
 pub(crate) struct Schedule {
     random: StdRng,
     steps: BinaryHeap<Reverse<(Duration, Step)>>,
@@ -128,18 +129,18 @@ impl Schedule {
     pub(crate) fn new(mut random: StdRng, length: Duration, counts: &Counts) -> Self {
         let mut steps = BinaryHeap::new();
         for (fault, count) in counts.each() {
-            let share = length.as_secs_f64() / f64::from(count.max(1));
+            let slice = length.as_secs_f64() / f64::from(count.max(1));
             for number in 0..count {
-                // The first half of its share, so that what lasts a while ends before the next.
+                // In the first 60 %, so that a fault that lasts ends before the next of its kind.
                 let within = random.random_range(0.05..0.6);
-                let at = Duration::from_secs_f64(share * (f64::from(number) + within));
+                let at = Duration::from_secs_f64(slice * (f64::from(number) + within));
                 steps.push(Reverse((at, Step::Begin(fault))));
             }
         }
         Self { random, steps }
     }
 
-    /// The next step whose time has come.
+    /// Takes the next step whose time has come.
     pub(crate) fn due(&mut self, now: Duration) -> Option<Step> {
         let Reverse((at, step)) = *self.steps.peek()?;
         (at <= now).then(|| {
@@ -148,7 +149,7 @@ impl Schedule {
         })
     }
 
-    pub(crate) fn later(&mut self, at: Duration, step: Step) {
+    pub(crate) fn add(&mut self, at: Duration, step: Step) {
         self.steps.push(Reverse((at, step)));
     }
 
@@ -156,13 +157,13 @@ impl Schedule {
         self.steps.is_empty()
     }
 
-    /// A time between the two, in seconds.
-    pub(crate) fn time(&mut self, range: std::ops::Range<f64>) -> Duration {
+    /// Draws a duration from a range of seconds.
+    pub(crate) fn draw_duration(&mut self, range: std::ops::Range<f64>) -> Duration {
         Duration::from_secs_f64(self.random.random_range(range))
     }
 
-    /// One of so many.
-    pub(crate) fn draw(&mut self, count: usize) -> usize {
+    /// Draws an index below `count`.
+    pub(crate) fn draw_index(&mut self, count: usize) -> usize {
         self.random.random_range(0..count)
     }
 }

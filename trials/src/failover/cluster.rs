@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use super::node::{Node, TAG};
-use super::until;
+use super::wait_until;
 use crate::port::free_port;
 
 pub(super) struct Cluster {
@@ -16,8 +16,8 @@ pub(super) struct Cluster {
 impl Cluster {
     pub(super) async fn start(folder: &Path) -> anyhow::Result<Self> {
         let mut nodes = Vec::new();
-        for place in 0..6 {
-            // The default, ten thousand above the port, is not always a port.
+        for index in 0..6 {
+            // The default is the port plus 10,000, which may be above 65,535.
             let bus = free_port()?.to_string();
             let arguments = [
                 "--cluster-enabled",
@@ -27,7 +27,7 @@ impl Cluster {
                 "--cluster-node-timeout",
                 "1000",
             ];
-            nodes.push(Node::start(folder, &format!("redis{place}"), &arguments).await?);
+            nodes.push(Node::start(folder, &format!("redis{index}"), &arguments).await?);
         }
         let addresses = nodes
             .iter()
@@ -42,9 +42,10 @@ impl Cluster {
             bail!("redis-cli: {}", String::from_utf8_lossy(&made.stdout));
         }
         let cluster = Self { nodes };
-        until("the cluster is up and its replicas in step", async || {
-            cluster.is_up().await
-        })
+        wait_until(
+            "the cluster is up and its replicas are synchronized",
+            async || cluster.is_up().await,
+        )
         .await?;
         Ok(cluster)
     }
@@ -52,11 +53,11 @@ impl Cluster {
     async fn is_up(&self) -> bool {
         let mut replicas = 0;
         for node in &self.nodes {
-            let told = node.ask::<String>("CLUSTER INFO").await;
-            if !told.is_ok_and(|told| told.contains("cluster_state:ok")) {
+            let info = node.command::<String>("CLUSTER INFO").await;
+            if !info.is_ok_and(|info| info.contains("cluster_state:ok")) {
                 return false;
             }
-            replicas += usize::from(node.is_in_step().await);
+            replicas += usize::from(node.is_synchronized().await);
         }
         replicas == self.nodes.len() / 2
     }
@@ -74,11 +75,12 @@ impl Cluster {
         &mut self.nodes
     }
 
-    /// The master of the slot in which the queue's keys lie; every other server refuses to answer.
+    /// Returns the master of the slot that holds the queue's keys. Every other server answers with a
+    /// redirection.
     pub(super) async fn master(&self) -> Option<usize> {
-        for (place, node) in self.nodes.iter().enumerate() {
-            if node.ask::<u64>(&format!("EXISTS {TAG}")).await.is_ok() {
-                return Some(place);
+        for (index, node) in self.nodes.iter().enumerate() {
+            if node.command::<u64>(&format!("EXISTS {TAG}")).await.is_ok() {
+                return Some(index);
             }
         }
         None

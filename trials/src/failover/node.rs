@@ -1,21 +1,21 @@
-//! A Redis server among several.
+//! One Redis server of several.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use redis::{FromRedisValue, RedisResult};
 
-use super::until;
+use super::wait_until;
 use crate::port::free_port;
 use crate::process::{Process, tied};
 
-/// The key that every process writes, and whose name is the hash tag of all keys of the queue.
+/// A key that every worker writes. Its name is the hash tag of all keys of the queue.
 pub(super) const TAG: &str = "core:apalis:queues:list";
 
-/// How long an answer may take; a server that was just killed gives none.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Time-out of a command. A server that was just killed does not answer.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A `redis-server` of our own with a folder of its own, that can be killed and started again.
+/// A private `redis-server` with its own folder, which can be killed and restarted.
 pub(super) struct Node {
     port: u16,
     folder: PathBuf,
@@ -24,7 +24,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Starts a server on a free loopback port, with `arguments` besides.
+    /// Starts a server on a free loopback port, with additional `arguments`.
     pub(super) async fn start(
         folder: &Path,
         name: &str,
@@ -38,9 +38,9 @@ impl Node {
             arguments: arguments.iter().map(ToString::to_string).collect(),
             process: None,
         };
-        node.go_on()?;
-        until("redis-server answers", async || {
-            node.ask::<String>("PING").await.is_ok()
+        node.spawn()?;
+        wait_until("redis-server answers", async || {
+            node.command::<String>("PING").await.is_ok()
         })
         .await?;
         Ok(node)
@@ -50,8 +50,8 @@ impl Node {
         self.port
     }
 
-    /// Starts the server, empty, and does not wait for it.
-    pub(super) fn go_on(&mut self) -> anyhow::Result<()> {
+    /// Starts the server without data and does not wait until it answers.
+    pub(super) fn spawn(&mut self) -> anyhow::Result<()> {
         let mut command = tied(Path::new("redis-server"), "KILL");
         command
             .args(&self.arguments)
@@ -63,13 +63,15 @@ impl Node {
         Ok(())
     }
 
-    /// Ends the server as a crash would; what it held is gone.
+    /// Kills the server. Its data is lost.
     pub(super) fn kill(&mut self) -> anyhow::Result<()> {
-        self.process.take().map_or(Ok(()), |mut it| it.kill())
+        self.process
+            .take()
+            .map_or(Ok(()), |mut process| process.kill())
     }
 
-    /// Runs a command whose words are parted by spaces.
-    pub(super) async fn ask<T: FromRedisValue>(&self, line: &str) -> RedisResult<T> {
+    /// Runs a command, whose words are separated by spaces.
+    pub(super) async fn command<T: FromRedisValue>(&self, line: &str) -> RedisResult<T> {
         let answer = async {
             let client = redis::Client::open(format!("redis://127.0.0.1:{}/", self.port))?;
             let mut connection = client.get_multiplexed_async_connection().await?;
@@ -78,23 +80,23 @@ impl Node {
             command.arg(words.collect::<Vec<_>>());
             command.query_async(&mut connection).await
         };
-        let silence = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
-        tokio::time::timeout(PATIENCE, answer)
+        let timed_out = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+        tokio::time::timeout(COMMAND_TIMEOUT, answer)
             .await
-            .map_err(silence)?
+            .map_err(timed_out)?
     }
 
-    /// Whether it follows a master and has what the master has.
-    pub(super) async fn is_in_step(&self) -> bool {
-        let told = self.ask::<String>("INFO replication").await;
-        told.is_ok_and(|told| told.contains("role:slave") && told.contains("master_link_status:up"))
+    /// Returns true if it is a replica that has synchronized with its master.
+    pub(super) async fn is_synchronized(&self) -> bool {
+        let info = self.command::<String>("INFO replication").await;
+        info.is_ok_and(|info| info.contains("role:slave") && info.contains("master_link_status:up"))
     }
 
-    /// How many dispatches of every lane it holds.
+    /// Number of dispatches that it holds, of all lanes.
     pub(super) async fn dispatches(&self) -> RedisResult<u64> {
         let mut held = 0;
-        for key in self.ask::<Vec<String>>("KEYS *:data").await? {
-            held += self.ask::<u64>(&format!("HLEN {key}")).await?;
+        for key in self.command::<Vec<String>>("KEYS *:data").await? {
+            held += self.command::<u64>(&format!("HLEN {key}")).await?;
         }
         Ok(held)
     }

@@ -1,10 +1,10 @@
-//! A master, two replicas, and three sentinels that agree on who is what.
+//! A master, two replicas, and three sentinels that watch them.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use super::node::Node;
-use super::until;
+use super::wait_until;
 
 const REPLICAS: usize = 2;
 
@@ -17,29 +17,29 @@ impl Sentinels {
     pub(super) async fn start(folder: &Path) -> anyhow::Result<Self> {
         let mut nodes = vec![Node::start(folder, "redis0", &[]).await?];
         let master = nodes[0].port();
-        for place in 1..=REPLICAS {
-            let node = Node::start(folder, &format!("redis{place}"), &[]).await?;
-            node.ask::<()>(&format!("REPLICAOF 127.0.0.1 {master}"))
+        for index in 1..=REPLICAS {
+            let node = Node::start(folder, &format!("redis{index}"), &[]).await?;
+            node.command::<()>(&format!("REPLICAOF 127.0.0.1 {master}"))
                 .await?;
             nodes.push(node);
         }
         let mut sentinels = Vec::new();
-        for place in 0..3 {
-            // It writes what it learns into its configuration.
-            let name = format!("sentinel{place}");
+        for index in 0..3 {
+            // A sentinel writes its state into its configuration file.
+            let name = format!("sentinel{index}");
             let file = folder.join(format!("{name}.conf"));
             std::fs::write(&file, settings(master))?;
             let arguments = [&*file.to_string_lossy(), "--sentinel"];
             sentinels.push(Node::start(folder, &name, &arguments).await?);
         }
         for sentinel in &sentinels {
-            until("the sentinels know each other", async || {
-                let told = sentinel.ask::<HashMap<String, String>>("SENTINEL MASTER main");
-                told.await.is_ok_and(|told| {
-                    let says = |name: &str, number: usize| {
-                        told.get(name).is_some_and(|it| *it == number.to_string())
+            wait_until("the sentinels know each other", async || {
+                let info = sentinel.command::<HashMap<String, String>>("SENTINEL MASTER main");
+                info.await.is_ok_and(|info| {
+                    let has = |name: &str, number: usize| {
+                        info.get(name).is_some_and(|it| *it == number.to_string())
                     };
-                    says("num-other-sentinels", 2) && says("num-slaves", REPLICAS)
+                    has("num-other-sentinels", 2) && has("num-slaves", REPLICAS)
                 })
             })
             .await?;
@@ -60,21 +60,24 @@ impl Sentinels {
         &mut self.nodes
     }
 
-    /// The server that all sentinels name, once it is a master.
+    /// Returns the server that all sentinels name as master, once it says so itself.
     pub(super) async fn master(&self) -> Option<usize> {
         let mut named = Vec::new();
         for sentinel in &self.sentinels {
-            let told = sentinel.ask::<(String, u16)>("SENTINEL GET-MASTER-ADDR-BY-NAME main");
-            named.push(told.await.ok()?.1);
+            let address =
+                sentinel.command::<(String, u16)>("SENTINEL GET-MASTER-ADDR-BY-NAME main");
+            named.push(address.await.ok()?.1);
         }
         named.dedup();
         let [port] = named[..] else {
             return None;
         };
-        let place = self.nodes.iter().position(|node| node.port() == port)?;
-        let told = self.nodes[place].ask::<String>("INFO replication").await;
-        told.is_ok_and(|told| told.contains("role:master"))
-            .then_some(place)
+        let index = self.nodes.iter().position(|node| node.port() == port)?;
+        let info = self.nodes[index]
+            .command::<String>("INFO replication")
+            .await;
+        info.is_ok_and(|info| info.contains("role:master"))
+            .then_some(index)
     }
 }
 

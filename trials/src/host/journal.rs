@@ -1,4 +1,4 @@
-//! What a host saw committed, on the disk before it goes on.
+//! The journal of a host: each operation that it saw committed, synced to the disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -8,17 +8,17 @@ use anyhow::Context as _;
 use guestlist::InvitationId;
 use serde::{Deserialize, Serialize};
 
-/// Something whose commit was confirmed.
+/// An operation whose commit was confirmed to the host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Deed {
+pub(crate) enum Operation {
     Invited(Vec<InvitationId>),
     Resent(InvitationId),
     Revoked(InvitationId),
     Accepted(InvitationId),
 }
 
-/// A host's own journal.
+/// The journal of one host.
 pub(super) struct Journal(File);
 
 impl Journal {
@@ -27,17 +27,17 @@ impl Journal {
         Ok(Self(file.with_context(|| format!("{}", path.display()))?))
     }
 
-    /// Notes a deed; a host that cannot must not go on.
-    pub(super) fn note(&mut self, deed: Deed) {
-        let mut line = serde_json::to_vec(&deed).expect("a deed is plain data");
+    /// Appends an operation. Panics if that fails: without a journal the trial cannot be judged.
+    pub(super) fn append(&mut self, operation: Operation) {
+        let mut line = serde_json::to_vec(&operation).expect("an operation is plain data");
         line.push(b'\n');
-        let noted = self.0.write_all(&line).and_then(|()| self.0.sync_data());
-        noted.expect("the journal can be written");
+        let written = self.0.write_all(&line).and_then(|()| self.0.sync_data());
+        written.expect("the journal can be written");
     }
 }
 
-/// The deeds in a journal. A line that a kill cut short was never confirmed by it.
-pub(crate) fn committed(path: &Path) -> anyhow::Result<Vec<Deed>> {
+/// Returns the operations in a journal. Skips a line that is incomplete because the host was killed.
+pub(crate) fn committed(path: &Path) -> anyhow::Result<Vec<Operation>> {
     let text = match fs::read_to_string(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         read => read?,

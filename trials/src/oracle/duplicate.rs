@@ -1,33 +1,33 @@
-//! Whether a fault explains that a letter came twice.
+//! Explains by a fault why a letter arrived twice.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::chaos::fault::{Fault, Incident};
 use crate::sink::{Accepted, Fate};
 
-/// How long after the final dot the commit may take, on a machine that is busy.
-const SETTLING: TimeDelta = TimeDelta::seconds(3);
+/// Largest time from the final dot to the worker's commit, on a busy machine.
+const COMMIT_DELAY: TimeDelta = TimeDelta::seconds(3);
 
-/// How long before the dot was logged a kill may have been noted.
-const SKEW: TimeDelta = TimeDelta::milliseconds(100);
+/// Largest time by which the final dot may be logged after a kill that came later.
+const LOG_DELAY: TimeDelta = TimeDelta::milliseconds(100);
 
-/// What kept the commit from following the final dot of `first`, of which another copy came later.
+/// Returns what kept the worker from committing after the final dot of `first`, the earlier of two copies.
 pub(super) fn explanation(first: &Accepted, incidents: &[Incident]) -> Option<&'static str> {
     if first.fate == Fate::Withheld {
         return Some("the connection was dropped before the reply");
     }
-    let (from, mut until) = (first.at - SKEW, first.at + SETTLING);
+    let (from, mut until) = (first.at - LOG_DELAY, first.at + COMMIT_DELAY);
     if first.fate == Fate::AnsweredLate {
-        until += SETTLING;
+        until += COMMIT_DELAY;
     }
-    // While Postgres is down, or a host that was stopped holds a row, a worker that lives keeps its
-    // outcome, and may be killed with it.
-    let holdups = incidents
+    // While Postgres is down or a stopped host holds a row lock, a running worker keeps its outcome in
+    // memory and may be killed before it commits.
+    let blockers = incidents
         .iter()
         .filter(|one| matches!(one.fault, Fault::PostgresStop | Fault::HostStop));
-    for outage in holdups {
-        if overlaps(outage, from, until) {
-            until = until.max(outage.until.unwrap_or(until) + SETTLING);
+    for blocker in blockers {
+        if overlaps(blocker, from, until) {
+            until = until.max(blocker.until.unwrap_or(until) + COMMIT_DELAY);
         }
     }
     let hit = |fault| {
@@ -40,7 +40,7 @@ pub(super) fn explanation(first: &Accepted, incidents: &[Incident]) -> Option<&'
         return Some("its worker was killed");
     }
     if hit(Fault::WorkerStop) {
-        return Some("its worker was stopped beyond its leases");
+        return Some("its worker was stopped for longer than its leases");
     }
     let mut outages = of(incidents, Fault::SmtpOutage);
     outages
@@ -66,7 +66,7 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
     }
 
-    /// Taken from `w1-1` at second 100.
+    /// A letter that `w1-1` sent, accepted at second 100.
     fn first(fate: Fate) -> Accepted {
         Accepted {
             to: "bob@invitee.example".to_owned(),
@@ -89,21 +89,25 @@ mod tests {
         }
     }
 
-    fn why(incidents: &[Incident]) -> Option<&'static str> {
+    fn explain(incidents: &[Incident]) -> Option<&'static str> {
         explanation(&first(Fate::Answered), incidents)
     }
 
     #[test]
-    fn only_what_kept_the_commit_from_following_explains_a_copy() {
+    fn only_a_fault_before_the_commit_explains_a_copy() {
         let kill = |process, second| incident(Fault::WorkerKill, Some(process), second, second);
-        assert_eq!(why(&[]), None);
-        assert_eq!(why(&[kill("w1-1", 102)]), Some("its worker was killed"));
-        assert_eq!(why(&[kill("w1-1", 98)]), None, "it was killed before");
-        assert_eq!(why(&[kill("w1-1", 110)]), None, "it had time to commit");
-        assert_eq!(why(&[kill("w2-1", 102)]), None, "another was killed");
+        assert_eq!(explain(&[]), None);
+        assert_eq!(explain(&[kill("w1-1", 102)]), Some("its worker was killed"));
+        assert_eq!(explain(&[kill("w1-1", 98)]), None, "it was killed before");
+        assert_eq!(explain(&[kill("w1-1", 110)]), None, "it had time to commit");
+        assert_eq!(
+            explain(&[kill("w2-1", 102)]),
+            None,
+            "another worker was killed"
+        );
         let stop = incident(Fault::WorkerStop, Some("w1-1"), 100, 125);
-        assert!(why(&[stop]).is_some());
-        assert!(why(&[incident(Fault::SmtpOutage, None, 101, 104)]).is_some());
+        assert!(explain(&[stop]).is_some());
+        assert!(explain(&[incident(Fault::SmtpOutage, None, 101, 104)]).is_some());
         for fault in [
             Fault::RedisFlush,
             Fault::RedisRestart,
@@ -112,23 +116,23 @@ mod tests {
             Fault::HostStop,
             Fault::WorkerExit,
         ] {
-            assert_eq!(why(&[incident(fault, Some("w1-1"), 101, 102)]), None);
+            assert_eq!(explain(&[incident(fault, Some("w1-1"), 101, 102)]), None);
         }
     }
 
     #[test]
-    fn what_held_the_commit_up_gives_a_kill_more_time() {
+    fn a_blocked_commit_may_be_killed_later() {
         let kill = incident(Fault::WorkerKill, Some("w1-1"), 108, 108);
         for fault in [Fault::PostgresStop, Fault::HostStop] {
-            let holdup = incident(fault, None, 101, 107);
-            assert!(why(&[holdup, kill.clone()]).is_some(), "{fault}");
+            let blocker = incident(fault, None, 101, 107);
+            assert!(explain(&[blocker, kill.clone()]).is_some(), "{fault}");
             let over = incident(fault, None, 90, 99);
-            assert_eq!(why(&[over, kill.clone()]), None, "{fault}");
+            assert_eq!(explain(&[over, kill.clone()]), None, "{fault}");
         }
     }
 
     #[test]
-    fn a_reply_that_was_withheld_explains_a_copy_by_itself() {
+    fn a_withheld_reply_explains_a_copy_by_itself() {
         assert!(explanation(&first(Fate::Withheld), &[]).is_some());
         assert_eq!(explanation(&first(Fate::AnsweredLate), &[]), None);
     }

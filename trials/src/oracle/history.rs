@@ -1,61 +1,65 @@
-//! The course of an invitation: what was committed about it, and when.
+//! The history of an invitation: each committed change and its time.
 
 use chrono::{DateTime, Utc};
 
-/// Something that was committed about an invitation.
+/// A committed change of an invitation.
 #[derive(Debug, Clone)]
-pub(super) struct Turn {
+pub(super) struct Change {
     pub(super) committed_at: DateTime<Utc>,
     pub(super) kind: String,
-    /// Until when it lived from here on.
+    /// Expiry of the invitation after this change.
     pub(super) expires_at: Option<DateTime<Utc>>,
 }
 
-/// Why a letter is not to be sent.
+/// The reason why a letter must not be sent any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// Revoked, accepted, declined or recorded as expired.
+pub(super) enum Obsolete {
+    /// The invitation was revoked, accepted, declined or recorded as expired.
     Closed,
-    /// Its time was over.
+    /// The invitation's expiry had passed.
     Expired,
-    /// A newer letter was promised.
+    /// A newer letter of the invitation was queued.
     Superseded,
 }
 
-impl End {
+impl Obsolete {
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Self::Closed => "closed",
-            Self::Expired => "expired",
-            Self::Superseded => "superseded",
+            Self::Closed => "the invitation was closed",
+            Self::Expired => "the invitation had expired",
+            Self::Superseded => "a newer letter replaced it",
         }
     }
 }
 
-/// Everything that was committed about an invitation, in order.
+/// The committed changes of an invitation, in order.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Course(Vec<Turn>);
+pub(super) struct History(Vec<Change>);
 
-impl Course {
-    pub(super) fn add(&mut self, turn: Turn) {
-        self.0.push(turn);
+impl History {
+    pub(super) fn add(&mut self, change: Change) {
+        self.0.push(change);
     }
 
-    /// Whether something of this kind was committed.
+    /// Returns true if a change of this kind was committed.
     pub(super) fn has(&self, kind: &str) -> bool {
-        self.0.iter().any(|turn| turn.kind == kind)
+        self.0.iter().any(|change| change.kind == kind)
     }
 
-    /// Why letter number `letter` was not to be sent at `at`, as was known by then to somebody whose
-    /// clock showed `shown`.
-    pub(super) fn end(&self, letter: i64, at: DateTime<Utc>, shown: DateTime<Utc>) -> Option<End> {
+    /// Returns why letter number `letter` was obsolete at `at`, for a worker whose clock showed `clock`.
+    pub(super) fn obsolete(
+        &self,
+        letter: i64,
+        at: DateTime<Utc>,
+        clock: DateTime<Utc>,
+    ) -> Option<Obsolete> {
         let (mut letters, mut closed, mut expires_at) = (0, false, None);
-        for turn in self.0.iter().filter(|turn| turn.committed_at <= at) {
-            match turn.kind.as_str() {
+        for change in self.0.iter().filter(|change| change.committed_at <= at) {
+            match change.kind.as_str() {
                 "invitation_created" | "invitation_resent" => {
                     letters += 1;
                     closed = false;
-                    expires_at = turn.expires_at;
+                    expires_at = change.expires_at;
                 }
                 "invitation_revoked"
                 | "invitation_accepted"
@@ -67,14 +71,16 @@ impl Course {
             }
         }
         if letter > letters {
-            // What ended the invitation before this letter was promised is not about it.
+            // The letter was not queued yet; earlier changes do not make it obsolete.
             None
         } else if letter < letters {
-            Some(End::Superseded)
+            Some(Obsolete::Superseded)
         } else if closed {
-            Some(End::Closed)
+            Some(Obsolete::Closed)
         } else {
-            expires_at.filter(|end| *end <= shown).map(|_| End::Expired)
+            expires_at
+                .filter(|expiry| *expiry <= clock)
+                .map(|_| Obsolete::Expired)
         }
     }
 }
@@ -89,51 +95,54 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(second)
     }
 
-    fn course(turns: &[(i64, &str, Option<i64>)]) -> Course {
-        let turn = |(second, kind, expires): &(i64, &str, Option<i64>)| Turn {
+    fn history(changes: &[(i64, &str, Option<i64>)]) -> History {
+        let change = |(second, kind, expires): &(i64, &str, Option<i64>)| Change {
             committed_at: at(*second),
             kind: format!("invitation_{kind}"),
             expires_at: expires.map(at),
         };
-        Course(turns.iter().map(turn).collect())
+        History(changes.iter().map(change).collect())
     }
 
     #[test]
-    fn what_ends_a_letter_counts_from_its_commit() {
-        let course = course(&[
+    fn a_change_counts_from_its_commit() {
+        let history = history(&[
             (0, "created", Some(100)),
             (10, "resent", Some(110)),
             (20, "revoked", None),
         ]);
-        assert_eq!(course.end(1, at(9), at(9)), None);
-        assert_eq!(course.end(1, at(10), at(10)), Some(End::Superseded));
-        assert_eq!(course.end(2, at(19), at(19)), None);
-        assert_eq!(course.end(2, at(20), at(20)), Some(End::Closed));
+        assert_eq!(history.obsolete(1, at(9), at(9)), None);
+        assert_eq!(
+            history.obsolete(1, at(10), at(10)),
+            Some(Obsolete::Superseded)
+        );
+        assert_eq!(history.obsolete(2, at(19), at(19)), None);
+        assert_eq!(history.obsolete(2, at(20), at(20)), Some(Obsolete::Closed));
     }
 
     #[test]
-    fn time_ends_it_whether_or_not_anybody_recorded_that_and_a_resend_revives_it() {
-        let course = course(&[
+    fn expiry_needs_no_record_and_a_resend_renews_it() {
+        let history = history(&[
             (0, "created", Some(8)),
             (9, "expired", None),
             (12, "resent", Some(20)),
         ]);
-        assert_eq!(course.end(1, at(8), at(8)), Some(End::Expired));
-        assert_eq!(course.end(1, at(9), at(9)), Some(End::Closed));
+        assert_eq!(history.obsolete(1, at(8), at(8)), Some(Obsolete::Expired));
+        assert_eq!(history.obsolete(1, at(9), at(9)), Some(Obsolete::Closed));
         assert_eq!(
-            course.end(2, at(11), at(11)),
+            history.obsolete(2, at(11), at(11)),
             None,
-            "it was not promised yet"
+            "it was not queued yet"
         );
-        assert_eq!(course.end(2, at(12), at(12)), None);
-        assert_eq!(course.end(2, at(20), at(20)), Some(End::Expired));
+        assert_eq!(history.obsolete(2, at(12), at(12)), None);
+        assert_eq!(history.obsolete(2, at(20), at(20)), Some(Obsolete::Expired));
     }
 
     #[test]
-    fn what_expired_is_read_off_a_clock_and_what_was_closed_is_not() {
-        let course = course(&[(0, "created", Some(8)), (20, "revoked", None)]);
-        assert_eq!(course.end(1, at(5), at(9)), Some(End::Expired));
-        assert_eq!(course.end(1, at(9), at(5)), None);
-        assert_eq!(course.end(1, at(20), at(5)), Some(End::Closed));
+    fn expiry_depends_on_the_clock_and_closing_does_not() {
+        let history = history(&[(0, "created", Some(8)), (20, "revoked", None)]);
+        assert_eq!(history.obsolete(1, at(5), at(9)), Some(Obsolete::Expired));
+        assert_eq!(history.obsolete(1, at(9), at(5)), None);
+        assert_eq!(history.obsolete(1, at(20), at(5)), Some(Obsolete::Closed));
     }
 }

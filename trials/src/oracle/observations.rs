@@ -1,4 +1,4 @@
-//! Everything the oracle knows: the database, the mail server's log, the hosts' journals, the faults.
+//! Everything the oracle reads: the database, the mail server's log, the hosts' journals, the faults.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -11,40 +11,42 @@ use serde_json::Value as Json;
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
-use super::history::{Course, Turn};
+use super::history::{Change, History};
 use crate::chaos::fault::{Fault, Incident};
-use crate::host::{self, Deed};
+use crate::host::{self, Operation};
 use crate::sink::{self, Accepted, Entry};
 
-/// What a trial leaves behind.
-pub(crate) struct Facts {
-    pub(super) promises: HashMap<Uuid, Promise>,
+/// The data of a finished trial.
+pub(crate) struct Observations {
+    pub(super) messages: HashMap<Uuid, Message>,
     pub(super) invitations: HashMap<Uuid, Invitation>,
-    pub(super) courses: HashMap<Uuid, Course>,
+    pub(super) histories: HashMap<Uuid, History>,
     pub(super) events: HashMap<Uuid, Event>,
     pub(super) settled: HashMap<Uuid, Settled>,
     pub(super) dead: HashMap<Uuid, String>,
     pub(super) waiting: HashSet<Uuid>,
-    /// Letters by the message they are of, each copy in the order it was accepted.
+    /// Accepted letters by message id; copies in the order of acceptance.
     pub(super) letters: HashMap<Uuid, Vec<Accepted>>,
-    /// Letters of no message.
+    /// Letters whose Message-ID belongs to no message.
     pub(super) strays: Vec<Accepted>,
-    /// What each recipient's server said against them.
+    /// Error replies by recipient.
     pub(super) refusals: HashMap<String, Vec<String>>,
-    pub(super) deeds: Vec<Deed>,
+    /// Operations whose commit a host had confirmed.
+    pub(super) operations: Vec<Operation>,
     pub(super) incidents: Vec<Incident>,
-    /// Workers that ended by themselves after they had begun to work.
-    pub(super) worked: HashSet<String>,
+    /// Workers that exited by themselves after they had logged that they work.
+    pub(super) exited_at_work: HashSet<String>,
     pub(super) ended_sessions: i64,
     pub(super) tolerance: Tolerance,
 }
 
-/// What is allowed for.
+/// The tolerances of the judgement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tolerance {
-    /// How long after its end a letter may begin, since nobody can read and begin at one moment.
+    /// Time after which a letter that became obsolete must not begin: a worker first reads the database
+    /// and then begins.
     pub(crate) grace: TimeDelta,
-    /// How far a worker's clock may be off, by which it knows what has expired.
+    /// Largest error of a worker's clock, by which it decides whether an invitation has expired.
     pub(crate) skew: TimeDelta,
 }
 
@@ -57,22 +59,23 @@ impl Tolerance {
     }
 }
 
+/// A message that was in the outbox.
 #[derive(FromRow)]
-pub(super) struct Promise {
+pub(super) struct Message {
     pub(super) id: Uuid,
     pub(super) kind: String,
     ids: Json,
 }
 
-impl Promise {
-    /// The invitation and the number of the letter, where one of those is promised.
+impl Message {
+    /// The invitation and the number of its letter, if this message sends one.
     pub(super) fn letter(&self) -> Option<(Uuid, i64)> {
         let is_letter = self.kind == "send_invitation";
         let invitation = self.ids["invitation"].as_str()?.parse().ok()?;
         is_letter.then_some((invitation, self.ids["letter"].as_i64()?))
     }
 
-    /// The event that somebody is to be told of.
+    /// The event that this message notifies a member of, if it is a notice.
     pub(super) fn notice(&self) -> Option<Uuid> {
         let is_notice = self.kind == "send_notice";
         is_notice.then(|| self.ids["event"].as_str()?.parse().ok())?
@@ -104,7 +107,7 @@ pub(super) struct Settled {
     pub(super) committed_at: DateTime<Utc>,
 }
 
-impl Facts {
+impl Observations {
     pub(crate) async fn gather(
         database: &Database,
         folder: &Path,
@@ -113,13 +116,13 @@ impl Facts {
     ) -> anyhow::Result<Self> {
         let pool = super::pool(database)?;
         let events = by_id(all::<Event>(pool, EVENTS).await?, |event| event.id);
-        let mut facts = Self {
-            promises: by_id(
-                all::<Promise>(pool, "SELECT id, kind, ids FROM trials_promises").await?,
+        let mut observations = Self {
+            messages: by_id(
+                all::<Message>(pool, "SELECT id, kind, ids FROM trials_messages").await?,
                 |one| one.id,
             ),
             invitations: by_id(all::<Invitation>(pool, INVITATIONS).await?, |one| one.id),
-            courses: courses(&events),
+            histories: histories(&events),
             events,
             settled: by_id(all::<Settled>(pool, SETTLED).await?, |one| one.id),
             dead: all::<(Uuid, String)>(pool, "SELECT id, why FROM trials_dead")
@@ -134,9 +137,9 @@ impl Facts {
             letters: HashMap::new(),
             strays: Vec::new(),
             refusals: HashMap::new(),
-            deeds: deeds(folder)?,
+            operations: operations(folder)?,
             incidents: incidents.to_vec(),
-            worked: worked(folder, incidents)?,
+            exited_at_work: exited_at_work(folder, incidents)?,
             ended_sessions: sqlx::query_scalar(
                 "SELECT count(*) FROM guestlist_sessions WHERE ended_at IS NOT NULL",
             )
@@ -145,13 +148,13 @@ impl Facts {
             tolerance,
         };
         for entry in sink::read(&folder.join("sink.jsonl"))? {
-            facts.hear(entry);
+            observations.add_entry(entry);
         }
-        Ok(facts)
+        Ok(observations)
     }
 
-    /// Sorts a line of the mail server's log to the promise it belongs to.
-    fn hear(&mut self, entry: Entry) {
+    /// Adds a line of the mail server's log to the message it belongs to.
+    fn add_entry(&mut self, entry: Entry) {
         match entry {
             Entry::Refused { to, reply, .. } => self.refusals.entry(to).or_default().push(reply),
             Entry::Accepted(letter) => {
@@ -160,7 +163,7 @@ impl Facts {
                     .split('@')
                     .next()
                     .and_then(|id| id.parse().ok());
-                match id.filter(|id| self.promises.contains_key(id)) {
+                match id.filter(|id| self.messages.contains_key(id)) {
                     Some(id) => self.letters.entry(id).or_default().push(letter),
                     None => self.strays.push(letter),
                 }
@@ -168,7 +171,7 @@ impl Facts {
         }
     }
 
-    /// Whether the recipient's server ever refused them for good.
+    /// Returns true if the mail server ever refused this recipient permanently.
     pub(super) fn was_refused(&self, to: &str) -> bool {
         let replies = self.refusals.get(to);
         replies.is_some_and(|replies| replies.iter().any(|reply| reply.starts_with('5')))
@@ -198,40 +201,40 @@ fn by_id<T>(rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> HashMap<Uuid, T> {
     rows.into_iter().map(|row| (id(&row), row)).collect()
 }
 
-fn courses(events: &HashMap<Uuid, Event>) -> HashMap<Uuid, Course> {
+fn histories(events: &HashMap<Uuid, Event>) -> HashMap<Uuid, History> {
     let mut sorted: Vec<_> = events.values().collect();
-    // Ids follow the clocks of whoever wrote, which may be off.
+    // Not by id alone: ids follow the clocks of the hosts and workers, which may be wrong.
     sorted.sort_by_key(|event| (event.committed_at, event.id));
-    let mut courses: HashMap<Uuid, Course> = HashMap::new();
+    let mut histories: HashMap<Uuid, History> = HashMap::new();
     for event in sorted {
         let Ok(subject) = event.subject.parse() else {
             continue;
         };
-        let turn = Turn {
+        let change = Change {
             committed_at: event.committed_at,
             kind: event.kind.clone(),
             expires_at: event.expires_at,
         };
-        courses.entry(subject).or_default().add(turn);
+        histories.entry(subject).or_default().add(change);
     }
-    courses
+    histories
 }
 
-fn deeds(folder: &Path) -> anyhow::Result<Vec<Deed>> {
-    let mut deeds = Vec::new();
-    for place in 0.. {
-        let journal = folder.join(format!("h{place}.jsonl"));
+fn operations(folder: &Path) -> anyhow::Result<Vec<Operation>> {
+    let mut operations = Vec::new();
+    for index in 0.. {
+        let journal = folder.join(format!("h{index}.jsonl"));
         if !journal.exists() {
             break;
         }
-        deeds.extend(host::committed(&journal)?);
+        operations.extend(host::committed(&journal)?);
     }
-    Ok(deeds)
+    Ok(operations)
 }
 
-/// Who of those that ended by themselves had said that it works.
-fn worked(folder: &Path, incidents: &[Incident]) -> anyhow::Result<HashSet<String>> {
-    let mut worked = HashSet::new();
+/// Returns the workers that exited by themselves after they had logged that they work.
+fn exited_at_work(folder: &Path, incidents: &[Incident]) -> anyhow::Result<HashSet<String>> {
+    let mut names = HashSet::new();
     for exit in incidents {
         let Some(name) = exit.process.as_deref() else {
             continue;
@@ -240,10 +243,10 @@ fn worked(folder: &Path, incidents: &[Incident]) -> anyhow::Result<HashSet<Strin
             continue;
         }
         let log = folder.join(format!("{name}.log"));
-        let said = std::fs::read_to_string(&log).with_context(|| log.display().to_string())?;
-        if said.lines().any(|line| line.ends_with(" working")) {
-            worked.insert(name.to_owned());
+        let text = std::fs::read_to_string(&log).with_context(|| log.display().to_string())?;
+        if text.lines().any(|line| line.ends_with(" working")) {
+            names.insert(name.to_owned());
         }
     }
-    Ok(worked)
+    Ok(names)
 }

@@ -1,4 +1,4 @@
-//! What became of every promise.
+//! Judges each message, each letter and each confirmed operation.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,27 +7,27 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::duplicate::explanation;
-use super::observations::{Facts, Promise};
+use super::observations::{Message, Observations};
 use crate::chaos::fault::{Fault, Incident};
-use crate::host::Deed;
+use crate::host::Operation;
 use crate::sink::Accepted;
 
-/// How many examples of what must not be are shown.
+/// Largest number of examples shown of each kind of failure.
 const EXAMPLES: usize = 10;
 
-/// How long after Postgres is back a worker may end that could not reach it: its pool waits 30 s for
-/// its first connection.
-const STARTING: TimeDelta = TimeDelta::seconds(33);
+/// Time after the end of an outage of Postgres within which a starting worker may still exit: its pool
+/// waits 30 s for the first connection.
+const CONNECT_TIMEOUT: TimeDelta = TimeDelta::seconds(33);
 
-/// The counts of a trial, and what must not be in words.
+/// The counts of a trial, and a line for each failure.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     invitations: usize,
     committed: usize,
-    promised: usize,
+    letters: usize,
     delivered: usize,
     notices: usize,
-    not_owed: BTreeMap<&'static str, usize>,
+    not_sent: BTreeMap<&'static str, usize>,
     recovered: usize,
     waiting: usize,
     close_calls: usize,
@@ -40,20 +40,20 @@ pub(crate) struct Verdict {
     wrong: Vec<String>,
 }
 
-impl Facts {
-    /// Judges every promise, every letter and every deed.
+impl Observations {
+    /// Judges every message, every letter and every operation.
     pub(crate) fn judge(&self) -> Verdict {
         let mut verdict = Verdict {
             invitations: self.invitations.len(),
-            promised: self
-                .promises
+            letters: self
+                .messages
                 .values()
-                .filter(|promise| promise.letter().is_some())
+                .filter(|message| message.letter().is_some())
                 .count(),
             notices: self
-                .promises
+                .messages
                 .values()
-                .filter(|promise| promise.notice().is_some())
+                .filter(|message| message.notice().is_some())
                 .count(),
             recovered: self.recovered(),
             waiting: self.waiting.len(),
@@ -63,55 +63,54 @@ impl Facts {
             *verdict.faults.entry(incident.fault).or_default() += 1;
         }
         self.judge_exits(&mut verdict);
-        self.judge_deeds(&mut verdict);
-        self.judge_promises(&mut verdict);
+        self.judge_operations(&mut verdict);
+        self.judge_messages(&mut verdict);
         self.judge_letters(&mut verdict);
         self.judge_state(&mut verdict);
         verdict
     }
 
-    /// How many were sent although somebody else had held them before.
+    /// Counts the messages delivered under a second or later lease.
     fn recovered(&self) -> usize {
-        let again = self
+        let retried = self
             .settled
             .iter()
             .filter(|(_, settled)| settled.generation > 1);
-        again
+        retried
             .filter(|(id, _)| self.letters.contains_key(id))
             .count()
     }
 
-    /// A worker ends by itself where Postgres is down at its start, and for nothing else: never once
-    /// it works.
+    /// Requires that a worker exits by itself only if Postgres is down while it starts.
     fn judge_exits(&self, verdict: &mut Verdict) {
         let of = |fault| self.incidents.iter().filter(move |one| one.fault == fault);
         for exit in of(Fault::WorkerExit) {
             let name = exit.process.as_deref().unwrap_or("a worker");
             let is_down = |outage: &Incident| {
-                let until = outage.until.map(|until| until + STARTING);
+                let until = outage.until.map(|until| until + CONNECT_TIMEOUT);
                 outage.from <= exit.from && until.is_none_or(|until| exit.from <= until)
             };
-            if self.worked.contains(name) || !of(Fault::PostgresStop).any(is_down) {
+            if self.exited_at_work.contains(name) || !of(Fault::PostgresStop).any(is_down) {
                 verdict
                     .wrong
-                    .push(format!("{name} ended by itself at {}", exit.from));
+                    .push(format!("{name} exited by itself at {}", exit.from));
             }
         }
     }
 
-    /// What a host was told to be committed is in the database, and what was not told may be.
-    fn judge_deeds(&self, verdict: &mut Verdict) {
-        for deed in &self.deeds {
-            let (ids, kind) = match deed {
-                Deed::Invited(ids) => (ids.clone(), "invitation_created"),
-                Deed::Resent(id) => (vec![*id], "invitation_resent"),
-                Deed::Revoked(id) => (vec![*id], "invitation_revoked"),
-                Deed::Accepted(id) => (vec![*id], "invitation_accepted"),
+    /// Requires that each operation whose commit a host saw is in the database. Others may be too.
+    fn judge_operations(&self, verdict: &mut Verdict) {
+        for operation in &self.operations {
+            let (ids, kind) = match operation {
+                Operation::Invited(ids) => (ids.clone(), "invitation_created"),
+                Operation::Resent(id) => (vec![*id], "invitation_resent"),
+                Operation::Revoked(id) => (vec![*id], "invitation_revoked"),
+                Operation::Accepted(id) => (vec![*id], "invitation_accepted"),
             };
             for id in ids {
                 verdict.committed += 1;
-                let course = self.courses.get(&id.as_uuid());
-                if !course.is_some_and(|course| course.has(kind)) {
+                let history = self.histories.get(&id.as_uuid());
+                if !history.is_some_and(|history| history.has(kind)) {
                     verdict.lost.push(format!(
                         "{kind} of {id} was committed and is not in the database"
                     ));
@@ -120,64 +119,65 @@ impl Facts {
         }
     }
 
-    fn judge_promises(&self, verdict: &mut Verdict) {
-        let promised = self.promised_letters();
+    fn judge_messages(&self, verdict: &mut Verdict) {
+        let queued = self.queued_letters();
         for invitation in self.invitations.values() {
-            let numbers = promised.get(&invitation.id).copied().unwrap_or_default();
-            if numbers != invitation.letters {
+            let count = queued.get(&invitation.id).copied().unwrap_or_default();
+            if count != invitation.letters {
                 let (id, letters) = (invitation.id, invitation.letters);
                 verdict.lost.push(format!(
-                    "invitation {id} is owed {letters} letters, and {numbers} were promised"
+                    "invitation {id} has {letters} letters, but {count} were in the outbox"
                 ));
             }
         }
-        for promise in self.promises.values() {
-            if self.letters.contains_key(&promise.id) {
-                verdict.delivered += usize::from(promise.letter().is_some());
-            } else if self.waiting.contains(&promise.id) {
-                *verdict.not_owed.entry("still in the outbox").or_default() += 1;
+        for message in self.messages.values() {
+            if self.letters.contains_key(&message.id) {
+                verdict.delivered += usize::from(message.letter().is_some());
+            } else if self.waiting.contains(&message.id) {
+                *verdict.not_sent.entry("still in the outbox").or_default() += 1;
             } else {
-                match self.excuse(promise) {
-                    Ok(excuse) => *verdict.not_owed.entry(excuse).or_default() += 1,
+                match self.reason_not_sent(message) {
+                    Ok(reason) => *verdict.not_sent.entry(reason).or_default() += 1,
                     Err(loss) => verdict.lost.push(loss),
                 }
             }
         }
     }
 
-    /// Why nothing was sent for a promise that is done with.
-    fn excuse(&self, promise: &Promise) -> Result<&'static str, String> {
-        let id = promise.id;
+    /// Returns why no letter was sent for a message that left the outbox, or an error if it should have
+    /// been sent.
+    fn reason_not_sent(&self, message: &Message) -> Result<&'static str, String> {
+        let id = message.id;
         let Some(settled) = self.settled.get(&id) else {
             return Err(format!(
-                "{} {id} is in no outbox and was never settled",
-                promise.kind
+                "{} {id} is not in the outbox and was never settled",
+                message.kind
             ));
         };
-        if let Some((invitation, letter)) = promise.letter() {
-            let end = self.courses.get(&invitation).and_then(|course| {
+        if let Some((invitation, letter)) = message.letter() {
+            let obsolete = self.histories.get(&invitation).and_then(|history| {
                 let at = settled.committed_at;
-                course.end(letter, at, at + self.tolerance.skew)
+                history.obsolete(letter, at, at + self.tolerance.skew)
             });
-            return match (end, self.recipient(promise)) {
-                (Some(end), _) => Ok(end.as_str()),
-                (None, Some(email)) if self.was_refused(email) => Ok("refused for good"),
+            return match (obsolete, self.recipient(message)) {
+                (Some(obsolete), _) => Ok(obsolete.as_str()),
+                (None, Some(email)) if self.was_refused(email) => Ok("refused permanently"),
                 (None, email) => Err(format!(
                     "letter {letter} of invitation {invitation} to {} was settled at {} and never sent",
-                    email.unwrap_or("nobody"),
+                    email.unwrap_or("an unknown recipient"),
                     settled.committed_at
                 )),
             };
         }
-        let Some(event) = promise.notice() else {
-            return Ok("no letter but an end of sessions");
+        let Some(event) = message.notice() else {
+            return Ok("the message ends sessions and sends no letter");
         };
         let event = self
             .events
             .get(&event)
-            .ok_or_else(|| format!("notice {id} of no event"))?;
-        match self.recipient(promise) {
-            Some(email) if self.was_refused(email) => Ok("refused for good"),
+            .ok_or_else(|| format!("the event of notice {id} is not in the database"))?;
+        match self.recipient(message) {
+            Some(email) if self.was_refused(email) => Ok("refused permanently"),
             _ => Err(format!(
                 "the notice of {} {} was settled and never sent",
                 event.kind, event.subject
@@ -185,13 +185,13 @@ impl Facts {
         }
     }
 
-    /// Whom a promise is to be delivered to. A member of the trials is named by the invitation they
-    /// accepted.
-    fn recipient(&self, promise: &Promise) -> Option<&str> {
-        let invitation: Uuid = match promise.letter() {
+    /// Returns the recipient of a message. In trials a member's user id contains the id of the invitation
+    /// that they accepted.
+    fn recipient(&self, message: &Message) -> Option<&str> {
+        let invitation: Uuid = match message.letter() {
             Some((invitation, _)) => invitation,
             None => {
-                let event = self.events.get(&promise.notice()?)?;
+                let event = self.events.get(&message.notice()?)?;
                 event.subject.strip_prefix("u-")?.parse().ok()?
             }
         };
@@ -201,14 +201,14 @@ impl Facts {
     fn judge_letters(&self, verdict: &mut Verdict) {
         for stray in &self.strays {
             verdict.unexpected.push(format!(
-                "a letter to {} with the Message-ID {:?} of nothing promised",
+                "a letter to {} has the Message-ID {:?}, which belongs to no message",
                 stray.to, stray.message_id
             ));
         }
         for (id, copies) in &self.letters {
-            let promise = &self.promises[id];
+            let message = &self.messages[id];
             for copy in copies {
-                self.judge_copy(promise, copy, verdict);
+                self.judge_copy(message, copy, verdict);
             }
             for pair in copies.windows(2) {
                 self.judge_pair(&pair[0], &pair[1], verdict);
@@ -216,8 +216,8 @@ impl Facts {
         }
     }
 
-    fn judge_copy(&self, promise: &Promise, copy: &Accepted, verdict: &mut Verdict) {
-        let Some((invitation, letter)) = promise.letter() else {
+    fn judge_copy(&self, message: &Message, copy: &Accepted, verdict: &mut Verdict) {
+        let Some((invitation, letter)) = message.letter() else {
             return;
         };
         if self
@@ -230,20 +230,23 @@ impl Facts {
                 copy.to
             ));
         }
-        let Some(course) = self.courses.get(&invitation) else {
+        let Some(history) = self.histories.get(&invitation) else {
             return;
         };
         let at = copy.began_at - self.tolerance.grace;
-        let late = course.end(letter, at, at - self.tolerance.skew);
-        if let Some(end) = late {
+        let obsolete = history.obsolete(letter, at, at - self.tolerance.skew);
+        if let Some(obsolete) = obsolete {
             verdict.unexpected.push(format!(
-                "letter {letter} of invitation {invitation} was begun by {} at {}, more than {} ms after it was {}",
+                "letter {letter} of invitation {invitation} was begun by {} at {}, more than {} ms too late: {}",
                 copy.by,
                 copy.began_at,
                 self.tolerance.grace.num_milliseconds(),
-                end.as_str()
+                obsolete.as_str()
             ));
-        } else if course.end(letter, copy.began_at, copy.began_at).is_some() {
+        } else if history
+            .obsolete(letter, copy.began_at, copy.began_at)
+            .is_some()
+        {
             verdict.close_calls += 1;
         }
     }
@@ -251,32 +254,32 @@ impl Facts {
     fn judge_pair(&self, first: &Accepted, second: &Accepted, verdict: &mut Verdict) {
         if first.sha256 != second.sha256 {
             verdict.different.push(format!(
-                "{} to {} came by {} and then by {} with other bytes",
+                "{} to {} was sent by {} and then by {} with different bytes",
                 first.message_id, first.to, first.by, second.by
             ));
         }
         match explanation(first, &self.incidents) {
             Some(why) => *verdict.duplicates.entry(why).or_default() += 1,
             None => verdict.unexplained.push(format!(
-                "{} to {} came by {} at {} and again by {} at {}",
+                "{} to {} was sent by {} at {} and again by {} at {}",
                 first.message_id, first.to, first.by, first.at, second.by, second.at
             )),
         }
     }
 
-    /// What the database says in the end agrees with what the mail server got.
+    /// Requires that the final state of the database agrees with the mail server's log.
     fn judge_state(&self, verdict: &mut Verdict) {
         for (id, why) in &self.dead {
-            let promise = self.promises.get(id);
-            let email = promise.and_then(|promise| self.recipient(promise));
+            let message = self.messages.get(id);
+            let email = message.and_then(|message| self.recipient(message));
             if !email.is_some_and(|email| self.was_refused(email)) {
                 verdict.wrong.push(format!(
-                    "message {id} was given up without a refusal: {why}"
+                    "message {id} was given up although no permanent refusal was received: {why}"
                 ));
             }
         }
-        for promise in self.promises.values() {
-            let Some((invitation, letter)) = promise.letter() else {
+        for message in self.messages.values() {
+            let Some((invitation, letter)) = message.letter() else {
                 continue;
             };
             let Some(invitation) = self.invitations.get(&invitation) else {
@@ -284,32 +287,33 @@ impl Facts {
             };
             let is_newest = invitation.letters == letter && invitation.status == "pending";
             let was_sent =
-                self.letters.contains_key(&promise.id) && self.settled.contains_key(&promise.id);
+                self.letters.contains_key(&message.id) && self.settled.contains_key(&message.id);
             if is_newest && was_sent && invitation.delivery != "sent" {
                 verdict.wrong.push(format!(
-                    "invitation {} has its letter and says {}",
+                    "invitation {} has its letter, but its delivery state is {}",
                     invitation.id, invitation.delivery
                 ));
             }
         }
         if self.ended_sessions > 0 {
-            verdict
-                .wrong
-                .push(format!("{} ended sessions are left", self.ended_sessions));
+            verdict.wrong.push(format!(
+                "{} ended sessions were not purged",
+                self.ended_sessions
+            ));
         }
     }
 
-    fn promised_letters(&self) -> BTreeMap<Uuid, i64> {
-        let mut promised = BTreeMap::new();
-        for (invitation, _) in self.promises.values().filter_map(Promise::letter) {
-            *promised.entry(invitation).or_default() += 1;
+    fn queued_letters(&self) -> BTreeMap<Uuid, i64> {
+        let mut queued = BTreeMap::new();
+        for (invitation, _) in self.messages.values().filter_map(Message::letter) {
+            *queued.entry(invitation).or_default() += 1;
         }
-        promised
+        queued
     }
 }
 
 impl Verdict {
-    /// Whether every promise was kept, as far as it could be by now.
+    /// Returns true if no promise was broken. Messages that still wait in the outbox do not count.
     pub(crate) fn is_kept(&self) -> bool {
         let broken = [
             &self.lost,
@@ -322,7 +326,7 @@ impl Verdict {
     }
 }
 
-/// The counts that can be added up over trials, as `NAME=NUMBER`.
+/// Counts that can be added up over several trials, as `NAME=NUMBER`.
 pub(crate) struct Counts<'a>(&'a Verdict);
 
 impl Verdict {
@@ -339,7 +343,7 @@ impl fmt::Display for Counts<'_> {
             "faults={} invitations={} letters={} delivered={} duplicates={}",
             verdict.faults.values().sum::<usize>(),
             verdict.invitations,
-            verdict.promised,
+            verdict.letters,
             verdict.delivered,
             verdict.duplicates.values().sum::<usize>(),
         )
@@ -352,28 +356,28 @@ impl fmt::Display for Verdict {
         for (fault, count) in &self.faults {
             writeln!(f, "{count:>8}  {fault}")?;
         }
-        writeln!(f, "promised")?;
+        writeln!(f, "queued")?;
         writeln!(
             f,
-            "{:>8}  invitations, {} changes confirmed to hosts",
+            "{:>8}  invitations; hosts saw {} changes committed",
             self.invitations, self.committed
         )?;
         writeln!(
             f,
-            "{:>8}  letters of invitations, {} of them delivered; {} notices",
-            self.promised, self.delivered, self.notices
+            "{:>8}  invitation letters, {} of them delivered; {} notices",
+            self.letters, self.delivered, self.notices
         )?;
-        for (why, count) in &self.not_owed {
+        for (why, count) in &self.not_sent {
             writeln!(f, "{count:>8}  not sent: {why}")?;
         }
         writeln!(
             f,
-            "{:>8}  recovered: delivered under a later lease than the first",
+            "{:>8}  recovered: delivered under a second or later lease",
             self.recovered
         )?;
         writeln!(
             f,
-            "{:>8}  close calls: begun within the grace after their end",
+            "{:>8}  close calls: begun within the grace period after becoming obsolete",
             self.close_calls
         )?;
         let identical: usize = self.duplicates.values().sum();
@@ -382,11 +386,11 @@ impl fmt::Display for Verdict {
         for (why, count) in &self.duplicates {
             writeln!(f, "{count:>8}    {why}")?;
         }
-        writeln!(f, "must be none")?;
+        writeln!(f, "must be zero")?;
         for (what, cases) in [
             ("lost", &self.lost),
             ("unexpected", &self.unexpected),
-            ("duplicated with other bytes", &self.different),
+            ("duplicated with different bytes", &self.different),
             ("duplicated without an explanation", &self.unexplained),
             ("wrong in the database", &self.wrong),
         ] {

@@ -1,46 +1,39 @@
-//! One fault at one step.
+//! A case: one fault at one step.
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use guestlist::{Database, Guestlist, Invite, Key, Limits, User};
+use anyhow::bail;
+use guestlist::Database;
 use rustix::process::Signal;
-use sqlx::{Connection as _, PgConnection};
-use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use crate::host::OWNER;
-use crate::postgres::Postgres;
+use super::environment::Environment;
 use crate::process::Process;
-use crate::redis_server::RedisServer;
-use crate::sink::Sink;
-use crate::worker::{self, Servers};
 
-/// The steps, as the worker names them, and in words.
+/// The fail points of the worker, each with a description.
 const STEPS: [(&str, &str); 9] = [
     ("relay::leased", "after the lease"),
-    ("relay::pushed", "after the push"),
-    ("lease::taken", "after the take"),
-    ("letter::facts", "after the facts were read"),
+    ("relay::pushed", "after the push to Redis"),
+    ("lease::taken", "after the job was taken"),
+    ("letter::facts", "after the invitation was read"),
     ("letter::begun", "before the letter is sent"),
     ("letter::final_dot", "before the final dot"),
-    ("letter::taken", "after the server took it"),
+    ("letter::taken", "after the server's 250"),
     ("settle::commit", "before the settle's commit"),
     ("settle::committed", "after the commit"),
 ];
 
-/// What happens there.
+/// The fault at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
-    /// The process ends as by SIGKILL.
+    /// The process ends at once, as by SIGKILL.
     Kill,
-    /// The step fails: the database's answer is lost, the connection broken.
+    /// The step returns an error, as if the database's answer was lost and the connection broken.
     Error,
-    /// The process is stopped for longer than its leases, then goes on.
+    /// The process is stopped for longer than its leases and then resumed.
     Stop,
-    /// The step panics, and what it is a part of goes on.
+    /// The step panics; the worker continues.
     Panic,
 }
 
@@ -60,255 +53,139 @@ impl Fault {
 /// A fault at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Case {
-    place: usize,
+    index: usize,
     pub(super) step: &'static str,
-    pub(super) words: &'static str,
+    pub(super) description: &'static str,
     pub(super) fault: Fault,
 }
 
-/// What the database says when all is over.
+/// The final state of a case's database.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ended {
-    /// How many invitations are recorded as sent.
+pub(super) struct Outcome {
+    /// Number of invitations recorded as sent.
     pub(super) recorded: i64,
 }
 
-/// How long a worker stays stopped: its leases live for 20 s.
-const STOPPED: Duration = Duration::from_secs(23);
+/// Time for which a worker is stopped: longer than its leases of 20 s.
+const STOP_TIME: Duration = Duration::from_secs(23);
 
-/// How long a worker that was stopped may do harm before it is told to end.
-const AWAKE: Duration = Duration::from_secs(1);
+/// Time for which a resumed worker runs before it is told to end.
+const RESUMED_TIME: Duration = Duration::from_secs(1);
 
-/// How long anything else may take on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Time-out of every other wait, for a busy machine.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How often it is looked at.
+/// Pause between two checks of a condition.
 const TICK: Duration = Duration::from_millis(100);
 
 impl Case {
     pub(super) fn all() -> impl Iterator<Item = Self> {
         let steps = STEPS.into_iter().enumerate();
-        steps.flat_map(|(place, (step, words))| {
+        steps.flat_map(|(index, (step, description))| {
             Fault::ALL.map(|fault| Self {
-                place,
+                index,
                 step,
-                words,
+                description,
                 fault,
             })
         })
     }
 
-    /// How many letters come twice: those whose sending was over and whose commit was not. While one is
-    /// being recorded another may have left, since there are two places for each connection.
+    /// Expected number of letters sent twice: those that were sent and whose commit did not happen. A
+    /// second letter may be sent while one is being recorded, because there are two jobs per connection.
     pub(super) fn twice(self) -> RangeInclusive<usize> {
         match (self.step, self.fault) {
             ("letter::taken", _) => 1..=1,
-            // Postgres rolls back what rests within a transaction.
+            // Postgres rolls back the transaction of a stopped worker.
             ("settle::commit", Fault::Kill | Fault::Stop) => 1..=2,
             ("settle::committed", Fault::Kill | Fault::Stop) => 0..=1,
-            // After an error or a panic there what is in hand stays there, and is recorded.
+            // After an error or a panic the worker keeps the outcome and records it later.
             _ => 0..=0,
         }
     }
 
-    /// Whether the worker that fails is the only one: it goes on by itself, or that is the fault.
-    fn is_alone(self) -> bool {
+    /// Returns true if the failing worker has to finish the work alone.
+    fn runs_alone(self) -> bool {
         matches!(self.fault, Fault::Error | Fault::Panic)
     }
 
-    /// What its database, its worker and its invitees are called.
+    /// Name of its database, its worker and its invitees.
     pub(super) fn name(self) -> String {
-        format!("s{}-{}", self.place + 1, self.fault.as_str())
+        format!("s{}-{}", self.index + 1, self.fault.as_str())
     }
 
-    /// Has a worker fail here, and a healthy one go on where it cannot.
-    pub(super) async fn play(self, stage: &Stage) -> anyhow::Result<Ended> {
-        let (database, url) = stage.database(&self.name()).await?;
+    /// Makes a worker fail at the step, starts a healthy one unless the failing one continues, and waits
+    /// until the outbox is empty.
+    pub(super) async fn run(self, environment: &Environment) -> anyhow::Result<Outcome> {
+        let name = self.name();
+        let (database, url) = environment.create_database(&name).await?;
         let Database::Postgres(pool) = &database else {
             bail!("trials run on Postgres");
         };
-        stage.invite(&database, self).await?;
-        let armed = format!("{}=1*return({})", self.step, self.fault.as_str());
-        let mut failing = stage.worker(self, &url, Some(&armed))?;
+        environment.invite(&database, &name).await?;
+        let failpoint = format!("{}=1*return({})", self.step, self.fault.as_str());
+        let mut failing = environment.start_worker(&name, &url, Some(&failpoint))?;
         let reached = format!("reached the fail point {}:", self.step);
-        let log = stage.log_of(self);
-        until("the step was not reached", || {
+        let log = environment.worker_log(&name);
+        wait_until("the step was not reached", || {
             let log = std::fs::read_to_string(&log).unwrap_or_default();
             std::future::ready(Ok(log.contains(&reached)))
         })
         .await?;
         if self.fault == Fault::Kill {
-            has_ended(&mut failing).await?;
+            wait_for_exit(&mut failing).await?;
         }
         let mut workers = vec![failing];
-        if !self.is_alone() {
-            workers.push(stage.worker(self, &url, None)?);
+        if !self.runs_alone() {
+            let name = format!("{name}-healthy");
+            workers.push(environment.start_worker(&name, &url, None)?);
         }
         if self.fault == Fault::Stop {
-            sleep(STOPPED).await;
+            sleep(STOP_TIME).await;
             workers[0].signal(Signal::CONT)?;
-            sleep(AWAKE).await;
+            sleep(RESUMED_TIME).await;
         }
-        until("the outbox did not drain", || async {
+        wait_until("the outbox did not drain", || async {
             let waiting: i64 = sqlx::query_scalar("SELECT count(*) FROM guestlist_outbox")
                 .fetch_one(pool)
                 .await?;
             Ok(waiting == 0)
         })
         .await?;
-        // They finish what they have in hand.
+        // On SIGTERM workers finish the jobs that they have begun.
         for process in &mut workers {
             if !process.has_ended() {
                 process.signal(Signal::TERM)?;
-                has_ended(process).await?;
+                wait_for_exit(process).await?;
             }
         }
         let recorded = sqlx::query_scalar(
             "SELECT count(*) FROM guestlist_invitations WHERE delivery = 'sent'",
         );
-        Ok(Ended {
+        Ok(Outcome {
             recorded: recorded.fetch_one(pool).await?,
         })
     }
 }
 
-async fn has_ended(process: &mut Process) -> anyhow::Result<()> {
-    until("a worker did not end", || {
+async fn wait_for_exit(process: &mut Process) -> anyhow::Result<()> {
+    wait_until("a worker did not end", || {
         std::future::ready(Ok(process.has_ended()))
     })
     .await
 }
 
-/// Waits for a condition.
-async fn until<F>(otherwise: &str, mut holds: impl FnMut() -> F) -> anyhow::Result<()>
+/// Waits until a condition holds. `failure` is the message after the time-out.
+async fn wait_until<F>(failure: &str, mut holds: impl FnMut() -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<bool>>,
 {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     while !holds().await? {
         if Instant::now() > deadline {
-            bail!("{otherwise} within {} s", PATIENCE.as_secs());
+            bail!("{failure} within {} s", WAIT_TIMEOUT.as_secs());
         }
         sleep(TICK).await;
     }
     Ok(())
-}
-
-/// Servers that all cases share; each case has a database and queue keys of its own.
-pub(super) struct Stage {
-    folder: PathBuf,
-    postgres: Postgres,
-    redis: RedisServer,
-    sink: Sink,
-    keys: String,
-    invitations: usize,
-    /// A database is copied by one at a time.
-    copying: Mutex<()>,
-}
-
-const TEMPLATE: &str = "migrated";
-
-impl Stage {
-    pub(super) async fn set(folder: &Path, invitations: usize) -> anyhow::Result<Self> {
-        let stage = Self {
-            folder: folder.to_owned(),
-            postgres: Postgres::start(folder).await?,
-            redis: RedisServer::start(folder).await?,
-            sink: Sink::start(folder, 0).await?,
-            keys: Key::generate().expose(),
-            invitations,
-            copying: Mutex::new(()),
-        };
-        stage.create(&format!("CREATE DATABASE {TEMPLATE}")).await?;
-        let template = Database::connect(&stage.postgres.url_of(TEMPLATE), 1).await?;
-        guestlist::migrate(&template).await?;
-        template.close().await;
-        Ok(stage)
-    }
-
-    /// The mail server's log.
-    pub(super) fn log(&self) -> &Path {
-        self.sink.log()
-    }
-
-    fn log_of(&self, case: Case) -> PathBuf {
-        self.folder.join(format!("{}.log", case.name()))
-    }
-
-    async fn create(&self, statement: &str) -> anyhow::Result<()> {
-        let mut connection = PgConnection::connect(&self.postgres.url()).await?;
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))
-            .execute(&mut connection)
-            .await
-            .with_context(|| statement.to_owned())?;
-        Ok(connection.close().await?)
-    }
-
-    /// A new database, and its URL. A copy would be the same installation, with the same queue.
-    async fn database(&self, name: &str) -> anyhow::Result<(Database, String)> {
-        let _copying = self.copying.lock().await;
-        let name = name.replace('-', "_");
-        self.create(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
-            .await?;
-        let url = self.postgres.url_of(&name);
-        let database = Database::connect(&url, 2).await?;
-        if let Database::Postgres(pool) = &database {
-            sqlx::query("UPDATE guestlist_installation SET id = gen_random_uuid()")
-                .execute(pool)
-                .await?;
-        }
-        Ok((database, url))
-    }
-
-    /// What a host does: invites everybody in one transaction.
-    async fn invite(&self, database: &Database, case: Case) -> anyhow::Result<()> {
-        let guestlist = Guestlist::builder()
-            .key_ring(self.keys.parse()?)
-            .limits(Limits::none())
-            .build();
-        let owner = User::new(OWNER.parse()?, "olivia@acme.example".parse()?);
-        let mut transaction = database.begin().await?;
-        let organization = guestlist
-            .create(&mut transaction, "Acme".parse()?, &owner)
-            .await?;
-        let invites = self.invitees(case)?;
-        for invited in guestlist
-            .act(&owner.id)
-            .in_organization(organization.id)
-            .invite_all(&mut transaction, invites)
-            .await?
-        {
-            invited?;
-        }
-        Ok(transaction.commit().await?)
-    }
-
-    fn invitees(&self, case: Case) -> anyhow::Result<Vec<Invite>> {
-        let invite = |number| {
-            let address = format!("{}-{number}@invitee.example", case.name());
-            Ok(Invite::new(address.parse()?, "agent".parse()?))
-        };
-        (0..self.invitations).map(invite).collect()
-    }
-
-    /// A worker with one connection to the mail server, so that a fault there hits exactly one letter.
-    fn worker(&self, case: Case, url: &str, armed: Option<&str>) -> anyhow::Result<Process> {
-        let name = match armed {
-            Some(_) => case.name(),
-            None => format!("{}-healthy", case.name()),
-        };
-        let servers = Servers {
-            database: url,
-            redis: &self.redis.url(),
-            smtp: &self.sink.url(&name),
-            keys: &self.keys,
-        };
-        let mut command = worker::command(&std::env::current_exe()?, &servers);
-        command.env("GUESTLIST_CONCURRENCY", "1");
-        if let Some(armed) = armed {
-            command.env("FAILPOINTS", armed);
-        }
-        let log = self.folder.join(format!("{name}.log"));
-        Process::start(&name, &mut command, &log)
-    }
 }

@@ -1,12 +1,12 @@
-//! What came of every case, beside what has to.
+//! A table of the actual and the expected counts of each case.
 
 use std::collections::HashMap;
 use std::fmt;
 
-use super::case::{Case, Ended};
+use super::case::{Case, Outcome};
 use crate::sink::{Accepted, Entry};
 
-/// A line for each case.
+/// A table with a row for each case.
 pub(super) struct Table {
     rows: Vec<Row>,
     invitations: usize,
@@ -17,37 +17,42 @@ struct Row {
     letters: usize,
     lost: usize,
     twice: usize,
-    /// Came again with other bytes.
+    /// Recipients whose copies have different bytes.
     different: usize,
     wrong: Option<String>,
 }
 
 impl Table {
     pub(super) fn new(
-        ended: Vec<(Case, anyhow::Result<Ended>)>,
+        outcomes: Vec<(Case, anyhow::Result<Outcome>)>,
         log: &[Entry],
         invitations: usize,
     ) -> Self {
-        let row = |(case, ended)| Row::new(case, ended, log, invitations);
+        let row = |(case, outcome)| Row::new(case, outcome, log, invitations);
         Self {
-            rows: ended.into_iter().map(row).collect(),
+            rows: outcomes.into_iter().map(row).collect(),
             invitations,
         }
     }
 
-    /// Whether every count is what it has to be, and there is one.
+    /// Returns true if there is a row and every count is as expected.
     pub(super) fn is_as_expected(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(Row::is_as_expected)
     }
 }
 
 impl Row {
-    fn new(case: Case, ended: anyhow::Result<Ended>, log: &[Entry], invitations: usize) -> Self {
+    fn new(
+        case: Case,
+        outcome: anyhow::Result<Outcome>,
+        log: &[Entry],
+        invitations: usize,
+    ) -> Self {
         let mut copies: HashMap<&str, Vec<&Accepted>> = HashMap::new();
-        let whose = format!("{}-", case.name());
+        let prefix = format!("{}-", case.name());
         for entry in log {
             if let Entry::Accepted(letter) = entry
-                && letter.to.starts_with(&whose)
+                && letter.to.starts_with(&prefix)
             {
                 copies.entry(&letter.to).or_default().push(letter);
             }
@@ -63,10 +68,12 @@ impl Row {
             lost: invitations.saturating_sub(copies.len()),
             twice: letters - copies.len(),
             different: copies.values().filter(is_different).count(),
-            wrong: match ended {
+            wrong: match outcome {
                 Err(error) => Some(format!("{error:#}")),
-                Ok(Ended { recorded }) if recorded == invitations as i64 => None,
-                Ok(Ended { recorded }) => Some(format!("{recorded} are recorded as sent")),
+                Ok(Outcome { recorded }) if recorded == invitations as i64 => None,
+                Ok(Outcome { recorded }) => {
+                    Some(format!("the database records {recorded} as sent"))
+                }
             },
         }
     }
@@ -100,7 +107,7 @@ impl fmt::Display for Table {
             write!(
                 f,
                 "{:<28}{:<7}{:>8}{:>6}{:>7}{expected:>10}  {bytes:<9}",
-                row.case.words,
+                row.case.description,
                 row.case.fault.as_str(),
                 row.letters,
                 row.lost,

@@ -1,26 +1,26 @@
-//! What is done to what runs: faults begin, and end.
+//! Begins and ends faults.
 
 use std::time::Duration;
 
 use chrono::Utc;
 use rustix::process::Signal;
 
-use super::{Host, Stage, smtp_faults};
+use super::{Environment, Host, smtp_faults};
 use crate::chaos::fault::{Fault, Incident};
 use crate::chaos::schedule::{Schedule, Step};
 
-impl Stage {
-    /// Does a step, and says what follows and after how long.
-    pub(crate) async fn take(
+impl Environment {
+    /// Performs a step. Returns the step that follows it and the delay before that.
+    pub(crate) async fn perform(
         &mut self,
         step: Step,
         schedule: &mut Schedule,
     ) -> anyhow::Result<Option<(Duration, Step)>> {
         match step {
             Step::Begin(fault) => self.begin(fault, schedule).await,
-            Step::StartWorker(place) => self.start_worker(place).map(|()| None),
-            Step::Continue { place, incarnation } => {
-                let worker = &mut self.workers[place];
+            Step::StartWorker(index) => self.start_worker(index).map(|()| None),
+            Step::ContinueWorker { index, incarnation } => {
+                let worker = &mut self.workers[index];
                 if worker.incarnation == incarnation && worker.stopped {
                     worker.stopped = false;
                     if let Some(process) = &worker.process {
@@ -30,8 +30,8 @@ impl Stage {
                 }
                 Ok(None)
             }
-            Step::ContinueHost { place, incarnation } => {
-                let host = &mut self.hosts[place];
+            Step::ContinueHost { index, incarnation } => {
+                let host = &mut self.hosts[index];
                 if host.incarnation == incarnation && host.stopped {
                     host.stopped = false;
                     if let Some(process) = &host.process {
@@ -50,47 +50,47 @@ impl Stage {
         fault: Fault,
         schedule: &mut Schedule,
     ) -> anyhow::Result<Option<(Duration, Step)>> {
-        if self.redis_is_out_of_reach(fault) {
+        if self.is_redis_unreachable_for(fault) {
             return Ok(Some((Duration::from_millis(500), Step::Begin(fault))));
         }
-        let (mut lasts, mut target) = (None, None);
-        // Noted when it begins, since what it explains may happen before it is over.
+        let (mut next, mut target) = (None, None);
+        // Taken before the fault: a letter that it explains may be sent before it has returned.
         let from = Utc::now();
         match fault {
             Fault::WorkerKill => {
-                let Some(place) = self.some_worker(schedule) else {
+                let Some(index) = self.some_worker(schedule) else {
                     return Ok(Some((Duration::from_millis(500), Step::Begin(fault))));
                 };
-                let worker = &mut self.workers[place];
+                let worker = &mut self.workers[index];
                 if let Some(mut process) = worker.process.take() {
                     process.kill()?;
                     target = Some(process.name().to_owned());
                 }
-                lasts = Some((schedule.time(0.0..1.0), Step::StartWorker(place)));
+                next = Some((schedule.draw_duration(0.0..1.0), Step::StartWorker(index)));
             }
             Fault::WorkerStop => {
-                let Some(place) = self.some_worker(schedule) else {
+                let Some(index) = self.some_worker(schedule) else {
                     return Ok(Some((Duration::from_millis(500), Step::Begin(fault))));
                 };
-                let worker = &mut self.workers[place];
+                let worker = &mut self.workers[index];
                 if let Some(process) = &worker.process {
                     process.signal(Signal::STOP)?;
                     target = Some(process.name().to_owned());
                 }
                 worker.stopped = true;
                 let incarnation = worker.incarnation;
-                lasts = Some((
-                    schedule.time(22.0..28.0),
-                    Step::Continue { place, incarnation },
+                next = Some((
+                    schedule.draw_duration(22.0..28.0),
+                    Step::ContinueWorker { index, incarnation },
                 ));
             }
             Fault::HostKill | Fault::HostStop => {
-                let Some(place) = self.some_host(schedule) else {
-                    // Once everybody is invited there is nobody left to disturb.
+                let Some(index) = self.some_host(schedule) else {
+                    // Gives up once everyone is invited: the hosts have ended.
                     return Ok((!self.hosts_are_done())
                         .then_some((Duration::from_millis(500), Step::Begin(fault))));
                 };
-                let host = &mut self.hosts[place];
+                let host = &mut self.hosts[index];
                 if fault == Fault::HostKill {
                     if let Some(mut process) = host.process.take() {
                         process.kill()?;
@@ -101,39 +101,39 @@ impl Stage {
                     target = Some(process.name().to_owned());
                     host.stopped = true;
                     let incarnation = host.incarnation;
-                    lasts = Some((
-                        schedule.time(2.0..8.0),
-                        Step::ContinueHost { place, incarnation },
+                    next = Some((
+                        schedule.draw_duration(2.0..8.0),
+                        Step::ContinueHost { index, incarnation },
                     ));
                 }
             }
             Fault::PostgresStop => {
                 self.postgres.stop_immediately()?;
                 self.postgres_is_up = false;
-                lasts = Some((schedule.time(0.0..2.0), Step::End(fault)));
+                next = Some((schedule.draw_duration(0.0..2.0), Step::End(fault)));
             }
             Fault::RedisRestart => {
                 self.redis.kill()?;
-                lasts = Some((schedule.time(0.0..3.0), Step::End(fault)));
+                next = Some((schedule.draw_duration(0.0..3.0), Step::End(fault)));
             }
             Fault::RedisFlush => self.redis.command("FLUSHALL").await?,
             Fault::RedisClientKill => self.redis.command("CLIENT KILL TYPE normal").await?,
             Fault::RedisFull => {
                 self.redis.command("CONFIG SET maxmemory 1").await?;
-                lasts = Some((schedule.time(1.0..3.0), Step::End(fault)));
+                next = Some((schedule.draw_duration(1.0..3.0), Step::End(fault)));
             }
             Fault::RedisReadOnly => {
                 self.redis.command("REPLICAOF 127.0.0.1 1").await?;
-                lasts = Some((schedule.time(1.0..3.0), Step::End(fault)));
+                next = Some((schedule.draw_duration(1.0..3.0), Step::End(fault)));
             }
             Fault::SmtpOutage => {
                 self.sink.close().await;
-                lasts = Some((schedule.time(1.0..4.0), Step::End(fault)));
+                next = Some((schedule.draw_duration(1.0..4.0), Step::End(fault)));
             }
             Fault::Misbehaviour => {
-                let lasting = schedule.time(0.5..2.0);
-                smtp_faults::at_once(self.sink.script(), lasting, schedule);
-                lasts = Some((lasting, Step::End(fault)));
+                let duration = schedule.draw_duration(0.5..2.0);
+                smtp_faults::add_random_rule(self.sink.script(), duration, schedule);
+                next = Some((duration, Step::End(fault)));
             }
             Fault::WorkerExit => {}
         }
@@ -141,9 +141,9 @@ impl Stage {
             fault,
             process: target,
             from,
-            until: lasts.is_none().then(Utc::now),
+            until: next.is_none().then(Utc::now),
         });
-        Ok(lasts)
+        Ok(next)
     }
 
     async fn end(&mut self, fault: Fault) -> anyhow::Result<()> {
@@ -166,16 +166,16 @@ impl Stage {
         Ok(())
     }
 
-    /// Ends what faults left behind, so that nothing but the trial's own time is waited for.
-    pub(crate) async fn restore(&mut self) -> anyhow::Result<()> {
+    /// Ends the lasting faults of Redis and the hosts, so that only the workers delay the drain.
+    pub(crate) async fn end_faults(&mut self) -> anyhow::Result<()> {
         self.redis.command("CONFIG SET maxmemory 0").await?;
         self.redis.command("REPLICAOF NO ONE").await?;
         self.hosts.clear();
         Ok(())
     }
 
-    /// Whether a fault of Redis would have no effect because of another that is still on.
-    fn redis_is_out_of_reach(&self, fault: Fault) -> bool {
+    /// Returns true for a fault of Redis that would have no effect during another that still lasts.
+    fn is_redis_unreachable_for(&self, fault: Fault) -> bool {
         let is_on = |other| {
             let mut same = self.incidents.iter().rev();
             same.any(|one| one.fault == other && one.until.is_none())
@@ -191,28 +191,28 @@ impl Stage {
         is_of_redis && (is_on(Fault::RedisRestart) || is_on(Fault::RedisReadOnly))
     }
 
-    /// A worker that runs and is not stopped.
+    /// Draws a worker that runs and is not stopped.
     fn some_worker(&self, schedule: &mut Schedule) -> Option<usize> {
         let awake: Vec<_> = (0..self.workers.len())
-            .filter(|&place| self.workers[place].process.is_some() && !self.workers[place].stopped)
+            .filter(|&index| self.workers[index].process.is_some() && !self.workers[index].stopped)
             .collect();
-        (!awake.is_empty()).then(|| awake[schedule.draw(awake.len())])
+        (!awake.is_empty()).then(|| awake[schedule.draw_index(awake.len())])
     }
 
-    /// A host that runs and is not stopped.
+    /// Draws a host that runs and is not stopped.
     fn some_host(&mut self, schedule: &mut Schedule) -> Option<usize> {
         let is_awake = |host: &mut Host| {
             let runs = host.process.as_mut().is_some_and(|one| !one.has_ended());
             runs && !host.stopped
         };
         let awake: Vec<_> = (0..self.hosts.len())
-            .filter(|&place| is_awake(&mut self.hosts[place]))
+            .filter(|&index| is_awake(&mut self.hosts[index]))
             .collect();
-        (!awake.is_empty()).then(|| awake[schedule.draw(awake.len())])
+        (!awake.is_empty()).then(|| awake[schedule.draw_index(awake.len())])
     }
 }
 
-/// Notes that the oldest open incident of this kind is over.
+/// Sets the end of the oldest incident of this kind that still lasts.
 fn close(incidents: &mut [Incident], fault: Fault, process: Option<&str>) {
     let open = incidents.iter_mut().find(|incident| {
         incident.fault == fault

@@ -1,39 +1,39 @@
-//! What a person does by hand when the trouble is over.
+//! The retries that an operator makes after the faults.
 
 use chrono::{TimeDelta, Utc};
 use guestlist::outbox::{self, Message, State};
 
-use super::Stage;
+use super::Environment;
 use crate::oracle;
 
-/// What an operator's retries were about.
+/// Number of messages that the operator retried.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct ByHand {
-    /// What a recipient's server had put off for minutes.
-    pub(crate) put_off: usize,
-    /// What was set aside as dead.
+pub(crate) struct ManualRetries {
+    /// Messages whose next attempt the recipient's server had deferred for minutes.
+    pub(crate) deferred: usize,
+    /// Messages that were given up.
     pub(crate) dead: usize,
 }
 
-impl Stage {
-    /// What an operator does when the trouble is over: has another look at what was set aside, and
-    /// does not wait for the next attempt at what a recipient's server put off for minutes.
-    pub(crate) async fn operate(&mut self) -> anyhow::Result<()> {
+impl Environment {
+    /// Retries dead messages and those that a recipient's server deferred for minutes, as an operator
+    /// does after an outage.
+    pub(crate) async fn retry_manually(&mut self) -> anyhow::Result<()> {
         let mut connection = self.database.acquire().await?;
         let now = Utc::now();
         let soon = now + TimeDelta::seconds(2);
         let ready = outbox::list(&mut connection, now, State::Ready, None, 100_000).await?;
-        // An attempt that is no fault was spent because the recipient's server asked to wait.
-        let is_put_off =
+        // An attempt that is not counted as a fault was deferred by the recipient's server.
+        let is_deferred =
             |message: &&Message| message.run_at > soon && message.attempts > message.faults;
-        for message in ready.iter().filter(is_put_off) {
-            self.by_hand.put_off +=
+        for message in ready.iter().filter(is_deferred) {
+            self.manual_retries.deferred +=
                 usize::from(outbox::retry(&mut connection, now, message.id).await?);
         }
         let dead = outbox::list(&mut connection, now, State::Dead, None, 100_000).await?;
-        oracle::note_dead(&self.database, &dead).await?;
+        oracle::record_dead(&self.database, &dead).await?;
         outbox::retry_dead(&mut connection, now).await?;
-        self.by_hand.dead += dead.len();
+        self.manual_retries.dead += dead.len();
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! How the mail server misbehaves.
+//! Faults of the mail server.
 
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use crate::sink::{Act, Rule, Script, Verb};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What marked recipients get, as [`MARKS`] names them: once where it is to succeed at last.
-pub(super) fn of_recipients(script: &Script) {
+/// Adds a rule for each mark of [`MARKS`]. Where delivery has to succeed in the end, it applies once per
+/// recipient.
+pub(super) fn add_recipient_rules(script: &Script) {
     for (mark, _) in MARKS {
         let rule = match mark {
             "gone" => Rule::new(Verb::Rcpt, say("550 5.1.1 no such user")),
@@ -24,9 +25,9 @@ pub(super) fn of_recipients(script: &Script) {
     }
 }
 
-/// One way of many, for everybody and for a while.
-pub(super) fn at_once(script: &Script, lasting: Duration, schedule: &mut Schedule) {
-    let ways = [
+/// Adds one random fault for every recipient, which ends after `duration`.
+pub(super) fn add_random_rule(script: &Script, duration: Duration, schedule: &mut Schedule) {
+    let faults = [
         (
             Verb::Connect,
             Act::SayAndHangUp("421 4.3.2 shutting down".to_owned()),
@@ -56,8 +57,8 @@ pub(super) fn at_once(script: &Script, lasting: Duration, schedule: &mut Schedul
         (Verb::End, Act::Slowly(SECOND / 50)),
         (Verb::Rset, Act::HangUp),
     ];
-    let (verb, act) = ways[schedule.draw(ways.len())].clone();
-    script.add(Rule::new(verb, act).lasting(lasting));
+    let (verb, act) = faults[schedule.draw_index(faults.len())].clone();
+    script.add(Rule::new(verb, act).lasting(duration));
 }
 
 fn say(reply: &str) -> Act {
