@@ -2,7 +2,6 @@
 
 mod clocks;
 mod environment;
-pub(crate) mod fault;
 mod record;
 mod schedule;
 

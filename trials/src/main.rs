@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 mod evidence;
 mod failover;
+mod fault;
 mod host;
 mod oracle;
 mod port;

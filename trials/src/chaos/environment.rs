@@ -15,7 +15,7 @@ use tokio::time::Instant;
 pub(crate) use self::operator::ManualRetries;
 use super::Options;
 use super::clocks::Clocks;
-use super::fault::{Fault, Incident};
+use crate::fault::{Fault, Incident};
 use crate::host::{self, OWNER, Operation};
 use crate::oracle;
 use crate::postgres::Postgres;

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::fault::Incident;
+use crate::fault::Incident;
 use crate::oracle::Tolerance;
 
 const FILE: &str = "trial.json";

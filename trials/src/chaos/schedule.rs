@@ -9,7 +9,7 @@ use clap::Args;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-use super::fault::Fault;
+use crate::fault::Fault;
 
 /// Number of faults of each kind.
 #[derive(Debug, Clone, Args)]

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::chaos::fault::{Fault, Incident};
+use crate::fault::{Fault, Incident};
 use crate::sink::{Accepted, Fate};
 
 /// Largest time from the final dot to the worker's commit, on a busy machine.

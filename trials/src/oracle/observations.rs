@@ -12,7 +12,7 @@ use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
 use super::history::{Change, History};
-use crate::chaos::fault::{Fault, Incident};
+use crate::fault::{Fault, Incident};
 use crate::host::{self, Operation};
 use crate::sink::{self, Accepted, Entry};
 

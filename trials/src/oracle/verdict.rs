@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::duplicate::explanation;
 use super::observations::{Message, Observations};
-use crate::chaos::fault::{Fault, Incident};
+use crate::fault::{Fault, Incident};
 use crate::host::Operation;
 use crate::sink::Accepted;
 

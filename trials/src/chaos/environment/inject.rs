@@ -6,8 +6,8 @@ use chrono::Utc;
 use rustix::process::Signal;
 
 use super::{Environment, Host, smtp_faults};
-use crate::chaos::fault::{Fault, Incident};
 use crate::chaos::schedule::{Schedule, Step};
+use crate::fault::{Fault, Incident};
 
 impl Environment {
     /// Performs a step. Returns the step that follows it and the delay before that.
