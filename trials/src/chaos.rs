@@ -157,7 +157,7 @@ pub(crate) async fn judge(folder: &Path) -> anyhow::Result<ExitCode> {
         .canonicalize()
         .with_context(|| folder.display().to_string())?;
     let record = TrialRecord::read(&folder)?;
-    let postgres = Postgres::again(&folder).await?;
+    let postgres = Postgres::reopen(&folder).await?;
     let database = Database::connect(&postgres.url(), 2).await?;
     let observations =
         Observations::gather(&database, &folder, &record.incidents, record.tolerance()?).await?;

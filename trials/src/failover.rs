@@ -24,7 +24,7 @@ use self::sentinels::Sentinels;
 use crate::host::OWNER;
 use crate::oracle;
 use crate::postgres::Postgres;
-use crate::process::{Process, tied};
+use crate::process::{Process, child_command};
 use crate::sink::{self, Accepted, Entry, Sink};
 
 /// The Redis topology, the number of failovers and the load.
@@ -233,7 +233,7 @@ async fn run_trial(folder: &Path, options: &Options) -> anyhow::Result<Report> {
     let mut workers = Vec::new();
     for index in 0..options.workers {
         let name = format!("w{index}");
-        let mut command = tied(&std::env::current_exe()?, "KILL");
+        let mut command = child_command(&std::env::current_exe()?, "KILL");
         command
             .arg("work")
             .env_clear()

@@ -1,4 +1,4 @@
-//! A private Postgres server that crashes when it is told to.
+//! A private Postgres server that can be stopped like a crash.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -10,12 +10,12 @@ use rustix::process::Signal;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::port::free_port;
-use crate::process::{NOBODY, Process, tied_without_privileges};
+use crate::process::{NOBODY, Process, unprivileged_child_command};
 
-/// How long recovery after a crash may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Maximum time until the server accepts connections, including recovery after a crash.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A `postgres` of our own on a free loopback port, with the durability it has by default.
+/// A `postgres` process on a free loopback port, with the default settings for durability.
 pub(crate) struct Postgres {
     port: u16,
     folder: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Makes a cluster in a folder of its own below `folder`, and starts it.
+    /// Creates a database cluster in `folder`/postgres and starts its server.
     pub(crate) async fn start(folder: &Path) -> anyhow::Result<Self> {
         let folder = folder.join("postgres");
         fs::create_dir(&folder)?;
@@ -35,26 +35,26 @@ impl Postgres {
             folder,
             process: None,
         };
-        postgres.make()?;
-        postgres.go_on()?;
-        postgres.until_ready().await?;
+        postgres.create_cluster()?;
+        postgres.spawn()?;
+        postgres.wait_until_ready().await?;
         Ok(postgres)
     }
 
-    /// Starts the server of a cluster that a trial left behind.
-    pub(crate) async fn again(folder: &Path) -> anyhow::Result<Self> {
+    /// Starts the server of the database cluster that an earlier trial left in `folder`.
+    pub(crate) async fn reopen(folder: &Path) -> anyhow::Result<Self> {
         let mut postgres = Self {
             port: free_port()?,
             folder: folder.join("postgres"),
             process: None,
         };
-        postgres.go_on()?;
-        postgres.until_ready().await?;
+        postgres.spawn()?;
+        postgres.wait_until_ready().await?;
         Ok(postgres)
     }
 
-    fn make(&self) -> anyhow::Result<()> {
-        let made = tied_without_privileges(&binary("initdb")?, "QUIT")
+    fn create_cluster(&self) -> anyhow::Result<()> {
+        let output = unprivileged_child_command(&binary("initdb")?, "QUIT")
             .arg("--pgdata=data")
             .args([
                 "--username=guestlist",
@@ -66,8 +66,8 @@ impl Postgres {
             .current_dir(&self.folder)
             .output()
             .context("initdb")?;
-        if !made.status.success() {
-            bail!("initdb: {}", String::from_utf8_lossy(&made.stderr));
+        if !output.status.success() {
+            bail!("initdb: {}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(())
     }
@@ -76,16 +76,16 @@ impl Postgres {
         self.url_of("postgres")
     }
 
-    /// The URL of one of its databases.
+    /// Returns the URL of one of its databases.
     pub(crate) fn url_of(&self, database: &str) -> String {
         format!("postgres://guestlist@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Starts the server and does not wait for it.
-    pub(crate) fn go_on(&mut self) -> anyhow::Result<()> {
-        let mut command = tied_without_privileges(&binary("postgres")?, "QUIT");
+    /// Starts the server without waiting until it is ready.
+    pub(crate) fn spawn(&mut self) -> anyhow::Result<()> {
+        let mut command = unprivileged_child_command(&binary("postgres")?, "QUIT");
         command.args(["-D", "data", "-p", &self.port.to_string()]);
-        // The time of each commit tells the oracle what was known when a letter left.
+        // The oracle compares the times of commits with the times at which letters left.
         for setting in [
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
@@ -100,8 +100,8 @@ impl Postgres {
         Ok(())
     }
 
-    /// What `pg_ctl stop --mode=immediate` does: every server process ends at once, without a
-    /// checkpoint, and the next start recovers.
+    /// Stops it like `pg_ctl stop --mode=immediate`: every server process ends at once, without a checkpoint,
+    /// and the next start recovers from the write-ahead log.
     pub(crate) fn stop_immediately(&mut self) -> anyhow::Result<()> {
         match self.process.take() {
             Some(mut process) => process.end_by(Signal::QUIT),
@@ -109,15 +109,15 @@ impl Postgres {
         }
     }
 
-    /// Waits until it answers.
-    pub(crate) async fn until_ready(&self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+    /// Waits until it accepts connections.
+    pub(crate) async fn wait_until_ready(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + START_TIMEOUT;
         loop {
             match PgConnection::connect(&self.url()).await {
                 Ok(connection) => return Ok(connection.close().await?),
                 Err(error) if Instant::now() > deadline => {
                     let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-                    bail!("postgres does not answer: {error}\n{log}");
+                    bail!("postgres accepts no connections: {error}\n{log}");
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
@@ -127,24 +127,24 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // Killed alone, the postmaster would leave its children behind.
+        // SIGKILL would end only the postmaster and leave its children running.
         let _ = self.stop_immediately();
     }
 }
 
-/// A program of Postgres: that of the `PATH`, else of the newest version Debian installed.
+/// Finds a program of Postgres on the `PATH`, or else in the newest version that Debian installed.
 pub(crate) fn binary(program: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join(program));
     on_path
-        .chain(debian(program))
+        .chain(debian_binaries(program))
         .find(|file| file.is_file())
         .with_context(|| {
             format!("{program} is not installed; the trials need Postgres 15 or later")
         })
 }
 
-fn debian(program: &str) -> Vec<PathBuf> {
+fn debian_binaries(program: &str) -> Vec<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()

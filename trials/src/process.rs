@@ -1,4 +1,4 @@
-//! A program of ours that runs, is stopped, and is killed.
+//! Child processes of a trial.
 
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt as _;
@@ -8,14 +8,15 @@ use std::process::{Child, Command, Stdio};
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A running program; killed when dropped.
+/// A child process. It is killed when this is dropped.
 pub(crate) struct Process {
     name: String,
     child: Child,
 }
 
 impl Process {
-    /// Starts a program that writes its log to `log` and gets no signal that is meant for us.
+    /// Starts a program that appends its output to `log`. It has its own process group, so that Ctrl-C in the
+    /// terminal does not reach it.
     pub(crate) fn start(name: &str, command: &mut Command, log: &Path) -> anyhow::Result<Self> {
         let log = OpenOptions::new().create(true).append(true).open(log)?;
         let child = command
@@ -25,10 +26,7 @@ impl Process {
             .stderr(log)
             .spawn()
             .with_context(|| {
-                format!(
-                    "{name} does not start ({})",
-                    command.get_program().display()
-                )
+                format!("cannot start {name} ({})", command.get_program().display())
             })?;
         Ok(Self {
             name: name.to_owned(),
@@ -36,7 +34,7 @@ impl Process {
         })
     }
 
-    /// What it is called in logs.
+    /// Its name in logs.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -44,10 +42,10 @@ impl Process {
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).with_context(|| format!("{} cannot be signalled", self.name))
+        kill_process(pid, signal).with_context(|| format!("cannot send a signal to {}", self.name))
     }
 
-    /// Ends it by a signal after which it has to end.
+    /// Sends a signal that ends it, and waits until it has ended.
     pub(crate) fn end_by(&mut self, signal: Signal) -> anyhow::Result<()> {
         if self.has_ended() {
             return Ok(());
@@ -57,14 +55,14 @@ impl Process {
         Ok(())
     }
 
-    /// Ends it as a crash would.
+    /// Ends it with SIGKILL, like a crash.
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
         self.end_by(Signal::KILL)
     }
 
-    /// Whether it ended.
+    /// Returns true if it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
-        // What cannot be waited for is not there any more.
+        // An error means that the process no longer exists.
         self.child
             .try_wait()
             .map_or(true, |status| status.is_some())
@@ -73,24 +71,26 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // There is nobody left to tell.
+        // A destructor cannot report the error.
         let _ = self.kill();
     }
 }
 
-/// A command that ends with this process even if this process is killed, where the kernel can.
+/// Returns a command that gets `signal` when this process ends, even if this process is killed (Linux only).
 ///
-/// The kernel watches the thread that starts it, so it has to be started from one that stays.
-pub(crate) fn tied(program: &Path, signal: &str) -> Command {
+/// The kernel sends the signal when the thread that started the command ends, so that thread must live as
+/// long as the trial.
+pub(crate) fn child_command(program: &Path, signal: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.arg(format!("--pdeathsig={signal}")).arg(program);
     command
 }
 
-/// The same without root's privileges, which Postgres refuses.
-pub(crate) fn tied_without_privileges(program: &Path, signal: &str) -> Command {
+/// Returns the same command as user `nobody` if this process runs as root, because Postgres refuses to run
+/// as root.
+pub(crate) fn unprivileged_child_command(program: &Path, signal: &str) -> Command {
     if !rustix::process::geteuid().is_root() {
-        return tied(program, signal);
+        return child_command(program, signal);
     }
     let mut command = Command::new("setpriv");
     command
@@ -102,5 +102,5 @@ pub(crate) fn tied_without_privileges(program: &Path, signal: &str) -> Command {
     command
 }
 
-/// The user and group that own nothing, on every common system.
+/// User and group id of `nobody` on Linux.
 pub(crate) const NOBODY: u32 = 65534;

@@ -1,4 +1,4 @@
-//! A private Redis server that forgets when it is told to.
+//! A private Redis server without persistence.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use crate::port::free_port;
-use crate::process::{Process, tied};
+use crate::process::{Process, child_command};
 
-/// How long it may take to start or to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum time to start or to answer a command.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A `redis-server` of our own on a free loopback port, without persistence.
+/// A `redis-server` process on a free loopback port. Its data is lost when it ends.
 pub(crate) struct RedisServer {
     port: u16,
     folder: PathBuf,
@@ -25,8 +25,8 @@ impl RedisServer {
             folder: folder.to_owned(),
             process: None,
         };
-        server.go_on()?;
-        server.until_ready().await?;
+        server.spawn()?;
+        server.wait_until_ready().await?;
         Ok(server)
     }
 
@@ -34,9 +34,9 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    /// Starts the server, empty, and does not wait for it.
-    pub(crate) fn go_on(&mut self) -> anyhow::Result<()> {
-        let mut command = tied(Path::new("redis-server"), "KILL");
+    /// Starts the server without data, and does not wait until it is ready.
+    pub(crate) fn spawn(&mut self) -> anyhow::Result<()> {
+        let mut command = child_command(Path::new("redis-server"), "KILL");
         command
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
             .args(["--save", "", "--appendonly", "no"])
@@ -46,7 +46,7 @@ impl RedisServer {
         Ok(())
     }
 
-    /// Ends the server as a crash would; what it held is gone.
+    /// Ends the server with SIGKILL, like a crash.
     pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
         match self.process.take() {
             Some(mut process) => process.kill(),
@@ -54,13 +54,13 @@ impl RedisServer {
         }
     }
 
-    /// Runs a command whose words are parted by spaces. A server that is down does nothing.
+    /// Runs a command, given as words separated by spaces. Does nothing if the server is stopped.
     pub(crate) async fn command(&self, line: &str) -> anyhow::Result<()> {
         if self.process.is_none() {
             return Ok(());
         }
-        let answer = tokio::time::timeout(PATIENCE, self.query(line)).await;
-        answer.with_context(|| format!("redis does not answer to {line}"))??;
+        let answer = tokio::time::timeout(RESPONSE_TIMEOUT, self.query(line)).await;
+        answer.with_context(|| format!("redis-server does not answer the command {line}"))??;
         Ok(())
     }
 
@@ -73,9 +73,9 @@ impl RedisServer {
         command.query_async(&mut connection).await
     }
 
-    /// Waits until it answers.
-    pub(crate) async fn until_ready(&self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+    /// Waits until it answers PING.
+    pub(crate) async fn wait_until_ready(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + RESPONSE_TIMEOUT;
         while let Err(error) = self.query("PING").await {
             if Instant::now() > deadline {
                 bail!("redis-server does not answer: {error}");

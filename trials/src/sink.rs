@@ -1,8 +1,8 @@
-//! A mail server that remembers what it accepted and misbehaves by script.
+//! A mail server that logs the letters it accepts and misbehaves by script.
 //!
-//! It speaks SMTP with STARTTLS and AUTH (RFC 5321, RFC 3207, RFC 4954). A letter is in its log, on
-//! the disk, before the final dot is answered: whoever reads the log later knows of every letter that
-//! any client was told to be accepted.
+//! It speaks SMTP with STARTTLS and AUTH (RFC 5321, RFC 3207, RFC 4954). A letter is in its log,
+//! synced to disk, before the reply to the final dot. So the log contains every letter for which a client got
+//! a 250.
 
 mod certificate;
 mod log;
@@ -20,31 +20,31 @@ use tokio_rustls::TlsAcceptor;
 
 use self::log::Log;
 pub(crate) use self::log::{Accepted, Entry, Fate, read};
-pub(crate) use self::script::{Act, Rule, Script, Verb};
+pub(crate) use self::script::{Action, Rule, Script, Verb};
 use self::session::Session;
 
-/// The password of every account; the user's name is the client's own and goes into the log.
+/// Password of every account. Each client has its own user name, which is logged.
 pub(crate) const PASSWORD: &str = "secret";
 
-/// A running mail server on a loopback port that stays its own.
+/// A running mail server on a loopback port, which it keeps when it is closed and opened again.
 pub(crate) struct Sink {
     port: u16,
     certificate: PathBuf,
     log: PathBuf,
     script: Script,
-    house: Arc<House>,
-    door: Mutex<Option<JoinHandle<()>>>,
+    shared: Arc<Shared>,
+    acceptor: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What every session needs.
-struct House {
+/// Data of all sessions.
+struct Shared {
     script: Script,
     log: Log,
     tls: TlsAcceptor,
 }
 
 impl Sink {
-    /// Starts the server on a free port; its certificate and its log go into `folder`.
+    /// Starts the server on `port`, or on a free one if it is 0. Writes its certificate and its log into `folder`.
     pub(crate) async fn start(folder: &Path, port: u16) -> anyhow::Result<Self> {
         let (tls, pem) = certificate::issue()?;
         let certificate = folder.join("sink.pem");
@@ -52,7 +52,7 @@ impl Sink {
             .with_context(|| format!("{} cannot be written", certificate.display()))?;
         let path = folder.join("sink.jsonl");
         let script = Script::default();
-        let house = Arc::new(House {
+        let shared = Arc::new(Shared {
             script: script.clone(),
             log: Log::create(&path)?,
             tls,
@@ -63,14 +63,14 @@ impl Sink {
             certificate,
             log: path,
             script,
-            house,
-            door: Mutex::new(None),
+            shared,
+            acceptor: Mutex::new(None),
         };
-        sink.let_in(listener);
+        sink.spawn_acceptor(listener);
         Ok(sink)
     }
 
-    /// The `SMTP_URL` with which a client of this name is known in the log.
+    /// Returns the `SMTP_URL` for a client with this user name.
     pub(crate) fn url(&self, client: &str) -> String {
         format!(
             "smtp://{client}:{PASSWORD}@localhost:{}?tls=required&tls_ca={}",
@@ -79,57 +79,57 @@ impl Sink {
         )
     }
 
-    /// Where its log is.
+    /// File of its log.
     pub(crate) fn log(&self) -> &Path {
         &self.log
     }
 
-    /// How it behaves, to be changed while it runs.
+    /// Rules of its behavior, which may be changed while it runs.
     pub(crate) fn script(&self) -> &Script {
         &self.script
     }
 
-    /// Ends every connection at once and refuses new ones, as a server that is down does.
+    /// Ends every connection and refuses new ones, like a server that is down.
     pub(crate) async fn close(&self) {
-        let door = self.door().take();
-        if let Some(door) = door {
-            door.abort();
-            // An error says that it was aborted, and its sessions with it.
-            let _ = door.await;
+        let acceptor = self.acceptor().take();
+        if let Some(acceptor) = acceptor {
+            acceptor.abort();
+            // The error says that the task was aborted; its sessions ended with it.
+            let _ = acceptor.await;
         }
     }
 
-    /// Takes connections again on the same port.
+    /// Accepts connections again on the same port.
     pub(crate) fn open(&self) -> anyhow::Result<()> {
-        self.let_in(listen(self.port)?);
+        self.spawn_acceptor(listen(self.port)?);
         Ok(())
     }
 
-    fn let_in(&self, listener: TcpListener) {
-        let house = Arc::clone(&self.house);
-        *self.door() = Some(tokio::spawn(async move {
+    fn spawn_acceptor(&self, listener: TcpListener) {
+        let shared = Arc::clone(&self.shared);
+        *self.acceptor() = Some(tokio::spawn(async move {
             let mut sessions = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 while sessions.try_join_next().is_some() {}
-                sessions.spawn(Session::new(Arc::clone(&house)).run(stream));
+                sessions.spawn(Session::new(Arc::clone(&shared)).run(stream));
             }
         }));
     }
 
-    fn door(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
-        self.door.lock().unwrap_or_else(PoisonError::into_inner)
+    fn acceptor(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.acceptor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        if let Some(door) = self.door().take() {
-            door.abort();
+        if let Some(acceptor) = self.acceptor().take() {
+            acceptor.abort();
         }
     }
 }
 
-/// Listens although connections of a former listener may linger.
+/// Listens on a port even if connections of an earlier listener are still in TIME_WAIT.
 fn listen(port: u16) -> anyhow::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;

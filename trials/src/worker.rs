@@ -9,7 +9,7 @@ use guestlist_jobs::config::Config;
 use guestlist_jobs::{Worker, work};
 use tokio_util::sync::CancellationToken;
 
-use crate::process::tied;
+use crate::process::child_command;
 
 /// The URLs and keys that a worker needs.
 pub(crate) struct Servers<'a> {
@@ -22,7 +22,7 @@ pub(crate) struct Servers<'a> {
 
 /// Returns the command of a worker with no other environment. `program` has a subcommand `work`.
 pub(crate) fn command(program: &Path, servers: &Servers<'_>) -> Command {
-    let mut command = tied(program, "KILL");
+    let mut command = child_command(program, "KILL");
     command
         .arg("work")
         .env_clear()

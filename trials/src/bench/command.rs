@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use tokio::process::Child;
 
 use super::machine::field;
-use crate::process::tied;
+use crate::process::child_command;
 
 /// How long a process may take that ends by itself.
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -96,7 +96,7 @@ impl Guestlist {
         arguments: &[&str],
         variables: &[(&str, String)],
     ) -> anyhow::Result<Run> {
-        let mut command = tied(&self.program, "KILL");
+        let mut command = child_command(&self.program, "KILL");
         command
             .args(arguments)
             .env_clear()

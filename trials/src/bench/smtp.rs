@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 
 use super::program;
 use crate::port::free_port;
-use crate::process::{Process, tied_without_privileges};
+use crate::process::{Process, unprivileged_child_command};
 
 /// How long smtp-sink may take to start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ impl SmtpSink {
     pub(crate) async fn start(folder: &Path) -> anyhow::Result<Self> {
         let port = free_port()?;
         let log = folder.join(format!("smtp-sink-{port}-{}.log", uuid::Uuid::now_v7()));
-        let mut command = tied_without_privileges(&program::find("smtp-sink")?, "KILL");
+        let mut command = unprivileged_child_command(&program::find("smtp-sink")?, "KILL");
         command.args(["-c", &format!("127.0.0.1:{port}"), "1024"]);
         let process = Process::start("smtp-sink", &mut command, &log)?;
         let sink = Self {

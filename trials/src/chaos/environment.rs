@@ -19,7 +19,7 @@ use crate::fault::{Fault, Incident};
 use crate::host::{self, OWNER, Operation};
 use crate::oracle;
 use crate::postgres::Postgres;
-use crate::process::{Process, tied};
+use crate::process::{Process, child_command};
 use crate::redis_server::RedisServer;
 use crate::sink::Sink;
 use crate::worker::{self, Servers};
@@ -229,7 +229,7 @@ impl Environment {
         host.incarnation += 1;
         host.stopped = false;
         let name = format!("h{index}-{}", host.incarnation);
-        let mut command = tied(&std::env::current_exe()?, "KILL");
+        let mut command = child_command(&std::env::current_exe()?, "KILL");
         command
             .arg("host")
             .arg(format!("--database={}", self.postgres.url()))

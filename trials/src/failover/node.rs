@@ -7,7 +7,7 @@ use redis::{FromRedisValue, RedisResult};
 
 use super::wait_until;
 use crate::port::free_port;
-use crate::process::{Process, tied};
+use crate::process::{Process, child_command};
 
 /// A key that every worker writes. Its name is the hash tag of all keys of the queue.
 pub(super) const TAG: &str = "core:apalis:queues:list";
@@ -52,7 +52,7 @@ impl Node {
 
     /// Starts the server without data and does not wait until it answers.
     pub(super) fn spawn(&mut self) -> anyhow::Result<()> {
-        let mut command = tied(Path::new("redis-server"), "KILL");
+        let mut command = child_command(Path::new("redis-server"), "KILL");
         command
             .args(&self.arguments)
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])

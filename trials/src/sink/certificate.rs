@@ -1,4 +1,4 @@
-//! The certificate the server shows.
+//! The self-signed certificate of the server.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// A new certificate for localhost: what the server shows, and the PEM file that vouches for it.
+/// Creates a certificate for localhost. Returns the acceptor that presents it and its PEM text for clients
+/// to trust.
 pub(super) fn issue() -> anyhow::Result<(TlsAcceptor, String)> {
     let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     let key =

@@ -1,4 +1,4 @@
-//! What the server accepted and refused, on the disk before anybody is told.
+//! The log of accepted and refused letters. A line is synced to disk before the client gets its reply.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Entry {
-    /// A letter was taken; the line was on the disk before the client could know.
+    /// A letter was accepted. The line is on disk before the client gets the reply.
     Accepted(Accepted),
     /// A recipient or a letter was refused.
     Refused {
@@ -25,37 +25,37 @@ pub(crate) enum Entry {
     },
 }
 
-/// A letter that was taken.
+/// An accepted letter.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Accepted {
     pub(crate) to: String,
     /// Without its angle brackets.
     pub(crate) message_id: String,
-    /// Of the bytes between `DATA` and the final dot, as they were before dot-stuffing.
+    /// Hash of the bytes between `DATA` and the final dot, without dot-stuffing.
     pub(crate) sha256: String,
     pub(crate) bytes: usize,
-    /// As whom the client had signed in.
+    /// User name with which the client signed in.
     pub(crate) by: String,
-    /// When `MAIL` came.
+    /// Time at which `MAIL` arrived.
     pub(crate) began_at: DateTime<Utc>,
-    /// When the final dot came.
+    /// Time at which the final dot arrived.
     pub(crate) at: DateTime<Utc>,
     pub(crate) fate: Fate,
 }
 
-/// What the client of an accepted letter was to be told.
+/// The reply to the client of an accepted letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Fate {
-    /// That it was accepted.
+    /// A 250 at once.
     Answered,
-    /// The same, but slowly or late.
+    /// A 250, slowly or late.
     AnsweredLate,
-    /// Nothing, by script.
+    /// No reply, because a rule withheld it.
     Withheld,
 }
 
-/// Appends to the log from many sessions, with one sync for all that wait at a time.
+/// Appends to the log for many sessions. Lines that wait at the same time share one sync.
 #[derive(Clone)]
 pub(super) struct Log(mpsc::Sender<Line>);
 
@@ -64,7 +64,7 @@ struct Line {
     written: oneshot::Sender<()>,
 }
 
-/// The most lines that one sync is shared by.
+/// Maximum number of lines that share one sync.
 const BATCH: usize = 256;
 
 impl Log {
@@ -81,12 +81,12 @@ impl Log {
         Ok(Self(sender))
     }
 
-    /// Returns once the line is on the disk; an error means that it may not be.
+    /// Appends a line and returns when it is on disk. After an error it may be missing from the log.
     pub(super) async fn append(&self, entry: Entry) -> std::io::Result<()> {
         let (written, done) = oneshot::channel();
-        let gone = || std::io::Error::other("the log cannot be written");
-        self.0.send(Line { entry, written }).map_err(|_| gone())?;
-        done.await.map_err(|_| gone())
+        let failed = || std::io::Error::other("the log cannot be written");
+        self.0.send(Line { entry, written }).map_err(|_| failed())?;
+        done.await.map_err(|_| failed())
     }
 }
 
@@ -99,19 +99,21 @@ fn write(mut file: File, lines: &mpsc::Receiver<Line>) {
             serde_json::to_writer(&mut text, &line.entry).expect("an entry is plain data");
             text.push(b'\n');
         }
-        // Whoever waits is told by the channel's end; nothing more is accepted.
+        // Returning drops the channels, so every waiting or later call of `append` fails.
         if let Err(error) = file.write_all(&text).and_then(|()| file.sync_data()) {
-            eprintln!("the log of the mail server cannot be written: {error}");
+            eprintln!(
+                "cannot write the log of the mail server, it accepts no more letters: {error}"
+            );
             return;
         }
         for line in batch {
-            // A session that was cut off meanwhile does not wait any more.
+            // The receiver is gone if the session was ended meanwhile.
             let _ = line.written.send(());
         }
     }
 }
 
-/// The lines of a log.
+/// Reads the lines of a log.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Entry>> {
     let text = fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
     text.lines()

@@ -1,9 +1,9 @@
-//! What the server does instead of what it should.
+//! Rules that make the server misbehave.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Where in the dialogue.
+/// A point in the SMTP session at which a rule may apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
     /// Before the greeting.
@@ -21,50 +21,50 @@ pub(crate) enum Verb {
     Rset,
 }
 
-/// What is done there.
+/// An action that replaces the normal reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Act {
-    /// Gives this reply instead of the right one; a letter is not accepted by it.
-    Say(String),
-    /// Gives this reply and closes the connection.
-    SayAndHangUp(String),
-    /// Says nothing for so long and closes the connection. After the final dot the letter is accepted.
+pub(crate) enum Action {
+    /// Sends this reply. After the final dot, the letter is not accepted.
+    Reply(String),
+    /// Sends this reply and closes the connection. After the final dot, the letter is not accepted.
+    ReplyAndHangUp(String),
+    /// Sends nothing for this time and closes the connection. After the final dot, the letter is accepted.
     Stall(Duration),
-    /// Closes the connection. After the final dot the letter is accepted, and its client never told.
+    /// Closes the connection. After the final dot, the letter is accepted, but the client gets no reply.
     HangUp,
-    /// Closes the connection after the final dot without having accepted the letter.
+    /// Closes the connection after the final dot, and the letter is not accepted.
     Lose,
-    /// Gives reply lines without end, for as long as anybody listens.
+    /// Sends reply lines until the client closes the connection. After the final dot, the letter is accepted.
     Flood,
-    /// Gives the right reply byte by byte, with so long a pause between them.
-    Slowly(Duration),
-    /// Gives the right reply after so long.
-    Late(Duration),
+    /// Sends the normal reply byte by byte with this pause after each.
+    ReplySlowly(Duration),
+    /// Sends the normal reply after this time.
+    ReplyLate(Duration),
 }
 
-/// When what is done.
+/// An action, and the condition under which it happens.
 #[derive(Debug, Clone)]
 pub(crate) struct Rule {
     verb: Verb,
-    act: Act,
+    action: Action,
     recipient: Option<String>,
     until: Option<Instant>,
     times: Option<u32>,
 }
 
 impl Rule {
-    /// Does `act` at `verb`, always and for everybody.
-    pub(crate) fn new(verb: Verb, act: Act) -> Self {
+    /// Performs `action` at `verb`, always and for every recipient.
+    pub(crate) fn new(verb: Verb, action: Action) -> Self {
         Self {
             verb,
-            act,
+            action,
             recipient: None,
             until: None,
             times: None,
         }
     }
 
-    /// Only for the recipients whose local part holds `mark`; nobody's is known before `RCPT`.
+    /// Limits the rule to recipients whose local part contains `mark`. It cannot apply before `RCPT`.
     pub(crate) fn to(self, mark: &str) -> Self {
         Self {
             recipient: Some(mark.to_owned()),
@@ -72,7 +72,7 @@ impl Rule {
         }
     }
 
-    /// Only for so long from now.
+    /// Ends the rule after this time from now.
     pub(crate) fn lasting(self, time: Duration) -> Self {
         Self {
             until: Some(Instant::now() + time),
@@ -80,7 +80,7 @@ impl Rule {
         }
     }
 
-    /// Only so many times; for recipients, each so many times.
+    /// Limits how often the rule applies; a rule for marked recipients counts each recipient separately.
     pub(crate) fn times(self, times: u32) -> Self {
         Self {
             times: Some(times),
@@ -101,14 +101,14 @@ impl Rule {
     }
 }
 
-/// The rules that are in force; the first that applies is followed.
+/// The active rules. The first one that applies decides.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Script(Arc<Mutex<Rules>>);
 
 #[derive(Debug, Default)]
 struct Rules {
     rules: Vec<Rule>,
-    /// Whom a rule with a number of times was applied to, by its place, and how often.
+    /// Number of times that a rule, by its index, was applied to a recipient.
     applied: std::collections::HashMap<(usize, String), u32>,
 }
 
@@ -122,18 +122,18 @@ impl Script {
             .push(rule);
     }
 
-    /// What to do now, if it is not what is right.
-    pub(super) fn act(&self, verb: Verb, recipient: Option<&str>) -> Option<Act> {
+    /// Returns the action that replaces the normal reply, if a rule applies, and counts the use.
+    pub(super) fn action_at(&self, verb: Verb, recipient: Option<&str>) -> Option<Action> {
         let now = Instant::now();
         let mut script = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Rules { rules, applied } = &mut *script;
-        for (place, rule) in rules.iter_mut().enumerate() {
+        for (index, rule) in rules.iter_mut().enumerate() {
             if rule.is_over(now) || !rule.applies(verb, recipient) {
                 continue;
             }
             match (&mut rule.times, &rule.recipient, recipient) {
                 (Some(times), Some(_), Some(recipient)) => {
-                    let count = applied.entry((place, recipient.to_owned())).or_default();
+                    let count = applied.entry((index, recipient.to_owned())).or_default();
                     if count >= times {
                         continue;
                     }
@@ -142,7 +142,7 @@ impl Script {
                 (Some(times), _, _) => *times -= 1,
                 (None, _, _) => {}
             }
-            return Some(rule.act.clone());
+            return Some(rule.action.clone());
         }
         None
     }

@@ -1,4 +1,4 @@
-//! One client's dialogue with the mail server.
+//! The SMTP session of one client.
 
 use std::io;
 use std::sync::Arc;
@@ -12,29 +12,32 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::log::{Accepted, Entry, Fate};
-use super::script::{Act, Verb};
-use super::{House, PASSWORD};
+use super::script::{Action, Verb};
+use super::{PASSWORD, Shared};
 
-/// The longest line a client may send, with a margin over RFC 5321 section 4.5.3.1.6.
+/// Longest line that a client may send, with a margin over the 1000 bytes of RFC 5321 section 4.5.3.1.6.
 const LONGEST_LINE: usize = 8192;
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-type Wire = BufReader<Box<dyn Stream>>;
+type ClientStream = BufReader<Box<dyn Stream>>;
 
-/// Who is on the line and what was said so far.
+/// The state of a session.
 pub(super) struct Session {
-    house: Arc<House>,
+    shared: Arc<Shared>,
     encrypted: bool,
+    /// User name, after AUTH.
     client: Option<String>,
+    /// Time of `MAIL`.
     began_at: Option<DateTime<Utc>>,
+    /// Recipient of `RCPT`.
     to: Option<String>,
 }
 
 impl Session {
-    pub(super) fn new(house: Arc<House>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
-            house,
+            shared,
             encrypted: false,
             client: None,
             began_at: None,
@@ -43,49 +46,50 @@ impl Session {
     }
 
     pub(super) async fn run(self, stream: TcpStream) {
-        // An error here is a client that left, or one that was to be left.
-        let _ = self.converse(stream).await;
+        // Errors are expected: the client disconnected, or a rule closed the connection.
+        let _ = self.serve(stream).await;
     }
 
-    async fn converse(mut self, stream: TcpStream) -> io::Result<()> {
+    async fn serve(mut self, stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let mut wire: Wire = BufReader::new(Box::new(stream));
-        self.answer(&mut wire, Verb::Connect, "220 localhost ESMTP")
+        let mut stream: ClientStream = BufReader::new(Box::new(stream));
+        self.respond(&mut stream, Verb::Connect, "220 localhost ESMTP")
             .await?;
         loop {
-            let line = text_line(&mut wire).await?;
+            let line = read_text_line(&mut stream).await?;
             let verb = line.split([' ', ':']).next().unwrap_or_default();
             match verb.to_ascii_uppercase().as_str() {
                 "EHLO" => {
-                    let offer = self.offer();
-                    self.answer(&mut wire, Verb::Ehlo, &offer).await?;
+                    let capabilities = self.capabilities();
+                    self.respond(&mut stream, Verb::Ehlo, &capabilities).await?;
                 }
                 "STARTTLS" if !self.encrypted => {
                     if self
-                        .answer(&mut wire, Verb::StartTls, "220 2.0.0 go ahead")
+                        .respond(&mut stream, Verb::StartTls, "220 2.0.0 go ahead")
                         .await?
                     {
-                        let accepted = self.house.tls.accept(wire.into_inner()).await?;
-                        wire = BufReader::new(Box::new(accepted));
+                        let accepted = self.shared.tls.accept(stream.into_inner()).await?;
+                        stream = BufReader::new(Box::new(accepted));
                         self.encrypted = true;
                     }
                 }
-                "AUTH" => self.sign_in(&mut wire, &line).await?,
-                "MAIL" => self.begin(&mut wire).await?,
-                "RCPT" => self.address(&mut wire, &line).await?,
-                "DATA" => self.take(&mut wire).await?,
+                "AUTH" => self.authenticate(&mut stream, &line).await?,
+                "MAIL" => self.start_letter(&mut stream).await?,
+                "RCPT" => self.set_recipient(&mut stream, &line).await?,
+                "DATA" => self.receive_letter(&mut stream).await?,
                 "RSET" => {
                     (self.began_at, self.to) = (None, None);
-                    self.answer(&mut wire, Verb::Rset, "250 2.0.0 Ok").await?;
+                    self.respond(&mut stream, Verb::Rset, "250 2.0.0 Ok")
+                        .await?;
                 }
-                "NOOP" => say(&mut wire, "250 2.0.0 Ok").await?,
-                "QUIT" => return say(&mut wire, "221 2.0.0 Bye").await,
-                _ => say(&mut wire, "500 5.5.2 not understood").await?,
+                "NOOP" => send_reply(&mut stream, "250 2.0.0 Ok").await?,
+                "QUIT" => return send_reply(&mut stream, "221 2.0.0 Bye").await,
+                _ => send_reply(&mut stream, "500 5.5.2 not understood").await?,
             }
         }
     }
 
-    fn offer(&self) -> String {
+    fn capabilities(&self) -> String {
         let extension = if self.encrypted {
             "AUTH PLAIN LOGIN"
         } else {
@@ -96,7 +100,7 @@ impl Session {
         )
     }
 
-    async fn sign_in(&mut self, wire: &mut Wire, line: &str) -> io::Result<()> {
+    async fn authenticate(&mut self, stream: &mut ClientStream, line: &str) -> io::Result<()> {
         let mut words = line.split(' ').skip(1);
         let (user, password) = match (words.next(), words.next()) {
             (Some("PLAIN"), Some(initial)) => {
@@ -105,79 +109,82 @@ impl Session {
                 (parts.next(), parts.next())
             }
             (Some("LOGIN"), None) => {
-                say(wire, "334 VXNlcm5hbWU6").await?;
-                let user = decode(&text_line(wire).await?);
-                say(wire, "334 UGFzc3dvcmQ6").await?;
-                (Some(user), Some(decode(&text_line(wire).await?)))
+                send_reply(stream, "334 VXNlcm5hbWU6").await?;
+                let user = decode(&read_text_line(stream).await?);
+                send_reply(stream, "334 UGFzc3dvcmQ6").await?;
+                (Some(user), Some(decode(&read_text_line(stream).await?)))
             }
-            _ => return say(wire, "504 5.5.4 PLAIN or LOGIN").await,
+            _ => return send_reply(stream, "504 5.5.4 PLAIN or LOGIN").await,
         };
         if !self.encrypted || password.as_deref() != Some(PASSWORD) {
-            return say(wire, "535 5.7.8 not known here").await;
+            return send_reply(stream, "535 5.7.8 not known here").await;
         }
-        if self.answer(wire, Verb::Auth, "235 2.7.0 welcome").await? {
+        if self
+            .respond(stream, Verb::Auth, "235 2.7.0 welcome")
+            .await?
+        {
             self.client = user;
         }
         Ok(())
     }
 
-    async fn begin(&mut self, wire: &mut Wire) -> io::Result<()> {
+    async fn start_letter(&mut self, stream: &mut ClientStream) -> io::Result<()> {
         if self.client.is_none() {
-            return say(wire, "530 5.7.0 sign in first").await;
+            return send_reply(stream, "530 5.7.0 sign in first").await;
         }
         let began_at = Utc::now();
-        if self.answer(wire, Verb::Mail, "250 2.1.0 Ok").await? {
+        if self.respond(stream, Verb::Mail, "250 2.1.0 Ok").await? {
             self.began_at = Some(began_at);
         }
         Ok(())
     }
 
-    async fn address(&mut self, wire: &mut Wire, line: &str) -> io::Result<()> {
+    async fn set_recipient(&mut self, stream: &mut ClientStream, line: &str) -> io::Result<()> {
         let address = line
             .split_once('<')
             .and_then(|(_, rest)| rest.split_once('>'));
         let Some((address, _)) = address.filter(|_| self.began_at.is_some()) else {
-            return say(wire, "503 5.5.1 MAIL first").await;
+            return send_reply(stream, "503 5.5.1 MAIL first").await;
         };
         self.to = Some(address.to_owned());
-        if !self.answer(wire, Verb::Rcpt, "250 2.1.5 Ok").await? {
+        if !self.respond(stream, Verb::Rcpt, "250 2.1.5 Ok").await? {
             self.to = None;
         }
         Ok(())
     }
 
-    async fn take(&mut self, wire: &mut Wire) -> io::Result<()> {
+    async fn receive_letter(&mut self, stream: &mut ClientStream) -> io::Result<()> {
         let (Some(to), Some(began_at)) = (self.to.clone(), self.began_at) else {
-            return say(wire, "503 5.5.1 RCPT first").await;
+            return send_reply(stream, "503 5.5.1 RCPT first").await;
         };
-        if !self.answer(wire, Verb::Data, "354 go on").await? {
+        if !self.respond(stream, Verb::Data, "354 go on").await? {
             return Ok(());
         }
-        let letter = self.read(wire).await?;
-        let act = self.house.script.act(Verb::End, Some(&to));
-        match &act {
-            Some(Act::Say(_) | Act::SayAndHangUp(_) | Act::Lose) => {}
+        let letter = self.read_letter(stream).await?;
+        let action = self.shared.script.action_at(Verb::End, Some(&to));
+        match &action {
+            Some(Action::Reply(_) | Action::ReplyAndHangUp(_) | Action::Lose) => {}
             _ => {
-                let accepted = self.accepted(&letter, to, began_at, fate(act.as_ref()));
-                self.house.log.append(Entry::Accepted(accepted)).await?;
+                let accepted = self.accepted(&letter, to, began_at, fate(action.as_ref()));
+                self.shared.log.append(Entry::Accepted(accepted)).await?;
             }
         }
-        self.play(wire, act, "250 2.0.0 Ok: it is on the disk")
+        self.perform(stream, action, "250 2.0.0 Ok: it is on the disk")
             .await?;
         (self.began_at, self.to) = (None, None);
         Ok(())
     }
 
-    async fn read(&mut self, wire: &mut Wire) -> io::Result<Vec<u8>> {
+    async fn read_letter(&mut self, stream: &mut ClientStream) -> io::Result<Vec<u8>> {
         let mut letter = Vec::new();
-        let mut middle = self.house.script.act(Verb::Body, self.to.as_deref());
+        let mut middle = self.shared.script.action_at(Verb::Body, self.to.as_deref());
         loop {
-            let line = line(wire).await?;
+            let line = read_line(stream).await?;
             if line == b".\r\n" {
                 return Ok(letter);
             }
-            if let Some(act) = middle.take() {
-                self.play(wire, Some(act), "").await?;
+            if let Some(action) = middle.take() {
+                self.perform(stream, Some(action), "").await?;
             }
             letter.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
         }
@@ -197,50 +204,60 @@ impl Session {
         }
     }
 
-    /// Does what is scripted for the verb, else says what is right; tells whether it was right.
-    async fn answer(&self, wire: &mut Wire, verb: Verb, right: &str) -> io::Result<bool> {
-        let act = self.house.script.act(verb, self.to.as_deref());
-        self.play(wire, act, right).await
+    /// Performs the scripted action for the verb, or sends `normal`. Returns true if the client got `normal`.
+    async fn respond(
+        &self,
+        stream: &mut ClientStream,
+        verb: Verb,
+        normal: &str,
+    ) -> io::Result<bool> {
+        let action = self.shared.script.action_at(verb, self.to.as_deref());
+        self.perform(stream, action, normal).await
     }
 
-    async fn play(&self, wire: &mut Wire, act: Option<Act>, right: &str) -> io::Result<bool> {
-        match act {
-            None => say(wire, right).await.map(|()| true),
-            Some(Act::Say(reply)) => {
-                self.note(&reply).await?;
-                say(wire, &reply).await.map(|()| false)
+    async fn perform(
+        &self,
+        stream: &mut ClientStream,
+        action: Option<Action>,
+        normal: &str,
+    ) -> io::Result<bool> {
+        match action {
+            None => send_reply(stream, normal).await.map(|()| true),
+            Some(Action::Reply(reply)) => {
+                self.log_refusal(&reply).await?;
+                send_reply(stream, &reply).await.map(|()| false)
             }
-            Some(Act::SayAndHangUp(reply)) => {
-                self.note(&reply).await?;
-                say(wire, &reply).await?;
-                wire.shutdown().await?;
+            Some(Action::ReplyAndHangUp(reply)) => {
+                self.log_refusal(&reply).await?;
+                send_reply(stream, &reply).await?;
+                stream.shutdown().await?;
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
-            Some(Act::HangUp | Act::Lose) => Err(io::ErrorKind::ConnectionAborted.into()),
-            Some(Act::Stall(time)) => {
+            Some(Action::HangUp | Action::Lose) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Some(Action::Stall(time)) => {
                 sleep(time).await;
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
-            Some(Act::Flood) => loop {
-                say(wire, "250-and one more line").await?;
+            Some(Action::Flood) => loop {
+                send_reply(stream, "250-and one more line").await?;
             },
-            Some(Act::Slowly(pause)) => {
-                for byte in format!("{right}\r\n").into_bytes() {
-                    wire.write_all(&[byte]).await?;
-                    wire.flush().await?;
+            Some(Action::ReplySlowly(pause)) => {
+                for byte in format!("{normal}\r\n").into_bytes() {
+                    stream.write_all(&[byte]).await?;
+                    stream.flush().await?;
                     sleep(pause).await;
                 }
                 Ok(true)
             }
-            Some(Act::Late(time)) => {
+            Some(Action::ReplyLate(time)) => {
                 sleep(time).await;
-                say(wire, right).await.map(|()| true)
+                send_reply(stream, normal).await.map(|()| true)
             }
         }
     }
 
-    /// Remembers whom a reply refused.
-    async fn note(&self, reply: &str) -> io::Result<()> {
+    /// Logs that a reply refused the current recipient, if there is one.
+    async fn log_refusal(&self, reply: &str) -> io::Result<()> {
         let Some(to) = self.to.clone() else {
             return Ok(());
         };
@@ -250,19 +267,19 @@ impl Session {
             reply: reply.to_owned(),
             at: Utc::now(),
         };
-        self.house.log.append(refused).await
+        self.shared.log.append(refused).await
     }
 }
 
-fn fate(act: Option<&Act>) -> Fate {
-    match act {
+fn fate(action: Option<&Action>) -> Fate {
+    match action {
         None => Fate::Answered,
-        Some(Act::Slowly(_) | Act::Late(_)) => Fate::AnsweredLate,
+        Some(Action::ReplySlowly(_) | Action::ReplyLate(_)) => Fate::AnsweredLate,
         Some(_) => Fate::Withheld,
     }
 }
 
-/// The value of the header, which is one line long.
+/// Returns the value of the Message-ID header, which must be on one line.
 fn message_id(letter: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(letter);
     let head = text.split("\r\n\r\n").next()?;
@@ -284,16 +301,16 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-async fn text_line(wire: &mut Wire) -> io::Result<String> {
-    let line = line(wire).await?;
+async fn read_text_line(stream: &mut ClientStream) -> io::Result<String> {
+    let line = read_line(stream).await?;
     Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
-/// A line with its end; a client that leaves or goes on too long is an error.
-async fn line(wire: &mut Wire) -> io::Result<Vec<u8>> {
+/// Reads a line with its CRLF. The end of the connection or a longer line is an error.
+async fn read_line(stream: &mut ClientStream) -> io::Result<Vec<u8>> {
     use tokio::io::AsyncReadExt as _;
     let mut line = Vec::new();
-    (&mut *wire)
+    (&mut *stream)
         .take(LONGEST_LINE as u64)
         .read_until(b'\n', &mut line)
         .await?;
@@ -304,7 +321,7 @@ async fn line(wire: &mut Wire) -> io::Result<Vec<u8>> {
     }
 }
 
-async fn say(wire: &mut Wire, lines: &str) -> io::Result<()> {
-    wire.write_all(format!("{lines}\r\n").as_bytes()).await?;
-    wire.flush().await
+async fn send_reply(stream: &mut ClientStream, lines: &str) -> io::Result<()> {
+    stream.write_all(format!("{lines}\r\n").as_bytes()).await?;
+    stream.flush().await
 }

@@ -52,7 +52,7 @@ fn accepted(sink: &Sink) -> Vec<Accepted> {
 }
 
 #[tokio::test]
-async fn a_letter_is_logged_with_its_bytes_before_it_is_answered() {
+async fn a_letter_is_logged_before_the_reply() {
     let (sink, _folder) = sink().await;
     let mail = mail("bob@acme.example");
     let sha256 = Sha256::digest(&mail.bytes);
@@ -81,16 +81,16 @@ async fn a_letter_is_logged_with_its_bytes_before_it_is_answered() {
 }
 
 #[tokio::test]
-async fn what_is_accepted_and_what_is_told_are_two_things() {
+async fn a_letter_may_be_accepted_without_a_reply() {
     let (sink, _folder) = sink().await;
-    for (mark, act) in [
-        ("hang", Act::HangUp),
-        ("stall", Act::Stall(2 * SECOND)),
-        ("flood", Act::Flood),
-        ("lose", Act::Lose),
+    for (mark, action) in [
+        ("hang", Action::HangUp),
+        ("stall", Action::Stall(2 * SECOND)),
+        ("flood", Action::Flood),
+        ("lose", Action::Lose),
     ] {
         sink.script()
-            .add(Rule::new(Verb::End, act).to(mark).times(1));
+            .add(Rule::new(Verb::End, action).to(mark).times(1));
         let mailer = mailer(&sink);
         let to = format!("{mark}@acme.example");
         let before = accepted(&sink).len();
@@ -118,42 +118,51 @@ async fn what_is_accepted_and_what_is_told_are_two_things() {
 }
 
 #[tokio::test]
-async fn refusals_are_for_whom_they_are_scripted_and_are_logged() {
+async fn a_refusal_hits_marked_recipients_and_is_logged() {
     let (sink, _folder) = sink().await;
     let reply = "550 5.1.1 no such user";
     sink.script()
-        .add(Rule::new(Verb::Rcpt, Act::Say(reply.to_owned())).to("gone"));
+        .add(Rule::new(Verb::Rcpt, Action::Reply(reply.to_owned())).to("gone"));
     let mailer = mailer(&sink);
     let refused = mailer.send(mail("is-gone-1@acme.example")).await;
     assert!(matches!(refused, Verdict::Refused { .. }), "{refused:?}");
-    let taken = mailer.send(mail("bob@gone.example")).await;
-    assert!(matches!(taken, Verdict::Accepted { .. }), "{taken:?}");
+    let accepted = mailer.send(mail("bob@gone.example")).await;
+    assert!(matches!(accepted, Verdict::Accepted { .. }), "{accepted:?}");
     let entries = read(sink.log()).unwrap();
-    let told = entries.iter().any(|entry| matches!(entry, Entry::Refused { to, reply: said, .. } if to == "is-gone-1@acme.example" && said == reply));
-    assert!(told, "{entries:?}");
+    let is_logged = entries.iter().any(|entry| matches!(entry, Entry::Refused { to, reply: said, .. } if to == "is-gone-1@acme.example" && said == reply));
+    assert!(is_logged, "{entries:?}");
 }
 
 #[tokio::test]
-async fn slow_and_late_replies_count_and_a_refused_starttls_sends_nothing_in_clear() {
+async fn slow_and_late_replies_are_accepted() {
     let (sink, _folder) = sink().await;
     let script = sink.script();
-    script.add(Rule::new(Verb::Rcpt, Act::Slowly(SECOND / 100)).times(1));
-    script.add(Rule::new(Verb::End, Act::Late(SECOND / 10)).times(1));
+    script.add(Rule::new(Verb::Rcpt, Action::ReplySlowly(SECOND / 100)).times(1));
+    script.add(Rule::new(Verb::End, Action::ReplyLate(SECOND / 10)).times(1));
     let verdict = mailer(&sink).send(mail("bob@acme.example")).await;
     assert!(matches!(verdict, Verdict::Accepted { .. }), "{verdict:?}");
     assert_eq!(accepted(&sink)[0].fate, Fate::AnsweredLate);
-    script.add(Rule::new(Verb::StartTls, Act::Say("454 4.7.0 not now".to_owned())).times(1));
+}
+
+#[tokio::test]
+async fn a_refused_starttls_sends_nothing_in_clear() {
+    let (sink, _folder) = sink().await;
+    let refusal = Action::Reply("454 4.7.0 not now".to_owned());
+    sink.script()
+        .add(Rule::new(Verb::StartTls, refusal).times(1));
     let mailer = mailer(&sink);
     let verdict = mailer.send(mail("bob@acme.example")).await;
     assert!(
         matches!(verdict, Verdict::ServerFault { .. }),
         "{verdict:?}"
     );
-    assert_eq!(accepted(&sink).len(), 1);
+    assert_eq!(accepted(&sink).len(), 0);
+    let verdict = mailer.send(mail("bob@acme.example")).await;
+    assert!(matches!(verdict, Verdict::Accepted { .. }), "{verdict:?}");
 }
 
 #[tokio::test]
-async fn a_closed_server_refuses_and_an_opened_one_has_the_same_port() {
+async fn a_reopened_server_keeps_its_port() {
     let (sink, _folder) = sink().await;
     let mailer = mailer(&sink);
     assert!(matches!(
@@ -172,13 +181,13 @@ async fn a_closed_server_refuses_and_an_opened_one_has_the_same_port() {
 }
 
 #[tokio::test]
-async fn a_letter_whose_lease_ends_before_its_final_dot_is_not_finished() {
+async fn a_letter_stops_when_its_lease_ends() {
     let (sink, _folder) = sink().await;
-    // It stands when the letter is begun, and no more when it could be finished.
-    let asked = std::sync::atomic::AtomicU32::new(0);
-    let stands = move || asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+    // The lease is held when the letter starts and lost before its final dot.
+    let checks = std::sync::atomic::AtomicU32::new(0);
+    let is_held = move || checks.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
     let mailer = mailer(&sink);
-    let verdict = mailer.send_while(stands, mail("bob@acme.example")).await;
+    let verdict = mailer.send_while(is_held, mail("bob@acme.example")).await;
     assert!(
         matches!(verdict, Verdict::Unavailable { .. }),
         "{verdict:?}"
@@ -190,16 +199,16 @@ async fn a_letter_whose_lease_ends_before_its_final_dot_is_not_finished() {
 }
 
 #[tokio::test]
-async fn who_does_not_sign_in_or_would_in_clear_or_with_another_password_is_refused() {
+async fn only_authenticated_clients_over_tls_are_accepted() {
     let (sink, _folder) = sink().await;
-    let right = sink.url("ann");
+    let valid = sink.url("ann");
     let (anonymous, wrong, clear) = (
-        right.replace("ann:secret@", ""),
-        right.replace(":secret@", ":guess@"),
-        right.replace(right.split_once('?').unwrap().1, "tls=none"),
+        valid.replace("ann:secret@", ""),
+        valid.replace(":secret@", ":guess@"),
+        valid.replace(valid.split_once('?').unwrap().1, "tls=none"),
     );
     let deadlines = Deadlines::default();
-    for (url, says) in [
+    for (url, error) in [
         (&anonymous, "530 5.7.0 sign in first"),
         (&wrong, "535 5.7.8 not known here"),
         (&clear, "neither AUTH PLAIN nor LOGIN"),
@@ -209,12 +218,12 @@ async fn who_does_not_sign_in_or_would_in_clear_or_with_another_password_is_refu
             .send(mail("bob@acme.example"))
             .await;
         assert!(
-            matches!(&verdict, Verdict::Ours { why, .. } if why.contains(says)),
+            matches!(&verdict, Verdict::Ours { why, .. } if why.contains(error)),
             "{url}: {verdict:?}"
         );
     }
     assert_eq!(accepted(&sink).len(), 0);
-    let verdict = Mailer::new(right.parse().unwrap(), 1, deadlines)
+    let verdict = Mailer::new(valid.parse().unwrap(), 1, deadlines)
         .send(mail("bob@acme.example"))
         .await;
     assert!(matches!(verdict, Verdict::Accepted { .. }), "{verdict:?}");

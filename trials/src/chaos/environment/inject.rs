@@ -149,13 +149,13 @@ impl Environment {
     async fn end(&mut self, fault: Fault) -> anyhow::Result<()> {
         match fault {
             Fault::PostgresStop => {
-                self.postgres.go_on()?;
-                self.postgres.until_ready().await?;
+                self.postgres.spawn()?;
+                self.postgres.wait_until_ready().await?;
                 self.postgres_is_up = true;
             }
             Fault::RedisRestart => {
-                self.redis.go_on()?;
-                self.redis.until_ready().await?;
+                self.redis.spawn()?;
+                self.redis.wait_until_ready().await?;
             }
             Fault::RedisFull => self.redis.command("CONFIG SET maxmemory 0").await?,
             Fault::RedisReadOnly => self.redis.command("REPLICAOF NO ONE").await?,
