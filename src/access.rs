@@ -1,4 +1,4 @@
-//! Access: whether a user may enter an organization now, and in which role.
+//! Access: the role of a user in an organization, unless they are suspended.
 
 use crate::connection::{Connection, Lend, sql};
 use crate::error::Error;
@@ -28,11 +28,11 @@ impl Access {
 }
 
 impl Guestlist {
-    /// Authorizes a user in an organization: the check that a host makes once for each request. One
-    /// read; then [`Access::allows`] answers as many questions as the request has.
+    /// Authorizes a user in an organization: the check that a host makes once for each request. It
+    /// reads the database once; [`Access::allows`] then answers any number of questions.
     ///
-    /// `None` for a user who is no member and for a suspended one. Access ends at the commit that
-    /// removes or suspends the member.
+    /// `None` if the user is not a member or is suspended. Access ends at the commit that removes
+    /// or suspends the member.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -52,7 +52,7 @@ impl Guestlist {
     }
 }
 
-/// Reads the role of a member who is not suspended.
+/// Reads the role of a member that is not suspended.
 pub(crate) async fn role_of(
     connection: &mut Connection<'_>,
     organization: OrganizationId,

@@ -1,4 +1,4 @@
-//! Removing a user everywhere.
+//! Deletion of a user from every organization.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,39 +15,40 @@ use crate::lock::{self, Lock};
 use crate::membership::{COLUMNS, Membership, is_last_owner};
 use crate::user::User;
 
-/// What forgetting a user ended.
+/// The memberships and invitations that [`Guestlist::forget_user`] ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Forgotten {
-    /// Their memberships, suspended ones too, as they were.
+    /// The memberships of the user as they were, suspended ones included.
     pub memberships: Vec<Membership>,
-    /// What was pending to one of their addresses, revoked now.
+    /// The invitations that were pending to one of the user's addresses and are revoked now.
     pub invitations: Vec<Invitation>,
 }
 
-/// Where a user is known.
-struct Traces {
+/// The memberships of a user and the invitations to the user's addresses.
+struct UserRecords {
     memberships: Vec<Membership>,
-    /// Not recorded as closed, to one of their addresses.
+    /// Invitations to one of the user's addresses that are still stored as pending.
     invitations: Vec<Invitation>,
 }
 
 type Locks = BTreeMap<OrganizationId, Lock>;
 
 impl Guestlist {
-    /// Removes a user whose account the host deletes: every membership ends with its sessions, and
-    /// what is pending to their addresses is revoked. Their addresses are those they joined with
-    /// and, if it is verified, the one the host names. Nobody has to permit it, and nobody is
-    /// written to.
+    /// Removes a user whose account the host deletes: ends every membership with its sessions and
+    /// revokes the invitations pending to the user's addresses. These are the addresses the user
+    /// joined with and the address in `user` if it is verified. Needs no permission, and sends no
+    /// letter.
     ///
-    /// The history keeps what it says about them until the worker's retention deletes it.
+    /// The history keeps its records of the user until the worker's retention deletes them.
     ///
-    /// Call it when nobody can sign in as the user any more, or they may accept another invitation
-    /// at the same moment. It takes the locks of all their organizations in the order of their
-    /// ids, so call it first in its transaction.
+    /// Call it after the user can no longer sign in; otherwise they might accept another invitation
+    /// at the same moment. It locks all their organizations in the order of their ids, so call it
+    /// first in its transaction.
     ///
     /// # Errors
-    /// [`Error::LastOwner`] with every organization whose last owner they are; nothing ends then.
+    /// [`Error::LastOwner`] with every organization whose last owner the user is; nothing changes
+    /// then.
     pub async fn forget_user(
         &self,
         connection: impl Lend<'_>,
@@ -56,11 +57,11 @@ impl Guestlist {
         let mut connection = connection.lend();
         connection.require_transaction()?;
         let connection = &mut connection;
-        let (locks, traces) = self.lock_everywhere(connection, user).await?;
-        self.keep_owners(connection, &locks, &traces.memberships)
+        let (locks, records) = self.lock_everywhere(connection, user).await?;
+        self.keep_owners(connection, &locks, &records.memberships)
             .await?;
         let now = self.now();
-        for membership in &traces.memberships {
+        for membership in &records.memberships {
             membership
                 .end(
                     connection,
@@ -71,36 +72,36 @@ impl Guestlist {
                 .await?;
         }
         let mut invitations = Vec::new();
-        for invitation in traces.invitations {
+        for invitation in records.invitations {
             invitations.extend(self.withdraw_open(connection, invitation.id).await?);
         }
         Ok(Forgotten {
-            memberships: traces.memberships,
+            memberships: records.memberships,
             invitations,
         })
     }
 
-    /// Locks every organization that knows the user. What is known is read again under the locks,
-    /// until it names none that is not locked.
+    /// Locks every organization with a membership of the user or an invitation to them. Reads again
+    /// after locking, until a read finds no organization that is not locked.
     async fn lock_everywhere(
         &self,
         connection: &mut Connection<'_>,
         user: &User,
-    ) -> Result<(Locks, Traces), Error> {
+    ) -> Result<(Locks, UserRecords), Error> {
         let mut locks = Locks::new();
         loop {
-            let traces = Traces::of(connection, user).await?;
-            let unlocked: BTreeSet<_> = traces
+            let records = UserRecords::of(connection, user).await?;
+            let unlocked: BTreeSet<_> = records
                 .organizations()
                 .filter(|organization| !locks.contains_key(organization))
                 .collect();
             if unlocked.is_empty() {
-                return Ok((locks, traces));
+                return Ok((locks, records));
             }
             for organization in unlocked {
                 match lock::organization(connection, organization, self.now()).await {
                     Ok(lock) => drop(locks.insert(organization, lock)),
-                    // Deleted meanwhile, and what it knew with it.
+                    // The organization was deleted meanwhile, with its memberships and invitations.
                     Err(Error::NotFound) => {}
                     Err(fault) => return Err(fault),
                 }
@@ -131,14 +132,15 @@ impl Guestlist {
     }
 }
 
-impl Traces {
+impl UserRecords {
     async fn of(connection: &mut Connection<'_>, user: &User) -> Result<Self, Error> {
         let joined = find_all(connection, &user.id).await?;
         let mut invitations = Vec::new();
         for address in addresses(user, &joined) {
             invitations.extend(invitation::find_open_anywhere(connection, &address).await?);
         }
-        // What was accepted between the two reads was neither; it is a membership by now.
+        // An invitation accepted between the two reads was in neither of them; it is a membership
+        // now.
         let memberships = find_all(connection, &user.id).await?;
         Ok(Self {
             memberships,
@@ -152,7 +154,7 @@ impl Traces {
     }
 }
 
-/// Every membership of a user, suspended ones too.
+/// Reads every membership of a user, suspended ones included.
 async fn find_all(
     connection: &mut Connection<'_>,
     user: &UserId,
@@ -163,7 +165,8 @@ async fn find_all(
     Ok(connection.fetch_all(sql(FIND).bind(user.as_str())).await?)
 }
 
-/// The addresses that are theirs, each once: an unverified one may be somebody else's.
+/// Collects the user's addresses, each once. An unverified address may belong to someone else and
+/// is left out.
 fn addresses(user: &User, memberships: &[Membership]) -> Vec<EmailAddress> {
     let named = user.email_verified.then_some(&user.email);
     let joined_with = memberships.iter().map(|membership| &membership.email);

@@ -9,7 +9,7 @@ use crate::guestlist::Guestlist;
 use crate::id::OrganizationId;
 use crate::role::Role;
 
-/// The operations of one actor. Made by [`Guestlist::act`].
+/// The operations of one actor, made by [`Guestlist::act`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing happens until an operation is called"]
 pub struct Acting<'a> {
@@ -17,7 +17,7 @@ pub struct Acting<'a> {
     pub(crate) actor: Actor,
 }
 
-/// The operations of one actor in one organization. Made by [`Acting::in_organization`].
+/// The operations of one actor in one organization, made by [`Acting::in_organization`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing happens until an operation is called"]
 pub struct ActingIn<'a> {
@@ -54,13 +54,14 @@ impl<'a> Acting<'a> {
         }
     }
 
-    /// The actor with the origin of the request, for an event.
+    /// Returns the actor with the origin of the request, for an event.
     pub(crate) fn attribution(&self) -> Attribution {
         self.guestlist.attributed_to(self.actor.clone())
     }
 
-    /// Reads the authority of the actor in an organization: a member's role, or none that binds. A user who is no
-    /// member, or is suspended, gets the answer of an unknown id.
+    /// Reads the actor's authority in an organization: a member's role, or [`Authority::Unbound`]
+    /// for the host and an operator. Fails with [`Error::NotFound`] for a user that is not a member
+    /// or is suspended.
     pub(crate) async fn authority(
         &self,
         connection: &mut Connection<'_>,
@@ -75,7 +76,8 @@ impl<'a> Acting<'a> {
 }
 
 impl ActingIn<'_> {
-    /// Asks for the role of a member; the host and an operator have none to ask for.
+    /// Returns the query for a member's role; `None` for the host and an operator, which have no
+    /// role.
     pub(crate) fn authority_query(&self) -> Option<Statement<'_>> {
         let user = self.acting.actor.member()?;
         let statement = sql(
@@ -89,7 +91,7 @@ impl ActingIn<'_> {
         )
     }
 
-    /// The authority after what [`authority_query`](Self::authority_query) found.
+    /// Reads the authority from the rows of [`authority_query`](Self::authority_query).
     pub(crate) fn authority_in(&self, facts: &Facts) -> Result<Authority, Error> {
         if self.acting.actor.member().is_none() {
             return Ok(Authority::Unbound);
@@ -99,12 +101,12 @@ impl ActingIn<'_> {
     }
 }
 
-/// The limit of an actor's power in an organization.
+/// The limit of an actor's rights in an organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Authority {
     /// The role of a member.
     Role(Role),
-    /// The host and an operator are bound by no role.
+    /// The host or an operator, not limited by a role.
     Unbound,
 }
 

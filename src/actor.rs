@@ -11,8 +11,8 @@ use crate::name::{is_allowed, is_visible};
 
 /// A short text for the audit trail: a reason, an operator's name, a channel, a request id.
 ///
-/// 1 to 200 visible characters on one line: it is shown in terminals and on pages of history, where an
-/// invisible or direction-changing character would disguise it (Unicode Technical Report 36).
+/// 1 to 200 visible characters on one line. It is shown in terminals and on history pages, where an
+/// invisible or direction-changing character would disguise the text (Unicode Technical Report 36).
 #[derive(
     Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type,
 )]
@@ -31,7 +31,7 @@ pub struct InvalidAuditText;
 crate::text::text!(printed AuditText, InvalidAuditText);
 
 impl AuditText {
-    /// The longest one, in characters.
+    /// The maximum length, in characters.
     pub const MAX_LENGTH: usize = 200;
 }
 
@@ -48,10 +48,11 @@ impl FromStr for AuditText {
     }
 }
 
-/// Makes a change, and is named by its event.
+/// The maker of a change, as its event names them.
 ///
-/// A member is bound by their role. The host and an operator are bound by what keeps data right (the
-/// last owner, seats, the roles of the model) and by no role; each states a reason for the audit trail.
+/// A member is limited by their role. The host and an operator are limited by the rules that keep
+/// the data valid (last owner, seats, roles of the model) but by no role; each states a reason for
+/// the audit trail.
 ///
 /// ```
 /// use guestlist::{Actor, UserId};
@@ -66,34 +67,34 @@ impl FromStr for AuditText {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Actor {
-    /// A member of the organization, in the host's own terms.
+    /// A member of the organization, under the host's user id.
     Member(UserId),
     /// The host application itself: billing, support tools, a directory.
     Host {
-        /// Why it acts.
+        /// The reason for the change.
         reason: AuditText,
     },
-    /// A person who operates the installation.
+    /// A person that operates the installation.
     Operator {
         /// The name of the operator.
         name: AuditText,
-        /// Why they act.
+        /// The reason for the change.
         reason: AuditText,
     },
 }
 
 impl Actor {
-    /// The host application, with its reason.
+    /// Makes the actor for the host application, with its reason.
     pub fn host(reason: AuditText) -> Self {
         Self::Host { reason }
     }
 
-    /// An operator under a name of their own, with a reason.
+    /// Makes the actor for an operator, under the operator's own name, with a reason.
     pub fn operator(name: AuditText, reason: AuditText) -> Self {
         Self::Operator { name, reason }
     }
 
-    /// The user id of a member; `None` for the host and an operator.
+    /// Returns the user id of a member; `None` for the host and an operator.
     pub fn member(&self) -> Option<&UserId> {
         match self {
             Self::Member(user) => Some(user),
@@ -101,7 +102,7 @@ impl Actor {
         }
     }
 
-    /// `member`, `host` or `operator`, as events store it.
+    /// Returns `member`, `host` or `operator`, as events store it.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Member(_) => MEMBER,
@@ -110,7 +111,7 @@ impl Actor {
         }
     }
 
-    /// The user id of a member or the name of an operator.
+    /// Returns the user id of a member or the name of an operator.
     pub(crate) fn name(&self) -> Option<&str> {
         match self {
             Self::Member(user) => Some(user.as_str()),
@@ -137,7 +138,7 @@ impl Actor {
         Ok(match (kind.as_deref(), name) {
             (Some(HOST), _) => Some(Self::host(required(reason)?)),
             (Some(OPERATOR), name) => Some(Self::operator(required(name)?, required(reason)?)),
-            // The release before this one knew only members and wrote no kind.
+            // The previous release knew only members and wrote no kind.
             (None | Some(MEMBER), Some(name)) => Some(Self::Member(decoded(name)?)),
             (None, None) => None,
             (kind, _) => {
@@ -150,7 +151,7 @@ impl Actor {
     }
 }
 
-/// The user id of a member, `the host: REASON` or `NAME: REASON`.
+/// Writes the user id of a member, `the host: REASON` or `NAME: REASON`.
 impl std::fmt::Display for Actor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -173,7 +174,7 @@ impl From<&UserId> for Actor {
     }
 }
 
-/// The request a change came with: a channel and, where known, a request id and a client.
+/// The request behind a change: a channel and, if known, a request id and a client.
 ///
 /// ```
 /// use guestlist::{Guestlist, Origin};
@@ -193,7 +194,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// An origin that names its channel, such as `web`, `api` or `cli`.
+    /// Makes an origin with a channel such as `web`, `api` or `cli`.
     pub fn new(channel: AuditText) -> Self {
         Self {
             channel,
@@ -202,7 +203,7 @@ impl Origin {
         }
     }
 
-    /// Adds the id under which the host's logs know the request.
+    /// Adds the id of the request in the host's logs.
     #[must_use]
     pub fn request_id(self, request_id: AuditText) -> Self {
         Self {
@@ -211,7 +212,7 @@ impl Origin {
         }
     }
 
-    /// Adds the client, by its network address for instance.
+    /// Adds the client, such as its network address.
     #[must_use]
     pub fn client(self, client: AuditText) -> Self {
         Self {
@@ -225,9 +226,10 @@ impl Origin {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Attribution {
-    /// The actor; `None` where time or a mail server caused the change, or an invitee who declined.
+    /// The actor. `None` if the change was caused by time, by a mail server or by an invitee's
+    /// refusal.
     pub actor: Option<Actor>,
-    /// The origin of the request, where the host named one.
+    /// The origin of the request, if the host named one.
     pub origin: Option<Origin>,
 }
 
@@ -254,7 +256,7 @@ impl Attribution {
     }
 }
 
-/// `actor` holds the user id of a member or the name of an operator.
+/// Writes the user id of a member or the name of an operator as `actor`.
 impl Serialize for Attribution {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(6))?;
@@ -288,10 +290,10 @@ where
     }
 }
 
-/// The actor whose right an invitation rests on.
+/// The actor whose right an invitation depends on.
 ///
-/// A member's right is checked again when a letter leaves and at acceptance. What the host or an operator
-/// granted needs no member behind it.
+/// A member's right is checked again when a letter is sent and at acceptance. A grant of the host's
+/// or an operator's depends on no member and is not checked again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Grantor {
@@ -307,7 +309,7 @@ pub enum Grantor {
 }
 
 impl Grantor {
-    /// The user id of a member; `None` for the host and an operator.
+    /// Returns the user id of a member; `None` for the host and an operator.
     pub fn member(&self) -> Option<&UserId> {
         match self {
             Self::Member(user) => Some(user),
@@ -315,7 +317,7 @@ impl Grantor {
         }
     }
 
-    /// `member`, `host` or `operator`, as invitations store it.
+    /// Returns `member`, `host` or `operator`, as invitations store it.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Member(_) => MEMBER,
@@ -324,7 +326,7 @@ impl Grantor {
         }
     }
 
-    /// The user id of a member, the name of an operator, or `host`.
+    /// Returns the user id of a member, the name of an operator, or `host`.
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Member(user) => user.as_str(),
@@ -344,7 +346,7 @@ impl From<&Actor> for Grantor {
     }
 }
 
-/// The user id of a member, the name of an operator, or `host`.
+/// Writes the user id of a member, the name of an operator, or `host`.
 impl std::fmt::Display for Grantor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())
@@ -369,7 +371,7 @@ where
         let kind: String = row.try_get("granted_by_kind")?;
         let name: String = row.try_get("granted_by")?;
         Ok(match kind.as_str() {
-            // The release before this one names the member that resends and leaves the kind as it is.
+            // The previous release stores the member that resends and leaves the kind unchanged.
             HOST if name == HOST => Self::Host,
             OPERATOR => Self::Operator {
                 name: decoded(name)?,

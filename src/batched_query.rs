@@ -1,4 +1,4 @@
-//! Facts: what rules ask the database about, all of it in one statement.
+//! Batched queries: several small reads in one statement.
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;

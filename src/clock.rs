@@ -1,4 +1,4 @@
-//! What time it is, for everyone who has to agree.
+//! The clock that the library, the worker and the tests share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,24 +7,25 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 /// The source of `now`, bound into every statement instead of SQL's own `now()`.
 ///
-/// Times are truncated to microseconds, what both databases store, so a value reads back equal.
+/// Times are truncated to microseconds, the precision of both databases, so a value reads back
+/// equal.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
     /// The machine's clock.
     #[default]
     System,
-    /// A machine's clock that is set wrong by this much. For trials.
+    /// The machine's clock plus an offset, for trials.
     Shifted(TimeDelta),
-    /// A clock that stands still until it is moved; clones share it. For tests.
+    /// A clock that moves only when told to; clones share it. For tests.
     Manual(ManualClock),
 }
 
-/// The hands of a [`Clock::Manual`].
+/// The handle that moves a [`Clock::Manual`].
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<AtomicI64>);
 
 impl Clock {
-    /// The time now, in whole microseconds.
+    /// Returns the time now, in whole microseconds.
     pub fn now(&self) -> DateTime<Utc> {
         match self {
             Self::System => Utc::now().trunc_subsecs(6),
@@ -35,7 +36,7 @@ impl Clock {
 }
 
 impl ManualClock {
-    /// A clock that shows `start`.
+    /// Makes a clock that shows `start`.
     pub fn starting_at(start: DateTime<Utc>) -> Self {
         Self(Arc::new(AtomicI64::new(start.timestamp_micros())))
     }

@@ -1,8 +1,8 @@
-//! A host's connection, whichever of the two databases it belongs to.
+//! A connection of the host's, to Postgres or SQLite.
 //!
-//! A statement is written once, with `$1` placeholders, which both drivers read. Where the
-//! dialects part, the statement asks [`Connection::dialect`]. With `database.rs` beside it this is
-//! the only place that knows there are two.
+//! A statement is written once, with `$1` placeholders, which both drivers read. Where the dialects
+//! differ, the caller asks [`Connection::dialect`]. Only this module and `database.rs` know that
+//! there are two databases.
 
 mod insert;
 
@@ -22,9 +22,9 @@ use crate::error::Error;
 /// Made by [`Lend`] from `&mut PgConnection` or `&mut SqliteConnection`, so a host passes `&mut *tx`.
 /// Guestlist runs statements on it and never begins, commits or rolls back.
 ///
-/// A transaction on SQLite is best begun with `pool.begin_with("BEGIN IMMEDIATE")`: a deferred one,
-/// what `pool.begin()` gives, fails at once with "database is locked" when it reads first and
-/// another writer was quicker. Foreign keys must be on, as sqlx has them by default.
+/// On SQLite begin a transaction with `pool.begin_with("BEGIN IMMEDIATE")`. A deferred transaction,
+/// as `pool.begin()` begins it, fails at once with "database is locked" if it reads first and
+/// another connection writes in between. Foreign keys must be on, as they are by default in sqlx.
 #[derive(Debug)]
 pub enum Connection<'c> {
     /// A Postgres connection.
@@ -46,15 +46,15 @@ pub(crate) enum Dialect {
 /// Lends a connection to one operation: `&mut *tx` of an open sqlx transaction, or `&mut *connection`
 /// for an operation that only reads.
 ///
-/// Implemented for the connections of sqlx 0.9 on Postgres and SQLite, and for what a
-/// [`Database`](crate::Database) gives.
+/// Implemented for the connections of sqlx 0.9 on Postgres and SQLite, and for the transactions and
+/// connections of a [`Database`](crate::Database).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be lent to Guestlist",
     label = "not a connection of sqlx 0.9",
     note = "lend the open transaction itself, `&mut *tx`, or for a read `&mut *connection`; a pool, `&mut tx` and the types of another sqlx version are refused"
 )]
 pub trait Lend<'c> {
-    /// The connection to run statements on.
+    /// Returns the connection to run statements on.
     fn lend(self) -> Connection<'c>;
 }
 
@@ -101,8 +101,9 @@ macro_rules! on_driver {
     };
 }
 
-/// The query of a statement, of either driver, with every value bound. Text with as many
-/// placeholders as there happened to be values is not kept prepared.
+/// Builds the driver's query of a statement, with every value bound. A text with a placeholder for
+/// each value of a list is not kept as a prepared statement, because the next list may have another
+/// length.
 macro_rules! query {
     ($of:path, $statement:ident) => {
         $statement.values.into_iter().fold(
@@ -132,7 +133,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Refuses a connection on which every statement would commit on its own.
+    /// Refuses a connection without an open transaction, where each statement would commit alone.
     pub(crate) fn require_transaction(&self) -> Result<(), Error> {
         let open = on_driver!(self, connection => connection.is_in_transaction());
         if open {
@@ -142,7 +143,7 @@ impl Connection<'_> {
         }
     }
 
-    /// Runs a statement and returns how many rows it touched.
+    /// Runs a statement and returns the number of affected rows.
     pub(crate) async fn execute(&mut self, statement: Statement<'_>) -> sqlx::Result<u64> {
         on_driver!(self, connection => {
             let query = query!(sqlx::query, statement);
@@ -167,7 +168,7 @@ impl Connection<'_> {
         Ok(self.fetch_all(statement).await?.pop())
     }
 
-    /// Reads the one number of a statement that always returns a row.
+    /// Reads a single number; the statement must always return one row.
     pub(crate) async fn fetch_count(&mut self, statement: Statement<'_>) -> sqlx::Result<i64> {
         let row: Option<(i64,)> = self.fetch_optional(statement).await?;
         row.map(|(count,)| count).ok_or(sqlx::Error::RowNotFound)
@@ -208,7 +209,7 @@ impl<'a> Statement<'a> {
         Statement { values, ..self }
     }
 
-    /// Binds a list, not an empty one, to the place that the text marks by `{}`.
+    /// Binds a list, which must not be empty, in place of `{}` in the text.
     pub(crate) fn bind_list<'b, T: Into<Value<'b>>>(
         self,
         list: impl IntoIterator<Item = T>,
@@ -228,7 +229,7 @@ impl<'a> Statement<'a> {
         }
     }
 
-    /// Appends a `SELECT` of the same columns, whose own placeholders begin at `$1`.
+    /// Appends a `SELECT` of the same columns and renumbers its placeholders, which begin at `$1`.
     pub(crate) fn union(self, other: Self) -> Self {
         let (mut sql, mut values) = (self.sql.into_owned(), self.values);
         sql.push_str(" UNION ALL ");
@@ -286,7 +287,7 @@ value_from! {
     Option<Json> => Json(json) json;
 }
 
-/// A row both drivers can read; `#[derive(FromRow)]` is all it takes.
+/// A row that both drivers can read. Implemented for every `#[derive(FromRow)]`.
 pub(crate) trait Record: PgRecord + SqliteRecord + Send + Unpin {}
 impl<T: PgRecord + SqliteRecord + Send + Unpin> Record for T {}
 

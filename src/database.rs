@@ -1,6 +1,6 @@
-//! A pool over either database, for programs that decide at run time.
+//! A connection pool for either database, for programs that choose one at run time.
 //!
-//! A host that knows its database uses its own sqlx pool and never needs this.
+//! A host that uses only one of them passes its own sqlx pool instead.
 
 use std::future::Future;
 use std::str::FromStr;
@@ -20,18 +20,18 @@ pub enum Database {
     Sqlite(sqlx::SqlitePool),
 }
 
-/// An open transaction of a [`Database`]; it rolls back when it is dropped.
+/// An open transaction of a [`Database`]. Dropping it rolls back.
 #[derive(Debug)]
 pub enum Transaction {
     /// A Postgres transaction.
     #[cfg(feature = "postgres")]
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
-    /// An SQLite transaction, begun IMMEDIATE.
+    /// An SQLite transaction, begun with `BEGIN IMMEDIATE`.
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
 }
 
-/// A connection of a [`Database`] without a transaction; it goes back when it is dropped.
+/// A connection of a [`Database`] without a transaction. Dropping it returns it to the pool.
 #[derive(Debug)]
 pub enum PooledConnection {
     /// A Postgres connection.
@@ -62,33 +62,34 @@ impl From<&Database> for Database {
     }
 }
 
-/// How long a connection may have been idle and still be used without a question.
+/// The longest idle time after which a connection is used without a ping.
 #[cfg(feature = "postgres")]
-const FRESH: Duration = Duration::from_secs(1);
+const MAX_IDLE_WITHOUT_PING: Duration = Duration::from_secs(1);
 
-/// How long a connection has to give a sign of life before it is let go of. One that is dead and does
-/// not know it would keep its place in the pool, and who waits for it, for a quarter of an hour.
+/// The time a connection has to answer a ping before it is closed. A connection that was lost silently
+/// would otherwise keep its place in the pool, and its user waiting, for a quarter of an hour.
 #[cfg(feature = "postgres")]
-const ANSWER: Duration = Duration::from_secs(1);
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Whether a connection answers in time.
+/// Pings a connection; an error if it does not answer in time.
 #[cfg(feature = "postgres")]
 async fn answers(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
     use sqlx::Connection;
-    let answer = tokio::time::timeout(ANSWER, connection.ping()).await;
+    let answer = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
     answer.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??;
     Ok(true)
 }
 
-/// How long to wait for a connection or for another writer before giving up with a typed error.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time to wait for a free connection, or for another writer, before failing with an error.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Database {
-    /// Opens at most `connections` connections to `postgres://…` or `sqlite:FILE`, and proves that
-    /// one of them works. An SQLite file that does not exist is created.
+    /// Opens a pool of at most `connections` connections to `postgres://…` or `sqlite:FILE`, and
+    /// checks that one of them works. Creates the SQLite file if it does not exist.
     ///
     /// # Errors
-    /// [`Error::UnknownDatabase`] for another scheme, [`Error::Database`] where it does not answer.
+    /// [`Error::UnknownDatabase`] for another scheme, [`Error::Database`] if the database does not
+    /// answer.
     pub async fn connect(url: &str, connections: u32) -> Result<Self, Error> {
         match url.split(':').next() {
             #[cfg(feature = "postgres")]
@@ -96,27 +97,29 @@ impl Database {
                 use sqlx::{ConnectOptions, Connection};
                 let options =
                     sqlx::postgres::PgConnectOptions::from_str(url)?.application_name("guestlist");
-                // A pool retries a refused connection until its patience ends, and then says only that.
+                // A pool would retry a refused connection until the time-out, and then report only the time-out.
                 options.connect().await?.close().await?;
-                let pool = sqlx::postgres::PgPoolOptions::new()
-                    .max_connections(connections)
-                    .acquire_timeout(PATIENCE)
-                    .test_before_acquire(false)
-                    .before_acquire(|connection, meta| {
-                        Box::pin(
-                            async move { Ok(meta.idle_for < FRESH || answers(connection).await?) },
-                        )
-                    })
-                    .after_release(|connection, _| Box::pin(answers(connection)))
-                    .connect_with(options)
-                    .await?;
+                let pool =
+                    sqlx::postgres::PgPoolOptions::new()
+                        .max_connections(connections)
+                        .acquire_timeout(WAIT_TIMEOUT)
+                        .test_before_acquire(false)
+                        .before_acquire(|connection, meta| {
+                            Box::pin(async move {
+                                Ok(meta.idle_for < MAX_IDLE_WITHOUT_PING
+                                    || answers(connection).await?)
+                            })
+                        })
+                        .after_release(|connection, _| Box::pin(answers(connection)))
+                        .connect_with(options)
+                        .await?;
                 Ok(Self::Postgres(pool))
             }
             #[cfg(feature = "sqlite")]
             Some("sqlite") => {
                 let pool = sqlx::sqlite::SqlitePoolOptions::new()
                     .max_connections(connections)
-                    .acquire_timeout(PATIENCE)
+                    .acquire_timeout(WAIT_TIMEOUT)
                     .connect_with(sqlite_options(url)?)
                     .await?;
                 Ok(Self::Sqlite(pool))
@@ -125,11 +128,11 @@ impl Database {
         }
     }
 
-    /// Begins a transaction; in SQLite an IMMEDIATE one, which waits for its turn to write now
+    /// Begins a transaction. On SQLite it is an IMMEDIATE one, which waits for the write lock now
     /// instead of failing later.
     ///
     /// # Errors
-    /// [`Error::Database`] when no connection is free in time or the database does not answer.
+    /// [`Error::Database`] if no connection becomes free in time or the database does not answer.
     pub fn begin(&self) -> impl Future<Output = Result<Transaction, Error>> + Send + use<> {
         let database = self.clone();
         async move {
@@ -147,7 +150,7 @@ impl Database {
     /// Takes a connection without a transaction, for reading.
     ///
     /// # Errors
-    /// [`Error::Database`] when none is free in time or the database does not answer.
+    /// [`Error::Database`] if none becomes free in time or the database does not answer.
     pub async fn acquire(&self) -> Result<PooledConnection, Error> {
         match self {
             #[cfg(feature = "postgres")]
@@ -168,9 +171,10 @@ impl Database {
     }
 }
 
-/// Write-ahead log, so readers do not wait for the writer; synchronous FULL, so what was committed
-/// survives a power cut; a busy time-out, so writers of several processes take turns. Statements
-/// are not logged: one that waited for its turn is not slow, and is no news to anyone.
+/// Options of the SQLite pool. The write-ahead log lets readers work beside the writer; synchronous
+/// FULL keeps committed data after a power cut; the busy time-out lets writers of several processes
+/// wait for each other. Slow statements are not logged, because waiting for the write lock counts
+/// as slow and is normal.
 #[cfg(feature = "sqlite")]
 fn sqlite_options(url: &str) -> Result<sqlx::sqlite::SqliteConnectOptions, sqlx::Error> {
     use sqlx::ConnectOptions;
@@ -180,15 +184,15 @@ fn sqlite_options(url: &str) -> Result<sqlx::sqlite::SqliteConnectOptions, sqlx:
         .foreign_keys(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(PATIENCE)
+        .busy_timeout(WAIT_TIMEOUT)
         .disable_statement_logging())
 }
 
 impl Transaction {
-    /// Makes everything done in it last.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// [`Error::Database`]; whether it was committed is then unknown.
+    /// [`Error::Database`]; it is then unknown if the transaction was committed.
     pub async fn commit(self) -> Result<(), Error> {
         match self {
             #[cfg(feature = "postgres")]
@@ -198,10 +202,10 @@ impl Transaction {
         }
     }
 
-    /// Undoes everything done in it.
+    /// Rolls the transaction back.
     ///
     /// # Errors
-    /// [`Error::Database`]; the database rolls back by itself then.
+    /// [`Error::Database`]; the database then rolls back by itself.
     pub async fn rollback(self) -> Result<(), Error> {
         match self {
             #[cfg(feature = "postgres")]

@@ -1,4 +1,4 @@
-//! E-mail addresses: stricter than what a mail library parses, and comparable.
+//! E-mail addresses: parsed more strictly than by a mail library, and comparable.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,9 +12,9 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 /// An address a letter can be sent to: a dot-atom local part (RFC 5321 section 4.1.2, in UTF-8 by
 /// RFC 6531) and a domain name of at least two labels, kept in its ASCII form (RFC 5891).
 ///
-/// Quoted local parts, comments, display names and address literals are deliberately absent.
-/// Two values are equal when their text is; whether they name one invitee is
-/// [`canonical`](Self::canonical)'s question.
+/// Quoted local parts, comments, display names and address literals are not accepted, on purpose.
+/// Two values are equal if their text is; to find out if they name the same invitee, compare
+/// [`canonical`](Self::canonical).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EmailAddress {
@@ -22,17 +22,17 @@ pub struct EmailAddress {
     at: usize,
 }
 
-/// Why a text is not an address.
+/// The reason why a text is not an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidEmailAddress {
-    /// Nothing, or only spaces.
+    /// Empty, or only spaces.
     #[error("the e-mail address is empty")]
     Empty,
     /// No `@`, or more than one.
     #[error("an e-mail address has exactly one @")]
     NotOneAt,
-    /// The whole is longer than 254 bytes (RFC 5321 section 4.5.3.1.3, less the angle brackets).
+    /// Longer than 254 bytes (RFC 5321 section 4.5.3.1.3, less the angle brackets).
     #[error("an e-mail address has at most 254 bytes")]
     TooLong,
     /// The local part is empty or longer than 64 bytes (RFC 5321 section 4.5.3.1.1).
@@ -54,35 +54,35 @@ impl EmailAddress {
     const MAX_LENGTH: usize = 254;
     const MAX_LOCAL_LENGTH: usize = 64;
 
-    /// The address as a letter is sent to it: the local part as typed (in NFC), the domain in
-    /// lower-case ASCII.
+    /// Returns the address as letters are sent to it: the local part as typed (in NFC), the domain
+    /// in lower-case ASCII.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The part before the `@`.
+    /// Returns the part before the `@`.
     pub fn local_part(&self) -> &str {
         &self.text[..self.at]
     }
 
-    /// The part after the `@`, in punycode where it is international.
+    /// Returns the part after the `@`, in punycode if it is international.
     pub fn domain(&self) -> &str {
         &self.text[self.at + 1..]
     }
 
-    /// The form under which two spellings are one invitee: the local part in lower case, in NFC.
+    /// Returns the form in which two spellings of one invitee are equal: the local part in lower
+    /// case, in NFC.
     ///
-    /// A letter folds onto its one partner of the other case and onto nothing else. Where Unicode
-    /// maps several letters to one (the Kelvin sign to k, dotted and dotless i, the two small
-    /// sigmas, long s, sharp s), they stay apart, because to a mail server they can be different
-    /// mailboxes.
+    /// A letter maps only to its lower-case partner. Where Unicode maps several letters to one (the
+    /// Kelvin sign to k, dotted and dotless i, the two small sigmas, long s, sharp s) they stay
+    /// different, because a mail server may treat them as different mailboxes.
     pub fn canonical(&self) -> String {
         let local: String = self.local_part().nfd().map(lower_case).nfc().collect();
         format!("{local}@{}", self.domain())
     }
 
-    /// The form under which letters to one mailbox are counted: canonical, without a `+tag` and
-    /// without dots in the local part, which many providers ignore.
+    /// Returns the form under which letters to one mailbox are counted: canonical, without a `+tag`
+    /// and without dots in the local part, which many providers ignore.
     pub fn bucket(&self) -> String {
         let canonical = self.canonical();
         let local = canonical.split('@').next().unwrap_or_default();
@@ -93,7 +93,8 @@ impl EmailAddress {
         format!("{}@{}", untagged.replace('.', ""), self.domain())
     }
 
-    /// The address with all but its first character hidden, for logs and for strangers.
+    /// Returns the address with all but its first character hidden, for logs and for people outside
+    /// the organization.
     pub fn masked(&self) -> String {
         let first = self.local_part().chars().next().unwrap_or('…');
         format!("{first}…@{}", self.domain())
@@ -127,7 +128,8 @@ impl FromStr for EmailAddress {
     }
 }
 
-/// The small letter of a pair whose partners map to each other and to nothing else.
+/// Returns the lower-case partner of a letter if the two map only to each other, otherwise the
+/// letter.
 fn lower_case(c: char) -> char {
     let mut lower = c.to_lowercase();
     match (lower.next(), lower.next()) {
@@ -153,7 +155,7 @@ fn valid_local_part(local: &str) -> Result<String, InvalidEmailAddress> {
     Ok(local)
 }
 
-/// `atext` of RFC 5322 section 3.2.3, and beyond ASCII (RFC 6531) whatever can be seen.
+/// Accepts `atext` of RFC 5322 section 3.2.3 and, beyond ASCII (RFC 6531), every visible character.
 fn is_atom_character(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
@@ -164,15 +166,15 @@ fn is_atom_character(c: char) -> bool {
     ) && !is_blank(c)
 }
 
-/// A character that normalization replaces by one other (a singleton of UAX #15 section 5.1), such
-/// as the Kelvin sign by K. Whoever has it in their address has another mailbox than whoever has
-/// the other, and normalized they could not be told apart.
+/// Detects a character that normalization replaces by one other (a singleton of UAX #15 section
+/// 5.1), such as the Kelvin sign by K. Addresses with the two characters are different mailboxes,
+/// and could not be told apart after normalization.
 fn is_second_encoding(c: char) -> bool {
     let mut normalized = std::iter::once(c).nfc();
     !c.is_ascii() && normalized.next() != Some(c) && normalized.next().is_none()
 }
 
-/// Letters and marks that show nothing although their category says otherwise.
+/// Detects letters and marks that are invisible although their category says otherwise.
 pub(crate) fn is_blank(c: char) -> bool {
     matches!(
         c,

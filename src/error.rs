@@ -1,4 +1,4 @@
-//! Everything that can go wrong, and everything that is refused.
+//! The error type of the library: refusals and faults.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use crate::personal_message::InvalidMessage;
 use crate::role::{InvalidRole, Role};
 use crate::status::Status;
 
-/// Why an operation did nothing.
+/// The reason why an operation did nothing.
 ///
-/// Refusals are variants a host can match on and show; faults keep their source. Whenever an
-/// operation returns an error it has written nothing, except for [`Error::Database`] and
-/// [`Error::Conflict`], after which the host rolls its transaction back.
+/// A refusal is a variant that a host can match and show; a fault keeps its source. An operation
+/// that returns an error has written nothing, except after [`Error::Database`] and
+/// [`Error::Conflict`]: then roll the transaction back.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no such organization, invitation or member, or the actor may not know of it.
+    /// There is no such organization, invitation or member, or the actor may not see it.
     #[error(
         "there is no such organization, invitation or member, or it is not visible to this user"
     )]
@@ -31,131 +31,131 @@ pub enum Error {
     Forbidden {
         /// The actor's role.
         role: Role,
-        /// What was attempted.
+        /// The attempted action.
         action: Action,
     },
     /// The role model has no such role.
     #[error("there is no role {role}; the roles are {}", known.iter().map(Role::as_str).collect::<Vec<_>>().join(", "))]
     UnknownRole {
-        /// The role asked for.
+        /// The requested role.
         role: Role,
-        /// The roles there are, lowest first.
+        /// The existing roles, lowest first.
         known: Vec<Role>,
     },
-    /// The organization would be left without a holder of the role that keeps one.
+    /// The organization would be left without a holder of the role that must always have one.
     #[error(
         "{} would be left without a member whose role is {role}",
         organizations_left(organizations)
     )]
     LastOwner {
-        /// The role that keeps at least one holder who is not suspended.
+        /// The role that must have at least one holder that is not suspended.
         role: Role,
-        /// Where; more than one only when a user is to be removed everywhere.
+        /// The organizations; more than one only if a user is to be removed everywhere.
         organizations: Vec<OrganizationId>,
     },
-    /// The host or an operator tried what only a member can do, such as leaving.
-    #[error("only a member can do this; the host and an operator are none")]
+    /// The host or an operator tried something that only a member can do, such as leaving.
+    #[error("only a member can do this, not the host or an operator")]
     NoMember,
-    /// The membership is suspended, and stays so.
-    #[error("this membership is suspended; someone who may reinstate it has to do so first")]
+    /// The membership is suspended and stays so.
+    #[error("this membership is suspended; it has to be reinstated first")]
     Suspended,
     /// Every seat is taken.
-    #[error("all seats are taken, of which there are {seats}")]
+    #[error("all {seats} seats of the organization are taken")]
     NoSeat {
-        /// How many there are.
+        /// The number of seats.
         seats: u32,
     },
-    /// The address belongs to a member already.
-    #[error("this address belongs to a member already")]
+    /// The address already belongs to a member.
+    #[error("this address already belongs to a member")]
     AlreadyMember {
         /// The member.
         user: UserId,
     },
-    /// The address has an invitation that is still open.
-    #[error("this address has a pending invitation already")]
+    /// The address already has an open invitation.
+    #[error("this address already has a pending invitation")]
     AlreadyPending {
         /// The open invitation.
         invitation: InvitationId,
     },
-    /// The invitation is closed and this cannot be done to it any more.
+    /// The invitation is closed, so the operation is not possible any more.
     #[error("the invitation is {status}")]
     InvitationClosed {
-        /// How it was closed.
+        /// The status it was closed with.
         status: Status,
     },
-    /// The invitation's time is over.
+    /// The invitation has expired.
     #[error("the invitation expired at {}", at.format("%Y-%m-%d %H:%M UTC"))]
     InvitationExpired {
-        /// When.
+        /// The time of expiry.
         at: DateTime<Utc>,
     },
     /// The link was replaced by a newer one.
     #[error("this link was replaced by a newer one")]
     LinkReplaced,
-    /// The text is not a link of ours, or not one that ever was valid. Deliberately no more is said.
+    /// The text is not a valid link and never was one. On purpose, no more is said.
     #[error("this link is not valid")]
     InvalidToken,
-    /// The signed-in user's address is not the invited one.
+    /// The address of the signed-in user is not the invited one.
     #[error("this invitation is for {invited}")]
     WrongAccount {
         /// The invited address, masked.
         invited: String,
     },
-    /// The user's address was never verified, so it proves nothing.
+    /// The address of the user was never verified, so it proves nothing.
     #[error("the address of this account is not verified")]
     UnverifiedEmail,
-    /// Who granted the invitation may not grant its role any more.
-    #[error("who sent this invitation may no longer grant its role")]
+    /// The inviter may no longer grant the role of the invitation.
+    #[error("the inviter may no longer grant the role of this invitation")]
     InviterLostRight,
     /// Too many letters; nothing was stored.
     #[error("too many letters per {limit}; try again in {}", humantime::format_duration(*retry_after))]
     Throttled {
-        /// Which limit was reached.
+        /// The limit that was reached.
         limit: LimitKind,
-        /// When there is room again, in whole seconds.
+        /// The time until the next letter is allowed, in whole seconds.
         retry_after: Duration,
     },
-    /// The connection has no open transaction, so the parts of a change could be torn apart.
+    /// The connection has no open transaction, so only a part of the change might be stored.
     #[error("this operation needs an open transaction; begin one and pass `&mut *tx`")]
     NoTransaction,
-    /// Links are to be signed, but no key was configured.
-    #[error("no key is configured; links can be neither made nor accepted")]
+    /// A link has to be signed or verified, but no key is configured.
+    #[error("no key is configured, so links can be neither made nor accepted")]
     NoKey,
-    /// The e-mail address is not one.
+    /// The e-mail address is not valid.
     #[error(transparent)]
     InvalidEmailAddress(#[from] InvalidEmailAddress),
-    /// The name is not one.
+    /// The name is not valid.
     #[error(transparent)]
     InvalidName(#[from] InvalidName),
-    /// The personal message cannot be mailed.
+    /// The personal message is not valid.
     #[error(transparent)]
     InvalidMessage(#[from] InvalidMessage),
     /// The locale is not a language tag.
     #[error(transparent)]
     InvalidLocale(#[from] InvalidLocale),
-    /// The role is not shaped like one.
+    /// The role's name is not valid.
     #[error(transparent)]
     InvalidRole(#[from] InvalidRole),
-    /// The user id is not one.
+    /// The user id is not valid.
     #[error(transparent)]
     InvalidUserId(#[from] InvalidUserId),
-    /// A reason, an operator's name or a part of an origin is not one.
+    /// A reason, an operator's name or a part of an origin is not valid.
     #[error(transparent)]
     InvalidAuditText(#[from] InvalidAuditText),
-    /// The session key is not one.
+    /// The session key is not valid.
     #[error(transparent)]
     InvalidSessionKey(#[from] InvalidSessionKey),
-    /// The page cursor did not come from here.
+    /// The page cursor was not made by this library.
     #[error("the page cursor is not valid")]
     InvalidCursor,
     /// The URL names neither Postgres nor SQLite, or support for it is not compiled in.
     #[error("the database URL starts with neither postgres: nor sqlite:")]
     UnknownDatabase,
-    /// Another transaction was in the way: a deadlock, a serialization failure or a wait that was
-    /// too long. Roll back and run the whole transaction again.
+    /// Another transaction was in the way: a deadlock, a serialization failure or a lock wait that
+    /// was too long. Roll back and run the whole transaction again.
     #[error("another transaction was in the way; roll back and try again: {0}")]
     Conflict(#[source] sqlx::Error),
-    /// The database failed.
+    /// The database reported an error or did not answer.
     #[error("the database failed: {0}")]
     Database(#[source] sqlx::Error),
     /// The schema could not be brought up to date.
@@ -164,7 +164,7 @@ pub enum Error {
 }
 
 crate::text_enum::text_enum! {
-    /// What an actor's role may or may not do.
+    /// Something that a role may permit or not.
     Action {
         /// Invite someone to a role.
         Invite = "invite to this role",
@@ -180,11 +180,11 @@ crate::text_enum::text_enum! {
         ChangeRole = "change this role",
         /// Remove a member.
         Remove = "remove this member",
-        /// Keep a member out for a while.
+        /// Suspend a member.
         Suspend = "suspend this member",
-        /// Let a suspended member in again.
+        /// Reinstate a suspended member.
         Reinstate = "reinstate this member",
-        /// Hand the ownership over.
+        /// Transfer the ownership.
         TransferOwnership = "transfer the ownership",
         /// Rename the organization.
         Rename = "rename the organization",
@@ -196,32 +196,32 @@ crate::text_enum::text_enum! {
 }
 
 crate::text_enum::text_enum! {
-    /// Whose letters a limit counts.
+    /// The thing whose letters a limit counts.
     LimitKind {
-        /// Letters one actor causes.
+        /// Letters caused by one actor.
         Actor = "actor",
-        /// Letters one organization causes.
+        /// Letters caused by one organization.
         Organization = "organization",
-        /// Letters one mailbox receives.
+        /// Letters received by one mailbox.
         Recipient = "recipient",
-        /// Letters of one invitation, which keep a pause between them.
+        /// Letters of one invitation, with a minimum time between them.
         Invitation = "invitation",
     }
 }
 
-/// On whose side an [`Error`] is.
+/// The origin of an [`Error`]: a rule, the input or the infrastructure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// A rule refused it.
+    /// A rule refused the operation.
     Rule,
-    /// What was passed in is malformed.
+    /// The input is malformed.
     Input,
-    /// The database or the set-up failed.
+    /// The database or the configuration failed.
     Infrastructure,
 }
 
 impl Error {
-    /// A stable word for programs: the variant's name in snake case.
+    /// Returns a stable word for programs: the variant's name in snake case.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound => "not_found",
@@ -259,7 +259,7 @@ impl Error {
         }
     }
 
-    /// On whose side it is.
+    /// Returns the origin of the error.
     pub fn fault(&self) -> Fault {
         match self {
             Self::NotFound
@@ -309,9 +309,10 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Postgres: serialization_failure, deadlock_detected, lock_not_available (Appendix A of its
-/// manual). SQLite: SQLITE_BUSY and SQLITE_LOCKED, the low byte of an extended result code; its
-/// codes are decimal numbers of up to four digits, and those of Postgres have five characters.
+/// Detects the codes of a conflict. Postgres: serialization_failure, deadlock_detected,
+/// lock_not_available (Appendix A of its manual). SQLite: SQLITE_BUSY and SQLITE_LOCKED, the low
+/// byte of an extended result code. SQLite's codes are decimal numbers of up to four digits; those
+/// of Postgres have five characters.
 fn is_conflict(code: &str) -> bool {
     match code {
         "40001" | "40P01" | "55P03" => true,

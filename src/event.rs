@@ -1,4 +1,4 @@
-//! The audit trail: one event per transition, written with it.
+//! The audit trail: one event per change, written in the same transaction.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -15,34 +15,34 @@ use crate::outbox::{self, Task};
 use crate::page::{Page, Paging};
 use crate::text_enum::text_enum;
 
-/// Something that happened in an organization, and who did it.
+/// A change in an organization, with its actor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
 #[non_exhaustive]
 pub struct Event {
-    /// Names the event; ids grow with time.
+    /// The id; ids grow with time.
     pub id: EventId,
-    /// Where it happened.
+    /// The organization.
     #[sqlx(rename = "organization_id")]
     pub organization: OrganizationId,
-    /// What happened.
+    /// The kind of change.
     #[sqlx(try_from = "String")]
     pub kind: EventKind,
     /// The actor and the origin of the request.
     #[sqlx(flatten)]
     #[serde(flatten)]
     pub attribution: Attribution,
-    /// What it happened to: the id of an invitation, of a user or of the organization.
+    /// The id of the changed invitation, user or organization.
     pub subject: String,
-    /// What the subject was before, where it was.
+    /// The subject before the change, if it existed.
     pub before: Option<Json>,
-    /// What the subject is after, where it still is.
+    /// The subject after the change, if it still exists.
     pub after: Option<Json>,
-    /// When.
+    /// The time of the change.
     pub at: DateTime<Utc>,
 }
 
 text_enum! {
-    /// What can happen.
+    /// The kinds of events.
     EventKind {
         /// An organization was created, with its first owner.
         OrganizationCreated = "organization_created",
@@ -54,19 +54,19 @@ text_enum! {
         SeatsChanged = "seats_changed",
         /// Someone was invited.
         InvitationCreated = "invitation_created",
-        /// An invitation was sent again and lives longer.
+        /// An invitation was sent again and expires later.
         InvitationResent = "invitation_resent",
-        /// An open invitation is to another role now.
+        /// The role of an open invitation was changed.
         InvitationRoleChanged = "invitation_role_changed",
-        /// An invitation was withdrawn.
+        /// An invitation was revoked.
         InvitationRevoked = "invitation_revoked",
         /// An invitee became a member.
         InvitationAccepted = "invitation_accepted",
-        /// An invitee said no.
+        /// An invitee declined.
         InvitationDeclined = "invitation_declined",
-        /// An invitation's time ran out.
+        /// An invitation expired.
         InvitationExpired = "invitation_expired",
-        /// A mail server refused an invitation's letter for good.
+        /// A mail server refused the letter of an invitation for good.
         InvitationUndeliverable = "invitation_undeliverable",
         /// The link of an invitation was shown to a member.
         InvitationLinkShown = "invitation_link_shown",
@@ -74,9 +74,9 @@ text_enum! {
         RoleChanged = "role_changed",
         /// A member became owner by transfer.
         OwnershipTransferred = "ownership_transferred",
-        /// A member is kept out for a while.
+        /// A member was suspended.
         MemberSuspended = "member_suspended",
-        /// A suspended member was let in again.
+        /// A suspended member was reinstated.
         MemberReinstated = "member_reinstated",
         /// A member was removed.
         MemberRemoved = "member_removed",
@@ -87,17 +87,17 @@ text_enum! {
     }
 }
 
-/// Who is written to when an event happened.
+/// The person that a notice of an event is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Addressee {
-    /// Whose right the invitation rests on.
+    /// The inviter of the invitation.
     Inviter,
-    /// The member it happened to.
+    /// The member that the event is about.
     Member,
 }
 
 impl EventKind {
-    /// Who is told by letter, if anyone.
+    /// Returns the addressee of a notice, or `None` if no notice is sent.
     pub fn addressee(self) -> Option<Addressee> {
         match self {
             Self::InvitationAccepted
@@ -120,7 +120,7 @@ const COLUMNS: &str = const_format::concatcp!(
 );
 
 impl Event {
-    /// An event of `kind` at `at`, by nobody and with nothing before or after.
+    /// Makes an event of `kind` at `at`, without an actor and without a state before or after.
     pub(crate) fn new(
         at: DateTime<Utc>,
         organization: OrganizationId,
@@ -161,7 +161,7 @@ impl Event {
         }
     }
 
-    /// Nobody is written to about what they did themselves.
+    /// Returns `true` if a notice is due. People get no notice of their own actions.
     fn is_worth_a_notice(&self) -> bool {
         match self.kind.addressee() {
             Some(Addressee::Member) => {
@@ -173,12 +173,12 @@ impl Event {
         }
     }
 
-    /// Writes the event and, where someone is to be told, the message that does it.
+    /// Writes the event and the outbox message of its notice, if one is due.
     pub(crate) async fn record(self, connection: &mut Connection<'_>) -> Result<(), Error> {
         Self::record_all(connection, &[self]).await
     }
 
-    /// Writes events that happened at one time.
+    /// Writes several events of one time.
     pub(crate) async fn record_all(
         connection: &mut Connection<'_>,
         events: &[Self],
@@ -186,7 +186,7 @@ impl Event {
         Ok(connection.insert(Self::records(events).into()).await?)
     }
 
-    /// Events that happened at one time, and the messages that tell someone of them.
+    /// Returns the rows of several events and of the outbox messages of their notices.
     pub(crate) fn records(events: &[Self]) -> [Insert<'_>; 2] {
         let rows = events.iter().map(|event| {
             let [actor, actor_kind, reason, channel, request_id, client] =
@@ -231,7 +231,7 @@ impl Event {
 }
 
 impl Guestlist {
-    /// The history of an organization, oldest first, also of a deleted one.
+    /// Reads the history of an organization, oldest first. Works for a deleted organization too.
     ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::Database`].
@@ -248,7 +248,7 @@ impl Guestlist {
         list(connection, LIST, organization, after, paging).await
     }
 
-    /// The history of an organization, newest first, also of a deleted one.
+    /// Reads the history of an organization, newest first. Works for a deleted organization too.
     ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::Database`].
@@ -266,7 +266,7 @@ impl Guestlist {
     }
 }
 
-/// A page of events beyond `key`, in the order of the statement.
+/// Reads a page of events beyond `key`, in the order of the statement.
 async fn list(
     connection: impl Lend<'_>,
     statement: &'static str,

@@ -1,4 +1,4 @@
-//! The library, configured.
+//! The library's handle and its configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,12 @@ use crate::role::Role;
 use crate::role_model::RoleModel;
 use crate::seats::Seats;
 
-/// Every operation on organizations, their members and invitations, under one configuration.
+/// The handle for every operation on organizations, members and invitations, with one
+/// configuration.
 ///
-/// Made once and shared: cloning is cheap. Every operation takes the host's connection or open
-/// transaction and does its work there; an operation that changes something needs a transaction
-/// and says so with [`Error::NoTransaction`].
+/// Make it once and share it: cloning is cheap. An operation runs on the host's connection or open
+/// transaction. One that changes something needs a transaction and otherwise fails with
+/// [`Error::NoTransaction`].
 #[derive(Debug, Clone, Default)]
 pub struct Guestlist {
     configuration: Arc<Configuration>,
@@ -37,18 +38,18 @@ struct Configuration {
     resend_policy: ResendPolicy,
 }
 
-/// What sending an invitation again does to the link sent before.
+/// The effect of resending an invitation on its earlier link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ResendPolicy {
-    /// The older letter's link keeps working, because people open the first letter they find.
+    /// The earlier link keeps working, because people open the first letter they find.
     #[default]
     Keep,
-    /// Only the newest letter's link works; an older one says that it was replaced.
+    /// Only the newest link works; an earlier one is refused with [`Error::LinkReplaced`].
     Rotate,
 }
 
-/// Configures [`Guestlist`]; whatever is not set keeps its default.
+/// Configures [`Guestlist`]; settings that are not set keep their defaults.
 #[derive(Debug, Default)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct Builder(Configuration);
@@ -72,59 +73,59 @@ impl Builder {
     /// The longest lifetime of an invitation: one year.
     pub const MAX_LIFETIME: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-    /// Sets the roles and their rules; default [`RoleModel::four_tier`].
+    /// Sets the roles and their rules. Default: [`RoleModel::four_tier`].
     pub fn role_model(mut self, role_model: RoleModel) -> Self {
         self.0.role_model = role_model;
         self
     }
 
-    /// Sets how long an invitation can be accepted; default 7 days, at least a second and at most
-    /// [`Builder::MAX_LIFETIME`], to which other values are brought.
+    /// Sets the time within which an invitation can be accepted. Default: 7 days. Other values are
+    /// clamped between one second and [`Builder::MAX_LIFETIME`].
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         let lifetime = lifetime.clamp(Duration::from_secs(1), Self::MAX_LIFETIME);
         self.0.lifetime = TimeDelta::from_std(lifetime).expect("a year fits");
         self
     }
 
-    /// Sets the clock; default the machine's.
+    /// Sets the clock. Default: the machine's.
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.0.clock = clock.into();
         self
     }
 
-    /// Sets the keys that sign and verify links. Without them nothing can be accepted, declined or
-    /// linked here, which is right for a host that only invites.
+    /// Sets the keys that sign and verify links. Without keys this handle can neither accept nor
+    /// decline invitations nor make links, which is enough for a host that only invites.
     pub fn key_ring(mut self, key_ring: KeyRing) -> Self {
         self.0.key_ring = key_ring;
         self
     }
 
-    /// Sets for whom links are made, so that two products or stages sharing a key do not accept
-    /// each other's; default `guestlist`. The worker needs the same.
+    /// Sets the audience that links are signed for, so that two products or stages with the same
+    /// key do not accept each other's links. Default: `guestlist`. The worker needs the same.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.0.audience = audience.into();
         self
     }
 
-    /// Sets the throttles on letters; default [`Limits::default`].
+    /// Sets the limits on letters. Default: [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.0.limits = limits;
         self
     }
 
-    /// Sets how many people organizations have room for; default [`Seats::unlimited`].
+    /// Sets the number of seats of an organization. Default: [`Seats::unlimited`].
     pub fn seats(mut self, seats: Seats) -> Self {
         self.0.seats = seats;
         self
     }
 
-    /// Sets what resending does to the older link; default [`ResendPolicy::Keep`].
+    /// Sets the effect of resending on the earlier link. Default: [`ResendPolicy::Keep`].
     pub fn resend_policy(mut self, policy: ResendPolicy) -> Self {
         self.0.resend_policy = policy;
         self
     }
 
-    /// The configured library.
+    /// Builds the handle.
     pub fn build(self) -> Guestlist {
         Guestlist {
             configuration: Arc::new(self.0),
@@ -139,22 +140,23 @@ impl Guestlist {
         Builder::default()
     }
 
-    /// The roles and their rules.
+    /// Returns the roles and their rules.
     pub fn role_model(&self) -> &RoleModel {
         &self.configuration.role_model
     }
 
-    /// The time now, by the configured clock.
+    /// Returns the time now, by the configured clock.
     pub fn now(&self) -> DateTime<Utc> {
         self.configuration.clock.now()
     }
 
-    /// How long an invitation can be accepted.
+    /// Returns the time within which an invitation can be accepted.
     pub fn lifetime(&self) -> TimeDelta {
         self.configuration.lifetime
     }
 
-    /// Binds a clone of the handle to one request: every event written through it carries the origin.
+    /// Returns a clone of the handle for one request: every event written through it carries
+    /// `origin`.
     #[must_use]
     pub fn with_origin(&self, origin: Origin) -> Self {
         Self {
@@ -163,7 +165,7 @@ impl Guestlist {
         }
     }
 
-    /// The actor, if there is one, with the origin this handle is bound to.
+    /// Combines an actor, if there is one, with the origin of this handle.
     pub(crate) fn attributed_to(&self, actor: impl Into<Option<Actor>>) -> Attribution {
         Attribution {
             actor: actor.into(),
@@ -195,7 +197,7 @@ impl Guestlist {
         self.configuration.resend_policy
     }
 
-    /// Refuses a role the model does not know.
+    /// Refuses a role that is not in the model.
     pub(crate) fn known_role(&self, role: &Role) -> Result<(), Error> {
         if self.role_model().get(role).is_some() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Identifiers: UUIDv7 newtypes for what Guestlist owns, opaque text for the host's users.
+//! Identifiers: UUIDv7 newtypes for Guestlist's own rows, opaque text for the host's users.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,12 +20,12 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new identifier whose order follows `now` (UUIDv7, RFC 9562 section 5.7).
+            /// Makes an identifier that sorts by `now` (UUIDv7, RFC 9562 section 5.7).
             pub(crate) fn new(now: DateTime<Utc>) -> Self {
                 Self(ordered_uuid(now))
             }
 
-            /// The identifier as a UUID.
+            /// Returns the identifier as a UUID.
             pub fn as_uuid(&self) -> Uuid {
                 self.0
             }
@@ -42,24 +42,24 @@ macro_rules! id {
 }
 
 id!(
-    /// Names an organization.
+    /// The id of an organization.
     OrganizationId
 );
 id!(
-    /// Names an invitation; it does not open one, the token does.
+    /// The id of an invitation. It does not open the invitation; only the token does.
     InvitationId
 );
 id!(
-    /// Names an audit event.
+    /// The id of an audit event.
     EventId
 );
 id!(
-    /// Names a message of the outbox, and so the letter it becomes.
+    /// The id of an outbox message and of the letter sent for it.
     MessageId
 );
 
-/// Ids made within one microsecond stay in the order they were made in this process, and those of
-/// several processes in the order of their times.
+/// Makes an ordered UUID. Ids made by this process within one microsecond keep the order in which
+/// they were made; those of several processes are ordered by time.
 fn ordered_uuid(now: DateTime<Utc>) -> Uuid {
     static CONTEXT: LazyLock<Mutex<ContextV7>> = LazyLock::new(|| Mutex::new(precise()));
     let context = CONTEXT
@@ -68,8 +68,8 @@ fn ordered_uuid(now: DateTime<Utc>) -> Uuid {
     uuid_at(&context, now)
 }
 
-/// Spends 12 bits on the fraction of the millisecond (RFC 9562 section 6.2, method 3): two hosts may
-/// change one organization within a millisecond, and its history is read in the order of ids.
+/// Uses 12 bits for the fraction of the millisecond (RFC 9562 section 6.2, method 3): two processes
+/// may change one organization within a millisecond, and its history is read in the order of ids.
 fn precise() -> ContextV7 {
     ContextV7::new().with_additional_precision()
 }
@@ -99,9 +99,9 @@ pub struct InvalidUserId;
 crate::text::text!(printed UserId, InvalidUserId);
 crate::text::opaque_text!(UserId, InvalidUserId, 255);
 
-/// The store's own key of a session, as the host recorded it.
+/// The key of a session in the host's session store.
 ///
-/// Whoever holds it may be able to use the session, so it is never printed.
+/// A key may be enough to use the session, so it is never printed.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type)]
 #[serde(try_from = "String", into = "String")]
 #[sqlx(transparent)]

@@ -1,4 +1,4 @@
-//! Invitations: who may join, as what, until when.
+//! Invitations: an address, a role and a time of expiry.
 
 mod accept;
 mod change_role;
@@ -42,47 +42,47 @@ use crate::status::{Delivery, Status};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
 #[non_exhaustive]
 pub struct Invitation {
-    /// Names the invitation.
+    /// The id.
     pub id: InvitationId,
-    /// Where to.
+    /// The organization.
     #[sqlx(rename = "organization_id")]
     pub organization: OrganizationId,
-    /// Who is invited.
+    /// The invited address.
     #[sqlx(try_from = "String")]
     pub email: EmailAddress,
-    /// As what.
+    /// The role that acceptance grants.
     pub role: Role,
-    /// In which language they are written to.
+    /// The language of the letters.
     pub locale: Locale,
-    /// What the inviter added.
+    /// The personal message of the inviter.
     pub message: Option<PersonalMessage>,
-    /// What was recorded last; [`Invitation::status_at`] says what holds.
+    /// The stored status. For the status at a given time use [`Invitation::status_at`].
     #[sqlx(try_from = "String")]
     pub status: Status,
-    /// How its newest letter fares.
+    /// The delivery state of the newest letter.
     #[sqlx(try_from = "String")]
     pub delivery: Delivery,
-    /// What the mail server said, or why no letter was sent.
+    /// The mail server's reply, or the reason why no letter was sent.
     pub delivery_detail: Option<String>,
-    /// The actor whose right it rests on: the last one that invited, resent it or changed its role.
+    /// The actor whose right it depends on: the last one that invited, resent or changed the role.
     #[sqlx(flatten)]
     #[serde(flatten)]
     pub granted_by: Grantor,
-    /// Who accepted.
+    /// The user that accepted.
     pub accepted_by: Option<UserId>,
-    /// How many letters were promised.
+    /// The number of letters queued so far.
     pub letters: i64,
-    /// When the newest of them was promised.
+    /// The time at which the newest letter was queued.
     pub last_letter_at: DateTime<Utc>,
-    /// When it was created.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
-    /// When it stops being acceptable, to the microsecond.
+    /// The time from which it cannot be accepted any more, to the microsecond.
     pub expires_at: DateTime<Utc>,
-    /// When it was accepted, declined, revoked or recorded as expired.
+    /// The time at which it was accepted, declined, revoked or recorded as expired.
     pub closed_at: Option<DateTime<Utc>>,
     #[serde(skip)]
     nonce: Vec<u8>,
-    /// For which role the link was made, where that is another by now.
+    /// The role the link was made for, if the invitation's role was changed since.
     #[serde(skip)]
     link_role: Option<Role>,
     #[serde(skip)]
@@ -100,12 +100,13 @@ const FIND: &str =
     const_format::formatcp!("SELECT {COLUMNS} FROM guestlist_invitations WHERE id = $1");
 
 impl Invitation {
-    /// Whether it can be accepted at `now`. Time decides, not whether a worker recorded it.
+    /// Returns `true` if it can be accepted at `now`. The time decides, even if no worker has
+    /// recorded the expiry yet.
     pub fn is_pending(&self, now: DateTime<Utc>) -> bool {
         self.status_at(now) == Status::Pending
     }
 
-    /// What holds at `now`: an open invitation whose time is over is expired.
+    /// Returns the status at `now`: an open invitation past its time is expired.
     pub fn status_at(&self, now: DateTime<Utc>) -> Status {
         if self.status == Status::Pending && now >= self.expires_at {
             Status::Expired
@@ -114,12 +115,12 @@ impl Invitation {
         }
     }
 
-    /// What events keep of it.
+    /// Returns the fields that events store.
     fn facts(&self) -> Json {
         json!({ "email": self.email, "role": self.role, "status": self.status, "expires_at": self.expires_at })
     }
 
-    /// Refuses what is not open, each with its own reason.
+    /// Refuses an invitation that is not open, with the reason.
     fn require_pending(&self, now: DateTime<Utc>) -> Result<(), Error> {
         match self.status_at(now) {
             Status::Pending => Ok(()),
@@ -170,14 +171,14 @@ impl Guestlist {
         find(&mut connection.lend(), id).await
     }
 
-    /// Refuses an actor who may not grant `role`: the one right that inviting and everything done to an
-    /// invitation rests on.
+    /// Refuses an actor that may not grant `role`. Inviting and every later operation on an
+    /// invitation depends on this right.
     fn may_grant(&self, authority: &Authority, role: &Role, action: Action) -> Result<(), Error> {
         self.known_role(role)?;
         authority.require(action, |actor| self.role_model().may_invite(actor, role))
     }
 
-    /// Refuses an actor who may neither withdraw an invitation to `role` nor grant that role.
+    /// Refuses an actor that may neither revoke an invitation to `role` nor grant that role.
     fn may_revoke(&self, authority: &Authority, role: &Role, action: Action) -> Result<(), Error> {
         match authority.require(action, |actor| self.role_model().may_revoke(actor, role)) {
             Ok(()) => Ok(()),
@@ -187,8 +188,8 @@ impl Guestlist {
 }
 
 impl Acting<'_> {
-    /// Takes the lock of the organization an invitation belongs to, then reads the authority of the actor
-    /// there and the invitation.
+    /// Locks the organization of an invitation, then reads the invitation and the actor's
+    /// authority.
     async fn lock_invitation(
         &self,
         connection: &mut Connection<'_>,
@@ -213,8 +214,8 @@ async fn find(
         .await?)
 }
 
-/// Reads an invitation as it is now and keeps it so until the host's transaction ends: the sweep
-/// that expires and the worker that records a delivery take no organization's lock.
+/// Reads an invitation and locks its row until the host's transaction ends: the expiry sweep and
+/// the recording of deliveries do not take the organization's lock.
 async fn find_locked(
     connection: &mut Connection<'_>,
     id: InvitationId,

@@ -10,26 +10,27 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::ZeroizeOnDrop;
 
-/// Keys in a row: the first signs, all verify.
+/// A list of keys: the first one signs, all of them verify.
 ///
-/// Written as `id:base64`, several separated by commas. A retired key stays in the ring until the
-/// last invitation it signed has expired. Only the worker and the host that accepts hold one, so a
-/// leaked database mints no links. Cloning shares the keys; they are wiped when the last clone goes.
+/// Written as `id:base64`, separated by commas. Keep a retired key in the ring until the last
+/// invitation it signed has expired. Only the worker and the host that accepts hold keys, so links
+/// cannot be made from a leaked database. Clones share the keys, which are wiped from memory with
+/// the last clone.
 #[derive(Clone, Default)]
 pub struct KeyRing(Arc<Vec<Key>>);
 
-/// A secret of 32 bytes and the short public name a token carries to say which key signed it.
+/// A secret of 32 bytes and a short public id, which a token carries to name its key.
 #[derive(Clone, ZeroizeOnDrop)]
 pub struct Key {
     id: String,
     secret: [u8; Self::LENGTH],
 }
 
-/// Why a text is not a key ring. The text itself is never repeated.
+/// The reason why a text is not a key ring. It never repeats the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidKeyRing {
-    /// No key at all.
+    /// No key.
     #[error("the key ring is empty")]
     Empty,
     /// An entry is not `id:base64`.
@@ -56,7 +57,7 @@ impl Key {
     /// The longest id, in bytes.
     pub const MAX_ID_LENGTH: usize = 16;
 
-    /// A new key from the operating system's random numbers.
+    /// Makes a key from the operating system's random numbers.
     pub fn generate() -> Self {
         let name: u32 = rand::random();
         Self {
@@ -65,17 +66,18 @@ impl Key {
         }
     }
 
-    /// The public name.
+    /// Returns the public id.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The key as `id:base64`: a secret, to be stored and never logged.
+    /// Returns the key as `id:base64`: a secret, to be stored and never logged.
     pub fn expose(&self) -> String {
         format!("{}:{}", self.id, STANDARD.encode(self.secret))
     }
 
-    /// The MAC of fields, each preceded by its length, so no two rows of fields read the same.
+    /// Returns the MAC of fields. Each field is preceded by its length, so different fields never
+    /// have the same bytes.
     pub(crate) fn mac(&self, fields: &[&[u8]]) -> [u8; Self::MAC_LENGTH] {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes a key of any length");
@@ -107,17 +109,17 @@ impl Key {
 }
 
 impl KeyRing {
-    /// A ring of one key.
+    /// Makes a ring of one key.
     pub fn of(key: Key) -> Self {
         Self(Arc::new(vec![key]))
     }
 
-    /// The key that signs, if the ring has any.
+    /// Returns the key that signs, if the ring has any.
     pub fn signing(&self) -> Option<&Key> {
         self.0.first()
     }
 
-    /// The key of that name.
+    /// Returns the key with that id.
     pub(crate) fn get(&self, id: &str) -> Option<&Key> {
         self.0.iter().find(|key| key.id == id)
     }

@@ -1,4 +1,4 @@
-//! The count of letters promised, which the limits are held against.
+//! The check of the letter limits against the letters counted so far.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use crate::error::{Error, LimitKind};
 use crate::id::{EventId, OrganizationId, UserId};
 use crate::limits::{Limit, Limits};
 
-/// A letter about to be promised.
+/// A letter about to be queued.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Letter<'a> {
     pub(crate) organization: OrganizationId,
-    /// The member who causes it; `None` for the host and an operator, whom no limit of an actor binds.
+    /// The member that causes it; `None` for the host and an operator, which have no limit per actor.
     pub(crate) actor: Option<&'a UserId>,
     pub(crate) recipient: &'a EmailAddress,
 }
 
-/// The room that limits leave for some letters of one actor and one organization.
+/// The letters that the limits still allow to one actor and one organization.
 #[derive(Debug)]
 pub(crate) struct LetterLimits {
     now: DateTime<Utc>,
@@ -32,7 +32,7 @@ pub(crate) struct LetterLimits {
 }
 
 impl LetterLimits {
-    /// Reads how much of the windows is used, as far as these letters can tell.
+    /// Reads how far the limits are used, as far as it matters to these letters.
     pub(crate) async fn read(
         connection: &mut Connection<'_>,
         limits: &Limits,
@@ -43,7 +43,7 @@ impl LetterLimits {
         Ok(Self::of(limits, now, letters, &facts))
     }
 
-    /// Asks for the letters that these ones meet in the windows.
+    /// Returns the queries for the counted letters that matter to these ones.
     pub(crate) fn asks<'a>(
         limits: &Limits,
         now: DateTime<Utc>,
@@ -99,7 +99,7 @@ impl LetterLimits {
             .collect()
     }
 
-    /// The room that limits leave for these letters, after the rows that were found.
+    /// Builds the limits from the rows that were found.
     pub(crate) fn of(
         limits: &Limits,
         now: DateTime<Utc>,
@@ -142,7 +142,7 @@ impl LetterLimits {
         }
     }
 
-    /// Lets one more letter go, or says which limit is reached and until when.
+    /// Counts one more letter, or fails with the limit that is reached and the time to wait.
     pub(crate) fn admit(&mut self, recipient: &EmailAddress) -> Result<(), Error> {
         let mailbox = self.recipient.map(|limit| {
             let mailbox = self.recipients.entry(recipient.bucket());
@@ -168,14 +168,14 @@ impl LetterLimits {
     }
 }
 
-/// One limit's sliding window.
+/// The sliding window of one limit.
 #[derive(Debug)]
 struct Window {
     limit: Limit,
-    /// When the letters were promised that fill it, newest first, without the `skipped` newest.
+    /// The times of the letters in the window, newest first, without the `skipped` newest.
     at: Vec<DateTime<Utc>>,
     skipped: usize,
-    /// How many more are promised now.
+    /// The number of letters admitted now, on top of the stored ones.
     promised: usize,
 }
 
@@ -194,8 +194,8 @@ impl Window {
         self
     }
 
-    /// When the window has room again, if it has none: when the letter leaves that is as many back
-    /// as it holds.
+    /// Returns the time until the window has room again if it is full: until the letter that is
+    /// `capacity` letters back leaves the window.
     fn full(&self, now: DateTime<Utc>) -> Option<Duration> {
         let Some(back) = self.limit.capacity().checked_sub(self.promised + 1) else {
             return Some(self.limit.window);
@@ -205,16 +205,16 @@ impl Window {
     }
 }
 
-/// How many of the newest letters of a window do not matter to `more` of them: only what these would
-/// meet at its far end does.
+/// Returns how many of the newest letters of a window cannot matter to `more` new ones: only the
+/// letters at the old end of the window decide.
 fn skipped(limit: Limit, more: usize) -> usize {
     limit.capacity().saturating_sub(more)
 }
 
-/// Stands in the place of a user id, which is never empty, where the host or an operator acts.
+/// Stored in place of a user id, which is never empty, if the host or an operator acts.
 const NO_MEMBER: &str = "";
 
-/// Counts letters in, where anything is limited.
+/// Returns the rows that count these letters, if anything is limited.
 pub(crate) fn counted<'a>(
     limits: &Limits,
     now: DateTime<Utc>,
@@ -234,7 +234,7 @@ pub(crate) fn counted<'a>(
     Insert::new(into, rows)
 }
 
-/// Rounded up, so that trying again after it succeeds.
+/// Rounds up, so that a retry after that time succeeds.
 pub(crate) fn whole_seconds(wait: TimeDelta) -> Duration {
     let wait = wait.to_std().unwrap_or_default();
     Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))

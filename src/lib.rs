@@ -2,8 +2,8 @@
 //!
 //! People are invited by e-mail with a role, accept, change role, leave and are removed. Every
 //! operation of [`Guestlist`] runs in the transaction that the host lends it, so the change, its
-//! audit [`Event`] and the promise of what has to follow (a letter, the end of sessions) are
-//! committed with whatever else the host writes, or not at all. A worker keeps the promises.
+//! audit [`Event`] and the outbox messages for the worker (a letter, the end of sessions) are
+//! committed together with the host's own writes, or not at all. A worker carries the messages out.
 //!
 //! # Quick start
 //!
@@ -20,7 +20,7 @@
 //!     let pool = SqlitePool::connect("sqlite::memory:").await?;
 //!     guestlist::migrate(&pool).await?;
 //!
-//!     // Once, when the application starts. Keep the keys: the worker signs links with the same ones.
+//!     // Once, when the application starts. Store the keys: the worker signs links with the same ones.
 //!     let keys = KeyRing::of(Key::generate());
 //!     let guestlist = Guestlist::builder().key_ring(keys).build();
 //!
@@ -49,7 +49,7 @@
 //!     guestlist.record_session(&mut *tx, acme.id, &bob.id, &session).await?;
 //!     tx.commit().await?;
 //!
-//!     // Your authorization check, once for each request: one read, and then as many questions as you like.
+//!     // Your authorization check, once for each request: it reads the database once.
 //!     let mut connection = pool.acquire().await?;
 //!     let access = guestlist.access(&mut *connection, &bob.id, acme.id).await?;
 //!     let access = access.ok_or("bob has no access")?; // None too while he is suspended
@@ -70,49 +70,48 @@
 //! its parts would be committed one by one. One that only reads takes any connection, and so does
 //! [`forget_session`](Guestlist::forget_session), a single statement.
 //!
-//! - After an [`Error`] roll back. That is needed after [`Error::Database`], and right for whatever
-//!   else the transaction was to do together with what was refused.
+//! - After an [`Error`] roll back. [`Error::Database`] requires it; after a refusal it undoes the other
+//!   writes of the transaction, which belong to the refused change.
 //! - On SQLite begin with `BEGIN IMMEDIATE` (`pool.begin_with("BEGIN IMMEDIATE")`): a transaction
-//!   that begins by reading and writes later fails where another wrote meanwhile, instead of waiting
-//!   for its turn. With a file, use the write-ahead log, and leave foreign keys on, as sqlx does.
-//!   [`Database`] does all of it, and serves programs that choose between the two at run time.
-//! - Every change takes its organization's lock before anything else, and holds it until the
-//!   transaction ends. Keep it short, and change several organizations in the order of their ids;
-//!   who meets another transaction all the same gets [`Error::Conflict`] and runs its own again.
+//!   that first reads and later writes fails if another one wrote in between, instead of waiting for
+//!   it. With a file, use the write-ahead log, and leave foreign keys on, as sqlx does. [`Database`]
+//!   does all of this, for programs that choose between the two databases at run time.
+//! - Every change locks its organization first, until the transaction ends. Keep transactions short,
+//!   and change several organizations in the order of their ids. A transaction that still conflicts
+//!   with another one fails with [`Error::Conflict`]; run it again.
 //!
 //! [`migrate`] creates the tables, all named `guestlist_…`, beside the host's own.
 //!
 //! # What a host does itself
 //!
-//! - It signs people in and says who they are: a [`User`] has the host's own [`UserId`] and an address
-//!   that the host verified.
-//! - It asks [`access`](Guestlist::access) and [`Access::allows`] before something that needs a permission. The answer is
-//!   that of the database now, so access ends at the commit that removes a member.
+//! - It signs people in and passes a [`User`], with the host's own [`UserId`] and an address that the
+//!   host verified.
+//! - It calls [`access`](Guestlist::access) and [`Access::allows`] before an action that needs a
+//!   permission. Each call reads the database, so access ends at the commit that removes a member.
 //! - It calls [`open`](Guestlist::open) for the page behind a link, which changes nothing, and
 //!   [`accept`](Guestlist::accept) or [`decline`](Guestlist::decline) only on a POST, since
 //!   mail scanners follow links.
-//! - It calls [`record_session`](Guestlist::record_session) at sign-in where sessions are to end
-//!   with a membership.
-//! - It shows refusals: variants of [`Error`] with their data. [`Error::fault`] tells whose side an
-//!   error is on, and [`Error::code`] is a stable word for programs.
+//! - It calls [`record_session`](Guestlist::record_session) at sign-in if sessions should end with the
+//!   membership.
+//! - It shows refusals: variants of [`Error`] with their data. [`Error::fault`] tells if a rule, the
+//!   input or the infrastructure caused an error, and [`Error::code`] is a stable word for programs.
 //!
-//! Roles and what each may do are a [`RoleModel`], one of two presets or the host's own. Links are
-//! signed by a [`KeyRing`]; a host that only invites needs none. [`Limits`] keep invitations from
-//! becoming a flood.
+//! A [`RoleModel`] defines the roles and their rights: one of two presets or the host's own. A
+//! [`KeyRing`] signs links; a host that only invites needs none. [`Limits`] bound the number of letters.
 //!
 //! # The worker
 //!
 //! The package `guestlist-jobs` in the same repository is the worker and the command `guestlist`. It
-//! leases what is due from the [`outbox`], mails letters, records expiry and purges sessions, in a
+//! leases due messages from the [`outbox`], mails letters, records expiry and purges sessions, in a
 //! process of its own or in the host's. It is configured with the same keys, audience and role model
-//! as the host. What it needs from this library beside the outbox is in [`worker`].
+//! as the host. The library's functions for it are in [`outbox`] and [`worker`].
 //!
 //! # Cargo features
 //!
 //! - `postgres` and `sqlite`, both on by default; each works alone, and one of them is needed.
-//! - `opentelemetry`, off by default: a letter belongs to the trace of the request that promised it.
-//!   The span that is current when an operation runs is written beside its messages, through
-//!   `tracing-opentelemetry`, and the worker's spans continue it.
+//! - `opentelemetry`, off by default: a letter belongs to the trace of the request that caused it. The
+//!   current span of an operation is stored with its messages, through `tracing-opentelemetry`, and
+//!   the worker's spans continue it.
 
 mod access;
 mod account_deletion;

@@ -1,15 +1,14 @@
-//! How many letters one person may cause.
+//! The limits on the number of letters.
 
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The throttles on letters, each over a sliding window, and the pause between two letters of one
-/// invitation.
+/// The limits on letters, each over a sliding window, and the minimum time between two letters of
+/// one invitation.
 ///
-/// They are counted by letters promised, not by invitations stored, so inviting, revoking and
-/// inviting again is no way around them. Written as
-/// `actor=1000/1d,organization=2000/1d,recipient=10/1d,resend=1m`, where what is left out is not
-/// limited; or as `default` or `none`.
+/// Queued letters are counted, not stored invitations, so inviting, revoking and inviting again
+/// does not bypass them. Written as `actor=1000/1d,organization=2000/1d,recipient=10/1d,resend=1m`;
+/// a limit that is left out does not apply. Also written as `default` or `none`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     pub(crate) actor: Option<Limit>,
@@ -18,12 +17,12 @@ pub struct Limits {
     pub(crate) resend_interval: Duration,
 }
 
-/// At most so many letters within any span of that length.
+/// A maximum number of letters within any window of that length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// How many letters.
+    /// The number of letters.
     pub letters: u32,
-    /// Within how long.
+    /// The length of the window.
     pub window: Duration,
 }
 
@@ -33,7 +32,7 @@ impl Limit {
     }
 }
 
-/// Why a text does not spell limits.
+/// The reason why a text is not a list of limits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a limit: write default, none, or a list such as \
@@ -44,11 +43,11 @@ pub struct InvalidLimits(String);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Limits {
-    /// The longest window and the longest pause, one year, so that counting stays bounded; longer
-    /// ones are brought to it.
+    /// The maximum window and minimum time, one year, so that the letters to count stay bounded;
+    /// longer ones are shortened to it.
     pub const MAX_WINDOW: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-    /// No limit and no pause, for bulk loads by an operator and for trials.
+    /// Sets no limits, for bulk loads by an operator and for trials.
     pub fn none() -> Self {
         Self {
             actor: None,
@@ -58,7 +57,7 @@ impl Limits {
         }
     }
 
-    /// Limits the letters one actor causes, over all organizations.
+    /// Limits the letters caused by one actor, over all organizations.
     pub fn actor(self, limit: Limit) -> Self {
         Self {
             actor: Self::bounded(limit),
@@ -66,7 +65,7 @@ impl Limits {
         }
     }
 
-    /// Limits the letters one organization causes.
+    /// Limits the letters caused by one organization.
     pub fn organization(self, limit: Limit) -> Self {
         Self {
             organization: Self::bounded(limit),
@@ -74,8 +73,8 @@ impl Limits {
         }
     }
 
-    /// Limits the letters one mailbox receives, whoever causes them; tags and dots do not count
-    /// as other mailboxes.
+    /// Limits the letters received by one mailbox, from all actors. Addresses that differ only in
+    /// tags and dots count as one mailbox.
     pub fn recipient(self, limit: Limit) -> Self {
         Self {
             recipient: Self::bounded(limit),
@@ -83,7 +82,7 @@ impl Limits {
         }
     }
 
-    /// Sets the shortest time between two letters of one invitation.
+    /// Sets the minimum time between two letters of one invitation.
     pub fn resend_interval(self, interval: Duration) -> Self {
         Self {
             resend_interval: interval.min(Self::MAX_WINDOW),
@@ -108,8 +107,8 @@ impl Limits {
     }
 }
 
-/// A company of a thousand can be invited in a day by one person, and nobody can fill a stranger's
-/// mailbox: ten letters a day reach one address from all organizations together.
+/// Lets one person invite a company of a thousand in a day, and protects mailboxes: one address
+/// gets at most ten letters a day from all organizations together.
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! The language an invitee is written to in.
+//! The language of a person's letters.
 
 use std::str::FromStr;
 
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// A language tag such as `en`, `de` or `pt-BR` (the shape of BCP 47, at most 35 bytes).
 ///
-/// Whether letters exist in it is the worker's question: it falls back to the primary language
-/// and then to English.
+/// The worker falls back to the primary language and then to English if it has no letters in this
+/// language.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type)]
 #[serde(try_from = "String", into = "String")]
 #[sqlx(transparent)]

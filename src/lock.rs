@@ -6,8 +6,8 @@ use crate::connection::{Connection, sql};
 use crate::error::Error;
 use crate::id::OrganizationId;
 
-/// Proof that an organization is locked until the host's transaction ends, and what was read with
-/// it. Rules that hold only under the lock ask for it.
+/// Proof that an organization is locked until the host's transaction ends, with the columns read by
+/// the lock. Rules that are valid only under the lock take it as an argument.
 #[derive(Debug)]
 pub(crate) struct Lock {
     organization: OrganizationId,
@@ -19,17 +19,17 @@ impl Lock {
         self.organization
     }
 
-    /// The seats the host gave this organization, if it gave it any of its own.
+    /// Returns the number of seats the host gave this organization, if it gave one.
     pub(crate) fn seats(&self) -> Option<u32> {
         self.seats.and_then(|seats| seats.try_into().ok())
     }
 }
 
-/// Takes the one lock under which an organization's rules are checked and its rows are changed: a
-/// row lock in Postgres, the write lock in SQLite.
+/// Locks an organization for checking its rules and changing its rows: a row lock in Postgres, the
+/// write lock in SQLite.
 ///
-/// Every change takes it before anything else, so two of one organization go one after the other
-/// and neither waits for a row that the other holds.
+/// Every change takes it first, so two changes of one organization run one after the other and
+/// cannot deadlock.
 pub(crate) async fn organization(
     connection: &mut Connection<'_>,
     organization: OrganizationId,

@@ -1,4 +1,4 @@
-//! Memberships: who belongs to what, as what.
+//! Memberships: the role of a user in an organization.
 
 mod change_role;
 mod end;
@@ -30,36 +30,36 @@ use crate::role_model::RoleModel;
 use crate::session;
 use crate::user::User;
 
-/// The relation between a user and an organization. Whoever has none, or a suspended one, has no
+/// The membership of a user in an organization. A user without one, or with a suspended one, has no
 /// access.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
 #[non_exhaustive]
 pub struct Membership {
-    /// Where.
+    /// The organization.
     #[sqlx(rename = "organization_id")]
     pub organization: OrganizationId,
-    /// Who, in the host's terms.
+    /// The user, under the host's id.
     #[sqlx(rename = "user_id")]
     pub user: UserId,
     /// The address they joined with.
     #[sqlx(try_from = "String")]
     pub email: EmailAddress,
-    /// What others see.
+    /// The name shown to others.
     pub name: Option<Name>,
-    /// In which language they are written to.
+    /// The language of the letters.
     pub locale: Locale,
-    /// As what.
+    /// The role.
     pub role: Role,
-    /// Since when.
+    /// The time of joining.
     pub joined_at: DateTime<Utc>,
-    /// Since when they are kept out, if they are.
+    /// The time of suspension, if they are suspended.
     pub suspended_at: Option<DateTime<Utc>>,
 }
 
 pub(crate) const COLUMNS: &str =
     "organization_id, user_id, email, name, locale, role, joined_at, suspended_at";
 
-/// A membership's columns beside those of what speaks of it, none of them if it is not there.
+/// The columns of a membership in a joined row, all NULL if there is none.
 #[derive(FromRow)]
 pub(crate) struct Beside {
     member_email: Option<String>,
@@ -75,7 +75,7 @@ pub(crate) const BESIDE: &str = "member.email AS member_email, member.name AS me
     member.suspended_at AS member_suspended_at";
 
 impl Beside {
-    /// The membership of this user, suspended or not.
+    /// Returns the membership of this user, suspended or not; `None` if the columns are NULL.
     pub(crate) fn of(
         self,
         organization: OrganizationId,
@@ -103,8 +103,8 @@ impl Beside {
 }
 
 impl Guestlist {
-    /// Reads a member, suspended or not, for a page that manages members. It authorizes nobody:
-    /// [`access`](Self::access) does.
+    /// Reads a member, suspended or not, for a page that manages members. It does not authorize;
+    /// use [`access`](Self::access) for that.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -117,9 +117,9 @@ impl Guestlist {
         find(&mut connection.lend(), organization, user).await
     }
 
-    /// The only holder of the role that keeps one who is not suspended: nobody can remove or demote
-    /// them, nor can they leave, before a transfer. `None` where several hold it. For a page that says
-    /// so beforehand; what decides is the operation itself.
+    /// Returns the only holder of the owner role that is not suspended, for a page that explains
+    /// why they cannot be removed, be demoted or leave before a transfer. `None` if several hold
+    /// it. The operations check it themselves.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -142,7 +142,7 @@ impl Guestlist {
 }
 
 impl ActingIn<'_> {
-    /// Takes the organization's lock, then reads the authority of the actor and the member `user`.
+    /// Locks the organization, then reads the authority of the actor and the member `user`.
     async fn lock_member(
         &self,
         connection: &mut Connection<'_>,
@@ -187,7 +187,7 @@ impl Membership {
         }
     }
 
-    /// What an event keeps of it.
+    /// Returns the fields that events store.
     pub(crate) fn facts(&self) -> Json {
         json!({
             "user": self.user,
@@ -199,7 +199,7 @@ impl Membership {
         })
     }
 
-    /// Writes the membership, unless the user has one already.
+    /// Inserts the membership, unless the user already has one.
     pub(crate) async fn insert(&self, connection: &mut Connection<'_>) -> Result<bool, Error> {
         let statement = sql("INSERT INTO guestlist_memberships
                  (organization_id, user_id, email, email_key, name, locale, role, joined_at)
@@ -247,7 +247,7 @@ impl Membership {
         Ok(after)
     }
 
-    /// Deletes the membership and ends its sessions and promises their purge. Skips authorization: the
+    /// Deletes the membership, ends its sessions and queues their purge. Skips authorization: the
     /// caller must have checked it.
     pub(crate) async fn end(
         &self,
@@ -273,7 +273,7 @@ impl Membership {
             .await
     }
 
-    /// Ends the member's sessions of this organization and promises their purge.
+    /// Ends the member's sessions of this organization and queues their purge.
     async fn end_sessions(
         &self,
         connection: &mut Connection<'_>,
@@ -287,7 +287,7 @@ impl Membership {
     }
 }
 
-/// A user's membership, suspended or not.
+/// Reads a user's membership, suspended or not.
 pub(crate) async fn find(
     connection: &mut Connection<'_>,
     organization: OrganizationId,
@@ -301,7 +301,7 @@ pub(crate) async fn find(
         .await?)
 }
 
-/// Asks for the members who joined with one of these addresses, suspended or not.
+/// Returns the query for the members that joined with one of these addresses, suspended or not.
 pub(crate) fn joined_with<'a>(
     organization: OrganizationId,
     email_keys: &'a [String],
@@ -313,7 +313,7 @@ pub(crate) fn joined_with<'a>(
     statement.bind(organization.as_uuid()).bind_list(email_keys)
 }
 
-/// Those members, by the address.
+/// Reads the members from the rows of [`joined_with`], by address.
 pub(crate) fn members_in(facts: &Facts) -> Result<HashMap<String, UserId>, Error> {
     let members = facts
         .about("member")
@@ -323,8 +323,8 @@ pub(crate) fn members_in(facts: &Facts) -> Result<HashMap<String, UserId>, Error
         .collect()
 }
 
-/// The one check on the last owner: refuses when `leaving`, who is about to lose the kept role or
-/// their access, is the only one who holds the role and is not suspended.
+/// Refuses the change if `leaving`, which is about to lose the owner role or its access, is the
+/// only holder of the role that is not suspended. The one check on the last owner.
 async fn keep_an_owner(
     connection: &mut Connection<'_>,
     lock: &Lock,

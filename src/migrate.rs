@@ -1,4 +1,4 @@
-//! The schema, brought up to date.
+//! Migrations of the schema.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,8 @@ use crate::connection::{Dialect, Lend, sql};
 use crate::database::Database;
 use crate::error::Error;
 
-/// Where it is recorded which migrations ran: a table of our own, so the host's are left alone.
+/// The table that records which migrations ran. It has a name of its own, so the host's is left
+/// alone.
 const TABLE: &str = "guestlist_migrations";
 
 #[cfg(feature = "postgres")]
@@ -24,20 +25,20 @@ static SQLITE: Migrator = Migrator {
     ..sqlx::migrate!("migrations/sqlite")
 };
 
-/// Creates or updates Guestlist's tables, all named `guestlist_…`, beside whatever the host has, and says
-/// how many migrations that took: none where they were up to date.
+/// Creates or updates Guestlist's tables, all named `guestlist_…`, beside the host's own, and
+/// returns the number of migrations that ran: zero if the tables were up to date.
 ///
 /// Takes `&PgPool`, `&SqlitePool` or `&Database`. Safe to call at every start and from several
 /// processes at once.
 ///
 /// # Errors
-/// [`Error::Migrate`] when the schema is newer than this version or was changed by hand.
+/// [`Error::Migrate`] if the schema is newer than this version or was changed by hand.
 pub async fn migrate(database: impl Into<Database>) -> Result<usize, Error> {
     match database.into() {
         #[cfg(feature = "postgres")]
         Database::Postgres(pool) => Ok(run(&POSTGRES, &mut *pool.acquire().await?).await?),
         #[cfg(feature = "sqlite")]
-        // SQLite has no advisory lock to migrate under, so one write transaction holds all of it.
+        // SQLite has no advisory lock for migrations, so one write transaction covers all of them.
         Database::Sqlite(pool) => {
             let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
             let applied = run(&SQLITE, &mut *transaction).await?;
@@ -47,7 +48,7 @@ pub async fn migrate(database: impl Into<Database>) -> Result<usize, Error> {
     }
 }
 
-/// Migrates under sqlx's lock, taken here so that what is counted is what this run applied.
+/// Migrates under sqlx's lock, taken here so that only the migrations of this run are counted.
 async fn run<C: Migrate>(
     migrator: &'static Migrator,
     connection: &mut C,
@@ -69,22 +70,22 @@ async fn apply<C: Migrate>(
     Ok(after - before)
 }
 
-/// How the tables found in a database compare with those this version expects.
+/// The state of the tables found in a database, compared with those this version expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Schema {
-    /// There are none: [`migrate`] was never run here.
+    /// There are no tables: [`migrate`] was never run here.
     Missing,
-    /// They are of an older version: [`migrate`] brings them up to date.
+    /// The tables are of an older version: [`migrate`] updates them.
     Outdated,
-    /// They are the ones this version expects.
+    /// The tables are those this version expects.
     Current,
-    /// A newer version migrated them.
+    /// The tables are of a newer version.
     Newer,
 }
 
 impl Schema {
-    /// Looks at the migrations table, and changes nothing.
+    /// Reads the migrations table. Changes nothing.
     ///
     /// # Errors
     /// [`Error::Database`].

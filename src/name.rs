@@ -1,4 +1,4 @@
-//! What people type about themselves: names and personal messages.
+//! Names of people and organizations.
 
 use std::str::FromStr;
 
@@ -10,19 +10,19 @@ use crate::email_address::is_blank;
 
 /// The name of an organization or a person: 1 to 100 visible characters on one line.
 ///
-/// Letters carry names to people who never asked for them, so what reads as a link, a domain, an
-/// e-mail address or a telephone number is refused: it is how invitation letters are abused for
+/// Letters show names to people who did not ask for them, so a text that reads as a link, a domain,
+/// an e-mail address or a telephone number is refused: such names turn invitation letters into
 /// phishing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type)]
 #[serde(try_from = "String", into = "String")]
 #[sqlx(transparent)]
 pub struct Name(String);
 
-/// Why a text is not a name.
+/// The reason why a text is not a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidName {
-    /// Nothing, or only spaces.
+    /// Empty, or only spaces.
     #[error("the name is empty")]
     Empty,
     /// More than 100 characters.
@@ -31,13 +31,13 @@ pub enum InvalidName {
     /// A control, an invisible or a direction-changing character, or an encoded word.
     #[error("the name holds a line break, an invisible character or an encoded word")]
     Character,
-    /// Something that reads as a link, a domain, an e-mail address or a telephone number.
+    /// A text that reads as a link, a domain, an e-mail address or a telephone number.
     #[error("the name reads as a link, an e-mail address or a telephone number")]
     Contact,
 }
 
 impl Name {
-    /// The longest name, in characters.
+    /// The maximum length, in characters.
     pub const MAX_LENGTH: usize = 100;
 }
 
@@ -66,13 +66,13 @@ impl FromStr for Name {
     }
 }
 
-/// Whether a reader sees the character.
+/// Returns `true` if a reader sees the character.
 pub(crate) fn is_visible(c: char) -> bool {
     is_allowed(c) && c != ' ' && !is_joiner(c) && !is_blank(c)
 }
 
-/// Everything but controls, other separators than the space, and format characters; the two
-/// joiners are needed by emoji and by Persian and Indic scripts.
+/// Refuses control characters, separators other than the space, and format characters. The two
+/// joiners are allowed, because emoji and Persian and Indic scripts need them.
 pub(crate) fn is_allowed(c: char) -> bool {
     if c == ' ' || is_joiner(c) {
         return true;
@@ -91,8 +91,8 @@ fn is_joiner(c: char) -> bool {
 }
 
 fn reads_as_contact(name: &str) -> bool {
-    // What reads the same is judged the same: full-width forms, ideographic stops, and whatever
-    // stands between two characters without being seen, or only adorns one.
+    // Texts that look the same are treated the same: full-width forms and ideographic full stops
+    // are replaced, and invisible joiners and combining marks are removed.
     let folded: String = name
         .nfkd()
         .filter(|c| !is_joiner(*c) && c.general_category_group() != GeneralCategoryGroup::Mark)
@@ -112,7 +112,7 @@ fn is_address(word: &str) -> bool {
         .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
 }
 
-/// A dot between a letter or digit and a label of two or more letters: `bank.example`.
+/// Finds a dot between a letter or digit and a label of two or more letters: `bank.example`.
 fn holds_domain(word: &str) -> bool {
     word.match_indices('.').any(|(at, _)| {
         let before = word[..at]
@@ -132,7 +132,7 @@ fn holds_domain(word: &str) -> bool {
     })
 }
 
-/// Seven or more digits with nothing but telephone punctuation between them (ITU-T E.164 numbers
+/// Finds seven or more digits with only telephone punctuation between them (ITU-T E.164 numbers
 /// have up to fifteen, subscriber numbers rarely fewer than seven).
 fn holds_telephone_number(name: &str) -> bool {
     let mut digits = 0;

@@ -1,4 +1,4 @@
-//! Organizations: people are members of them.
+//! Organizations.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -20,22 +20,22 @@ use crate::page::{Page, Paging};
 use crate::session;
 use crate::user::User;
 
-/// A team, a workspace, an account: whatever people are invited to.
+/// A team, a workspace or an account that people are invited to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
 #[non_exhaustive]
 pub struct Organization {
-    /// Names the organization.
+    /// The id.
     pub id: OrganizationId,
-    /// What people call it.
+    /// The name shown to people.
     pub name: Name,
-    /// Since when it exists.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
     pub(crate) seats: Option<i64>,
 }
 
 const COLUMNS: &str = "id, name, created_at, seats";
 
-/// An organization's columns beside those of what belongs to it, none of them if it is not there.
+/// The columns of an organization in a joined row, all NULL if there is none.
 #[derive(FromRow)]
 pub(crate) struct Beside {
     organization_name: Option<Name>,
@@ -47,7 +47,7 @@ pub(crate) const BESIDE: &str = "organization.name AS organization_name, \
     organization.created_at AS organization_created_at, organization.seats AS organization_seats";
 
 impl Beside {
-    /// The organization of this id.
+    /// Returns the organization with this id; `None` if the columns are NULL.
     pub(crate) fn of(self, id: OrganizationId) -> Option<Organization> {
         Some(Organization {
             id,
@@ -59,17 +59,17 @@ impl Beside {
 }
 
 impl Organization {
-    /// How many seats the host gave it; without them the configured number holds.
+    /// Returns the number of seats the host gave it; `None` if the configured number applies.
     pub fn seats(&self) -> Option<u32> {
         self.seats.and_then(|seats| seats.try_into().ok())
     }
 }
 
 impl Guestlist {
-    /// Creates an organization with `owner` as its first member, in the role that keeps a holder.
+    /// Creates an organization with `owner` as its first member, in the owner role.
     ///
     /// # Errors
-    /// [`Error::UnverifiedEmail`] when the owner's address is not verified, [`Error::Database`].
+    /// [`Error::UnverifiedEmail`] if the owner's address is not verified, [`Error::Database`].
     pub async fn create(
         &self,
         connection: impl Lend<'_>,
@@ -122,7 +122,7 @@ impl Guestlist {
         find(&mut connection.lend(), id).await
     }
 
-    /// Every organization, oldest first: for operators.
+    /// Lists all organizations, oldest first, for operators.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -144,7 +144,7 @@ impl Guestlist {
 }
 
 impl ActingIn<'_> {
-    /// Gives the organization another name; the same name again is no change.
+    /// Renames the organization. The same name again is no change.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`] without the permission `organization.rename`.
@@ -175,8 +175,8 @@ impl ActingIn<'_> {
         Ok(Organization { name, ..before })
     }
 
-    /// Deletes the organization with its memberships and invitations. Its history stays, and its members'
-    /// sessions of it end.
+    /// Deletes the organization with its memberships and invitations. Its history stays, and the
+    /// sessions of its members end.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`] without the permission `organization.delete`.

@@ -1,8 +1,8 @@
-//! What was promised and is still to be done: the truth behind the queue.
+//! The outbox: messages for the worker, stored in the same transaction as the change.
 //!
-//! A mutation writes its messages in the host's transaction. A worker leases due messages, acts,
-//! and settles them: a row stays until its effect is confirmed. Hosts only ever write here, through
-//! the mutations; everything public in this module is the worker's side.
+//! A change writes its messages in the host's transaction. A worker leases due messages, carries
+//! them out and settles them; a row stays until its effect is confirmed. Hosts write here only
+//! through changes; everything public in this module is for workers.
 
 mod fair_cursor;
 mod lease;
@@ -25,63 +25,63 @@ use crate::error::Error;
 use crate::id::{EventId, InvitationId, MessageId, OrganizationId, UserId};
 use crate::trace_parent;
 
-/// What a message asks for. It speaks of ids only: never an address, a name or a token.
+/// The task of a message. It holds only ids: never an address, a name or a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "ids", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Task {
-    /// Mail an invitation's link.
+    /// Mail the link of an invitation.
     SendInvitation {
         /// The invitation.
         invitation: InvitationId,
-        /// Which of its letters; a newer one makes an older one needless.
+        /// The number of the letter; a newer letter replaces an older one.
         letter: i64,
     },
     /// Mail the link again shortly before the invitation expires.
     SendReminder {
         /// The invitation.
         invitation: InvitationId,
-        /// The letter it reminds of.
+        /// The letter that the reminder repeats.
         letter: i64,
     },
-    /// Tell someone by letter that an event happened.
+    /// Mail a notice of an event.
     SendNotice {
         /// The event.
         event: EventId,
     },
     /// Delete the sessions that ended with a membership.
     PurgeSessions {
-        /// Whose; everybody's where the organization was deleted.
+        /// The user whose sessions ended; `None` for all members of a deleted organization.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         user: Option<UserId>,
     },
 }
 
-/// How soon a message goes among those that are due; lower goes first.
+/// The priority of a message among those that are due; lower goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Priority(i64);
 
 impl Priority {
-    /// Ends of sessions: before any letter.
+    /// Purges of sessions, before any letter.
     pub const URGENT: Self = Self(0);
     /// Letters.
     pub const LETTER: Self = Self(1);
 
-    /// The number stored with the message.
+    /// Returns the number stored with the message.
     pub fn get(self) -> i64 {
         self.0
     }
 }
 
 impl Task {
-    /// The kind and the ids, as they are stored.
+    /// Returns the kind and the ids as they are stored.
     fn spelled(&self) -> (String, Json) {
         let mut tagged = serde_json::to_value(self).expect("a task holds nothing but ids");
         let kind = tagged["kind"].as_str().unwrap_or_default().to_owned();
         (kind, tagged["ids"].take())
     }
 
-    /// The task's place among others.
+    /// Returns the priority of the task.
     pub fn priority(&self) -> Priority {
         match self {
             Self::PurgeSessions { .. } => Priority::URGENT,
@@ -90,7 +90,7 @@ impl Task {
     }
 }
 
-/// Writes messages in the transaction that promises them.
+/// Writes messages in the transaction of the change.
 pub(crate) async fn push(
     connection: &mut Connection<'_>,
     now: DateTime<Utc>,
@@ -99,7 +99,7 @@ pub(crate) async fn push(
     Ok(connection.insert(vec![messages(now, tasks)]).await?)
 }
 
-/// The messages that promise some tasks.
+/// Returns the rows of the messages for some tasks.
 pub(crate) fn messages(now: DateTime<Utc>, tasks: &[(OrganizationId, Task)]) -> Insert<'static> {
     let trace_parent = trace_parent::current();
     let rows = tasks.iter().map(|(organization, task)| {
@@ -119,47 +119,47 @@ pub(crate) fn messages(now: DateTime<Utc>, tasks: &[(OrganizationId, Task)]) -> 
     Insert::new(into, rows)
 }
 
-/// A message as a worker sees it.
+/// A message as a worker reads it.
 #[derive(Debug, Clone, FromRow)]
 #[non_exhaustive]
 pub struct Message {
-    /// Names the message, and the letter it becomes.
+    /// The id, also of the letter sent for it.
     pub id: MessageId,
-    /// The kind of task, which a newer version may know and this one not.
+    /// The kind of task; a newer version may write kinds that this one does not know.
     pub kind: String,
-    /// The ids the task speaks of.
+    /// The ids of the task.
     pub ids: Json,
-    /// The organization it belongs to.
+    /// The organization.
     #[sqlx(rename = "organization_id")]
     pub organization: OrganizationId,
-    /// When it may run.
+    /// The time from which it may run.
     pub run_at: DateTime<Utc>,
-    /// When it was promised.
+    /// The time it was written.
     pub created_at: DateTime<Utc>,
-    /// How many attempts were spent.
+    /// The number of attempts.
     pub attempts: i64,
-    /// How many of them failed by themselves, and not for the recipient's sake.
+    /// The number of attempts that failed for another reason than the recipient's mail server.
     pub faults: i64,
-    /// The fencing token: it rises whenever the message is leased.
+    /// The fencing token: it increases with every lease.
     pub generation: i64,
-    /// Until when someone holds it.
+    /// The time until which a worker holds it.
     pub leased_until: Option<DateTime<Utc>>,
-    /// When it was given up.
+    /// The time at which it was given up.
     pub dead_at: Option<DateTime<Utc>>,
-    /// What went wrong last.
+    /// The text of the last error.
     pub last_error: Option<String>,
-    /// The span that promised it, as a W3C `traceparent`, where the host is built with the feature
-    /// `opentelemetry` and was in a trace.
+    /// The span of the change that wrote it, as a W3C `traceparent`, if the host is built with the
+    /// feature `opentelemetry` and was in a trace.
     pub trace_parent: Option<String>,
 }
 
 impl Message {
-    /// The task, or `None` where this version knows no such kind or the ids do not fit.
+    /// Returns the task; `None` if this version does not know the kind or the ids do not fit.
     pub fn task(&self) -> Option<Task> {
         serde_json::from_value(json!({ "kind": self.kind, "ids": self.ids })).ok()
     }
 
-    /// Ready, leased or dead, as of `now`.
+    /// Returns the state as of `now`.
     pub fn state(&self, now: DateTime<Utc>) -> State {
         match (self.dead_at, self.leased_until) {
             (Some(_), _) => State::Dead,
@@ -170,13 +170,13 @@ impl Message {
 }
 
 crate::text_enum::text_enum! {
-    /// Where a message stands.
+    /// The state of a message.
     State {
-        /// Waiting for its time or for a worker.
+        /// Waiting until it is due or leased.
         Ready = "ready",
-        /// In some worker's hands.
+        /// Leased by a worker.
         Leased = "leased",
-        /// Given up; someone has to look at it.
+        /// Given up; an operator has to retry or discard it.
         Dead = "dead",
     }
 }

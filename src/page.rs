@@ -1,4 +1,4 @@
-//! Long lists, a page at a time, by key and never by offset.
+//! Pages of long lists, by key and not by offset.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// Which page of a list: how many items, and after which one.
+/// The page of a list to read: the number of items and the item it follows.
 #[derive(Debug, Clone)]
 pub struct Paging {
     after: Option<Cursor>,
@@ -19,25 +19,25 @@ pub struct Paging {
 pub struct Page<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
-    /// Where the next page starts, unless this is the last one.
+    /// The cursor of the next page; `None` on the last page.
     pub next: Option<Cursor>,
 }
 
-/// A place in a list: opaque text that fits in a URL's query.
+/// A position in a list: opaque text that fits in the query of a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(String);
 
 impl Paging {
-    /// The most items of one page.
+    /// The maximum number of items of one page.
     pub const MAX_LIMIT: u32 = 1000;
 
-    /// The first `limit` items, at most [`Paging::MAX_LIMIT`].
+    /// Asks for the first `limit` items, at most [`Paging::MAX_LIMIT`].
     pub fn first(limit: u32) -> Self {
         Self { after: None, limit }
     }
 
-    /// The `limit` items behind `cursor`.
+    /// Asks for the `limit` items after `cursor`.
     pub fn after(cursor: Cursor, limit: u32) -> Self {
         Self {
             after: Some(cursor),
@@ -45,7 +45,7 @@ impl Paging {
         }
     }
 
-    /// The key behind which the page starts, read as the list's key.
+    /// Parses the cursor as the key of the list.
     pub(crate) fn key<K: FromStr>(&self) -> Result<Option<K>, Error> {
         self.after
             .as_ref()
@@ -53,13 +53,13 @@ impl Paging {
             .transpose()
     }
 
-    /// One more than asked for, which tells whether there is a next page.
+    /// Returns one more than the page's limit, to see if there is a next page.
     pub(crate) fn fetch_limit(&self) -> i64 {
         i64::from(self.limit.clamp(1, Self::MAX_LIMIT)) + 1
     }
 }
 
-/// The first 50 items.
+/// Asks for the first 50 items.
 impl Default for Paging {
     fn default() -> Self {
         Self::first(50)
@@ -67,7 +67,7 @@ impl Default for Paging {
 }
 
 impl<T> Page<T> {
-    /// Cuts the one item too many off and points at the last that stays.
+    /// Removes the one extra item and sets the cursor to the last item of the page.
     pub(crate) fn of(mut items: Vec<T>, paging: &Paging, key: impl Fn(&T) -> String) -> Self {
         let wanted = usize::try_from(paging.fetch_limit() - 1).unwrap_or(usize::MAX);
         let more = items.len() > wanted;

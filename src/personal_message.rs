@@ -1,4 +1,4 @@
-//! The few words an inviter may add to a letter.
+//! The personal message that an inviter adds to a letter.
 
 use std::str::FromStr;
 
@@ -12,11 +12,11 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 #[sqlx(transparent)]
 pub struct PersonalMessage(String);
 
-/// Why a text is not a personal message.
+/// The reason why a text is not a personal message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidMessage {
-    /// Nothing, or only spaces and line ends.
+    /// Empty, or only spaces and line ends.
     #[error("the message is empty")]
     Empty,
     /// More than 1,000 characters.
@@ -28,7 +28,7 @@ pub enum InvalidMessage {
 }
 
 impl PersonalMessage {
-    /// The longest message, in characters.
+    /// The maximum length, in characters.
     pub const MAX_LENGTH: usize = 1000;
 }
 

@@ -1,12 +1,12 @@
-//! Deleting what is old, a batch at a time: the worker's side.
+//! Deletion of old rows in batches, run by the worker.
 
 use chrono::{DateTime, Utc};
 
 use crate::connection::{Dialect, Lend, sql};
 use crate::error::Error;
 
-/// A batch by the primary key, of which Postgres is told that it is small: given a subquery, it
-/// would read the whole table once per batch.
+/// Deletes a batch by primary key. The ids are passed as an array, which tells Postgres that they
+/// are few; with a subquery it would read the whole table for each batch.
 macro_rules! delete_old {
     ($(#[$doc:meta])* $name:ident, $table:literal, $time:literal) => {
         $(#[$doc])*
@@ -39,19 +39,19 @@ macro_rules! delete_old {
 }
 
 delete_old!(
-    /// Deletes up to `limit` events from before `before`, and says how many went.
+    /// Deletes up to `limit` events older than `before`, and returns how many.
     delete_old_events,
     "guestlist_events",
     "at"
 );
 delete_old!(
-    /// Deletes up to `limit` counted letters from before `before`, and says how many went.
+    /// Deletes up to `limit` counted letters older than `before`, and returns how many.
     delete_old_letters,
     "guestlist_letters",
     "at"
 );
 delete_old!(
-    /// Deletes up to `limit` invitations closed before `before`, and says how many went.
+    /// Deletes up to `limit` invitations closed before `before`, and returns how many.
     delete_closed_invitations,
     "guestlist_invitations",
     "closed_at"

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A role's name: 1 to 64 of `a-z`, `0-9`, `-` and `_`. What it may do, the role model says.
+/// The name of a role: 1 to 64 of `a-z`, `0-9`, `-` and `_`. The role model defines its rights.
 #[derive(
     Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, sqlx::Type,
 )]
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[sqlx(transparent)]
 pub struct Role(String);
 
-/// The text is not shaped like a role's name.
+/// The text is not a valid name of a role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a role's name is 1 to 64 of a-z, 0-9, - and _")]
 pub struct InvalidRole;

@@ -1,4 +1,4 @@
-//! Who may do what, and who may do what to whom.
+//! The rules about roles: their permissions, and the roles they may grant, change and remove.
 
 mod definition;
 mod document;
@@ -16,9 +16,9 @@ use crate::role::Role;
 
 /// The roles of an application, lowest rank first, as one checked value.
 ///
-/// It decides every rule about roles; memberships only name one. Cloning is cheap. Two models are
-/// equal when they have the same roles in the same order, each with the same title, permissions and
-/// grants; whether a permission was listed or inherited makes no difference.
+/// It decides every rule about roles; a membership only names one. Cloning is cheap. Two models are
+/// equal if they have the same roles in the same order, each with the same title, permissions and
+/// grants. It makes no difference if a permission was listed or inherited.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RoleModel(Arc<Model>);
 
@@ -29,31 +29,31 @@ struct Model {
 }
 
 impl RoleModel {
-    /// Agent, Manager, Admin and Owner.
+    /// Returns the preset with the roles Agent, Manager, Admin and Owner.
     ///
     /// An Agent handles conversations in the inbox, replies and views the conversations assigned to
     /// them; a Manager also views reports, manages client records and sees all conversations; an
     /// Admin also configures AI assistants, playbooks, training context, settings and channels, and
-    /// manages everyone below Owner; an Owner does everything, billing included, and only Owners add
-    /// or remove Owners. The last one stays.
+    /// manages everyone below Owner; an Owner does everything, billing included, and only Owners
+    /// add or remove Owners. The last Owner cannot be removed.
     pub fn four_tier() -> Self {
         Self::from_toml(include_str!("role_model/four_tier.toml"))
             .expect("the preset is valid, a test says so")
     }
 
-    /// User and Admin under one account owner.
+    /// Returns the preset with the roles User and Admin under one account owner.
     ///
     /// A User works the inbox and the leads: replies, archives, blocks contacts, resolves
     /// escalations, pauses and resumes AI replies, assigns and reassigns. An Admin does everything;
-    /// Admins and the owner invite, change roles and remove. The owner cannot be removed or demoted,
-    /// and nobody can be made one but by a transfer. Deleting the organization, which would remove
-    /// the owner with it, is the owner's alone.
+    /// Admins and the owner invite, change roles and remove. The owner cannot be removed or
+    /// demoted, and a new owner is made only by a transfer. Only the owner may delete the
+    /// organization, because that removes the owner too.
     pub fn two_role() -> Self {
         Self::from_toml(include_str!("role_model/two_role.toml"))
             .expect("the preset is valid, a test says so")
     }
 
-    /// The preset of that name: `four-tier` or `two-role`.
+    /// Returns the preset of that name: `four-tier` or `two-role`.
     pub fn preset(name: &str) -> Option<Self> {
         match name {
             "four-tier" => Some(Self::four_tier()),
@@ -62,12 +62,11 @@ impl RoleModel {
         }
     }
 
-    /// A model of `roles`, lowest rank first, the last of which, `keeps`, is held by at least one
-    /// member.
+    /// Builds a model of `roles`, lowest rank first. The last one, `keeps`, is the owner role: at
+    /// least one member always holds it.
     ///
     /// # Errors
-    /// The first of the [`InvalidRoleModel`]s that holds, except for
-    /// [`Malformed`](InvalidRoleModel::Malformed) and
+    /// The first [`InvalidRoleModel`] found, except [`Malformed`](InvalidRoleModel::Malformed) and
     /// [`NoProtectedRole`](InvalidRoleModel::NoProtectedRole).
     pub fn new(roles: Vec<RoleDefinition>, keeps: Role) -> Result<Self, InvalidRoleModel> {
         let mut model = Model { roles, keeps };
@@ -79,8 +78,8 @@ impl RoleModel {
     /// Reads a model from TOML: `keeps = "owner"`, then a `[[role]]` per role, lowest rank first.
     ///
     /// # Errors
-    /// [`InvalidRoleModel::Malformed`] with the place in `text`,
-    /// [`InvalidRoleModel::NoProtectedRole`], or what [`RoleModel::new`] refuses.
+    /// [`InvalidRoleModel::Malformed`] with the position in `text`,
+    /// [`InvalidRoleModel::NoProtectedRole`], or an error of [`RoleModel::new`].
     pub fn from_toml(text: &str) -> Result<Self, InvalidRoleModel> {
         let (roles, keeps) = document::read(text)?;
         if roles.is_empty() {
@@ -89,47 +88,48 @@ impl RoleModel {
         Self::new(roles, keeps.ok_or(InvalidRoleModel::NoProtectedRole)?)
     }
 
-    /// The roles, lowest rank first.
+    /// Returns the roles, lowest rank first.
     pub fn roles(&self) -> &[RoleDefinition] {
         &self.0.roles
     }
 
-    /// The definition of `role`, where the model has it.
+    /// Returns the definition of `role`, if the model has it.
     pub fn get(&self, role: &Role) -> Option<&RoleDefinition> {
         self.0.get(role)
     }
 
-    /// The role that keeps at least one holder in every organization.
+    /// Returns the owner role, which at least one member of every organization holds.
     pub fn keeps(&self) -> &Role {
         &self.0.keeps
     }
 
-    /// The role one step below the kept one, which who hands over ownership gets.
+    /// Returns the role one rank below the owner role, which a member gets after transferring
+    /// ownership.
     pub fn below_kept(&self) -> &Role {
         let below = self.0.roles.len().saturating_sub(2);
         self.0.roles[below].name()
     }
 
-    /// Whether `role` carries `permission`; a role the model does not know carries none.
+    /// Returns `true` if `role` has `permission`; a role that is not in the model has none.
     pub fn allows(&self, role: &Role, permission: &str) -> bool {
         self.get(role)
             .is_some_and(|role| role.permissions.contains(permission))
     }
 
-    /// Whether `actor` may invite to `role`.
+    /// Returns `true` if `actor` may invite to `role`.
     pub fn may_invite(&self, actor: &Role, role: &Role) -> bool {
         self.get(actor)
             .is_some_and(|actor| actor.invites.contains(role))
     }
 
-    /// Whether `actor` may withdraw an invitation to `role`: who may invite to it, and the kept role
-    /// where the model does not know `role` any more.
+    /// Returns `true` if `actor` may revoke an invitation to `role`: a role that may invite to it,
+    /// or the owner role if `role` is not in the model any more.
     pub fn may_revoke(&self, actor: &Role, role: &Role) -> bool {
         self.may_invite(actor, role) || self.clears_away(actor, role)
     }
 
-    /// Whether `actor` may change someone's role from `from` to `to`. From a role that the model does
-    /// not know any more, the kept role changes to whatever else it may.
+    /// Returns `true` if `actor` may change a member's role from `from` to `to`. If `from` is not
+    /// in the model any more, the owner role may change it to any role it may otherwise assign.
     pub fn may_change(&self, actor: &Role, from: &Role, to: &Role) -> bool {
         self.get(actor).is_some_and(|definition| {
             definition.changes_to.contains(to)
@@ -137,26 +137,27 @@ impl RoleModel {
         })
     }
 
-    /// Whether `actor` may remove a holder of `role`; the kept role does where the model does not
-    /// know `role` any more.
+    /// Returns `true` if `actor` may remove a holder of `role`. If `role` is not in the model any
+    /// more, the owner role may.
     pub fn may_remove(&self, actor: &Role, role: &Role) -> bool {
         self.get(actor)
             .is_some_and(|definition| definition.removes.contains(role))
             || self.clears_away(actor, role)
     }
 
-    /// A role that left the model is in nobody's lists, and its holders must not be stuck in it.
+    /// Returns `true` for the owner role if `role` was removed from the model. No list names such a
+    /// role, and its holders must not be stuck in it.
     fn clears_away(&self, actor: &Role, role: &Role) -> bool {
         *actor == self.0.keeps && self.get(role).is_none()
     }
 
-    /// The place of `role` in the order, 0 being the lowest.
+    /// Returns the rank of `role`, 0 being the lowest.
     pub fn rank(&self, role: &Role) -> Option<usize> {
         self.0.rank(role)
     }
 }
 
-/// Names the roles and the kept one; their permissions and grants would fill pages.
+/// Writes the roles and the owner role; all permissions and grants would fill pages.
 impl fmt::Debug for RoleModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ranks: Vec<_> = self.0.roles.iter().map(|role| role.name.as_str()).collect();
@@ -252,7 +253,8 @@ impl Model {
         self.rank(one) > self.rank(other)
     }
 
-    /// Copies the permissions of included roles and drops the references, so a check never walks.
+    /// Copies the permissions of included roles and drops the references, so that a check needs no
+    /// recursion.
     fn inherit(&mut self) -> Result<(), InvalidRoleModel> {
         for index in 0..self.roles.len() {
             let mut inherited = BTreeSet::new();
@@ -287,7 +289,7 @@ impl Model {
     }
 }
 
-/// How much of a wrong word an error shows, in characters: enough to find it.
+/// The number of characters of a wrong word that an error shows: enough to find it.
 const SHOWN: usize = 40;
 
 fn excerpt(text: &str, longest: usize) -> String {

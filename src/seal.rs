@@ -1,4 +1,4 @@
-//! Proof that an invitation's role was changed by the library.
+//! The seal on an invitation's changed role.
 
 use subtle::ConstantTimeEq;
 
@@ -6,11 +6,11 @@ use crate::key_ring::{Key, KeyRing};
 use crate::role::Role;
 use crate::token::Claims;
 
-/// `key id length | key id | MAC` over what a link was made for and the role it leads to now.
+/// `key id length | key id | MAC` over the claims of a link and the role it leads to now.
 ///
-/// A link names the role it was made for and goes on working when the invitation's role is changed;
-/// so a role edited in the database, where no key is, must not pass for such a change. A seal opens
-/// nothing: its purpose is another than a token's.
+/// A link names the role it was made for and keeps working after the invitation's role is changed.
+/// The seal proves that the library changed the role; an edit in the database, which holds no key,
+/// has no valid seal. A seal cannot be used as a token, because its MAC has another purpose.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]
 pub(crate) struct Seal(Vec<u8>);
@@ -27,7 +27,7 @@ impl Seal {
         Self(bytes)
     }
 
-    /// Whether a key of the ring sealed that the link of `claims` leads to `role`.
+    /// Returns `true` if a key of the ring sealed that the link of `claims` leads to `role`.
     pub(crate) fn holds(&self, ring: &KeyRing, claims: Claims<'_>, role: &Role) -> bool {
         let Some((id_length, rest)) = self.0.split_first() else {
             return false;

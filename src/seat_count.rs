@@ -1,4 +1,4 @@
-//! The seats of an organization that are taken.
+//! The number of seats taken in an organization, and the change of their limit.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::guestlist::Guestlist;
 use crate::lock::{self, Lock};
 use crate::organization::{Organization, find};
 
-/// How many of an organization's seats are taken, by members and by invitations where they count.
+/// The number of an organization's seats taken by members and, if they count, by open invitations.
 #[derive(Debug)]
 pub(crate) struct SeatCount {
     seats: Option<u32>,
@@ -20,14 +20,14 @@ pub(crate) struct SeatCount {
 }
 
 impl SeatCount {
-    /// Refuses an invitee where members with access take every seat. A seat that an open invitation was
-    /// promised does not count against the invitee: it is theirs.
+    /// Refuses an invitee if members with access take every seat. Seats reserved for open
+    /// invitations do not count, since one of them is the invitee's.
     pub(crate) fn for_invitee(&self) -> Result<(), Error> {
         self.for_one_more(self.members)
     }
 
-    /// Refuses a newcomer without a promised seat. An open invitation that the new one `replaces` gives its
-    /// seat.
+    /// Refuses a new member or invitation without a reserved seat. An open invitation that the new
+    /// one `replaces` gives its seat.
     pub(crate) fn for_newcomer(&self, replaces: bool) -> Result<(), Error> {
         let promised = self
             .pending
@@ -35,7 +35,7 @@ impl SeatCount {
         self.for_one_more(self.members + promised)
     }
 
-    /// Takes a seat for an invitation.
+    /// Reserves a seat for an invitation.
     pub(crate) fn promise(&mut self) {
         self.pending = self.pending.map(|pending| pending + 1);
     }
@@ -49,9 +49,10 @@ impl SeatCount {
 }
 
 impl ActingIn<'_> {
-    /// Gives the organization that many seats, or the configured number again with `None`: by the host
-    /// when a plan was bought, or by an operator. No member may. The same number again is no change.
-    /// Members stay however few seats there are; [`u32::MAX`] lifts a configured limit.
+    /// Sets the number of seats of the organization; `None` means the configured number again. Only
+    /// the host (after a purchase, for instance) or an operator may do it. The same number again is
+    /// no change. Members stay even if there are fewer seats than members. [`u32::MAX`] removes a
+    /// configured limit.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`] for a member.
@@ -85,7 +86,7 @@ impl ActingIn<'_> {
 }
 
 impl Guestlist {
-    /// Counts the seats that are taken, where there is a limit.
+    /// Counts the seats that are taken, if there is a limit.
     pub(crate) async fn seat_count(
         &self,
         connection: &mut Connection<'_>,
@@ -100,8 +101,8 @@ impl Guestlist {
         lock.seats().or(self.seats().limit)
     }
 
-    /// Asks how many seats are taken, where there is a limit and only as far as it matters to `more`
-    /// newcomers.
+    /// Returns the queries for the seats that are taken, if there is a limit, counting only as far
+    /// as it matters to `more` newcomers.
     pub(crate) fn seat_queries(&self, lock: &Lock, more: usize) -> Vec<Statement<'static>> {
         let Some(seats) = self.seats_of(lock) else {
             return Vec::new();
@@ -123,7 +124,7 @@ impl Guestlist {
         questions
     }
 
-    /// The count after what [`seat_queries`](Self::seat_queries) found.
+    /// Reads the count from the rows of [`seat_queries`](Self::seat_queries).
     pub(crate) fn seat_count_in(&self, lock: &Lock, facts: &Facts) -> SeatCount {
         let count = |about| facts.about(about).find_map(|fact| fact.number);
         SeatCount {

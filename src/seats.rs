@@ -1,26 +1,26 @@
-//! How many people an organization has room for.
+//! The number of seats of an organization.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The seats of organizations to which the host gave none of their own, and what takes one.
+/// The seats of an organization without a number of its own, and what counts as taken.
 ///
-/// A member who is not suspended takes a seat, and so does an open invitation, since it is the
-/// promise of one; [`without_pending`](Self::without_pending) counts members alone. Written as
-/// `none`, `25`, or `25,members` where members alone count.
+/// A member that is not suspended takes a seat, and so does an open invitation, which reserves one;
+/// with [`without_pending`](Self::without_pending) only members count. Written as `none`, `25`, or
+/// `25,members` if only members count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seats {
     pub(crate) limit: Option<u32>,
     pub(crate) pending: bool,
 }
 
-/// Why a text does not spell seats.
+/// The reason why a text is not a number of seats.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a number of seats: write none, 25, or 25,members")]
 pub struct InvalidSeats(String);
 
 impl Seats {
-    /// Room for everyone, but where [`set_seats`](crate::ActingIn::set_seats) says otherwise.
+    /// Sets no limit. [`set_seats`](crate::ActingIn::set_seats) may still limit an organization.
     pub fn unlimited() -> Self {
         Self {
             limit: None,
@@ -28,7 +28,7 @@ impl Seats {
         }
     }
 
-    /// Room for `seats` people.
+    /// Sets a limit of `seats`.
     pub fn at_most(seats: u32) -> Self {
         Self {
             limit: Some(seats),
@@ -36,8 +36,8 @@ impl Seats {
         }
     }
 
-    /// Lets open invitations take no seat: then more people can be invited than have room, and who
-    /// accepts last is refused.
+    /// Lets open invitations take no seat: then more people can be invited than there are seats,
+    /// and the last ones to accept are refused.
     pub fn without_pending(self) -> Self {
         Self {
             pending: false,

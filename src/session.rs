@@ -1,4 +1,4 @@
-//! The sessions a host recorded, so that the purge knows what to delete.
+//! The sessions that hosts record, so that the worker can purge them when a membership ends.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
@@ -11,24 +11,24 @@ use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, SessionKey, UserId};
 use crate::lock;
 
-/// A session whose membership ended and which is still to be purged.
+/// A session whose membership ended and that is still to be purged.
 #[derive(Debug, Clone, FromRow)]
 #[non_exhaustive]
 pub struct EndedSession {
-    /// Whose it was.
+    /// The user.
     #[sqlx(rename = "user_id")]
     pub user: UserId,
-    /// The store's key of it.
+    /// The session's key in the host's store.
     pub session: SessionKey,
-    /// Whether the same session still serves another membership, and so stays in the store.
+    /// `true` if the same session also belongs to another membership, and so stays in the store.
     pub is_shared: bool,
 }
 
 impl Guestlist {
-    /// Records that a member signed in, under the key of the host's session store.
+    /// Records a session of a member, under its key in the host's session store.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a user who is no member (any more) or is suspended.
+    /// [`Error::NotFound`] for a user that is not a member or is suspended.
     pub async fn record_session(
         &self,
         connection: impl Lend<'_>,
@@ -52,7 +52,7 @@ impl Guestlist {
         Ok(())
     }
 
-    /// The recorded sessions of a member.
+    /// Lists the recorded sessions of a member.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -69,7 +69,7 @@ impl Guestlist {
         Ok(rows.into_iter().map(|(session,)| session).collect())
     }
 
-    /// Forgets a session the host itself ended, by a sign-out for instance.
+    /// Deletes the record of a session that the host ended itself, after a sign-out for instance.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -91,7 +91,7 @@ impl Guestlist {
     }
 }
 
-/// Ends a member's sessions of one organization; the purge deletes them.
+/// Ends a member's sessions of one organization; the worker purges them.
 pub(crate) async fn end(
     connection: &mut Connection<'_>,
     now: DateTime<Utc>,
@@ -126,7 +126,8 @@ pub(crate) async fn end_all(
     Ok(())
 }
 
-/// Up to `limit` ended sessions of one organization, of `user` or of everybody: the worker's side.
+/// Reads up to `limit` ended sessions of one organization, of `user` or of all users, for the
+/// worker.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -163,10 +164,11 @@ pub async fn ended(
     Ok(connection.lend().fetch_all(statement).await?)
 }
 
-/// Forgets purged sessions in one statement, unless they were recorded again meanwhile, and says how
-/// many it forgot: the worker's side.
+/// Deletes the records of purged sessions in one statement, unless they were recorded again
+/// meanwhile, and returns how many, for the worker.
 ///
-/// Rows are locked in the order of their keys, or two purges that meet would deadlock.
+/// Rows are locked in the order of their keys; otherwise two purges at the same time could
+/// deadlock.
 ///
 /// # Errors
 /// [`Error::Database`].

@@ -1,10 +1,11 @@
-//! What somebody else's program said, made fit to be stored.
+//! The texts of mail servers and errors, in a form that can be stored.
 
-/// The longest remark, in characters.
+/// The maximum length, in characters.
 const MAX_LENGTH: usize = 500;
 
-/// A mail server's reply or an error's text as one line: cut to 500 characters, with a space for
-/// every control character, since Postgres stores no NUL and a terminal obeys the others.
+/// Makes one line of a mail server's reply or an error's text: cuts it to 500 characters and
+/// replaces every control character by a space, because Postgres cannot store NUL and a terminal
+/// would obey the others.
 pub(crate) fn remark(text: &str) -> String {
     text.chars()
         .take(MAX_LENGTH)

@@ -1,35 +1,35 @@
-//! How an invitation stands, in two words: what became of it, and how its letter fares.
+//! The status of an invitation and the delivery state of its letter.
 
 use crate::text_enum::text_enum;
 
 text_enum! {
-    /// What became of an invitation.
+    /// The status of an invitation.
     Status {
         /// Open.
         Pending = "pending",
         /// The invitee is a member.
         Accepted = "accepted",
-        /// The invitee said no.
+        /// The invitee declined.
         Declined = "declined",
-        /// Withdrawn.
+        /// Revoked by a member, the host or an operator.
         Revoked = "revoked",
-        /// Its time ran out.
+        /// Not accepted in time.
         Expired = "expired",
     }
 }
 
 text_enum! {
-    /// How an invitation's newest letter fares.
+    /// The delivery state of an invitation's newest letter.
     Delivery {
         /// Waiting for a worker.
         Queued = "queued",
-        /// A mail server took it.
+        /// Accepted by a mail server.
         Sent = "sent",
-        /// A mail server asked to try again later.
+        /// Postponed, because a mail server asked to try again later.
         Deferred = "deferred",
-        /// A mail server refused it for good.
+        /// Refused by a mail server for good.
         Failed = "failed",
-        /// Not sent on purpose.
+        /// Not sent, on purpose.
         Suppressed = "suppressed",
     }
 }

@@ -1,7 +1,7 @@
-//! Text that is checked once, when it is made.
+//! Newtypes over text that is checked when it is parsed.
 
-/// Gives a newtype over `String`, which parses by `FromStr`, the conversions that serde, sqlx and
-/// a host expect of it; `printed` also shows it, which a secret is not.
+/// Implements the conversions that serde, sqlx and hosts need, for a newtype over `String` that
+/// parses by `FromStr`. With `printed` it also implements `Display`, which a secret must not have.
 macro_rules! text {
     (printed $name:ident, $error:ty) => {
         crate::text::text!($name, $error);
@@ -14,7 +14,7 @@ macro_rules! text {
     };
     ($name:ident, $error:ty) => {
         impl $name {
-            /// The text.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -36,11 +36,11 @@ macro_rules! text {
     };
 }
 
-/// A newtype over opaque text of the host: 1 to `$max` bytes without control characters.
+/// Implements parsing of opaque text of the host's: 1 to `$max` bytes without control characters.
 macro_rules! opaque_text {
     ($name:ident, $error:ident, $max:literal) => {
         impl $name {
-            /// The longest one, in bytes.
+            /// The maximum length, in bytes.
             pub const MAX_LENGTH: usize = $max;
         }
 

@@ -1,6 +1,6 @@
-//! Enums that are a word in SQL, JSON and on a command line.
+//! Enums that are stored and printed as words.
 
-/// Declares an enum whose variants are stored and printed as words.
+/// Declares an enum whose variants are words in SQL, JSON and on the command line.
 macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$doc])*
@@ -12,10 +12,10 @@ macro_rules! text_enum {
         }
 
         impl $name {
-            /// Every value, in declaration order.
+            /// All values, in the order of declaration.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The word it is stored and printed as.
+            /// Returns the word it is stored and printed as.
             pub fn as_str(&self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)+

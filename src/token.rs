@@ -9,16 +9,16 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::id::{InvitationId, OrganizationId};
 use crate::key_ring::{Key, KeyRing};
 
-/// What opens an invitation: `version | key id | invitation id | MAC` in base64url (RFC 4648
+/// The token of an invitation: `version | key id | invitation id | MAC` in base64url (RFC 4648
 /// section 5, without padding).
 ///
-/// The MAC (HMAC-SHA-256, RFC 2104) covers what the invitation grants and a nonce stored with it,
-/// so neither the database nor a key alone makes one. It is derived whenever it is needed and
-/// stored nowhere.
+/// The MAC (HMAC-SHA-256, RFC 2104) covers the grant of the invitation and a nonce stored with it,
+/// so neither the database nor a key alone is enough to make a token. It is computed when needed
+/// and never stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
-/// What a MAC speaks of.
+/// The contents that a MAC covers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claims<'a> {
     pub(crate) audience: &'a str,
@@ -29,7 +29,7 @@ pub(crate) struct Claims<'a> {
     pub(crate) nonce: &'a [u8],
 }
 
-/// A token taken apart; nothing in it is believed yet.
+/// A parsed token; nothing in it is verified yet.
 #[derive(Debug)]
 pub(crate) struct Presented {
     key_id: String,
@@ -41,11 +41,11 @@ const VERSION: u8 = 1;
 const PURPOSE: &str = "guestlist invitation";
 const ID_LENGTH: usize = 16;
 
-/// No token is longer, so longer text is not looked at.
+/// The maximum length of a token; longer text is refused without parsing.
 const MAX_LENGTH: usize = (2 + Key::MAX_ID_LENGTH + ID_LENGTH + Key::MAC_LENGTH).div_ceil(3) * 4;
 
 impl Token {
-    /// The token as it stands in a link: a secret, to be mailed or shown and never logged.
+    /// Returns the token as it appears in a link: a secret, to be mailed or shown and never logged.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -63,7 +63,7 @@ impl Token {
 }
 
 impl Presented {
-    /// Takes a token apart, or `None` for whatever was never one.
+    /// Parses a token; `None` for a text that cannot be one.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_LENGTH {
             return None;
@@ -82,8 +82,8 @@ impl Presented {
         })
     }
 
-    /// Whether the key it names signed these claims, compared in constant time. A key that is not
-    /// in the ring costs as much as one that is.
+    /// Returns `true` if the key it names signed these claims, compared in constant time. A key
+    /// that is not in the ring takes as long to check as one that is.
     pub(crate) fn verify(&self, ring: &KeyRing, claims: Claims<'_>) -> bool {
         let named = ring.get(&self.key_id);
         let Some(key) = named.or_else(|| ring.signing()) else {
@@ -95,7 +95,7 @@ impl Presented {
 }
 
 impl Claims<'_> {
-    /// The MAC of the claims for one purpose, with whatever else that speaks of.
+    /// Computes the MAC of the claims for one purpose, with the fields in `more`.
     pub(crate) fn mac(&self, key: &Key, purpose: &str, more: &[&[u8]]) -> [u8; Key::MAC_LENGTH] {
         let (invitation, organization) = (self.invitation.as_uuid(), self.organization.as_uuid());
         let mut fields: Vec<&[u8]> = vec![

@@ -1,10 +1,10 @@
-//! The trace that a change belongs to, so that what follows from it can be part of it.
+//! The trace of a change, so that the worker's spans can continue it.
 
-/// The current span as a W3C `traceparent`, or `None` outside of any trace and without the feature
-/// `opentelemetry`.
+/// Returns the current span as a W3C `traceparent`; `None` outside of a trace and without the
+/// feature `opentelemetry`.
 ///
-/// Source of the format: <https://www.w3.org/TR/trace-context/#traceparent-header>. The trace state,
-/// which vendors fill as they like, is left out: an outbox row holds ids only.
+/// Source of the format: <https://www.w3.org/TR/trace-context/#traceparent-header>. The trace
+/// state, whose contents vendors define, is left out: an outbox row holds ids only.
 pub(crate) fn current() -> Option<String> {
     #[cfg(feature = "opentelemetry")]
     {

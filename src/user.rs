@@ -1,4 +1,4 @@
-//! A user of the host, as the host vouches for them.
+//! A user of the host.
 
 use crate::email_address::EmailAddress;
 use crate::error::Error;
@@ -6,25 +6,25 @@ use crate::id::UserId;
 use crate::locale::Locale;
 use crate::name::Name;
 
-/// Who becomes a member: the host's own user, with the address the host verified.
+/// A user of the host, as the host knows them, with an address the host verified.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct User {
     /// The host's id of the user.
     pub id: UserId,
-    /// Their address.
+    /// The e-mail address.
     pub email: EmailAddress,
-    /// Whether the host has proof that the address is theirs.
+    /// `true` if the host has proof that the address belongs to the user.
     pub email_verified: bool,
-    /// What others see.
+    /// The name shown to others.
     pub name: Option<Name>,
-    /// In which language they are written to; by default the one they were invited in.
+    /// The language of the letters; by default the language of the invitation.
     pub locale: Option<Locale>,
 }
 
 impl User {
-    /// A user whose address the host verified: a letter sent there was answered, or an identity
-    /// provider vouches for it.
+    /// Makes a user with a verified address: the user answered a letter sent there, or an identity
+    /// provider confirmed it.
     pub fn new(id: UserId, verified_email: EmailAddress) -> Self {
         Self {
             id,
@@ -35,7 +35,7 @@ impl User {
         }
     }
 
-    /// Sets what others see.
+    /// Sets the name shown to others.
     pub fn named(self, name: Name) -> Self {
         Self {
             name: Some(name),
@@ -43,7 +43,7 @@ impl User {
         }
     }
 
-    /// Sets in which language they are written to.
+    /// Sets the language of the letters.
     pub fn speaking(self, locale: Locale) -> Self {
         Self {
             locale: Some(locale),
@@ -51,7 +51,7 @@ impl User {
         }
     }
 
-    /// Says that the address was never verified: it then opens no invitation.
+    /// Marks the address as not verified: it then opens no invitation.
     pub fn unverified(self) -> Self {
         Self {
             email_verified: false,

@@ -1,7 +1,8 @@
-//! What a worker needs beside the [`outbox`](crate::outbox): sweeps, deliveries and ended sessions.
+//! Functions for a worker, beside the [`outbox`](crate::outbox): sweeps, deliveries and ended
+//! sessions.
 //!
-//! Hosts do not call these; they are here for the worker that is shipped with Guestlist and for
-//! whoever writes another.
+//! Hosts do not call these. They are public for the worker that comes with Guestlist and for other
+//! workers.
 
 mod invitation_letter;
 
@@ -24,14 +25,14 @@ pub use crate::session::{
     EndedSession, ended as ended_sessions, forget_ended as forget_ended_sessions,
 };
 
-/// Begins a transaction that gives way to those of hosts: on Postgres it waits half a second for a
-/// row and then fails with [`Error::Conflict`], to be run again. Five seconds without a statement end
-/// it: Postgres does not hear of a connection that fell silent, and its rows would stay locked for
-/// hours.
+/// Begins a transaction that gives way to those of hosts. On Postgres it waits half a second for a
+/// row and then fails with [`Error::Conflict`], to be run again. It ends after five seconds without
+/// a statement: Postgres does not notice a connection that was lost silently, and its rows would
+/// stay locked for hours.
 ///
-/// A worker changes many invitations at once, in an order that no host knows. Should the two wait
-/// for each other, it is the worker that gives up, since Postgres looks for a deadlock only after a
-/// second (`deadlock_timeout`). SQLite has one writer at a time, so nobody waits for a row.
+/// A worker changes many invitations at once, in an order unknown to hosts. If a worker and a host
+/// wait for each other, the worker gives up first, since Postgres checks for a deadlock only after
+/// a second (`deadlock_timeout`). SQLite has one writer at a time and no waits for rows.
 ///
 /// # Errors
 /// [`Error::Database`] when no connection is free in time or the database does not answer.
@@ -48,8 +49,8 @@ pub async fn begin(database: &Database) -> Result<Transaction, Error> {
     }
 }
 
-/// Names the installation whose tables these are, the same for every worker of it: made by the first
-/// migration that knew of it. A copy of the database has the same name.
+/// Returns the id of the installation, the same for every worker of this database. A migration
+/// created it. A copy of the database has the same id.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -61,9 +62,9 @@ pub async fn installation(connection: impl Lend<'_>) -> Result<Uuid, Error> {
     Ok(row.map(|(id,)| id).unwrap_or_default())
 }
 
-/// How far the configured clock is ahead of the database's, or behind it where negative.
+/// Returns how far the configured clock is ahead of the database's, or behind it if negative.
 ///
-/// An SQLite file has the machine's clock, and a manual clock stands for both.
+/// An SQLite file uses the machine's clock; with a manual clock the result is zero.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -81,7 +82,7 @@ pub async fn clock_skew(
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => "SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
     };
-    // The answer was true at some moment in between.
+    // The database read its clock at some moment between the two reads of ours; use the middle.
     let asked = guestlist.now();
     let row: Option<(DateTime<Utc>,)> = connection.fetch_optional(sql(text)).await?;
     let midpoint = asked + (guestlist.now() - asked) / 2;

@@ -1,4 +1,4 @@
-//! Inserting: what a change adds, written together.
+//! Inserts of many rows, into one table or several.
 
 use super::{Connection, Value};
 
@@ -7,12 +7,12 @@ use super::{Connection, Value};
 pub(crate) struct Insert<'a> {
     into: &'static str,
     width: usize,
-    /// The values of one row after the other.
+    /// The values of all rows, row after row.
     values: Vec<Value<'a>>,
 }
 
 impl<'a> Insert<'a> {
-    /// Rows for the table and the columns that `into` names.
+    /// Makes the rows for the table and columns that `into` names.
     pub(crate) fn new<const N: usize>(
         into: &'static str,
         rows: impl IntoIterator<Item = [Value<'a>; N]>,
@@ -31,7 +31,7 @@ impl<'a> Insert<'a> {
 }
 
 impl Connection<'_> {
-    /// Inserts rows, few or many, into one table or several: on Postgres by one statement.
+    /// Inserts the rows of all tables; one statement on Postgres.
     pub(crate) async fn insert(&mut self, mut inserts: Vec<Insert<'_>>) -> sqlx::Result<()> {
         inserts.retain(|insert| !insert.values.is_empty());
         if inserts.is_empty() {
@@ -46,9 +46,9 @@ impl Connection<'_> {
     }
 }
 
-/// One statement, whose text is the same for any number of rows beyond one, and so stays prepared:
-/// to that each column is an array. One row has a text of its own, for there is no need to build
-/// arrays here and take them apart there.
+/// Inserts by one statement. Beyond one row per table each column is bound as an array, so the text
+/// is the same for any number of rows and stays prepared. A single row has a text of its own,
+/// without arrays.
 #[cfg(feature = "postgres")]
 mod postgres {
     use std::fmt::{self, Write};
@@ -81,7 +81,8 @@ mod postgres {
         Ok(())
     }
 
-    /// The statement, whose rows come `from` placeholders of the values' types, or of `many` of them.
+    /// Builds the statement. Its rows come `from` placeholders with the types of the values,
+    /// followed by `many` (`[]` for arrays).
     fn text(inserts: &[Insert<'_>], from: &str, many: &str) -> Result<String, fmt::Error> {
         let (mut text, mut bound) = (String::new(), 0);
         for (place, insert) in inserts.iter().enumerate() {
@@ -140,13 +141,14 @@ mod postgres {
     }
 }
 
-/// A statement for each table, or several where there are more values than one takes.
+/// Inserts by one statement per table, or by several if there are more values than a statement can
+/// bind.
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use super::super::{Statement, placeholders};
     use super::{Connection, Insert, Value};
 
-    /// SQLite takes 32,766 at once.
+    /// SQLite binds at most 32,766 values in one statement.
     const MAX_VALUES: usize = 32_000;
 
     pub(super) async fn insert(

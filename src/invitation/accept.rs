@@ -1,4 +1,4 @@
-//! Accepting an invitation: the one way in.
+//! Acceptance of an invitation.
 
 use super::{Invitation, Status};
 use crate::access;
@@ -13,11 +13,11 @@ use crate::role::Role;
 use crate::user::User;
 
 impl Guestlist {
-    /// Makes `user` a member by an invitation's token.
+    /// Makes `user` a member by the token of an invitation.
     ///
-    /// The same user may do it again: they get the same membership, and nothing is written. A
-    /// member whose role is higher, or may not be changed by who invited, keeps it, and one who is
-    /// suspended stays so.
+    /// If the same user accepts again, they get the same membership and nothing is written. A
+    /// member keeps their role if it is higher or if the inviter may not change it. A suspended
+    /// member stays suspended.
     ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::LinkReplaced`], [`Error::InvitationClosed`],
@@ -96,8 +96,9 @@ impl Guestlist {
         grantor.ok_or(Error::InviterLostRight)
     }
 
-    /// The authority under which the invitation was granted, as long as it holds: a member may leave, be
-    /// suspended or lose the role that grants, the host and an operator may not.
+    /// Returns the authority that granted the invitation, if it still holds. A member loses it by
+    /// leaving, by suspension or by losing the right to grant the role; the host and an operator do
+    /// not lose it.
     pub(crate) async fn grantor(
         &self,
         connection: &mut Connection<'_>,
@@ -112,7 +113,7 @@ impl Guestlist {
         Ok(role.map(Authority::Role))
     }
 
-    /// A new membership, or the one there is, raised but never lowered.
+    /// Makes a new membership, or raises the role of the existing one; it is never lowered.
     async fn admit(
         &self,
         connection: &mut Connection<'_>,
@@ -143,8 +144,8 @@ impl Guestlist {
             .await
     }
 
-    /// Whether the invited role ranks above the one a member has, and who granted the invitation
-    /// may make that change: an invitation is no way around the rules of changing roles.
+    /// Returns `true` if the invited role ranks above the current one and the inviter may make that
+    /// change: an invitation must not bypass the rules for changing roles.
     fn raises(&self, grantor: &Authority, current: &Role, invited: &Role) -> bool {
         let model = self.role_model();
         let may_change = |actor: &Role| model.may_change(actor, current, invited);
@@ -153,7 +154,7 @@ impl Guestlist {
     }
 }
 
-/// The actor of a change of role that comes with an acceptance.
+/// Returns the actor of the change of role that an acceptance causes.
 fn actor_of(grantor: &Grantor) -> Actor {
     let reason = || "accepted an invitation".parse().expect("a short text");
     match grantor {

@@ -1,4 +1,4 @@
-//! The change of an open invitation's role.
+//! Change of an open invitation's role.
 
 use super::Invitation;
 use crate::acting::Acting;
@@ -12,9 +12,9 @@ use crate::role::Role;
 use crate::seal::Seal;
 
 impl Acting<'_> {
-    /// Gives an open invitation another role; from here on it rests on the actor's right to grant
-    /// that role. The link that was mailed leads to the new role, and no letter is sent. The same
-    /// role again is no change.
+    /// Gives an open invitation another role. From then on it depends on the actor's right to grant
+    /// that role. The mailed link leads to the new role, and no letter is sent. The same role again
+    /// is no change.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::UnknownRole`], [`Error::Forbidden`] unless the actor may grant
@@ -57,7 +57,7 @@ impl Acting<'_> {
 }
 
 impl Guestlist {
-    /// The invitation with another role, to which its link is sealed to lead.
+    /// Returns the invitation with another role and a seal that lets its link lead there.
     fn lead_to(&self, invitation: Invitation, role: &Role) -> Result<Invitation, Error> {
         let made_for = invitation.link().role;
         let (link_role, role_seal) = if made_for == *role {
@@ -77,9 +77,9 @@ impl Guestlist {
         })
     }
 
-    /// Seals a changed role by the key that signs now, since the one that did may be retired before
-    /// an invitation expires that lives longer. No where no key of the ring made the seal: then its
-    /// link opens nothing. A host without keys leaves it as it is.
+    /// Renews the seal of a changed role with the current signing key, because the old key may be
+    /// retired before the renewed invitation expires. Returns `false` if no key of the ring made
+    /// the seal: then the link opens nothing. A host without keys leaves the seal as it is.
     pub(super) fn seal_again(&self, invitation: &mut Invitation) -> bool {
         let (Some(key), Some(_)) = (self.key_ring().signing(), &invitation.link_role) else {
             return true;

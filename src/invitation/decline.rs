@@ -1,4 +1,4 @@
-//! Declining an invitation.
+//! Refusal of an invitation by the invitee.
 
 use super::{Invitation, Status};
 use crate::connection::Lend;
@@ -7,8 +7,8 @@ use crate::event::{Event, EventKind};
 use crate::guestlist::Guestlist;
 
 impl Guestlist {
-    /// Declines an invitation by its token alone: whoever has the letter may say no. A host does
-    /// it on POST only, since scanners follow links. Declining again is no change.
+    /// Declines an invitation by its token alone, without a signed-in user. Call it only on POST,
+    /// since mail scanners follow links. Declining again is no change.
     ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::LinkReplaced`], [`Error::InvitationClosed`],

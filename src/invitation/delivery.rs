@@ -1,4 +1,4 @@
-//! How an invitation's letter fared: the worker's side.
+//! Delivery results of invitation letters, recorded by the worker.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
@@ -11,21 +11,21 @@ use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, OrganizationId};
 use crate::smtp_reply_line::remark;
 
-/// What became of one letter of an invitation.
+/// The result for one letter of an invitation.
 #[derive(Debug, Clone)]
 pub struct DeliveryReport {
     /// The invitation.
     pub invitation: InvitationId,
-    /// Which of its letters; a report on an older one changes nothing.
+    /// The number of the letter; a report on an older letter changes nothing.
     pub letter: i64,
-    /// How it fared.
+    /// The delivery state.
     pub delivery: Delivery,
-    /// What the mail server said, or why nothing was sent.
+    /// The mail server's reply, or the reason why nothing was sent.
     pub detail: Option<String>,
 }
 
-/// Records a report on an invitation's newest letter, unless that letter failed for good already.
-/// When it fails for good, the address is suppressed and the inviter is told.
+/// Records the result for an invitation's newest letter, unless that letter already failed for
+/// good. If it fails for good now, the address is suppressed and the inviter gets a notice.
 ///
 /// # Errors
 /// [`Error::NoTransaction`], [`Error::Database`].
@@ -72,8 +72,8 @@ pub async fn record_delivery(
     .await
 }
 
-/// Records in one statement that letters were sent, each a letter of an invitation by its number,
-/// as [`record_delivery`] does one by one.
+/// Records several letters as sent in one statement, each by invitation and letter number;
+/// otherwise like [`record_delivery`].
 ///
 /// # Errors
 /// [`Error::NoTransaction`], [`Error::Database`].
@@ -86,8 +86,8 @@ pub async fn record_sent(
     if letters.is_empty() {
         return Ok(());
     }
-    // Postgres takes any list for a hundred rows, which it would look for in all of a table that is not
-    // large; the ids in an array lead it to the index.
+    // Postgres estimates a hundred rows for any JSON list, and would scan a small table for them;
+    // the ids in an array make it use the index.
     let text = match connection.dialect() {
         #[cfg(feature = "postgres")]
         Dialect::Postgres => {
@@ -129,7 +129,7 @@ async fn suppress(
     Ok(())
 }
 
-/// Why no letter goes to this address any more, if so.
+/// Returns the reason why the address is suppressed, or `None` if it is not.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -146,7 +146,7 @@ pub async fn suppression(
     Ok(row.map(|(reason,)| reason))
 }
 
-/// Lets letters go to this address again.
+/// Ends the suppression of an address.
 ///
 /// # Errors
 /// [`Error::Database`].

@@ -1,4 +1,4 @@
-//! What time does to invitations: the worker's sweeps.
+//! Expiry and reminders of invitations, run by the worker.
 
 use chrono::{DateTime, Utc};
 
@@ -26,8 +26,8 @@ macro_rules! expire_statement {
 }
 
 /// Records up to `limit` overdue invitations as expired, each with its event and the notice to its
-/// inviter, and says how many. They were refused from their `expires_at` on; this only writes down
-/// what holds.
+/// inviter, and returns how many. They could not be accepted since their `expires_at`; this only
+/// stores the status.
 ///
 /// # Errors
 /// [`Error::NoTransaction`], [`Error::Database`].
@@ -52,7 +52,7 @@ pub async fn expire_due(
     Ok(expired.len())
 }
 
-/// Closes one overdue invitation as expired; the event is still to be written.
+/// Closes one overdue invitation as expired and returns its event, which the caller writes.
 pub(super) async fn close(
     connection: &mut Connection<'_>,
     now: DateTime<Utc>,
@@ -95,8 +95,8 @@ macro_rules! remind_statement {
     };
 }
 
-/// Promises a reminder for up to `limit` invitations that expire until `horizon` and whose letter
-/// was delivered, once each, and says how many were looked at.
+/// Queues a reminder for up to `limit` invitations that expire before `horizon` and whose letter
+/// was sent, once each, and returns how many it examined.
 ///
 /// # Errors
 /// [`Error::NoTransaction`], [`Error::Database`].

@@ -1,4 +1,4 @@
-//! Inviting: the mutation everything begins with.
+//! Invitations of new members.
 
 mod context;
 
@@ -22,7 +22,7 @@ use crate::outbox::{self, Task};
 use crate::personal_message::PersonalMessage;
 use crate::role::Role;
 
-/// What to invite someone to.
+/// The contents of an invitation: address, role, language and personal message.
 #[derive(Debug, Clone)]
 #[must_use = "nobody is invited until it is passed to `invite`"]
 pub struct Invite {
@@ -34,7 +34,7 @@ pub struct Invite {
 }
 
 impl Invite {
-    /// Invites `email` as `role`, in English and without a personal message.
+    /// Makes an invite of `email` to `role`, in English and without a personal message.
     pub fn new(email: EmailAddress, role: Role) -> Self {
         Self {
             email,
@@ -50,7 +50,7 @@ impl Invite {
         Self { locale, ..self }
     }
 
-    /// Adds words of one's own to the letter.
+    /// Adds a personal message to the letter.
     pub fn message(self, message: PersonalMessage) -> Self {
         Self {
             message: Some(message),
@@ -58,7 +58,7 @@ impl Invite {
         }
     }
 
-    /// Revokes the address's open invitation, if there is one, instead of being refused for it.
+    /// Revokes the open invitation of the address, if there is one, instead of refusing the invite.
     pub fn superseding(self) -> Self {
         Self {
             superseding: true,
@@ -66,20 +66,20 @@ impl Invite {
         }
     }
 
-    /// Who is invited.
+    /// Returns the invited address.
     pub fn email(&self) -> &EmailAddress {
         &self.email
     }
 }
 
-/// The result of one of many invites.
+/// The result of one invite of a batch.
 pub type Outcome = Result<Invitation, Error>;
 
 impl ActingIn<'_> {
-    /// Invites someone: writes the invitation, its event and the promise of its letter.
+    /// Invites one address: writes the invitation, its event and the outbox message of its letter.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when the actor is no member, [`Error::Forbidden`],
+    /// [`Error::NotFound`] if the actor is not a member, [`Error::Forbidden`],
     /// [`Error::UnknownRole`], [`Error::AlreadyMember`], [`Error::AlreadyPending`],
     /// [`Error::NoSeat`], [`Error::Throttled`].
     pub async fn invite(
@@ -92,16 +92,15 @@ impl ActingIn<'_> {
         outcome.expect("each invite has its outcome")
     }
 
-    /// Invites many, each on its own: one refused leaves the others as they are. The outcomes come
-    /// in the order of the invites.
+    /// Invites many addresses, each on its own: a refused one does not affect the others. The
+    /// outcomes are in the order of the invites.
     ///
-    /// Batches go one after the other, under the organization's lock, and in the order of their
-    /// addresses: so two with people in common run into no deadlock, and each sees how many letters
-    /// the other promised. Where seats or letters run out, it is the last addresses in that
-    /// order that are refused.
+    /// The batch runs under the organization's lock and in the order of the addresses, so two
+    /// batches with common addresses cannot deadlock, and each counts the letters of the other. If
+    /// seats or letters run out, the last addresses in that order are refused.
     ///
-    /// # Errors
-    /// [`Error::NoTransaction`], [`Error::Conflict`] and [`Error::Database`], after which nothing of
+    /// [`Error::NoTransaction`], [`Error::Conflict`] and [`Error::Database`]; after the last two,
+    /// roll back.
     /// the batch may stay.
     pub async fn invite_all(
         &self,
@@ -117,7 +116,7 @@ impl ActingIn<'_> {
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    /// Invites in rounds, under the organization's lock.
+    /// Invites in rounds of at most [`ROUND`], under the organization's lock.
     async fn invite_sorted(
         &self,
         connection: &mut Connection<'_>,
@@ -139,7 +138,7 @@ impl ActingIn<'_> {
         Ok(outcomes)
     }
 
-    /// Decides about each invite, then writes what was granted all together.
+    /// Decides on each invite, then writes all granted ones together.
     async fn invite_round(
         &self,
         connection: &mut Connection<'_>,
@@ -172,7 +171,7 @@ impl ActingIn<'_> {
         Ok(outcomes)
     }
 
-    /// Closes an open invitation whose time is over or which is superseded.
+    /// Closes an open invitation that has expired or is superseded.
     async fn close_former(
         &self,
         connection: &mut Connection<'_>,
@@ -213,8 +212,8 @@ impl ActingIn<'_> {
         }
     }
 
-    /// Writes what was granted: the invitations, with the events, the count of their letters and
-    /// the promise of each.
+    /// Writes the granted invitations with their events, the count of their letters and the outbox
+    /// messages.
     async fn write(
         &self,
         connection: &mut Connection<'_>,
@@ -256,13 +255,13 @@ impl ActingIn<'_> {
     }
 }
 
-/// The outcomes where the actor may not know of the organization.
+/// Returns a refusal for each invite, because the actor may not see the organization.
 fn unknown(invites: Vec<(usize, Invite)>) -> Vec<(usize, Outcome)> {
     let refused = |(place, _)| (place, Err(Error::NotFound));
     invites.into_iter().map(refused).collect()
 }
 
-/// The most invites that are decided about and written together.
+/// The most invites decided and written together.
 const ROUND: usize = 1000;
 
 /// Takes invites off the front of a sorted batch, up to one that may supersede an invitation which
@@ -279,8 +278,8 @@ fn next_round(batch: &mut Vec<(usize, Invite)>) -> Vec<(usize, Invite)> {
     batch.drain(..end).collect()
 }
 
-/// Invitations as they are written. Under the lock their addresses have no open one; the index sees
-/// to it even where somebody writes without the lock.
+/// Returns the rows of invitations. Under the lock their addresses have no open invitation; the
+/// unique index ensures it even if another program writes without the lock.
 fn rows(invitations: &[Invitation]) -> Insert<'_> {
     let rows = invitations.iter().map(|invitation| {
         let message = invitation.message.as_ref();
@@ -310,7 +309,7 @@ fn rows(invitations: &[Invitation]) -> Insert<'_> {
 }
 
 impl Invitation {
-    /// The moment from which another letter may be sent.
+    /// Returns the time from which another letter may be sent.
     pub(super) fn next_letter_at(&self, interval: std::time::Duration) -> DateTime<Utc> {
         self.last_letter_at + interval
     }

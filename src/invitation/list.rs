@@ -8,17 +8,18 @@ use crate::guestlist::Guestlist;
 use crate::id::OrganizationId;
 use crate::page::{Page, Paging};
 
-/// Which invitations to list.
+/// The invitations to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Filter {
     /// All of them.
     #[default]
     All,
-    /// Those of one status, as it holds now.
+    /// Only those that have this status now.
     Only(Status),
 }
 
-/// What was recorded as expired and what is overdue, each read in the order of its index.
+/// Selects the invitations recorded as expired and the overdue ones, each in the order of its
+/// index.
 const EXPIRED: &str = const_format::formatcp!(
     "SELECT {COLUMNS} FROM (
          SELECT * FROM (SELECT {COLUMNS} FROM guestlist_invitations
@@ -31,7 +32,7 @@ const EXPIRED: &str = const_format::formatcp!(
 );
 
 impl Guestlist {
-    /// The invitations of an organization, oldest first.
+    /// Lists the invitations of an organization, oldest first.
     ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::Database`].
@@ -76,7 +77,7 @@ impl Guestlist {
         }))
     }
 
-    /// The open invitations of an organization, oldest first.
+    /// Lists the open invitations of an organization, oldest first.
     ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::Database`].
@@ -96,7 +97,8 @@ impl Guestlist {
     }
 }
 
-/// What is not recorded as closed for an address, in every organization, in the order of their ids.
+/// Reads the invitations of an address that are stored as pending, in every organization, ordered
+/// by organization.
 pub(crate) async fn find_open_anywhere(
     connection: &mut Connection<'_>,
     email: &EmailAddress,

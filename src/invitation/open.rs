@@ -1,4 +1,4 @@
-//! From a link to its invitation, and back.
+//! Links: the token of an invitation, and the invitation of a token.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -14,16 +14,16 @@ use crate::lock::{self, Lock};
 use crate::role::Role;
 use crate::token::{Claims, Presented, Token};
 
-/// What a link is made of beside the invitation and a key.
+/// The parts of a link that are stored with the invitation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Link {
-    /// 128 random bits, and a UUID in form only.
+    /// 128 random bits, stored in the form of a UUID.
     pub(super) nonce: Uuid,
-    /// The role it was made for.
+    /// The role the link was made for.
     pub(super) role: Role,
 }
 
-/// How many replaced links are remembered well enough to say that they were replaced.
+/// The number of replaced links that are stored, so that they are recognized as replaced.
 const REMEMBERED: usize = 8;
 
 pub(super) fn new_nonce() -> Vec<u8> {
@@ -31,7 +31,7 @@ pub(super) fn new_nonce() -> Vec<u8> {
 }
 
 impl Invitation {
-    /// The link that opens it now.
+    /// Returns the link that opens the invitation now.
     pub(super) fn link(&self) -> Link {
         Link {
             nonce: Uuid::from_slice(&self.nonce).unwrap_or_default(),
@@ -39,7 +39,7 @@ impl Invitation {
         }
     }
 
-    /// Replaces the link by a new one and remembers the old.
+    /// Replaces the link by a new one and stores the old one as replaced.
     pub(super) fn rotate(&mut self) {
         self.replaced_links.push(self.link());
         let surplus = self.replaced_links.len().saturating_sub(REMEMBERED);
@@ -51,7 +51,8 @@ impl Invitation {
 }
 
 impl Guestlist {
-    /// The token that opens an invitation now. Whoever has it can accept with the invited address.
+    /// Returns the token that opens an invitation now. A holder of the token can accept with the
+    /// invited address.
     ///
     /// # Errors
     /// [`Error::NoKey`].
@@ -80,10 +81,10 @@ impl Guestlist {
         }
     }
 
-    /// The invitation a token opens, for the page behind a link. Changes nothing.
+    /// Reads the invitation of a token, for the page behind a link. Changes nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidToken`], [`Error::LinkReplaced`]; once the token holds, the reason why it
+    /// [`Error::InvalidToken`], [`Error::LinkReplaced`]; for a valid token, the reason why it
     /// cannot be accepted: [`Error::InvitationClosed`], [`Error::InvitationExpired`].
     pub async fn open(&self, connection: impl Lend<'_>, token: &str) -> Result<Invitation, Error> {
         let presented = self.presented(token)?;
@@ -92,8 +93,8 @@ impl Guestlist {
         Ok(invitation)
     }
 
-    /// The invitation that a token was made for. Whatever does not hold gets one and the same
-    /// answer; reasons are given only to who holds a token that was once valid.
+    /// Reads the invitation that a token was made for. Every invalid token gets the same answer; a
+    /// reason is given only for a token that was once valid.
     async fn verify(
         &self,
         connection: &mut Connection<'_>,
@@ -103,7 +104,8 @@ impl Guestlist {
         self.opened_by(presented, found)
     }
 
-    /// Verifies a token, takes the organization's lock and verifies again what may have changed.
+    /// Verifies a token, locks the organization and verifies again, because the invitation may have
+    /// changed.
     pub(super) async fn lock_by_token(
         &self,
         connection: &mut Connection<'_>,
@@ -146,7 +148,8 @@ impl Guestlist {
         Err(Error::InvalidToken)
     }
 
-    /// Whether the role is the one the link was made for, or was changed by the library since.
+    /// Returns `true` if the invitation's role is the one the link was made for or was changed by
+    /// the library.
     pub(super) fn leads_to_its_role(&self, invitation: &Invitation, claims: Claims<'_>) -> bool {
         match (&invitation.link_role, &invitation.role_seal) {
             (None, _) => true,
@@ -155,8 +158,8 @@ impl Guestlist {
         }
     }
 
-    /// Whether one of the replaced links is presented. As many are tried however many there are, so
-    /// that the time of a refusal does not tell.
+    /// Returns `true` if the token is of a replaced link. The number of checks is always the same,
+    /// so that the time of a refusal reveals nothing.
     fn was_replaced(&self, presented: &Presented, claims: Claims<'_>, replaced: &[Link]) -> bool {
         let nothing = Link {
             nonce: Uuid::nil(),
@@ -178,7 +181,8 @@ impl Guestlist {
 }
 
 impl Acting<'_> {
-    /// Returns the token of an open invitation, for a host that hands links over itself. Audited.
+    /// Returns the token of an open invitation, for a host that delivers links itself. Writes an
+    /// event.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::InvitationClosed`],
@@ -203,8 +207,8 @@ impl Acting<'_> {
     }
 }
 
-/// The invitation of that id or, where there is none, the one before it: an invitation that is not
-/// there takes as long to refuse as one that is.
+/// Reads the invitation with that id or, if there is none, the one before it, so that refusing an
+/// unknown id takes as long as refusing a known one.
 async fn find_at_or_before(
     connection: &mut Connection<'_>,
     id: InvitationId,

@@ -1,4 +1,4 @@
-//! Sending an invitation again: it lives its full time anew.
+//! Resending of an invitation.
 
 use serde_json::json;
 
@@ -19,16 +19,17 @@ use crate::role::Role;
 use crate::seal::Seal;
 
 impl Acting<'_> {
-    /// Renews an open or expired invitation to its full lifetime from now and promises another
-    /// letter; from here on it rests on the actor's right to grant its role.
+    /// Extends an open or expired invitation to its full lifetime from now and queues another
+    /// letter. From then on it depends on the actor's right to grant its role.
     ///
-    /// The older link keeps working while the invitation is open, unless the
-    /// [`ResendPolicy`] says otherwise; after expiry it is always replaced, and so it is where the
-    /// invitation's role was changed under a key that is gone.
+    /// The earlier link keeps working while the invitation is open, unless the [`ResendPolicy`]
+    /// says otherwise. It is always replaced after expiry, and if the invitation's role was changed
+    /// under a key that is no longer in the ring.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::InvitationClosed`],
-    /// [`Error::AlreadyPending`] when the expired one's address was invited anew meanwhile,
+    /// [`Error::AlreadyPending`] if the address of an expired invitation was invited again
+    /// meanwhile,
     /// [`Error::AlreadyMember`], [`Error::NoSeat`] for an expired one, [`Error::Throttled`].
     pub async fn resend(
         &self,

@@ -1,4 +1,4 @@
-//! Withdrawing an invitation.
+//! Revocation of an invitation.
 
 use super::{Invitation, Status};
 use crate::acting::Acting;
@@ -10,8 +10,8 @@ use crate::guestlist::Guestlist;
 use crate::id::InvitationId;
 
 impl Acting<'_> {
-    /// Withdraws an open invitation: its link is refused from the host's commit on, and a letter
-    /// that did not leave yet never does.
+    /// Revokes an open invitation. Its link is refused from the host's commit on, and a letter that
+    /// was not sent yet is not sent.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::InvitationClosed`],
@@ -33,7 +33,7 @@ impl Acting<'_> {
 }
 
 impl Guestlist {
-    /// Revokes an open invitation and records it. The caller has locked and checked it.
+    /// Revokes an open invitation and writes the event. The caller has locked and checked it.
     async fn withdraw(
         &self,
         connection: &mut Connection<'_>,
@@ -45,8 +45,8 @@ impl Guestlist {
         Ok(revoked)
     }
 
-    /// Revokes an open invitation and returns its event, which the caller writes. The caller has locked and
-    /// checked it.
+    /// Revokes an open invitation and returns its event, which the caller writes. The caller has
+    /// locked and checked it.
     pub(super) async fn close_revoked(
         &self,
         connection: &mut Connection<'_>,

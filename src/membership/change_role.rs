@@ -9,7 +9,7 @@ use crate::id::UserId;
 use crate::role::Role;
 
 impl ActingIn<'_> {
-    /// Gives a member another role; the same role again is no change.
+    /// Gives a member another role. The same role again is no change.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::UnknownRole`], [`Error::LastOwner`].
@@ -43,12 +43,12 @@ impl ActingIn<'_> {
             .await
     }
 
-    /// Gives the kept role to another member. A member who acts has to hold it and steps down by one
-    /// rank; where the host or an operator acts, nobody steps down.
+    /// Gives the owner role to another member. A member that acts must hold it and steps down by
+    /// one rank; if the host or an operator acts, nobody steps down.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Forbidden`] for a member without the kept role,
-    /// [`Error::Suspended`] when the member `to` is suspended.
+    /// [`Error::NotFound`], [`Error::Forbidden`] for a member without the owner role,
+    /// [`Error::Suspended`] if the member `to` is suspended.
     pub async fn transfer_ownership(
         &self,
         connection: impl Lend<'_>,

@@ -1,4 +1,4 @@
-//! The end of a membership.
+//! Removal of members, and leaving.
 
 use super::keep_an_owner;
 use crate::acting::ActingIn;
@@ -8,8 +8,8 @@ use crate::event::EventKind;
 use crate::id::UserId;
 
 impl ActingIn<'_> {
-    /// Ends a member's membership. Access ends with the host's commit; the worker purges the sessions
-    /// that were recorded for this organization right after.
+    /// Ends a membership. Access ends with the host's commit; the worker then purges the sessions
+    /// that were recorded for this organization.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::LastOwner`].

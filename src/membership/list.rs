@@ -1,4 +1,4 @@
-//! Lists of members, and of what someone is a member of.
+//! Lists of an organization's members and of a user's memberships.
 
 use chrono::{DateTime, Datelike, Utc};
 
@@ -10,7 +10,7 @@ use crate::id::{OrganizationId, UserId};
 use crate::page::{Page, Paging};
 
 impl Guestlist {
-    /// The members of an organization, suspended ones too, by the time they joined.
+    /// Lists the members of an organization, suspended ones included, by the time they joined.
     ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::Database`].
@@ -38,7 +38,7 @@ impl Guestlist {
         }))
     }
 
-    /// The organizations a user is a member of and not kept out of, by id.
+    /// Lists the memberships of a user that are not suspended, by organization id.
     ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::Database`].
@@ -72,8 +72,8 @@ impl Guestlist {
     }
 }
 
-/// Where a page of members starts; whoever forges a cursor reaches only times and ids that both
-/// databases can hold.
+/// The start of a page of members. Parsing accepts only times and ids that both databases can
+/// store, since a cursor may be forged.
 #[derive(Default)]
 struct MemberKey(DateTime<Utc>, String);
 

@@ -1,4 +1,4 @@
-//! Suspension: a member without access for a while.
+//! Suspension and reinstatement of members.
 
 use chrono::{DateTime, Utc};
 
@@ -12,8 +12,8 @@ use crate::lock::Lock;
 
 impl ActingIn<'_> {
     /// Suspends a member: from the host's commit on they have no access, and their sessions of this
-    /// organization are purged. Role and history stay, and their seat is free. A role that may remove
-    /// another may suspend its holders. Suspending again is no change.
+    /// organization are purged. Role and history stay, and the seat becomes free. Suspending needs
+    /// the same right as removing. Suspending again is no change.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::LastOwner`].
@@ -36,8 +36,8 @@ impl ActingIn<'_> {
         self.set_suspended(&mut connection, member, Some(now)).await
     }
 
-    /// Gives a suspended member access again, in the role they have, where a seat is free that no open
-    /// invitation was promised. For a member who is not suspended it is no change.
+    /// Reinstates a suspended member in their role, if there is a seat that is neither taken nor
+    /// reserved for an open invitation. No change for a member that is not suspended.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::NoSeat`].

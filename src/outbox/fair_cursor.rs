@@ -1,4 +1,4 @@
-//! Whose turn it is: organizations are leased from one after the other.
+//! The order in which organizations are served: one after the other.
 
 use uuid::Uuid;
 
@@ -7,34 +7,34 @@ use crate::connection::{Connection, sql};
 use crate::error::Error;
 use crate::id::OrganizationId;
 
-/// The most organizations that one lease visits: what a lease costs does not depend on how many
-/// wait.
+/// The maximum number of organizations that one lease visits, so that its cost does not grow with
+/// the number of organizations that wait.
 const MAX_VISITS: usize = 256;
 
-/// The fewest, however little is wanted: some of them may have nothing that is due yet.
+/// The minimum number, even for a small lease: some of them may have no message that is due yet.
 const MIN_VISITS: usize = 32;
 
-/// Whose turn it is among the organizations with messages of one priority.
+/// A cursor over the organizations that have messages of one priority.
 ///
-/// A relay keeps one for each priority and lends it to [`lease`](super::lease), which goes on
-/// where it stopped. It is a place in an index and no truth: losing it costs a few organizations
-/// their place in the round, and several relays need not agree.
+/// A relay keeps one per priority and passes it to [`lease`](super::lease), which continues after
+/// the organization served last. It is only a position in an index: if it is lost, a few
+/// organizations wait a round longer, and several relays need not agree on it.
 #[derive(Debug, Clone)]
 pub struct Turn {
     priority: Priority,
-    /// The organization served last: whose ids are below it come next.
+    /// The organization served last; the ones with lower ids come next.
     before: Uuid,
 }
 
-/// Organizations in the order of their turn, each with messages that may be due.
+/// Organizations in the order in which they are served, each with messages that may be due.
 pub(super) struct Round {
     pub(super) organizations: Vec<OrganizationId>,
-    /// Whether there are none besides.
+    /// `true` if no other organization has messages of this priority.
     pub(super) is_complete: bool,
 }
 
 impl Turn {
-    /// The first turn among messages of this priority.
+    /// Makes a cursor at the start, for messages of this priority.
     pub fn of(priority: Priority) -> Self {
         Self {
             priority,
@@ -42,13 +42,13 @@ impl Turn {
         }
     }
 
-    /// The priority it is about.
+    /// Returns the priority.
     pub fn priority(&self) -> Priority {
         self.priority
     }
 
-    /// The organizations whose turn it is, at most as many as may be worth a visit where `wanted`
-    /// messages are wanted, each one step in an index.
+    /// Reads the organizations that are next, in one index step each. `wanted` messages determine
+    /// how many are visited.
     pub(super) async fn round(
         &self,
         connection: &mut Connection<'_>,
@@ -79,9 +79,9 @@ impl Turn {
         })
     }
 
-    /// A loose index scan, which neither database does by itself. Backwards, so that it meets the
-    /// newest message of each organization: in front of the oldest lie Postgres's entries of those
-    /// that were done since the last vacuum.
+    /// Runs a loose index scan, which neither database does by itself. It goes backwards, from the
+    /// newest message of each organization, because in Postgres the index entries of messages
+    /// deleted since the last vacuum lie before the oldest one.
     async fn walk(
         &self,
         connection: &mut Connection<'_>,
@@ -104,7 +104,7 @@ impl Turn {
         Ok(walked.into_iter().map(|(id,)| id).collect())
     }
 
-    /// Goes on behind this organization the next time.
+    /// Moves the cursor to this organization; the next round continues after it.
     pub(super) fn served(&mut self, organization: OrganizationId) {
         self.before = organization.as_uuid();
     }

@@ -1,4 +1,4 @@
-//! Messages in a worker's hands.
+//! Leases of messages by workers.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::connection::{Connection, Dialect, Lend, sql};
 use crate::error::Error;
 use crate::id::{MessageId, OrganizationId};
 
-/// A message in a worker's hands: the ticket that goes through the queue.
+/// A leased message, as it is dispatched through the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromRow)]
 pub struct Lease {
     /// The message.
@@ -24,22 +24,22 @@ pub struct Lease {
     pub organization: OrganizationId,
     /// The fencing token of this lease.
     pub generation: i64,
-    /// Whether the lease before it was neither settled nor given back, but lapsed: its holder died,
-    /// was paused, or its dispatch was lost.
+    /// `true` if the previous lease was neither settled nor released but expired: its worker died
+    /// or was paused, or the dispatch was lost.
     #[sqlx(rename = "lapsed")]
     pub follows_a_lapse: bool,
     priority: i64,
 }
 
 impl Lease {
-    /// Whether it goes before letters.
+    /// Returns `true` if it goes before letters.
     pub fn is_urgent(&self) -> bool {
         self.priority == Priority::URGENT.get()
     }
 }
 
-/// Leases what a `due` before it found. As an array, or Postgres would look for a few ids by reading
-/// the whole table.
+/// Leases the messages that a preceding `due` selected. Their ids are passed as an array; otherwise
+/// Postgres would scan the whole table for a few ids.
 #[cfg(feature = "postgres")]
 macro_rules! lease_due {
     () => {
@@ -50,7 +50,7 @@ macro_rules! lease_due {
     };
 }
 
-/// Which messages are due, and whether the lease that each was under has lapsed.
+/// Selects due messages, and if the previous lease of each has expired.
 macro_rules! due {
     ($columns:literal, $whose:literal, $limit:literal) => {
         concat!(
@@ -65,11 +65,11 @@ macro_rules! due {
     };
 }
 
-/// Leases up to `limit` due messages until `now + lease`: from each organization whose turn it is
-/// its share, the oldest first, and what is then still wanted from whoever has waited longest. They
-/// come back with the organizations taking turns.
+/// Leases up to `limit` due messages until `now + lease`. Each organization that is next gives an
+/// equal share, oldest first; the rest is taken from the messages that have waited longest. The
+/// result alternates between the organizations.
 ///
-/// Several workers share what is due without waiting for each other.
+/// Several workers can lease at once without waiting for each other.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -112,7 +112,8 @@ pub async fn lease(
     Ok(leases)
 }
 
-/// Every organization's first, then every organization's second.
+/// Orders the leases by rounds: the first of every organization, then the second of every
+/// organization.
 fn take_turns(leases: &mut [Lease]) {
     leases.sort_by_key(|lease| lease.id);
     let mut counts: HashMap<OrganizationId, usize> = HashMap::new();
@@ -125,7 +126,7 @@ fn take_turns(leases: &mut [Lease]) {
     leases.sort_by_key(|lease| (places.get(&lease.id).copied(), lease.id));
 }
 
-/// What is leased, and for how long.
+/// The parameters of a lease.
 struct Order {
     priority: Priority,
     now: DateTime<Utc>,
@@ -182,7 +183,7 @@ impl Order {
         }
     }
 
-    /// Leases up to `limit` messages of whichever organizations have waited longest.
+    /// Leases up to `limit` messages that have waited longest, of any organization.
     async fn oldest(
         &self,
         connection: &mut Connection<'_>,
@@ -224,9 +225,9 @@ impl Order {
         statement.bind(self.until)
     }
 
-    /// The second of two steps, since what SQLite returns from an update says nothing of the lease
-    /// before it. Who finds nothing takes no lock; who was overtaken between the steps leases what
-    /// is left.
+    /// Leases the selected messages. This is the second of two steps, because an SQLite update
+    /// cannot return the previous lease. The first step takes no write lock if nothing is due; if
+    /// another worker leased some of them in between, only the others are leased.
     #[cfg(feature = "sqlite")]
     async fn take(
         &self,
@@ -257,8 +258,8 @@ fn whole(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Reads leased messages in one statement, but for those whose fence moved: they were settled, leased
-/// again or given up. In no order.
+/// Reads leased messages in one statement, in no particular order. A message whose generation has
+/// changed is left out: it was settled, leased again or given up.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -292,10 +293,10 @@ pub async fn take_all(
     Ok(messages)
 }
 
-/// Renews leases until `until`, in one statement, and says which are still held.
+/// Renews leases until `until`, in one statement, and returns the ids of those still held.
 ///
-/// Rows are locked in the order of their ids here and in [`complete`](super::complete), or a
-/// renewal and a settlement that meet would deadlock.
+/// Rows are locked in the order of their ids here and in [`complete`](super::complete); otherwise a
+/// renewal and a settlement at the same time could deadlock.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -336,7 +337,7 @@ pub async fn renew(
     Ok(held.into_iter().map(|(id,)| id).collect())
 }
 
-/// Gives leases back whose messages nobody has seen yet, in one statement: they are due at once.
+/// Releases leases of messages that were not started, in one statement: they are due at once.
 ///
 /// # Errors
 /// [`Error::Database`].

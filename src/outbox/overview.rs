@@ -1,4 +1,4 @@
-//! What operations see of the outbox, and how they steer it.
+//! Reads of the outbox for operators, and commands on its messages.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -9,17 +9,17 @@ use crate::connection::{Lend, sql};
 use crate::error::Error;
 use crate::id::MessageId;
 
-/// How many messages of a kind stand where.
+/// The number of messages of one kind and state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
 pub struct Count {
     /// The kind of task.
     pub kind: String,
-    /// Where they stand.
+    /// The state.
     #[sqlx(try_from = "String")]
     pub state: State,
-    /// How many.
+    /// The number of messages.
     pub count: i64,
-    /// When the oldest was promised.
+    /// The time at which the oldest was written.
     pub oldest_at: DateTime<Utc>,
 }
 
@@ -38,9 +38,9 @@ pub async fn counts(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<Vec
     Ok(connection.lend().fetch_all(statement.bind(now)).await?)
 }
 
-/// Counts the messages by kind and state as of `now`, of those alive and of those dead at most
-/// `most` each: the whole outbox, or a share of it where a million rows wait. What it costs is
-/// bounded by `most`, so it may be asked every few seconds.
+/// Counts the messages by kind and state as of `now`, at most `most` live and `most` dead ones, so
+/// that the cost is bounded and the count may run every few seconds. With more messages it counts
+/// only a part.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -65,8 +65,8 @@ pub async fn counts_within(
     Ok(connection.lend().fetch_all(statement).await?)
 }
 
-/// When the message of this priority that waits longest became due, of those that are due as of
-/// `now` and in nobody's hands; one look into an index.
+/// Returns the due time of the message of this priority that has waited longest, of those that are
+/// due as of `now` and not leased. One index look-up.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -84,8 +84,8 @@ pub async fn oldest_due(
     Ok(row.map(|(run_at,)| run_at))
 }
 
-/// The priorities of which a message is due as of `now` and in nobody's hands, the first to go
-/// first; one look into an index for each, for who has to look all the time.
+/// Returns the priorities that have a message due as of `now` and not leased, highest first. One
+/// index look-up each, so a relay can poll it.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -113,7 +113,7 @@ pub async fn due(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<Vec<Pr
         .collect())
 }
 
-/// The messages in `state` behind `after`, oldest first, at most `limit`.
+/// Lists messages in `state` after the id `after`, oldest first, at most `limit`.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -147,8 +147,8 @@ pub async fn list(
         .await?)
 }
 
-/// Whether no message is due or in anybody's hands as of `now`: a look into an index for each
-/// priority, however many wait.
+/// Returns `true` if no message is due or leased as of `now`. One index look-up per priority,
+/// however many wait.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -178,7 +178,8 @@ pub async fn is_idle(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<bo
     Ok(any == 0)
 }
 
-/// Makes a dead or waiting message due now with all its attempts, and says whether there was one.
+/// Makes a dead or waiting message due now with all its attempts, and returns `true` if there was
+/// one.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -198,7 +199,7 @@ pub async fn retry(
         == 1)
 }
 
-/// Makes every dead message due now, and says how many there were.
+/// Makes every dead message due now, and returns how many there were.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -209,7 +210,7 @@ pub async fn retry_dead(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result
     Ok(connection.lend().execute(statement.bind(now)).await?)
 }
 
-/// Deletes a message that nobody holds: its promise is broken on purpose.
+/// Deletes a message that is not leased; its task is then not carried out.
 ///
 /// # Errors
 /// [`Error::Database`].

@@ -1,4 +1,4 @@
-//! How a message ends, or comes back.
+//! Settlement of messages: completed, postponed or given up.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::id::MessageId;
 use crate::smtp_reply_line::remark;
 
-/// Deletes messages whose effect is confirmed, whoever holds them now: what was done is done.
-/// Says which were still there, so that whatever goes with it is recorded once.
+/// Deletes messages whose effect is confirmed, even if another worker holds them now. Returns those
+/// that still existed, so that the caller records each effect once.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -46,18 +46,18 @@ pub async fn complete(
     Ok(completed.into_iter().map(|(id,)| id).collect())
 }
 
-/// What putting a message back costs it.
+/// The cost of postponing a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cost {
-    /// Nothing: it was not its turn, or nobody could be served.
+    /// No attempt: it was too early, or no mail server could be reached.
     Nothing,
-    /// An attempt: its recipient asked to come back later.
+    /// An attempt: the recipient's mail server asked to try again later.
     Attempt,
-    /// An attempt, and one of the few faults a message may have: it failed by itself.
+    /// An attempt and a fault, of which a message may have only a few: the task itself failed.
     Fault,
 }
 
-/// Puts a message back until `run_at`, unless its fence moved.
+/// Postpones a message until `run_at`, unless it was leased again.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -85,7 +85,8 @@ pub async fn postpone(
     Ok(())
 }
 
-/// Gives a message up, unless its fence moved; it stays until someone retries or discards it.
+/// Gives a message up, unless it was leased again. It stays until an operator retries or discards
+/// it.
 ///
 /// # Errors
 /// [`Error::Database`].

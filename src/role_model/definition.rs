@@ -6,10 +6,10 @@ use super::{InvalidRoleModel, SHOWN, excerpt};
 use crate::name::{Name, is_visible};
 use crate::role::Role;
 
-/// One role: what it permits and on whom it may act.
+/// A role: its permissions, and the roles it may grant, change and remove.
 ///
-/// `invites`, `changes_from`, `changes_to` and `removes` name roles. Nobody may grant what ranks
-/// above their own role, whatever these lists say: such a list is refused when the model is built.
+/// `invites`, `changes_from`, `changes_to` and `removes` name roles. A model in which a role may
+/// grant one that ranks above it is refused when it is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleDefinition {
     pub(super) name: Role,
@@ -23,7 +23,7 @@ pub struct RoleDefinition {
 }
 
 impl RoleDefinition {
-    /// A role that may do nothing yet.
+    /// Makes a role without any rights.
     pub fn new(name: Role) -> Self {
         Self {
             name,
@@ -37,23 +37,23 @@ impl RoleDefinition {
         }
     }
 
-    /// The longest permission, in characters.
+    /// The maximum length of a permission, in characters.
     pub const MAX_PERMISSION_LENGTH: usize = 100;
 
-    /// Sets what people read instead of the name. Letters carry it, so it is held to the rules of a
-    /// [`Name`].
+    /// Sets the title shown to people instead of the name. Letters show it, so the rules of a
+    /// [`Name`] apply.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = Some(title.into());
         self
     }
 
-    /// Gives the role every permission of `other`.
+    /// Gives the role all permissions of `other`.
     pub fn including(mut self, other: Role) -> Self {
         self.includes = Some(other);
         self
     }
 
-    /// Adds permissions, free words such as `billing.manage`: 1 to
+    /// Adds permissions, any words such as `billing.manage`: 1 to
     /// [`MAX_PERMISSION_LENGTH`](Self::MAX_PERMISSION_LENGTH) visible characters without spaces.
     pub fn permitting<P: Into<String>>(mut self, permissions: impl IntoIterator<Item = P>) -> Self {
         self.permissions
@@ -61,13 +61,13 @@ impl RoleDefinition {
         self
     }
 
-    /// Lets the role invite to `roles`.
+    /// Allows the role to invite to `roles`.
     pub fn inviting(mut self, roles: impl IntoIterator<Item = Role>) -> Self {
         self.invites.extend(roles);
         self
     }
 
-    /// Lets the role change a member's role from any of `from` to any of `to`.
+    /// Allows the role to change a member's role from any of `from` to any of `to`.
     pub fn changing(
         mut self,
         from: impl IntoIterator<Item = Role>,
@@ -78,23 +78,23 @@ impl RoleDefinition {
         self
     }
 
-    /// Lets the role remove holders of `roles`.
+    /// Allows the role to remove holders of `roles`.
     pub fn removing(mut self, roles: impl IntoIterator<Item = Role>) -> Self {
         self.removes.extend(roles);
         self
     }
 
-    /// The role's name.
+    /// Returns the name.
     pub fn name(&self) -> &Role {
         &self.name
     }
 
-    /// What people read: the title, or the name where none is set.
+    /// Returns the title, or the name if no title is set.
     pub fn display_name(&self) -> &str {
         self.title.as_deref().unwrap_or(self.name.as_str())
     }
 
-    /// The permissions, those of included roles among them.
+    /// Returns the permissions, including those of included roles.
     pub fn permissions(&self) -> impl Iterator<Item = &str> {
         self.permissions.iter().map(String::as_str)
     }
@@ -116,7 +116,7 @@ impl RoleDefinition {
         listed.chain(self.includes.iter().map(|role| ("includes", role)))
     }
 
-    /// Checks the texts, and brings the title into the form of a [`Name`].
+    /// Checks the texts, and normalizes the title like a [`Name`].
     pub(super) fn check_texts(&mut self) -> Result<(), InvalidRoleModel> {
         if let Some(title) = &self.title {
             let title: Name = title

@@ -1,4 +1,4 @@
-//! A role model written in TOML.
+//! A role model in TOML.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::{InvalidRoleModel, RoleDefinition, SHOWN, excerpt};
 use crate::role::Role;
 
-/// The text as it stands, with the place of each word, before any rule of a model.
+/// The parsed text with the position of each word, before any rule of the model is checked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -36,9 +36,9 @@ struct Table {
     removes: Vec<Spanned<String>>,
 }
 
-/// The roles of `text`, lowest first, and the one that keeps a holder.
+/// Reads the roles of `text`, lowest first, and the owner role.
 pub(super) fn read(text: &str) -> Result<(Vec<RoleDefinition>, Option<Role>), InvalidRoleModel> {
-    // Some editors begin a file with a mark that nobody sees and no column counts.
+    // Some editors begin a file with an invisible byte-order mark, which no column counts.
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     let source = Source(text);
     let document: Document = toml::from_str(text).map_err(|error| source.explain(&error))?;
@@ -47,7 +47,7 @@ pub(super) fn read(text: &str) -> Result<(Vec<RoleDefinition>, Option<Role>), In
     Ok((roles.collect::<Result<_, _>>()?, keeps))
 }
 
-/// The text that words are taken from.
+/// The text, for positions and excerpts in errors.
 struct Source<'a>(&'a str);
 
 impl Source<'_> {
@@ -93,7 +93,7 @@ impl Source<'_> {
         Ok(set)
     }
 
-    /// A mistake that the parser found.
+    /// Describes a mistake that the parser found.
     fn explain(&self, error: &toml::de::Error) -> InvalidRoleModel {
         let end = self.0.len();
         let span = error.span().unwrap_or(end..end);
@@ -116,9 +116,10 @@ impl Source<'_> {
     }
 }
 
-/// What the parser says of the text `there`, which begins with `next`, in the words of TOML.
+/// Rewords the parser's message about the text `there`, which begins with `next`, in the terms of
+/// TOML.
 fn reworded(told: &str, there: &str, next: Option<char>) -> String {
-    // The parser guesses by the first letter what a value was to be.
+    // The parser guesses the type of a value from its first letter.
     let is_no_value = [
         "string values must be quoted",
         "invalid boolean",

@@ -1,9 +1,9 @@
-//! What is wrong with a role model.
+//! The errors of a role model.
 
 use crate::name::InvalidName;
 use crate::role::Role;
 
-/// Why roles do not make a model.
+/// The reason why roles do not make a model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRoleModel {
@@ -14,13 +14,13 @@ pub enum InvalidRoleModel {
         line: usize,
         /// The column in characters, from 1.
         column: usize,
-        /// What is wrong there.
+        /// The mistake.
         problem: String,
     },
-    /// There is no role at all.
+    /// There is no role.
     #[error("there is no [[role]]; a role model has at least one role")]
     Empty,
-    /// No role is the one that always has a holder.
+    /// No role is named as the owner role.
     #[error("no role is protected; `keeps` names the role that at least one member always has")]
     NoProtectedRole,
     /// Two roles share a name.
@@ -32,17 +32,18 @@ pub enum InvalidRoleModel {
         listed(known)
     )]
     UnknownRole {
-        /// Where it is named.
+        /// The list that names it.
         at: String,
-        /// What is named.
+        /// The role it names.
         role: Role,
-        /// The roles there are, lowest first.
+        /// The existing roles, lowest first.
         known: Vec<Role>,
     },
-    /// Roles include each other in a circle, of which the last is the first.
+    /// Roles include each other in a circle; the last one listed is the first one again.
     #[error("roles include each other in a circle: {}", joined(.0, " includes "))]
     Cycle(Vec<Role>),
-    /// A role includes one that ranks above it, so who may grant the lower would give away the higher.
+    /// A role includes one that ranks above it, so a member that may grant the lower role would
+    /// grant the permissions of the higher one.
     #[error("role {role} includes {includes}, which ranks above it; the lowest role comes first")]
     IncludesAbove {
         /// The role that includes.
@@ -50,17 +51,17 @@ pub enum InvalidRoleModel {
         /// The role it includes.
         includes: Role,
     },
-    /// The role that keeps a holder is not the highest, so its last holder could rise above it.
+    /// The owner role is not the highest, so its last holder could be raised above it.
     #[error(
-        "role {keeps} keeps a holder, but role {above} ranks above it; the highest role comes last"
+        "role {keeps} must always have a holder, but role {above} ranks above it; the highest role comes last"
     )]
     KeepsBelow {
-        /// The role that keeps a holder.
+        /// The owner role.
         keeps: Role,
         /// The highest role.
         above: Role,
     },
-    /// A role may grant what ranks above it.
+    /// A role may grant one that ranks above it.
     #[error("role {by} may grant {grants}, which ranks above it; the lowest role comes first")]
     GrantsAbove {
         /// The role that grants.
@@ -68,30 +69,30 @@ pub enum InvalidRoleModel {
         /// The role it grants.
         grants: Role,
     },
-    /// A role may change members' roles from something to nothing, or from nothing to something.
-    #[error("role {role} changes nobody's role, because {missing} is missing; it takes both lists")]
+    /// A role has only one of the two lists for changing roles.
+    #[error("role {role} can change no roles, because {missing} is missing; both lists are needed")]
     HalfChange {
         /// The role that changes others.
         role: Role,
-        /// The list it lacks: `changes_from` or `changes_to`.
+        /// The missing list: `changes_from` or `changes_to`.
         missing: &'static str,
     },
-    /// A permission is empty, too long, or has spaces or characters that nobody sees.
+    /// A permission is empty, too long, or has spaces or invisible characters.
     #[error(
         "role {role} has the permission {permission:?}; a permission is 1 to 100 visible characters without spaces"
     )]
     InvalidPermission {
-        /// The role that has it.
+        /// The role with the permission.
         role: Role,
-        /// The permission, cut short where it is long.
+        /// The permission, shortened if it is long.
         permission: String,
     },
-    /// A title is not fit for letters.
-    #[error("letters carry titles, and that of role {role} is not fit for one: {problem}")]
+    /// A title cannot be shown in letters.
+    #[error("the title of role {role} cannot be shown in letters: {problem}")]
     InvalidTitle {
-        /// The role that has it.
+        /// The role with the title.
         role: Role,
-        /// What is wrong with it.
+        /// The reason.
         problem: InvalidName,
     },
 }

@@ -1,4 +1,4 @@
-//! Models that hold, and each way in which one does not.
+//! Tests of valid models and of each way in which a model is invalid.
 
 use super::*;
 use crate::name::Name;
@@ -40,7 +40,7 @@ fn permissions_of_included_roles_are_inherited() {
     assert!(!model.allows(&role("nobody"), "inbox.reply"));
 }
 
-/// A model of roles a and b, lowest first, with more in each of them.
+/// Makes a model of roles a and b, lowest first, with more TOML in each of them.
 fn two(of_a: &str, of_b: &str) -> Result<RoleModel, InvalidRoleModel> {
     model(&format!(
         "keeps = 'b'\n[[role]]\nname = 'a'\n{of_a}\n[[role]]\nname = 'b'\n{of_b}"

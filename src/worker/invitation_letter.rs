@@ -1,4 +1,4 @@
-//! What the letters of invitations need to know, read for many at once: the worker's side.
+//! The data for invitation letters, read for many at once by the worker.
 
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
@@ -11,24 +11,24 @@ use crate::invitation::{COLUMNS, Invitation};
 use crate::membership::{self, Membership};
 use crate::organization::{self, Organization};
 
-/// The state of now, as a letter of one invitation needs it.
+/// The current data for a letter of one invitation.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LetterFacts {
     /// The invitation.
     pub invitation: Invitation,
-    /// Where to, unless it is gone.
+    /// The organization, unless it was deleted.
     pub organization: Option<Organization>,
-    /// The member who granted it, unless they are gone or suspended. `None` too where the host or an
-    /// operator granted it.
+    /// The member that granted it, unless they have left or are suspended. `None` too if the host
+    /// or an operator granted it.
     pub inviter: Option<Membership>,
-    /// The grant holds, as [`grant_holds`] says.
+    /// `true` if the grant still holds, as [`grant_holds`] returns it.
     pub grant_holds: bool,
-    /// Why no letter goes to the address any more, if so.
+    /// The reason why the address is suppressed, if it is.
     pub suppression: Option<String>,
 }
 
-/// An invitation, and what of the rest there is.
+/// An invitation with its organization, inviter and suppression, where they exist.
 #[derive(FromRow)]
 struct Row {
     #[sqlx(flatten)]
@@ -40,8 +40,8 @@ struct Row {
     suppression: Option<String>,
 }
 
-/// Returns whether the grant behind an invitation holds: it was the host's or an operator's, or its inviter
-/// is a member who is not suspended and whose role may grant the invitation's.
+/// Returns `true` if the grant of an invitation still holds: the host or an operator made it, or
+/// the inviter is a member that is not suspended and whose role may grant the invitation's role.
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -56,11 +56,10 @@ pub async fn grant_holds(
     Ok(grantor.is_some())
 }
 
-/// Reads what letters of these invitations need, in one statement however many they are. An
-/// invitation that is gone is left out.
+/// Reads the data of several letters in one statement. An invitation that was deleted is left out.
 ///
 /// # Errors
-/// [`Error::Database`], for one of them as for all.
+/// [`Error::Database`].
 pub async fn letter_facts(
     guestlist: &Guestlist,
     connection: impl Lend<'_>,

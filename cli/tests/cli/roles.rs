@@ -269,13 +269,13 @@ fn invalid_role_file_is_refused_with_advice() {
         (
             "below.toml",
             Some(b"keeps = \"boss\"\n[[role]]\nname = \"boss\"\n[[role]]\nname = \"clerk\"\n"),
-            "role boss keeps a holder, but role clerk ranks above it; the highest role comes last",
+            "role boss must always have a holder, but role clerk ranks above it; the highest role comes last",
             wrong,
         ),
         (
             "title.toml",
             Some(b"keeps = \"boss\"\n[[role]]\nname = \"boss\"\ntitle = \"a\\r\\nBcc: x\"\n"),
-            "letters carry titles, and that of role boss is not fit for one: the name holds a line break, an invisible character or an encoded word",
+            "the title of role boss cannot be shown in letters: the name holds a line break, an invisible character or an encoded word",
             wrong,
         ),
     ];

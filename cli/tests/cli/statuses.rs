@@ -103,7 +103,7 @@ stories! {
         let invite = format!("invite eve@acme.example --organization {acme} --role agent --as ann --json");
         let refused = command_line.run(&invite).ended(3).object();
         assert_eq!((&refused["refused"], &refused["seats"]), (&json!("no_seat"), &json!(2)));
-        for says in ["all seats are taken", "nothing was changed", "guestlist organization seats"] {
+        for says in ["all 2 seats of the organization are taken", "nothing was changed", "guestlist organization seats"] {
             assert!(text(&refused["message"]).contains(says), "{refused}");
         }
         command_line.run(&format!("suspend bob --organization {acme} --as ann")).done();

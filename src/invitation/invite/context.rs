@@ -1,4 +1,4 @@
-//! How things stand for those who are to be invited, and what the rules make of it.
+//! The state that the rules for inviting depend on, and the decision.
 
 use std::collections::HashMap;
 
@@ -15,8 +15,8 @@ use crate::lock::Lock;
 use crate::membership;
 use crate::seat_count::SeatCount;
 
-/// What the rules ask about when an actor invites some addresses to an organization: read under its
-/// lock, by one statement for a thousand of them as for one.
+/// The state that decides on a batch of invites. It is read under the organization's lock, by one
+/// statement for any number of addresses.
 #[derive(Debug)]
 pub(super) struct InviteContext {
     authority: Authority,
@@ -27,8 +27,8 @@ pub(super) struct InviteContext {
 }
 
 impl InviteContext {
-    /// Reads how things stand, or fails with [`Error::NotFound`] where the actor is no member. Only
-    /// where an address has an open invitation, a second statement reads and holds it.
+    /// Reads the state. Fails with [`Error::NotFound`] if the actor is not a member. If an address
+    /// has an open invitation, a second statement reads and locks it.
     pub(super) async fn read(
         acting_in: &ActingIn<'_>,
         connection: &mut Connection<'_>,
@@ -67,8 +67,8 @@ impl InviteContext {
         })
     }
 
-    /// Grants an invite or refuses it. What is granted counts when the next one is looked at.
-    /// Returns the open invitation that has to go first, if there is one.
+    /// Grants or refuses an invite. A granted one counts for the invites after it. Returns the open
+    /// invitation that has to be closed first, if there is one.
     pub(super) fn grant(
         &mut self,
         guestlist: &Guestlist,
@@ -101,13 +101,13 @@ impl InviteContext {
         Ok(self.open.remove(&key))
     }
 
-    /// Lets later invites of the address see what was granted.
+    /// Remembers a granted invitation, so that later invites of the same address see it.
     pub(super) fn hold(&mut self, invitation: Invitation) {
         self.open.insert(invitation.email.canonical(), invitation);
     }
 }
 
-/// Asks which of these addresses have an invitation that is not recorded as closed.
+/// Returns the query for those of the addresses that have an open invitation.
 fn have_open<'a>(organization: OrganizationId, email_keys: &'a [String]) -> Statement<'a> {
     let statement = sql(
         "SELECT 'open', email_key, NULL, NULL, NULL FROM guestlist_invitations
@@ -116,8 +116,9 @@ fn have_open<'a>(organization: OrganizationId, email_keys: &'a [String]) -> Stat
     statement.bind(organization.as_uuid()).bind_list(email_keys)
 }
 
-/// The invitations of these addresses that are not recorded as closed, whether or not their time is
-/// over, kept as they are until the host's transaction ends: the sweep takes no lock.
+/// Reads the invitations of these addresses that are stored as pending, overdue ones included, and
+/// locks their rows until the host's transaction ends: the expiry sweep does not take the
+/// organization's lock.
 pub(in crate::invitation) async fn find_open(
     connection: &mut Connection<'_>,
     organization: OrganizationId,
