@@ -1,4 +1,4 @@
-//! How fast it is, beside what the machine can do at best.
+//! Benchmarks of Guestlist, each with a reference value of the machine where there is one.
 
 mod command;
 mod environment;
@@ -22,48 +22,50 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 
-use self::command::Guestlist;
-use self::environment::{Progress, Stage};
+use self::command::GuestlistCommand;
+use self::environment::{Environment, Progress};
 use self::machine::Machine;
 use self::noise::Noise;
 use self::results::Results;
 use self::size::Size;
 use self::subject::Subject;
 
-/// What to measure, how much of it, and where to write it.
+/// The options of a benchmark.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// How much of everything: how many letters, rows and seconds.
+    /// Number of letters and rows, and length of the measurements.
     #[arg(long, value_enum, default_value_t = Size::Quick)]
     size: Size,
-    /// Measure only these.
+    /// Measure only these subjects.
     #[arg(long, value_enum, num_args = 1.., value_name = "NAME")]
     only: Vec<Subject>,
-    /// How often each is measured; the median counts, and the spread is shown.
+    /// Number of times to measure each subject; the median is compared with the target.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=99), value_name = "TIMES")]
     repeat: u16,
-    /// Write every figure of every time into this file, as JSON.
+    /// Write the results of every repetition into this JSON file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the table, the machine and the date into this Markdown file: a section for
-    /// each size, in the place of the one that an earlier run wrote there.
+    /// Write the table, the machine and the date into a section of this Markdown file. The section replaces
+    /// that of an earlier run with the same size.
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
-    /// Keep the data of the servers below this folder while it runs: on the disk to measure on.
-    /// Without it they lie below the folder for temporary files.
+    /// Folder for the temporary data of the servers, on the disk to measure. Default: the system's folder for
+    /// temporary files.
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// Measure this `guestlist` command. Without it, it is the one beside this program, built anew
-    /// first where cargo runs this.
+    /// File of the `guestlist` command to measure. Default: the one in the folder of this program, which is
+    /// built first if cargo runs this program.
     #[arg(long, value_name = "FILE")]
     guestlist: Option<PathBuf>,
 }
 
-/// Measures. The exit status tells nothing of bars, but whether everything worked.
+/// Measures the subjects and prints the table. Missed targets do not change the exit status.
 pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    let guestlist = Guestlist::find(options.guestlist.as_deref())?;
+    let command = GuestlistCommand::find(options.guestlist.as_deref())?;
     if cfg!(debug_assertions) {
-        eprintln!("this is a debug build: it tells whether everything works, and nothing of speed");
+        eprintln!(
+            "this is a debug build: its results say nothing about speed; measure with cargo run --release"
+        );
     }
     let folder = temporary_folder(options.folder.as_deref())?;
     let subjects = if options.only.is_empty() {
@@ -72,24 +74,22 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         options.only.clone()
     };
     let progress = Progress::start();
-    let machine = Machine::look(folder.path());
+    let machine = Machine::inspect(folder.path());
     let mut noise = Noise::new(folder.path());
     let mut rows = Vec::new();
     {
         let amounts = options.size.amounts();
-        let mut stage =
-            Stage::set(folder.path(), guestlist, amounts, options.repeat, progress).await?;
-        for (place, subject) in subjects.iter().enumerate() {
-            stage
+        let mut environment =
+            Environment::start(folder.path(), command, amounts, options.repeat, progress).await?;
+        for (index, subject) in subjects.iter().enumerate() {
+            environment
                 .progress
-                .begin(subject.name(), place + 1, subjects.len());
-            noise.listen()?;
-            let measured = subject.measure(&mut stage).await;
-            rows.extend(
-                measured.with_context(|| format!("{} could not be measured", subject.name()))?,
-            );
+                .start_subject(subject.name(), index + 1, subjects.len());
+            noise.measure()?;
+            let measured = subject.measure(&mut environment).await;
+            rows.extend(measured.with_context(|| format!("cannot measure {}", subject.name()))?);
         }
-        noise.listen()?;
+        noise.measure()?;
         rows.extend(noise.rows()?);
     }
     let results = Results::new(machine, options.size, options.repeat, rows);
@@ -103,14 +103,14 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn temporary_folder(below: Option<&std::path::Path>) -> anyhow::Result<tempfile::TempDir> {
+fn temporary_folder(parent: Option<&std::path::Path>) -> anyhow::Result<tempfile::TempDir> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("guestlist-bench-");
-    // Postgres runs as nobody where this runs as root, and has to come by.
+    // Other users may enter it, because Postgres runs as `nobody` if this program runs as root.
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o711));
-    let folder = match below {
-        Some(below) => builder.tempdir_in(below),
+    let folder = match parent {
+        Some(parent) => builder.tempdir_in(parent),
         None => builder.tempdir(),
     };
-    folder.context("no folder for the servers' data")
+    folder.context("cannot create a temporary folder for the data of the servers")
 }

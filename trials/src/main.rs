@@ -68,8 +68,8 @@ enum Command {
     /// Measure the speed, and compare it with what Postgres, Redis and the mail server can do at best.
     ///
     /// Every subject is measured several times. The table shows the median, the lowest and the highest
-    /// value, a reference value measured in the same run, the bar (the target), and whether it is met. A
-    /// missed bar is not a failure: the exit status is 0 unless a subject could not be measured or a
+    /// value, a reference value measured in the same run, the target, and whether it is met. A
+    /// missed target is not a failure: the exit status is 0 unless a subject could not be measured or a
     /// letter did not arrive. The noise of the machine is measured throughout. Progress goes to stderr,
     /// the table to stdout.
     #[command(

@@ -42,7 +42,7 @@ fn every_subject_is_measured_and_counted() {
     for row in rows {
         let subject = counted.entry(row["subject"].as_str().unwrap()).or_default();
         subject.extend(row["counted"].as_u64());
-        for figures in [&row["ours"], &row["limit"]] {
+        for figures in [&row["result"], &row["reference"]] {
             if !figures.is_null() {
                 let all = figures["all"].as_array().unwrap();
                 assert!(!all.is_empty(), "{row:#}");
@@ -53,7 +53,7 @@ fn every_subject_is_measured_and_counted() {
             }
         }
         let has_verdict = row["met"].is_boolean();
-        assert_eq!(has_verdict, row["bar"].is_string(), "{row:#}");
+        assert_eq!(has_verdict, row["target"].is_string(), "{row:#}");
         assert!(
             output.contains(row["subject"].as_str().unwrap()),
             "{output}"

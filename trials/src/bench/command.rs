@@ -1,4 +1,4 @@
-//! The `guestlist` command: workers and bulk invites as processes of their own.
+//! Processes of the `guestlist` command: workers and bulk invites.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -12,54 +12,56 @@ use tokio::process::Child;
 use super::machine::field;
 use crate::process::child_command;
 
-/// How long a process may take that ends by itself.
-const PATIENCE: Duration = Duration::from_secs(1800);
+/// Maximum duration of a process that ends by itself.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// How often the memory of a process is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+/// Interval at which the memory of a process is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The command, and the keys that every process of a run shares.
+/// The program file, and the keys that all its processes share.
 #[derive(Debug, Clone)]
-pub(crate) struct Guestlist {
+pub(crate) struct GuestlistCommand {
     program: PathBuf,
     keys: String,
 }
 
-/// A process of the command; killed when dropped.
-pub(crate) struct Run {
+/// A process of the command. It is killed when this is dropped.
+pub(crate) struct GuestlistProcess {
     child: Child,
     id: u32,
     began: Instant,
     log: PathBuf,
 }
 
-/// How a process ended that ended by itself.
-pub(crate) struct Ended {
-    pub(crate) after: Duration,
-    /// The most memory it had, as it was seen shortly before its end.
+/// The duration and the memory of a process that ended by itself.
+pub(crate) struct Finished {
+    pub(crate) duration: Duration,
+    /// Its largest memory, as last read before it ended.
     pub(crate) peak: Memory,
 }
 
-/// Memory that is resident, in megabytes of 1,000,000 bytes.
+/// Resident memory in megabytes of 1,000,000 bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd)]
 pub(crate) struct Memory(pub(crate) f64);
 
-impl Guestlist {
-    /// The command to measure: the one named, or the one beside this program. Where cargo runs this
-    /// program it builds that one first, or yesterday's worker would be measured with today's bench.
-    pub(crate) fn find(named: Option<&Path>) -> anyhow::Result<Self> {
-        let program = match named {
+impl GuestlistCommand {
+    /// Finds the command: the given file, or the one in the folder of this program. If cargo runs this
+    /// program, that one is built first, because cargo does not rebuild it.
+    pub(crate) fn find(file: Option<&Path>) -> anyhow::Result<Self> {
+        let program = match file {
             Some(program) => program.canonicalize().context("the guestlist command")?,
             None => {
-                let us = std::env::current_exe()?;
-                let folder = us.parent().context("this program is in no folder")?;
+                let this_program = std::env::current_exe()?;
+                let folder = this_program
+                    .parent()
+                    .context("this program is in no folder")?;
                 build(folder)?;
                 folder.join("guestlist")
             }
         };
         if !program.is_file() {
             bail!(
-                "{} is not there; make it with cargo build --release -p guestlist-jobs, or name one by --guestlist",
+                "{} does not exist; build it with `cargo build --release -p guestlist-cli`, or name another file with --guestlist",
                 program.display()
             );
         }
@@ -73,16 +75,16 @@ impl Guestlist {
         &self.keys
     }
 
-    /// Starts it with these variables and no others, logging to a new file in `folder`.
+    /// Starts a process with only these environment variables, which logs to a new file in `folder`.
     ///
-    /// The kernel ends it with the thread that starts it, so it has to be started from the one that
-    /// stays: not within a task.
+    /// The kernel kills it when the thread that started it ends. So start it from the main task, not from a
+    /// spawned one.
     pub(crate) fn start(
         &self,
         folder: &Path,
         arguments: &[&str],
         variables: &[(&str, String)],
-    ) -> anyhow::Result<Run> {
+    ) -> anyhow::Result<GuestlistProcess> {
         let log = folder.join(format!("guestlist-{}.log", uuid::Uuid::now_v7()));
         let output = OpenOptions::new().create(true).append(true).open(&log)?;
         self.start_into(output, log, folder, arguments, variables)
@@ -95,7 +97,7 @@ impl Guestlist {
         folder: &Path,
         arguments: &[&str],
         variables: &[(&str, String)],
-    ) -> anyhow::Result<Run> {
+    ) -> anyhow::Result<GuestlistProcess> {
         let mut command = child_command(&self.program, "KILL");
         command
             .args(arguments)
@@ -112,9 +114,9 @@ impl Guestlist {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .context("guestlist does not start; it needs setpriv")?;
+            .context("cannot start guestlist, which also needs setpriv")?;
         let id = child.id().context("guestlist ended at once")?;
-        Ok(Run {
+        Ok(GuestlistProcess {
             child,
             id,
             began,
@@ -123,7 +125,7 @@ impl Guestlist {
     }
 }
 
-/// Builds the command as this program was built, into the same folder.
+/// Builds the command with the profile of this program, into its folder. Does nothing without cargo.
 fn build(folder: &Path) -> anyhow::Result<()> {
     let (Some(cargo), Some(target)) = (std::env::var_os("CARGO"), folder.parent()) else {
         return Ok(());
@@ -134,8 +136,8 @@ fn build(folder: &Path) -> anyhow::Result<()> {
             "build",
             "--locked",
             "--quiet",
-            // Both, or its dependencies get other features than for this program, and are built again.
-            "--package=guestlist-jobs",
+            // With only one package, cargo unifies features differently and builds the dependencies again.
+            "--package=guestlist-cli",
             "--package=trials",
             "--bin=guestlist",
         ])
@@ -146,76 +148,73 @@ fn build(folder: &Path) -> anyhow::Result<()> {
         command.arg("--release");
     }
     if !command.status().context("cargo")?.success() {
-        bail!("the guestlist command could not be built");
+        bail!("cannot build the guestlist command");
     }
     Ok(())
 }
 
-impl Run {
-    /// Waits until it ends by itself, which has to be with success.
-    pub(crate) async fn end(mut self) -> anyhow::Result<Ended> {
+impl GuestlistProcess {
+    /// Waits until it ends. Any exit status but 0 is an error.
+    pub(crate) async fn wait(mut self) -> anyhow::Result<Finished> {
         let mut peak = Memory::default();
-        while self.began.elapsed() < PATIENCE {
+        while self.began.elapsed() < EXIT_TIMEOUT {
             if let Ok(memory) = self.peak() {
                 peak = memory;
             }
-            if let Ok(ended) = tokio::time::timeout(LOOK, self.child.wait()).await {
-                let after = self.began.elapsed();
-                self.require_success(ended?)?;
-                return Ok(Ended { after, peak });
+            if let Ok(status) = tokio::time::timeout(POLL_INTERVAL, self.child.wait()).await {
+                let duration = self.began.elapsed();
+                self.require_success(status?)?;
+                return Ok(Finished { duration, peak });
             }
         }
         bail!(
             "guestlist did not end within {} s\n{}",
-            PATIENCE.as_secs(),
-            self.last_words()
+            EXIT_TIMEOUT.as_secs(),
+            self.end_of_log()
         )
     }
 
-    /// The resident memory it has now.
+    /// Returns its current resident memory.
     pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
-        self.of_status("VmRSS")
+        self.memory_field("VmRSS")
     }
 
-    /// The most resident memory it ever had.
+    /// Returns the largest resident memory it has had.
     pub(crate) fn peak(&self) -> anyhow::Result<Memory> {
-        self.of_status("VmHWM")
+        self.memory_field("VmHWM")
     }
 
-    /// Fails if it ended.
+    /// Returns an error if it has ended.
     pub(crate) fn require_running(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!("guestlist ended with {status}\n{}", self.last_words()),
+            Some(status) => bail!("guestlist ended with {status}\n{}", self.end_of_log()),
         }
     }
 
-    /// Ends it as a crash would, and waits until it is gone.
+    /// Ends it with SIGKILL, like a crash, and waits until it has ended.
     pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
-        self.child
-            .kill()
-            .await
-            .context("guestlist cannot be killed")
+        self.child.kill().await.context("cannot kill guestlist")
     }
 
-    fn of_status(&self, name: &str) -> anyhow::Result<Memory> {
+    fn memory_field(&self, name: &str) -> anyhow::Result<Memory> {
         let text = field(&format!("/proc/{}/status", self.id), name);
         let kilobytes = text
             .as_deref()
             .and_then(|text| text.strip_suffix(" kB")?.trim().parse().ok());
         let kilobytes: f64 =
-            kilobytes.with_context(|| format!("{name} of guestlist is not known"))?;
+            kilobytes.with_context(|| format!("cannot read {name} of the guestlist process"))?;
         Ok(Memory(kilobytes * 1024.0 / 1e6))
     }
 
     fn require_success(&self, status: ExitStatus) -> anyhow::Result<()> {
         if !status.success() {
-            bail!("guestlist ended with {status}\n{}", self.last_words());
+            bail!("guestlist ended with {status}\n{}", self.end_of_log());
         }
         Ok(())
     }
 
-    fn last_words(&self) -> String {
+    fn end_of_log(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")

@@ -1,4 +1,4 @@
-//! Servers of the run's own, and what every subject is handed.
+//! The servers of a benchmark, and the context of its subjects.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -6,33 +6,33 @@ use std::time::Instant;
 use sqlx::AssertSqlSafe;
 use sqlx::{Connection as _, PgConnection};
 
-use super::command::{Guestlist, Run};
+use super::command::{GuestlistCommand, GuestlistProcess};
 use super::size::Amounts;
 use super::store::{self, Store};
 use crate::postgres::Postgres;
 use crate::redis_server::RedisServer;
 
-/// Whatever still runs ends when it is dropped.
-pub(crate) struct Stage {
+/// The servers, and the context of the subjects. The servers end when this is dropped.
+pub(crate) struct Environment {
     pub(crate) folder: PathBuf,
     pub(crate) amounts: Amounts,
     pub(crate) repeat: u16,
     pub(crate) progress: Progress,
-    pub(crate) guestlist: Guestlist,
+    pub(crate) command: GuestlistCommand,
     pub(crate) redis: RedisServer,
     postgres: Postgres,
     databases: u32,
 }
 
-impl Stage {
-    pub(crate) async fn set(
+impl Environment {
+    pub(crate) async fn start(
         folder: &Path,
-        guestlist: Guestlist,
+        command: GuestlistCommand,
         amounts: Amounts,
         repeat: u16,
         progress: Progress,
     ) -> anyhow::Result<Self> {
-        progress.say("starting Postgres and Redis");
+        progress.report("starting Postgres and Redis");
         Ok(Self {
             postgres: Postgres::start(folder).await?,
             redis: RedisServer::start(folder).await?,
@@ -40,13 +40,13 @@ impl Stage {
             amounts,
             repeat,
             progress,
-            guestlist,
+            command,
             databases: 0,
         })
     }
 
-    /// A new database, and a Redis that holds nothing.
-    pub(crate) async fn store(&mut self) -> anyhow::Result<Store> {
+    /// Creates a database and empties Redis.
+    pub(crate) async fn create_store(&mut self) -> anyhow::Result<Store> {
         self.redis.command("FLUSHALL").await?;
         self.databases += 1;
         let name = format!("bench_{}", self.databases);
@@ -56,8 +56,8 @@ impl Stage {
         Store::open(&format!("{server}/{name}")).await
     }
 
-    /// Frees what a database takes.
-    pub(crate) async fn drop(&self, store: Store) -> anyhow::Result<()> {
+    /// Drops a database, to free its disk space.
+    pub(crate) async fn drop_store(&self, store: Store) -> anyhow::Result<()> {
         store.database.close().await;
         let (_, name) = store.url.rsplit_once('/').expect("the URL of a database");
         self.administer(&format!("DROP DATABASE {name} WITH (FORCE)"))
@@ -73,34 +73,34 @@ impl Stage {
         Ok(connection.close().await?)
     }
 
-    /// The library as a host has it that shares the worker's keys.
+    /// Returns the library, with the same keys as the workers.
     pub(crate) fn guestlist(&self) -> anyhow::Result<guestlist::Guestlist> {
-        store::guestlist(self.guestlist.keys())
+        store::guestlist(self.command.keys())
     }
 
     /// Starts a worker on Postgres and Redis.
-    pub(crate) fn work(
+    pub(crate) fn start_worker(
         &self,
         store: &Store,
         smtp_url: String,
         arguments: &[&str],
-    ) -> anyhow::Result<Run> {
+    ) -> anyhow::Result<GuestlistProcess> {
         let arguments = [&["work"], arguments].concat();
         let variables = [
             ("DATABASE_URL", store.url.clone()),
             ("REDIS_URL", self.redis.url()),
             ("SMTP_URL", smtp_url),
         ];
-        self.guestlist.start(&self.folder, &arguments, &variables)
+        self.command.start(&self.folder, &arguments, &variables)
     }
 }
 
-/// Says on stderr how far it is.
+/// Reports progress on stderr.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
     began: Instant,
     subject: &'static str,
-    place: String,
+    position: String,
 }
 
 impl Progress {
@@ -108,27 +108,33 @@ impl Progress {
         Self {
             began: Instant::now(),
             subject: "",
-            place: String::new(),
+            position: String::new(),
         }
     }
 
-    pub(crate) fn begin(&mut self, subject: &'static str, place: usize, of: usize) {
+    pub(crate) fn start_subject(&mut self, subject: &'static str, number: usize, of: usize) {
         self.subject = subject;
-        self.place = format!("{place} of {of}");
+        self.position = format!("{number} of {of}");
     }
 
-    pub(crate) fn say(&self, what: impl AsRef<str>) {
+    pub(crate) fn report(&self, message: impl AsRef<str>) {
         let seconds = self.began.elapsed().as_secs();
-        let what = what.as_ref();
+        let message = message.as_ref();
         if self.subject.is_empty() {
-            eprintln!("{seconds:>5} s  {what}");
+            eprintln!("{seconds:>5} s  {message}");
         } else {
-            eprintln!("{seconds:>5} s  {} ({}): {what}", self.subject, self.place);
+            eprintln!(
+                "{seconds:>5} s  {} ({}): {message}",
+                self.subject, self.position
+            );
         }
     }
 
-    /// The same for one time of several.
-    pub(crate) fn time(&self, time: u16, of: u16, what: impl AsRef<str>) {
-        self.say(format!("time {time} of {of}, {}", what.as_ref()));
+    /// Reports the start of a repetition.
+    pub(crate) fn report_repetition(&self, repetition: u16, of: u16, message: impl AsRef<str>) {
+        self.report(format!(
+            "repetition {repetition} of {of}, {}",
+            message.as_ref()
+        ));
     }
 }

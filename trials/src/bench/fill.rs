@@ -1,26 +1,26 @@
-//! Rows by the million, written by SQL as the library would have written them.
+//! Millions of rows, written with SQL in the form in which the library writes them.
 
 use anyhow::Context as _;
 use guestlist::{OrganizationId, UserId};
 use sqlx::{AssertSqlSafe, PgPool};
 
-use super::environment::{Progress, Stage};
+use super::environment::{Environment, Progress};
 use super::inviting::{Team, teams};
 use super::row;
 use super::store::Store;
 
-/// How many rows one statement writes.
+/// Number of rows that one statement writes.
 const CHUNK: u64 = 100_000;
 
-/// What rows are made from: the organizations, and an id of the form of a UUIDv7 for each number.
+/// Creates a table of the organizations, and a function that makes a UUIDv7 of a number.
 const PREPARE: &str = "
-    CREATE TABLE bench_teams (place bigint PRIMARY KEY, id uuid NOT NULL, owner text NOT NULL);
+    CREATE TABLE bench_teams (number bigint PRIMARY KEY, id uuid NOT NULL, owner text NOT NULL);
     CREATE FUNCTION bench_id(n bigint) RETURNS uuid IMMUTABLE LANGUAGE sql AS
         $$ SELECT ('0190000000007000b' || lpad(to_hex(n), 15, '0'))::uuid $$";
 
 const TEAM: &str = "INSERT INTO bench_teams VALUES ($1, $2, $3)";
 
-/// Invitations whose letters wait, from number `$1` to `$2`, due in the order of their numbers.
+/// Inserts invitations number `$1` to `$2` whose letters wait in the outbox, due in this order.
 const BACKLOG: &str = "
     WITH invited AS (
         INSERT INTO guestlist_invitations
@@ -30,7 +30,7 @@ const BACKLOG: &str = "
             'agent', 'en', 'pending', 'queued', decode(md5(n::text), 'hex'), team.owner,
             1, now(), now(), now() + interval '7 days'
         FROM generate_series($1::bigint, $2) AS n
-        JOIN bench_teams AS team ON team.place = n % (SELECT count(*) FROM bench_teams)
+        JOIN bench_teams AS team ON team.number = n % (SELECT count(*) FROM bench_teams)
         ORDER BY n
         RETURNING id, organization_id)
     INSERT INTO guestlist_outbox (id, kind, ids, organization_id, priority, run_at, created_at)
@@ -38,8 +38,8 @@ const BACKLOG: &str = "
         now() - interval '1 hour' + row_number() OVER () * interval '1 microsecond', now()
     FROM invited";
 
-/// The same, but for the outbox: every tenth of an organization's invitations is open, the others
-/// were accepted. `$3` is after how many seconds the open ones expire, which may have been long ago.
+/// Inserts invitations number `$1` to `$2` without outbox messages. Every `$4`th of an organization is open,
+/// the others are accepted. The open ones expire in `$3` seconds; negative is in the past.
 const STORED: &str = "
     INSERT INTO guestlist_invitations
         (id, organization_id, email, email_key, role, locale, status, delivery, nonce, granted_by,
@@ -51,30 +51,30 @@ const STORED: &str = "
         CASE WHEN NOT is_open THEN now() - interval '1 day' END
     FROM generate_series($1::bigint, $2) AS n
     JOIN (SELECT count(*) AS count FROM bench_teams) AS teams ON true
-    JOIN bench_teams AS team ON team.place = n % teams.count
+    JOIN bench_teams AS team ON team.number = n % teams.count
     CROSS JOIN LATERAL (SELECT $4::bigint = 1 OR (n / teams.count) % $4 = 0) AS open (is_open)
     ORDER BY n";
 
-/// Members from number `$1` to `$2`.
+/// Inserts members number `$1` to `$2`.
 const MEMBERS: &str = "
     INSERT INTO guestlist_memberships
         (organization_id, user_id, email, email_key, name, locale, role, joined_at)
     SELECT team.id, 'member-' || n, 'member-' || n || '@host.example', 'member-' || n || '@host.example',
         'Member ' || n, 'en', 'agent', now() - interval '1 day'
     FROM generate_series($1::bigint, $2) AS n
-    JOIN bench_teams AS team ON team.place = n % (SELECT count(*) FROM bench_teams)
+    JOIN bench_teams AS team ON team.number = n % (SELECT count(*) FROM bench_teams)
     ORDER BY n";
 
-/// Messages that wait, of invitations that nobody looks at, for what only leases.
+/// Inserts outbox messages number `$1` to `$2` without invitations, for measurements that only lease.
 const MESSAGES: &str = "
     INSERT INTO guestlist_outbox (id, kind, ids, organization_id, priority, run_at, created_at)
     SELECT bench_id(n), 'send_invitation', jsonb_build_object('invitation', bench_id(n), 'letter', 1),
         team.id, 1, now() - interval '1 day' + n * interval '1 microsecond', now()
     FROM generate_series($1::bigint, $2) AS n
-    JOIN bench_teams AS team ON team.place = n % (SELECT count(*) FROM bench_teams)
+    JOIN bench_teams AS team ON team.number = n % (SELECT count(*) FROM bench_teams)
     ORDER BY n";
 
-/// What fills a database.
+/// Fills a database.
 pub(crate) struct Filler<'a> {
     pool: &'a PgPool,
     progress: &'a Progress,
@@ -82,19 +82,19 @@ pub(crate) struct Filler<'a> {
 }
 
 impl<'a> Filler<'a> {
-    /// Creates the organizations that rows are spread over.
+    /// Creates the organizations to which the rows will belong.
     pub(crate) async fn new(
-        stage: &'a Stage,
+        environment: &'a Environment,
         store: &'a Store,
         organizations: u64,
     ) -> anyhow::Result<Self> {
         let pool = store.pool()?;
-        let teams = teams(&store.database, &stage.guestlist()?, organizations).await?;
+        let teams = teams(&store.database, &environment.guestlist()?, organizations).await?;
         sqlx::raw_sql(PREPARE).execute(pool).await?;
         let mut transaction = pool.begin().await?;
-        for (place, Team { id, owner }) in teams.iter().enumerate() {
+        for (number, Team { id, owner }) in teams.iter().enumerate() {
             sqlx::query(TEAM)
-                .bind(i64::try_from(place)?)
+                .bind(i64::try_from(number)?)
                 .bind(id.as_uuid())
                 .bind(owner.as_str())
                 .execute(&mut *transaction)
@@ -103,39 +103,39 @@ impl<'a> Filler<'a> {
         transaction.commit().await?;
         Ok(Self {
             pool,
-            progress: &stage.progress,
+            progress: &environment.progress,
             teams,
         })
     }
 
-    /// Whose organization number `n` is.
+    /// Returns the organization of row number `n`.
     pub(crate) fn team(&self, n: u64) -> &Team {
         let count = self.teams.len() as u64;
-        &self.teams[usize::try_from(n % count).expect("an index of what is in memory")]
+        &self.teams[usize::try_from(n % count).expect("less than the length of a vector")]
     }
 
-    /// Who member number `n` is.
+    /// Returns the organization and the user id of member number `n`.
     pub(crate) fn member(&self, n: u64) -> (OrganizationId, UserId) {
         let user = format!("member-{n}").parse().expect("letters and digits");
         (self.team(n).id, user)
     }
 
-    /// Invitations whose letters wait.
+    /// Inserts invitations whose letters wait in the outbox.
     pub(crate) async fn backlog(&self, from: u64, count: u64) -> anyhow::Result<()> {
         self.fill("letters", BACKLOG, &[], from, count).await
     }
 
-    /// Invitations of which every tenth is open.
+    /// Inserts invitations of which every tenth is open.
     pub(crate) async fn stored(&self, count: u64) -> anyhow::Result<()> {
         let week = 7 * 24 * 60 * 60;
-        let rebuilt = Indexes::drop(self.pool, "guestlist_invitations").await?;
+        let indexes = Indexes::drop(self.pool, "guestlist_invitations").await?;
         self.fill("invitations", STORED, &[week, 10], 1, count)
             .await?;
-        self.progress.say("building the indexes of invitations");
-        rebuilt.build(self.pool).await
+        self.progress.report("building the indexes of invitations");
+        indexes.build(self.pool).await
     }
 
-    /// Open invitations whose time is over.
+    /// Inserts open invitations that are past their expiry.
     pub(crate) async fn overdue(&self, from: u64, count: u64) -> anyhow::Result<()> {
         self.fill("overdue invitations", STORED, &[-60, 1], from, count)
             .await
@@ -149,26 +149,26 @@ impl<'a> Filler<'a> {
         self.fill("messages", MESSAGES, &[], from, count).await
     }
 
-    /// Runs a statement for numbers from `from`, `count` of them, in pieces.
+    /// Runs a statement for `count` numbers starting at `from`, in chunks.
     async fn fill(
         &self,
         what: &str,
         statement: &'static str,
-        more: &[i64],
+        parameters: &[i64],
         from: u64,
         count: u64,
     ) -> anyhow::Result<()> {
         let mut done = 0;
         while done < count {
-            let piece = CHUNK.min(count - done);
+            let chunk = CHUNK.min(count - done);
             let first = from + done;
             let mut query = sqlx::query(statement)
                 .bind(i64::try_from(first)?)
-                .bind(i64::try_from(first + piece - 1)?);
-            for number in more {
-                query = query.bind(number);
+                .bind(i64::try_from(first + chunk - 1)?);
+            for parameter in parameters {
+                query = query.bind(parameter);
             }
-            // Nobody has to look up each organization, nor to wait for the disk.
+            // Skips foreign key checks and waiting for the disk, to be faster.
             let mut transaction = self.pool.begin().await?;
             sqlx::raw_sql(
                 "SET LOCAL session_replication_role = replica; SET LOCAL synchronous_commit = off",
@@ -178,12 +178,12 @@ impl<'a> Filler<'a> {
             query
                 .execute(&mut *transaction)
                 .await
-                .with_context(|| format!("{what} cannot be filled in"))?;
+                .with_context(|| format!("cannot insert {what}"))?;
             transaction.commit().await?;
-            done += piece;
+            done += chunk;
             if count > CHUNK {
-                self.progress.say(format!(
-                    "filled in {} of {} {what}",
+                self.progress.report(format!(
+                    "inserted {} of {} {what}",
                     row::count(done),
                     row::count(count)
                 ));
@@ -193,7 +193,7 @@ impl<'a> Filler<'a> {
     }
 }
 
-/// The indexes of a table, while they are not there: millions of rows are faster without.
+/// The dropped indexes of a table. Inserting millions of rows is faster without them.
 struct Indexes(Vec<String>);
 
 impl Indexes {

@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use guestlist::{Database, Error, Guestlist, Invite, OrganizationId, User, UserId};
 use tokio::task::JoinSet;
 
-/// How many of a host's requests are served at a time.
+/// Number of concurrent requests of the host.
 pub(crate) const TASKS: u64 = 32;
 
-/// An organization and who acts in it.
+/// An organization and its owner.
 #[derive(Debug, Clone)]
 pub(crate) struct Team {
     pub(crate) id: OrganizationId,
     pub(crate) owner: UserId,
 }
 
-/// Creates organizations, each with an owner of its own.
+/// Creates organizations, each with its own owner.
 pub(crate) async fn teams(
     database: &Database,
     guestlist: &Guestlist,
@@ -25,12 +25,12 @@ pub(crate) async fn teams(
 ) -> anyhow::Result<Vec<Team>> {
     let mut teams = Vec::new();
     let mut transaction = database.begin().await?;
-    for place in 0..count {
+    for index in 0..count {
         let owner = User::new(
-            format!("owner-{place}").parse()?,
-            format!("owner-{place}@host.example").parse()?,
+            format!("owner-{index}").parse()?,
+            format!("owner-{index}@host.example").parse()?,
         );
-        let name = format!("Organization {place}").parse()?;
+        let name = format!("Organization {index}").parse()?;
         let organization = guestlist.create(&mut transaction, name, &owner).await?;
         teams.push(Team {
             id: organization.id,
@@ -41,8 +41,8 @@ pub(crate) async fn teams(
     Ok(teams)
 }
 
-/// Invites `count` people, of the organizations in turn, each in a transaction of its own, and says
-/// how long that took. Their addresses begin with `name`, so that they are others each time.
+/// Invites `count` people, each in its own transaction, to the organizations in turn. Returns the duration.
+/// Their addresses start with `name`, which must be new for each call.
 pub(crate) async fn invite_many(
     database: &Database,
     guestlist: &Guestlist,
@@ -59,12 +59,12 @@ pub(crate) async fn invite_many(
         let (next, teams, name) = (Arc::clone(&next), Arc::clone(&teams), name.to_owned());
         tasks.spawn(async move {
             loop {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                if place >= count {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= count {
                     return anyhow::Ok(());
                 }
-                let team = usize::try_from(place)? % teams.len();
-                let address = format!("{name}-{place}@invitee.example");
+                let team = usize::try_from(index)? % teams.len();
+                let address = format!("{name}-{index}@invitee.example");
                 invite(&database, &guestlist, &teams[team], &address).await?;
             }
         });
@@ -75,7 +75,7 @@ pub(crate) async fn invite_many(
     Ok(began.elapsed())
 }
 
-/// Invites one person in a transaction of their own.
+/// Invites one person in its own transaction.
 pub(crate) async fn invite(
     database: &Database,
     guestlist: &Guestlist,

@@ -1,4 +1,4 @@
-//! On what it was measured.
+//! The machine and the versions on which the benchmark ran.
 
 use std::fs;
 use std::path::Path;
@@ -9,13 +9,13 @@ use serde_json::{Value as Json, json};
 
 use super::program;
 
-/// What a reader of the figures has to know of the machine.
+/// Named properties of the machine, to be shown with the results.
 #[derive(Debug, Clone)]
 pub(crate) struct Machine(Vec<(&'static str, String)>);
 
 impl Machine {
-    /// Looks around before anything runs; `folder` is where the data will lie.
-    pub(crate) fn look(folder: &Path) -> Self {
+    /// Collects the properties before a measurement starts. `folder` is on the disk that will hold the data.
+    pub(crate) fn inspect(folder: &Path) -> Self {
         let build = if cfg!(debug_assertions) {
             "debug"
         } else {
@@ -31,7 +31,7 @@ impl Machine {
             ("memory", memory()),
             (
                 "disk",
-                said(
+                last_line(
                     "df",
                     &["--output=fstype,source", &folder.display().to_string()],
                 ),
@@ -52,18 +52,18 @@ impl Machine {
                 "Postfix (smtp-sink, smtp-source)",
                 version("postconf", "-dh mail_version"),
             ),
-            ("rustc", said("rustc", &["--version"])),
+            ("rustc", last_line("rustc", &["--version"])),
         ])
     }
 
-    pub(crate) fn facts(&self) -> &[(&'static str, String)] {
+    pub(crate) fn properties(&self) -> &[(&'static str, String)] {
         &self.0
     }
 
     pub(crate) fn json(&self) -> Json {
         self.0
             .iter()
-            .map(|(name, fact)| ((*name).to_owned(), json!(fact)))
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
             .collect::<serde_json::Map<_, _>>()
             .into()
     }
@@ -74,13 +74,13 @@ const UNKNOWN: &str = "unknown";
 fn version(program: &str, arguments: &str) -> String {
     let arguments: Vec<_> = arguments.split(' ').collect();
     match program::find(program) {
-        Ok(file) => said(&file.to_string_lossy(), &arguments),
+        Ok(file) => last_line(&file.to_string_lossy(), &arguments),
         Err(_) => UNKNOWN.to_owned(),
     }
 }
 
-/// The last line that a program says.
-fn said(program: &str, arguments: &[&str]) -> String {
+/// Returns the last line of a program's output.
+fn last_line(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let line = text.unwrap_or_default().lines().last().map(|line| {
@@ -106,7 +106,7 @@ fn commit() -> String {
     let is_changed = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
     format!(
         "commit {commit}{}",
-        if is_changed { " and changes" } else { "" }
+        if is_changed { " with changes" } else { "" }
     )
 }
 
@@ -141,7 +141,7 @@ fn load() -> String {
     load.split(' ').next().unwrap_or(UNKNOWN).to_owned()
 }
 
-/// The value of the first line `NAME: VALUE` of a file of the kernel.
+/// Returns the value of the first line `NAME: VALUE` of a file in /proc.
 pub(crate) fn field(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     text.lines().find_map(|line| {

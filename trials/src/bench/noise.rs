@@ -1,4 +1,4 @@
-//! How even the machine is: the same small work again and again through the run.
+//! Noise of the machine: the same small measurement, repeated between the subjects.
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -11,16 +11,16 @@ use sha2::{Digest as _, Sha256};
 use super::row::Row;
 use super::statistics::{Times, microseconds, milliseconds};
 
-/// Under which name its rows stand in the table.
+/// Name of its rows in the table.
 pub(crate) const SUBJECT: &str = "noise";
 
-/// How much is hashed each time.
+/// Number of bytes to hash.
 const HASHED: usize = 16 * 1024 * 1024;
 
-/// How often a page is written and synced each time; the median of it is the figure.
+/// Number of times to write and sync a page; the median is recorded.
 const SYNCS: usize = 50;
 
-/// What Postgres writes at the least.
+/// Size of a page of Postgres in bytes.
 const PAGE: usize = 8 * 1024;
 
 pub(crate) struct Noise {
@@ -38,19 +38,20 @@ impl Noise {
         }
     }
 
-    /// Does the work once.
-    pub(crate) fn listen(&mut self) -> anyhow::Result<()> {
+    /// Measures once.
+    pub(crate) fn measure(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         std::hint::black_box(Sha256::digest(vec![7; HASHED]));
         self.hash_milliseconds.push(milliseconds(began.elapsed()));
-        let mut file = File::create(&self.file).context("the disk's noise")?;
+        let mut file = File::create(&self.file)
+            .with_context(|| format!("cannot write {}", self.file.display()))?;
         let mut times = Times::new();
         for _ in 0..SYNCS {
             file.seek(SeekFrom::Start(0))?;
             file.write_all(&[7; PAGE])?;
             let began = Instant::now();
             file.sync_data()?;
-            times.note(began.elapsed());
+            times.record(began.elapsed());
         }
         self.sync_microseconds
             .push(microseconds(times.quantile(0.5)?));

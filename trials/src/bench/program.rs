@@ -1,4 +1,4 @@
-//! Programs that are measured beside ours.
+//! Installed programs that a benchmark uses.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use crate::postgres;
 
-/// The file of an installed program, also of those that only root has on the `PATH`.
+/// Finds the file of an installed program, also in /usr/sbin, which is often only on the `PATH` of root.
 pub(crate) fn find(program: &str) -> anyhow::Result<PathBuf> {
     if let Ok(file) = postgres::binary(program) {
         return Ok(file);
@@ -16,6 +16,6 @@ pub(crate) fn find(program: &str) -> anyhow::Result<PathBuf> {
         return Ok(file);
     }
     bail!(
-        "{program} is not installed; bin/setup installs what the bench needs, on Debian and Ubuntu"
+        "{program} is not installed; on Debian and Ubuntu, bin/setup installs the programs that the benchmark needs"
     )
 }

@@ -1,4 +1,4 @@
-//! Where the figures go: a table for people, JSON for programs, a section for the document.
+//! Output of the results: a table, a JSON file and a section of a Markdown file.
 
 use std::fs;
 use std::path::Path;
@@ -43,17 +43,17 @@ impl Results {
         format!("{table}\n{}", self.summary())
     }
 
-    /// How many bars were met, which were not, and how much to trust it.
+    /// Describes how many targets were met, which were missed, and the noise of the machine.
     fn summary(&self) -> String {
-        let with_bar = self.rows.iter().filter_map(Row::is_met);
-        let met = with_bar.clone().filter(|met| *met).count();
+        let with_target = self.rows.iter().filter_map(Row::is_met);
+        let met = with_target.clone().filter(|met| *met).count();
         let missed: Vec<_> = self
             .rows
             .iter()
             .filter(|row| row.is_met() == Some(false))
             .map(|row| format!("{} ({})", row.subject(), row.measure()))
             .collect();
-        let mut text = format!("{met} of {} bars met", with_bar.count());
+        let mut text = format!("{met} of {} targets met", with_target.count());
         if !missed.is_empty() {
             text.push_str("; missed: ");
             text.push_str(&missed.join(", "));
@@ -83,10 +83,10 @@ impl Results {
             "rows": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
         });
         let text = format!("{object:#}\n");
-        fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))
+        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
     }
 
-    /// Puts the section into the file, in the place of the one before of the same size.
+    /// Writes the section into the file. It replaces the one with the same size.
     pub(crate) fn write_markdown(&self, file: &Path) -> anyhow::Result<()> {
         let title = format!("Speed, {}", self.size.name());
         results::write_section(file, &title, &self.section())
@@ -94,10 +94,9 @@ impl Results {
 
     fn section(&self) -> String {
         let mut text = format!(
-            "Written by `trials bench --size {} --repeat {}`: medians, and from the lowest to the highest of {} \
-             times. {}\n\n",
+            "Written by `trials bench --size {} --repeat {}`: medians, in parentheses the lowest and the \
+             highest value. {}\n\n",
             self.size.name(),
-            self.repeat,
             self.repeat,
             self.summary()
         );
@@ -107,19 +106,19 @@ impl Results {
             text.push_str(&line(&row.cells()));
         }
         text.push_str("\n| Measured on | |\n|---|---|\n");
-        for (name, fact) in self.machine.facts() {
-            text.push_str(&line(&[(*name).to_owned(), fact.clone()]));
+        for (name, value) in self.machine.properties() {
+            text.push_str(&line(&[(*name).to_owned(), value.clone()]));
         }
         text.push_str(
-            "\nServers are private to the run, on loopback and with the settings they come with, but for the number of \
-             connections and the times of commits that Postgres keeps for trials: it syncs every commit, and \
-             Redis keeps nothing. Hosts are this program, workers processes of `guestlist`.\n",
+            "\nThe servers ran only for this benchmark, on loopback and with default settings, except that Postgres had \
+             more connections and recorded commit times. Postgres synced every commit; Redis had no persistence. \
+             The host was this program, the workers were processes of `guestlist`.\n",
         );
         text
     }
 }
 
-/// A row of a table in Markdown.
+/// Formats a row of a Markdown table.
 fn line(cells: &[String]) -> String {
     let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
     format!("| {} |\n", cells.join(" | "))
@@ -132,9 +131,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sections_of_both_programs_stay_whole_in_either_order() {
+    fn sections_stay_whole_in_either_order() {
         let folder = tempfile::tempdir().unwrap();
-        let machine = Machine::look(folder.path());
+        let machine = Machine::inspect(folder.path());
         let bench = |file: &Path, repeat| {
             let results = Results::new(machine.clone(), Size::Tiny, repeat, Vec::new());
             results.write_markdown(file).unwrap();
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_stays_one_cell() {
+    fn a_pipe_in_a_cell_is_escaped() {
         assert_eq!(line(&["a|b".to_owned(), "c".to_owned()]), "| a\\|b | c |\n");
     }
 }

@@ -1,4 +1,4 @@
-//! A line of the table: what was measured, beside its limit and its bar.
+//! A row of the table: a measurement, its reference and its target.
 
 use std::fmt;
 
@@ -6,71 +6,72 @@ use serde_json::{Value as Json, json};
 
 use super::statistics::Figures;
 
-/// What is asked of the median.
+/// The condition that the median has to meet.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Bar {
-    /// No less than this.
-    Least(f64),
-    /// No more than this.
-    Most(f64),
-    /// No less than this share of the limit.
-    LeastOfLimit(f64),
-    /// No more than this share of the limit.
-    MostOfLimit(f64),
+pub(crate) enum Target {
+    /// At least this value.
+    AtLeast(f64),
+    /// At most this value.
+    AtMost(f64),
+    /// At least this multiple of the reference.
+    AtLeastOfReference(f64),
+    /// At most this multiple of the reference.
+    AtMostOfReference(f64),
 }
 
-/// Something measured.
+/// A measurement.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     subject: &'static str,
     measure: String,
     unit: &'static str,
-    ours: Figures,
-    limit: Option<(String, Figures)>,
-    bar: Option<Bar>,
+    result: Figures,
+    /// Name and result of the reference.
+    reference: Option<(String, Figures)>,
+    target: Option<Target>,
     counted: Option<u64>,
 }
 
 impl Row {
     /// # Errors
-    /// Without figures.
+    /// If `result` is empty or contains a value that is not finite.
     pub(crate) fn new(
         subject: &'static str,
         measure: impl Into<String>,
         unit: &'static str,
-        ours: Vec<f64>,
+        result: Vec<f64>,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             subject,
             measure: measure.into(),
             unit,
-            ours: Figures::new(ours)?,
-            limit: None,
-            bar: None,
+            result: Figures::new(result)?,
+            reference: None,
+            target: None,
             counted: None,
         })
     }
 
-    /// Sets what it is held beside.
-    pub(crate) fn beside(
+    /// Sets the reference with which it is compared.
+    pub(crate) fn reference(
         self,
-        limit: impl Into<String>,
-        figures: Vec<f64>,
+        name: impl Into<String>,
+        result: Vec<f64>,
     ) -> anyhow::Result<Self> {
         Ok(Self {
-            limit: Some((limit.into(), Figures::new(figures)?)),
+            reference: Some((name.into(), Figures::new(result)?)),
             ..self
         })
     }
 
-    pub(crate) fn bar(self, bar: Bar) -> Self {
+    pub(crate) fn target(self, target: Target) -> Self {
         Self {
-            bar: Some(bar),
+            target: Some(target),
             ..self
         }
     }
 
-    /// Says how many were done each time and found done.
+    /// Sets the number of items that each repetition processed, as verified by the subject.
     pub(crate) fn counted(self, count: u64) -> Self {
         Self {
             counted: Some(count),
@@ -86,25 +87,25 @@ impl Row {
         &self.measure
     }
 
-    /// From the lowest to the highest of ours, as a share of the median.
+    /// Returns the difference of the highest and the lowest value as a share of the median.
     pub(crate) fn spread(&self) -> f64 {
-        self.ours.spread()
+        self.result.spread()
     }
 
-    /// Ours by the limit, both by their medians.
+    /// Returns the median divided by the median of the reference.
     pub(crate) fn ratio(&self) -> Option<f64> {
-        let (_, limit) = self.limit.as_ref()?;
-        Some(self.ours.median() / limit.median())
+        let (_, reference) = self.reference.as_ref()?;
+        Some(self.result.median() / reference.median())
     }
 
-    /// Whether the bar is met; `None` without one.
+    /// Returns true if the target is met, or `None` without a target or its reference.
     pub(crate) fn is_met(&self) -> Option<bool> {
-        let ours = self.ours.median();
-        Some(match self.bar? {
-            Bar::Least(bar) => ours >= bar,
-            Bar::Most(bar) => ours <= bar,
-            Bar::LeastOfLimit(bar) => self.ratio()? >= bar,
-            Bar::MostOfLimit(bar) => self.ratio()? <= bar,
+        let median = self.result.median();
+        Some(match self.target? {
+            Target::AtLeast(bound) => median >= bound,
+            Target::AtMost(bound) => median <= bound,
+            Target::AtLeastOfReference(bound) => self.ratio()? >= bound,
+            Target::AtMostOfReference(bound) => self.ratio()? <= bound,
         })
     }
 
@@ -116,22 +117,24 @@ impl Row {
         }
     }
 
-    /// The cells of the table, as its [`HEADER`] names them.
+    /// Returns the cells in the order of [`HEADER`].
     pub(crate) fn cells(&self) -> [String; 8] {
-        let (limit, limited) = match &self.limit {
-            Some((limit, figures)) => (limit.clone(), spread(figures)),
+        let (reference, reference_result) = match &self.reference {
+            Some((name, result)) => (name.clone(), median_and_range(result)),
             None => Default::default(),
         };
         [
             self.subject.to_owned(),
             format!("{}, {}", self.measure, self.unit),
-            spread(&self.ours),
-            limit,
-            limited,
+            median_and_range(&self.result),
+            reference,
+            reference_result,
             self.ratio()
                 .map(|ratio| format!("{ratio:.2}"))
                 .unwrap_or_default(),
-            self.bar.map(|bar| bar.to_string()).unwrap_or_default(),
+            self.target
+                .map(|target| target.to_string())
+                .unwrap_or_default(),
             self.verdict().to_owned(),
         ]
     }
@@ -141,14 +144,14 @@ impl Row {
             "subject": self.subject,
             "measure": self.measure,
             "unit": self.unit,
-            "ours": figures(&self.ours),
-            "limit": self.limit.as_ref().map(|(limit, of_limit)| {
-                let mut object = figures(of_limit);
-                object["of"] = json!(limit);
+            "result": figures(&self.result),
+            "reference": self.reference.as_ref().map(|(name, result)| {
+                let mut object = figures(result);
+                object["name"] = json!(name);
                 object
             }),
             "ratio": self.ratio(),
-            "bar": self.bar.map(|bar| bar.to_string()),
+            "target": self.target.map(|target| target.to_string()),
             "met": self.is_met(),
             "counted": self.counted,
         })
@@ -157,12 +160,12 @@ impl Row {
 
 pub(crate) const HEADER: [&str; 8] = [
     "Subject",
-    "What",
-    "Ours",
-    "Beside",
-    "Its figure",
+    "Measurement",
+    "Result",
+    "Reference",
+    "Reference result",
     "Ratio",
-    "Bar",
+    "Target",
     "Verdict",
 ];
 
@@ -176,8 +179,8 @@ fn figures(figures: &Figures) -> Json {
     })
 }
 
-/// The median, and what it lies between where that reads differently.
-fn spread(figures: &Figures) -> String {
+/// Formats the median, followed by the lowest and the highest value if they differ.
+fn median_and_range(figures: &Figures) -> String {
     let [median, lowest, highest] =
         [figures.median(), figures.lowest(), figures.highest()].map(number);
     if lowest == highest {
@@ -187,7 +190,7 @@ fn spread(figures: &Figures) -> String {
     }
 }
 
-/// With as many digits as are worth reading.
+/// Formats a number with about three significant digits.
 fn number(number: f64) -> String {
     if number.abs() >= 100.0 {
         thousands(number)
@@ -198,7 +201,7 @@ fn number(number: f64) -> String {
     }
 }
 
-/// A count as people read it: 1,000,000.
+/// Formats a count with separators, such as 1,000,000.
 pub(crate) fn count(count: u64) -> String {
     thousands(count as f64)
 }
@@ -206,8 +209,8 @@ pub(crate) fn count(count: u64) -> String {
 fn thousands(number: f64) -> String {
     let digits = format!("{:.0}", number.abs());
     let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -219,22 +222,22 @@ fn thousands(number: f64) -> String {
     }
 }
 
-impl fmt::Display for Bar {
+impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Least(bar) => write!(f, "≥ {}", plain(bar)),
-            Self::Most(bar) => write!(f, "≤ {}", plain(bar)),
-            Self::LeastOfLimit(bar) => write!(f, "≥ {bar} ×"),
-            Self::MostOfLimit(bar) => write!(f, "≤ {bar} ×"),
+            Self::AtLeast(bound) => write!(f, "≥ {}", plain(bound)),
+            Self::AtMost(bound) => write!(f, "≤ {}", plain(bound)),
+            Self::AtLeastOfReference(bound) => write!(f, "≥ {bound} ×"),
+            Self::AtMostOfReference(bound) => write!(f, "≤ {bound} ×"),
         }
     }
 }
 
-fn plain(bar: f64) -> String {
-    if bar >= 1000.0 {
-        thousands(bar)
+fn plain(bound: f64) -> String {
+    if bound >= 1000.0 {
+        thousands(bound)
     } else {
-        bar.to_string()
+        bound.to_string()
     }
 }
 
@@ -244,38 +247,44 @@ mod tests {
 
     use super::*;
 
-    fn row(ours: f64) -> Row {
-        Row::new("drain", "letters", "a second", vec![ours]).unwrap()
+    fn row(result: f64) -> Row {
+        Row::new("drain", "letters", "a second", vec![result]).unwrap()
     }
 
     #[test]
-    fn a_bar_is_met_at_itself_and_missed_beyond() {
-        for (bar, met, missed) in [
-            (Bar::Least(10.0), 10.0, 9.9),
-            (Bar::Most(10.0), 10.0, 10.1),
-            (Bar::LeastOfLimit(0.5), 10.0, 9.9),
-            (Bar::MostOfLimit(0.5), 10.0, 10.1),
+    fn a_target_is_met_at_its_bound() {
+        for (target, met, missed) in [
+            (Target::AtLeast(10.0), 10.0, 9.9),
+            (Target::AtMost(10.0), 10.0, 10.1),
+            (Target::AtLeastOfReference(0.5), 10.0, 9.9),
+            (Target::AtMostOfReference(0.5), 10.0, 10.1),
         ] {
-            let verdict = |ours| row(ours).beside("limit", vec![20.0]).unwrap().bar(bar);
-            assert_eq!(verdict(met).verdict(), "met", "{bar}");
-            assert_eq!(verdict(missed).verdict(), "MISSED", "{bar}");
+            let row = |result| {
+                let row = row(result).reference("reference", vec![20.0]).unwrap();
+                row.target(target)
+            };
+            assert_eq!(row(met).verdict(), "met", "{target}");
+            assert_eq!(row(missed).verdict(), "MISSED", "{target}");
         }
         assert_eq!(row(1.0).verdict(), "");
     }
 
     #[test]
-    fn the_median_decides_and_not_the_worst() {
+    fn the_median_is_compared_with_the_target() {
         let row = Row::new("drain", "letters", "a second", vec![1.0, 11.0, 12.0]).unwrap();
-        assert_eq!(row.bar(Bar::Least(10.0)).is_met(), Some(true));
+        assert_eq!(row.target(Target::AtLeast(10.0)).is_met(), Some(true));
     }
 
     #[test]
-    fn a_share_without_a_limit_is_no_verdict() {
-        assert_eq!(row(1.0).bar(Bar::LeastOfLimit(0.5)).is_met(), None);
+    fn a_target_without_its_reference_has_no_verdict() {
+        assert_eq!(
+            row(1.0).target(Target::AtLeastOfReference(0.5)).is_met(),
+            None
+        );
     }
 
     #[test]
-    fn figures_read_well() {
+    fn numbers_are_formatted_for_people() {
         let row = Row::new(
             "drain",
             "letters",
@@ -283,9 +292,9 @@ mod tests {
             vec![7512.4, 7100.0, 12345678.0],
         )
         .unwrap()
-        .beside("smtp-source", vec![18500.0])
+        .reference("smtp-source", vec![18500.0])
         .unwrap()
-        .bar(Bar::LeastOfLimit(0.4));
+        .target(Target::AtLeastOfReference(0.4));
         let cells = [
             "drain",
             "letters, a second",
@@ -300,7 +309,7 @@ mod tests {
         assert_eq!(count(1_000_000), "1,000,000");
         assert_eq!(number(0.123), "0.12");
         assert_eq!(number(54.32), "54.3");
-        assert_eq!(Bar::Least(20000.0).to_string(), "≥ 20,000");
-        assert_eq!(Bar::Most(8.0).to_string(), "≤ 8");
+        assert_eq!(Target::AtLeast(20000.0).to_string(), "≥ 20,000");
+        assert_eq!(Target::AtMost(8.0).to_string(), "≤ 8");
     }
 }

@@ -1,22 +1,21 @@
-//! How much is measured.
+//! The amounts that a benchmark processes.
 
 use std::time::Duration;
 
 use clap::ValueEnum;
 
-/// A named amount of everything.
+/// A named set of amounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Size {
-    /// Whether everything works; the figures mean nothing.
+    /// Shows only that everything works; the values mean nothing.
     Tiny,
-    /// One to two minutes for all subjects, with figures that are roughly right.
+    /// Takes one to two minutes for all subjects; the values are roughly right.
     Quick,
-    /// What bars are held against: about an hour, on a machine that does nothing else, with 20 GB
-    /// of room on the disk.
+    /// Takes about an hour and 20 GB of disk; the targets apply to this size on an otherwise idle machine.
     Full,
 }
 
-/// What a size comes to.
+/// The number of items of each kind, and the length of measurements by time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Amounts {
     pub(crate) organizations: u64,
@@ -33,7 +32,7 @@ pub(crate) struct Amounts {
     pub(crate) stored: u64,
     pub(crate) operations: u64,
     pub(crate) batches: u64,
-    pub(crate) passed: u64,
+    pub(crate) processed: u64,
     pub(crate) overdue: u64,
     pub(crate) removals: u64,
     pub(crate) sessions: u64,
@@ -67,7 +66,7 @@ impl Size {
                 stored: 2_000,
                 operations: 5,
                 batches: 2,
-                passed: 4_000,
+                processed: 4_000,
                 overdue: 300,
                 removals: 5,
                 sessions: 1_200,
@@ -89,7 +88,7 @@ impl Size {
                 stored: 100_000,
                 operations: 200,
                 batches: 20,
-                passed: 100_000,
+                processed: 100_000,
                 overdue: 20_000,
                 removals: 40,
                 sessions: 20_000,
@@ -111,7 +110,7 @@ impl Size {
                 stored: 10_000_000,
                 operations: 1_000,
                 batches: 100,
-                passed: 5_000_000,
+                processed: 5_000_000,
                 overdue: 200_000,
                 removals: 300,
                 sessions: 100_000,

@@ -1,5 +1,4 @@
-//! Postfix's test programs: the mail server that takes everything, and the client that does
-//! nothing but send.
+//! The test programs of Postfix: smtp-sink accepts every letter, smtp-source sends letters.
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -11,13 +10,13 @@ use super::program;
 use crate::port::free_port;
 use crate::process::{Process, unprivileged_child_command};
 
-/// How long smtp-sink may take to start.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum time in which smtp-sink starts.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many connections each side keeps.
+/// Number of connections of smtp-source, the same as of a worker.
 const SESSIONS: u64 = 16;
 
-/// A running `smtp-sink`, which counts what it takes; killed when dropped.
+/// A running `smtp-sink`, which counts the letters it receives. It is killed when this is dropped.
 pub(crate) struct SmtpSink {
     port: u16,
     log: PathBuf,
@@ -36,10 +35,10 @@ impl SmtpSink {
             log,
             _process: process,
         };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + START_TIMEOUT;
         while let Err(error) = TcpStream::connect(("127.0.0.1", port)) {
             if Instant::now() > deadline {
-                bail!("smtp-sink does not answer: {error}");
+                bail!("smtp-sink accepts no connections: {error}");
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -50,25 +49,29 @@ impl SmtpSink {
         format!("smtp://127.0.0.1:{}", self.port)
     }
 
-    /// How many letters it took.
-    pub(crate) fn taken(&self) -> anyhow::Result<u64> {
-        let log = std::fs::read_to_string(&self.log).context("the log of smtp-sink")?;
-        Ok(taken(&log))
+    /// Returns the number of letters it has received.
+    pub(crate) fn received(&self) -> anyhow::Result<u64> {
+        let log = std::fs::read_to_string(&self.log).context("cannot read the log of smtp-sink")?;
+        Ok(received(&log))
     }
 
-    /// Fails unless it took exactly so many.
+    /// Returns an error unless it has received exactly this many letters.
     pub(crate) fn require(&self, letters: u64) -> anyhow::Result<()> {
-        let taken = self.taken()?;
+        let received = self.received()?;
         anyhow::ensure!(
-            taken == letters,
-            "{letters} letters were sent and smtp-sink took {taken}"
+            received == letters,
+            "{letters} letters were sent, but smtp-sink received {received}"
         );
         Ok(())
     }
 
-    /// Lets smtp-source send so many letters of so many bytes over as many kept connections as a
-    /// worker has, and says how long that took.
-    pub(crate) async fn fill(&self, letters: u64, bytes: u64) -> anyhow::Result<Duration> {
+    /// Sends letters of this size with smtp-source, which keeps its connections like a worker. Returns the
+    /// duration.
+    pub(crate) async fn send_with_smtp_source(
+        &self,
+        letters: u64,
+        bytes: u64,
+    ) -> anyhow::Result<Duration> {
         let began = Instant::now();
         let output = tokio::process::Command::new(program::find("smtp-source")?)
             .args(["-d", "-s", &SESSIONS.min(letters).to_string()])
@@ -87,8 +90,8 @@ impl SmtpSink {
     }
 }
 
-/// The last count in what `smtp-sink -c` writes over and over.
-fn taken(log: &str) -> u64 {
+/// Returns the last count in the output of `smtp-sink -c`, which overwrites its line.
+fn received(log: &str) -> u64 {
     let counts = log.rsplit('\r').filter_map(|line| {
         let (_, count) = line.rsplit_once("mesg=")?;
         count.trim().parse().ok()
@@ -101,11 +104,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_count_is_how_many_it_took() {
-        assert_eq!(taken(""), 0);
-        assert_eq!(taken("sess=1 quit=0 mesg=0\rsess=1 quit=0 mesg=12\r"), 12);
+    fn the_last_count_is_read() {
+        assert_eq!(received(""), 0);
         assert_eq!(
-            taken("sess=1 quit=0 mesg=9\rsess=1 quit=0 mesg=10\rsess=1 qu"),
+            received("sess=1 quit=0 mesg=0\rsess=1 quit=0 mesg=12\r"),
+            12
+        );
+        assert_eq!(
+            received("sess=1 quit=0 mesg=9\rsess=1 quit=0 mesg=10\rsess=1 qu"),
             10
         );
     }

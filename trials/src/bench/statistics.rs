@@ -1,28 +1,28 @@
-//! The few figures that many become.
+//! Statistics of repeated measurements.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
 
-/// Figures of the same thing, measured several times: never empty.
+/// Values of one measurement, one for each repetition, in ascending order. There is at least one.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Figures(Vec<f64>);
 
 impl Figures {
     /// # Errors
-    /// Without figures, or with one that is no finite number.
+    /// If there is no value, or one that is not finite.
     pub(crate) fn new(mut figures: Vec<f64>) -> anyhow::Result<Self> {
         anyhow::ensure!(!figures.is_empty(), "nothing was measured");
         anyhow::ensure!(
             figures.iter().all(|figure| figure.is_finite()),
-            "{figures:?} are not all numbers"
+            "{figures:?} contains a value that is not finite"
         );
         figures.sort_by(f64::total_cmp);
         Ok(Self(figures))
     }
 
-    /// The one in the middle, or between the two in the middle.
+    /// Returns the middle value, or the mean of the two middle values.
     pub(crate) fn median(&self) -> f64 {
         let middle = self.0.len() / 2;
         if self.0.len() % 2 == 1 {
@@ -40,37 +40,37 @@ impl Figures {
         self.0[self.0.len() - 1]
     }
 
-    /// From the lowest to the highest, as a share of the median.
+    /// Returns the difference of the highest and the lowest value as a share of the median.
     pub(crate) fn spread(&self) -> f64 {
         (self.highest() - self.lowest()) / self.median()
     }
 
-    /// All of them, the lowest first.
+    /// Returns all values, the lowest first.
     pub(crate) fn all(&self) -> &[f64] {
         &self.0
     }
 }
 
-/// How long something took, each time.
+/// A histogram of durations.
 #[derive(Debug)]
 pub(crate) struct Times(Histogram<u64>);
 
 impl Times {
     pub(crate) fn new() -> Self {
-        Self(Histogram::new(3).expect("three digits are a precision that it has"))
+        Self(Histogram::new(3).expect("a valid number of significant digits"))
     }
 
-    pub(crate) fn note(&mut self, time: Duration) {
+    pub(crate) fn record(&mut self, time: Duration) {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.0
             .record(nanoseconds)
-            .expect("it grows with what it is told");
+            .expect("the histogram resizes itself");
     }
 
-    /// The time that this share of them did not exceed, to three digits.
+    /// Returns the duration that this share of them did not exceed, to three digits.
     ///
     /// # Errors
-    /// Without any time.
+    /// If nothing was recorded.
     pub(crate) fn quantile(&self, share: f64) -> anyhow::Result<Duration> {
         (!self.0.is_empty())
             .then(|| Duration::from_nanos(self.0.value_at_quantile(share)))
@@ -86,7 +86,7 @@ pub(crate) fn microseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// How many a second.
+/// Returns a count per second.
 pub(crate) fn rate(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64()
 }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_in_the_middle_whatever_the_order() {
+    fn the_median_does_not_depend_on_the_order() {
         for (figures, median) in [
             (vec![3.0], 3.0),
             (vec![9.0, 1.0, 2.0], 2.0),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spread_is_from_the_lowest_to_the_highest_by_the_median() {
+    fn the_spread_is_relative_to_the_median() {
         let figures = Figures::new(vec![12.0, 10.0, 9.0]).unwrap();
         assert_eq!((figures.lowest(), figures.highest()), (9.0, 12.0));
         assert!((figures.spread() - 0.3).abs() < 1e-9);
@@ -119,17 +119,17 @@ mod tests {
     }
 
     #[test]
-    fn no_figure_or_one_that_is_no_number_is_an_error() {
+    fn a_missing_value_or_nan_is_an_error() {
         assert!(Figures::new(Vec::new()).is_err());
         assert!(Figures::new(vec![1.0, f64::NAN]).is_err());
         assert!(Times::new().quantile(0.5).is_err());
     }
 
     #[test]
-    fn a_quantile_is_a_time_that_was_measured() {
+    fn a_quantile_is_a_recorded_duration() {
         let mut times = Times::new();
         for millisecond in (1..=1000).rev() {
-            times.note(Duration::from_millis(millisecond));
+            times.record(Duration::from_millis(millisecond));
         }
         for (share, expected) in [(0.0, 1.0), (0.5, 500.0), (0.99, 990.0), (1.0, 1000.0)] {
             let found = milliseconds(times.quantile(share).unwrap());
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_by_the_second() {
+    fn a_rate_is_per_second() {
         assert_eq!(rate(300, Duration::from_millis(1500)), 200.0);
     }
 }

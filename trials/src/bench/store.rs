@@ -1,4 +1,4 @@
-//! A database of a subject's own.
+//! The database of a subject.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,11 @@ use anyhow::bail;
 use guestlist::{Database, Guestlist, Limits};
 use sqlx::{AssertSqlSafe, PgPool};
 
-/// How many connections a host has: one for each of its tasks and a few to look with.
+/// Number of connections of a host: one for each of its tasks, and a few for checks.
 const CONNECTIONS: u32 = 36;
 
-/// How often is looked whether all is done.
-const LOOK: Duration = Duration::from_millis(10);
+/// Interval at which the database is checked while waiting.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A migrated database.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens and migrates it.
+    /// Connects to a database and migrates it.
     pub(crate) async fn open(url: &str) -> anyhow::Result<Self> {
         let database = Database::connect(url, CONNECTIONS).await?;
         guestlist::migrate(&database).await?;
@@ -33,7 +33,7 @@ impl Store {
     pub(crate) fn pool(&self) -> anyhow::Result<&PgPool> {
         match &self.database {
             Database::Postgres(pool) => Ok(pool),
-            _ => bail!("this is measured on Postgres"),
+            _ => bail!("this subject needs Postgres"),
         }
     }
 
@@ -43,45 +43,45 @@ impl Store {
         Ok(u64::try_from(count)?)
     }
 
-    /// Fails unless there are exactly so many.
+    /// Returns an error unless exactly `count` rows match. `condition` is the part of a query after FROM.
     pub(crate) async fn require(&self, condition: &'static str, count: u64) -> anyhow::Result<()> {
         let found = self.count(condition).await?;
         anyhow::ensure!(
             found == count,
-            "there are {found} of {condition}, and should be {count}"
+            "expected {count} rows of {condition}, but found {found}"
         );
         Ok(())
     }
 
-    /// Waits until there is none.
-    pub(crate) async fn until_none(
+    /// Waits until no row matches. Returns the time at which that was seen.
+    pub(crate) async fn wait_until_none(
         &self,
         condition: &'static str,
-        patience: Duration,
+        timeout: Duration,
     ) -> anyhow::Result<Instant> {
         let text = format!("SELECT EXISTS (SELECT 1 FROM {condition})");
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         loop {
-            let is_there: bool = sqlx::query_scalar(AssertSqlSafe(text.clone()))
+            let exists: bool = sqlx::query_scalar(AssertSqlSafe(text.clone()))
                 .fetch_one(self.pool()?)
                 .await?;
             let now = Instant::now();
-            if !is_there {
+            if !exists {
                 return Ok(now);
             }
             if now > deadline {
                 let left = self.count(condition).await?;
                 bail!(
-                    "after {} s there are still {left} of {condition}",
-                    patience.as_secs()
+                    "{left} rows of {condition} are left after {} s",
+                    timeout.as_secs()
                 );
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Puts what was filled in behind us: no checkpoint and no vacuum of it falls into what is measured.
-    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+    /// Vacuums the tables and writes a checkpoint, so that neither happens during the measurement.
+    pub(crate) async fn vacuum(&self) -> anyhow::Result<()> {
         let tables: String = sqlx::query_scalar(
             "SELECT string_agg(tablename, ', ') FROM pg_tables WHERE tablename LIKE 'guestlist_%'",
         )
@@ -99,7 +99,7 @@ impl Store {
     }
 }
 
-/// The library as an application has it, with the limits it has by default.
+/// Returns the library with the default limits.
 pub(crate) fn guestlist(keys: &str) -> anyhow::Result<Guestlist> {
     Ok(Guestlist::builder()
         .key_ring(keys.parse()?)

@@ -1,4 +1,4 @@
-//! What is measured, a file each.
+//! The subjects of a benchmark, one file for each.
 
 mod both;
 mod bulk;
@@ -18,45 +18,46 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::environment::Stage;
+use super::environment::Environment;
 use super::row::Row;
 
-/// Something to measure.
+/// A subject of a benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(crate) enum Subject {
-    /// Invites a second through the library on Postgres, 32 at a time, beside pgbench with two plain
-    /// inserts in a transaction.
+    /// Invites per second with the library on Postgres, 32 at a time; the reference is pgbench with two plain
+    /// inserts per transaction.
     Invite,
-    /// Invites a second from a CSV file, through `guestlist invite --file`.
+    /// Invites per second from a CSV file with `guestlist invite --file`.
     Bulk,
-    /// Letters a second of a backlog, by one worker, beside smtp-source; and the worker's memory.
+    /// Letters per second of a backlog by one worker, and its memory; the reference is smtp-source.
     Drain,
-    /// Letters a second while people are invited as fast as it goes.
+    /// Letters per second while people are invited as fast as possible.
     Both,
-    /// 50 invites a second by the clock: how long from the invite to its letter.
+    /// Time from an invite to its letter, at a fixed rate of 50 invites per second.
     OpenLoop,
-    /// A worker's memory, idle and with many letters waiting.
+    /// Memory of a worker that is idle, and of one with many letters waiting.
     Memory,
-    /// How long from a worker's start to its first letter.
+    /// Time from the start of a worker to its first letter.
     Start,
-    /// Invite, membership check and list with much stored, beside little.
+    /// Time of an invite, a membership check and a list in a large database; the reference is a small one.
     Size,
-    /// Overdue invitations recorded as expired a second.
+    /// Overdue invitations recorded as expired per second.
     Expiry,
-    /// How long from a removal to the end of its sessions while letters wait; and how long a purge
-    /// of many sessions holds Redis up.
+    /// Time from the removal of a member to the end of their sessions while letters wait, and how long ending
+    /// many sessions blocks Redis.
     Purge,
-    /// SQLite without Redis: invites and letters a second.
+    /// Invites and letters per second on SQLite without Redis.
     Sqlite,
-    /// What Redis itself can do, for comparison.
+    /// Pushes per second of Redis itself, for comparison.
     Redis,
-    /// A relay's batch with many messages waiting, and after many passed through, beside few.
+    /// Time to lease a batch with many messages waiting, and after many were processed; the reference is a
+    /// small, new outbox.
     Relay,
 }
 
-/// How long anything may take that is waited for.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// Maximum time to wait for a result.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(900);
 
 impl Subject {
     pub(crate) const ALL: [Self; 13] = [
@@ -93,22 +94,22 @@ impl Subject {
         }
     }
 
-    /// Measures, and checks that what was to be done was done.
-    pub(crate) async fn measure(self, stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
+    /// Measures, and verifies that all items were processed.
+    pub(crate) async fn measure(self, environment: &mut Environment) -> anyhow::Result<Vec<Row>> {
         match self {
-            Self::Invite => invite::measure(stage).await,
-            Self::Bulk => bulk::measure(stage).await,
-            Self::Drain => drain::measure(stage).await,
-            Self::Both => both::measure(stage).await,
-            Self::OpenLoop => open_loop::measure(stage).await,
-            Self::Memory => memory::measure(stage).await,
-            Self::Start => start::measure(stage).await,
-            Self::Size => size::measure(stage).await,
-            Self::Expiry => expiry::measure(stage).await,
-            Self::Purge => purge::measure(stage).await,
-            Self::Sqlite => sqlite::measure(stage).await,
-            Self::Redis => redis::measure(stage).await,
-            Self::Relay => relay::measure(stage).await,
+            Self::Invite => invite::measure(environment).await,
+            Self::Bulk => bulk::measure(environment).await,
+            Self::Drain => drain::measure(environment).await,
+            Self::Both => both::measure(environment).await,
+            Self::OpenLoop => open_loop::measure(environment).await,
+            Self::Memory => memory::measure(environment).await,
+            Self::Start => start::measure(environment).await,
+            Self::Size => size::measure(environment).await,
+            Self::Expiry => expiry::measure(environment).await,
+            Self::Purge => purge::measure(environment).await,
+            Self::Sqlite => sqlite::measure(environment).await,
+            Self::Redis => redis::measure(environment).await,
+            Self::Relay => relay::measure(environment).await,
         }
     }
 }

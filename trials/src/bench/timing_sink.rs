@@ -1,4 +1,4 @@
-//! The trials' own mail server, for when it matters at what time a letter came.
+//! A mail server that records the time of each letter.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,22 +8,21 @@ use tempfile::TempDir;
 
 use crate::sink::{self, Accepted, Entry, Sink};
 
-/// A mail server that remembers when it accepted what. It speaks TLS and wants a password.
-pub(crate) struct ClockedSink {
+/// The mail server of the trials, which needs TLS and a password. Its log contains the time of each letter.
+pub(crate) struct TimingSink {
     sink: Sink,
-    /// In memory where there is such a folder: its syncs are not ours, and another machine's disk in
-    /// real life.
+    /// In memory if possible, so that the syncs of its log do not slow down the disk that is measured.
     _folder: TempDir,
 }
 
-impl ClockedSink {
-    /// Starts it, with its log below `otherwise` where there is no folder in memory.
-    pub(crate) async fn start(otherwise: &Path) -> anyhow::Result<Self> {
+impl TimingSink {
+    /// Starts the server. Its log is in `fallback` if there is no /dev/shm.
+    pub(crate) async fn start(fallback: &Path) -> anyhow::Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder.prefix("guestlist-bench-");
         let folder = builder
             .tempdir_in("/dev/shm")
-            .or_else(|_| builder.tempdir_in(otherwise))?;
+            .or_else(|_| builder.tempdir_in(fallback))?;
         Ok(Self {
             sink: Sink::start(folder.path(), 0).await?,
             _folder: folder,
@@ -34,18 +33,18 @@ impl ClockedSink {
         self.sink.url("worker")
     }
 
-    /// Whether no letter came yet.
+    /// Returns true if no letter has arrived yet.
     pub(crate) fn is_empty(&self) -> anyhow::Result<bool> {
         Ok(std::fs::metadata(self.sink.log())?.len() == 0)
     }
 
-    /// When the final dot of each recipient's letter came.
+    /// Returns the time of the final dot for the letter of each recipient.
     pub(crate) fn accepted(&self) -> anyhow::Result<HashMap<String, DateTime<Utc>>> {
-        let taken = |entry| match entry {
+        let recipient_and_time = |entry| match entry {
             Entry::Accepted(Accepted { to, at, .. }) => Some((to, at)),
             Entry::Refused { .. } => None,
         };
         let entries = sink::read(self.sink.log())?;
-        Ok(entries.into_iter().filter_map(taken).collect())
+        Ok(entries.into_iter().filter_map(recipient_and_time).collect())
     }
 }

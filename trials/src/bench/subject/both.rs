@@ -1,36 +1,48 @@
-//! People are invited and written to at the same time.
+//! Invites and letters at the same time.
 
 use std::time::Instant;
 
-use super::PATIENCE;
-use crate::bench::environment::Stage;
+use super::WAIT_TIMEOUT;
+use crate::bench::environment::Environment;
 use crate::bench::inviting::{invite_many, teams};
-use crate::bench::row::{Bar, Row};
+use crate::bench::row::{Row, Target};
 use crate::bench::smtp::SmtpSink;
 use crate::bench::statistics::rate;
 
-/// How many are invited before the clock runs.
+/// Number of invites before the measurement.
 const WARM_UP: u64 = 320;
 
-pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let (guestlist, count) = (stage.guestlist()?, stage.amounts.letters_at_once);
+pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec<Row>> {
+    let (guestlist, count) = (
+        environment.guestlist()?,
+        environment.amounts.letters_at_once,
+    );
     let (mut letters, mut invites) = (Vec::new(), Vec::new());
-    for time in 1..=stage.repeat {
-        stage.progress.time(
-            time,
-            stage.repeat,
+    for repetition in 1..=environment.repeat {
+        environment.progress.report_repetition(
+            repetition,
+            environment.repeat,
             format!("{count} invites and their letters"),
         );
-        let store = stage.store().await?;
-        let teams = teams(&store.database, &guestlist, stage.amounts.organizations).await?;
-        let sink = SmtpSink::start(&stage.folder).await?;
-        let worker = stage.work(&store, sink.url(), &[])?;
+        let store = environment.create_store().await?;
+        let teams = teams(
+            &store.database,
+            &guestlist,
+            environment.amounts.organizations,
+        )
+        .await?;
+        let sink = SmtpSink::start(&environment.folder).await?;
+        let worker = environment.start_worker(&store, sink.url(), &[])?;
         invite_many(&store.database, &guestlist, &teams, "early", WARM_UP).await?;
-        store.until_none("guestlist_outbox", PATIENCE).await?;
-        store.settle().await?;
+        store
+            .wait_until_none("guestlist_outbox", WAIT_TIMEOUT)
+            .await?;
+        store.vacuum().await?;
         let began = Instant::now();
         let took = invite_many(&store.database, &guestlist, &teams, "person", count).await?;
-        let drained = store.until_none("guestlist_outbox", PATIENCE).await?;
+        let drained = store
+            .wait_until_none("guestlist_outbox", WAIT_TIMEOUT)
+            .await?;
         letters.push(rate(count, drained - began));
         invites.push(rate(count, took));
         worker.kill().await?;
@@ -41,7 +53,7 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
                 WARM_UP + count,
             )
             .await?;
-        stage.drop(store).await?;
+        environment.drop_store(store).await?;
     }
     Ok(vec![
         Row::new(
@@ -50,8 +62,8 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
             "a second",
             letters,
         )?
-        .bar(Bar::Least(3_000.0))
+        .target(Target::AtLeast(3_000.0))
         .counted(count),
-        Row::new("both", "invites meanwhile", "a second", invites)?,
+        Row::new("both", "invites at the same time", "a second", invites)?,
     ])
 }

@@ -1,30 +1,32 @@
-//! Many invited at once, from a file.
+//! Invites from a CSV file.
 
 use std::fmt::Write as _;
 
-use crate::bench::environment::Stage;
+use crate::bench::environment::Environment;
 use crate::bench::inviting::teams;
-use crate::bench::row::{Bar, Row};
+use crate::bench::row::{Row, Target};
 use crate::bench::statistics::rate;
 
-pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let count = stage.amounts.lines;
-    let file = stage.folder.join("people.csv");
-    let mut people = "email,role,locale\n".to_owned();
+pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec<Row>> {
+    let count = environment.amounts.lines;
+    let file = environment.folder.join("people.csv");
+    let mut csv = "email,role,locale\n".to_owned();
     for line in 1..=count {
-        writeln!(people, "person-{line}@invitee.example,agent,en")?;
+        writeln!(csv, "person-{line}@invitee.example,agent,en")?;
     }
-    std::fs::write(&file, people)?;
-    let mut ours = Vec::new();
-    for time in 1..=stage.repeat {
-        stage
-            .progress
-            .time(time, stage.repeat, format!("{count} lines"));
-        let store = stage.store().await?;
-        let team = teams(&store.database, &stage.guestlist()?, 1)
+    std::fs::write(&file, csv)?;
+    let mut result = Vec::new();
+    for repetition in 1..=environment.repeat {
+        environment.progress.report_repetition(
+            repetition,
+            environment.repeat,
+            format!("{count} lines"),
+        );
+        let store = environment.create_store().await?;
+        let team = teams(&store.database, &environment.guestlist()?, 1)
             .await?
             .remove(0);
-        store.settle().await?;
+        store.vacuum().await?;
         let arguments = [
             "invite",
             "--file",
@@ -34,25 +36,25 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
             "--as",
             team.owner.as_str(),
         ];
-        // The limits are for people; an operator's load lifts them, as the README says.
+        // Without limits, because they are for people and not for an operator's import.
         let variables = [
             ("DATABASE_URL", store.url.clone()),
             ("GUESTLIST_LIMITS", "none".to_owned()),
         ];
-        let run = stage
-            .guestlist
-            .start(&stage.folder, &arguments, &variables)?;
-        ours.push(rate(count, run.end().await?.after));
-        for what in [
+        let process = environment
+            .command
+            .start(&environment.folder, &arguments, &variables)?;
+        result.push(rate(count, process.wait().await?.duration));
+        for condition in [
             "guestlist_invitations WHERE status = 'pending'",
             "guestlist_outbox",
         ] {
-            store.require(what, count).await?;
+            store.require(condition, count).await?;
         }
-        stage.drop(store).await?;
+        environment.drop_store(store).await?;
     }
-    let row = Row::new("bulk", "invites from a CSV file", "a second", ours)?
-        .bar(Bar::Least(20_000.0))
+    let row = Row::new("bulk", "invites from a CSV file", "a second", result)?
+        .target(Target::AtLeast(20_000.0))
         .counted(count);
     Ok(vec![row])
 }

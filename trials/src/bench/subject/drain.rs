@@ -1,59 +1,71 @@
-//! A backlog, and one worker.
+//! One worker that sends a backlog.
 
-use crate::bench::environment::Stage;
+use crate::bench::environment::Environment;
 use crate::bench::fill::Filler;
-use crate::bench::row::{Bar, Row};
+use crate::bench::row::{Row, Target};
 use crate::bench::smtp::SmtpSink;
 use crate::bench::statistics::rate;
 
-pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let count = stage.amounts.letters;
-    let bytes = bytes_of_a_letter(stage).await?;
-    let (mut ours, mut limit, mut memory) = (Vec::new(), Vec::new(), Vec::new());
-    for time in 1..=stage.repeat {
-        stage
-            .progress
-            .time(time, stage.repeat, format!("{count} letters"));
-        let sink = SmtpSink::start(&stage.folder).await?;
-        limit.push(rate(count, sink.fill(count, bytes).await?));
-        let store = stage.store().await?;
-        let filler = Filler::new(stage, &store, stage.amounts.organizations).await?;
+pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec<Row>> {
+    let count = environment.amounts.letters;
+    let bytes = letter_size(environment).await?;
+    let (mut result, mut reference, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+    for repetition in 1..=environment.repeat {
+        environment.progress.report_repetition(
+            repetition,
+            environment.repeat,
+            format!("{count} letters"),
+        );
+        let sink = SmtpSink::start(&environment.folder).await?;
+        reference.push(rate(count, sink.send_with_smtp_source(count, bytes).await?));
+        let store = environment.create_store().await?;
+        let filler = Filler::new(environment, &store, environment.amounts.organizations).await?;
         filler.backlog(1, count).await?;
-        store.settle().await?;
-        let sink = SmtpSink::start(&stage.folder).await?;
-        let worker = stage.work(&store, sink.url(), &["--until-idle"])?;
-        let ended = worker.end().await?;
-        ours.push(rate(count, ended.after));
-        memory.push(ended.peak.0);
+        store.vacuum().await?;
+        let sink = SmtpSink::start(&environment.folder).await?;
+        let worker = environment.start_worker(&store, sink.url(), &["--until-idle"])?;
+        let finished = worker.wait().await?;
+        result.push(rate(count, finished.duration));
+        memory.push(finished.peak.0);
         sink.require(count)?;
         store.require("guestlist_outbox", 0).await?;
         store
             .require("guestlist_invitations WHERE delivery = 'sent'", count)
             .await?;
-        stage.drop(store).await?;
+        environment.drop_store(store).await?;
     }
     Ok(vec![
         Row::new(
             "drain",
             "letters, one worker from its start to its end",
             "a second",
-            ours,
+            result,
         )?
-        .beside(format!("smtp-source, 16 sessions, {bytes} bytes"), limit)?
-        .bar(Bar::LeastOfLimit(0.4))
+        .reference(
+            format!("smtp-source, 16 sessions, {bytes} bytes"),
+            reference,
+        )?
+        .target(Target::AtLeastOfReference(0.4))
         .counted(count),
-        Row::new("drain", "peak of the worker's memory", "MB", memory)?.bar(Bar::Most(60.0)),
+        Row::new("drain", "peak of the worker's memory", "MB", memory)?
+            .target(Target::AtMost(60.0)),
     ])
 }
 
-/// How long a letter of ours is, so that those of smtp-source are as long.
-async fn bytes_of_a_letter(stage: &mut Stage) -> anyhow::Result<u64> {
-    let store = stage.store().await?;
-    Filler::new(stage, &store, 1).await?.backlog(1, 1).await?;
-    let folder = tempfile::tempdir_in(&stage.folder)?;
+/// Returns the size of a letter in bytes, so that those of smtp-source have the same size.
+async fn letter_size(environment: &mut Environment) -> anyhow::Result<u64> {
+    let store = environment.create_store().await?;
+    Filler::new(environment, &store, 1)
+        .await?
+        .backlog(1, 1)
+        .await?;
+    let folder = tempfile::tempdir_in(&environment.folder)?;
     let url = format!("file:{}", folder.path().display());
-    stage.work(&store, url, &["--until-idle"])?.end().await?;
-    stage.drop(store).await?;
+    environment
+        .start_worker(&store, url, &["--until-idle"])?
+        .wait()
+        .await?;
+    environment.drop_store(store).await?;
     let mut bytes = 0;
     for file in std::fs::read_dir(folder.path())? {
         bytes += file?.metadata()?.len();

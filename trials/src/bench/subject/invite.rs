@@ -1,18 +1,18 @@
-//! Invites through the library, beside what Postgres does for two plain inserts.
+//! Invites with the library, compared with two plain inserts into Postgres.
 
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
-use crate::bench::environment::Stage;
+use crate::bench::environment::Environment;
 use crate::bench::inviting::{TASKS, invite_many, teams};
 use crate::bench::program;
-use crate::bench::row::{Bar, Row};
+use crate::bench::row::{Row, Target};
 use crate::bench::statistics::rate;
 use crate::bench::store::Store;
 
-/// Tables for rows like an invitation and like its message, without any of their indexes.
+/// Creates tables for rows like an invitation and its message, without their indexes.
 const TABLES: &str = "
     CREATE TABLE bench_invitations (
         id uuid PRIMARY KEY, organization_id uuid NOT NULL, email text NOT NULL, role text NOT NULL,
@@ -21,7 +21,7 @@ const TABLES: &str = "
         id uuid PRIMARY KEY, kind text NOT NULL, ids jsonb NOT NULL, run_at timestamptz NOT NULL,
         created_at timestamptz NOT NULL)";
 
-/// What pgbench runs, over and over.
+/// The transaction that pgbench repeats.
 const SCRIPT: &str = "\\set n random(1, 1000000000)
 BEGIN;
 INSERT INTO bench_invitations VALUES (gen_random_uuid(), gen_random_uuid(), 'person-' || :n || '@invitee.example', 'agent', 'pending', '\\x000102030405060708090a0b0c0d0e0f', now(), now() + interval '7 days');
@@ -29,47 +29,54 @@ INSERT INTO bench_outbox VALUES (gen_random_uuid(), 'send_invitation', '{\"invit
 COMMIT;
 ";
 
-/// How many are invited before the clock runs, for connections and prepared statements.
+/// Number of invites before the measurement, which open connections and prepare statements.
 const WARM_UP: u64 = 10 * TASKS;
 
-pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let store = stage.store().await?;
-    let (guestlist, count) = (stage.guestlist()?, stage.amounts.invites);
-    let teams = teams(&store.database, &guestlist, stage.amounts.organizations).await?;
+pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec<Row>> {
+    let store = environment.create_store().await?;
+    let (guestlist, count) = (environment.guestlist()?, environment.amounts.invites);
+    let teams = teams(
+        &store.database,
+        &guestlist,
+        environment.amounts.organizations,
+    )
+    .await?;
     sqlx::raw_sql(TABLES).execute(store.pool()?).await?;
-    let script = stage.folder.join("two-inserts.sql");
+    let script = environment.folder.join("two-inserts.sql");
     std::fs::write(&script, SCRIPT)?;
     invite_many(&store.database, &guestlist, &teams, "early", WARM_UP).await?;
-    let (mut ours, mut limit) = (Vec::new(), Vec::new());
-    for time in 1..=stage.repeat {
-        stage
-            .progress
-            .time(time, stage.repeat, format!("{count} invites"));
-        store.settle().await?;
-        limit.push(pgbench(&store, &script, count).await?);
-        store.settle().await?;
-        let name = format!("person-{time}");
+    let (mut result, mut reference) = (Vec::new(), Vec::new());
+    for repetition in 1..=environment.repeat {
+        environment.progress.report_repetition(
+            repetition,
+            environment.repeat,
+            format!("{count} invites"),
+        );
+        store.vacuum().await?;
+        reference.push(pgbench(&store, &script, count).await?);
+        store.vacuum().await?;
+        let name = format!("person-{repetition}");
         let took = invite_many(&store.database, &guestlist, &teams, &name, count).await?;
-        ours.push(rate(count, took));
-        let invited = WARM_UP + count * u64::from(time);
-        for what in [
+        result.push(rate(count, took));
+        let invited = WARM_UP + count * u64::from(repetition);
+        for condition in [
             "guestlist_invitations WHERE status = 'pending'",
             "guestlist_outbox",
             "guestlist_letters",
             "guestlist_events WHERE kind = 'invitation_created'",
         ] {
-            store.require(what, invited).await?;
+            store.require(condition, invited).await?;
         }
     }
-    stage.drop(store).await?;
-    let row = Row::new("invite", "invites, 32 at a time", "a second", ours)?
-        .beside("pgbench, two plain inserts", limit)?
-        .bar(Bar::LeastOfLimit(0.5))
+    environment.drop_store(store).await?;
+    let row = Row::new("invite", "invites, 32 at a time", "a second", result)?
+        .reference("pgbench, two plain inserts", reference)?
+        .target(Target::AtLeastOfReference(0.5))
         .counted(count);
     Ok(vec![row])
 }
 
-/// Transactions a second of 32 clients.
+/// Returns the transactions per second of 32 clients.
 async fn pgbench(store: &Store, script: &Path, count: u64) -> anyhow::Result<f64> {
     let each = count.div_ceil(TASKS).max(1).to_string();
     let output = Command::new(program::find("pgbench")?)
@@ -81,15 +88,15 @@ async fn pgbench(store: &Store, script: &Path, count: u64) -> anyhow::Result<f64
         .kill_on_drop(true)
         .output()
         .await?;
-    let said = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         bail!("pgbench: {}", String::from_utf8_lossy(&output.stderr));
     }
-    tps(&said).with_context(|| format!("pgbench says no tps: {said}"))
+    tps(&text).with_context(|| format!("the output of pgbench contains no tps: {text}"))
 }
 
-fn tps(said: &str) -> Option<f64> {
-    let figure = said.lines().find_map(|line| line.strip_prefix("tps = "))?;
+fn tps(text: &str) -> Option<f64> {
+    let figure = text.lines().find_map(|line| line.strip_prefix("tps = "))?;
     figure.split(' ').next()?.parse().ok()
 }
 
@@ -98,9 +105,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_figure_of_pgbench_is_read() {
-        let said = "latency average = 3.1 ms\ntps = 9601.5 (without initial connection time)\n";
-        assert_eq!(tps(said), Some(9601.5));
+    fn the_rate_of_pgbench_is_read() {
+        let text = "latency average = 3.1 ms\ntps = 9601.5 (without initial connection time)\n";
+        assert_eq!(tps(text), Some(9601.5));
         assert_eq!(tps("pgbench: error"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Invites by the clock: what a person waits for.
+//! Invites at a fixed rate, however long they take, as from independent people.
 
 use std::time::Duration;
 
@@ -7,90 +7,109 @@ use chrono::{TimeDelta, Utc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::PATIENCE;
-use crate::bench::environment::Stage;
+use super::WAIT_TIMEOUT;
+use crate::bench::environment::Environment;
 use crate::bench::inviting::{invite, invite_many, teams};
-use crate::bench::row::{Bar, Row};
+use crate::bench::row::{Row, Target};
 use crate::bench::statistics::{Times, milliseconds};
-use crate::bench::timing_sink::ClockedSink;
+use crate::bench::timing_sink::TimingSink;
 
-/// How many are invited a second.
+/// Invites per second.
 const RATE: u32 = 50;
 
-/// How many are invited before the clock runs.
+/// Number of invites before the measurement.
 const WARM_UP: u64 = 64;
 
-/// How long the worker is left alone before the clock runs.
-const REST: Duration = Duration::from_millis(500);
+/// Pause before the measurement.
+const PAUSE: Duration = Duration::from_millis(500);
 
-pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let (guestlist, lasts) = (stage.guestlist()?, stage.amounts.open_loop);
-    let count = (lasts.as_secs_f64() * f64::from(RATE)) as u32;
-    let (mut median, mut worst_of_hundred, mut commit) = (Vec::new(), Vec::new(), Vec::new());
-    for time in 1..=stage.repeat {
-        stage.progress.time(
-            time,
-            stage.repeat,
+pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec<Row>> {
+    let (guestlist, duration) = (environment.guestlist()?, environment.amounts.open_loop);
+    let count = (duration.as_secs_f64() * f64::from(RATE)) as u32;
+    let (mut median, mut p99, mut commit) = (Vec::new(), Vec::new(), Vec::new());
+    for repetition in 1..=environment.repeat {
+        environment.progress.report_repetition(
+            repetition,
+            environment.repeat,
             format!("{count} invites, {RATE} a second"),
         );
-        let store = stage.store().await?;
-        let teams = teams(&store.database, &guestlist, stage.amounts.organizations).await?;
-        let sink = ClockedSink::start(&stage.folder).await?;
-        let worker = stage.work(&store, sink.url(), &[])?;
+        let store = environment.create_store().await?;
+        let teams = teams(
+            &store.database,
+            &guestlist,
+            environment.amounts.organizations,
+        )
+        .await?;
+        let sink = TimingSink::start(&environment.folder).await?;
+        let worker = environment.start_worker(&store, sink.url(), &[])?;
         invite_many(&store.database, &guestlist, &teams, "early", WARM_UP).await?;
-        store.until_none("guestlist_outbox", PATIENCE).await?;
-        store.settle().await?;
-        tokio::time::sleep(REST).await;
+        store
+            .wait_until_none("guestlist_outbox", WAIT_TIMEOUT)
+            .await?;
+        store.vacuum().await?;
+        tokio::time::sleep(PAUSE).await;
 
         let (began, began_at) = (Instant::now(), Utc::now());
         let mut invites = JoinSet::new();
-        for place in 0..count {
-            let after = Duration::from_secs(1) * place / RATE;
+        for index in 0..count {
+            let after = Duration::from_secs(1) * index / RATE;
             let (database, guestlist) = (store.database.clone(), guestlist.clone());
-            let team = teams[place as usize % teams.len()].clone();
+            let team = teams[index as usize % teams.len()].clone();
             invites.spawn(async move {
                 sleep_until(began + after).await;
-                invite(&database, &guestlist, &team, &address(place)).await?;
+                invite(&database, &guestlist, &team, &address(index)).await?;
                 anyhow::Ok((began + after).elapsed())
             });
         }
         let mut commits = Times::new();
         while let Some(committed) = invites.join_next().await {
-            commits.note(committed??);
+            commits.record(committed??);
         }
-        store.until_none("guestlist_outbox", PATIENCE).await?;
+        store
+            .wait_until_none("guestlist_outbox", WAIT_TIMEOUT)
+            .await?;
         worker.kill().await?;
         let accepted = sink.accepted()?;
         let mut times = Times::new();
-        for place in 0..count {
+        for index in 0..count {
             let due =
-                began_at + TimeDelta::seconds(1) * i32::try_from(place)? / i32::try_from(RATE)?;
-            let at = accepted.get(&address(place));
-            let at = at.with_context(|| format!("{} got no letter", address(place)))?;
-            times.note((*at - due).to_std().unwrap_or_default());
+                began_at + TimeDelta::seconds(1) * i32::try_from(index)? / i32::try_from(RATE)?;
+            let at = accepted.get(&address(index));
+            let at = at.with_context(|| format!("{} got no letter", address(index)))?;
+            times.record((*at - due).to_std().unwrap_or_default());
         }
         median.push(milliseconds(times.quantile(0.5)?));
-        worst_of_hundred.push(milliseconds(times.quantile(0.99)?));
+        p99.push(milliseconds(times.quantile(0.99)?));
         commit.push(milliseconds(commits.quantile(0.5)?));
-        stage.drop(store).await?;
+        environment.drop_store(store).await?;
     }
     let count = u64::from(count);
     Ok(vec![
-        Row::new("open_loop", "due invite to its letter, p50", "ms", median)?
-            .bar(Bar::Most(8.0))
-            .counted(count),
         Row::new(
             "open_loop",
-            "due invite to its letter, p99",
+            "scheduled time of an invite to its letter, p50",
             "ms",
-            worst_of_hundred,
+            median,
         )?
-        .bar(Bar::Most(25.0))
+        .target(Target::AtMost(8.0))
         .counted(count),
-        Row::new("open_loop", "due invite to its commit, p50", "ms", commit)?,
+        Row::new(
+            "open_loop",
+            "scheduled time of an invite to its letter, p99",
+            "ms",
+            p99,
+        )?
+        .target(Target::AtMost(25.0))
+        .counted(count),
+        Row::new(
+            "open_loop",
+            "scheduled time of an invite to its commit, p50",
+            "ms",
+            commit,
+        )?,
     ])
 }
 
-fn address(place: u32) -> String {
-    format!("person-{place}@invitee.example")
+fn address(index: u32) -> String {
+    format!("person-{index}@invitee.example")
 }

@@ -1,4 +1,4 @@
-//! The end of sessions, and whom it holds up.
+//! Ending the sessions of removed members, and its effect on Redis.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -8,83 +8,85 @@ use guestlist::{Guestlist, OrganizationId, UserId};
 use redis::aio::MultiplexedConnection;
 use tokio::time::sleep;
 
-use super::PATIENCE;
-use crate::bench::environment::Stage;
+use super::WAIT_TIMEOUT;
+use crate::bench::environment::Environment;
 use crate::bench::fill::Filler;
-use crate::bench::row::{self, Bar, Row};
+use crate::bench::row::{self, Row, Target};
 use crate::bench::smtp::SmtpSink;
 use crate::bench::statistics::{Times, milliseconds};
 use crate::bench::store::Store;
 
-/// How many sessions a member has, but for the one with many.
+/// Number of sessions of a member, except of the one with many.
 const SESSIONS: u64 = 3;
 
-/// How often is looked for the sessions of who was removed: how exactly a time is known.
-const LOOK: Duration = Duration::from_micros(500);
+/// Interval at which Redis is queried, which is also the precision of the measured times.
+const POLL_INTERVAL: Duration = Duration::from_micros(500);
 
-/// How long nobody is removed between two.
+/// Pause between two removals.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What a command has to take for Redis to remember it, in microseconds.
-const REMEMBERED: u64 = 50;
+/// Minimum duration in microseconds of commands in the slow log of Redis.
+const SLOWLOG_THRESHOLD: u64 = 50;
 
-/// A session as a store of sessions keeps it.
+/// The value of a session in Redis.
 const SESSION: &[u8] = &[b's'; 200];
 
-/// How many sessions are stored in Redis by one pipeline.
+/// Number of sessions in one pipeline.
 const PIPELINE: usize = 1_000;
 
-/// Records sessions of a member, as the host does at each sign-in.
+/// Inserts sessions of a member, as the host does at each sign-in.
 const RECORD: &str = "
     INSERT INTO guestlist_sessions (organization_id, user_id, session, recorded_at)
     SELECT $1, $2, 'session-' || $2 || '-' || n, now() FROM generate_series(1, $3::bigint) AS n";
 
 const ENDED: &str = "guestlist_sessions WHERE ended_at IS NOT NULL";
 
-pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let mut rows = among_letters(stage).await?;
-    rows.extend(many(stage).await?);
+pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec<Row>> {
+    let mut rows = with_backlog(environment).await?;
+    rows.extend(with_many_sessions(environment).await?);
     Ok(rows)
 }
 
-/// One member after the other is removed while letters keep the worker busy.
-async fn among_letters(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let (removals, backlog) = (stage.amounts.removals, stage.amounts.backlog);
-    let (guestlist, times) = (stage.guestlist()?, u64::from(stage.repeat));
-    let store = stage.store().await?;
-    let filler = Filler::new(stage, &store, stage.amounts.organizations).await?;
+/// Removes one member after the other while the worker sends letters.
+async fn with_backlog(environment: &mut Environment) -> anyhow::Result<Vec<Row>> {
+    let (removals, backlog) = (environment.amounts.removals, environment.amounts.backlog);
+    let (guestlist, times) = (environment.guestlist()?, u64::from(environment.repeat));
+    let store = environment.create_store().await?;
+    let filler = Filler::new(environment, &store, environment.amounts.organizations).await?;
     filler.members(removals * times).await?;
     filler.backlog(1, backlog * 3 / 2).await?;
-    let mut redis = connect(stage).await?;
+    let mut redis = connect(environment).await?;
     for n in 1..=removals * times {
         let (organization, user) = filler.member(n);
         sign_in(&store, &mut redis, organization, &user, SESSIONS).await?;
     }
-    store.settle().await?;
-    let sink = SmtpSink::start(&stage.folder).await?;
-    let worker = stage.work(&store, sink.url(), &[])?;
-    while sink.taken()? == 0 {
+    store.vacuum().await?;
+    let sink = SmtpSink::start(&environment.folder).await?;
+    let worker = environment.start_worker(&store, sink.url(), &[])?;
+    while sink.received()? == 0 {
         sleep(PAUSE).await;
     }
     let lowest = Cell::new(u64::MAX);
-    let (mut median, mut worst_of_hundred) = (Vec::new(), Vec::new());
+    let (mut median, mut p99) = (Vec::new(), Vec::new());
     let removing = async {
-        for time in 1..=times {
-            let what = format!("{removals} removals among {backlog} letters");
-            stage
-                .progress
-                .time(u16::try_from(time)?, stage.repeat, what);
+        for repetition in 1..=times {
+            let message = format!("{removals} removals, {backlog} letters waiting");
+            environment.progress.report_repetition(
+                u16::try_from(repetition)?,
+                environment.repeat,
+                message,
+            );
             let mut took = Times::new();
-            for n in (time - 1) * removals + 1..=time * removals {
+            for n in (repetition - 1) * removals + 1..=repetition * removals {
                 let (organization, user) = filler.member(n);
                 let owner = &filler.team(n).owner;
                 let committed = remove(&store, &guestlist, owner, organization, &user).await?;
-                until_gone(&mut redis, &user, committed).await?;
-                took.note(committed.elapsed());
+                wait_until_ended(&mut redis, &user, committed).await?;
+                took.record(committed.elapsed());
                 sleep(PAUSE).await;
             }
             median.push(milliseconds(took.quantile(0.5)?));
-            worst_of_hundred.push(milliseconds(took.quantile(0.99)?));
+            p99.push(milliseconds(took.quantile(0.99)?));
         }
         anyhow::Ok(())
     };
@@ -92,7 +94,7 @@ async fn among_letters(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
         removed = removing => removed?,
         failed = refill(&store, &filler, backlog, &lowest) => match failed? {},
     }
-    store.until_none(ENDED, PATIENCE).await?;
+    store.wait_until_none(ENDED, WAIT_TIMEOUT).await?;
     store.require("guestlist_sessions", 0).await?;
     store
         .require(
@@ -101,7 +103,7 @@ async fn among_letters(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
         )
         .await?;
     worker.kill().await?;
-    stage.drop(store).await?;
+    environment.drop_store(store).await?;
     let measure = |share| {
         format!(
             "removal to the end of its sessions while {} letters or more wait, {share}",
@@ -110,13 +112,13 @@ async fn among_letters(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
     };
     Ok(vec![
         Row::new("purge", measure("p50"), "ms", median)?.counted(removals),
-        Row::new("purge", measure("p99"), "ms", worst_of_hundred)?
-            .bar(Bar::Most(100.0))
+        Row::new("purge", measure("p99"), "ms", p99)?
+            .target(Target::AtMost(100.0))
             .counted(removals),
     ])
 }
 
-/// Keeps so many letters waiting, and notes how few there ever were.
+/// Keeps at least this many letters waiting, and records their lowest number.
 async fn refill(
     store: &Store,
     filler: &Filler<'_>,
@@ -137,33 +139,33 @@ async fn refill(
     }
 }
 
-/// A member with many sessions is removed, and nothing else happens.
-async fn many(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let (count, guestlist) = (stage.amounts.sessions, stage.guestlist()?);
-    let store = stage.store().await?;
-    let filler = Filler::new(stage, &store, 1).await?;
-    filler.members(u64::from(stage.repeat)).await?;
-    let sink = SmtpSink::start(&stage.folder).await?;
-    let mut worker = stage.work(&store, sink.url(), &[])?;
-    let mut redis = connect(stage).await?;
+/// Removes a member with many sessions while the worker does nothing else.
+async fn with_many_sessions(environment: &mut Environment) -> anyhow::Result<Vec<Row>> {
+    let (count, guestlist) = (environment.amounts.sessions, environment.guestlist()?);
+    let store = environment.create_store().await?;
+    let filler = Filler::new(environment, &store, 1).await?;
+    filler.members(u64::from(environment.repeat)).await?;
+    let sink = SmtpSink::start(&environment.folder).await?;
+    let mut worker = environment.start_worker(&store, sink.url(), &[])?;
+    let mut redis = connect(environment).await?;
     let (mut longest, mut waited, mut total) = (Vec::new(), Vec::new(), Vec::new());
-    for time in 1..=stage.repeat {
-        stage.progress.time(
-            time,
-            stage.repeat,
+    for repetition in 1..=environment.repeat {
+        environment.progress.report_repetition(
+            repetition,
+            environment.repeat,
             format!("{count} sessions of one member"),
         );
-        let (organization, user) = filler.member(time.into());
+        let (organization, user) = filler.member(repetition.into());
         sign_in(&store, &mut redis, organization, &user, count).await?;
-        store.settle().await?;
+        store.vacuum().await?;
         for line in [
-            format!("CONFIG SET slowlog-log-slower-than {REMEMBERED}"),
+            format!("CONFIG SET slowlog-log-slower-than {SLOWLOG_THRESHOLD}"),
             "CONFIG SET slowlog-max-len 100000".to_owned(),
             "SLOWLOG RESET".to_owned(),
         ] {
-            stage.redis.command(&line).await?;
+            environment.redis.command(&line).await?;
         }
-        let slowest_answer = Cell::new(Duration::ZERO);
+        let slowest_reply = Cell::new(Duration::ZERO);
         let committed = remove(
             &store,
             &guestlist,
@@ -173,19 +175,19 @@ async fn many(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
         )
         .await?;
         let ended = tokio::select! {
-            ended = store.until_none(ENDED, PATIENCE) => ended?,
-            failed = ask(stage, &slowest_answer) => match failed? {},
+            ended = store.wait_until_none(ENDED, WAIT_TIMEOUT) => ended?,
+            failed = ping(environment, &slowest_reply) => match failed? {},
         };
         worker.require_running()?;
         total.push(milliseconds(ended - committed));
         longest.push(longest_command(&mut redis).await?);
-        waited.push(milliseconds(slowest_answer.get()));
+        waited.push(milliseconds(slowest_reply.get()));
         let left = left(&mut redis, &user, count).await?;
         anyhow::ensure!(left == 0, "{left} of {count} sessions are left in Redis");
         store.require("guestlist_sessions", 0).await?;
     }
     worker.kill().await?;
-    stage.drop(store).await?;
+    environment.drop_store(store).await?;
     Ok(vec![
         Row::new(
             "purge",
@@ -196,11 +198,11 @@ async fn many(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
             "ms",
             longest,
         )?
-        .bar(Bar::Most(5.0))
+        .target(Target::AtMost(5.0))
         .counted(count),
         Row::new(
             "purge",
-            "longest answer to another client meanwhile",
+            "longest reply time for another client at the same time",
             "ms",
             waited,
         )?,
@@ -214,8 +216,8 @@ async fn many(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
     ])
 }
 
-async fn connect(stage: &Stage) -> anyhow::Result<MultiplexedConnection> {
-    let client = redis::Client::open(stage.redis.url())?;
+async fn connect(environment: &Environment) -> anyhow::Result<MultiplexedConnection> {
+    let client = redis::Client::open(environment.redis.url())?;
     Ok(client.get_multiplexed_async_connection().await?)
 }
 
@@ -250,7 +252,7 @@ async fn sign_in(
     Ok(())
 }
 
-/// How many of a member's sessions are in Redis.
+/// Returns how many sessions of a member are in Redis.
 async fn left(redis: &mut MultiplexedConnection, user: &UserId, count: u64) -> anyhow::Result<u64> {
     let mut left = 0;
     for sessions in sessions(user, count).chunks(PIPELINE) {
@@ -262,7 +264,7 @@ async fn left(redis: &mut MultiplexedConnection, user: &UserId, count: u64) -> a
     Ok(left)
 }
 
-/// Removes a member, and says when that was committed.
+/// Removes a member and returns the time of the commit.
 async fn remove(
     store: &Store,
     guestlist: &Guestlist,
@@ -280,40 +282,41 @@ async fn remove(
     Ok(Instant::now())
 }
 
-async fn until_gone(
+async fn wait_until_ended(
     redis: &mut MultiplexedConnection,
     user: &UserId,
     committed: Instant,
 ) -> anyhow::Result<()> {
     while left(redis, user, SESSIONS).await? > 0 {
         anyhow::ensure!(
-            committed.elapsed() < PATIENCE,
+            committed.elapsed() < WAIT_TIMEOUT,
             "the sessions of {user} did not end"
         );
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }
 
-/// Asks Redis over and over, as another client does, and notes the slowest answer.
-async fn ask(stage: &Stage, slowest: &Cell<Duration>) -> anyhow::Result<Infallible> {
-    let mut redis = connect(stage).await?;
+/// Sends PING from another client until cancelled, and records the longest reply time.
+async fn ping(environment: &Environment, slowest: &Cell<Duration>) -> anyhow::Result<Infallible> {
+    let mut redis = connect(environment).await?;
     loop {
-        let asked = Instant::now();
+        let sent = Instant::now();
         redis::cmd("PING").query_async::<String>(&mut redis).await?;
-        slowest.set(slowest.get().max(asked.elapsed()));
-        sleep(LOOK).await;
+        slowest.set(slowest.get().max(sent.elapsed()));
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// The milliseconds of the longest command that Redis remembers, or of what it does not remember.
+/// Returns the duration in milliseconds of the longest command in the slow log, or its threshold if it is
+/// empty.
 async fn longest_command(redis: &mut MultiplexedConnection) -> anyhow::Result<f64> {
     let entries: Vec<Vec<redis::Value>> = redis::cmd("SLOWLOG")
         .arg("GET")
         .arg(100_000)
         .query_async(redis)
         .await?;
-    let mut longest = REMEMBERED;
+    let mut longest = SLOWLOG_THRESHOLD;
     for entry in entries {
         let took = entry.into_iter().nth(2);
         let took: u64 = redis::from_redis_value(took.unwrap_or(redis::Value::Nil))?;

@@ -1,61 +1,61 @@
-//! What a relay leases at a time, with many messages waiting or after many have passed through.
+//! Time to lease a batch with many messages waiting, or after many messages were processed.
 
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use guestlist::outbox::{self, Lease, Priority, Turn};
 
-use crate::bench::environment::Stage;
+use crate::bench::environment::Environment;
 use crate::bench::fill::Filler;
-use crate::bench::row::{Bar, Row, count};
+use crate::bench::row::{Row, Target, count};
 use crate::bench::statistics::{Times, milliseconds};
 use crate::bench::store::Store;
 
-/// How many wait where few do.
+/// Number of messages in a small outbox.
 const FEW: u64 = 1_000;
 
-/// How many are leased at a time.
+/// Number of messages to lease at a time.
 const BATCH: u64 = 500;
 
-/// For how long.
+/// Duration of a lease.
 const LEASE: Duration = Duration::from_secs(20);
 
-/// An outbox in which always as many wait.
-struct Place<'a> {
+/// An outbox whose number of messages stays the same: each batch that is settled is replaced.
+struct Outbox<'a> {
     store: &'a Store,
     filler: Filler<'a>,
     turn: Turn,
     next: u64,
 }
 
-pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let (waiting, passed) = (stage.amounts.waiting, stage.amounts.passed);
+pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec<Row>> {
+    let (waiting, processed) = (environment.amounts.waiting, environment.amounts.processed);
     let stores = [
-        stage.store().await?,
-        stage.store().await?,
-        stage.store().await?,
+        environment.create_store().await?,
+        environment.create_store().await?,
+        environment.create_store().await?,
     ];
-    let mut few = Place::fill(stage, &stores[0], FEW).await?;
-    let mut many = Place::fill(stage, &stores[1], waiting).await?;
-    let mut worn = Place::fill(stage, &stores[2], FEW).await?;
-    worn.pass(passed, stage).await?;
-    let [mut of_few, mut of_many, mut of_worn] = [(); 3].map(|()| Vec::new());
-    for time in 1..=stage.repeat {
-        stage.progress.time(
-            time,
-            stage.repeat,
-            format!("{} batches of {BATCH}", stage.amounts.batches),
+    let mut few = Outbox::fill(environment, &stores[0], FEW).await?;
+    let mut many = Outbox::fill(environment, &stores[1], waiting).await?;
+    let mut used = Outbox::fill(environment, &stores[2], FEW).await?;
+    used.process(processed, environment).await?;
+    let [mut of_few, mut of_many, mut of_used] = [(); 3].map(|()| Vec::new());
+    for repetition in 1..=environment.repeat {
+        environment.progress.report_repetition(
+            repetition,
+            environment.repeat,
+            format!("{} batches of {BATCH}", environment.amounts.batches),
         );
-        // The two that only wait are as new; vacuum of the third is Postgres's own business.
-        few.store.settle().await?;
-        many.store.settle().await?;
+        // The third is vacuumed only by autovacuum, as in production.
+        few.store.vacuum().await?;
+        many.store.vacuum().await?;
         let mut took = [(); 3].map(|()| Times::new());
-        for _ in 0..stage.amounts.batches {
-            for (place, took) in [&mut few, &mut many, &mut worn].into_iter().zip(&mut took) {
-                took.note(place.turn_over(BATCH).await?);
+        for _ in 0..environment.amounts.batches {
+            for (outbox, took) in [&mut few, &mut many, &mut used].into_iter().zip(&mut took) {
+                took.record(outbox.process_batch(BATCH).await?);
             }
         }
-        for (figures, times) in [&mut of_few, &mut of_many, &mut of_worn]
+        for (figures, times) in [&mut of_few, &mut of_many, &mut of_used]
             .into_iter()
             .zip(&took)
         {
@@ -64,14 +64,14 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
     }
     few.store.require("guestlist_outbox", FEW).await?;
     many.store.require("guestlist_outbox", waiting).await?;
-    worn.store.require("guestlist_outbox", FEW).await?;
+    used.store.require("guestlist_outbox", FEW).await?;
     for store in stores {
-        stage.drop(store).await?;
+        environment.drop_store(store).await?;
     }
     let row = |measure: String, figures: Vec<f64>, messages: u64| {
         let row = Row::new("relay", measure, "ms", figures)?;
-        let row = row.beside(format!("{} waiting, new", count(FEW)), of_few.clone())?;
-        anyhow::Ok(row.bar(Bar::MostOfLimit(1.3)).counted(messages))
+        let row = row.reference(format!("{} waiting, new", count(FEW)), of_few.clone())?;
+        anyhow::Ok(row.target(Target::AtMostOfReference(1.3)).counted(messages))
     };
     Ok(vec![
         row(
@@ -80,18 +80,22 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
             waiting,
         )?,
         row(
-            format!("lease of {BATCH} after {} passed through", count(passed)),
-            of_worn,
-            passed,
+            format!("lease of {BATCH} after {} processed", count(processed)),
+            of_used,
+            processed,
         )?,
     ])
 }
 
-impl<'a> Place<'a> {
-    async fn fill(stage: &'a Stage, store: &'a Store, waiting: u64) -> anyhow::Result<Self> {
-        let filler = Filler::new(stage, store, 10).await?;
+impl<'a> Outbox<'a> {
+    async fn fill(
+        environment: &'a Environment,
+        store: &'a Store,
+        waiting: u64,
+    ) -> anyhow::Result<Self> {
+        let filler = Filler::new(environment, store, 10).await?;
         filler.messages(1, waiting).await?;
-        store.settle().await?;
+        store.vacuum().await?;
         Ok(Self {
             store,
             filler,
@@ -100,17 +104,17 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// Lets so many pass through.
-    async fn pass(&mut self, messages: u64, stage: &Stage) -> anyhow::Result<()> {
-        let mut passed = 0;
-        while passed < messages {
-            let batch = FEW.min(messages - passed);
-            self.turn_over(batch).await?;
-            passed += batch;
-            if passed.is_multiple_of(100_000) {
-                stage.progress.say(format!(
-                    "{} of {} messages passed through",
-                    count(passed),
+    /// Processes this many messages.
+    async fn process(&mut self, messages: u64, environment: &Environment) -> anyhow::Result<()> {
+        let mut processed = 0;
+        while processed < messages {
+            let batch = FEW.min(messages - processed);
+            self.process_batch(batch).await?;
+            processed += batch;
+            if processed.is_multiple_of(100_000) {
+                environment.progress.report(format!(
+                    "{} of {} messages processed",
+                    count(processed),
                     count(messages)
                 ));
             }
@@ -118,27 +122,27 @@ impl<'a> Place<'a> {
         Ok(())
     }
 
-    /// Leases a batch, and says how long that took; settles it, and promises as many.
-    async fn turn_over(&mut self, batch: u64) -> anyhow::Result<Duration> {
+    /// Leases and settles a batch, and inserts as many messages again. Returns the duration of the lease.
+    async fn process_batch(&mut self, batch: u64) -> anyhow::Result<Duration> {
         let (leases, took) = self.lease(batch).await?;
         let leased = leases.len() as u64;
         anyhow::ensure!(
             leased == batch,
-            "{leased} were leased, and {batch} were due"
+            "{batch} messages were due, but {leased} were leased"
         );
         let ids: Vec<_> = leases.iter().map(|lease| lease.id).collect();
         let mut connection = self.store.database.acquire().await?;
         let completed = outbox::complete(&mut connection, &ids).await?.len();
         anyhow::ensure!(
             completed == ids.len(),
-            "{completed} of {leased} were settled"
+            "{leased} messages were leased, but {completed} were settled"
         );
         self.filler.messages(self.next, batch).await?;
         self.next += batch;
         Ok(took)
     }
 
-    /// As the relay does.
+    /// Leases a batch like the relay.
     async fn lease(&mut self, batch: u64) -> anyhow::Result<(Vec<Lease>, Duration)> {
         let mut connection = self.store.database.acquire().await?;
         let limit = usize::try_from(batch)?;

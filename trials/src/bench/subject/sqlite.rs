@@ -1,25 +1,32 @@
-//! Everything in one process: SQLite, no Redis, letters as files.
+//! A worker with SQLite and without Redis, which writes letters as files.
 
-use crate::bench::environment::Stage;
+use crate::bench::environment::Environment;
 use crate::bench::inviting::{invite_many, teams};
 use crate::bench::row::Row;
 use crate::bench::statistics::rate;
 use crate::bench::store::Store;
 
-pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let (guestlist, count) = (stage.guestlist()?, stage.amounts.files);
+pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec<Row>> {
+    let (guestlist, count) = (environment.guestlist()?, environment.amounts.files);
     let (mut invites, mut letters, mut size) = (Vec::new(), Vec::new(), Vec::new());
-    for time in 1..=stage.repeat {
-        stage
-            .progress
-            .time(time, stage.repeat, format!("{count} invites and letters"));
-        let folder = tempfile::tempdir_in(&stage.folder)?;
+    for repetition in 1..=environment.repeat {
+        environment.progress.report_repetition(
+            repetition,
+            environment.repeat,
+            format!("{count} invites and letters"),
+        );
+        let folder = tempfile::tempdir_in(&environment.folder)?;
         let store = Store::open(&format!(
             "sqlite:{}",
             folder.path().join("guestlist.db").display()
         ))
         .await?;
-        let teams = teams(&store.database, &guestlist, stage.amounts.organizations).await?;
+        let teams = teams(
+            &store.database,
+            &guestlist,
+            environment.amounts.organizations,
+        )
+        .await?;
         let took = invite_many(&store.database, &guestlist, &teams, "person", count).await?;
         invites.push(rate(count, took));
         store.database.close().await;
@@ -28,10 +35,11 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
             ("DATABASE_URL", store.url.clone()),
             ("SMTP_URL", format!("file:{}", written.display())),
         ];
-        let worker = stage
-            .guestlist
-            .start(folder.path(), &["work", "--until-idle"], &variables)?;
-        letters.push(rate(count, worker.end().await?.after));
+        let worker =
+            environment
+                .command
+                .start(folder.path(), &["work", "--until-idle"], &variables)?;
+        letters.push(rate(count, worker.wait().await?.duration));
         let (mut files, mut bytes) = (0, 0);
         for file in std::fs::read_dir(&written)? {
             files += 1;
@@ -39,7 +47,7 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
         }
         anyhow::ensure!(
             files == count,
-            "{count} were invited and {files} letters written"
+            "{count} people were invited, but {files} letters were written"
         );
         size.push(bytes as f64 / files as f64);
     }
@@ -52,6 +60,6 @@ pub(super) async fn measure(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
             letters,
         )?
         .counted(count),
-        Row::new("sqlite", "a letter", "bytes", size)?,
+        Row::new("sqlite", "size of a letter", "bytes", size)?,
     ])
 }
