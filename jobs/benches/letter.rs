@@ -1,4 +1,4 @@
-//! What it takes to write a letter: its templates rendered, and its message built.
+//! The time to render a letter and to build its message.
 //!
 //! `cargo bench -p guestlist-jobs --bench letter`
 

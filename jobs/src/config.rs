@@ -1,4 +1,4 @@
-//! What the worker and the command line are told by their environment.
+//! The configuration of the worker and the command line from the environment.
 
 mod database;
 mod keys;
@@ -31,30 +31,30 @@ pub use self::sessions::{InvalidSessionStores, SessionStoreConfig};
 use crate::mailer::{InvalidRate, MailerConfig, Rate};
 use crate::redis_url::{self, InvalidRedisUrl, RedisUrl};
 
-/// Everything the environment decides, checked. [`variables::ALL`] documents each.
+/// The validated configuration. [`variables::ALL`] documents each variable.
 ///
-/// Its debug form holds no secret.
+/// The debug format contains no secret.
 #[derive(Clone)]
 pub struct Config {
-    /// `DATABASE_URL`; may hold a password.
+    /// `DATABASE_URL`; may contain a password.
     pub database_url: String,
-    /// `REDIS_URL`; may hold a password.
+    /// `REDIS_URL`; may contain a password.
     pub redis_url: Option<String>,
     /// `SMTP_URL`.
     pub mailer: MailerConfig,
-    /// `GUESTLIST_SMTP_RATE`; none where letters go as fast as they can.
+    /// `GUESTLIST_SMTP_RATE`; `None` if letters are not limited.
     pub smtp_rate: Option<Rate>,
     /// `GUESTLIST_FROM`.
     pub from: Mailbox,
     /// `GUESTLIST_LINK`.
     pub link: LinkTemplate,
-    /// `GUESTLIST_KEYS`, or where else keys are.
+    /// `GUESTLIST_KEYS`, or another source of keys.
     pub keys: Keys,
     /// `GUESTLIST_AUDIENCE`.
     pub audience: String,
     /// `GUESTLIST_TTL`.
     pub ttl: Duration,
-    /// `GUESTLIST_REMINDER`: how long before expiry; none where it is off.
+    /// `GUESTLIST_REMINDER`: the time before expiry; `None` if it is off.
     pub reminder: Option<Duration>,
     /// `GUESTLIST_ROLES`.
     pub role_model: RoleModel,
@@ -70,18 +70,18 @@ pub struct Config {
     pub concurrency: usize,
     /// `GUESTLIST_DRAIN`.
     pub drain: Duration,
-    /// `GUESTLIST_RETENTION`; none where it is off.
+    /// `GUESTLIST_RETENTION`; `None` if it is off.
     pub retention: Option<Duration>,
     /// `GUESTLIST_LOG`.
     pub log: LogFormat,
 }
 
-/// The form of the log.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// Lines for people.
     Pretty,
-    /// An object a line, for programs.
+    /// One JSON object per line, for programs.
     Json,
 }
 
@@ -90,11 +90,11 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Config {
-    /// Reads the process's environment. A name that is nearly that of a variable is a mistake too,
-    /// since what was meant would silently stay at its default.
+    /// Reads the environment of the process. A name close to that of a variable is a mistake too,
+    /// because the intended variable would silently keep its default.
     ///
     /// # Errors
-    /// [`ConfigError`] with every mistake there is.
+    /// [`ConfigError`] with all mistakes.
     pub fn from_env() -> Result<Self, ConfigError> {
         let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
         let names: Vec<_> = set
@@ -107,7 +107,7 @@ impl Config {
     /// Reads variables through `lookup`.
     ///
     /// # Errors
-    /// [`ConfigError`] with every mistake there is.
+    /// [`ConfigError`] with all mistakes.
     pub fn read(lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         Self::read_all(Reader::new(lookup))
     }
@@ -146,7 +146,7 @@ impl Config {
     }
 
     /// Opens the database with at most `connections` connections. An SQLite file is migrated;
-    /// Postgres has to be at this version already.
+    /// Postgres must already have the schema of this version.
     ///
     /// # Errors
     /// [`DatabaseError`], in one line and without the password.
@@ -154,7 +154,7 @@ impl Config {
         database::open(&self.database_url, connections).await
     }
 
-    /// Opens the database whatever its tables are, to migrate it.
+    /// Opens the database with any schema, to migrate it.
     ///
     /// # Errors
     /// [`DatabaseError::Unreachable`].
@@ -162,7 +162,7 @@ impl Config {
         database::connect(&self.database_url, connections).await
     }
 
-    /// The library, configured with `key_ring`.
+    /// Creates the library, configured with `key_ring`.
     pub fn guestlist(&self, key_ring: KeyRing) -> Guestlist {
         Guestlist::builder()
             .role_model(self.role_model.clone())
@@ -210,7 +210,7 @@ impl std::str::FromStr for LogFormat {
         match text {
             "pretty" => Ok(Self::Pretty),
             "json" => Ok(Self::Json),
-            _ => Err(format!("{text:?} is not a form of the log")),
+            _ => Err(format!("{text:?} is not a log format")),
         }
     }
 }
@@ -248,7 +248,8 @@ fn audience(text: &str) -> Result<String, String> {
     }
 }
 
-/// Off where the default would come with the first letter; a mistake where it was asked for.
+/// Reads the reminder time. If it exceeds the TTL, the default is disabled, and an explicit value
+/// is a mistake.
 fn reminder(reader: &mut Reader<'_>, ttl: Duration) -> Option<Duration> {
     let reminder = reader.required(variables::REMINDER, |text| {
         duration_or_off(text, SECOND..=Duration::MAX)
@@ -272,13 +273,14 @@ fn role_model(text: &str) -> Result<RoleModel, String> {
     }
     read_role_model(Path::new(text)).map_err(|problem| match problem {
         UnreadRoleModel::File(problem) => {
-            format!("{text} is no preset and cannot be read as a file: {problem}")
+            format!("{text} is not a preset and cannot be read as a file: {problem}")
         }
         problem => format!("{text}: {problem}"),
     })
 }
 
-/// What limits look like is said beside every mistake, so the library's own hint is left out.
+/// Parses the limits. The library's own hint is left out, because the expected form follows every
+/// mistake.
 fn limits(text: &str) -> Result<Limits, String> {
     text.parse().map_err(|_| {
         let mut parts = text.split(',').map(str::trim);
@@ -304,7 +306,7 @@ fn folder(text: &str) -> Result<PathBuf, String> {
 fn session_stores(reader: &mut Reader<'_>, redis_url: Option<&str>) -> Vec<SessionStoreConfig> {
     let own = reader.optional(variables::SESSIONS_REDIS_URL, self::redis_url);
     let url = own.as_deref().or(redis_url);
-    // A URL that does not read is told already; it is not missing.
+    // An invalid URL is already reported; it must not be reported as missing too.
     let urls = [variables::REDIS_URL, variables::SESSIONS_REDIS_URL];
     let is_told = urls.into_iter().any(|url| reader.has_mistake(url));
     let stores = reader.optional(variables::SESSIONS, |text| {
@@ -320,7 +322,7 @@ fn session_stores(reader: &mut Reader<'_>, redis_url: Option<&str>) -> Vec<Sessi
 fn concurrency(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(letters @ 1..=1000) => Ok(letters),
-        _ => Err(format!("{text:?} is not such a number")),
+        _ => Err(format!("{text:?} is not a number in this range")),
     }
 }
 
@@ -334,7 +336,7 @@ fn duration(text: &str, range: std::ops::RangeInclusive<Duration>) -> Result<Dur
     }
 }
 
-/// A duration as people write it: `8 days 12h`, where the words have a space before them.
+/// Formats a duration for people: `8 days 12h`, with a space before words.
 fn in_words(duration: Duration) -> String {
     let words = humantime::format_duration(duration).to_string();
     ["year", "month", "day"]

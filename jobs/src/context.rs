@@ -1,4 +1,4 @@
-//! What every job needs to do its work.
+//! The shared dependencies of all jobs.
 
 use std::sync::Arc;
 
@@ -8,27 +8,27 @@ use crate::letters::{Letters, Mailbox};
 use crate::mailer::Mailer;
 use crate::sessions::SessionStore;
 
-/// The tools of the jobs, made once and shared.
+/// The dependencies of the jobs, created once and shared.
 #[derive(Clone)]
 pub struct Context {
     /// The database that holds the outbox.
     pub database: Database,
-    /// The library, configured as in the host: same key ring, audience and role model.
+    /// The library, configured like the host's: same key ring, audience and role model.
     pub guestlist: Guestlist,
     /// The letters.
     pub letters: Letters,
-    /// Who delivers them.
+    /// The mailer that delivers the letters.
     pub mailer: Mailer,
-    /// Who they come from.
+    /// The sender of the letters.
     pub from: Mailbox,
-    /// Makes the link of a token.
+    /// Builds the link for a token.
     pub link: Arc<dyn Fn(&Token) -> String + Send + Sync>,
-    /// Where sessions are purged.
+    /// The stores that sessions are purged from.
     pub sessions: Vec<Arc<dyn SessionStore>>,
 }
 
 impl Context {
-    /// The domain letters come from, which their ids end in.
+    /// Returns the sender's domain, which is the right side of message ids.
     pub(crate) fn domain(&self) -> &str {
         self.from
             .address
@@ -36,7 +36,7 @@ impl Context {
             .map_or("localhost", |(_, domain)| domain)
     }
 
-    /// Why no letter goes to `email` any more, if so.
+    /// Returns why letters to `email` are suppressed, or `None` if they are not.
     pub(crate) async fn suppression(
         &self,
         email: &EmailAddress,

@@ -1,18 +1,18 @@
-//! What was read, and since when it may be out of date.
+//! Data with the time at which it was read.
 
 use std::time::{Duration, Instant};
 
-/// How old facts may be when a letter leaves on the strength of them.
+/// The age up to which data may decide that a letter is sent.
 const FRESH: Duration = Duration::from_millis(50);
 
-/// What was read, or made of it, and when it was asked for.
+/// A value read or derived, with the time at which it was requested.
 pub(crate) struct Dated<T> {
     pub(crate) value: T,
     pub(crate) asked: Instant,
 }
 
 impl<T> Dated<T> {
-    /// What was not read anywhere, or just now.
+    /// Wraps a value that was read just now, or not read at all.
     pub(crate) fn now(value: T) -> Self {
         Self {
             value,
@@ -20,7 +20,7 @@ impl<T> Dated<T> {
         }
     }
 
-    /// Whether a letter may leave on the strength of it now.
+    /// Returns whether the value is recent enough to decide that a letter is sent.
     pub(crate) fn is_fresh(&self) -> bool {
         self.asked.elapsed() < FRESH
     }

@@ -1,13 +1,13 @@
-//! How long the database may take to answer the worker.
+//! The deadline for answers of the database.
 
 use std::time::Duration;
 
-/// A statement that is never answered, on a connection that is dead and does not know it, must not
-/// keep what is behind it waiting: the kernel gives such a connection up after a quarter of an hour.
+/// The longest time to wait for an answer. A statement on a dead connection must not block what
+/// waits behind it: the kernel gives such a connection up only after a quarter of an hour.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What was asked of the database, or an error when no answer comes in time. Whether it was done is
-/// then unknown, as after any connection that broke.
+/// Awaits a database operation, with an error if no answer comes in time. It is then unknown
+/// whether the operation happened, as after any broken connection.
 pub(crate) async fn in_time<T>(
     asked: impl Future<Output = Result<T, guestlist::Error>>,
 ) -> Result<T, guestlist::Error> {

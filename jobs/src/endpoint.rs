@@ -1,8 +1,8 @@
 //! A small HTTP server for `/healthz`, `/readyz` and `/metrics`.
 //!
-//! It answers one request a connection and gives each a deadline, so that no scraper, however slow,
-//! holds anything of the worker's. It knows no TLS and no password: it belongs on a loopback or
-//! private address.
+//! It answers one request per connection and gives each connection a deadline, so that no scraper,
+//! however slow, holds resources of the worker. It has no TLS and no password: it belongs on a
+//! loopback or private address.
 
 use std::convert::Infallible;
 use std::io;
@@ -25,29 +25,30 @@ use tracing::{debug, info, warn};
 
 use crate::monitor::{self, Monitor};
 
-/// How many connections are served at a time; others wait until one of them is over.
+/// The number of connections served at a time; further ones wait.
 const CONNECTIONS: usize = 32;
 
-/// How long a connection may take from its first byte to its last. Prometheus gives up after 10 s
-/// by default (`scrape_timeout`).
+/// The maximum duration of a connection. Prometheus gives up after 10 s by default
+/// (`scrape_timeout`).
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a request may take to arrive.
+/// The time within which the request has to arrive.
 const REQUEST: Duration = Duration::from_secs(5);
 
-/// The longest head of a request, in bytes; 8 KiB is the least that hyper takes.
+/// The maximum size of a request's head, in bytes; 8 KiB is the minimum of hyper.
 const HEAD: usize = 8 * 1024;
 
-/// How long to rest when no connection can be accepted, as when the process has no descriptors left.
+/// The delay after no connection could be accepted, for example because the process has no file
+/// descriptors left.
 const REST: Duration = Duration::from_millis(100);
 
-/// Why an [`Endpoint`] cannot listen.
+/// The reason why an [`Endpoint`] cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {}", explained(source))]
 pub struct ListenError {
-    /// Where it was to listen.
+    /// The address it was to listen on.
     pub address: SocketAddr,
-    /// What the system said.
+    /// The error of the operating system.
     pub source: io::Error,
 }
 
@@ -61,11 +62,11 @@ pub struct Endpoint {
 type Answer = Response<Full<Bytes>>;
 
 impl Endpoint {
-    /// Takes the address; whoever connects waits until it is [served](Self::serve). Port 0 takes a
-    /// free one.
+    /// Binds the address. Connections wait until it is [served](Self::serve). Port 0 takes a free
+    /// port.
     ///
     /// # Errors
-    /// [`ListenError`] when the address is taken, not this machine's, or not allowed.
+    /// [`ListenError`] if the address is taken, not an address of this machine, or not allowed.
     pub async fn bind(address: SocketAddr) -> Result<Self, ListenError> {
         let bound = async {
             let listener = TcpListener::bind(address).await?;
@@ -77,12 +78,12 @@ impl Endpoint {
             .map_err(|source| ListenError { address, source })
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers for ever. Dropping the future closes every connection.
+    /// Answers requests without end. Dropping the future closes every connection.
     pub async fn serve(self, monitor: Monitor) {
         info!(address = %self.address, "listening on {}", self.address);
         let free = Arc::new(Semaphore::new(CONNECTIONS));
@@ -132,7 +133,10 @@ async fn answer(request: &Request<Incoming>, monitor: &Monitor) -> Answer {
     let is_read = [Method::GET, Method::HEAD].contains(request.method());
     match request.uri().path() {
         "/healthz" | "/readyz" | "/metrics" if !is_read => {
-            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            let mut answer = text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "only GET and HEAD are allowed\n",
+            );
             let methods = "GET, HEAD".parse().expect("a header's value");
             answer.headers_mut().insert(ALLOW, methods);
             answer
@@ -155,7 +159,7 @@ async fn answer(request: &Request<Incoming>, monitor: &Monitor) -> Answer {
         ),
         _ => text(
             StatusCode::NOT_FOUND,
-            "there are /healthz, /readyz and /metrics\n",
+            "not found; the paths are /healthz, /readyz and /metrics\n",
         ),
     }
 }
@@ -175,8 +179,8 @@ fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Byt
 
 fn explained(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "another program listens there already".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "that is no address of this machine".to_owned(),
+        io::ErrorKind::AddrInUse => "another program already listens there".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "it is not an address of this machine".to_owned(),
         _ => error.to_string(),
     }
 }

@@ -1,14 +1,14 @@
-//! Steps at which a trial can have the worker fail, and nothing at all without the feature.
+//! Steps at which a trial can make the worker fail; compiled to nothing without the feature.
 //!
-//! With the feature `failpoints`, `FAILPOINTS` arms them as the crate `fail` reads it, for example
-//! `letter::taken=1*return(kill)`: `kill` ends the process as SIGKILL does, `stop` stops it as
-//! SIGSTOP does until somebody continues it, `panic` panics, and `error` has the step fail as its real
-//! failure would.
+//! With the feature `failpoints`, the variable `FAILPOINTS` arms them in the syntax of the crate
+//! `fail`, for example `letter::taken=1*return(kill)`: `kill` ends the process like SIGKILL, `stop`
+//! stops it like SIGSTOP until it is continued, `panic` panics, and `error` returns the error of a
+//! real failure.
 
-/// Whether this build can be told to fail at its steps, as only trials want it.
+/// True if this build has fail points, which only trials need.
 pub const HAS_FAIL_POINTS: bool = cfg!(feature = "failpoints");
 
-/// A step: fails with the error where it is armed to. Compiled to nothing without the feature.
+/// Defines a step that returns the error if it is armed. Compiled to nothing without the feature.
 macro_rules! fail_point {
     ($step:literal, $error:expr) => {
         #[cfg(feature = "failpoints")]
@@ -34,13 +34,13 @@ mod armed {
 
     use crate::queue::QueueError;
 
-    /// Armed by the environment from the first step on, and until the end.
+    /// Arms the steps from the environment at the first step, for the rest of the process.
     static SCENARIO: LazyLock<()> = LazyLock::new(|| std::mem::forget(fail::FailScenario::setup()));
 
-    /// How long this thread may run on until the kernel has stopped all of them.
+    /// The time a thread may continue until the kernel has stopped all threads.
     const STOPPING: Duration = Duration::from_millis(100);
 
-    /// Does what the step is armed for; whether it is to fail.
+    /// Performs the action the step is armed with; returns whether the step has to fail.
     pub(crate) fn is_to_fail(step: &str) -> bool {
         LazyLock::force(&SCENARIO);
         let Some(what) = told(step) else {
@@ -52,7 +52,7 @@ mod armed {
             "kill" => signal_myself(Signal::KILL),
             "stop" => signal_myself(Signal::STOP),
             "panic" => panic!("the fail point {step}"),
-            other => panic!("a fail point knows kill, stop, panic and error, not {other:?}"),
+            other => panic!("a fail point accepts kill, stop, panic and error, not {other:?}"),
         }
         false
     }
@@ -67,12 +67,12 @@ mod armed {
         std::thread::sleep(STOPPING);
     }
 
-    /// What a database says whose server was stopped.
+    /// Returns the error of a database whose server was stopped.
     pub(crate) fn database() -> guestlist::Error {
         guestlist::Error::Database(sqlx::Error::Io(lost_connection()))
     }
 
-    /// What the queue says when Redis went away.
+    /// Returns the error of the queue when Redis is gone.
     pub(crate) fn redis() -> QueueError {
         QueueError::Redis {
             address: "a fail point".to_owned(),
@@ -80,7 +80,7 @@ mod armed {
         }
     }
 
-    /// What a connection says whose other end is gone.
+    /// Returns the error of a connection whose other end is gone.
     pub(crate) fn lost_connection() -> io::Error {
         io::ErrorKind::ConnectionReset.into()
     }

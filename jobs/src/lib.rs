@@ -1,9 +1,9 @@
-//! The worker of Guestlist: it delivers what each change promised.
+//! The worker of Guestlist: delivers what each change promised.
 //!
-//! [`Worker`] is the whole of it: the relay leases due rows of the outbox, the [`queue`] hands
-//! them to the jobs, the jobs write letters and end sessions, and one place settles the rows.
-//! A host may run it in its own process, or run the `guestlist` command beside it, which is the
-//! same worker [configured](config) by the environment.
+//! [`Worker`] contains all parts: the relay leases due rows of the outbox, the [`queue`] hands them
+//! to the jobs, the jobs send letters and end sessions, and one place settles the rows. A host runs
+//! it in its own process, or runs the `guestlist` command, which is the same worker
+//! [configured](config) by the environment.
 
 pub mod config;
 pub mod context;

@@ -1,4 +1,4 @@
-//! What a worker counts while it works.
+//! The counters of a worker.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use prometheus_client::registry::{Registry, Unit};
 
 type Label = (&'static str, &'static str);
 
-/// Counters of a worker. Clones share them, and nothing outside of the worker does.
+/// The counters of a worker. Clones share them; nothing outside of the worker does.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     /// Sessions deleted or forgotten because their membership ended.
     pub(crate) sessions_purged: Counter,
-    /// Messages leased whose lease before had lapsed.
+    /// Leased messages whose previous lease had expired.
     pub(crate) lease_expiries: Counter,
     dispatches: Family<[Label; 1], Counter>,
     restarts: Family<[Label; 1], Counter>,
@@ -24,8 +24,8 @@ pub(crate) struct Metrics {
     turn_waits: Histogram,
 }
 
-/// The kinds of messages this version knows; another is counted as `other`, so that nothing a row
-/// says becomes a label.
+/// The kinds of messages this version knows. All others are counted as `other`, so that no text of
+/// a row becomes a label.
 pub(crate) const KINDS: [&str; 4] = [
     "send_invitation",
     "send_reminder",
@@ -33,27 +33,27 @@ pub(crate) const KINDS: [&str; 4] = [
     "purge_sessions",
 ];
 
-/// The parts of a worker that are started again when they panic.
+/// The parts of a worker that are restarted when they panic.
 const PARTS: [&str; 4] = ["relay", "scheduler", "renewal", "settler"];
 
-/// What a kind is called in labels.
+/// Returns the label of a kind.
 pub(crate) fn kind(kind: &str) -> &'static str {
     let known = KINDS.into_iter().find(|known| *known == kind);
     known.unwrap_or("other")
 }
 
-/// How a run of a job ended, as labels call it.
+/// The outcome of a job's run, as used in labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunOutcome {
-    /// Its effect is confirmed.
+    /// The effect is confirmed.
     Done,
-    /// There was nothing to do any more.
+    /// Nothing was left to do.
     Cancelled,
-    /// It comes again and cost an attempt.
+    /// The job is repeated and the run counted as an attempt.
     Retried,
-    /// It comes again and cost nothing, since nobody could be served.
+    /// The job is repeated and the run not counted, because no letter could be sent.
     Postponed,
-    /// It was given up.
+    /// The job was given up.
     Dead,
 }
 
@@ -66,7 +66,7 @@ impl RunOutcome {
         Self::Dead,
     ];
 
-    /// What a message that is put back at this cost counts as.
+    /// Returns the outcome of a message that is retried at this cost.
     pub(crate) fn put_back(cost: Cost) -> Self {
         match cost {
             Cost::Nothing => Self::Postponed,
@@ -85,14 +85,14 @@ impl RunOutcome {
     }
 }
 
-/// From a purge of a few rows to a mail server that takes the ten minutes it may (RFC 5321 section
-/// 4.5.3.2.6), in seconds.
+/// The buckets in seconds: from a purge of a few rows to a mail server that uses the ten minutes it
+/// may (RFC 5321 section 4.5.3.2.6).
 const BUCKETS: [f64; 13] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0, 600.0,
 ];
 
 impl Metrics {
-    /// Every label that can occur is there from the start, at zero, for the `lanes` there are.
+    /// Creates the counters with every possible label at zero, for the given `lanes`.
     pub(crate) fn new(lanes: impl IntoIterator<Item = &'static str>) -> Self {
         let metrics = Self {
             sessions_purged: Counter::default(),
@@ -118,18 +118,18 @@ impl Metrics {
         metrics
     }
 
-    /// Counts what was handed to the queue.
+    /// Counts messages handed to the queue.
     pub(crate) fn dispatched(&self, lane: &'static str, count: usize) {
         let counter = self.dispatches.get_or_create_owned(&[("lane", lane)]);
         counter.inc_by(count as u64);
     }
 
-    /// Counts how often a part of the worker was started again.
+    /// Returns the counter of restarts of a part of the worker.
     pub(crate) fn restarts_of(&self, part: &'static str) -> Counter {
         self.restarts.get_or_create_owned(&[("part", part)])
     }
 
-    /// Counts a job of this kind that ran to its end, and how long it took.
+    /// Counts a finished job of this kind and its duration.
     pub(crate) fn ran(&self, message: &str, outcome: RunOutcome, took: Duration) {
         let kind = kind(message);
         self.run_of(kind, outcome).inc();
@@ -137,7 +137,7 @@ impl Metrics {
         histogram.observe(took.as_secs_f64());
     }
 
-    /// Counts a letter that had its turn at the mail server after so long.
+    /// Records how long a letter waited for the rate limiter.
     pub(crate) fn waited_for_turn(&self, waited: Duration) {
         self.turn_waits.observe(waited.as_secs_f64());
     }
@@ -147,7 +147,7 @@ impl Metrics {
             .get_or_create_owned(&[("kind", kind), ("outcome", outcome.name())])
     }
 
-    /// Adds the counters to what is exposed.
+    /// Registers the counters.
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
             "dispatches",
@@ -156,34 +156,34 @@ impl Metrics {
         );
         registry.register(
             "part_restarts",
-            "How often a part of this worker panicked and was started again",
+            "Restarts of a part of this worker after a panic",
             self.restarts.clone(),
         );
         registry.register(
             "lease_expiries",
-            "Messages this process leased whose lease before had lapsed: its holder died, was paused, or its dispatch was lost",
+            "Messages this process leased whose previous lease had expired: its worker died or was paused, or its dispatch was lost",
             self.lease_expiries.clone(),
         );
         registry.register(
             "runs",
-            "Jobs that ran to their end and were recorded, by kind and outcome",
+            "Jobs that finished and were recorded, by kind and outcome",
             self.runs.clone(),
         );
         registry.register_with_unit(
             "run_duration",
-            "How long jobs ran, with the wait for a turn at the mail server, without the wait in the queue and the record after",
+            "Duration of jobs, including the wait for the mail server, excluding the wait in the queue and the recording",
             Unit::Seconds,
             self.durations.clone(),
         );
         registry.register_with_unit(
             "letter_turn_wait",
-            "How long letters waited for their turn at the mail server; empty without a rate",
+            "Time letters waited for the rate limit of the mail server; empty without a rate limit",
             Unit::Seconds,
             self.turn_waits.clone(),
         );
         registry.register(
             "sessions_purged",
-            "Sessions ended because their membership did",
+            "Sessions ended because their membership ended",
             self.sessions_purged.clone(),
         );
     }

@@ -1,8 +1,8 @@
-//! Whether a worker is well, and what it counted: for load balancers, alerts and graphs.
+//! The health and the metrics of a worker, for load balancers, alerts and graphs.
 //!
-//! Nothing is looked at unless somebody asks, and however many ask, readiness is looked at once a
-//! second at most and the outbox once in five, more seldom where that takes long, so no scraper
-//! loads the database.
+//! Nothing is checked unless somebody asks. Readiness is checked at most once a second and the
+//! outbox at most once in five seconds, less often if that takes long, so that scrapers never load
+//! the database.
 
 mod backlog;
 mod readiness;
@@ -29,24 +29,24 @@ use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::relay::Rounds;
 
-/// What [`Monitor::metrics`] is to be served as.
+/// The content type of [`Monitor::metrics`].
 pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
-/// How long a look at anything may take. What does not answer in time counts as not answering.
+/// The maximum duration of a check. A part that does not answer in time counts as not answering.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long an answer about readiness holds.
+/// The time an answer about readiness is reused.
 const READINESS_HOLDS: Duration = Duration::from_secs(1);
 
-/// How long a look at the outbox holds, at least and at most.
+/// The time a count of the outbox is reused, minimum and maximum.
 const BACKLOG_HOLDS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
 
-/// How many times as long as it took a look at the outbox holds: the database spends a fiftieth of
-/// its time on it at most.
+/// The ratio of reuse to duration of a count of the outbox: the database spends at most a fiftieth
+/// of its time on it.
 const BACKLOG_SHARE: u32 = 50;
 
-/// Shows whether a [`Worker`](crate::Worker) is well and what it did. Clones share it, and each
-/// worker has its own: there is no state of the process.
+/// Shows whether a [`Worker`](crate::Worker) is healthy and what it did. Clones share the state.
+/// Each worker has its own; there is no state of the process.
 #[derive(Clone)]
 pub struct Monitor(Arc<Instruments>);
 
@@ -60,11 +60,11 @@ struct Instruments {
     gauges: Gauges,
     readiness: Recent<Readiness>,
     backlog: Recent<Option<Backlog>>,
-    /// Held while gauges are set and read, so that two scrapes do not mix.
+    /// Held while gauges are set and encoded, so that two scrapes do not mix.
     encoding: Mutex<()>,
 }
 
-/// What is set right before it is exposed. A label set that nothing is known of is left out.
+/// Gauges that are set right before they are exposed. A label set with no known value is left out.
 #[derive(Debug, Default)]
 struct Gauges {
     checks: Family<[(&'static str, &'static str); 1], Gauge>,
@@ -74,7 +74,7 @@ struct Gauges {
     resting: Gauge,
 }
 
-/// The last answer and until when it holds.
+/// The last answer and the time until which it is reused.
 struct Recent<T>(tokio::sync::Mutex<Option<(Instant, T)>>);
 
 impl<T> Default for Recent<T> {
@@ -84,8 +84,8 @@ impl<T> Default for Recent<T> {
 }
 
 impl<T: Clone> Recent<T> {
-    /// The last answer, or that of a new look, which `holds` as long as it says by what came of it
-    /// and by the time it took. Who asks meanwhile waits for it.
+    /// Returns the last answer, or a new one, which is reused for as long as `holds` returns for
+    /// its value and duration. Concurrent callers wait for it.
     async fn get(
         &self,
         look: impl Future<Output = T>,
@@ -128,8 +128,8 @@ impl Monitor {
         }))
     }
 
-    /// Whether the worker can do its work now, at most a second old. Takes 2 s at the longest:
-    /// what has not answered by then does not answer.
+    /// Returns whether the worker can work now, at most a second old. Takes at most 2 s; a part
+    /// that has not answered by then counts as not answering.
     pub async fn readiness(&self) -> Readiness {
         let instruments = &*self.0;
         instruments
@@ -138,8 +138,8 @@ impl Monitor {
             .await
     }
 
-    /// All metrics in the Prometheus text format, to be served as [`CONTENT_TYPE`]. Takes 4 s at
-    /// the longest; gauges of what does not answer are left out then.
+    /// Returns all metrics in the Prometheus text format, to be served as [`CONTENT_TYPE`]. Takes
+    /// at most 4 s; gauges of a part that does not answer are left out.
     pub async fn metrics(&self) -> String {
         let instruments = &*self.0;
         let readiness = self.readiness().await;
@@ -162,7 +162,7 @@ fn backlog_holds(backlog: &Option<Backlog>, took: Duration) -> Duration {
     let [least, most] = BACKLOG_HOLDS;
     match backlog {
         Some(_) => (took * BACKLOG_SHARE).clamp(least, most),
-        // It took long because nobody answered.
+        // It took long because the database did not answer.
         None => least,
     }
 }
@@ -199,35 +199,35 @@ impl Gauges {
     fn register(&self, registry: &mut Registry) {
         registry.register(
             "check_ok",
-            "1 where a check of readiness holds, else 0; without a series where it is not known",
+            "1 if a check of readiness passes, else 0; no series if the result is unknown",
             self.checks.clone(),
         );
         registry.register_with_unit(
             "clock_skew",
-            "How far this machine's clock is ahead of the database's; past 30 either way the worker stands down",
+            "Lead of this machine's clock over the database's; beyond 30 in either direction the worker stops working",
             Unit::Seconds,
             self.skew.clone(),
         );
         registry.register(
             "outbox_messages",
-            "Messages in the outbox by kind and state; of those alive and of those dead the first 100000 each are counted",
+            "Messages in the outbox by kind and state; at most 100000 live and 100000 dead ones are counted",
             self.messages.clone(),
         );
         registry.register_with_unit(
             "outbox_oldest_due_age",
-            "How long ago the message of a lane that waits longest became due; 0 where none is due",
+            "Time since the oldest due message of a lane became due; 0 if none is due",
             Unit::Seconds,
             self.oldest.clone(),
         );
         registry.register(
             "mailer_resting",
-            "1 while no letter or only one is attempted, after a fault of the mail server or of ours",
+            "1 while the circuit breaker stops letters or lets one try, after a failure of the mail server or of the configuration",
             self.resting.clone(),
         );
     }
 }
 
-/// The queue counts by itself.
+/// Exposes the counters of the queue, which counts by itself.
 #[derive(Debug)]
 struct QueueStatus(Queue);
 
@@ -237,12 +237,12 @@ impl Collector for QueueStatus {
         let counters = [
             (
                 "queue_worker_restarts",
-                "How often the supervisor started a worker of the queue again.",
+                "Restarts of queue workers by the supervisor.",
                 status.restarts,
             ),
             (
                 "queue_reconnects",
-                "How often a connection to Redis took the place of one that failed.",
+                "Connections to Redis opened in place of failed ones.",
                 status.reconnects,
             ),
         ];
@@ -252,7 +252,7 @@ impl Collector for QueueStatus {
             counter.encode(descriptor)?;
         }
         let running = ConstGauge::new(status.running as u64);
-        let help = "Jobs that run now.";
+        let help = "Jobs running now.";
         let descriptor =
             encoder.encode_descriptor("queue_running", help, None, running.metric_type())?;
         running.encode(descriptor)

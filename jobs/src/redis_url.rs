@@ -202,10 +202,8 @@ impl fmt::Debug for RedisUrl {
 
 /// A URL as it may be shown.
 pub(crate) fn shown(url: &str) -> String {
-    url.parse::<RedisUrl>().map_or_else(
-        |_| "(a URL that does not read)".to_owned(),
-        |url| url.to_string(),
-    )
+    url.parse::<RedisUrl>()
+        .map_or_else(|_| "(an invalid URL)".to_owned(), |url| url.to_string())
 }
 
 #[cfg(test)]
@@ -238,7 +236,7 @@ mod tests {
             assert_eq!(parse(url).as_deref(), Ok(shown), "{url}");
             assert!(!format!("{:?}", url.parse::<RedisUrl>()).contains("hunter2"));
         }
-        assert_eq!(super::shown("hunter2"), "(a URL that does not read)");
+        assert_eq!(super::shown("hunter2"), "(an invalid URL)");
     }
 
     #[test]

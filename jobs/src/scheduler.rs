@@ -1,4 +1,4 @@
-//! What is due by the clock: expiry, reminders, retention, and a look at the clock itself.
+//! Time-driven tasks: expiry, reminders, retention, and the comparison of clocks.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use crate::context::Context;
 use crate::job::{Retention, expire_invitations, forget_old, remind};
 use crate::skew::DatabaseClock;
 
-/// How often it looks at invitations and at the clock.
+/// The interval at which invitations and the clock are checked.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How often it deletes old history.
+/// The interval at which old history is deleted.
 const RETENTION_EVERY: Duration = Duration::from_secs(600);
 
-/// After a batch a sweep rests for this part of the time that the batch took, so that a million overdue
-/// invitations do not hold up the letters that the same database has to record.
+/// The divisor of a batch's duration that gives the pause after it, so that a million overdue
+/// invitations do not delay the letters that the same database has to record.
 const REST: u32 = 4;
 
-/// Sweeps until stopped.
+/// Runs the time-driven tasks until it is stopped.
 #[derive(Clone)]
 pub(crate) struct Scheduler {
     pub(crate) context: Context,
-    /// How long before expiry an invitee is reminded.
+    /// The time before expiry at which an invitee is reminded.
     pub(crate) reminder: Option<Duration>,
     pub(crate) retention: Retention,
     pub(crate) clock: DatabaseClock,
@@ -46,12 +46,12 @@ impl Scheduler {
                 Ok::<(), guestlist::Error>(())
             };
             if let Err(error) = result.await {
-                warn!(%error, "the scheduler could not work, trying again: {error}");
+                warn!(%error, "the scheduler failed; expiry, reminders and retention are retried: {error}");
             }
         }
     }
 
-    /// Brings invitations up to date with the time.
+    /// Expires and reminds what is due.
     pub(crate) async fn sweep(&self, stop: &CancellationToken) -> Result<(), guestlist::Error> {
         let context = &self.context;
         self.repeat(stop, || expire_invitations(context)).await?;
@@ -66,7 +66,7 @@ impl Scheduler {
             .await
     }
 
-    /// Does batch after batch until one says that there are no more, and rests after each.
+    /// Runs batches until one reports that there are no more, with a pause after each.
     async fn repeat<F: Future<Output = Result<bool, guestlist::Error>>>(
         &self,
         stop: &CancellationToken,

@@ -1,4 +1,4 @@
-//! Session stores: where a host keeps what the purge deletes.
+//! The stores in which a host keeps sessions, from which the purge deletes.
 
 mod purge;
 mod redis;
@@ -16,18 +16,18 @@ pub use self::sql::{Column, InvalidColumn, SqlSessions};
 
 /// A store that sessions can be deleted from.
 pub trait SessionStore: Send + Sync {
-    /// What it is called in logs.
+    /// Returns the name of the store for logs.
     fn name(&self) -> &str;
 
-    /// Deletes these sessions. Deleting one that is not there is a success. A purge gives it 30 seconds
-    /// for at most 500 of them, and is then repeated.
+    /// Deletes these sessions. A session that does not exist counts as deleted. A purge allows 30
+    /// seconds for at most 500 sessions, and is then repeated.
     ///
     /// # Errors
-    /// Whatever kept a session from being deleted for certain; the purge is then repeated.
+    /// Anything that leaves it uncertain whether a session is deleted; the purge is then repeated.
     fn delete<'a>(&'a self, sessions: &'a [SessionKey]) -> BoxFuture<'a, Result<(), StoreError>>;
 }
 
-/// Why a store did not delete; it names no session.
+/// The reason why a store did not delete; contains no session.
 #[derive(Debug)]
 pub struct StoreError(pub Box<dyn std::error::Error + Send + Sync>);
 

@@ -1,4 +1,4 @@
-//! Whether this machine's clock agrees with the database's, and the database's time.
+//! The difference between this machine's clock and the database's, and the database's time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,17 +9,17 @@ use tracing::{error, info, warn};
 
 use crate::deadline::in_time;
 
-/// How far the clocks may differ before the worker stands down: time decides about expiry, and a
-/// wrong clock would decide wrongly.
+/// The largest difference at which the worker still works: expiry depends on time, and a wrong
+/// clock would decide wrongly.
 const MAX_SKEW: TimeDelta = TimeDelta::seconds(30);
 
-/// How late an answer tells nothing about the clocks any more.
+/// The response time from which an answer is too late to compare clocks.
 const LATE: Duration = Duration::from_secs(1);
 
-/// How far the worker's clock is ahead of the database's, or behind it where negative.
+/// Returns how far the worker's clock is ahead of the database's; negative if it is behind.
 ///
 /// # Errors
-/// The database's.
+/// The error of the database.
 pub async fn clock_skew(
     guestlist: &Guestlist,
     database: &Database,
@@ -27,26 +27,26 @@ pub async fn clock_skew(
     worker::clock_skew(guestlist, &mut database.acquire().await?).await
 }
 
-/// Whether a skew is too much to work with.
+/// Returns whether a skew is too large to work with.
 pub fn is_too_much(skew: TimeDelta) -> bool {
     skew.abs() > MAX_SKEW
 }
 
-/// The database's time, told by this machine's clock and what it is known to be off by.
+/// The database's time, computed from this machine's clock and its last known skew.
 ///
-/// Leases are measured by it. The clocks of two workers may differ by more than a lease lives and
-/// still be close enough to work by; read off their own clocks, one would take what the other is
-/// at work on.
+/// Leases are measured with it. The clocks of two workers may differ by more than the duration of a
+/// lease and still be within the allowed skew; with their own clocks, one would take leases that
+/// the other still holds.
 #[derive(Clone)]
 pub(crate) struct DatabaseClock {
     guestlist: Guestlist,
     database: Database,
-    /// The skew that was read last.
+    /// The last skew that was read.
     skew: Arc<Mutex<Option<TimeDelta>>>,
 }
 
 impl DatabaseClock {
-    /// A clock that is to be set by [`set`](Self::set) before it is of use.
+    /// Creates a clock that has to be [set](Self::set) before it is used.
     pub(crate) fn new(guestlist: Guestlist, database: Database) -> Self {
         Self {
             guestlist,
@@ -55,24 +55,26 @@ impl DatabaseClock {
         }
     }
 
-    /// The database's time, as far as it is known.
+    /// Returns the database's time, as far as it is known.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.guestlist.now() - self.skew().unwrap_or_default()
     }
 
-    /// Whether nothing may be begun: the clocks disagree too much, or were never compared.
+    /// Returns whether no work may start: the clocks differ too much, or were never compared.
     pub(crate) fn stands_down(&self) -> bool {
         self.skew().is_none_or(is_too_much)
     }
 
-    /// Compares the clocks again. While the database does not answer, what was read last holds.
+    /// Compares the clocks again. While the database does not answer, the last value stays.
     pub(crate) async fn set(&self) {
         let asked = Instant::now();
         let skew = match in_time(clock_skew(&self.guestlist, &self.database)).await {
             Ok(skew) => skew,
-            Err(error) => return warn!(%error, "the database was not asked the time: {error}"),
+            Err(error) => {
+                return warn!(%error, "the clock was not compared with the database's: {error}");
+            }
         };
-        // A process that was paused meanwhile would take half the pause for a skew.
+        // If the process was paused meanwhile, half the pause would count as skew.
         if asked.elapsed() > LATE && self.skew().is_some() {
             return;
         }
@@ -82,10 +84,10 @@ impl DatabaseClock {
         if is_too_much(skew) && !was_too_much {
             error!(
                 seconds,
-                "this machine's clock is {seconds} s off the database's; nothing is done until it is set"
+                "this machine's clock differs by {seconds} s from the database's; the worker does nothing until the clock is correct"
             );
         } else if was_too_much && !is_too_much(skew) {
-            info!("the clocks agree again");
+            info!("the clocks agree again; the worker continues");
         }
     }
 

@@ -1,7 +1,7 @@
-//! The spans of jobs: each continues the trace of the request that promised its message.
+//! The spans of jobs. Each continues the trace of the request that created its message.
 //!
-//! Spans leave the house, for a collector that others may read. They carry ids and words of our own,
-//! and never an address, a name, a token or what a mail server said.
+//! Spans leave the installation, for a collector that others may read. They carry ids and words of
+//! our own, never an address, a name, a token or the text of a mail server.
 
 use guestlist::outbox::{Cost, Message};
 use tracing::field::Empty;
@@ -11,9 +11,10 @@ use crate::job::Next;
 use crate::mailer::Verdict;
 use crate::metrics;
 
-/// The span of a message's job, until its outcome is recorded.
+/// Creates the span of a message's job, which lasts until its outcome is recorded.
 ///
-/// It is nobody's child in this process: what started the worker has nothing to do with it.
+/// It has no parent in this process, because the code that started the worker is unrelated to the
+/// job.
 pub(crate) fn job(message: &Message) -> Span {
     let span = info_span!(
         parent: None,
@@ -31,7 +32,7 @@ pub(crate) fn job(message: &Message) -> Span {
     span
 }
 
-/// Records what is next; a fault makes the span one of an error.
+/// Records the outcome; a failure marks the span as an error.
 pub(crate) fn ended(job: &Span, next: &Next) {
     job.record("outcome", next.run_outcome().name());
     let is_fault = matches!(
@@ -47,12 +48,12 @@ pub(crate) fn ended(job: &Span, next: &Next) {
     }
 }
 
-/// The span of a letter on its way to the mail server.
+/// Creates the span of a letter on its way to the mail server.
 pub(crate) fn delivery(message: &Message) -> Span {
     info_span!("deliver", otel.kind = "client", message = %message.id, verdict = Empty)
 }
 
-/// Records what the mail server decided.
+/// Records the verdict of the mailer.
 pub(crate) fn delivered(delivery: &Span, verdict: &Verdict) {
     let verdict = match verdict {
         Verdict::Accepted { .. } => "accepted",
@@ -78,8 +79,8 @@ mod remote {
     use tracing::Span;
     use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-    /// Makes `span` a child of what `trace_parent` names. What is malformed, or of a process that
-    /// exports no traces, makes no difference.
+    /// Makes `span` a child of the span in `trace_parent`. A malformed value, or one of a process
+    /// that exports no traces, is ignored.
     pub(super) fn continue_trace(span: &Span, trace_parent: Option<&str>) {
         let Some(trace_parent) = trace_parent else {
             return;

@@ -1,4 +1,4 @@
-//! The worker as the environment configures it, from its start to its end.
+//! The worker as configured by the environment, from start to end.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,20 +20,21 @@ use crate::queue::{DEFAULT_PREFIX, Queue};
 use crate::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::worker::{Settings, Worker};
 
-/// How long the database may take to see the worker off.
+/// The time for closing the database connections at the end.
 const LEAVE: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Connections to the database beside those of letters at work: the relay's, the scheduler's, the
-/// renewal's, the settler's and the purges'.
+/// Database connections in addition to those of letters in progress: for the relay, the scheduler,
+/// the lease renewal, the settler and the purges.
 const OTHER_CONNECTIONS: usize = 8;
 
 /// Runs relay, queue and all jobs until SIGTERM or SIGINT, or until nothing is due.
 ///
-/// The first signal lets running jobs finish; a second ends the process at once, and what was cut
-/// off is done again when its lease ends. The endpoint answers until the last job is recorded.
+/// The first signal lets running jobs finish. A second one ends the process at once; jobs that were
+/// interrupted run again when their lease ends. The endpoint answers until the last job is
+/// recorded.
 ///
 /// # Errors
-/// What keeps the worker from starting. Once started it works on through every failure around it.
+/// Anything that prevents the worker from starting. Once started it continues through failures of the database, Redis and the mail server.
 pub async fn run(
     config: &Config,
     until_idle: bool,
@@ -61,10 +62,10 @@ pub async fn run(
         0 => info!("stopped"),
         jobs => warn!(
             jobs,
-            "stopped; {jobs} jobs were cut off and will be done again"
+            "stopped; {jobs} jobs were interrupted and will run again"
         ),
     }
-    // A connection that is dead and does not know it would hold up the end for long.
+    // A dead connection that the kernel has not noticed would delay the end for long.
     let _ = tokio::time::timeout(LEAVE, database.close()).await;
     Ok(ExitCode::SUCCESS)
 }
@@ -73,7 +74,7 @@ fn connections(config: &Config) -> u32 {
     u32::try_from(config.concurrency + OTHER_CONNECTIONS).unwrap_or(u32::MAX)
 }
 
-/// How the worker works.
+/// Returns the settings of the worker.
 pub fn settings(config: &Config) -> Settings {
     Settings {
         letters: config.concurrency,
@@ -83,11 +84,11 @@ pub fn settings(config: &Config) -> Settings {
     }
 }
 
-/// The queue of an installation: Redis where it is configured, else inside this process. Several
-/// installations may share a Redis, for each has keys of its own.
+/// Creates the queue of an installation: Redis if it is configured, else inside this process.
+/// Several installations may share a Redis, because each has keys of its own.
 ///
 /// # Errors
-/// When `REDIS_URL` is not one.
+/// `REDIS_URL` is not valid.
 pub fn queue(config: &Config, installation: Uuid) -> anyhow::Result<Queue> {
     let queue = match &config.redis_url {
         Some(url) => {
@@ -102,10 +103,11 @@ pub fn queue(config: &Config, installation: Uuid) -> anyhow::Result<Queue> {
     })
 }
 
-/// The tools of the jobs. Overridden letters that cannot be used are told and left out.
+/// Creates the dependencies of the jobs. Overridden letters that cannot be used are logged and left
+/// out.
 ///
 /// # Errors
-/// Without a key, without the folder of letters, or with a session store that is none.
+/// There is no key, the folder of letters does not exist, or a session store is not valid.
 pub fn context(config: &Config, database: &Database) -> anyhow::Result<Context> {
     let key_ring = config.keys.load()?;
     let link = config.link.clone();
@@ -142,10 +144,10 @@ fn letters(config: &Config) -> anyhow::Result<Letters> {
     Ok(letters)
 }
 
-/// The stores that sessions are purged from.
+/// Creates the stores that sessions are purged from.
 ///
 /// # Errors
-/// When a store's URL is none.
+/// The URL of a store is not valid.
 pub fn sessions(
     config: &Config,
     database: &Database,
@@ -168,7 +170,8 @@ pub fn sessions(
         .context("GUESTLIST_SESSIONS")
 }
 
-/// Listens at once, so that no signal is missed, and stops the worker at the first.
+/// Registers the signal handlers at once, so that no signal is missed; the first signal stops the
+/// worker.
 fn stop_by_signal(
     stop: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
@@ -178,10 +181,12 @@ fn stop_by_signal(
     );
     Ok(async move {
         next(&mut terminate, &mut interrupt).await;
-        info!("stopping; what runs is finished, and a second signal ends it at once");
+        info!(
+            "stopping; running jobs are finished first, a second signal ends the process at once"
+        );
         stop.cancel();
         next(&mut terminate, &mut interrupt).await;
-        warn!("ended at once; what was cut off will be done again");
+        warn!("ended at once; interrupted jobs will run again");
         std::process::exit(1);
     })
 }

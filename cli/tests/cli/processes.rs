@@ -41,7 +41,7 @@ fn concurrent_first_commands_share_one_database_and_key() {
         assert!(ran.iter().all(|ran| ran.status == 0), "{ran:#?}");
         assert_eq!(
             ran.iter()
-                .filter(|ran| ran.stderr.contains("made the key"))
+                .filter(|ran| ran.stderr.contains("created the key"))
                 .count(),
             1,
             "{ran:#?}"

@@ -239,7 +239,7 @@ fn invalid_role_file_is_refused_with_advice() {
         (
             "large.toml",
             Some(megabytes.as_bytes()),
-            "larger than 1 MiB, so it is no role model",
+            "larger than 1 MiB, so it is not a role model",
             wrong,
         ),
         (
@@ -317,7 +317,7 @@ fn worker_gives_the_same_refusal_for_its_variable() {
         .ended(2)
         .stderr;
     assert!(
-        told.contains("GUESTLIST_ROLES: three-tier is no preset and cannot be read as a file"),
+        told.contains("GUESTLIST_ROLES: three-tier is not a preset and cannot be read as a file"),
         "{told}"
     );
     assert!(

@@ -336,7 +336,7 @@ fn used_port_is_reported_before_the_start() {
     let message = text(&told["message"]);
     assert!(message.contains(&address.to_string()), "{message}");
     assert!(
-        message.contains("another program listens there already"),
+        message.contains("another program already listens there"),
         "{message}"
     );
     let files = std::fs::read_dir(command_line.folder()).unwrap();

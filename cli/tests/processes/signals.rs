@@ -93,7 +93,12 @@ fn work_beyond_the_drain_time_is_left_to_the_next_worker() {
         (Duration::from_secs(1)..Duration::from_secs(4)).contains(&time),
         "{time:?}"
     );
-    assert_eq!(worker.said("4 jobs were cut off"), 1, "{}", worker.log());
+    assert_eq!(
+        worker.said("4 jobs were interrupted"),
+        1,
+        "{}",
+        worker.log()
+    );
     let mut next = installation.worker("next");
     installation.until_done();
     installation.assert_delivered(20);

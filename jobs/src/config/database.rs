@@ -1,4 +1,4 @@
-//! The database a configuration names: checked, redacted and opened.
+//! The configured database: validated, redacted and opened.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,40 +9,41 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use url::Url;
 
-/// Why a text is not the URL of a database. The text itself may hold a password and is not repeated.
+/// The reason why a text is not a database URL. The text may contain a password and is not
+/// repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDatabaseUrl {
     /// Neither Postgres nor SQLite.
     #[error("the URL starts with neither sqlite: nor postgres:")]
     Scheme,
-    /// An SQLite database that is gone when the process ends.
-    #[error("an SQLite database in memory would be gone when the command ends")]
+    /// An SQLite database in memory, which is lost when the process ends.
+    #[error("an SQLite database in memory would be lost when the command ends")]
     Memory,
-    /// The rest of it does not read.
-    #[error("the URL does not read: {0}")]
+    /// The rest of the URL is not valid.
+    #[error("the URL is not valid: {0}")]
     Form(String),
 }
 
-/// Why a database cannot be worked with.
+/// The reason why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// It cannot be reached, or does not let us in.
+    /// The database cannot be reached, or refuses the login.
     #[error("cannot open {database}: {problem}")]
     Unreachable {
         /// The database, without its password.
         database: String,
-        /// What went wrong.
+        /// The error.
         problem: String,
     },
-    /// It was never migrated, or by an older version.
+    /// The database was never migrated, or by an older version.
     #[error("{database} {state}: run `guestlist migrate`")]
     NotMigrated {
         /// The database, without its password.
         database: String,
-        /// How its tables compare with what is expected.
+        /// The state of its schema.
         state: &'static str,
     },
-    /// It was migrated by a newer version.
+    /// The database was migrated by a newer version.
     #[error("{database} was migrated by a newer guestlist: run that version")]
     Newer {
         /// The database, without its password.
@@ -50,13 +51,13 @@ pub enum DatabaseError {
     },
 }
 
-/// How long to wait for a database that does not answer at all.
+/// The time to wait for a database that does not answer at all.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long to leave an SQLite file to who is opening it.
+/// The delay before an SQLite file that another process is opening is tried again.
 const TURN: Duration = Duration::from_millis(20);
 
-/// Refuses what no database can be opened from.
+/// Checks that a database can be opened with this URL.
 pub(super) fn check(url: &str) -> Result<String, InvalidDatabaseUrl> {
     let form = |error: sqlx::Error| InvalidDatabaseUrl::Form(root_cause(&error));
     match url.split(':').next() {
@@ -75,7 +76,7 @@ pub(super) fn check(url: &str) -> Result<String, InvalidDatabaseUrl> {
     Ok(url.to_owned())
 }
 
-/// The file of an SQLite database.
+/// Returns the file of an SQLite database.
 pub(super) fn sqlite_file(url: &str) -> Option<PathBuf> {
     let options = url
         .starts_with("sqlite:")
@@ -83,13 +84,13 @@ pub(super) fn sqlite_file(url: &str) -> Option<PathBuf> {
     Some(options.get_filename().to_owned())
 }
 
-/// A URL as it may be shown: without password and parameters.
+/// Formats a URL for display: without password and parameters.
 pub(crate) fn redacted(url: &str) -> String {
     if url.starts_with("sqlite:") || url.starts_with("file:") {
         return url.to_owned();
     }
     let Ok(mut parsed) = Url::parse(url) else {
-        return "(a URL that does not read)".to_owned();
+        return "(an invalid URL)".to_owned();
     };
     if parsed.password().is_some() && parsed.set_password(Some("***")).is_err() {
         return "(a URL with a password)".to_owned();
@@ -99,7 +100,7 @@ pub(crate) fn redacted(url: &str) -> String {
     parsed.into()
 }
 
-/// Opens the database as it is.
+/// Opens the database without checking its schema.
 pub(super) async fn connect(url: &str, connections: u32) -> Result<Database, DatabaseError> {
     let unreachable = |problem| DatabaseError::Unreachable {
         database: redacted(url),
@@ -114,8 +115,8 @@ pub(super) async fn connect(url: &str, connections: u32) -> Result<Database, Dat
     }
 }
 
-/// Tries again while somebody else is opening the same new SQLite file: who turns the write-ahead log on
-/// is told at once that the file is locked, whatever the busy time-out.
+/// Retries while another process opens the same new SQLite file: switching on the write-ahead log
+/// fails at once with "locked", whatever the busy timeout.
 async fn connect_in_turn(url: &str, connections: u32) -> Result<Database, guestlist::Error> {
     loop {
         match Database::connect(url, connections).await {
@@ -125,8 +126,8 @@ async fn connect_in_turn(url: &str, connections: u32) -> Result<Database, guestl
     }
 }
 
-/// Opens the database and sees that its tables are the ones this version works with: an SQLite
-/// file is migrated, since nobody else looks after it.
+/// Opens the database and checks that its schema is the one of this version. An SQLite file is
+/// migrated, because nobody else does it.
 pub(super) async fn open(url: &str, connections: u32) -> Result<Database, DatabaseError> {
     let database = connect(url, connections).await?;
     let name = || redacted(url);
@@ -156,7 +157,7 @@ async fn schema(database: &Database) -> Result<Schema, guestlist::Error> {
     Schema::of(&mut database.acquire().await?).await
 }
 
-/// The innermost reason in one line, without the layers' own words around it.
+/// Returns the innermost cause in one line, without the text of the layers around it.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -185,7 +186,7 @@ mod tests {
                 "redis://:***@localhost:6379/1",
             ),
             ("sqlite:guestlist.db", "sqlite:guestlist.db"),
-            ("hunter2", "(a URL that does not read)"),
+            ("hunter2", "(an invalid URL)"),
         ] {
             assert_eq!(redacted(url), shown);
         }

@@ -1,4 +1,4 @@
-//! The keys that sign links: given, or made and kept beside an embedded database.
+//! The keys that sign links: configured, or created and kept beside an SQLite database.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -7,53 +7,53 @@ use std::path::{Path, PathBuf};
 
 use guestlist::{InvalidKeyRing, Key, KeyRing};
 
-/// Where the key ring comes from.
+/// The source of the key ring.
 #[derive(Debug, Clone)]
 pub enum Keys {
-    /// From `GUESTLIST_KEYS`.
+    /// `GUESTLIST_KEYS`.
     Given(KeyRing),
-    /// From a file beside an SQLite database, made when it is first needed.
+    /// A file beside an SQLite database, created when it is first needed.
     Beside(PathBuf),
-    /// From nowhere: links can be neither made nor accepted.
+    /// None: links can be neither created nor accepted.
     Absent,
 }
 
-/// Why there is no key ring.
+/// The reason why there is no key ring.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// None was configured.
     #[error(
-        "no key is configured, so links can be neither made nor accepted: set GUESTLIST_KEYS to what `guestlist keys new` prints"
+        "no key is configured, so links can be neither created nor accepted: set GUESTLIST_KEYS to what `guestlist keys new` prints"
     )]
     Absent,
-    /// Others on this machine may read the file.
+    /// Other users of this machine may read the file.
     #[error(
-        "the key file {path} can be read by other users: run `chmod 600 {path}`, and make a new key if they might have"
+        "the key file {path} can be read by other users: run `chmod 600 {path}`, and create a new key if they might have read it"
     )]
     Exposed {
         /// The file.
         path: String,
     },
-    /// What the file holds is not a key ring.
+    /// The content of the file is not a key ring.
     #[error("the key file {path} is not valid: {problem}")]
     Invalid {
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// The problem with the content.
         problem: InvalidKeyRing,
     },
-    /// The file can be neither read nor made.
-    #[error("the key file {path} can be neither read nor made: {problem}")]
+    /// The file can be neither read nor created.
+    #[error("the key file {path} can be neither read nor created: {problem}")]
     File {
         /// The file.
         path: String,
-        /// What the operating system says.
+        /// The error of the operating system.
         problem: io::Error,
     },
 }
 
 impl Keys {
-    /// The key ring; makes the key file where there is none yet, and says so in the log.
+    /// Loads the key ring; creates the key file if there is none yet, with a warning in the log.
     ///
     /// # Errors
     /// [`KeysError`].
@@ -77,7 +77,7 @@ fn load_or_make(path: &Path) -> Result<KeyRing, KeysError> {
     if make(path).map_err(file_error)? {
         tracing::warn!(
             file = %path.display(),
-            "made the key that signs links, in {}: keep it with the database, for without it open links stop working",
+            "created the key that signs links in {}; keep this file with the database, because without it open links stop working",
             path.display()
         );
     }
@@ -107,7 +107,7 @@ fn load(path: &Path) -> Result<Option<KeyRing>, KeysError> {
     text.parse().map(Some).map_err(invalid)
 }
 
-/// The file's text, unless other users may read it too.
+/// Reads the file, unless other users may read it too.
 fn read(path: &Path) -> io::Result<Option<String>> {
     const OTHERS: u32 = 0o077;
     let mut file = File::open(path)?;
@@ -119,8 +119,8 @@ fn read(path: &Path) -> io::Result<Option<String>> {
     Ok(Some(text))
 }
 
-/// Makes the file whole or not at all, and says whether it was this process that did: a finished
-/// draft is linked to its name, which fails where another process was first.
+/// Creates the file completely or not at all, and returns whether this process created it: a
+/// finished draft is linked to its name, which fails if another process was first.
 fn make(path: &Path) -> io::Result<bool> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(format!(".{:016x}", rand::random::<u64>()));

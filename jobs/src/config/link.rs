@@ -1,4 +1,4 @@
-//! Where an invitation's link leads.
+//! The template of an invitation's link.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,36 +6,37 @@ use std::str::FromStr;
 use guestlist::Token;
 use url::Url;
 
-/// A URL of the host's application with a place for the token.
+/// A URL of the host's application with a placeholder for the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkTemplate {
     before: String,
     after: String,
 }
 
-/// Why a text is not the template of a link.
+/// The reason why a text is not a link template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLinkTemplate {
-    /// `{token}` is missing or stands there more than once.
-    #[error("the link holds {{token}} {0} times")]
+    /// `{token}` is missing or occurs more than once.
+    #[error("the link contains {{token}} {0} times")]
     Places(usize),
     /// It is not a URL people can open.
     #[error("the link is not an http or https URL")]
     NotAUrl,
     /// The token would become part of a host name or of credentials.
-    #[error("the link holds {{token}} before its path")]
+    #[error("the link contains {{token}} before its path")]
     TokenInHost,
 }
 
 const PLACE: &str = "{token}";
 
 impl LinkTemplate {
-    /// The link that carries `token`: a secret.
+    /// Returns the link with `token`, which is a secret.
     pub fn with(&self, token: &Token) -> String {
         format!("{}{}{}", self.before, token.expose(), self.after)
     }
 
-    /// The token inside a link made from this template, or the text itself where it is none.
+    /// Returns the token in a link created from this template, or the text itself if it is not such
+    /// a link.
     pub fn token_in<'t>(&self, text: &'t str) -> &'t str {
         let inside = text
             .strip_prefix(&self.before)
@@ -44,7 +45,7 @@ impl LinkTemplate {
     }
 }
 
-/// The template as it was written.
+/// Formats the template as it was written.
 impl fmt::Display for LinkTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{PLACE}{}", self.before, self.after)

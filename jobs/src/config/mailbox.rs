@@ -1,4 +1,4 @@
-//! From whom letters come.
+//! The configured sender of letters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,21 +8,21 @@ use guestlist::{EmailAddress, InvalidEmailAddress};
 /// A sender: an address and the name people see instead of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mailbox {
-    /// What people see.
+    /// The displayed name.
     pub name: Option<String>,
-    /// The address itself.
+    /// The address.
     pub address: EmailAddress,
 }
 
-/// Why a text is not a sender.
+/// The reason why a text is not a sender.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMailbox {
-    /// The address is not one.
+    /// The address is not valid.
     #[error(transparent)]
     Address(#[from] InvalidEmailAddress),
-    /// The name is too long or holds what could become structure of a header.
+    /// The name is too long or contains characters that could change the structure of a header.
     #[error(
-        "the name before the address has over 100 characters or holds a control character, < or >"
+        "the name before the address has over 100 characters or contains a control character, < or >"
     )]
     Name,
 }

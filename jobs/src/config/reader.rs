@@ -1,4 +1,4 @@
-//! Reading variables one after another, and collecting what is wrong with them.
+//! Reads the variables and collects all mistakes.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -6,25 +6,25 @@ use std::fmt;
 use super::unknown;
 use super::variables::Variable;
 
-/// Everything that is wrong with the configuration, one line each.
+/// All mistakes in the configuration, one line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     mistakes: Vec<Mistake>,
 }
 
-/// What is wrong with one variable. Values that may be secret are not repeated.
+/// A mistake in one variable. Values that may be secret are not repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     /// The variable's name.
     pub variable: String,
-    /// What is wrong with its value.
+    /// The problem with its value.
     pub problem: String,
-    /// The form a right value has.
+    /// The form of a valid value.
     pub expected: &'static str,
 }
 
 impl ConfigError {
-    /// The mistakes, in the order of the table of variables.
+    /// Returns the mistakes, in the order of the table of variables.
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
     }
@@ -51,7 +51,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Reads variables through `lookup` and goes on after a mistake, so that all are found at once.
+/// Reads variables through `lookup` and continues after a mistake, so that all are found at once.
 pub(super) struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<OsString>,
     mistakes: Vec<Mistake>,
@@ -65,13 +65,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Counts as mistakes those of `names` that are nearly the name of a variable.
+    /// Records as mistakes those of `names` that are close to the name of a variable.
     pub(super) fn misspelled(mut self, names: &[String]) -> Self {
         for name in names {
             if let Some(meant) = unknown::meant(name) {
                 self.mistakes.push(Mistake {
                     variable: name.clone(),
-                    problem: "there is no such variable".to_owned(),
+                    problem: "there is no variable of this name".to_owned(),
                     expected: meant,
                 });
             }
@@ -79,8 +79,8 @@ impl<'a> Reader<'a> {
         self
     }
 
-    /// The value of a variable that has a default. After a mistake it is the default, which nobody
-    /// gets to see.
+    /// Returns the value of a variable that has a default. After a mistake this is the default,
+    /// which is never used.
     pub(super) fn required<T, E: fmt::Display>(
         &mut self,
         variable: Variable,
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The value of a variable that may be unset.
+    /// Returns the value of a variable that may be unset.
     pub(super) fn optional<T, E: fmt::Display>(
         &mut self,
         variable: Variable,
@@ -111,12 +111,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a variable has a value, valid or not.
+    /// Returns whether a variable has a value, valid or not.
     pub(super) fn is_set(&self, variable: Variable) -> bool {
         (self.lookup)(variable.name).is_some_and(|value| !value.is_empty())
     }
 
-    /// Whether a value was set and found wrong.
+    /// Returns whether a value was set and is invalid.
     pub(super) fn has_mistake(&self, variable: Variable) -> bool {
         let mut mistakes = self.mistakes.iter();
         mistakes.any(|mistake| mistake.variable == variable.name)
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// Fails where anything was wrong.
+    /// Fails if there was any mistake.
     pub(super) fn finish(self) -> Result<(), ConfigError> {
         let mut mistakes = self.mistakes;
         let place = |name: &str| {

@@ -1,4 +1,4 @@
-//! A file that holds a role model.
+//! Role models in files.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,25 +6,26 @@ use std::path::Path;
 
 use guestlist::{InvalidRoleModel, RoleModel};
 
-/// The largest file, in bytes: a thousand roles with twenty permissions each are smaller.
+/// The maximum size of the file, in bytes: a thousand roles with twenty permissions each are
+/// smaller.
 const MAX_SIZE: usize = 1024 * 1024;
 
-/// Why a file gives no role model.
+/// The reason why a file is not a role model.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadRoleModel {
     /// There is no such file, or it cannot be read.
     #[error("cannot be read: {0}")]
     File(#[from] io::Error),
     /// The file is larger than 1 MiB; no more of it was read.
-    #[error("larger than 1 MiB, so it is no role model")]
+    #[error("larger than 1 MiB, so it is not a role model")]
     TooLarge,
-    /// The file holds something else than text in UTF-8.
+    /// The file is not text in UTF-8.
     #[error("line {line}: not text in UTF-8")]
     NotText {
-        /// The line of the first wrong byte, from 1.
+        /// The line of the first invalid byte, counted from 1.
         line: usize,
     },
-    /// The text is no role model.
+    /// The text is not a role model.
     #[error(transparent)]
     Invalid(#[from] InvalidRoleModel),
 }

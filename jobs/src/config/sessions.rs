@@ -1,48 +1,48 @@
-//! Where the host keeps the sessions that end with a membership.
+//! The configured session stores.
 
 use std::fmt;
 
 use crate::redis_url::shown;
 use crate::sessions::{Column, InvalidColumn, InvalidPattern, KeyPattern};
 
-/// A store of sessions to purge.
+/// A session store to purge.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SessionStoreConfig {
-    /// Keys of a Redis.
+    /// Keys in a Redis.
     Redis {
-        /// The Redis; may hold a password.
+        /// The URL of the Redis; may contain a password.
         url: String,
-        /// How a session's key is made.
+        /// The form of a session's key.
         pattern: KeyPattern,
     },
     /// Rows of a table in the same database.
     Sql {
-        /// The column that holds the session.
+        /// The column that contains the session.
         column: Column,
     },
 }
 
-/// Why a text does not say where sessions are.
+/// The reason why a text is not a list of session stores.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSessionStores {
-    /// A word that is none of the forms.
+    /// A word that is not a known store.
     #[error("{0:?} is not a session store")]
     Unknown(String),
-    /// `none` beside another store.
-    #[error("none stands beside other stores")]
+    /// `none` together with another store.
+    #[error("none cannot be combined with other stores")]
     NoneAndSome,
-    /// A pattern that does not name one session.
+    /// A pattern without exactly one `{session}`.
     #[error(transparent)]
     Pattern(#[from] InvalidPattern),
     /// Not a table and a column.
     #[error(transparent)]
     Column(#[from] InvalidColumn),
-    /// Redis without a URL.
+    /// A Redis store without a URL.
     #[error("a Redis store needs REDIS_URL or GUESTLIST_SESSIONS_REDIS_URL")]
     NoRedis,
 }
 
-/// Reads a list of stores, those in Redis being at `redis_url`.
+/// Parses a list of stores; those in Redis are at `redis_url`.
 pub(super) fn parse(
     text: &str,
     redis_url: Option<&str>,

@@ -1,12 +1,12 @@
-//! Names that look like variables of ours and are none.
+//! Names that are close to our variables but are not one of them.
 
 use super::variables;
 
 const PREFIX: &str = "GUESTLIST_";
 
-/// The variable that `name` was meant to be: the same one without the prefix, or one that differs
-/// by a slip. Other names are left alone, since hosts have their own and platforms add some, such as
-/// `GUESTLIST_SERVICE_HOST` for a Kubernetes service named guestlist.
+/// Returns the variable that `name` was probably meant to be: the same one without the prefix, or
+/// one that differs by a typing error. Other names are accepted, because hosts have their own and
+/// platforms add some, such as `GUESTLIST_SERVICE_HOST` for a Kubernetes service named guestlist.
 pub(super) fn meant(name: &str) -> Option<&'static str> {
     let rest = name.strip_prefix(PREFIX)?;
     let mut known = variables::ALL.iter().map(|variable| variable.name);
@@ -24,7 +24,8 @@ pub(super) fn meant(name: &str) -> Option<&'static str> {
     })
 }
 
-/// How many letters have to be put in, left out or replaced to get from one to the other.
+/// Returns the number of letters to insert, delete or replace to turn one text into the other
+/// (Levenshtein distance).
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<_> = other.chars().collect();
     let mut row: Vec<_> = (0..=other.len()).collect();

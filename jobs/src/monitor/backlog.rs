@@ -1,4 +1,4 @@
-//! What waits in the outbox.
+//! The messages waiting in the outbox.
 
 use std::sync::atomic::AtomicU64;
 
@@ -11,19 +11,19 @@ use super::Instruments;
 use crate::metrics;
 use crate::queue::Lane;
 
-/// The most rows that one look reads, of those alive and of those dead each.
+/// The maximum number of rows a count reads, for live and dead messages each.
 const MOST: u32 = 100_000;
 
-/// The outbox as it was a few seconds ago.
+/// The state of the outbox a few seconds ago.
 #[derive(Debug, Clone)]
 pub(super) struct Backlog {
     counts: Vec<Count>,
-    /// Since when the oldest message of each lane is due.
+    /// The time since which the oldest message of each lane is due.
     due_since: [(Lane, Option<DateTime<Utc>>); 2],
 }
 
 impl Backlog {
-    /// Reads the outbox; `None` where the database does not answer, which readiness tells.
+    /// Counts the outbox; `None` if the database does not answer, which readiness reports.
     pub(super) async fn look(instruments: &Instruments) -> Option<Self> {
         match Self::read(instruments).await {
             Ok(backlog) => Some(backlog),

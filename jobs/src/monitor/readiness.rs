@@ -1,4 +1,4 @@
-//! Whether a worker can do its work now.
+//! The readiness of a worker.
 
 use std::time::Duration;
 
@@ -9,37 +9,37 @@ use tokio::time::timeout;
 use super::{Instruments, PATIENCE};
 use crate::skew;
 
-/// A relay that began no round for so long hangs. Rounds are a second apart at most; one that
-/// waits for Redis or for a connection to the database takes longer.
+/// The time without a round after which the relay counts as hanging. Rounds are at most a second
+/// apart; one that waits for Redis or for a database connection takes longer.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// What a look at a worker showed. As JSON: `{"ready": false, "checks": [{"check": "queue",
+/// The result of checking a worker. As JSON: `{"ready": false, "checks": [{"check": "queue",
 /// "status": "failed", "detail": "…"}, …]}`.
 #[derive(Debug, Clone)]
 pub struct Readiness {
-    /// Each thing that was looked at. `clock` is missing while the database does not answer.
+    /// The checks. `clock` is missing while the database does not answer.
     pub checks: Vec<Check>,
-    /// How far the clock is ahead of the database's, in seconds.
+    /// The lead of the worker's clock over the database's, in seconds.
     pub(super) skew: Option<f64>,
 }
 
-/// One thing that a worker needs.
+/// The check of one part that a worker needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// `worker`, `relay`, `database`, `clock`, `queue` or `mailer`.
     pub name: &'static str,
-    /// What is wrong, fit for a log; `None` where all is well.
+    /// The problem, safe for a log; `None` if there is none.
     pub problem: Option<String>,
 }
 
 impl Readiness {
-    /// Whether nothing is wrong.
+    /// Returns whether every check passed.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.checks.iter().all(|check| check.problem.is_none())
     }
 
-    /// Looks at everything, at the same time where it takes time.
+    /// Checks all parts, concurrently where a check takes time.
     pub(super) async fn look(instruments: &Instruments) -> Self {
         let (skew, queue) = tokio::join!(database(instruments), queue(instruments));
         let mut checks = vec![
@@ -68,12 +68,12 @@ impl Check {
 
 fn worker(instruments: &Instruments) -> Option<String> {
     let is_polling = instruments.queue.is_polling();
-    (!is_polling).then(|| "no worker of this process asks the queue for work".to_owned())
+    (!is_polling).then(|| "no queue worker of this process is polling for jobs".to_owned())
 }
 
 fn relay(instruments: &Instruments) -> Option<String> {
     match instruments.rounds.silence() {
-        None => Some("the relay does not run".to_owned()),
+        None => Some("the relay is not running".to_owned()),
         Some(silence) if silence > SILENCE => Some(format!(
             "the relay has not looked for due messages for {} s",
             silence.as_secs()
@@ -82,7 +82,7 @@ fn relay(instruments: &Instruments) -> Option<String> {
     }
 }
 
-/// Asks the database the time, and so whether it answers.
+/// Asks the database for its time, which also shows whether it answers.
 async fn database(instruments: &Instruments) -> Result<chrono::TimeDelta, String> {
     let look = skew::clock_skew(&instruments.guestlist, &instruments.database);
     match timeout(PATIENCE, look).await {
@@ -95,7 +95,7 @@ async fn database(instruments: &Instruments) -> Result<chrono::TimeDelta, String
 fn clock(skew: chrono::TimeDelta) -> Option<String> {
     skew::is_too_much(skew).then(|| {
         format!(
-            "this machine's clock is {} s {} the database's: the worker stands down",
+            "this machine's clock is {} s {} the database's; the worker does nothing until the clock is correct",
             skew.num_seconds().abs(),
             if skew > chrono::TimeDelta::zero() {
                 "ahead of"
@@ -115,7 +115,7 @@ async fn queue(instruments: &Instruments) -> Result<(), String> {
 
 fn mailer(instruments: &Instruments) -> Option<String> {
     let why = instruments.mailer.paused()?;
-    Some(format!("no letter leaves until this is mended: {why}"))
+    Some(format!("no letter is sent until this is fixed: {why}"))
 }
 
 fn no_answer(who: &str) -> String {

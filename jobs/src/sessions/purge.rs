@@ -1,4 +1,4 @@
-//! The purge: sessions that ended with a membership, deleted from every store and forgotten.
+//! The purge: deletes sessions that ended with a membership from every store and from the database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,42 +10,41 @@ use tokio::time::timeout;
 use super::{SessionStore, StoreError};
 use crate::deadline::in_time;
 
-/// Sessions a round: small enough that no store is held up by one.
+/// Sessions per round: few enough not to block a store.
 const ROUND: u32 = 500;
 
-/// How long a store may take for a round. One that never answers would keep its slot, and the purges
-/// behind it, for ever.
+/// The time a store may take for a round. A store that never answers would otherwise block its job
+/// slot, and the purges behind it, for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Why a purge is not through. Nothing is lost by it: the worker purges what is left.
+/// The reason why a purge is not complete. Nothing is lost: the worker purges the rest.
 #[derive(Debug, thiserror::Error)]
 pub enum PurgeError {
-    /// The database did not say what ended, or could not forget it.
+    /// The database did not return the ended sessions, or could not delete their rows.
     #[error(transparent)]
     Library(#[from] guestlist::Error),
-    /// A store did not delete for certain.
+    /// A store did not confirm the deletion.
     #[error("{store} did not delete sessions: {source}")]
     Store {
-        /// What the store is called.
+        /// The name of the store.
         store: String,
-        /// What it said.
+        /// The error of the store.
         source: StoreError,
     },
 }
 
-/// Deletes the sessions of one organization that ended, of `user` or of everybody, from every store,
-/// and says how many they were. When it returns `Ok`, none is left.
+/// Deletes the ended sessions of one organization, of `user` or of all members, from every store, and
+/// returns how many there were. After `Ok` none is left.
 ///
-/// Nobody has to call it: the worker does, within moments of the commit, and tries until it is done.
-/// A host awaits it right after its own commit where the answer to a request must not leave before
-/// the sessions are gone. What it did the worker does not find any more, and should it fail, or the
-/// process die, the worker does it.
+/// A call is optional: the worker purges within moments of the commit, and retries until it is done.
+/// A host calls this right after its own commit if the answer to a request must not leave before the
+/// sessions are gone. If it fails, or the process dies, the worker purges the rest.
 ///
-/// Await it after the commit and on no connection of the transaction: what is not committed has not
-/// ended. A session that another membership still uses is forgotten and stays in the stores.
+/// Call it after the commit and not on a connection of the transaction, because sessions end with
+/// the commit. A session that another membership still uses is forgotten and stays in the stores.
 ///
 /// # Errors
-/// [`PurgeError`], after which some may be deleted and others not.
+/// [`PurgeError`]; some sessions may be deleted and others not.
 ///
 /// # Examples
 /// ```no_run
@@ -62,7 +61,7 @@ pub enum PurgeError {
 /// ) -> Result<(), Box<dyn std::error::Error>> {
 ///     let mut tx = database.begin().await?;
 ///     guestlist.act(actor).in_organization(acme).remove(&mut tx, bob).await?;
-///     tx.commit().await?; // Bob has no access any more, and the worker will purge his sessions
+///     tx.commit().await?; // Bob has no access any more; the worker will purge his sessions
 ///
 ///     if let Err(error) = sessions::purge(database, stores, acme, Some(bob)).await {
 ///         eprintln!("left to the worker: {error}");
@@ -79,7 +78,7 @@ pub async fn purge(
     purge_in_rounds(database, stores, organization, user, |_| ()).await
 }
 
-/// Purges round by round, and says after each how many sessions it forgot.
+/// Purges in rounds and reports after each how many sessions it forgot.
 pub(crate) async fn purge_in_rounds(
     database: &Database,
     stores: &[Arc<dyn SessionStore>],
@@ -97,7 +96,7 @@ pub(crate) async fn purge_in_rounds(
         if ended.is_empty() {
             return Ok(purged);
         }
-        // What another membership still uses stays in the stores.
+        // Sessions that another membership still uses stay in the stores.
         let unshared = ended.iter().filter(|session| !session.is_shared);
         let keys: Vec<_> = unshared.map(|session| session.session.clone()).collect();
         delete(stores, &keys, PATIENCE).await?;
@@ -113,7 +112,7 @@ pub(crate) async fn purge_in_rounds(
     }
 }
 
-/// Deletes sessions from every store, each of which has so much `patience` of ours.
+/// Deletes sessions from every store, each of which may take as long as `patience`.
 async fn delete(
     stores: &[Arc<dyn SessionStore>],
     keys: &[SessionKey],

@@ -1,4 +1,4 @@
-//! Sessions in Redis.
+//! Session store in Redis.
 
 use std::str::FromStr;
 
@@ -10,26 +10,26 @@ use super::{SessionStore, StoreError};
 use crate::redis_connection::RedisConnection;
 use crate::redis_url::InvalidRedisUrl;
 
-/// How a session's key is made: text with `{session}` in it once.
+/// The form of a session's key: text with `{session}` in it once.
 ///
-/// The default is what tower-sessions-redis-store writes: the session and nothing else.
+/// The default is the key of tower-sessions-redis-store: the session and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeyPattern {
     before: String,
     after: String,
 }
 
-/// The text does not name one session.
+/// The error of a text without exactly one `{session}`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the pattern {0:?} does not hold {{session}} once")]
+#[error("the pattern {0:?} does not contain {{session}} exactly once")]
 pub struct InvalidPattern(String);
 
-/// Why sessions cannot be in that Redis.
+/// The error of an invalid Redis URL of sessions.
 #[derive(Debug, thiserror::Error)]
-#[error("the sessions' Redis URL is not one: {0}")]
+#[error("the Redis URL of the sessions is not valid: {0}")]
 pub struct InvalidUrl(#[from] InvalidRedisUrl);
 
-/// Sessions in Redis, under one key each.
+/// Sessions in Redis, each under a key of its own.
 pub struct RedisSessions {
     connection: RedisConnection,
     pattern: KeyPattern,
@@ -57,13 +57,14 @@ impl FromStr for KeyPattern {
     }
 }
 
-/// Keys sent at once, since Redis works off what has arrived from one client before it turns to the
-/// next. While 100,000 keys were deleted so, no command took a millisecond (SLOWLOG, LATENCY).
+/// The number of keys sent at once, because Redis processes what has arrived from one client before
+/// the next. While 100,000 keys were deleted this way, no command took a millisecond (SLOWLOG,
+/// LATENCY).
 const BATCH: usize = 500;
 
 impl RedisSessions {
-    /// Sessions in the Redis at `url`, connected to when there is something to delete. The forms of
-    /// the URL are those of [`RedisUrl`](crate::redis_url::RedisUrl).
+    /// Creates a store for the Redis at `url`, which connects when there is something to delete.
+    /// The forms of the URL are those of [`RedisUrl`](crate::redis_url::RedisUrl).
     ///
     /// # Errors
     /// [`InvalidUrl`].
@@ -74,9 +75,9 @@ impl RedisSessions {
         })
     }
 
-    /// UNLINK frees the memory in the background, so large sessions do not hold Redis up. Each
-    /// key is a command of its own, so they may live in different slots of a cluster; the commands
-    /// follow each other without waiting for answers.
+    /// Deletes with UNLINK, which frees memory in the background, so that large sessions do not
+    /// block Redis. Each key is a command of its own, so that keys may be in different slots of a
+    /// cluster; the commands are pipelined.
     async fn unlink(&self, sessions: &[SessionKey]) -> Result<(), redis::RedisError> {
         for batch in sessions.chunks(BATCH) {
             let unlinked = batch.iter().map(|session| {

@@ -1,4 +1,4 @@
-//! Sessions in a table of the host's database.
+//! Session store in a table of the host's database.
 
 use std::str::FromStr;
 
@@ -17,9 +17,9 @@ pub struct Column {
     column: String,
 }
 
-/// The text is not the name of a column.
+/// The error of a text that is not the name of a column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not TABLE.COLUMN in letters, digits and _")]
+#[error("{0:?} is not TABLE.COLUMN made of letters, digits and _")]
 pub struct InvalidColumn(String);
 
 impl FromStr for Column {
@@ -43,15 +43,15 @@ impl FromStr for Column {
     }
 }
 
-/// Sessions as rows of a table, found by a column such as `tower_sessions.id`, of whatever type: text,
-/// a number, a UUID or bytes.
+/// Sessions as rows of a table, found by a column such as `tower_sessions.id` of any type: text, a
+/// number, a UUID or bytes.
 pub struct SqlSessions {
     database: Database,
     column: Column,
 }
 
 impl SqlSessions {
-    /// Sessions whose keys stand in `column`.
+    /// Creates a store of sessions whose keys are in `column`.
     pub fn new(database: Database, column: &Column) -> Self {
         Self {
             database,
@@ -80,8 +80,8 @@ impl SqlSessions {
 }
 
 impl Column {
-    /// Postgres reads each key as a value of the column's type, whichever that is, so that an index
-    /// of the column finds it.
+    /// Returns the statement for keys of the column's type. Postgres parses each key as a value of
+    /// that type, so that an index on the column is used.
     fn by_value(&self) -> String {
         let Self { table, column } = self;
         let name = column.trim_matches('"');
@@ -92,14 +92,16 @@ impl Column {
         )
     }
 
-    /// For keys among which some cannot be of the column's type: slower, as it reads every row.
+    /// Returns the statement for keys of which some are not of the column's type: slower, because
+    /// it reads every row.
     fn by_text(&self) -> String {
         let Self { table, column } = self;
         format!("DELETE FROM {table} WHERE {column}::text = ANY($1)")
     }
 
-    /// SQLite compares by the column's affinity, which reads text as a number, but not as bytes: a
-    /// key may be stored as its own bytes, or as those of the UUID it spells.
+    /// Returns the statement for SQLite, which compares by the column's affinity: text is read as a
+    /// number, but not as bytes. A key may be stored as its own bytes, or as the bytes of the UUID
+    /// it spells.
     fn by_any(&self) -> String {
         let Self { table, column } = self;
         format!(
@@ -121,13 +123,13 @@ async fn delete(pool: &PgPool, statement: String, keys: &[&str]) -> Result<(), s
     Ok(())
 }
 
-/// Whether a key is not of the column's type: class 22, data exception.
+/// Returns whether the error says that a key is not of the column's type: class 22, data exception.
 fn is_no_such_value(error: &sqlx::Error) -> bool {
     let database = error.as_database_error();
     database.is_some_and(|error| error.code().is_some_and(|code| code.starts_with("22")))
 }
 
-/// Only what needs no escaping, so a name can be nothing but a name.
+/// Accepts only names that need no escaping.
 fn is_identifier(part: &str) -> bool {
     let mut bytes = part.bytes();
     bytes
@@ -139,7 +141,7 @@ fn is_identifier(part: &str) -> bool {
 
 impl SessionStore for SqlSessions {
     fn name(&self) -> &str {
-        "the sessions' table"
+        "the table of sessions"
     }
 
     fn delete<'a>(&'a self, sessions: &'a [SessionKey]) -> BoxFuture<'a, Result<(), StoreError>> {
