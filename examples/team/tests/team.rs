@@ -12,6 +12,8 @@ mod configuration;
 mod deadline;
 #[path = "team/deployment.rs"]
 mod deployment;
+#[path = "team/help.rs"]
+mod help;
 #[path = "team/invitation_requests.rs"]
 mod invitation_requests;
 #[path = "team/links.rs"]
