@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use guestlist::Error;
+use guestlist_jobs::config::variables;
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Client, StatusCode};
 use sqlx::SqlitePool;
@@ -67,6 +68,39 @@ fn the_guide_shows_the_dependencies_of_this_package() {
         shown["Cargo.toml"],
         format!("[dependencies]\n{dependencies}")
     );
+}
+
+/// Runs the program with an argument and an invalid address, so that it cannot serve.
+fn run(argument: &str) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_guide"));
+    let program = program.env_clear().env("LISTEN", "nowhere");
+    program.arg(argument).output().unwrap()
+}
+
+#[test]
+fn help_states_the_defaults() {
+    let output = run("--help");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(run("-h"), output);
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(help.contains("  LISTEN [default: 127.0.0.1:3000]\n"));
+    for name in ["DATABASE_URL", "SMTP_URL", "GUESTLIST_LINK"] {
+        let mut variables = variables::ALL.iter();
+        let variable = variables.find(|variable| variable.name == name).unwrap();
+        let line = format!("  {name} [default: {}]\n", variable.default);
+        assert!(help.contains(&line), "{line}");
+    }
+}
+
+#[test]
+fn an_unknown_argument_is_refused() {
+    for argument in ["--nonsense", "help", ""] {
+        let output = run(argument);
+        assert_eq!(output.status.code(), Some(2), "{argument:?}");
+        assert!(output.stdout.is_empty(), "{argument:?}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains("guide --help"), "{message}");
+    }
 }
 
 #[tokio::test]
