@@ -26,10 +26,13 @@ use tracing_subscriber::EnvFilter;
 
 use self::sink::Sink;
 
-/// Trials of Guestlist: inject faults into its processes and servers, and account for every letter.
+/// Trials of Guestlist, a library for team invitations: inject faults, account for every letter, and measure
+/// the speed.
 ///
-/// A trial runs on this machine only. It starts its own Postgres, Redis and mail server on free ports,
-/// and host and worker processes. It stops and removes all of them at its end, also on Ctrl-C.
+/// A letter is an email that the library owes someone, mostly an invitation. A host is an application that
+/// invites people through the library; a worker is a process that sends the letters. A trial runs on this
+/// machine only. It starts its own hosts and workers, and its own Postgres, Redis and mail server on free
+/// ports. It stops and removes all of them at its end, also on Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "trials", version)]
 struct Cli {
@@ -51,6 +54,9 @@ enum Command {
     )]
     Chaos(Box<chaos::Options>),
     /// Judge an earlier chaos trial again from the evidence in its folder.
+    ///
+    /// It prints the same counts as the trial did. The exit status is the same, except that messages left in
+    /// the outbox do not make it 1.
     Judge {
         /// Folder written by `trials chaos --folder`.
         folder: std::path::PathBuf,
