@@ -9,6 +9,7 @@ mod host;
 mod oracle;
 mod port;
 mod postgres;
+mod proc_field;
 mod process;
 mod redis_server;
 mod results;

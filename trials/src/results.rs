@@ -7,6 +7,8 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
+use crate::proc_field::proc_field;
+
 /// Writes a section into a Markdown file. It replaces the section with the same title, or is appended.
 pub(crate) fn write_section(file: &Path, title: &str, body: &str) -> anyhow::Result<()> {
     let before = match fs::read_to_string(file) {
@@ -83,14 +85,6 @@ fn machine() -> String {
     let load = load.split(' ').next().unwrap_or("unknown").to_owned();
     let kernel = first_line("uname", &["-sr"]);
     format!("{processors} cores ({model}), {memory} GiB, {kernel}; load at the end {load}")
-}
-
-/// Returns the value of the first `NAME: VALUE` line of a file in /proc.
-fn proc_field(file: &str, name: &str) -> Option<String> {
-    let text = fs::read_to_string(file).ok()?;
-    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-    let (_, value) = lines.find(|(key, _)| key.trim() == name)?;
-    Some(value.trim().to_owned())
 }
 
 fn build() -> String {

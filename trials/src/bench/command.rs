@@ -9,7 +9,7 @@ use ::guestlist::Key;
 use anyhow::{Context as _, bail};
 use tokio::process::Child;
 
-use super::machine::field;
+use crate::proc_field::proc_field;
 use crate::process::child_command;
 
 /// Maximum duration of a process that ends by itself.
@@ -198,7 +198,7 @@ impl GuestlistProcess {
     }
 
     fn memory_field(&self, name: &str) -> anyhow::Result<Memory> {
-        let text = field(&format!("/proc/{}/status", self.id), name);
+        let text = proc_field(&format!("/proc/{}/status", self.id), name);
         let kilobytes = text
             .as_deref()
             .and_then(|text| text.strip_suffix(" kB")?.trim().parse().ok());

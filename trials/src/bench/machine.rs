@@ -8,6 +8,7 @@ use chrono::Utc;
 use serde_json::{Value as Json, json};
 
 use super::program;
+use crate::proc_field::proc_field;
 
 /// Named properties of the machine, to be shown with the results.
 #[derive(Debug, Clone)]
@@ -112,13 +113,13 @@ fn commit() -> String {
 
 fn processors() -> String {
     let count = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let model =
-        field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    let model = proc_field("/proc/cpuinfo", "model name")
+        .unwrap_or_else(|| std::env::consts::ARCH.to_owned());
     format!("{count} of {model}")
 }
 
 fn memory() -> String {
-    let total = field("/proc/meminfo", "MemTotal")
+    let total = proc_field("/proc/meminfo", "MemTotal")
         .and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
     total.map_or_else(
         || UNKNOWN.to_owned(),
@@ -139,15 +140,6 @@ fn distribution() -> String {
 fn load() -> String {
     let load = read("/proc/loadavg");
     load.split(' ').next().unwrap_or(UNKNOWN).to_owned()
-}
-
-/// Returns the value of the first line `NAME: VALUE` of a file in /proc.
-pub(crate) fn field(path: &str, name: &str) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
-    text.lines().find_map(|line| {
-        let (found, value) = line.split_once(':')?;
-        (found.trim() == name).then(|| value.trim().to_owned())
-    })
 }
 
 fn read(path: &str) -> String {
