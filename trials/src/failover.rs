@@ -1,27 +1,27 @@
 //! Redis failovers under load: every invitation still gets exactly one letter.
 
 mod cluster;
+mod host;
 mod node;
+mod report;
 mod sentinels;
 
-use std::collections::HashMap;
-use std::fmt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use clap::{Args, ValueEnum};
-use guestlist::{Database, Guestlist, Invite, Key, KeyRing, Limits, OrganizationId, User, UserId};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use guestlist::{Database, Key};
+use tokio::time::{Instant, sleep};
 
 use self::cluster::Cluster;
+use self::host::Host;
+use self::report::{Failover, Report};
 use self::sentinels::Sentinels;
-use crate::host::OWNER;
+use crate::evidence::Evidence;
 use crate::oracle;
 use crate::postgres::Postgres;
 use crate::process::{Process, child_command};
@@ -103,112 +103,10 @@ impl Redis {
     }
 }
 
-/// Waits until a condition holds.
-async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
-    let deadline = Instant::now() + WAIT_TIMEOUT;
-    while !holds().await {
-        if Instant::now() > deadline {
-            bail!("timed out waiting until {what}");
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
-}
-
-/// A host that invites until it is told to stop.
-struct Host {
-    database: Database,
-    guestlist: Guestlist,
-    owner: UserId,
-    organization: OrganizationId,
-    /// Addresses whose invitation was committed.
-    invited: Mutex<Vec<String>>,
-    is_stopped: AtomicBool,
-}
-
-impl Host {
-    async fn new(database: &Database, keys: KeyRing) -> anyhow::Result<Arc<Self>> {
-        let guestlist = Guestlist::builder()
-            .key_ring(keys)
-            .limits(Limits::none())
-            .build();
-        let owner = User::new(OWNER.parse()?, "olivia@acme.example".parse()?);
-        let mut transaction = database.begin().await?;
-        let organization = guestlist
-            .create(&mut transaction, "Acme".parse()?, &owner)
-            .await?;
-        transaction.commit().await?;
-        Ok(Arc::new(Self {
-            database: database.clone(),
-            guestlist,
-            owner: owner.id,
-            organization: organization.id,
-            invited: Mutex::default(),
-            is_stopped: AtomicBool::new(false),
-        }))
-    }
-
-    /// Invites one by one, `rate` people per second.
-    async fn work(self: Arc<Self>, rate: u32) -> anyhow::Result<()> {
-        let mut ticks = interval(Duration::from_secs(1) / rate.max(1));
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for number in 0.. {
-            ticks.tick().await;
-            if self.is_stopped.load(Relaxed) {
-                break;
-            }
-            self.invite(vec![format!("p-{number}@invitee.example")])
-                .await?;
-        }
-        Ok(())
-    }
-
-    async fn invite(&self, emails: Vec<String>) -> anyhow::Result<()> {
-        let invites = emails
-            .iter()
-            .map(|email| {
-                let (email, role) = (email.parse()?, "agent".parse()?);
-                Ok(Invite::new(email, role))
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let mut transaction = self.database.begin().await?;
-        let outcomes = self
-            .guestlist
-            .act(&self.owner)
-            .in_organization(self.organization)
-            .invite_all(&mut transaction, invites)
-            .await?;
-        transaction.commit().await?;
-        for outcome in outcomes {
-            outcome.context("an invitation was refused")?;
-        }
-        self.invited().extend(emails);
-        Ok(())
-    }
-
-    fn invited(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.invited.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Runs the trial. The exit status is 1 unless every recipient got exactly one letter.
 pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    let temporary;
-    let folder: &Path = match &options.folder {
-        Some(folder) => {
-            std::fs::create_dir(folder)?;
-            folder
-        }
-        None => {
-            temporary = tempfile::Builder::new()
-                .prefix("guestlist-trials-")
-                .tempdir()?;
-            temporary.path()
-        }
-    };
-    let folder = folder.canonicalize()?;
-    // Lets other users enter, because Postgres runs as `nobody` if this program runs as root.
-    std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
+    let evidence = Evidence::create(options.folder.as_deref())?;
+    let folder = evidence.folder().canonicalize()?;
     let report = run_trial(&folder, &options).await?;
     println!("{report}");
     if let Some(folder) = &options.folder {
@@ -247,7 +145,7 @@ async fn run_trial(folder: &Path, options: &Options) -> anyhow::Result<Report> {
         let log = folder.join(format!("{name}.log"));
         workers.push(Process::start(&name, &mut command, &log)?);
     }
-    let work = tokio::spawn(Arc::clone(&host).work(options.rate));
+    let inviting = tokio::spawn(Arc::clone(&host).run(options.rate));
     wait_until("the first letter is sent", async || {
         letters(&sink).is_ok_and(|letters| !letters.is_empty())
     })
@@ -261,12 +159,12 @@ async fn run_trial(folder: &Path, options: &Options) -> anyhow::Result<Report> {
         let (failover, killed) = fail_over(&mut redis, u64::from(options.burst / 4)).await?;
         failovers.push(failover);
         if number + 1 < options.failovers {
-            bring_back(&mut redis.nodes()[killed]).await?;
+            restart(&mut redis.nodes()[killed]).await?;
         }
     }
     sleep(Duration::from_secs(options.seconds)).await;
-    host.is_stopped.store(true, Relaxed);
-    work.await??;
+    host.stop();
+    inviting.await??;
 
     let since = Instant::now();
     let drained = wait_until("the outbox is empty", async || {
@@ -282,11 +180,11 @@ async fn run_trial(folder: &Path, options: &Options) -> anyhow::Result<Report> {
         }
     }
     let recovered = "SELECT count(*) FROM trials_settled WHERE generation > 1";
-    Ok(Report {
-        recovered: count(&database, recovered).await?,
-        drained,
-        ..Report::new(&host.invited(), &letters(&sink)?, failovers)
-    })
+    let recovered = count(&database, recovered).await?;
+    let mut report = Report::new(&host.invited(), &letters(&sink)?, failovers);
+    report.recovered = recovered;
+    report.drained = drained;
+    Ok(report)
 }
 
 /// Kills the master once it holds at least `minimum` dispatches, and waits for a new master. Returns also
@@ -316,7 +214,7 @@ async fn fail_over(redis: &mut Redis, minimum: u64) -> anyhow::Result<(Failover,
 }
 
 /// Restarts a killed server, which becomes a replica.
-async fn bring_back(killed: &mut node::Node) -> anyhow::Result<()> {
+async fn restart(killed: &mut node::Node) -> anyhow::Result<()> {
     killed.spawn()?;
     wait_until("the killed server follows the new master", async || {
         killed.is_synchronized().await
@@ -341,110 +239,14 @@ async fn count(database: &Database, statement: &'static str) -> anyhow::Result<i
     Ok(sqlx::query_scalar(statement).fetch_one(pool).await?)
 }
 
-/// The death of a master.
-struct Failover {
-    killed_at: DateTime<Utc>,
-    /// Number of dispatches that it held.
-    dispatches: u64,
-    /// Time until another server was the master.
-    promotion: Duration,
-    /// Time until a worker began a letter after the promotion.
-    next_letter: Option<Duration>,
-}
-
-/// The counts of a trial.
-#[derive(Default)]
-struct Report {
-    invited: usize,
-    letters: usize,
-    lost: usize,
-    unexpected: usize,
-    twice: usize,
-    recovered: i64,
-    drained: Option<Duration>,
-    failovers: Vec<Failover>,
-}
-
-impl Report {
-    fn new(invited: &[String], letters: &[Accepted], mut failovers: Vec<Failover>) -> Self {
-        let mut received: HashMap<&str, Vec<&Accepted>> = HashMap::new();
-        for letter in letters {
-            received.entry(&letter.to).or_default().push(letter);
+/// Waits until a condition holds.
+async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
+    let deadline = Instant::now() + WAIT_TIMEOUT;
+    while !holds().await {
+        if Instant::now() > deadline {
+            bail!("timed out waiting until {what}");
         }
-        for failover in &mut failovers {
-            // Counts from the promotion: until then workers send what the dead master had handed out.
-            let begun = letters.iter().filter_map(|letter| {
-                let since = (letter.began_at - failover.killed_at).to_std().ok()?;
-                (since >= failover.promotion).then_some(since)
-            });
-            failover.next_letter = begun.min();
-        }
-        let mut report = Self {
-            invited: invited.len(),
-            letters: letters.len(),
-            failovers,
-            ..Self::default()
-        };
-        for email in invited {
-            match received.remove(email.as_str()).map(|all| all.len()) {
-                None => report.lost += 1,
-                Some(copies) => report.twice += copies - 1,
-            }
-        }
-        report.unexpected = received.values().map(Vec::len).sum();
-        report
+        sleep(Duration::from_millis(20)).await;
     }
-
-    fn is_kept(&self) -> bool {
-        self.lost + self.unexpected + self.twice == 0
-            && self.drained.is_some()
-            && self
-                .failovers
-                .iter()
-                .all(|failover| failover.next_letter.is_some())
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = |time: Option<Duration>| {
-            time.map_or("never".to_owned(), |time| {
-                format!("after {:.1} s", time.as_secs_f64())
-            })
-        };
-        for failover in &self.failovers {
-            writeln!(
-                f,
-                "a master was killed with {} dispatches; another was promoted {}, and the next letter \
-                 was begun {}",
-                failover.dispatches,
-                seconds(Some(failover.promotion)),
-                seconds(failover.next_letter)
-            )?;
-        }
-        writeln!(f, "{:>8}  invited", self.invited)?;
-        writeln!(f, "{:>8}  letters", self.letters)?;
-        writeln!(
-            f,
-            "{:>8}  recovered: settled under a second or later lease",
-            self.recovered
-        )?;
-        writeln!(f, "must be zero")?;
-        writeln!(f, "{:>8}  lost", self.lost)?;
-        writeln!(f, "{:>8}  unexpected", self.unexpected)?;
-        writeln!(f, "{:>8}  sent twice", self.twice)?;
-        match self.drained {
-            Some(time) => writeln!(
-                f,
-                "drained {:.1} s after the last invitation",
-                time.as_secs_f64()
-            )?,
-            None => writeln!(f, "NOT DRAINED within {} s", WAIT_TIMEOUT.as_secs())?,
-        }
-        f.write_str(if self.is_kept() {
-            "every recipient got exactly one letter"
-        } else {
-            "A PROMISE WAS BROKEN"
-        })
-    }
+    Ok(())
 }
