@@ -112,13 +112,9 @@ async fn show(
         .bind(team)
         .fetch_one(&mut *connection)
         .await?;
-    let everybody = Paging::first(Paging::MAX_LIMIT);
-    let members = guestlist
-        .members(&mut *connection, team, &everybody)
-        .await?;
-    let invited = guestlist
-        .pending(&mut *connection, team, &everybody)
-        .await?;
+    let all = Paging::first(Paging::MAX_LIMIT);
+    let members = guestlist.members(&mut *connection, team, &all).await?;
+    let invited = guestlist.pending(&mut *connection, team, &all).await?;
 
     let mut body = format!("<p>Plan: {}</p><ul>", escape(&plan));
     for member in members.items {

@@ -20,7 +20,7 @@ use crate::problem::Problem;
 const LIFETIME: TimeDelta = TimeDelta::hours(1);
 
 /// The minimum time between two letters to one mailbox, however its address is spelled. It prevents flooding
-/// somebody else's mailbox.
+/// another person's mailbox.
 const PAUSE: TimeDelta = TimeDelta::minutes(1);
 
 /// Sends a letter to an address, with or without an account. Only the text of the letter differs: the response and
@@ -41,7 +41,7 @@ pub(crate) async fn ask(app: &App, email: &EmailAddress) -> Result<(), Problem> 
             app.config.url
         ),
         Some(_) => format!(
-            "Hello!\n\nSomebody requested an account with your e-mail address, but you already have one. \
+            "Hello!\n\nSomeone requested an account with your e-mail address, but you already have one. \
              Sign in here:\n\n{}/sign-in\n\nIf this was not you, ignore this letter.\n",
             app.config.url
         ),

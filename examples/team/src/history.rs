@@ -48,8 +48,8 @@ pub(crate) async fn show(
         .iter()
         .map(|event| json!({ "at": times::moment(event.at), "words": sentence(&app, &names, event) }))
         .collect();
-    let facts = json!({ "events": events, "older": page.next });
-    Ok(frame.page("history", "History", Place::In(&member, "history"), facts))
+    let data = json!({ "events": events, "older": page.next });
+    Ok(frame.page("history", "History", Place::In(&member, "history"), data))
 }
 
 /// Names and addresses for the ids in events, where they are still known.

@@ -81,7 +81,7 @@ async fn page(
         None => None,
     };
     let is_for = |account: &Account| account.email.canonical() == invitation.email.canonical();
-    let facts = json!({
+    let data = json!({
         "organization": organization.map(|organization| organization.name),
         "inviter": inviter.map(|account| account.name),
         "role_title": app.role_title(&invitation.role),
@@ -93,7 +93,7 @@ async fn page(
         "name": name,
         "problem": problem,
     });
-    Ok(frame.page("invitation", "You are invited", Place::Anywhere, facts))
+    Ok(frame.page("invitation", "You are invited", Place::Anywhere, data))
 }
 
 /// Accepts the invitation with the account that is signed in.
@@ -223,10 +223,10 @@ pub(crate) async fn decline(
     }
     app.commit(tx).await?;
     INVITATION.forget(&cookies);
-    let facts =
+    let data =
         json!({ "words": "You declined the invitation. The person who invited you will be told." });
     Ok(frame
-        .page("message", "Declined", Place::Anywhere, facts)
+        .page("message", "Declined", Place::Anywhere, data)
         .into_response())
 }
 

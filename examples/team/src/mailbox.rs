@@ -33,11 +33,11 @@ pub(crate) async fn list(State(app): State<App>, frame: Frame) -> Result<Page, P
         letters.push((
             letter.date().map_or(0, |date| date.to_timestamp()),
             name.clone(),
-            facts(&name, &letter),
+            letter_data(&name, &letter),
         ));
     }
     letters.sort_by(|one, other| (other.0, &other.1).cmp(&(one.0, &one.1)));
-    let letters: Vec<_> = letters.into_iter().map(|(_, _, facts)| facts).collect();
+    let letters: Vec<_> = letters.into_iter().map(|(_, _, data)| data).collect();
     Ok(frame.page(
         "mailbox",
         "Mailbox",
@@ -55,7 +55,7 @@ pub(crate) async fn letter(
     let letter = MessageParser::default()
         .parse(&bytes)
         .ok_or(Problem::NotFound)?;
-    let mut all = facts(&name, &letter);
+    let mut all = letter_data(&name, &letter);
     let text = letter.body_text(0).unwrap_or_default();
     all["lines"] = text.lines().map(line).collect();
     all["has_html"] = (letter.html_body_count() > 0 && !is_plain(&letter)).into();
@@ -93,7 +93,7 @@ fn folder(app: &App) -> Result<&FilePath, Problem> {
     app.mailbox.as_deref().ok_or(Problem::NotFound)
 }
 
-fn facts(name: &str, letter: &Message<'_>) -> Json {
+fn letter_data(name: &str, letter: &Message<'_>) -> Json {
     let to = letter
         .to()
         .and_then(|to| to.first())

@@ -54,7 +54,7 @@ async fn page(
     problem: Option<String>,
 ) -> Result<Page, Problem> {
     let mut connection = app.database.acquire().await?;
-    let facts = json!({
+    let data = json!({
         "notes": newest(&mut connection, member.organization.id).await?,
         "may_write": member.access.allows(PERMISSION),
         "role_title": app.role_title(member.role()),
@@ -62,7 +62,7 @@ async fn page(
         "text": text,
         "problem": problem,
     });
-    Ok(frame.page("inbox", "Inbox", Place::In(member, "inbox"), facts))
+    Ok(frame.page("inbox", "Inbox", Place::In(member, "inbox"), data))
 }
 
 pub(crate) async fn write(

@@ -44,13 +44,8 @@ pub(crate) async fn list(_: SignedIn, frame: Frame) -> Response {
 }
 
 fn page(frame: &Frame, name: &str, problem: Option<String>) -> impl IntoResponse + use<> {
-    let facts = json!({ "new_name": name, "problem": problem });
-    frame.page(
-        "organizations",
-        "Your organizations",
-        Place::Anywhere,
-        facts,
-    )
+    let data = json!({ "new_name": name, "problem": problem });
+    frame.page("organizations", "Your organizations", Place::Anywhere, data)
 }
 
 pub(crate) async fn create(

@@ -43,7 +43,7 @@ static TEMPLATES: LazyLock<Handlebars<'static>> = LazyLock::new(|| {
 pub(crate) struct Frame {
     pub(crate) session: Session,
     pub(crate) account: Option<Account>,
-    facts: Json,
+    data: Json,
 }
 
 /// A rendered page. A template error becomes a response with status 500.
@@ -61,9 +61,9 @@ pub(crate) enum Place<'a> {
 }
 
 impl Frame {
-    /// Renders a template with `facts`, a JSON object.
-    pub(crate) fn page(&self, template: &str, title: &str, place: Place<'_>, facts: Json) -> Page {
-        let mut all = self.facts.clone();
+    /// Renders a template with `data`, a JSON object.
+    pub(crate) fn page(&self, template: &str, title: &str, place: Place<'_>, data: Json) -> Page {
+        let mut all = self.data.clone();
         all["title"] = title.into();
         all["place"] = match place {
             Place::Anywhere => Json::Null,
@@ -76,16 +76,16 @@ impl Frame {
                 "is_history": part == "history",
             }),
         };
-        extend(&mut all, facts);
+        extend(&mut all, data);
         render(template, &all)
     }
 }
 
 /// Renders a page without the visitor's frame, where the session is not available.
-pub(crate) fn bare(template: &str, facts: Json) -> Page {
+pub(crate) fn bare(template: &str, data: Json) -> Page {
     let mut all = frame_of(None, "", None, &[], false);
     all["place"] = Json::Null;
-    extend(&mut all, facts);
+    extend(&mut all, data);
     render(template, &all)
 }
 
@@ -109,17 +109,17 @@ fn frame_of(
     })
 }
 
-fn extend(all: &mut Json, facts: Json) {
-    let (Some(all), Json::Object(facts)) = (all.as_object_mut(), facts) else {
+fn extend(all: &mut Json, data: Json) {
+    let (Some(all), Json::Object(data)) = (all.as_object_mut(), data) else {
         return;
     };
-    all.extend(facts);
+    all.extend(data);
 }
 
-fn render(template: &str, facts: &Json) -> Page {
+fn render(template: &str, data: &Json) -> Page {
     Page {
-        html: TEMPLATES.render(template, facts),
-        shows_notice: !facts["notice"].is_null(),
+        html: TEMPLATES.render(template, data),
+        shows_notice: !data["notice"].is_null(),
     }
 }
 
@@ -160,7 +160,7 @@ impl Frame {
         sessions::keep_alive(&session).await?;
         let token = csrf::token(&session).await?;
         let notice = notice::stored(&session).await?;
-        let facts = frame_of(
+        let data = frame_of(
             account.as_ref(),
             &token,
             notice,
@@ -170,7 +170,7 @@ impl Frame {
         Ok(Self {
             session,
             account,
-            facts,
+            data,
         })
     }
 }
@@ -223,8 +223,8 @@ mod tests {
 
     #[test]
     fn typed_text_is_escaped() {
-        let facts = json!({ "title": "<b>", "words": "<script>" });
-        let page = bare("problem", facts).html.expect("the template renders");
+        let data = json!({ "title": "<b>", "words": "<script>" });
+        let page = bare("problem", data).html.expect("the template renders");
         assert!(page.contains("&lt;script&gt;"), "{page}");
     }
 }

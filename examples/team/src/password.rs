@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 /// A new password that follows the rules and is not hashed yet.
 pub(crate) struct Password(String);
 
-/// The rules for a new password, shown beside the field. NIST SP 800-63B (section 5.1.1.2) recommends a minimum
+/// The rules for a new password, shown next to the field. NIST SP 800-63B (section 5.1.1.2) recommends a minimum
 /// length and advises against composition rules.
 pub(crate) const RULES: &str =
     "12 to 200 characters, not your e-mail address, and not a single repeated character.";

@@ -19,8 +19,8 @@ use crate::{refusal, sessions};
 /// A reason that a request failed, shown as a page that says what to do next.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
-    /// Nobody is signed in.
-    #[error("nobody is signed in")]
+    /// The request comes without a signed-in account.
+    #[error("not signed in")]
     SignedOut,
     /// The account is not a member of the organization, or the organization does not exist. The page does not reveal
     /// which.
@@ -212,14 +212,14 @@ impl Message {
 
     /// Renders the response without a frame, with the message in its extensions.
     fn response(self) -> Response {
-        let mut response = self.with_page(page::bare("problem", self.facts()));
+        let mut response = self.with_page(page::bare("problem", self.data()));
         if !self.status.is_server_error() {
             response.extensions_mut().insert(self);
         }
         response
     }
 
-    fn facts(&self) -> Json {
+    fn data(&self) -> Json {
         json!({ "title": self.title, "words": self.words })
     }
 
@@ -260,12 +260,9 @@ pub(crate) async fn frame(
         return response;
     }
     match Frame::of(&app, session).await {
-        Ok(frame) => message.with_page(frame.page(
-            "problem",
-            message.title,
-            Place::Anywhere,
-            message.facts(),
-        )),
+        Ok(frame) => {
+            message.with_page(frame.page("problem", message.title, Place::Anywhere, message.data()))
+        }
         Err(_) => response,
     }
 }

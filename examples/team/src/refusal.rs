@@ -50,7 +50,7 @@ pub(crate) fn words(error: &Error) -> String {
             )
         }
         Error::Conflict(_) => {
-            "Somebody else changed the team at the same moment. Please try again.".to_owned()
+            "Someone else changed the team at the same moment. Please try again.".to_owned()
         }
         error if error.fault() == Fault::Infrastructure => {
             "Something failed on our side. Nothing was changed. Please try again in a moment."

@@ -30,8 +30,8 @@ pub(crate) async fn show(frame: Frame) -> Response {
 }
 
 fn form(frame: &Frame, email: &str, problem: Option<&str>) -> impl IntoResponse + use<> {
-    let facts = json!({ "email": email, "problem": problem });
-    frame.page("sign_in", "Sign in", Place::Anywhere, facts)
+    let data = json!({ "email": email, "problem": problem });
+    frame.page("sign_in", "Sign in", Place::Anywhere, data)
 }
 
 pub(crate) async fn sign_in(

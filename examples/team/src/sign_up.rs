@@ -52,8 +52,8 @@ pub(crate) async fn show(frame: Frame) -> Response {
 }
 
 fn form(frame: &Frame, email: &str, problem: Option<String>) -> impl IntoResponse + use<> {
-    let facts = json!({ "email": email, "problem": problem });
-    frame.page("sign_up", "Sign up", Place::Anywhere, facts)
+    let data = json!({ "email": email, "problem": problem });
+    frame.page("sign_up", "Sign up", Place::Anywhere, data)
 }
 
 /// Sends the confirmation letter. The response is the same if the address already has an account.
@@ -71,9 +71,9 @@ pub(crate) async fn ask(
         }
     };
     confirmation::ask(&app, &email).await?;
-    let facts = json!({ "email": email });
+    let data = json!({ "email": email });
     Ok(frame
-        .page("sign_up_sent", "Check your e-mail", Place::Anywhere, facts)
+        .page("sign_up_sent", "Check your e-mail", Place::Anywhere, data)
         .into_response())
 }
 
@@ -102,7 +102,7 @@ fn finish_form(
     name: &str,
     problem: Option<String>,
 ) -> impl IntoResponse + use<> {
-    let facts = json!({
+    let data = json!({
         "email": email,
         "name": name,
         "problem": problem,
@@ -112,7 +112,7 @@ fn finish_form(
         "sign_up_finish",
         "Choose your password",
         Place::Anywhere,
-        facts,
+        data,
     )
 }
 

@@ -106,19 +106,19 @@ pub(crate) async fn page(
     starts: Starts,
     draft: Draft,
 ) -> Result<Page, Problem> {
-    let mut facts = json!({
+    let mut data = json!({
         "role_title": app.role_title(member.role()),
         "members": members(app, member, &starts).await?,
         "invite": null,
         "here": starts.here(),
     });
     if member.manages {
-        facts["invite"] = invite_form(app, member, draft);
+        data["invite"] = invite_form(app, member, draft);
         for (list, status) in [("pending", Status::Pending), ("expired", Status::Expired)] {
-            facts[list] = invitations(app, member, &starts, list, status).await?;
+            data[list] = invitations(app, member, &starts, list, status).await?;
         }
     }
-    Ok(frame.page("team", "Team", Place::In(member, "team"), facts))
+    Ok(frame.page("team", "Team", Place::In(member, "team"), data))
 }
 
 async fn members(app: &App, member: &Member, starts: &Starts) -> Result<Json, Problem> {

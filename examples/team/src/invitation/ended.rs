@@ -15,8 +15,8 @@ pub(super) fn page(frame: &Frame, problem: Problem) -> Result<Response, Problem>
     let Some((title, words, is_member)) = words(error) else {
         return Err(problem);
     };
-    let facts = json!({ "words": words, "is_member": is_member });
-    let page = frame.page("invitation_ended", title, Place::Anywhere, facts);
+    let data = json!({ "words": words, "is_member": is_member });
+    let page = frame.page("invitation_ended", title, Place::Anywhere, data);
     Ok((problem.status(), page).into_response())
 }
 

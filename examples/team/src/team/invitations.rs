@@ -121,7 +121,7 @@ pub(crate) async fn invite(
             .map(|outcome| outcome.address.as_str())
             .collect::<Vec<_>>()
             .join("\n"),
-        outcomes: outcomes.iter().map(Outcome::facts).collect(),
+        outcomes: outcomes.iter().map(Outcome::data).collect(),
         message: if refused.is_empty() {
             String::new()
         } else {
@@ -140,7 +140,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn facts(&self) -> Json {
+    fn data(&self) -> Json {
         let words = match &self.problem {
             None => "Invited.".to_owned(),
             Some(Problem::Guestlist(error)) => refusal::words(error),
@@ -267,11 +267,11 @@ pub(crate) async fn link(
         .await?;
     shown_link::remember(&mut tx, id).await?;
     app.commit(tx).await?;
-    let facts = json!({
+    let data = json!({
         "email": invitation.email,
         "link": app.config.worker.link.with(&token),
     });
-    Ok(frame.page("link", "Invitation link", Place::In(&member, "team"), facts))
+    Ok(frame.page("link", "Invitation link", Place::In(&member, "team"), data))
 }
 
 /// Returns an invitation if it belongs to the organization in the URL. The check is needed because Guestlist takes

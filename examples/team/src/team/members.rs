@@ -62,7 +62,7 @@ pub(crate) async fn ask_remove(
     if !model.may_remove(member.role(), &other.role) {
         return Err(member.may_not(Action::Remove));
     }
-    let facts = json!({
+    let data = json!({
         "here": starts.here(),
         "member": { "id": user, "name": name(&other), "email": other.email },
     });
@@ -70,7 +70,7 @@ pub(crate) async fn ask_remove(
         "remove",
         "Remove a member",
         Place::In(&member, "team"),
-        facts,
+        data,
     ))
 }
 
@@ -157,7 +157,7 @@ pub(crate) async fn ask_transfer(
     if member.role() != model.keeps() {
         return Err(member.may_not(Action::TransferOwnership));
     }
-    let facts = json!({
+    let data = json!({
         "here": starts.here(),
         "member": { "id": user, "name": name(&new_owner), "email": new_owner.email },
         "owner": app.role_title(model.keeps()),
@@ -167,7 +167,7 @@ pub(crate) async fn ask_transfer(
         "transfer",
         "Transfer the ownership",
         Place::In(&member, "team"),
-        facts,
+        data,
     ))
 }
 
@@ -203,8 +203,8 @@ pub(crate) async fn ask_leave(
         .guestlist
         .last_owner(&mut connection, member.organization.id)
         .await?;
-    let facts = json!({ "is_last_owner": last_owner.as_ref() == Some(&member.account.id) });
-    Ok(frame.page("leave", "Leave", Place::In(&member, "team"), facts))
+    let data = json!({ "is_last_owner": last_owner.as_ref() == Some(&member.account.id) });
+    Ok(frame.page("leave", "Leave", Place::In(&member, "team"), data))
 }
 
 pub(crate) async fn leave(State(app): State<App>, member: Member) -> Result<Redirect, Problem> {

@@ -64,7 +64,7 @@ async fn a_role_change_is_reset_without_a_response() {
     window.says_nothing_of("The server did not respond").await;
 }
 
-/// Checks that the actions are at the end of each row, even beside a long name.
+/// Checks that the actions are at the end of each row, even next to a long name.
 async fn actions_are_at_the_end_of_each_row(window: &Window) {
     const ELSEWHERE: &str = "
         const box = (element) => element.getBoundingClientRect();
