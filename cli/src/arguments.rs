@@ -1,7 +1,7 @@
 //! Arguments that several commands take.
 
 use clap::Args;
-use guestlist::{Error, OrganizationId, Transaction, UserId};
+use guestlist::{Actor, AuditText, Error, OrganizationId, Transaction, UserId};
 
 use super::context::Context;
 use super::failure::Failure;
@@ -16,14 +16,26 @@ pub(crate) struct Within {
     pub(crate) organization: OrganizationId,
 }
 
-/// Who does it, and in which organization.
+/// The actor of a change: exactly one of the two options.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ActingAs {
+    /// Act as this member of the organization, within the rights of their role.
+    #[arg(long = "as", value_name = "USER")]
+    member: Option<UserId>,
+    /// Act as your application, which no role binds. The history keeps the reason: 1 to 200
+    /// visible characters on one line.
+    #[arg(long = "as-host", value_name = "REASON")]
+    host: Option<AuditText>,
+}
+
+/// The actor of a change, and its organization.
 #[derive(Debug, Args)]
 pub(crate) struct By {
     #[command(flatten)]
     within: Within,
-    /// Who does it: a member of the organization.
-    #[arg(long = "as", value_name = "USER")]
-    pub(crate) actor: UserId,
+    #[command(flatten)]
+    acting_as: ActingAs,
 }
 
 /// A member, and who does something to them.
@@ -43,19 +55,30 @@ pub(crate) struct Limit {
     pub(crate) limit: Option<u32>,
 }
 
-impl By {
-    pub(crate) fn organization(&self) -> OrganizationId {
-        self.within.organization
+impl ActingAs {
+    /// The actor for the library.
+    pub(crate) fn actor(&self) -> Actor {
+        match (&self.member, &self.host) {
+            (Some(user), _) => user.into(),
+            (None, Some(reason)) => Actor::host(reason.clone()),
+            (None, None) => unreachable!("clap requires one of the two options"),
+        }
     }
 
-    /// Has the library change something, and says who is missing where it finds nobody.
-    pub(crate) async fn change<T>(
-        &self,
-        context: &Context,
-        action: impl AsyncFn(&mut Transaction) -> Result<T, Error>,
-    ) -> Result<T, Failure> {
-        let named = Named::organization(self.organization()).actor(&self.actor);
-        context.change_named(&named, action).await
+    /// The member that acts; `None` for the host.
+    pub(crate) fn member(&self) -> Option<&UserId> {
+        self.member.as_ref()
+    }
+}
+
+impl By {
+    /// The actor for the library.
+    pub(crate) fn actor(&self) -> Actor {
+        self.acting_as.actor()
+    }
+
+    pub(crate) fn organization(&self) -> OrganizationId {
+        self.within.organization
     }
 }
 
@@ -72,7 +95,7 @@ impl ToMember {
         action: impl AsyncFn(&mut Transaction) -> Result<T, Error>,
     ) -> Result<T, Failure> {
         let named = Named::organization(self.organization())
-            .actor(&self.by.actor)
+            .actor(self.by.acting_as.member())
             .member(&self.user);
         context.change_named(&named, action).await
     }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use guestlist::{
-    Connection, Database, Error, Guestlist, KeyRing, Lend as _, Organization, OrganizationId, Page,
-    Paging, PooledConnection, Transaction,
+    Connection, Database, Error, Guestlist, KeyRing, Lend as _, Organization, OrganizationId,
+    Origin, Page, Paging, PooledConnection, Transaction,
 };
 use guestlist_jobs::config::{Config, Keys};
 
@@ -47,8 +47,9 @@ impl Context {
             Keys::Absent => KeyRing::default(),
             keys => keys.load()?,
         };
+        let origin = Origin::new("cli".parse().expect("a channel"));
         Ok(Self {
-            guestlist: config.guestlist(key_ring),
+            guestlist: config.guestlist(key_ring).with_origin(origin),
             config,
             output,
             database,

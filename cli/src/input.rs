@@ -30,12 +30,14 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
 fn reason(error: &clap::Error) -> Reason {
     let code = error.source().map_or("usage", code);
     let text = error.to_string();
-    let message = text
+    // The lines up to the first empty one: the mistake and, if arguments are missing, their names.
+    let lines: Vec<_> = text
         .lines()
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches("error: ");
-    let reason = Reason::invalid(code, message);
+        .take_while(|line| !line.is_empty())
+        .map(str::trim)
+        .collect();
+    let message = lines.join(" ");
+    let reason = Reason::invalid(code, message.trim_start_matches("error: "));
     match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => reason.with("argument", argument.as_str()),
         _ => reason,
@@ -52,6 +54,7 @@ fn code(source: &(dyn StdError + 'static)) -> &'static str {
         };
     }
     words! {
+        InvalidAuditText => InvalidAuditText,
         InvalidEmailAddress => InvalidEmailAddress,
         InvalidLocale => InvalidLocale,
         InvalidMessage => InvalidMessage,

@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use guestlist::{
-    Connection, Error, Filter, Invitation, InvitationId, Page, Role, Status, Transaction, UserId,
+    Connection, Error, Filter, Invitation, InvitationId, Page, Role, Status, Transaction,
 };
 use serde_json::{Value as Json, json};
 
-use super::arguments::{Limit, Within};
+use super::arguments::{ActingAs, Limit, Within};
 use super::context::Context;
 use super::failure::{Done, Failure};
 use super::id;
@@ -32,6 +32,8 @@ pub(crate) struct List {
 }
 
 /// Send an open or expired invitation again; it lives its full time from now.
+///
+/// A member that acts needs the right to invite to the invitation's role.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  guestlist resend INVITATION --as u1")]
 pub(crate) struct Resend {
@@ -40,6 +42,8 @@ pub(crate) struct Resend {
 }
 
 /// Withdraw an open invitation: its link is refused from now on.
+///
+/// A member that acts needs the right to invite to the invitation's role.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  guestlist revoke INVITATION --as u1")]
 pub(crate) struct Revoke {
@@ -51,6 +55,7 @@ pub(crate) struct Revoke {
 ///
 /// Whoever has it can accept with the invited address, so it is written to the audit trail who
 /// asked for it. It is the URL of GUESTLIST_LINK with the token in place of {token}.
+/// A member that acts needs the right to invite to the invitation's role.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  guestlist link INVITATION --as u1")]
 pub(crate) struct Link {
@@ -60,7 +65,8 @@ pub(crate) struct Link {
 
 /// Give an open invitation another role.
 ///
-/// The link that was mailed leads to the new role; no letter is sent.
+/// The link that was mailed leads to the new role; no letter is sent. A member that acts needs the
+/// right to invite to both roles.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  guestlist change-invitation-role INVITATION manager --as u1")]
 pub(crate) struct ChangeRole {
@@ -69,9 +75,8 @@ pub(crate) struct ChangeRole {
     invitation: InvitationId,
     /// The role it is to from now on.
     role: Role,
-    /// Who does it: a member who may invite to both roles.
-    #[arg(long = "as", value_name = "USER")]
-    actor: UserId,
+    #[command(flatten)]
+    acting_as: ActingAs,
 }
 
 #[derive(Debug, Args)]
@@ -79,9 +84,8 @@ struct Target {
     /// The invitation.
     #[arg(value_parser = id::invitation)]
     invitation: InvitationId,
-    /// Who does it: a member who may invite to the invitation's role.
-    #[arg(long = "as", value_name = "USER")]
-    actor: UserId,
+    #[command(flatten)]
+    acting_as: ActingAs,
 }
 
 fn statuses() -> impl TypedValueParser<Value = Status> {
@@ -116,11 +120,18 @@ impl List {
 
 impl Resend {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let Target { invitation, actor } = &self.target;
+        let Target {
+            invitation,
+            acting_as,
+        } = &self.target;
         let resent = self
             .target
             .change(context, async |tx| {
-                context.guestlist.act(actor).resend(tx, *invitation).await
+                context
+                    .guestlist
+                    .act(acting_as.actor())
+                    .resend(tx, *invitation)
+                    .await
             })
             .await?;
         let sentence = format!(
@@ -134,11 +145,18 @@ impl Resend {
 
 impl Revoke {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let Target { invitation, actor } = &self.target;
+        let Target {
+            invitation,
+            acting_as,
+        } = &self.target;
         let revoked = self
             .target
             .change(context, async |tx| {
-                context.guestlist.act(actor).revoke(tx, *invitation).await
+                context
+                    .guestlist
+                    .act(acting_as.actor())
+                    .revoke(tx, *invitation)
+                    .await
             })
             .await?;
         let sentence = format!("Revoked the invitation of {}.", revoked.email.as_str());
@@ -149,13 +167,16 @@ impl Revoke {
 impl Link {
     pub(crate) async fn run(self, context: &Context) -> Done {
         context.require_keys()?;
-        let Target { invitation, actor } = &self.target;
+        let Target {
+            invitation,
+            acting_as,
+        } = &self.target;
         let token = self
             .target
             .change(context, async |tx| {
                 context
                     .guestlist
-                    .act(actor)
+                    .act(acting_as.actor())
                     .show_link(tx, *invitation)
                     .await
             })
@@ -171,14 +192,14 @@ impl ChangeRole {
         let Self {
             invitation,
             role,
-            actor,
+            acting_as,
         } = self;
-        let named = Named::invitation(invitation).actor(&actor);
+        let named = Named::invitation(invitation).actor(acting_as.member());
         let changed = context
             .change_named(&named, async |tx| {
                 context
                     .guestlist
-                    .act(&actor)
+                    .act(acting_as.actor())
                     .change_invitation_role(tx, invitation, &role)
                     .await
             })
@@ -199,7 +220,7 @@ impl Target {
         context: &Context,
         action: impl AsyncFn(&mut Transaction) -> Result<T, Error>,
     ) -> Result<T, Failure> {
-        let named = Named::invitation(self.invitation).actor(&self.actor);
+        let named = Named::invitation(self.invitation).actor(self.acting_as.member());
         context.change_named(&named, action).await
     }
 }

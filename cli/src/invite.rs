@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use guestlist::{Error, Invite, Locale, OrganizationId, Outcome, PersonalMessage, Role, UserId};
+use guestlist::{Error, Invite, Locale, OrganizationId, Outcome, PersonalMessage, Role};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value as Json, json};
 
+use super::arguments::ActingAs;
 use super::context::{Context, Ending};
 use super::failure::{Done, Failure, Reason, Status};
 use super::id;
@@ -18,7 +19,7 @@ use super::output::printable;
 ///
 /// Each address has an outcome of its own: invited, already_pending, already_member, refused or
 /// invalid. The exit status is 3 if a rule refused any (already pending and already member
-/// included), else 2 if any was invalid.
+/// included), else 2 if any was invalid. A member that acts needs the right to invite to the role.
 ///
 /// A file has a header with the columns email, role and locale in any order; role and locale may
 /// be missing if --role is given. It is read row by row and committed 500 rows at a time, so it
@@ -46,9 +47,8 @@ pub(crate) struct Command {
     /// The role they are invited to; for a file, of rows without one.
     #[arg(long, required_unless_present = "file")]
     role: Option<Role>,
-    /// Who invites: a member whose role may invite to that role.
-    #[arg(long = "as", value_name = "USER")]
-    actor: UserId,
+    #[command(flatten)]
+    acting_as: ActingAs,
     /// The language of the letter, such as de or pt-BR; for a file, of rows without one.
     #[arg(long, default_value = "en")]
     locale: Locale,
@@ -74,7 +74,7 @@ impl Command {
             file,
             organization,
             role,
-            actor,
+            acting_as,
             locale,
             message,
             supersede,
@@ -89,7 +89,7 @@ impl Command {
         let mut bulk = Bulk {
             context,
             organization,
-            actor,
+            acting_as,
             dry_run,
             tally: Tally::default(),
             bar: ProgressBar::hidden(),
@@ -115,7 +115,7 @@ impl Command {
 struct Bulk<'a> {
     context: &'a Context,
     organization: OrganizationId,
-    actor: UserId,
+    acting_as: ActingAs,
     dry_run: bool,
     tally: Tally,
     bar: ProgressBar,
@@ -199,7 +199,7 @@ impl Bulk<'_> {
             .attempt(ending, async |tx| {
                 self.context
                     .guestlist
-                    .act(&self.actor)
+                    .act(self.acting_as.actor())
                     .in_organization(self.organization)
                     .invite_all(tx, invites.clone())
                     .await
@@ -215,7 +215,7 @@ impl Bulk<'_> {
         {
             return Ok(None);
         }
-        let named = Named::organization(self.organization).actor(&self.actor);
+        let named = Named::organization(self.organization).actor(self.acting_as.member());
         named.missing(self.context).await.map(Some)
     }
 

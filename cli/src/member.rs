@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use super::arguments::{By, Limit, ToMember, Within};
 use super::context::Context;
 use super::failure::Done;
+use super::not_found::Named;
 use super::output::{Row, moment, or_dash};
 
 /// List the members of an organization, in the order in which they joined.
@@ -62,10 +63,15 @@ pub(crate) struct Remove {
 #[derive(Debug, Args)]
 pub(crate) struct Leave {
     #[command(flatten)]
-    by: By,
+    within: Within,
+    /// The member that leaves.
+    #[arg(long = "as", value_name = "USER")]
+    user: UserId,
 }
 
 /// Hand the ownership to another member; the old owner steps down by one rank.
+///
+/// If your application acts (--as-host), no owner steps down.
 #[derive(Debug, Args)]
 pub(crate) struct Transfer {
     #[command(flatten)]
@@ -100,7 +106,7 @@ impl ChangeRole {
                 let ToMember { user, by } = &member;
                 context
                     .guestlist
-                    .act(&by.actor)
+                    .act(by.actor())
                     .in_organization(by.organization())
                     .change_role(tx, user, &role)
                     .await
@@ -119,7 +125,7 @@ impl Suspend {
                 let ToMember { user, by } = &self.member;
                 context
                     .guestlist
-                    .act(&by.actor)
+                    .act(by.actor())
                     .in_organization(by.organization())
                     .suspend(tx, user)
                     .await
@@ -138,7 +144,7 @@ impl Reinstate {
                 let ToMember { user, by } = &self.member;
                 context
                     .guestlist
-                    .act(&by.actor)
+                    .act(by.actor())
                     .in_organization(by.organization())
                     .reinstate(tx, user)
                     .await
@@ -159,7 +165,7 @@ impl Remove {
                 let ToMember { user, by } = &self.member;
                 context
                     .guestlist
-                    .act(&by.actor)
+                    .act(by.actor())
                     .in_organization(by.organization())
                     .remove(tx, user)
                     .await
@@ -174,20 +180,23 @@ impl Remove {
 
 impl Leave {
     pub(crate) async fn run(self, context: &Context) -> Done {
-        let Self { by } = self;
-        by.change(context, async |tx| {
-            context
-                .guestlist
-                .act(&by.actor)
-                .in_organization(by.organization())
-                .leave(tx)
-                .await
-        })
-        .await?;
-        let organization = by.organization();
-        let actor = by.actor;
-        let object = json!({ "user": actor, "organization": organization, "left": true });
-        context.output.sentence(object, format!("{actor} left."))
+        let Self {
+            within: Within { organization },
+            user,
+        } = self;
+        let named = Named::organization(organization).actor(Some(&user));
+        context
+            .change_named(&named, async |tx| {
+                context
+                    .guestlist
+                    .act(&user)
+                    .in_organization(organization)
+                    .leave(tx)
+                    .await
+            })
+            .await?;
+        let object = json!({ "user": user, "organization": organization, "left": true });
+        context.output.sentence(object, format!("{user} left."))
     }
 }
 
@@ -199,7 +208,7 @@ impl Transfer {
                 let ToMember { user, by } = &self.heir;
                 context
                     .guestlist
-                    .act(&by.actor)
+                    .act(by.actor())
                     .in_organization(by.organization())
                     .transfer_ownership(tx, user)
                     .await

@@ -40,12 +40,9 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// Who acts.
-    pub(crate) fn actor(self, actor: &'a UserId) -> Self {
-        Self {
-            actor: Some(actor),
-            ..self
-        }
+    /// The member that acts; `None` if the host acts.
+    pub(crate) fn actor(self, actor: Option<&'a UserId>) -> Self {
+        Self { actor, ..self }
     }
 
     /// Whom it is about.

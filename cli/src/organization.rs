@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use guestlist::{Actor, EmailAddress, Name, Organization, OrganizationId, Page, User, UserId};
 use serde_json::{Value as Json, json};
 
-use super::arguments::Limit;
+use super::arguments::{ActingAs, Limit};
 use super::context::Context;
 use super::failure::Done;
 use super::id;
@@ -45,6 +45,8 @@ pub(crate) struct Create {
 }
 
 /// Give an organization another name.
+///
+/// A member that acts needs the permission `organization.rename`.
 #[derive(Debug, Args)]
 pub(crate) struct Rename {
     /// The organization.
@@ -52,9 +54,8 @@ pub(crate) struct Rename {
     organization: OrganizationId,
     /// What it is called from now on.
     name: Name,
-    /// Who does it: a member whose role permits `organization.rename`.
-    #[arg(long = "as", value_name = "USER")]
-    actor: UserId,
+    #[command(flatten)]
+    acting_as: ActingAs,
 }
 
 /// Give an organization another number of seats.
@@ -79,14 +80,15 @@ pub(crate) struct Seats {
 struct Number(Option<u32>);
 
 /// Delete an organization with its memberships and invitations; its history stays.
+///
+/// A member that acts needs the permission `organization.delete`.
 #[derive(Debug, Args)]
 pub(crate) struct Delete {
     /// The organization.
     #[arg(value_name = "ORGANIZATION", value_parser = id::organization)]
     organization: OrganizationId,
-    /// Who does it: a member whose role permits `organization.delete`.
-    #[arg(long = "as", value_name = "USER")]
-    actor: UserId,
+    #[command(flatten)]
+    acting_as: ActingAs,
 }
 
 impl Command {
@@ -133,14 +135,14 @@ impl Rename {
         let Self {
             organization,
             name,
-            actor,
+            acting_as,
         } = self;
-        let named = Named::organization(organization).actor(&actor);
+        let named = Named::organization(organization).actor(acting_as.member());
         let renamed = context
             .change_named(&named, async |tx| {
                 context
                     .guestlist
-                    .act(&actor)
+                    .act(acting_as.actor())
                     .in_organization(organization)
                     .rename(tx, name.clone())
                     .await
@@ -155,14 +157,14 @@ impl Delete {
     async fn run(self, context: &Context) -> Done {
         let Self {
             organization,
-            actor,
+            acting_as,
         } = self;
-        let named = Named::organization(organization).actor(&actor);
+        let named = Named::organization(organization).actor(acting_as.member());
         context
             .change_named(&named, async |tx| {
                 context
                     .guestlist
-                    .act(&actor)
+                    .act(acting_as.actor())
                     .in_organization(organization)
                     .delete(tx)
                     .await

@@ -14,6 +14,8 @@ mod conflicts;
 mod demo;
 #[path = "cli/environment.rs"]
 mod environment;
+#[path = "cli/host.rs"]
+mod host;
 #[path = "cli/processes.rs"]
 mod processes;
 #[path = "cli/roles.rs"]
