@@ -53,7 +53,7 @@ pub(crate) struct Options {
     pub(crate) clock_skew_ms: i64,
 }
 
-/// The owner of every organization, who invites.
+/// User id of the owner of every organization, the inviter.
 pub(crate) const OWNER: &str = "olivia";
 
 /// Marks in an address that make the mail server misbehave for it, each with its share of the invitees

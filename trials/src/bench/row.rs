@@ -10,13 +10,13 @@ use super::statistics::Figures;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Target {
     /// At least this value.
-    AtLeast(f64),
+    Min(f64),
     /// At most this value.
-    AtMost(f64),
+    Max(f64),
     /// At least this multiple of the reference.
-    AtLeastOfReference(f64),
+    MinRatio(f64),
     /// At most this multiple of the reference.
-    AtMostOfReference(f64),
+    MaxRatio(f64),
 }
 
 /// A measurement.
@@ -102,10 +102,10 @@ impl Row {
     pub(crate) fn is_met(&self) -> Option<bool> {
         let median = self.result.median();
         Some(match self.target? {
-            Target::AtLeast(bound) => median >= bound,
-            Target::AtMost(bound) => median <= bound,
-            Target::AtLeastOfReference(bound) => self.ratio()? >= bound,
-            Target::AtMostOfReference(bound) => self.ratio()? <= bound,
+            Target::Min(bound) => median >= bound,
+            Target::Max(bound) => median <= bound,
+            Target::MinRatio(bound) => self.ratio()? >= bound,
+            Target::MaxRatio(bound) => self.ratio()? <= bound,
         })
     }
 
@@ -225,10 +225,10 @@ fn thousands(number: f64) -> String {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::AtLeast(bound) => write!(f, "≥ {}", plain(bound)),
-            Self::AtMost(bound) => write!(f, "≤ {}", plain(bound)),
-            Self::AtLeastOfReference(bound) => write!(f, "≥ {bound} ×"),
-            Self::AtMostOfReference(bound) => write!(f, "≤ {bound} ×"),
+            Self::Min(bound) => write!(f, "≥ {}", plain(bound)),
+            Self::Max(bound) => write!(f, "≤ {}", plain(bound)),
+            Self::MinRatio(bound) => write!(f, "≥ {bound} ×"),
+            Self::MaxRatio(bound) => write!(f, "≤ {bound} ×"),
         }
     }
 }
@@ -254,10 +254,10 @@ mod tests {
     #[test]
     fn a_target_is_met_at_its_bound() {
         for (target, met, missed) in [
-            (Target::AtLeast(10.0), 10.0, 9.9),
-            (Target::AtMost(10.0), 10.0, 10.1),
-            (Target::AtLeastOfReference(0.5), 10.0, 9.9),
-            (Target::AtMostOfReference(0.5), 10.0, 10.1),
+            (Target::Min(10.0), 10.0, 9.9),
+            (Target::Max(10.0), 10.0, 10.1),
+            (Target::MinRatio(0.5), 10.0, 9.9),
+            (Target::MaxRatio(0.5), 10.0, 10.1),
         ] {
             let row = |result| {
                 let row = row(result).reference("reference", vec![20.0]).unwrap();
@@ -272,15 +272,12 @@ mod tests {
     #[test]
     fn the_median_is_compared_with_the_target() {
         let row = Row::new("drain", "letters", "a second", vec![1.0, 11.0, 12.0]).unwrap();
-        assert_eq!(row.target(Target::AtLeast(10.0)).is_met(), Some(true));
+        assert_eq!(row.target(Target::Min(10.0)).is_met(), Some(true));
     }
 
     #[test]
     fn a_target_without_its_reference_has_no_verdict() {
-        assert_eq!(
-            row(1.0).target(Target::AtLeastOfReference(0.5)).is_met(),
-            None
-        );
+        assert_eq!(row(1.0).target(Target::MinRatio(0.5)).is_met(), None);
     }
 
     #[test]
@@ -294,7 +291,7 @@ mod tests {
         .unwrap()
         .reference("smtp-source", vec![18500.0])
         .unwrap()
-        .target(Target::AtLeastOfReference(0.4));
+        .target(Target::MinRatio(0.4));
         let cells = [
             "drain",
             "letters, a second",
@@ -309,7 +306,7 @@ mod tests {
         assert_eq!(count(1_000_000), "1,000,000");
         assert_eq!(number(0.123), "0.12");
         assert_eq!(number(54.32), "54.3");
-        assert_eq!(Target::AtLeast(20000.0).to_string(), "≥ 20,000");
-        assert_eq!(Target::AtMost(8.0).to_string(), "≤ 8");
+        assert_eq!(Target::Min(20000.0).to_string(), "≥ 20,000");
+        assert_eq!(Target::Max(8.0).to_string(), "≤ 8");
     }
 }

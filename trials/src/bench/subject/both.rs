@@ -62,7 +62,7 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
             "a second",
             letters,
         )?
-        .target(Target::AtLeast(3_000.0))
+        .target(Target::Min(3_000.0))
         .counted(count),
         Row::new("both", "invites at the same time", "a second", invites)?,
     ])

@@ -45,10 +45,9 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
             format!("smtp-source, 16 sessions, {bytes} bytes"),
             reference,
         )?
-        .target(Target::AtLeastOfReference(0.4))
+        .target(Target::MinRatio(0.4))
         .counted(count),
-        Row::new("drain", "peak of the worker's memory", "MB", memory)?
-            .target(Target::AtMost(60.0)),
+        Row::new("drain", "peak of the worker's memory", "MB", memory)?.target(Target::Max(60.0)),
     ])
 }
 

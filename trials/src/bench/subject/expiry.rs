@@ -55,7 +55,7 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
         "a second",
         result,
     )?
-    .target(Target::AtLeast(20_000.0))
+    .target(Target::Min(20_000.0))
     .counted(count);
     Ok(vec![row])
 }

@@ -71,7 +71,7 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
     environment.drop_store(store).await?;
     let row = Row::new("invite", "invites, 32 at a time", "a second", result)?
         .reference("pgbench, two plain inserts", reference)?
-        .target(Target::AtLeastOfReference(0.5))
+        .target(Target::MinRatio(0.5))
         .counted(count);
     Ok(vec![row])
 }

@@ -54,14 +54,14 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
     }
     environment.drop_store(store).await?;
     Ok(vec![
-        Row::new("memory", "idle worker, resident", "MB", idle)?.target(Target::AtMost(20.0)),
+        Row::new("memory", "idle worker, resident", "MB", idle)?.target(Target::Max(20.0)),
         Row::new(
             "memory",
             format!("peak of a worker with {} letters waiting", count(waiting)),
             "MB",
             peak,
         )?
-        .target(Target::AtMost(60.0))
+        .target(Target::Max(60.0))
         .counted(waiting),
     ])
 }

@@ -91,7 +91,7 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
             "ms",
             median,
         )?
-        .target(Target::AtMost(8.0))
+        .target(Target::Max(8.0))
         .counted(count),
         Row::new(
             "open_loop",
@@ -99,7 +99,7 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
             "ms",
             p99,
         )?
-        .target(Target::AtMost(25.0))
+        .target(Target::Max(25.0))
         .counted(count),
         Row::new(
             "open_loop",

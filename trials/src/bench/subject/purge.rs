@@ -113,7 +113,7 @@ async fn with_backlog(environment: &mut Environment) -> anyhow::Result<Vec<Row>>
     Ok(vec![
         Row::new("purge", measure("p50"), "ms", median)?.counted(removals),
         Row::new("purge", measure("p99"), "ms", p99)?
-            .target(Target::AtMost(100.0))
+            .target(Target::Max(100.0))
             .counted(removals),
     ])
 }
@@ -198,7 +198,7 @@ async fn with_many_sessions(environment: &mut Environment) -> anyhow::Result<Vec
             "ms",
             longest,
         )?
-        .target(Target::AtMost(5.0))
+        .target(Target::Max(5.0))
         .counted(count),
         Row::new(
             "purge",

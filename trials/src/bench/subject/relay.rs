@@ -71,7 +71,7 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
     let row = |measure: String, figures: Vec<f64>, messages: u64| {
         let row = Row::new("relay", measure, "ms", figures)?;
         let row = row.reference(format!("{} waiting, new", count(FEW)), of_few.clone())?;
-        anyhow::Ok(row.target(Target::AtMostOfReference(1.3)).counted(messages))
+        anyhow::Ok(row.target(Target::MaxRatio(1.3)).counted(messages))
     };
     Ok(vec![
         row(

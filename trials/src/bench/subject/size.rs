@@ -99,7 +99,7 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
     let row = |what: &str, [small, large]: [Vec<f64>; 2]| {
         let measure = format!("{what} with {} invitations stored", count(stored));
         let row = Row::new("size", measure, "µs", large)?.reference(reference.clone(), small)?;
-        anyhow::Ok(row.target(Target::AtMostOfReference(1.3)).counted(stored))
+        anyhow::Ok(row.target(Target::MaxRatio(1.3)).counted(stored))
     };
     let checks = check[1].clone();
     Ok(vec![
@@ -108,7 +108,7 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
         row("list of open invitations", list)?,
         Row::new("size", "membership check", "µs", checks)?
             .reference("a prepared select of the role", select[1].clone())?
-            .target(Target::AtMostOfReference(1.2))
+            .target(Target::MaxRatio(1.2))
             .counted(stored),
     ])
 }

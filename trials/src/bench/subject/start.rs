@@ -56,5 +56,5 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
         "ms",
         times,
     )?;
-    Ok(vec![row.target(Target::AtMost(200.0)).counted(starts)])
+    Ok(vec![row.target(Target::Max(200.0)).counted(starts)])
 }
