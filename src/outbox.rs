@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
-pub use self::fair_cursor::Turn;
+pub use self::fair_cursor::FairCursor;
 pub use self::lease::{Lease, lease, release, renew, take_all};
 pub use self::overview::{
     Count, counts, counts_within, discard, due, is_idle, list, oldest_due, retry, retry_dead,

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use guestlist::outbox::{self, Priority, Turn};
+use guestlist::outbox::{self, FairCursor, Priority};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -69,15 +69,15 @@ pub(crate) struct Relay {
 
 /// Whose turn it is in each lane.
 struct Turns {
-    urgent: Turn,
-    letters: Turn,
+    urgent: FairCursor,
+    letters: FairCursor,
 }
 
 impl Default for Turns {
     fn default() -> Self {
         Self {
-            urgent: Turn::of(Priority::URGENT),
-            letters: Turn::of(Priority::LETTER),
+            urgent: FairCursor::of(Priority::URGENT),
+            letters: FairCursor::of(Priority::LETTER),
         }
     }
 }
@@ -236,7 +236,7 @@ impl Relay {
         &self,
         connection: &mut KeptConnection,
         lane: Lane,
-        turn: &mut Turn,
+        turn: &mut FairCursor,
     ) -> Result<Found, Obstacle> {
         let limit = match lane {
             Lane::Urgent => usize::MAX,
@@ -284,7 +284,7 @@ impl Relay {
     async fn lease(
         &self,
         connection: &mut KeptConnection,
-        turn: &mut Turn,
+        turn: &mut FairCursor,
         limit: usize,
     ) -> Result<Vec<Dispatch>, guestlist::Error> {
         let now = self.clock.now();

@@ -20,7 +20,7 @@ const MIN_VISITS: usize = 32;
 /// the organization served last. It is only a position in an index: if it is lost, a few
 /// organizations wait a round longer, and several relays need not agree on it.
 #[derive(Debug, Clone)]
-pub struct Turn {
+pub struct FairCursor {
     priority: Priority,
     /// The organization served last; the ones with lower ids come next.
     before: Uuid,
@@ -33,7 +33,7 @@ pub(super) struct Round {
     pub(super) is_complete: bool,
 }
 
-impl Turn {
+impl FairCursor {
     /// Makes a cursor at the start, for messages of this priority.
     pub fn of(priority: Priority) -> Self {
         Self {

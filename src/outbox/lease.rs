@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
-use super::{COLUMNS, Message, Priority, Turn};
+use super::{COLUMNS, FairCursor, Message, Priority};
 #[cfg(feature = "postgres")]
 use crate::connection::Statement;
 use crate::connection::{Connection, Dialect, Lend, sql};
@@ -75,19 +75,19 @@ macro_rules! due {
 /// [`Error::Database`].
 pub async fn lease(
     connection: impl Lend<'_>,
-    turn: &mut Turn,
+    cursor: &mut FairCursor,
     now: DateTime<Utc>,
     lease: Duration,
     limit: usize,
 ) -> Result<Vec<Lease>, Error> {
     let mut connection = connection.lend();
-    let round = turn.round(&mut connection, limit).await?;
+    let round = cursor.round(&mut connection, limit).await?;
     let visited = &round.organizations;
     if visited.is_empty() || limit == 0 {
         return Ok(Vec::new());
     }
     let order = Order {
-        priority: turn.priority(),
+        priority: cursor.priority(),
         now,
         until: now + lease,
     };
@@ -99,22 +99,22 @@ pub async fn lease(
     }
     if leases.len() == limit {
         let last = visited.iter().rfind(|visited| counts.contains_key(visited));
-        turn.served(*last.unwrap_or(&visited[visited.len() - 1]));
+        cursor.served(*last.unwrap_or(&visited[visited.len() - 1]));
     } else {
-        turn.served(visited[visited.len() - 1]);
+        cursor.served(visited[visited.len() - 1]);
         let may_have_more = counts.values().any(|count| *count >= share);
         if may_have_more || !round.is_complete {
             let rest = limit - leases.len();
             leases.extend(order.oldest(&mut connection, rest).await?);
         }
     }
-    take_turns(&mut leases);
+    interleave(&mut leases);
     Ok(leases)
 }
 
 /// Orders the leases by rounds: the first of every organization, then the second of every
 /// organization.
-fn take_turns(leases: &mut [Lease]) {
+fn interleave(leases: &mut [Lease]) {
     leases.sort_by_key(|lease| lease.id);
     let mut counts: HashMap<OrganizationId, usize> = HashMap::new();
     let mut places = HashMap::with_capacity(leases.len());

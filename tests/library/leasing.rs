@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use guestlist::Transaction;
-use guestlist::outbox::{self, Lease, Message, Priority, State, Turn};
+use guestlist::outbox::{self, FairCursor, Lease, Message, Priority, State};
 
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team};
@@ -12,8 +12,8 @@ const LEASE: Duration = Duration::from_secs(20);
 
 async fn lease(team: &Team, limit: usize) -> Vec<Lease> {
     let mut tx = team.begin().await;
-    let mut turn = Turn::of(Priority::LETTER);
-    let leases = outbox::lease(&mut tx, &mut turn, team.now(), LEASE, limit)
+    let mut cursor = FairCursor::of(Priority::LETTER);
+    let leases = outbox::lease(&mut tx, &mut cursor, team.now(), LEASE, limit)
         .await
         .expect("leased");
     tx.commit().await.expect("committed");
@@ -83,7 +83,7 @@ on_both_databases! {
         team.join("bob", "agent").await;
         let _ = lease(&team, 10).await;
         team.remove(OLIVIA, "bob").await.unwrap();
-        let urgent = outbox::lease(&mut team.begin().await, &mut Turn::of(Priority::URGENT), team.now(), LEASE, 1).await.unwrap();
+        let urgent = outbox::lease(&mut team.begin().await, &mut FairCursor::of(Priority::URGENT), team.now(), LEASE, 1).await.unwrap();
         assert_eq!(urgent.len(), 1, "a purge is due");
         let mut tx = team.begin().await;
         for letter in outbox::list(&mut tx, team.now(), State::Leased, None, 10).await.unwrap() {
@@ -216,8 +216,8 @@ on_both_databases! {
         invite(&team, 3).await;
         team.remove(OLIVIA, "bob").await.unwrap();
         let mut tx = team.begin().await;
-        let mut turn = Turn::of(Priority::URGENT);
-        let urgent = outbox::lease(&mut tx, &mut turn, team.now(), LEASE, 10).await.unwrap();
+        let mut cursor = FairCursor::of(Priority::URGENT);
+        let urgent = outbox::lease(&mut tx, &mut cursor, team.now(), LEASE, 10).await.unwrap();
         assert_eq!(urgent.len(), 1);
         assert!(urgent[0].is_urgent());
         let message = take(&mut tx, &urgent[0]).await.unwrap();
@@ -289,7 +289,7 @@ on_both_databases! {
         }
         invite(&team, 2).await;
         let mut slow = team.begin().await;
-        let held = outbox::lease(&mut slow, &mut Turn::of(Priority::LETTER), team.now(), LEASE, 1).await.unwrap();
+        let held = outbox::lease(&mut slow, &mut FairCursor::of(Priority::LETTER), team.now(), LEASE, 1).await.unwrap();
         let quick = tokio::time::timeout(Duration::from_secs(10), lease(&team, 10)).await.expect("no waiting");
         assert_eq!(quick.len(), 1);
         assert_ne!(quick[0].id, held[0].id);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use guestlist::outbox::{self, Lease, Priority, Turn};
+use guestlist::outbox::{self, FairCursor, Lease, Priority};
 
 use crate::bench::environment::Environment;
 use crate::bench::fill::Filler;
@@ -24,7 +24,7 @@ const LEASE: Duration = Duration::from_secs(20);
 struct Outbox<'a> {
     store: &'a Store,
     filler: Filler<'a>,
-    turn: Turn,
+    turn: FairCursor,
     next: u64,
 }
 
@@ -99,7 +99,7 @@ impl<'a> Outbox<'a> {
         Ok(Self {
             store,
             filler,
-            turn: Turn::of(Priority::LETTER),
+            turn: FairCursor::of(Priority::LETTER),
             next: waiting + 1,
         })
     }
