@@ -6,7 +6,7 @@ const MAX_LENGTH: usize = 500;
 /// Makes one line of a mail server's reply or an error's text: cuts it to 500 characters and
 /// replaces every control character by a space, because Postgres cannot store NUL and a terminal
 /// would obey the others.
-pub(crate) fn remark(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars()
         .take(MAX_LENGTH)
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -19,7 +19,7 @@ mod tests {
 
     #[test]
     fn a_remark_is_one_line_of_bounded_length() {
-        assert_eq!(remark("550 \0no\r\n\u{1b}[31m"), "550  no   [31m");
-        assert_eq!(remark(&"ü".repeat(501)).chars().count(), 500);
+        assert_eq!(one_line("550 \0no\r\n\u{1b}[31m"), "550  no   [31m");
+        assert_eq!(one_line(&"ü".repeat(501)).chars().count(), 500);
     }
 }

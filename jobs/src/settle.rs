@@ -199,7 +199,9 @@ async fn put_back(
                 let run_at = now + *after;
                 outbox::postpone(&mut transaction, id, generation, run_at, *cost, why).await?;
             }
-            Next::Dead { why } => outbox::bury(&mut transaction, id, generation, now, why).await?,
+            Next::Dead { why } => {
+                outbox::give_up(&mut transaction, id, generation, now, why).await?
+            }
         }
         if let Some(report) = &settlement.outcome.report {
             worker::record_delivery(&mut transaction, now, report).await?;

@@ -9,7 +9,7 @@ use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, OrganizationId};
-use crate::smtp_reply_line::remark;
+use crate::smtp_reply_line::one_line;
 
 /// The result for one letter of an invitation.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ pub async fn record_delivery(
     let statement = statement
         .bind(report.invitation.as_uuid())
         .bind(report.letter);
-    let detail = report.detail.as_deref().map(remark);
+    let detail = report.detail.as_deref().map(one_line);
     let statement = statement
         .bind(report.delivery.as_str())
         .bind(detail.as_deref());

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use crate::connection::{Dialect, Lend, sql};
 use crate::error::Error;
 use crate::id::MessageId;
-use crate::smtp_reply_line::remark;
+use crate::smtp_reply_line::one_line;
 
 /// Deletes messages whose effect is confirmed, even if another worker holds them now. Returns those
 /// that still existed, so that the caller records each effect once.
@@ -79,7 +79,7 @@ pub async fn postpone(
             statement
                 .bind(i64::from(cost != Cost::Nothing))
                 .bind(i64::from(cost == Cost::Fault))
-                .bind(remark(why).as_str()),
+                .bind(one_line(why).as_str()),
         )
         .await?;
     Ok(())
@@ -90,7 +90,7 @@ pub async fn postpone(
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn bury(
+pub async fn give_up(
     connection: impl Lend<'_>,
     id: MessageId,
     generation: i64,
@@ -107,7 +107,7 @@ pub async fn bury(
                 .bind(id.as_uuid())
                 .bind(generation)
                 .bind(now)
-                .bind(remark(why).as_str()),
+                .bind(one_line(why).as_str()),
         )
         .await?;
     Ok(())

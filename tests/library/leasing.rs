@@ -55,7 +55,7 @@ on_both_databases! {
         let second = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
         let given_up = first.iter().find(|lease| lease.id != second.id).unwrap();
-        outbox::bury(&mut tx, given_up.id, given_up.generation, team.now(), "no").await.unwrap();
+        outbox::give_up(&mut tx, given_up.id, given_up.generation, team.now(), "no").await.unwrap();
         let asked: Vec<_> = first.iter().map(|lease| (lease.id, lease.generation)).collect();
         let taken = outbox::take_all(&mut tx, &asked).await.unwrap();
         let taken: HashSet<_> = taken.iter().map(|message| message.id).collect();
@@ -116,7 +116,7 @@ on_both_databases! {
         invite(&team, 5).await;
         let held = lease(&team, 2).await;
         let mut tx = team.begin().await;
-        outbox::bury(&mut tx, held[0].id, held[0].generation, team.now(), "no").await.unwrap();
+        outbox::give_up(&mut tx, held[0].id, held[0].generation, team.now(), "no").await.unwrap();
         tx.commit().await.unwrap();
         let counts = async |most| {
             let mut tx = team.begin().await;
@@ -242,9 +242,9 @@ on_both_databases! {
         let mut tx = team.begin().await;
         let message = take(&mut tx, &held).await.unwrap();
         assert_eq!((message.attempts, message.last_error.as_deref()), (1, Some("450 busy")));
-        outbox::bury(&mut tx, held.id, held.generation - 1, team.now(), "stale").await.unwrap();
+        outbox::give_up(&mut tx, held.id, held.generation - 1, team.now(), "stale").await.unwrap();
         assert!(take(&mut tx, &held).await.is_some(), "a stale generation gives up nothing");
-        outbox::bury(&mut tx, held.id, held.generation, team.now(), "554 no").await.unwrap();
+        outbox::give_up(&mut tx, held.id, held.generation, team.now(), "554 no").await.unwrap();
         let dead = outbox::list(&mut tx, team.now(), State::Dead, None, 10).await.unwrap();
         assert_eq!((dead.len(), dead[0].state(team.now())), (1, State::Dead));
         tx.commit().await.unwrap();
@@ -303,7 +303,7 @@ on_both_databases! {
         let mut tx = team.begin().await;
         let later = team.now() + TimeDelta::days(1);
         outbox::postpone(&mut tx, stale.id, stale.generation, later, outbox::Cost::Attempt, "stale").await.unwrap();
-        outbox::bury(&mut tx, stale.id, stale.generation, team.now(), "stale").await.unwrap();
+        outbox::give_up(&mut tx, stale.id, stale.generation, team.now(), "stale").await.unwrap();
         let message = take(&mut tx, &held).await.expect("still held");
         assert_eq!((message.attempts, message.last_error), (0, None));
     }
@@ -314,7 +314,7 @@ on_both_databases! {
         let mut tx = team.begin().await;
         for lease in &held {
             assert!(!outbox::retry(&mut tx, team.now(), lease.id).await.unwrap(), "a worker has leased it");
-            outbox::bury(&mut tx, lease.id, lease.generation, team.now(), "554 \0no\r\n").await.unwrap();
+            outbox::give_up(&mut tx, lease.id, lease.generation, team.now(), "554 \0no\r\n").await.unwrap();
         }
         let dead = outbox::list(&mut tx, team.now(), State::Dead, None, 10).await.unwrap();
         assert_eq!((dead[0].attempts, dead[0].last_error.as_deref()), (1, Some("554  no  ")));

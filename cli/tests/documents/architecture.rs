@@ -114,7 +114,7 @@ fn apalis_has_one_door_and_so_has_settling() {
         ("use apalis", "jobs/src/queue/apalis_worker.rs"),
         ("outbox::complete(", "jobs/src/settle.rs"),
         ("outbox::postpone(", "jobs/src/settle.rs"),
-        ("outbox::bury(", "jobs/src/settle.rs"),
+        ("outbox::give_up(", "jobs/src/settle.rs"),
     ] {
         let found: Vec<_> = files("jobs/src", "rs")
             .into_iter()
