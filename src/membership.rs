@@ -61,7 +61,7 @@ pub(crate) const COLUMNS: &str =
 
 /// The columns of a membership in a joined row, all NULL if there is none.
 #[derive(FromRow)]
-pub(crate) struct Beside {
+pub(crate) struct JoinedMembership {
     member_email: Option<String>,
     member_name: Option<Name>,
     member_locale: Option<Locale>,
@@ -70,11 +70,11 @@ pub(crate) struct Beside {
     member_suspended_at: Option<DateTime<Utc>>,
 }
 
-pub(crate) const BESIDE: &str = "member.email AS member_email, member.name AS member_name, \
+pub(crate) const JOINED_COLUMNS: &str = "member.email AS member_email, member.name AS member_name, \
     member.locale AS member_locale, member.role AS member_role, member.joined_at AS member_joined_at, \
     member.suspended_at AS member_suspended_at";
 
-impl Beside {
+impl JoinedMembership {
     /// Returns the membership of this user, suspended or not; `None` if the columns are NULL.
     pub(crate) fn of(
         self,

@@ -37,16 +37,16 @@ const COLUMNS: &str = "id, name, created_at, seats";
 
 /// The columns of an organization in a joined row, all NULL if there is none.
 #[derive(FromRow)]
-pub(crate) struct Beside {
+pub(crate) struct JoinedOrganization {
     organization_name: Option<Name>,
     organization_created_at: Option<DateTime<Utc>>,
     organization_seats: Option<i64>,
 }
 
-pub(crate) const BESIDE: &str = "organization.name AS organization_name, \
+pub(crate) const JOINED_COLUMNS: &str = "organization.name AS organization_name, \
     organization.created_at AS organization_created_at, organization.seats AS organization_seats";
 
-impl Beside {
+impl JoinedOrganization {
     /// Returns the organization with this id; `None` if the columns are NULL.
     pub(crate) fn of(self, id: OrganizationId) -> Option<Organization> {
         Some(Organization {

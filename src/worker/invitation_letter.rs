@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::guestlist::Guestlist;
 use crate::id::InvitationId;
 use crate::invitation::{COLUMNS, Invitation};
-use crate::membership::{self, Membership};
-use crate::organization::{self, Organization};
+use crate::membership::{self, JoinedMembership, Membership};
+use crate::organization::{self, JoinedOrganization, Organization};
 
 /// The current data for a letter of one invitation.
 #[derive(Debug, Clone)]
@@ -34,9 +34,9 @@ struct Row {
     #[sqlx(flatten)]
     invitation: Invitation,
     #[sqlx(flatten)]
-    organization: organization::Beside,
+    organization: JoinedOrganization,
     #[sqlx(flatten)]
-    inviter: membership::Beside,
+    inviter: JoinedMembership,
     suppression: Option<String>,
 }
 
@@ -93,9 +93,9 @@ async fn rows(connection: &mut Connection<'_>, ids: &[InvitationId]) -> Result<V
         ($which:literal) => {
             const_format::concatcp!(
                 "SELECT invitation.*, suppression.reason AS suppression, ",
-                organization::BESIDE,
+                organization::JOINED_COLUMNS,
                 ", ",
-                membership::BESIDE,
+                membership::JOINED_COLUMNS,
                 " FROM (SELECT ",
                 COLUMNS,
                 ", email_key FROM guestlist_invitations WHERE id ",
