@@ -1,6 +1,7 @@
 //! Access: the role of a user in an organization, unless they are suspended.
 
-use crate::connection::{Connection, Lend, sql};
+use crate::batched_query::{BatchedQuery, Rows, Tag};
+use crate::connection::{Connection, Lend, Statement, sql};
 use crate::error::Error;
 use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
@@ -58,9 +59,37 @@ pub(crate) async fn role_of(
     organization: OrganizationId,
     user: &UserId,
 ) -> Result<Option<Role>, Error> {
-    let statement = sql("SELECT role FROM guestlist_memberships
-         WHERE organization_id = $1 AND user_id = $2 AND suspended_at IS NULL");
-    let statement = statement.bind(organization.as_uuid()).bind(user.as_str());
-    let row: Option<(Role,)> = connection.fetch_optional(statement).await?;
+    const ROLE: &str = const_format::concatcp!("SELECT role ", FROM_ACTIVE_MEMBER);
+    let row: Option<(Role,)> = connection
+        .fetch_optional(of_member(ROLE, organization, user))
+        .await?;
     Ok(row.map(|(role,)| role))
+}
+
+/// Adds the same read to a batched query.
+pub(crate) fn add_role_of<'a>(
+    query: &mut BatchedQuery<'a>,
+    organization: OrganizationId,
+    user: &'a UserId,
+) {
+    const ROLE: &str =
+        const_format::concatcp!("SELECT {tag}, NULL, role, NULL, NULL ", FROM_ACTIVE_MEMBER);
+    query.add(Tag::ActorRole, of_member(ROLE, organization, user));
+}
+
+/// Returns the role that [`add_role_of`] read.
+pub(crate) fn role_in(rows: &Rows) -> Result<Option<Role>, Error> {
+    let role = rows.of(Tag::ActorRole).find_map(|row| row.value.as_deref());
+    Ok(role.map(str::parse).transpose()?)
+}
+
+const FROM_ACTIVE_MEMBER: &str = "FROM guestlist_memberships
+     WHERE organization_id = $1 AND user_id = $2 AND suspended_at IS NULL";
+
+fn of_member<'a>(
+    text: &'static str,
+    organization: OrganizationId,
+    user: &'a UserId,
+) -> Statement<'a> {
+    sql(text).bind(organization.as_uuid()).bind(user.as_str())
 }

@@ -2,8 +2,8 @@
 
 use crate::access;
 use crate::actor::{Actor, Attribution};
-use crate::batched_query::Facts;
-use crate::connection::{Connection, Statement, sql};
+use crate::batched_query::{BatchedQuery, Rows};
+use crate::connection::Connection;
 use crate::error::{Action, Error};
 use crate::guestlist::Guestlist;
 use crate::id::OrganizationId;
@@ -76,28 +76,20 @@ impl<'a> Acting<'a> {
 }
 
 impl ActingIn<'_> {
-    /// Returns the query for a member's role; `None` for the host and an operator, which have no
-    /// role.
-    pub(crate) fn authority_query(&self) -> Option<Statement<'_>> {
-        let user = self.acting.actor.member()?;
-        let statement = sql(
-            "SELECT 'actor', NULL, role, NULL, NULL FROM guestlist_memberships
-             WHERE organization_id = $1 AND user_id = $2 AND suspended_at IS NULL",
-        );
-        Some(
-            statement
-                .bind(self.organization.as_uuid())
-                .bind(user.as_str()),
-        )
+    /// Adds the read of a member's role; the host and an operator have none.
+    pub(crate) fn add_authority<'a>(&'a self, query: &mut BatchedQuery<'a>) {
+        if let Some(user) = self.acting.actor.member() {
+            access::add_role_of(query, self.organization, user);
+        }
     }
 
-    /// Reads the authority from the rows of [`authority_query`](Self::authority_query).
-    pub(crate) fn authority_in(&self, facts: &Facts) -> Result<Authority, Error> {
+    /// Returns the authority that [`add_authority`](Self::add_authority) read.
+    pub(crate) fn authority_in(&self, rows: &Rows) -> Result<Authority, Error> {
         if self.acting.actor.member().is_none() {
             return Ok(Authority::Unbound);
         }
-        let role = facts.about("actor").find_map(|fact| fact.value.as_deref());
-        Ok(Authority::Role(role.ok_or(Error::NotFound)?.parse()?))
+        let role = access::role_in(rows)?;
+        role.map(Authority::Role).ok_or(Error::NotFound)
     }
 }
 

@@ -229,6 +229,14 @@ impl<'a> Statement<'a> {
         }
     }
 
+    /// Writes `number` in place of `mark`.
+    pub(crate) fn replace(self, mark: &str, number: i64) -> Self {
+        Self {
+            sql: Cow::Owned(self.sql.replacen(mark, &number.to_string(), 1)),
+            ..self
+        }
+    }
+
     /// Appends a `SELECT` of the same columns and renumbers its placeholders, which begin at `$1`.
     pub(crate) fn union(self, other: Self) -> Self {
         let (mut sql, mut values) = (self.sql.into_owned(), self.values);

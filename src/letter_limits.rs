@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::batched_query::Facts;
+use crate::batched_query::{BatchedQuery, Rows, Tag};
 use crate::connection::{Connection, Insert, Statement, sql};
 use crate::email_address::EmailAddress;
 use crate::error::{Error, LimitKind};
@@ -39,22 +39,23 @@ impl LetterLimits {
         now: DateTime<Utc>,
         letters: &[Letter<'_>],
     ) -> Result<Self, Error> {
-        let facts = Facts::ask(connection, Self::asks(limits, now, letters)).await?;
-        Ok(Self::of(limits, now, letters, &facts))
+        let mut query = BatchedQuery::default();
+        Self::add_letters(&mut query, limits, now, letters);
+        let rows = query.run(connection).await?;
+        Ok(Self::of(limits, now, letters, &rows))
     }
 
-    /// Returns the queries for the counted letters that matter to these ones.
-    pub(crate) fn asks<'a>(
+    /// Adds the reads of the counted letters that matter to these ones.
+    pub(crate) fn add_letters<'a>(
+        query: &mut BatchedQuery<'a>,
         limits: &Limits,
         now: DateTime<Utc>,
         letters: &[Letter<'a>],
-    ) -> Vec<Statement<'a>> {
+    ) {
         macro_rules! latest {
-            ($about:literal, $column:literal) => {
+            ($column:literal) => {
                 sql(concat!(
-                    "SELECT '",
-                    $about,
-                    "', NULL, NULL, NULL, at FROM (
+                    "SELECT {tag}, NULL, NULL, NULL, at FROM (
                          SELECT at FROM guestlist_letters WHERE ",
                     $column,
                     " = $1 AND at > $2
@@ -64,7 +65,7 @@ impl LetterLimits {
             };
         }
         let Some(first) = letters.first() else {
-            return Vec::new();
+            return;
         };
         let far_end = |limit: Limit, latest: Statement<'a>| {
             let skipped = skipped(limit, letters.len());
@@ -74,55 +75,50 @@ impl LetterLimits {
                 .bind(rest as i64)
                 .bind(skipped as i64)
         };
-        let by_actor = limits.actor.zip(first.actor).map(|(limit, actor)| {
-            let latest = latest!("letter of the actor", "actor");
-            far_end(limit, latest.bind(actor.as_str()))
-        });
-        let by_organization = limits.organization.map(|limit| {
-            let latest = latest!("letter of the organization", "organization_id");
-            far_end(limit, latest.bind(first.organization.as_uuid()))
-        });
-        let to_recipients = limits.recipient.map(|limit| {
+        if let Some((limit, actor)) = limits.actor.zip(first.actor) {
+            let latest = latest!("actor").bind(actor.as_str());
+            query.add(Tag::ActorLetter, far_end(limit, latest));
+        }
+        if let Some(limit) = limits.organization {
+            let latest = latest!("organization_id").bind(first.organization.as_uuid());
+            query.add(Tag::OrganizationLetter, far_end(limit, latest));
+        }
+        if let Some(limit) = limits.recipient {
             let mut buckets: Vec<_> = letters
                 .iter()
                 .map(|letter| letter.recipient.bucket())
                 .collect();
             buckets.sort_unstable();
             buckets.dedup();
-            let statement = sql("SELECT 'letter to a recipient', recipient, NULL, NULL, at
+            let statement = sql("SELECT {tag}, recipient, NULL, NULL, at
                  FROM guestlist_letters WHERE at > $1 AND recipient IN ({})");
-            statement.bind(now - limit.window).bind_list(buckets)
-        });
-        [by_actor, by_organization, to_recipients]
-            .into_iter()
-            .flatten()
-            .collect()
+            let statement = statement.bind(now - limit.window).bind_list(buckets);
+            query.add(Tag::RecipientLetter, statement);
+        }
     }
 
-    /// Builds the limits from the rows that were found.
+    /// Returns the limits after the letters that [`add_letters`](Self::add_letters) read.
     pub(crate) fn of(
         limits: &Limits,
         now: DateTime<Utc>,
         letters: &[Letter<'_>],
-        facts: &Facts,
+        rows: &Rows,
     ) -> Self {
         let is_member = letters.iter().all(|letter| letter.actor.is_some());
-        let window = |limit: Limit, about| {
+        let window = |limit: Limit, tag| {
             let mut window = Window::empty(limit);
             window.skipped = skipped(limit, letters.len());
-            window
-                .at
-                .extend(facts.about(about).filter_map(|fact| fact.at));
+            window.at.extend(rows.of(tag).filter_map(|row| row.at));
             window.newest_first()
         };
         let mut recipients = HashMap::new();
         if let Some(limit) = limits.recipient {
-            for fact in facts.about("letter to a recipient") {
-                let bucket = fact.name.clone().unwrap_or_default();
+            for row in rows.of(Tag::RecipientLetter) {
+                let bucket = row.name.clone().unwrap_or_default();
                 let window = recipients
                     .entry(bucket)
                     .or_insert_with(|| Window::empty(limit));
-                window.at.extend(fact.at);
+                window.at.extend(row.at);
             }
         }
         Self {
@@ -130,10 +126,10 @@ impl LetterLimits {
             actor: limits
                 .actor
                 .filter(|_| is_member)
-                .map(|limit| window(limit, "letter of the actor")),
+                .map(|limit| window(limit, Tag::ActorLetter)),
             organization: limits
                 .organization
-                .map(|limit| window(limit, "letter of the organization")),
+                .map(|limit| window(limit, Tag::OrganizationLetter)),
             recipient: limits.recipient,
             recipients: recipients
                 .into_iter()
@@ -215,7 +211,7 @@ fn skipped(limit: Limit, more: usize) -> usize {
 const NO_MEMBER: &str = "";
 
 /// Returns the rows that count these letters, if anything is limited.
-pub(crate) fn counted<'a>(
+pub(crate) fn count_rows<'a>(
     limits: &Limits,
     now: DateTime<Utc>,
     letters: &[Letter<'a>],

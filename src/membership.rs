@@ -14,8 +14,8 @@ use sqlx::FromRow;
 
 use crate::acting::{ActingIn, Authority};
 use crate::actor::Attribution;
-use crate::batched_query::Facts;
-use crate::connection::{Connection, Lend, Statement, sql};
+use crate::batched_query::{BatchedQuery, Rows, Tag};
+use crate::connection::{Connection, Lend, sql};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
@@ -301,23 +301,25 @@ pub(crate) async fn find(
         .await?)
 }
 
-/// Returns the query for the members that joined with one of these addresses, suspended or not.
-pub(crate) fn joined_with<'a>(
+/// Adds the read of the members that joined with one of these addresses, suspended or not.
+pub(crate) fn add_joined_with<'a>(
+    query: &mut BatchedQuery<'a>,
     organization: OrganizationId,
     email_keys: &'a [String],
-) -> Statement<'a> {
+) {
     let statement = sql(
-        "SELECT 'member', email_key, user_id, NULL, NULL FROM guestlist_memberships
+        "SELECT {tag}, email_key, user_id, NULL, NULL FROM guestlist_memberships
          WHERE organization_id = $1 AND email_key IN ({})",
     );
-    statement.bind(organization.as_uuid()).bind_list(email_keys)
+    let statement = statement.bind(organization.as_uuid()).bind_list(email_keys);
+    query.add(Tag::Member, statement);
 }
 
-/// Reads the members from the rows of [`joined_with`], by address.
-pub(crate) fn members_in(facts: &Facts) -> Result<HashMap<String, UserId>, Error> {
-    let members = facts
-        .about("member")
-        .filter_map(|fact| fact.name.as_ref().zip(fact.value.as_ref()));
+/// Returns the members that [`add_joined_with`] read, by address.
+pub(crate) fn members_in(rows: &Rows) -> Result<HashMap<String, UserId>, Error> {
+    let members = rows
+        .of(Tag::Member)
+        .filter_map(|row| row.name.as_ref().zip(row.value.as_ref()));
     members
         .map(|(email_key, user)| Ok((email_key.clone(), user.parse()?)))
         .collect()

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::acting::ActingIn;
-use crate::batched_query::Facts;
-use crate::connection::{Connection, Lend, Statement, sql};
+use crate::batched_query::{BatchedQuery, Rows, Tag};
+use crate::connection::{Connection, Lend, sql};
 use crate::error::{Action, Error};
 use crate::event::{Event, EventKind};
 use crate::guestlist::Guestlist;
@@ -93,44 +93,46 @@ impl Guestlist {
         lock: &Lock,
         more: usize,
     ) -> Result<SeatCount, Error> {
-        let facts = Facts::ask(connection, self.seat_queries(lock, more)).await?;
-        Ok(self.seat_count_in(lock, &facts))
+        let mut query = BatchedQuery::default();
+        self.add_seat_counts(&mut query, lock, more);
+        let rows = query.run(connection).await?;
+        Ok(self.seat_count_in(lock, &rows))
     }
 
     fn seats_of(&self, lock: &Lock) -> Option<u32> {
         lock.seats().or(self.seats().limit)
     }
 
-    /// Returns the queries for the seats that are taken, if there is a limit, counting only as far
-    /// as it matters to `more` newcomers.
-    pub(crate) fn seat_queries(&self, lock: &Lock, more: usize) -> Vec<Statement<'static>> {
+    /// Adds the counts of the seats that are taken, if there is a limit, counting only as far as it
+    /// matters to `more` newcomers.
+    pub(crate) fn add_seat_counts(&self, query: &mut BatchedQuery<'_>, lock: &Lock, more: usize) {
         let Some(seats) = self.seats_of(lock) else {
-            return Vec::new();
+            return;
         };
         let enough = i64::from(seats).saturating_add_unsigned(more as u64);
         let organization = lock.organization().as_uuid();
-        let members = sql("SELECT 'seated', NULL, NULL, count(*), NULL FROM (
+        let members = sql("SELECT {tag}, NULL, NULL, count(*), NULL FROM (
                  SELECT 1 FROM guestlist_memberships
                  WHERE organization_id = $1 AND suspended_at IS NULL LIMIT $2
              ) AS taken");
-        let pending = sql("SELECT 'promised', NULL, NULL, count(*), NULL FROM (
+        let pending = sql("SELECT {tag}, NULL, NULL, count(*), NULL FROM (
                  SELECT 1 FROM guestlist_invitations
                  WHERE organization_id = $1 AND status = 'pending' AND expires_at > $2 LIMIT $3
              ) AS taken");
-        let mut questions = vec![members.bind(organization).bind(enough)];
+        query.add(Tag::MemberSeats, members.bind(organization).bind(enough));
         if self.seats().pending {
-            questions.push(pending.bind(organization).bind(self.now()).bind(enough));
+            let pending = pending.bind(organization).bind(self.now()).bind(enough);
+            query.add(Tag::PendingSeats, pending);
         }
-        questions
     }
 
-    /// Reads the count from the rows of [`seat_queries`](Self::seat_queries).
-    pub(crate) fn seat_count_in(&self, lock: &Lock, facts: &Facts) -> SeatCount {
-        let count = |about| facts.about(about).find_map(|fact| fact.number);
+    /// Returns the count that [`add_seat_counts`](Self::add_seat_counts) read.
+    pub(crate) fn seat_count_in(&self, lock: &Lock, rows: &Rows) -> SeatCount {
+        let count = |tag| rows.of(tag).find_map(|row| row.number);
         SeatCount {
             seats: self.seats_of(lock),
-            members: count("seated").unwrap_or_default(),
-            pending: count("promised"),
+            members: count(Tag::MemberSeats).unwrap_or_default(),
+            pending: count(Tag::PendingSeats),
         }
     }
 }

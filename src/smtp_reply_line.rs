@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_remark_is_one_line_of_bounded_length() {
+    fn one_line_has_no_controls_and_a_bounded_length() {
         assert_eq!(one_line("550 \0no\r\n\u{1b}[31m"), "550  no   [31m");
         assert_eq!(one_line(&"ü".repeat(501)).chars().count(), 500);
     }

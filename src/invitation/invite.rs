@@ -160,7 +160,7 @@ impl ActingIn<'_> {
                     }
                     let invitation = self.draft(guestlist.now(), invite);
                     events.push(self.created(&invitation));
-                    context.hold(invitation.clone());
+                    context.remember(invitation.clone());
                     granted.push(invitation.clone());
                     outcomes.push((place, Ok(invitation)));
                 }
@@ -241,7 +241,7 @@ impl ActingIn<'_> {
         let guestlist = self.acting.guestlist;
         let now = guestlist.now();
         let [events, notices] = Event::records(events);
-        let count = letter_limits::counted(guestlist.limits(), now, &letters);
+        let count = letter_limits::count_rows(guestlist.limits(), now, &letters);
         let promises = outbox::messages(now, &tasks);
         let inserts = vec![rows(invitations), events, notices, count, promises];
         Ok(connection.insert(inserts).await?)

@@ -6,7 +6,7 @@ use super::invite::find_open;
 use super::{Delivery, Invitation, Status};
 use crate::acting::Acting;
 use crate::actor::Grantor;
-use crate::batched_query::Facts;
+use crate::batched_query::BatchedQuery;
 use crate::connection::{Connection, Lend, sql};
 use crate::error::{Action, Error, LimitKind};
 use crate::event::{Event, EventKind};
@@ -73,7 +73,7 @@ impl Acting<'_> {
         };
         let [event, notice] = Event::records(std::slice::from_ref(&event));
         let message = outbox::messages(now, &[(after.organization, task)]);
-        let count = letter_limits::counted(guestlist.limits(), now, &letters);
+        let count = letter_limits::count_rows(guestlist.limits(), now, &letters);
         connection
             .insert(vec![event, notice, count, message])
             .await?;
@@ -93,11 +93,9 @@ impl Guestlist {
             });
         }
         let (organization, key) = (invitation.organization, [invitation.email.canonical()]);
-        let members = Facts::ask(
-            connection,
-            vec![membership::joined_with(organization, &key)],
-        )
-        .await?;
+        let mut query = BatchedQuery::default();
+        membership::add_joined_with(&mut query, organization, &key);
+        let members = query.run(connection).await?;
         if let Some(user) = membership::members_in(&members)?.into_values().next() {
             return Err(Error::AlreadyMember { user });
         }

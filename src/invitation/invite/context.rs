@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::super::{COLUMNS, Invitation};
 use super::Invite;
 use crate::acting::{ActingIn, Authority};
-use crate::batched_query::Facts;
-use crate::connection::{Connection, Dialect, Statement, sql};
+use crate::batched_query::{BatchedQuery, Tag};
+use crate::connection::{Connection, Dialect, sql};
 use crate::error::{Action, Error};
 use crate::guestlist::Guestlist;
 use crate::id::{OrganizationId, UserId};
@@ -48,22 +48,23 @@ impl InviteContext {
                 recipient: email,
             });
         }
-        let mut questions = vec![
-            membership::joined_with(organization, &keys),
-            have_open(organization, &keys),
-        ];
-        questions.extend(acting_in.authority_query());
-        questions.extend(guestlist.seat_queries(lock, invites.len()));
-        questions.extend(LetterLimits::asks(limits, now, &letters));
-        let facts = Facts::ask(connection, questions).await?;
-        let open = facts.about("open").filter_map(|fact| fact.name.clone());
+        let mut query = BatchedQuery::default();
+        membership::add_joined_with(&mut query, organization, &keys);
+        add_open(&mut query, organization, &keys);
+        acting_in.add_authority(&mut query);
+        guestlist.add_seat_counts(&mut query, lock, invites.len());
+        LetterLimits::add_letters(&mut query, limits, now, &letters);
+        let rows = query.run(connection).await?;
+        let open = rows
+            .of(Tag::OpenInvitation)
+            .filter_map(|row| row.name.clone());
         let open = find_open(connection, organization, &Vec::from_iter(open)).await?;
         Ok(Self {
-            authority: acting_in.authority_in(&facts)?,
-            members: membership::members_in(&facts)?,
+            authority: acting_in.authority_in(&rows)?,
+            members: membership::members_in(&rows)?,
             open,
-            seats: guestlist.seat_count_in(lock, &facts),
-            limits: LetterLimits::of(limits, now, &letters, &facts),
+            seats: guestlist.seat_count_in(lock, &rows),
+            limits: LetterLimits::of(limits, now, &letters, &rows),
         })
     }
 
@@ -102,18 +103,23 @@ impl InviteContext {
     }
 
     /// Remembers a granted invitation, so that later invites of the same address see it.
-    pub(super) fn hold(&mut self, invitation: Invitation) {
+    pub(super) fn remember(&mut self, invitation: Invitation) {
         self.open.insert(invitation.email.canonical(), invitation);
     }
 }
 
-/// Returns the query for those of the addresses that have an open invitation.
-fn have_open<'a>(organization: OrganizationId, email_keys: &'a [String]) -> Statement<'a> {
+/// Adds the read of those addresses that have an open invitation.
+fn add_open<'a>(
+    query: &mut BatchedQuery<'a>,
+    organization: OrganizationId,
+    email_keys: &'a [String],
+) {
     let statement = sql(
-        "SELECT 'open', email_key, NULL, NULL, NULL FROM guestlist_invitations
+        "SELECT {tag}, email_key, NULL, NULL, NULL FROM guestlist_invitations
          WHERE organization_id = $1 AND status = 'pending' AND email_key IN ({})",
     );
-    statement.bind(organization.as_uuid()).bind_list(email_keys)
+    let statement = statement.bind(organization.as_uuid()).bind_list(email_keys);
+    query.add(Tag::OpenInvitation, statement);
 }
 
 /// Reads the invitations of these addresses that are stored as pending, overdue ones included, and
