@@ -1,11 +1,11 @@
-//! docs/architecture.md against the tests and imports of the workspace.
+//! docs/architecture.md against the imports of the workspace.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use crate::circles::{circles, closes_a_circle, rooms, within};
 use crate::floors::Floors;
-use crate::markdown::{files, missing_paths, read, section, spans, workspace};
+use crate::markdown::{files, read, workspace};
 use crate::package::{Import, Package};
 
 const PAGE: &str = "docs/architecture.md";
@@ -21,46 +21,6 @@ const KNOWN_CIRCLES: [(&str, &str); 5] = [
 
 /// Packages that no other package links. Their files need no floor; circles are looked for all the same.
 const WITHOUT_FLOORS: [&str; 2] = ["trials/src", "testkit/src"];
-
-#[test]
-fn every_path_named_exists() {
-    let none: [String; 0] = [];
-    assert_eq!(missing_paths(&read(PAGE)), none);
-    assert_eq!(missing_paths(&read("CHANGELOG.md")), none);
-}
-
-#[test]
-fn every_test_named_exists() {
-    let document = read(PAGE);
-    let named: Vec<String> = document
-        .split("\n\n")
-        .filter(|paragraph| paragraph.starts_with("Guarded by "))
-        .flat_map(spans)
-        .collect();
-    assert!(named.len() > 50, "{named:?}");
-    let sources = sources();
-    for test in named {
-        let function = format!("fn {test}(");
-        let is_there = sources.iter().any(|source| source.contains(&function));
-        assert!(is_there, "there is no test {test}");
-    }
-}
-
-#[test]
-fn every_promise_has_a_guard() {
-    let document = read(PAGE);
-    let headings: Vec<&str> = document
-        .lines()
-        .filter(|line| line.starts_with("### "))
-        .collect();
-    assert_eq!(headings.len(), 9);
-    for heading in headings {
-        assert!(
-            section(&document, heading).contains("\nGuarded by `"),
-            "{heading}"
-        );
-    }
-}
 
 #[test]
 fn imports_go_down() {
@@ -160,19 +120,4 @@ fn lines<'a>(imports: impl IntoIterator<Item = &'a Import>) -> String {
         .into_iter()
         .map(|Import { from, to, line }| format!("{from}:{line} imports {to}\n"));
     lines.collect()
-}
-
-fn sources() -> Vec<String> {
-    [
-        "src",
-        "tests",
-        "jobs/src",
-        "jobs/tests",
-        "cli/tests",
-        "trials/tests",
-    ]
-    .into_iter()
-    .flat_map(|folder| files(folder, "rs"))
-    .map(|path| fs::read_to_string(path).unwrap())
-    .collect()
 }

@@ -12,7 +12,7 @@ impl Floors {
     /// Reads the table of the page.
     pub(crate) fn read(document: &str) -> Floors {
         let mut floors = BTreeMap::new();
-        for row in rows(section(document, "## The house")) {
+        for row in rows(section(document, "## Files and floors")) {
             let first = row[0].split(' ').next();
             if let Some(floor) = first.and_then(|first| first.parse().ok()) {
                 floors.extend(spans(row[1]).into_iter().map(|place| (place, floor)));

@@ -254,7 +254,7 @@ fn circles_of(sources: &[(&str, &str)]) -> Vec<Vec<String>> {
 }
 
 fn floors(rows: &[(u32, &str)]) -> Floors {
-    let mut document = "## The house\n\n| Floor | Files |\n|--|--|\n".to_owned();
+    let mut document = "## Files and floors\n\n| Floor | Files |\n|--|--|\n".to_owned();
     for (floor, places) in rows {
         document.push_str(&format!("| {floor} name | {places} |\n"));
     }

@@ -44,15 +44,12 @@ pub(crate) fn spans(document: &str) -> Vec<String> {
 pub(crate) fn rows(document: &str) -> Vec<Vec<&str>> {
     let lines: Vec<&str> = document.lines().collect();
     let is_row = |line: &str| line.starts_with('|');
-    let is_head = |index: usize| {
-        lines
-            .get(index + 1)
-            .is_some_and(|next| next.starts_with("|--"))
-    };
+    let is_rule = |line: &str| line.starts_with("|--") || line.starts_with("| --");
+    let is_head = |index: usize| lines.get(index + 1).is_some_and(|next| is_rule(next));
     lines
         .iter()
         .enumerate()
-        .filter(|(index, line)| is_row(line) && !is_head(*index) && !line.starts_with("|--"))
+        .filter(|(index, line)| is_row(line) && !is_head(*index) && !is_rule(line))
         .map(|(_, line)| line.trim_matches('|').split(" | ").map(str::trim).collect())
         .collect()
 }
@@ -75,37 +72,102 @@ pub(crate) fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The paths in a document that do not exist: its links, and code that starts like a path of the
-/// workspace or ends like one of a source file.
-pub(crate) fn missing_paths(document: &str) -> Vec<String> {
-    let links = document
-        .split("](")
-        .skip(1)
-        .map(|rest| rest.split(')').next().unwrap());
-    let links = links
-        .filter(|link| !link.contains("://"))
-        .map(str::to_owned);
+/// The text outside of blocks of code.
+fn prose(document: &str) -> String {
+    let mut is_code = false;
+    let outside = document.lines().filter(|line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    });
+    outside.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The targets of all links and pictures.
+pub(crate) fn links(document: &str) -> Vec<String> {
+    let prose = prose(document);
+    let targets = prose.split("](").skip(1);
+    targets
+        .map(|rest| rest.split(')').next().unwrap().to_owned())
+        .collect()
+}
+
+/// The anchors of all headings, as mdBook and GitHub name them.
+pub(crate) fn anchors(document: &str) -> Vec<String> {
+    let prose = prose(document);
+    let headings = prose.lines().filter_map(|line| {
+        let text = line.trim_start_matches('#');
+        (text.len() < line.len()).then(|| text.trim())
+    });
+    headings
+        .map(|heading| {
+            let kept = heading.chars().filter_map(|c| match c {
+                ' ' => Some('-'),
+                c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
+                _ => None,
+            });
+            kept.flat_map(char::to_lowercase).collect()
+        })
+        .collect()
+}
+
+/// The code in sentences that starts like a path of the workspace or ends like a source file.
+pub(crate) fn paths(document: &str) -> Vec<String> {
     let is_path = |span: &String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
         let first = span.split('/').next().unwrap_or_default();
-        let top = [
-            "src",
-            "jobs",
-            "cli",
-            "tests",
-            "templates",
-            "migrations",
-            "bin",
-        ];
         let is_source = [".rs", ".lua", ".hbs", ".sql"]
             .iter()
             .any(|end| span.ends_with(end));
-        span.chars().all(plain) && (top.contains(&first) || is_source)
+        span.chars().all(plain) && (TOP_LEVEL.contains(&first) || is_source)
     };
-    let paths = spans(document).into_iter().filter(is_path);
-    let is_there = |path: &String| {
-        let places = [workspace(), workspace().join("templates")];
-        places.iter().any(|place| place.join(path).exists())
-    };
-    links.chain(paths).filter(|path| !is_there(path)).collect()
+    spans(document).into_iter().filter(is_path).collect()
+}
+
+/// Folders at the top of the workspace, which a path in a document starts with.
+const TOP_LEVEL: [&str; 14] = [
+    "src",
+    "jobs",
+    "cli",
+    "testkit",
+    "tests",
+    "templates",
+    "migrations",
+    "bin",
+    "docs",
+    "examples",
+    "trials",
+    "benches",
+    "operations",
+    ".github",
+];
+
+/// Every page of the book, by its path from the folder of the workspace.
+pub(crate) fn pages() -> Vec<String> {
+    let mut pages: Vec<String> = files("docs", "md")
+        .iter()
+        .map(|path| relative(path))
+        .collect();
+    pages.retain(|page| page != "docs/SUMMARY.md");
+    pages.sort();
+    pages
+}
+
+/// Every document: the pages of the book and those that lie elsewhere.
+pub(crate) fn documents() -> Vec<String> {
+    let mut documents = pages();
+    documents.push("docs/SUMMARY.md".to_owned());
+    documents.extend(files("operations", "md").iter().map(|path| relative(path)));
+    documents.extend(files(".github", "md").iter().map(|path| relative(path)));
+    documents.push("examples/team/README.md".to_owned());
+    documents.push("trials/RESULTS.md".to_owned());
+    let top = fs::read_dir(workspace()).unwrap();
+    let top = top.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    documents.extend(top.filter(|name| name.ends_with(".md")));
+    documents
+}
+
+pub(crate) fn relative(path: &Path) -> String {
+    let path = path.strip_prefix(workspace()).unwrap();
+    path.to_str().unwrap().to_owned()
 }
