@@ -97,6 +97,6 @@ impl ToMember {
         let named = Named::organization(self.organization())
             .actor(self.by.acting_as.member())
             .member(&self.user);
-        context.change_named(&named, action).await
+        named.change(context, action).await
     }
 }

@@ -8,8 +8,7 @@ use guestlist::{
 };
 use guestlist_jobs::config::{Config, Keys};
 
-use super::failure::{Failure, Status};
-use super::not_found::{self, Named};
+use super::failure::{Failure, Reason, Status};
 use super::output::{Output, Row};
 
 /// How often a change is tried.
@@ -74,18 +73,6 @@ impl Context {
         Ok(self.attempt(Ending::Commit, action).await?)
     }
 
-    /// The same, and says which of what was named is missing where the library finds nothing.
-    pub(crate) async fn change_named<T>(
-        &self,
-        named: &Named<'_>,
-        action: impl AsyncFn(&mut Transaction) -> Result<T, Error>,
-    ) -> Result<T, Failure> {
-        match self.attempt(Ending::Commit, action).await {
-            Err(Error::NotFound) => Err(named.missing(self).await?.into()),
-            done => Ok(done?),
-        }
-    }
-
     /// The same with the library's own error, and only tried out where it is not to last. Where
     /// another transaction was in the way it is rolled back and run again: at most [`ATTEMPTS`]
     /// times, and not once [`PATIENCE`] is over.
@@ -139,7 +126,7 @@ impl Context {
         let found = self
             .read(async |tx| self.guestlist.organization(tx, id).await)
             .await?;
-        found.ok_or_else(|| not_found::nothing("organization", &id).into())
+        found.ok_or_else(|| Reason::no_such("organization", &id).into())
     }
 
     /// Prints a list page by page, to its end or to `limit`, and says how many there were. No

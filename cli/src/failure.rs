@@ -1,14 +1,12 @@
 //! How a command fails: on whose side, with which status, in which words.
 
-use std::io;
 use std::process::ExitCode;
+use std::{fmt, io};
 
 use guestlist::{Error, Fault};
 use guestlist_jobs::config::{ConfigError, DatabaseError, KeysError};
 use guestlist_jobs::endpoint::ListenError;
 use serde_json::{Map, Value as Json, json};
-
-use super::output::Output;
 
 /// How a command ended; the number is the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +63,11 @@ impl Reason {
         Self::new(Status::Refused, code, message)
     }
 
+    /// What an id names is not there.
+    pub(crate) fn no_such(kind: &'static str, id: &dyn fmt::Display) -> Self {
+        Self::refused("not_found", format!("there is no {kind} {id}")).with(kind, id.to_string())
+    }
+
     /// What was typed is malformed.
     pub(crate) fn invalid(code: &'static str, message: impl ToString) -> Self {
         Self::new(Status::Usage, code, message)
@@ -108,29 +111,16 @@ impl Reason {
             Status::Fault | Status::Done => "error",
         }
     }
-
-    /// Prints it: for people on stderr, for programs on stdout, a fault on both.
-    pub(crate) fn report(&self, output: Output) -> ExitCode {
-        let is_printed = output.is_json() && output.object(&Json::Object(self.json())).is_ok();
-        if !is_printed || self.status == Status::Fault {
-            let side = if self.status == Status::Refused {
-                "refused"
-            } else {
-                "error"
-            };
-            output.note(format_args!("{side}: {}", self.message));
-        }
-        self.status.into()
-    }
 }
 
-impl Failure {
-    /// Ends the process with it.
-    pub(crate) fn report(&self, output: Output) -> ExitCode {
-        match self {
-            Self::Reason(reason) => reason.report(output),
-            Self::OutputClosed => Status::Done.into(),
-        }
+/// One line for people.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = match self.status {
+            Status::Refused => "refused",
+            Status::Usage | Status::Fault | Status::Done => "error",
+        };
+        write!(f, "{side}: {}", self.message)
     }
 }
 

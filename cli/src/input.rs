@@ -18,7 +18,7 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     );
     if is_json && !is_asked_for {
-        return reason(error).report(Output::new(true));
+        return Output::new(true).reason(&reason(error));
     }
     match error.print() {
         Ok(()) if is_asked_for => Status::Done.into(),

@@ -195,8 +195,8 @@ impl ChangeRole {
             acting_as,
         } = self;
         let named = Named::invitation(invitation).actor(acting_as.member());
-        let changed = context
-            .change_named(&named, async |tx| {
+        let changed = named
+            .change(context, async |tx| {
                 context
                     .guestlist
                     .act(acting_as.actor())
@@ -221,7 +221,7 @@ impl Target {
         action: impl AsyncFn(&mut Transaction) -> Result<T, Error>,
     ) -> Result<T, Failure> {
         let named = Named::invitation(self.invitation).actor(self.acting_as.member());
-        context.change_named(&named, action).await
+        named.change(context, action).await
     }
 }
 

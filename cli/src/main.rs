@@ -146,7 +146,7 @@ async fn main() -> ExitCode {
     let output = Output::new(cli.json);
     match cli.command.run(output).await {
         Ok(code) => code,
-        Err(failure) => failure.report(output),
+        Err(failure) => output.failure(&failure),
     }
 }
 

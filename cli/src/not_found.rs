@@ -3,9 +3,9 @@
 //! The library answers strangers with one `not_found` for everything. The command line is the
 //! operator's, who may read it all, so it looks and says.
 
-use guestlist::{Error, InvitationId, Membership, OrganizationId, UserId};
+use guestlist::{Error, InvitationId, Membership, OrganizationId, Transaction, UserId};
 
-use super::context::Context;
+use super::context::{Context, Ending};
 use super::failure::{Failure, Reason};
 
 /// What a command named.
@@ -53,17 +53,30 @@ impl<'a> Named<'a> {
         }
     }
 
+    /// Changes something in a transaction of its own, and says which of what was named is missing
+    /// where the library finds nothing.
+    pub(crate) async fn change<T>(
+        &self,
+        context: &Context,
+        action: impl AsyncFn(&mut Transaction) -> Result<T, Error>,
+    ) -> Result<T, Failure> {
+        match context.attempt(Ending::Commit, action).await {
+            Err(Error::NotFound) => Err(self.missing(context).await?.into()),
+            done => Ok(done?),
+        }
+    }
+
     /// The first of them that is not there, or the library's own answer where all are.
     pub(crate) async fn missing(&self, context: &Context) -> Result<Reason, Failure> {
         let organization = match self.whence {
             Whence::Organization(id) => id,
             Whence::Invitation(id) => match organization_of(context, id).await? {
                 Some(organization) => organization,
-                None => return Ok(nothing("invitation", &id)),
+                None => return Ok(Reason::no_such("invitation", &id)),
             },
         };
         if !exists(context, organization).await? {
-            return Ok(nothing("organization", &organization));
+            return Ok(Reason::no_such("organization", &organization));
         }
         for user in [self.actor, self.member].into_iter().flatten() {
             match member(context, organization, user).await? {
@@ -109,11 +122,6 @@ pub(crate) async fn member(
                 .await
         })
         .await
-}
-
-/// Something there is not.
-pub(crate) fn nothing(kind: &'static str, id: &dyn std::fmt::Display) -> Reason {
-    Reason::refused("not_found", format!("there is no {kind} {id}")).with(kind, id.to_string())
 }
 
 /// Someone who does not belong to an organization.

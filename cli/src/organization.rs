@@ -138,8 +138,8 @@ impl Rename {
             acting_as,
         } = self;
         let named = Named::organization(organization).actor(acting_as.member());
-        let renamed = context
-            .change_named(&named, async |tx| {
+        let renamed = named
+            .change(context, async |tx| {
                 context
                     .guestlist
                     .act(acting_as.actor())
@@ -160,8 +160,8 @@ impl Delete {
             acting_as,
         } = self;
         let named = Named::organization(organization).actor(acting_as.member());
-        context
-            .change_named(&named, async |tx| {
+        named
+            .change(context, async |tx| {
                 context
                     .guestlist
                     .act(acting_as.actor())
@@ -186,8 +186,8 @@ impl Seats {
             organization,
             seats: Number(seats),
         } = self;
-        let changed = context
-            .change_named(&Named::organization(organization), async |tx| {
+        let changed = Named::organization(organization)
+            .change(context, async |tx| {
                 context
                     .guestlist
                     .act(Actor::host(SEATS_REASON.parse().expect("a reason")))

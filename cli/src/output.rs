@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value as Json;
 
-use super::failure::{Failure, Status};
+use super::failure::{Failure, Reason, Status};
 
 /// The form in which results are printed.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +62,23 @@ impl Output {
     /// Tells people something on stderr; that nobody listens is no reason to stop.
     pub(crate) fn note(self, note: impl fmt::Display) {
         let _ = writeln!(io::stderr().lock(), "{note}");
+    }
+
+    /// Prints why a command failed, and returns its exit status.
+    pub(crate) fn failure(self, failure: &Failure) -> ExitCode {
+        match failure {
+            Failure::Reason(reason) => self.reason(reason),
+            Failure::OutputClosed => Status::Done.into(),
+        }
+    }
+
+    /// Prints a reason: to stderr for people, to stdout for programs, a fault to both.
+    pub(crate) fn reason(self, reason: &Reason) -> ExitCode {
+        let is_printed = self.json && self.object(&Json::Object(reason.json())).is_ok();
+        if !is_printed || reason.status() == Status::Fault {
+            self.note(reason);
+        }
+        reason.status().into()
     }
 
     /// Prints what was done, as an object or as a sentence.

@@ -65,8 +65,8 @@ impl Session {
             within: Within { organization },
         } = self;
         let named = Named::organization(organization).member(&user);
-        context
-            .change_named(&named, async |tx| {
+        named
+            .change(context, async |tx| {
                 context
                     .guestlist
                     .record_session(tx, organization, &user, &session)
