@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::queue::panic_text;
+use crate::panic_text::panic_text;
 
 /// How long a part that panicked rests: whatever made it panic is likely still there.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -34,7 +34,6 @@ use memory::Memory;
 use pace::Pace;
 use pulse::Pulse;
 use runner::Unstarted;
-pub(crate) use runner::panic_text;
 use store::Store;
 
 use crate::mailer::Rate;

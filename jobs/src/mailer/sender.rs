@@ -19,7 +19,7 @@ use super::manuscript::Manuscript;
 use super::reply::Reply;
 use super::tally::Tally;
 use super::verdict::{Outcome, Verdict};
-use crate::queue::panic_text;
+use crate::panic_text::panic_text;
 
 /// A letter on its way to a sender, with the channel for its verdict. No verdict comes if the
 /// sender panics.

@@ -1,7 +1,6 @@
 //! The runner of a lane: gives a dispatch to its handler, whatever becomes of the worker.
 
 use std::{
-    any::Any,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -11,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Dispatch, Handler, Lane, payload::Payload, pulse::Pulse};
+use crate::panic_text::panic_text;
 
 /// Everything a handler needs to outlive the worker that fetched its dispatch.
 ///
@@ -90,13 +90,4 @@ pub(super) fn shown(task: &str) -> String {
         .take(64)
         .flat_map(char::escape_default)
         .collect()
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }
