@@ -143,10 +143,7 @@ async fn sessions(config: &Config, database: Option<&Database>, redis_is_well: b
     let Some(database) = database else {
         return Unseen(NO_DATABASE);
     };
-    let stores = match work::sessions(config, database) {
-        Ok(stores) => stores,
-        Err(why) => return Broken(format!("{why:#}")),
-    };
+    let stores = work::sessions(config, database);
     let nobody = format!("guestlist-doctor-{}", uuid::Uuid::now_v7());
     let nobody = [nobody.parse().expect("a session key")];
     let mut is_seen = true;
@@ -177,10 +174,7 @@ async fn redis(config: &Config) -> Finding {
     if config.redis_url.is_none() {
         return Well("not configured; the queue lives inside the worker".to_owned());
     }
-    let queue = match work::queue(config, uuid::Uuid::nil()) {
-        Ok(queue) => queue,
-        Err(why) => return Broken(format!("{why:#}")),
-    };
+    let queue = work::queue(config, uuid::Uuid::nil());
     match within(queue.check()).await {
         Ok(health) => Well(health.to_string()),
         Err(why) => Broken(format!("{why}: start it, or correct REDIS_URL")),

@@ -6,6 +6,7 @@ use std::{fmt, io};
 use guestlist::{Error, Fault};
 use guestlist_jobs::config::{ConfigError, DatabaseError, KeysError};
 use guestlist_jobs::endpoint::ListenError;
+use guestlist_jobs::work::WorkError;
 use serde_json::{Map, Value as Json, json};
 
 /// How a command ended; the number is the exit status.
@@ -189,6 +190,12 @@ impl From<KeysError> for Failure {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Reason::fault("fault", format!("{error:#}")).into()
+    }
+}
+
+impl From<WorkError> for Failure {
+    fn from(error: WorkError) -> Self {
+        Reason::fault("fault", error).into()
     }
 }
 

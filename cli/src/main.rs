@@ -29,6 +29,7 @@ mod role;
 mod session;
 mod user;
 mod variable;
+mod work;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,7 +38,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use guestlist_jobs::config::{Config, ConfigError, variables};
 use guestlist_jobs::endpoint::Endpoint;
-use guestlist_jobs::work;
 use serde_json::json;
 
 use self::context::Context;
@@ -163,7 +163,7 @@ impl Command {
                 };
                 let worked = work::run(&config, until_idle, endpoint).await;
                 traces.end().await;
-                return Ok(worked?);
+                worked?
             }
             Self::Doctor => doctor::run(&configured("off")?, output).await?,
             Self::Demo { file } => demo::run(file.as_deref(), output).await?,

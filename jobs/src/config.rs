@@ -29,7 +29,7 @@ pub use self::reader::{ConfigError, Mistake};
 pub use self::role_model::{UnreadRoleModel, read_role_model};
 pub use self::sessions::{InvalidSessionStores, SessionStoreConfig};
 use crate::mailer::{InvalidRate, MailerConfig, Rate};
-use crate::redis_url::{self, InvalidRedisUrl, RedisUrl};
+use crate::redis_url::RedisUrl;
 
 /// The validated configuration. [`variables::ALL`] documents each variable.
 ///
@@ -38,8 +38,8 @@ use crate::redis_url::{self, InvalidRedisUrl, RedisUrl};
 pub struct Config {
     /// `DATABASE_URL`; may contain a password.
     pub database_url: String,
-    /// `REDIS_URL`; may contain a password.
-    pub redis_url: Option<String>,
+    /// `REDIS_URL`.
+    pub redis_url: Option<RedisUrl>,
     /// `SMTP_URL`.
     pub mailer: MailerConfig,
     /// `GUESTLIST_SMTP_RATE`; `None` if letters are not limited.
@@ -114,7 +114,7 @@ impl Config {
 
     fn read_all(mut reader: Reader<'_>) -> Result<Self, ConfigError> {
         let database_url = reader.required(variables::DATABASE_URL, database::check);
-        let redis_url = reader.optional(variables::REDIS_URL, redis_url);
+        let redis_url = reader.optional(variables::REDIS_URL, str::parse);
         let ttl = reader.required(variables::TTL, |text| {
             duration(text, SECOND..=Builder::MAX_LIFETIME)
         });
@@ -130,7 +130,7 @@ impl Config {
             templates: reader.optional(variables::TEMPLATES, folder),
             limits: reader.required(variables::LIMITS, limits),
             seats: reader.required(variables::SEATS, seats),
-            sessions: session_stores(&mut reader, redis_url.as_deref()),
+            sessions: session_stores(&mut reader, redis_url.as_ref()),
             concurrency: reader.required(variables::CONCURRENCY, concurrency),
             drain: reader.required(variables::DRAIN, |text| duration(text, SECOND..=HOUR)),
             retention: reader.required(variables::RETENTION, |text| {
@@ -179,10 +179,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("database_url", &redacted(&self.database_url))
-            .field(
-                "redis_url",
-                &self.redis_url.as_deref().map(redis_url::shown),
-            )
+            .field("redis_url", &self.redis_url)
             .field("mailer", &self.mailer)
             .field("smtp_rate", &self.smtp_rate)
             .field("from", &self.from)
@@ -213,10 +210,6 @@ impl std::str::FromStr for LogFormat {
             _ => Err(format!("{text:?} is not a log format")),
         }
     }
-}
-
-fn redis_url(text: &str) -> Result<String, InvalidRedisUrl> {
-    text.parse().map(|_: RedisUrl| text.to_owned())
 }
 
 fn smtp_rate(text: &str) -> Result<Option<Rate>, InvalidRate> {
@@ -303,9 +296,12 @@ fn folder(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-fn session_stores(reader: &mut Reader<'_>, redis_url: Option<&str>) -> Vec<SessionStoreConfig> {
-    let own = reader.optional(variables::SESSIONS_REDIS_URL, self::redis_url);
-    let url = own.as_deref().or(redis_url);
+fn session_stores(
+    reader: &mut Reader<'_>,
+    redis_url: Option<&RedisUrl>,
+) -> Vec<SessionStoreConfig> {
+    let own = reader.optional(variables::SESSIONS_REDIS_URL, str::parse);
+    let url = own.as_ref().or(redis_url);
     // An invalid URL is already reported; it must not be reported as missing too.
     let urls = [variables::REDIS_URL, variables::SESSIONS_REDIS_URL];
     let is_told = urls.into_iter().any(|url| reader.has_mistake(url));

@@ -37,7 +37,7 @@ pub mod worker;
 pub use context::Context;
 pub use failpoint::HAS_FAIL_POINTS;
 pub use monitor::Monitor;
-pub use redis_url::InvalidRedisUrl;
+pub use redis_url::{InvalidRedisUrl, RedisUrl};
 pub use relay::Doorbell;
 pub use skew::{clock_skew, is_too_much as is_too_much_skew};
 pub use worker::{Settings, Worker};

@@ -37,7 +37,7 @@ use runner::Unstarted;
 use store::Store;
 
 use crate::mailer::Rate;
-use crate::redis_url::InvalidRedisUrl;
+use crate::redis_url::RedisUrl;
 
 /// The most dispatches that Redis, or memory, may hold over all lanes and all processes.
 pub const WINDOW: usize = 2_000;
@@ -155,9 +155,6 @@ pub struct Status {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
-    /// The URL is not one of Redis. It may hold a password, so it is not shown.
-    #[error("not a Redis URL: {0}")]
-    Url(#[from] InvalidRedisUrl),
     /// The window has no room for this push, or it carries more than [`PUSH_LIMIT`]. Nothing
     /// was stored: the one failure after which a lease may be given back at once.
     #[error("the queue has no room for this push")]
@@ -193,17 +190,12 @@ enum Transport {
 }
 
 impl Queue {
-    /// A queue on Redis that every process with the same URL and prefix shares. The forms of the
-    /// URL are those of [`RedisUrl`](crate::redis_url::RedisUrl).
+    /// A queue on Redis that every process with the same URL and prefix shares.
     ///
     /// Connects on first use, so Redis may be down now. Call it inside a Tokio runtime.
-    ///
-    /// # Errors
-    /// [`QueueError::Url`] when the URL cannot be one of Redis.
-    pub fn redis(url: &str, prefix: &str) -> Result<Self, QueueError> {
-        Ok(Self::on(Transport::Redis(Arc::new(Store::new(
-            url, prefix,
-        )?))))
+    #[must_use]
+    pub fn redis(url: &RedisUrl, prefix: &str) -> Self {
+        Self::on(Transport::Redis(Arc::new(Store::new(url, prefix))))
     }
 
     /// A queue inside this process, the embedded default.

@@ -11,7 +11,7 @@ use guestlist::SessionKey;
 
 pub(crate) use self::purge::purge_in_rounds;
 pub use self::purge::{PurgeError, purge};
-pub use self::redis::{InvalidPattern, InvalidUrl, KeyPattern, RedisSessions};
+pub use self::redis::{InvalidPattern, KeyPattern, RedisSessions};
 pub use self::sql::{Column, InvalidColumn, SqlSessions};
 
 /// A store that sessions can be deleted from.

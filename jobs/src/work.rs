@@ -1,80 +1,86 @@
-//! The worker as configured by the environment, from start to end.
+//! A worker made from a [`Config`].
 
-use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use guestlist::{Database, worker};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{error, info, warn};
+use tracing::error;
 use uuid::Uuid;
 
-use crate::config::{Config, SessionStoreConfig};
+use crate::config::{Config, DatabaseError, KeysError, SessionStoreConfig};
 use crate::context::Context;
 use crate::endpoint::Endpoint;
-use crate::letters::{Letters, Mailbox};
+use crate::letters::{FolderError, Letters, Mailbox};
 use crate::mailer::{Deadlines, Mailer};
-use crate::queue::{DEFAULT_PREFIX, Queue};
+use crate::queue::{DEFAULT_PREFIX, Drained, Queue};
 use crate::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::worker::{Settings, Worker};
 
-/// The time for closing the database connections at the end.
-const LEAVE: std::time::Duration = std::time::Duration::from_secs(1);
+/// The time the database may take to close its connections when the worker ends.
+const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Database connections in addition to those of letters in progress: for the relay, the scheduler,
-/// the lease renewal, the settler and the purges.
+/// Connections to the database beside those of letters being sent: the relay's, the scheduler's, the
+/// renewal's, the settler's and the purges'.
 const OTHER_CONNECTIONS: usize = 8;
 
-/// Runs relay, queue and all jobs until SIGTERM or SIGINT, or until nothing is due.
+/// The reason why a worker could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkError {
+    /// The database cannot be opened, or has other tables than this version needs.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The database was opened and did not answer a query.
+    #[error(transparent)]
+    Library(#[from] guestlist::Error),
+    /// There is no key ring.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The folder of overridden templates cannot be read.
+    #[error("GUESTLIST_TEMPLATES: {0}: {source}", source = .0.source)]
+    Templates(#[from] FolderError),
+}
+
+/// Runs a worker until `stop` is cancelled, or, with `until_idle`, until no message is due.
 ///
-/// The first signal lets running jobs finish. A second one ends the process at once; jobs that were
-/// interrupted run again when their lease ends. The endpoint answers until the last job is
-/// recorded.
+/// When `stop` is cancelled, running jobs may finish within [`Config::drain`]. The endpoint answers
+/// until the last job is recorded.
 ///
 /// # Errors
-/// Anything that prevents the worker from starting. Once started it continues through failures of the database, Redis and the mail server.
+/// [`WorkError`] if the worker cannot start. A failure that comes later is retried and does not end
+/// the worker.
 pub async fn run(
     config: &Config,
     until_idle: bool,
     endpoint: Option<Endpoint>,
-) -> anyhow::Result<ExitCode> {
+    stop: CancellationToken,
+) -> Result<Drained, WorkError> {
     let database = config.open(connections(config)).await?;
     let installation = worker::installation(&mut database.acquire().await?).await?;
     let worker = Worker::new(
         context(config, &database)?,
-        queue(config, installation)?,
+        queue(config, installation),
         settings(config),
     );
     let monitor = worker.monitor();
     let _served =
         endpoint.map(|endpoint| AbortOnDropHandle::new(tokio::spawn(endpoint.serve(monitor))));
-    let stop = CancellationToken::new();
-    let signals = tokio::spawn(stop_by_signal(stop.clone())?);
     let drained = if until_idle {
         worker.run_until_idle(stop).await?
     } else {
         worker.run(stop).await
     };
-    signals.abort();
-    match drained.abandoned {
-        0 => info!("stopped"),
-        jobs => warn!(
-            jobs,
-            "stopped; {jobs} jobs were interrupted and will run again"
-        ),
-    }
-    // A dead connection that the kernel has not noticed would delay the end for long.
-    let _ = tokio::time::timeout(LEAVE, database.close()).await;
-    Ok(ExitCode::SUCCESS)
+    // Closing waits for every connection, and one that lost its server may not answer for minutes.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, database.close()).await;
+    Ok(drained)
 }
 
 fn connections(config: &Config) -> u32 {
     u32::try_from(config.concurrency + OTHER_CONNECTIONS).unwrap_or(u32::MAX)
 }
 
-/// Returns the settings of the worker.
+/// Returns the settings of a worker.
 pub fn settings(config: &Config) -> Settings {
     Settings {
         letters: config.concurrency,
@@ -84,31 +90,26 @@ pub fn settings(config: &Config) -> Settings {
     }
 }
 
-/// Creates the queue of an installation: Redis if it is configured, else inside this process.
-/// Several installations may share a Redis, because each has keys of its own.
-///
-/// # Errors
-/// `REDIS_URL` is not valid.
-pub fn queue(config: &Config, installation: Uuid) -> anyhow::Result<Queue> {
+/// Returns the queue of an installation: on Redis if one is configured, in memory if not. Several
+/// installations may share a Redis, because each uses keys of its own.
+pub fn queue(config: &Config, installation: Uuid) -> Queue {
     let queue = match &config.redis_url {
-        Some(url) => {
-            let prefix = format!("{DEFAULT_PREFIX}-{}", installation.simple());
-            Queue::redis(url, &prefix).context("REDIS_URL")?
-        }
+        Some(url) => Queue::redis(url, &format!("{DEFAULT_PREFIX}-{}", installation.simple())),
         None => Queue::memory(),
     };
-    Ok(match config.smtp_rate {
+    match config.smtp_rate {
         Some(rate) => queue.paced(rate),
         None => queue,
-    })
+    }
 }
 
-/// Creates the dependencies of the jobs. Overridden letters that cannot be used are logged and left
-/// out.
+/// Returns what the jobs work with. An overridden template that cannot be used is logged, and the
+/// built-in one is used instead.
 ///
 /// # Errors
-/// There is no key, the folder of letters does not exist, or a session store is not valid.
-pub fn context(config: &Config, database: &Database) -> anyhow::Result<Context> {
+/// [`WorkError::Keys`] without a key ring, [`WorkError::Templates`] if the folder of templates cannot
+/// be read.
+pub fn context(config: &Config, database: &Database) -> Result<Context, WorkError> {
     let key_ring = config.keys.load()?;
     let link = config.link.clone();
     Ok(Context {
@@ -125,15 +126,15 @@ pub fn context(config: &Config, database: &Database) -> anyhow::Result<Context> 
             address: config.from.address.to_string(),
         },
         link: Arc::new(move |token| link.with(token)),
-        sessions: sessions(config, database)?,
+        sessions: sessions(config, database),
     })
 }
 
-fn letters(config: &Config) -> anyhow::Result<Letters> {
+fn letters(config: &Config) -> Result<Letters, WorkError> {
     let Some(folder) = &config.templates else {
         return Ok(Letters::built_in());
     };
-    let (letters, alerts) = Letters::with_overrides(folder).context("GUESTLIST_TEMPLATES")?;
+    let (letters, alerts) = Letters::with_overrides(folder)?;
     for alert in alerts {
         error!(
             file = alert.file,
@@ -144,56 +145,17 @@ fn letters(config: &Config) -> anyhow::Result<Letters> {
     Ok(letters)
 }
 
-/// Creates the stores that sessions are purged from.
-///
-/// # Errors
-/// The URL of a store is not valid.
-pub fn sessions(
-    config: &Config,
-    database: &Database,
-) -> anyhow::Result<Vec<Arc<dyn SessionStore>>> {
-    let open = |store: &SessionStoreConfig| -> anyhow::Result<Arc<dyn SessionStore>> {
-        Ok(match store {
+/// Returns the stores that sessions are purged from.
+pub fn sessions(config: &Config, database: &Database) -> Vec<Arc<dyn SessionStore>> {
+    let open = |store: &SessionStoreConfig| -> Arc<dyn SessionStore> {
+        match store {
             SessionStoreConfig::Redis { url, pattern } => {
-                Arc::new(RedisSessions::new(url, pattern.clone())?)
+                Arc::new(RedisSessions::new(url, pattern.clone()))
             }
             SessionStoreConfig::Sql { column } => {
                 Arc::new(SqlSessions::new(database.clone(), column))
             }
-        })
+        }
     };
-    config
-        .sessions
-        .iter()
-        .map(open)
-        .collect::<Result<_, _>>()
-        .context("GUESTLIST_SESSIONS")
-}
-
-/// Registers the signal handlers at once, so that no signal is missed; the first signal stops the
-/// worker.
-fn stop_by_signal(
-    stop: CancellationToken,
-) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
-    Ok(async move {
-        next(&mut terminate, &mut interrupt).await;
-        info!(
-            "stopping; running jobs are finished first, a second signal ends the process at once"
-        );
-        stop.cancel();
-        next(&mut terminate, &mut interrupt).await;
-        warn!("ended at once; interrupted jobs will run again");
-        std::process::exit(1);
-    })
-}
-
-async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    config.sessions.iter().map(open).collect()
 }

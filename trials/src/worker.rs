@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use guestlist::{Clock, Guestlist};
 use guestlist_jobs::config::Config;
 use guestlist_jobs::{Worker, work};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::process::child_command;
@@ -36,10 +37,18 @@ pub(crate) fn command(program: &Path, servers: &Servers<'_>) -> Command {
     command
 }
 
-/// Runs a worker as `guestlist work` does, with a clock that is wrong by `skew`.
+/// Runs a worker until SIGTERM, with a clock that is wrong by `skew`.
 pub(crate) async fn run(config: &Config, skew: TimeDelta) -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let stop = CancellationToken::new();
+    let stopper = stop.clone();
+    tokio::spawn(async move {
+        terminate.recv().await;
+        stopper.cancel();
+    });
     if skew.is_zero() {
-        return work::run(config, false, None).await;
+        work::run(config, false, None, stop).await?;
+        return Ok(ExitCode::SUCCESS);
     }
     let database = config
         .open(u32::try_from(config.concurrency)?.saturating_add(8))
@@ -55,9 +64,8 @@ pub(crate) async fn run(config: &Config, skew: TimeDelta) -> anyhow::Result<Exit
         .seats(config.seats)
         .clock(Clock::Shifted(skew))
         .build();
-    let queue = work::queue(config, installation)?;
+    let queue = work::queue(config, installation);
     let worker = Worker::new(context, queue, work::settings(config));
-    // The trial ends it by SIGKILL.
-    worker.run(CancellationToken::new()).await;
+    worker.run(stop).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -49,7 +49,7 @@ pub(crate) async fn layer(
     database: &Database,
 ) -> anyhow::Result<SessionManagerLayer<Store>> {
     let store = match &config.worker.redis_url {
-        Some(url) => Store::Redis(RedisStore::new(connect(url).await?)),
+        Some(url) => Store::Redis(RedisStore::new(connect(url.expose()).await?)),
         None => Store::Sql(SqlStore(database.clone())),
     };
     Ok(SessionManagerLayer::new(store)

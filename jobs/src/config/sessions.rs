@@ -1,17 +1,15 @@
 //! The configured session stores.
 
-use std::fmt;
-
-use crate::redis_url::shown;
+use crate::redis_url::RedisUrl;
 use crate::sessions::{Column, InvalidColumn, InvalidPattern, KeyPattern};
 
 /// A session store to purge.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionStoreConfig {
     /// Keys in a Redis.
     Redis {
-        /// The URL of the Redis; may contain a password.
-        url: String,
+        /// The URL of the Redis.
+        url: RedisUrl,
         /// The form of a session's key.
         pattern: KeyPattern,
     },
@@ -45,7 +43,7 @@ pub enum InvalidSessionStores {
 /// Parses a list of stores; those in Redis are at `redis_url`.
 pub(super) fn parse(
     text: &str,
-    redis_url: Option<&str>,
+    redis_url: Option<&RedisUrl>,
 ) -> Result<Vec<SessionStoreConfig>, InvalidSessionStores> {
     if text == "none" {
         return Ok(Vec::new());
@@ -57,7 +55,7 @@ pub(super) fn parse(
 
 fn parse_one(
     text: &str,
-    redis_url: Option<&str>,
+    redis_url: Option<&RedisUrl>,
 ) -> Result<SessionStoreConfig, InvalidSessionStores> {
     match text.split_once(':').unwrap_or((text, "")) {
         ("redis", pattern) => {
@@ -65,7 +63,7 @@ fn parse_one(
                 "redis" => KeyPattern::default(),
                 _ => pattern.parse()?,
             };
-            let url = redis_url.ok_or(InvalidSessionStores::NoRedis)?.to_owned();
+            let url = redis_url.ok_or(InvalidSessionStores::NoRedis)?.clone();
             Ok(SessionStoreConfig::Redis { url, pattern })
         }
         ("sql", column) => Ok(SessionStoreConfig::Sql {
@@ -76,28 +74,17 @@ fn parse_one(
     }
 }
 
-impl fmt::Debug for SessionStoreConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Redis { url, pattern } => f
-                .debug_struct("Redis")
-                .field("url", &shown(url))
-                .field("pattern", pattern)
-                .finish(),
-            Self::Sql { column } => f.debug_struct("Sql").field("column", column).finish(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const URL: Option<&str> = Some("redis://:secret@localhost");
+    fn url() -> RedisUrl {
+        "redis://:secret@localhost".parse().expect("a URL")
+    }
 
     fn redis(pattern: &str) -> SessionStoreConfig {
         SessionStoreConfig::Redis {
-            url: "redis://:secret@localhost".into(),
+            url: url(),
             pattern: pattern.parse().expect("a pattern"),
         }
     }
@@ -111,8 +98,8 @@ mod tests {
     #[test]
     fn stores_read_as_they_are_documented() {
         assert_eq!(parse("none", None), Ok(vec![]));
-        assert_eq!(parse("redis", URL), Ok(vec![redis("{session}")]));
-        let two = parse("redis:sess:{session}, sql:auth.sessions.id", URL);
+        assert_eq!(parse("redis", Some(&url())), Ok(vec![redis("{session}")]));
+        let two = parse("redis:sess:{session}, sql:auth.sessions.id", Some(&url()));
         assert_eq!(
             two,
             Ok(vec![redis("sess:{session}"), sql("auth.sessions.id")])
@@ -122,13 +109,22 @@ mod tests {
     #[test]
     fn what_names_no_session_or_no_column_is_refused() {
         use InvalidSessionStores as E;
-        assert_eq!(parse("memcached", URL), Err(E::Unknown("memcached".into())));
-        assert_eq!(parse("redis,none", URL), Err(E::NoneAndSome));
+        assert_eq!(
+            parse("memcached", Some(&url())),
+            Err(E::Unknown("memcached".into()))
+        );
+        assert_eq!(parse("redis,none", Some(&url())), Err(E::NoneAndSome));
         for text in ["redis:", "redis:sess:*"] {
-            assert!(matches!(parse(text, URL), Err(E::Pattern(_))), "{text}");
+            assert!(
+                matches!(parse(text, Some(&url())), Err(E::Pattern(_))),
+                "{text}"
+            );
         }
         for text in ["sql:sessions", "sql:a.b.c.d", "sql:s;drop.id", "sql:"] {
-            assert!(matches!(parse(text, URL), Err(E::Column(_))), "{text}");
+            assert!(
+                matches!(parse(text, Some(&url())), Err(E::Column(_))),
+                "{text}"
+            );
         }
         assert_eq!(parse("redis", None), Err(E::NoRedis));
     }

@@ -56,14 +56,13 @@ pub(super) struct Mended {
 }
 
 impl Store {
-    pub(super) fn new(url: &str, prefix: &str) -> Result<Self, QueueError> {
-        let url: RedisUrl = url.parse()?;
-        Ok(Self {
-            connection: RedisConnection::new(&url),
+    pub(super) fn new(url: &RedisUrl, prefix: &str) -> Self {
+        Self {
+            connection: RedisConnection::new(url),
             address: url.to_string(),
             queues: Lanes::each(|lane| format!("{SLOT}:{prefix}:{lane}")),
             turns: format!("{SLOT}:{prefix}:turns"),
-        })
+        }
     }
 
     /// Where Redis is, without credentials.

@@ -8,7 +8,7 @@ use guestlist::SessionKey;
 
 use super::{SessionStore, StoreError};
 use crate::redis_connection::RedisConnection;
-use crate::redis_url::InvalidRedisUrl;
+use crate::redis_url::RedisUrl;
 
 /// The form of a session's key: text with `{session}` in it once.
 ///
@@ -23,11 +23,6 @@ pub struct KeyPattern {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the pattern {0:?} does not contain {{session}} exactly once")]
 pub struct InvalidPattern(String);
-
-/// The error of an invalid Redis URL of sessions.
-#[derive(Debug, thiserror::Error)]
-#[error("the Redis URL of the sessions is not valid: {0}")]
-pub struct InvalidUrl(#[from] InvalidRedisUrl);
 
 /// Sessions in Redis, each under a key of its own.
 pub struct RedisSessions {
@@ -64,15 +59,12 @@ const BATCH: usize = 500;
 
 impl RedisSessions {
     /// Creates a store for the Redis at `url`, which connects when there is something to delete.
-    /// The forms of the URL are those of [`RedisUrl`](crate::redis_url::RedisUrl).
-    ///
-    /// # Errors
-    /// [`InvalidUrl`].
-    pub fn new(url: &str, pattern: KeyPattern) -> Result<Self, InvalidUrl> {
-        Ok(Self {
-            connection: RedisConnection::repeating(&url.parse()?),
+    #[must_use]
+    pub fn new(url: &RedisUrl, pattern: KeyPattern) -> Self {
+        Self {
+            connection: RedisConnection::repeating(url),
             pattern,
-        })
+        }
     }
 
     /// Deletes with UNLINK, which frees memory in the background, so that large sessions do not
@@ -128,11 +120,5 @@ mod tests {
         let pattern: KeyPattern = "a:{session}:b".parse().unwrap();
         assert_eq!(pattern.key(&session), "a:s1:b");
         assert_eq!(KeyPattern::default().key(&session), "s1");
-    }
-
-    #[test]
-    fn a_url_that_is_none_is_refused_without_repeating_it() {
-        let refused = RedisSessions::new("http://user:secret@host", KeyPattern::default());
-        assert!(!refused.err().unwrap().to_string().contains("secret"));
     }
 }

@@ -23,7 +23,7 @@ use crate::{
 async fn on_both(scenario: impl AsyncFn(Queue)) {
     scenario(Queue::memory()).await;
     let server = RedisServer::start().await;
-    scenario(Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap()).await;
+    scenario(Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,7 +19,7 @@ impl TestQueue {
     async fn new() -> Self {
         let _ = log();
         let server = RedisServer::start().await;
-        let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+        let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
         let runs = Runs::default();
         Self {
             server,
@@ -218,7 +218,7 @@ async fn every_key_is_in_one_cluster_slot() {
             .contains("cluster_state:ok")
     })
     .await;
-    let queue = Queue::redis(&server.url(), "other").unwrap();
+    let queue = Queue::redis(&server.url().parse().unwrap(), "other");
     let runs = Runs::default();
     let note = runs.handler();
     let running = run(&queue, SLOTS, DRAIN, move |lane, dispatch| {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures::FutureExt;
+use guestlist_jobs::RedisUrl;
 use guestlist_jobs::queue::{Concurrency, DEFAULT_PREFIX, Lane, Queue, QueueError};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -29,7 +30,7 @@ async fn survives(
     break_it: impl AsyncFnOnce(&mut RedisServer),
     heal: impl AsyncFnOnce(&mut RedisServer),
 ) {
-    let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+    let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
     let before = dispatches(400);
@@ -143,7 +144,7 @@ async fn redis_evicting_keys() {
 #[tokio::test]
 async fn connections_cut_by_the_server_are_replaced() {
     let server = RedisServer::start().await;
-    let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+    let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
     for _ in 0..5 {
@@ -164,7 +165,7 @@ async fn redis_started_after_the_worker() {
     let _ = log();
     let port = free_port();
     let url = format!("redis://:hunter2@127.0.0.1:{port}/");
-    let queue = Queue::redis(&url, DEFAULT_PREFIX).unwrap();
+    let queue = Queue::redis(&url.parse().unwrap(), DEFAULT_PREFIX);
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
     let refused = queue.push(Lane::Letters, &dispatches(1)).await;
@@ -185,7 +186,8 @@ async fn redis_started_after_the_worker() {
     assert!(told.contains("is started again") && told.contains("polls again"));
     assert!(!told.contains("hunter2"));
     assert!(
-        Queue::redis("redis://:hunter2@", "x")
+        "redis://:hunter2@"
+            .parse::<RedisUrl>()
             .is_err_and(|error| { !format!("{error:?} {error}").contains("hunter2") })
     );
 }
@@ -193,7 +195,7 @@ async fn redis_started_after_the_worker() {
 #[tokio::test]
 async fn handler_survives_a_flush_and_keeps_its_slot() {
     let server = RedisServer::start().await;
-    let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+    let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let gate = Arc::new(Semaphore::new(0));
     let (runs, door) = (Runs::default(), Arc::clone(&gate));
     let note = runs.clone();
@@ -255,7 +257,7 @@ async fn silent_connection_is_replaced() {
             tokio::spawn(forward(client, upstream, Arc::clone(&swallow)));
         }
     });
-    let queue = Queue::redis(&url, DEFAULT_PREFIX).unwrap();
+    let queue = Queue::redis(&url.parse().unwrap(), DEFAULT_PREFIX);
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
     polling(&queue).await;
@@ -287,7 +289,7 @@ async fn forward(mut client: TcpStream, mut upstream: TcpStream, swallow: Arc<No
 #[tokio::test]
 async fn unreachable_redis_delays_no_stop() {
     let mut server = RedisServer::start().await;
-    let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+    let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let running = run(&queue, SLOTS, DRAIN, Runs::default().handler());
     polling(&queue).await;
     server.kill();
@@ -299,7 +301,7 @@ async fn unreachable_redis_delays_no_stop() {
 #[tokio::test]
 async fn check_detects_an_unhealthy_server() {
     let server = RedisServer::start().await;
-    let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+    let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let health = queue.check().await.unwrap();
     assert!(!health.may_evict());
     assert!(health.version.is_some_and(|version| version.contains('.')));

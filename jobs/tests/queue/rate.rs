@@ -13,7 +13,7 @@ fn rate(text: &str) -> Rate {
 }
 
 fn paced(server: &RedisServer, prefix: &str, letters: &str) -> Queue {
-    let queue = Queue::redis(&server.url(), prefix).unwrap();
+    let queue = Queue::redis(&server.url().parse().unwrap(), prefix);
     queue.paced(rate(letters))
 }
 
@@ -140,7 +140,7 @@ async fn rate_limits_the_letters_in_the_queue() {
 async fn without_a_rate_turns_are_immediate_and_store_nothing() {
     let server = RedisServer::start().await;
     for queue in [
-        Queue::redis(&server.url(), "free").unwrap(),
+        Queue::redis(&server.url().parse().unwrap(), "free"),
         Queue::memory(),
     ] {
         assert!(!queue.is_paced());

@@ -115,7 +115,7 @@ impl Outbox {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_flushes_lose_and_repeat_no_row() {
     let server = RedisServer::start().await;
-    let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+    let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let outbox = Outbox::with_rows(20_000);
     let running = run(&queue, SLOTS, DRAIN, outbox.handler());
     let began = Instant::now();
@@ -142,8 +142,8 @@ async fn three_flushes_lose_and_repeat_no_row() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_share_the_work_and_one_may_die() {
     let server = RedisServer::start().await;
-    let survivor = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
-    let victim = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+    let survivor = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
+    let victim = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let outbox = Outbox::with_rows(3_000);
     let (by_survivor, by_victim) = (Runs::default(), Runs::default());
     let counted = |runs: &Runs| {
@@ -179,7 +179,7 @@ async fn two_processes_share_the_work_and_one_may_die() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_constant_keys_remain_after_a_run() {
     let server = RedisServer::start().await;
-    let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+    let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
     polling(&queue).await;
@@ -195,7 +195,7 @@ async fn only_constant_keys_remain_after_a_run() {
 #[tokio::test]
 async fn idle_worker_polls_redis_a_few_times_a_second() {
     let server = RedisServer::start().await;
-    let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+    let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
     push_all(&queue, Lane::Letters, &dispatches(100)).await;

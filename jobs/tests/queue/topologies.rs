@@ -122,7 +122,7 @@ async fn new_master_is_found_through_sentinels_after_failover() {
         free_port(),
         sentinel.port
     );
-    let queue = Queue::redis(&url, DEFAULT_PREFIX).unwrap();
+    let queue = Queue::redis(&url.parse().unwrap(), DEFAULT_PREFIX);
     let told = queue.check().await.unwrap().to_string();
     assert!(told.contains("main of the sentinels 127.0.0.1:"), "{told}");
     let runs = Runs::default();
@@ -185,7 +185,7 @@ async fn owns(node: &RedisServer) -> bool {
 #[tokio::test]
 async fn moved_cluster_slot_is_followed() {
     let nodes = cluster().await;
-    let queue = Queue::redis(&url_of(&nodes), DEFAULT_PREFIX).unwrap();
+    let queue = Queue::redis(&url_of(&nodes).parse().unwrap(), DEFAULT_PREFIX);
     let told = queue.check().await.unwrap().to_string();
     assert!(told.contains("the cluster 127.0.0.1:"), "{told}");
     let runs = Runs::default();
@@ -264,7 +264,7 @@ async fn sessions_end_in_every_cluster_slot() {
     assert!(first.keys().await.len() > 20 && second.keys().await.len() > 20);
 
     let pattern: KeyPattern = "sess:{session}".parse().unwrap();
-    let store = RedisSessions::new(&url_of(&nodes), pattern).unwrap();
+    let store = RedisSessions::new(&url_of(&nodes).parse().unwrap(), pattern);
     let hers: Vec<SessionKey> = (0..50)
         .map(|number| format!("hers-{number}").parse().unwrap())
         .collect();
@@ -293,7 +293,7 @@ async fn demoted_server_is_left_for_the_names_new_address() {
             });
         }
     });
-    let queue = Queue::redis(&url, DEFAULT_PREFIX).unwrap();
+    let queue = Queue::redis(&url.parse().unwrap(), DEFAULT_PREFIX);
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
     push_until_run(&queue, &runs).await;
@@ -314,7 +314,7 @@ async fn demoted_server_is_left_for_the_names_new_address() {
 #[tokio::test]
 async fn only_lost_connections_are_counted() {
     let server = RedisServer::start().await;
-    let queue = Queue::redis(&server.url(), DEFAULT_PREFIX).unwrap();
+    let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
     push_until_run(&queue, &runs).await;

@@ -192,7 +192,7 @@ async fn at_most_two_letters_per_connection_are_unrecorded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_flush_during_work_loses_and_repeats_nothing() {
     let redis = RedisServer::start().await;
-    let queue = Queue::redis(&redis.url(), "flushed").unwrap();
+    let queue = Queue::redis(&redis.url().parse().unwrap(), "flushed");
     let harness = Harness::new(Team::on(crate::postgres::schema().await).await, queue).await;
     // Leases follow the team's clock, so it has to run by itself here.
     let harness = Harness {
@@ -231,7 +231,7 @@ async fn redis_flush_during_work_loses_and_repeats_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn letters_wait_until_redis_is_back() {
     let mut redis = RedisServer::start().await;
-    let queue = Queue::redis(&redis.url(), "down").unwrap();
+    let queue = Queue::redis(&redis.url().parse().unwrap(), "down");
     let harness = Harness::new(Team::on(crate::postgres::schema().await).await, queue).await;
     let harness = Harness {
         team: harness

@@ -48,7 +48,7 @@ pub(crate) fn redis_url() -> String {
 
 pub(crate) fn redis() -> Queue {
     let prefix = format!("test-{}", uuid::Uuid::now_v7().simple());
-    Queue::redis(&redis_url(), &prefix).expect("a Redis URL")
+    Queue::redis(&redis_url().parse().unwrap(), &prefix)
 }
 
 /// A team, a mail server and everything a worker needs.

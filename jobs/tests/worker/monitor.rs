@@ -246,7 +246,7 @@ async fn clock_offset_fails_readiness() {
 async fn read_only_redis_fails_readiness() {
     let redis = RedisServer::start().await;
     let team = Team::on(crate::postgres::schema().await).await;
-    let queue = Queue::redis(&redis.url(), "monitor").unwrap();
+    let queue = Queue::redis(&redis.url().parse().unwrap(), "monitor");
     let worker = Watched::start(&Harness::new(team, queue).await);
     worker.until_failed(&[]).await;
     let _: String = redis.command("CONFIG SET maxmemory 1").await;

@@ -114,7 +114,7 @@ on_both_stacks! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_letter_leaves_without_the_rate_while_redis_is_down() {
     let mut redis = crate::redis_server::RedisServer::start().await;
-    let queue = Queue::redis(&redis.url(), "paced").unwrap();
+    let queue = Queue::redis(&redis.url().parse().unwrap(), "paced");
     let team = Team::on(crate::postgres::schema().await).await;
     let harness = paced(Harness::new(team, queue).await, "0.5");
     invite_many(&harness.team, 4).await;

@@ -125,7 +125,7 @@ on_both_stacks! {
     async fn only_the_removed_members_redis_keys_are_deleted(harness: Harness) {
         let salt = uuid::Uuid::now_v7().simple().to_string();
         let pattern = format!("sess:{salt}:{{session}}");
-        let store = RedisSessions::new(&redis_url(), pattern.parse().unwrap()).unwrap();
+        let store = RedisSessions::new(&redis_url().parse().unwrap(), pattern.parse().unwrap());
         let harness = Harness { sessions: vec![Arc::new(store)], ..harness };
         let client = redis::Client::open(redis_url()).unwrap();
         let mut redis = client.get_multiplexed_async_connection().await.unwrap();

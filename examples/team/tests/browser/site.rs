@@ -140,7 +140,7 @@ async fn worker(config: &Config, database: &Database) -> Worker {
     let installation = guestlist::worker::installation(&mut connection).await;
     Worker::new(
         work::context(&config.worker, database).unwrap(),
-        work::queue(&config.worker, installation.unwrap()).unwrap(),
+        work::queue(&config.worker, installation.unwrap()),
         work::settings(&config.worker),
     )
 }

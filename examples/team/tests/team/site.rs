@@ -112,7 +112,7 @@ impl Site {
             guestlist::worker::installation(&mut self.database.acquire().await.unwrap()).await;
         Worker::new(
             work::context(&self.config.worker, &self.database).unwrap(),
-            work::queue(&self.config.worker, installation.unwrap()).unwrap(),
+            work::queue(&self.config.worker, installation.unwrap()),
             work::settings(&self.config.worker),
         )
     }
@@ -241,7 +241,7 @@ impl Site {
     /// Returns true if a session is in the store.
     pub(crate) async fn has_session(&self, session: &str) -> bool {
         if let Some(url) = &self.config.worker.redis_url {
-            let client = redis::Client::open(url.as_str()).unwrap();
+            let client = redis::Client::open(url.expose()).unwrap();
             let mut connection = client.get_multiplexed_async_connection().await.unwrap();
             return redis::cmd("EXISTS")
                 .arg(session)
