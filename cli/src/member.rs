@@ -185,8 +185,8 @@ impl Leave {
             user,
         } = self;
         let named = Named::organization(organization).actor(Some(&user));
-        context
-            .change_named(&named, async |tx| {
+        named
+            .change(context, async |tx| {
                 context
                     .guestlist
                     .act(&user)
