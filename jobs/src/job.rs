@@ -7,7 +7,7 @@ mod back_off;
 mod desk;
 mod expire_invitations;
 mod forget_old;
-pub(crate) mod outcome;
+mod outcome;
 mod pace;
 mod posting;
 mod purge_sessions;
@@ -20,12 +20,13 @@ use guestlist::outbox::{Cost, Message, Task};
 pub(crate) use self::desk::{Desk, JOBS_A_CONNECTION};
 pub(crate) use self::expire_invitations::expire_invitations;
 pub(crate) use self::forget_old::{Retention, forget_old};
-pub use self::outcome::{Next, Outcome};
+pub use self::outcome::Outcome;
 pub(crate) use self::remind::remind;
 use self::send_invitation::Numbered;
 use crate::context::Context;
 use crate::leases::Held;
 use crate::metrics::Metrics;
+pub use crate::next::Next;
 
 /// A failure of something the job depends on; the message is retried with back-off.
 #[derive(Debug, thiserror::Error)]

@@ -21,6 +21,7 @@ pub mod mail;
 pub mod mailer;
 mod metrics;
 pub mod monitor;
+mod next;
 mod panic_text;
 pub mod queue;
 mod redis_connection;

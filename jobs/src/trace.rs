@@ -7,9 +7,9 @@ use guestlist::outbox::{Cost, Message};
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 
-use crate::job::Next;
 use crate::mailer::Verdict;
 use crate::metrics;
+use crate::next::Next;
 
 /// Creates the span of a message's job, which lasts until its outcome is recorded.
 ///
