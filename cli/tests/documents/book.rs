@@ -18,16 +18,38 @@ fn every_page_is_in_the_summary() {
 
 #[test]
 fn every_link_leads_somewhere() {
-    let repository = repository();
-    let mut wrong = Vec::new();
-    for document in documents() {
-        for link in links(&read(&document)) {
-            if let Err(reason) = follow(&document, &link, &repository) {
-                wrong.push(format!("{document}: {link}: {reason}"));
-            }
-        }
-    }
+    let documents = documents();
+    let wrong = documents
+        .iter()
+        .flat_map(|document| wrong_links(document, &read(document)));
+    let wrong: Vec<String> = wrong.collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn planted_wrong_links_are_found() {
+    let repository = repository();
+    let text = format!(
+        "# A page\n\n[good](../guide.md), [good](#a-page), [good]({repository}/blob/main/README.md)\n\
+         [good](../guide.md#step-1-the-project) and [elsewhere](https://www.postgresql.org/docs/).\n\n\
+         ```sh\n[no link](nowhere.md)\n```\n\n\
+         [no file](../guides.md), [no heading](#another-page), [no heading there](../guide.md#step-0),\n\
+         [no file]({repository}/blob/main/READYOU.md), [no heading]({repository}/blob/main/README.md#start)\n"
+    );
+    assert_eq!(
+        wrong_links("docs/guide/planted.md", &text),
+        [
+            "docs/guide/planted.md: ../guides.md: there is no such file".to_owned(),
+            "docs/guide/planted.md: #another-page: there is no such heading".to_owned(),
+            "docs/guide/planted.md: ../guide.md#step-0: there is no such heading".to_owned(),
+            format!(
+                "docs/guide/planted.md: {repository}/blob/main/READYOU.md: there is no such file"
+            ),
+            format!(
+                "docs/guide/planted.md: {repository}/blob/main/README.md#start: there is no such heading"
+            ),
+        ]
+    );
 }
 
 /// README is shown by package registries, and the pages of the book lie elsewhere once they are
@@ -59,8 +81,8 @@ fn every_path_named_exists() {
         for path in paths(&read(&document)) {
             let folder = Path::new(&document).parent().unwrap();
             let places = [Path::new(""), Path::new("templates"), folder];
-            let is_there = |place: &&Path| workspace().join(place).join(&path).exists();
-            if !places.iter().any(|place| is_there(&place)) {
+            let is_there = |place: &Path| workspace().join(place).join(&path).exists();
+            if !places.into_iter().any(is_there) {
                 missing.push(format!("{document}: {path}"));
             }
         }
@@ -83,9 +105,19 @@ fn repository() -> String {
     repository.as_str().unwrap().to_owned()
 }
 
+/// The links of a document that lead nowhere, each with the reason.
+fn wrong_links(document: &str, text: &str) -> Vec<String> {
+    let repository = repository();
+    let wrong = links(text).into_iter().filter_map(|link| {
+        let reason = follow(document, text, &link, &repository).err()?;
+        Some(format!("{document}: {link}: {reason}"))
+    });
+    wrong.collect()
+}
+
 /// Checks that a link leads to a file of the workspace, and to a heading in it; one that leads to
 /// another host is not followed.
-fn follow(document: &str, link: &str, repository: &str) -> Result<(), String> {
+fn follow(document: &str, text: &str, link: &str, repository: &str) -> Result<(), String> {
     let (address, anchor) = match link.split_once('#') {
         Some((address, anchor)) => (address, Some(anchor)),
         None => (link, None),
@@ -102,7 +134,9 @@ fn follow(document: &str, link: &str, repository: &str) -> Result<(), String> {
             }
         }
         None if address.contains("://") => return Ok(()),
-        None if address.is_empty() => PathBuf::from(document),
+        None if address.is_empty() => {
+            return lead_to_heading(text, anchor.unwrap_or_default());
+        }
         None => resolve(document, address),
     };
     if !workspace().join(&path).exists() {
@@ -112,7 +146,11 @@ fn follow(document: &str, link: &str, repository: &str) -> Result<(), String> {
         return Ok(());
     };
     let text = fs::read_to_string(workspace().join(&path)).map_err(|error| error.to_string())?;
-    if anchors(&text).iter().any(|heading| heading == anchor) {
+    lead_to_heading(&text, anchor)
+}
+
+fn lead_to_heading(text: &str, anchor: &str) -> Result<(), String> {
+    if anchors(text).iter().any(|heading| heading == anchor) {
         Ok(())
     } else {
         Err("there is no such heading".to_owned())
