@@ -10,10 +10,6 @@
 mod support;
 #[path = "../../jobs/tests/support/exposition.rs"]
 mod exposition;
-#[path = "../../jobs/tests/support/postgres_server.rs"]
-mod postgres_server;
-#[path = "../../jobs/tests/support/redis.rs"]
-mod redis_server;
 #[path = "../../jobs/tests/support/smtp.rs"]
 mod smtp;
 #[path = "../../tests/support/dump.rs"]

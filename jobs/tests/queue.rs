@@ -11,8 +11,6 @@ mod order;
 mod outages;
 #[path = "queue/rate.rs"]
 mod rate;
-#[path = "support/redis.rs"]
-mod redis_server;
 #[path = "queue/relay.rs"]
 mod relay;
 #[path = "queue/tls.rs"]

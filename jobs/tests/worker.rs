@@ -11,8 +11,6 @@ mod support;
 
 #[path = "support/exposition.rs"]
 mod exposition;
-#[path = "support/redis.rs"]
-mod redis_server;
 #[path = "support/smtp.rs"]
 mod smtp;
 

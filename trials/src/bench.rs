@@ -6,7 +6,6 @@ mod fill;
 mod inviting;
 mod machine;
 mod noise;
-mod program;
 mod results;
 mod row;
 mod size;

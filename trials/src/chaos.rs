@@ -23,7 +23,7 @@ use self::record::TrialRecord;
 use self::schedule::{Counts, Schedule};
 use crate::evidence::Evidence;
 use crate::oracle::{Observations, Tolerance, Verdict};
-use crate::postgres::Postgres;
+use crate::postgres;
 use crate::results;
 
 /// The size of a trial, its faults and its output.
@@ -157,7 +157,7 @@ pub(crate) async fn judge(folder: &Path) -> anyhow::Result<ExitCode> {
         .canonicalize()
         .with_context(|| folder.display().to_string())?;
     let record = TrialRecord::read(&folder)?;
-    let postgres = Postgres::reopen(&folder).await?;
+    let postgres = postgres::start(&folder).await?;
     let database = Database::connect(&postgres.url(), 2).await?;
     let observations =
         Observations::gather(&database, &folder, &record.incidents, record.tolerance()?).await?;

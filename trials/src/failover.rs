@@ -15,6 +15,7 @@ use anyhow::{Context as _, bail};
 use chrono::Utc;
 use clap::{Args, ValueEnum};
 use guestlist::{Database, Key};
+use guestlist_testkit::process::{Process, child_command};
 use tokio::time::{Instant, sleep};
 
 use self::cluster::Cluster;
@@ -23,8 +24,7 @@ use self::report::{Failover, Report};
 use self::sentinels::Sentinels;
 use crate::evidence::Evidence;
 use crate::oracle;
-use crate::postgres::Postgres;
-use crate::process::{Process, child_command};
+use crate::postgres;
 use crate::sink::{self, Accepted, Entry, Sink};
 
 /// The Redis topology, the number of failovers and the load.
@@ -120,7 +120,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
 }
 
 async fn run_trial(folder: &Path, options: &Options) -> anyhow::Result<Report> {
-    let postgres = Postgres::start(folder).await?;
+    let postgres = postgres::start(folder).await?;
     let mut redis = Redis::start(options.redis, folder).await?;
     let sink = Sink::start(folder, 0).await?;
     let database = Database::connect(&postgres.url(), 8).await?;
@@ -143,7 +143,7 @@ async fn run_trial(folder: &Path, options: &Options) -> anyhow::Result<Report> {
             .env("GUESTLIST_FROM", "Acme <team@acme.example>")
             .env("GUESTLIST_REMINDER", "off");
         let log = folder.join(format!("{name}.log"));
-        workers.push(Process::start(&name, &mut command, &log)?);
+        workers.push(Process::start(&name, command, &log)?);
     }
     let inviting = tokio::spawn(Arc::clone(&host).run(options.rate));
     wait_until("the first letter is sent", async || {
@@ -198,7 +198,7 @@ async fn fail_over(redis: &mut Redis, minimum: u64) -> anyhow::Result<(Failover,
         dispatches >= minimum
     })
     .await?;
-    master.kill()?;
+    master.kill();
     let (killed_at, since) = (Utc::now(), Instant::now());
     wait_until("another server is the master", async || {
         redis.master().await.is_some_and(|new| new != old)
@@ -215,7 +215,7 @@ async fn fail_over(redis: &mut Redis, minimum: u64) -> anyhow::Result<(Failover,
 
 /// Restarts a killed server, which becomes a replica.
 async fn restart(killed: &mut node::Node) -> anyhow::Result<()> {
-    killed.spawn()?;
+    killed.restart().await?;
     wait_until("the killed server follows the new master", async || {
         killed.is_synchronized().await
     })

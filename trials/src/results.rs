@@ -98,7 +98,8 @@ fn build() -> String {
 }
 
 fn versions() -> String {
-    let postgres = crate::postgres::binary("postgres").unwrap_or_else(|_| "postgres".into());
+    let postgres =
+        guestlist_testkit::program::find("postgres").unwrap_or_else(|_| "postgres".into());
     [
         first_line(&postgres.to_string_lossy(), &["--version"]),
         first_line("redis-server", &["--version"]),

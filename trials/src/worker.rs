@@ -7,10 +7,9 @@ use chrono::TimeDelta;
 use guestlist::{Clock, Guestlist};
 use guestlist_jobs::config::Config;
 use guestlist_jobs::{Worker, work};
+use guestlist_testkit::process::child_command;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-
-use crate::process::child_command;
 
 /// The URLs and keys that a worker needs.
 pub(crate) struct Servers<'a> {

@@ -2,8 +2,9 @@
 
 use serde_json::Value as Json;
 
+use guestlist_testkit::{RedisServer, free_port};
+
 use crate::installation::Installation;
-use crate::redis_server::{RedisServer, free_port};
 use crate::smtp::{Act, Script};
 use crate::support::{CommandLine, text};
 use crate::worker::eventually;
@@ -149,12 +150,14 @@ fn invalid_url_is_one_mistake() {
 fn redis_is_a_cluster() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let node = runtime.block_on(async {
-        let node = RedisServer::start_node().await;
-        node.command::<()>("CLUSTER ADDSLOTSRANGE 0 16383").await;
+        let node = RedisServer::builder().cluster_node(free_port());
+        let node = node.start().await.unwrap();
+        let slots = node.command::<()>("CLUSTER ADDSLOTSRANGE 0 16383").await;
+        slots.unwrap();
         node
     });
     eventually("the cluster is up", || {
-        let told: String = runtime.block_on(node.command("CLUSTER INFO"));
+        let told: String = runtime.block_on(node.command("CLUSTER INFO")).unwrap();
         told.contains("cluster_state:ok")
     });
     let url = format!("redis+cluster://127.0.0.1:{}", node.port());

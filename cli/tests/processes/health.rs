@@ -4,11 +4,12 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use guestlist_testkit::PostgresServer;
+
 use serde_json::Value as Json;
 
 use crate::exposition::Exposition;
 use crate::installation::Installation;
-use crate::postgres_server::PostgresServer;
 use crate::smtp::{Act, Script};
 use crate::support::{CommandLine, text};
 use crate::worker::{Worker, eventually};
@@ -118,7 +119,8 @@ fn readiness_follows_redis() {
 
 #[test]
 fn readiness_follows_postgres() {
-    let postgres = PostgresServer::start();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut postgres = runtime.block_on(PostgresServer::start()).unwrap();
     let command_line = CommandLine::on_sqlite()
         .with("DATABASE_URL", &postgres.url())
         .with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
@@ -126,7 +128,7 @@ fn readiness_follows_postgres() {
     let installation = Installation::without_mail_server(command_line);
     let mut worker = Worker::listening(&installation.command_line, "worker");
     until_ready(&worker);
-    postgres.stop_immediately();
+    postgres.crash();
     until_fails(&worker, "database");
     assert_eq!(get(worker.address(), "/healthz").status, 200);
     // Gauges that cannot be read are left out: an old number would look like a new one.
@@ -137,7 +139,7 @@ fn readiness_follows_postgres() {
     assert_eq!(during.value("guestlist_check_ok{check=\"database\"}"), 0.0);
     assert_eq!(during.get("guestlist_check_ok{check=\"clock\"}"), None);
     assert_eq!(during.get("guestlist_clock_skew_seconds"), None);
-    postgres.go_on();
+    runtime.block_on(postgres.restart()).unwrap();
     until_ready(&worker);
     within("the backlog is shown again", || {
         let metrics = metrics(&worker);

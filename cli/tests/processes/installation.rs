@@ -2,11 +2,12 @@
 
 use std::thread::JoinHandle;
 
+use guestlist_testkit::{RedisServer, free_port};
+
 use redis::FromRedisValue;
 use tokio::runtime::Runtime;
 
 use crate::received_letters::ReceivedLetters;
-use crate::redis_server::{RedisServer, free_port};
 use crate::smtp::{Script, Seen, Smtp};
 use crate::support::{CommandLine, Ran};
 use crate::worker::{Worker, eventually};
@@ -42,7 +43,7 @@ impl Installation {
             .enable_all()
             .build();
         let runtime = runtime.unwrap();
-        let redis = runtime.block_on(RedisServer::start());
+        let redis = runtime.block_on(RedisServer::start()).unwrap();
         let smtp_port = free_port();
         Self {
             command_line: configured(command_line, &redis, smtp_port),
@@ -77,11 +78,11 @@ impl Installation {
     }
 
     pub(crate) fn restart_redis(&mut self) {
-        self.runtime.block_on(self.redis.restart());
+        self.runtime.block_on(self.redis.restart()).unwrap();
     }
 
     pub(crate) fn redis<T: FromRedisValue>(&self, line: &str) -> T {
-        self.runtime.block_on(self.redis.command(line))
+        self.runtime.block_on(self.redis.command(line)).unwrap()
     }
 
     pub(crate) fn seen(&self) -> Seen {

@@ -7,7 +7,7 @@ use crate::worker::Worker;
 
 #[test]
 fn worker_without_its_database_ends_and_names_it() {
-    let port = crate::redis_server::free_port();
+    let port = guestlist_testkit::free_port();
     let command_line = CommandLine::on_sqlite()
         .with(
             "DATABASE_URL",

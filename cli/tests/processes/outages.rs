@@ -1,7 +1,8 @@
 //! Redis, Postgres and the mail server become unavailable and come back while workers run.
 
+use guestlist_testkit::PostgresServer;
+
 use crate::installation::Installation;
-use crate::postgres_server::PostgresServer;
 use crate::smtp::Script;
 use crate::support::CommandLine;
 use crate::worker::{Worker, eventually};
@@ -86,7 +87,8 @@ fn letters_wait_for_an_unreachable_mail_server() {
 
 #[test]
 fn workers_survive_a_crash_of_postgres() {
-    let postgres = PostgresServer::start();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut postgres = runtime.block_on(PostgresServer::start()).unwrap();
     let command_line = CommandLine::on_sqlite()
         .with("DATABASE_URL", &postgres.url())
         .with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
@@ -97,9 +99,9 @@ fn workers_survive_a_crash_of_postgres() {
     let mut workers: [Worker; 2] = [installation.worker("one"), installation.worker("two")];
     for share in [10, 2] {
         installation.until_letters(PEOPLE / share);
-        postgres.stop_immediately();
+        postgres.crash();
         assert!(workers.iter_mut().all(Worker::is_running));
-        postgres.go_on();
+        runtime.block_on(postgres.restart()).unwrap();
     }
     installation.until_done();
     installation.assert_delivered(PEOPLE);

@@ -12,17 +12,15 @@ use futures::FutureExt;
 use guestlist_jobs::queue::{
     Concurrency, DEFAULT_PREFIX, LETTERS_WINDOW, Lane, PUSH_LIMIT, Queue, QueueError, WINDOW,
 };
+use guestlist_testkit::RedisServer;
 use tokio::sync::Semaphore;
 
-use crate::{
-    fixture::{DRAIN, Runs, SLOTS, dispatches, log, polling, push_all, run, until},
-    redis_server::RedisServer,
-};
+use crate::fixture::{DRAIN, Runs, SLOTS, dispatches, log, polling, push_all, run, until};
 
 /// Runs `scenario` on both transports.
 async fn on_both(scenario: impl AsyncFn(Queue)) {
     scenario(Queue::memory()).await;
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     scenario(Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX)).await;
 }
 

@@ -9,6 +9,7 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use guestlist_jobs::queue::{Concurrency, Dispatch, Drained, Lane, Queue, QueueError};
+use guestlist_testkit::RedisServer;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -36,6 +37,11 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Duration
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     began.elapsed()
+}
+
+/// Every key of the server.
+pub async fn keys(server: &RedisServer) -> Vec<String> {
+    server.command("KEYS *").await.unwrap()
 }
 
 /// The number of runs of each dispatch.

@@ -1,11 +1,9 @@
 //! The keys in Redis: foreign data, damaged keys, dead processes, the cluster's slots.
 
 use guestlist_jobs::queue::{DEFAULT_PREFIX, Lane, PUSH_LIMIT, Queue};
+use guestlist_testkit::{RedisServer, free_port};
 
-use crate::{
-    fixture::{DRAIN, Runs, SLOTS, dispatches, log, polling, run, until},
-    redis_server::RedisServer,
-};
+use crate::fixture::{DRAIN, Runs, SLOTS, dispatches, keys, log, polling, run, until};
 
 const LETTERS: &str = "{core:apalis:queues:list}:guestlist:letters";
 
@@ -18,7 +16,7 @@ struct TestQueue {
 impl TestQueue {
     async fn new() -> Self {
         let _ = log();
-        let server = RedisServer::start().await;
+        let server = RedisServer::start().await.unwrap();
         let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
         let runs = Runs::default();
         Self {
@@ -29,7 +27,7 @@ impl TestQueue {
     }
 
     async fn redis(&self, words: &[&str]) {
-        self.server.words::<redis::Value>(words).await;
+        self.server.words::<redis::Value>(words).await.unwrap();
     }
 
     /// Adds a task as apalis does, with any payload.
@@ -55,7 +53,7 @@ impl TestQueue {
         until("the healthy ran", async || self.runs.all_once(&healthy)).await;
         until("the lane is empty", async || {
             let data = format!("{LETTERS}:data");
-            self.server.words::<usize>(&["HLEN", &data]).await == 0
+            self.server.words::<usize>(&["HLEN", &data]).await.unwrap() == 0
         })
         .await;
     }
@@ -134,8 +132,8 @@ async fn evicted_or_replaced_keys_are_repaired() {
     }
     running.end().await;
     // Metadata whose id was lost with the lists can no longer be found, so it must expire.
-    for key in test.server.keys().await {
-        let left: i64 = test.server.words(&["TTL", &key]).await;
+    for key in keys(&test.server).await {
+        let left: i64 = test.server.words(&["TTL", &key]).await.unwrap();
         assert!(left > 0 || key == "core:apalis:queues:list", "{key}");
     }
 }
@@ -164,7 +162,7 @@ async fn leftovers_of_a_killed_process_are_removed() {
     test.assert_work_runs().await;
     assert_eq!(test.queue.room(Lane::Letters).await.unwrap(), PUSH_LIMIT);
     running.end().await;
-    assert_eq!(test.server.keys().await, ["core:apalis:queues:list"]);
+    assert_eq!(keys(&test.server).await, ["core:apalis:queues:list"]);
 }
 
 #[tokio::test]
@@ -173,11 +171,19 @@ async fn live_worker_is_never_taken_for_dead() {
     let running = run(&test.queue, SLOTS, DRAIN, test.runs.handler());
     polling(&test.queue).await;
     let workers = format!("{LETTERS}:workers");
-    let names: Vec<String> = test.server.words(&["ZRANGE", &workers, "0", "-1"]).await;
+    let names: Vec<String> = test
+        .server
+        .words(&["ZRANGE", &workers, "0", "-1"])
+        .await
+        .unwrap();
     // As if apalis, with all its slots taken, had sent no heartbeat for minutes.
     test.redis(&["ZADD", &workers, "1000", &names[0]]).await;
     until("its process vouches for it", async || {
-        let seen: f64 = test.server.words(&["ZSCORE", &workers, &names[0]]).await;
+        let seen: f64 = test
+            .server
+            .words(&["ZSCORE", &workers, &names[0]])
+            .await
+            .unwrap();
         seen > 1000.0
     })
     .await;
@@ -192,7 +198,11 @@ async fn a_copied_queue_entry_runs_once() {
     let batch = dispatches(20);
     test.queue.push(Lane::Letters, &batch).await.unwrap();
     let active = format!("{LETTERS}:active");
-    let ids: Vec<String> = test.server.words(&["LRANGE", &active, "0", "-1"]).await;
+    let ids: Vec<String> = test
+        .server
+        .words(&["LRANGE", &active, "0", "-1"])
+        .await
+        .unwrap();
     for id in &ids {
         test.redis(&["RPUSH", &active, id]).await;
     }
@@ -209,12 +219,20 @@ async fn a_copied_queue_entry_runs_once() {
 
 #[tokio::test]
 async fn every_key_is_in_one_cluster_slot() {
-    let server = RedisServer::start_node().await;
-    server.command::<()>("CLUSTER ADDSLOTSRANGE 0 16383").await;
+    let server = RedisServer::builder()
+        .cluster_node(free_port())
+        .start()
+        .await
+        .unwrap();
+    server
+        .command::<()>("CLUSTER ADDSLOTSRANGE 0 16383")
+        .await
+        .unwrap();
     until("the cluster is up", async || {
         server
             .command::<String>("CLUSTER INFO")
             .await
+            .unwrap()
             .contains("cluster_state:ok")
     })
     .await;
@@ -238,8 +256,13 @@ async fn every_key_is_in_one_cluster_slot() {
     .await;
     queue.check().await.unwrap();
     let mut slots = Vec::new();
-    for key in server.keys().await {
-        slots.push(server.words::<u16>(&["CLUSTER", "KEYSLOT", &key]).await);
+    for key in keys(&server).await {
+        slots.push(
+            server
+                .words::<u16>(&["CLUSTER", "KEYSLOT", &key])
+                .await
+                .unwrap(),
+        );
     }
     assert!(slots.len() > 200);
     slots.dedup();

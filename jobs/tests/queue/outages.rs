@@ -11,15 +11,13 @@ use std::{
 use futures::FutureExt;
 use guestlist_jobs::RedisUrl;
 use guestlist_jobs::queue::{Concurrency, DEFAULT_PREFIX, Lane, Queue, QueueError};
+use guestlist_testkit::{RedisServer, free_port};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Notify, Semaphore},
 };
 
-use crate::{
-    fixture::{DRAIN, Runs, SLOTS, dispatches, log, polling, push_all, run, until},
-    redis_server::{RedisServer, free_port},
-};
+use crate::fixture::{DRAIN, Runs, SLOTS, dispatches, log, polling, push_all, run, until};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -63,9 +61,9 @@ async fn survives(
 #[tokio::test]
 async fn redis_killed_and_restarted_empty() {
     survives(
-        RedisServer::start().await,
+        RedisServer::start().await.unwrap(),
         async |server| server.kill(),
-        async |server| server.restart().await,
+        async |server| server.restart().await.unwrap(),
     )
     .await;
 }
@@ -73,8 +71,8 @@ async fn redis_killed_and_restarted_empty() {
 #[tokio::test]
 async fn redis_flushed() {
     survives(
-        RedisServer::start().await,
-        async |server| server.command::<()>("FLUSHALL").await,
+        RedisServer::start().await.unwrap(),
+        async |server| server.command::<()>("FLUSHALL").await.unwrap(),
         async |_| {},
     )
     .await;
@@ -84,9 +82,14 @@ async fn redis_flushed() {
 async fn redis_turned_into_a_read_only_replica() {
     let port = free_port();
     survives(
-        RedisServer::start().await,
-        async |server| server.command(&format!("REPLICAOF 127.0.0.1 {port}")).await,
-        async |server| server.command("REPLICAOF NO ONE").await,
+        RedisServer::start().await.unwrap(),
+        async |server| {
+            server
+                .command(&format!("REPLICAOF 127.0.0.1 {port}"))
+                .await
+                .unwrap()
+        },
+        async |server| server.command("REPLICAOF NO ONE").await.unwrap(),
     )
     .await;
 }
@@ -94,9 +97,19 @@ async fn redis_turned_into_a_read_only_replica() {
 #[tokio::test]
 async fn redis_without_its_required_replicas() {
     survives(
-        RedisServer::start().await,
-        async |server| server.command("CONFIG SET min-replicas-to-write 1").await,
-        async |server| server.command("CONFIG SET min-replicas-to-write 0").await,
+        RedisServer::start().await.unwrap(),
+        async |server| {
+            server
+                .command("CONFIG SET min-replicas-to-write 1")
+                .await
+                .unwrap()
+        },
+        async |server| {
+            server
+                .command("CONFIG SET min-replicas-to-write 0")
+                .await
+                .unwrap()
+        },
     )
     .await;
 }
@@ -104,14 +117,20 @@ async fn redis_without_its_required_replicas() {
 #[tokio::test]
 async fn redis_out_of_memory() {
     survives(
-        RedisServer::start().await,
+        RedisServer::start().await.unwrap(),
         async |server| {
-            server.command::<()>("CONFIG SET maxmemory 1").await;
+            server
+                .command::<()>("CONFIG SET maxmemory 1")
+                .await
+                .unwrap();
             // An idle worker writes nothing and so notices nothing.
-            server.command::<()>("CLIENT KILL TYPE normal").await;
-            server.command("FLUSHALL").await
+            server
+                .command::<()>("CLIENT KILL TYPE normal")
+                .await
+                .unwrap();
+            server.command("FLUSHALL").await.unwrap()
         },
-        async |server| server.command("CONFIG SET maxmemory 0").await,
+        async |server| server.command("CONFIG SET maxmemory 0").await.unwrap(),
     )
     .await;
 }
@@ -119,8 +138,8 @@ async fn redis_out_of_memory() {
 #[tokio::test]
 async fn redis_stalled() {
     survives(
-        RedisServer::start().await,
-        async |server| server.command("CLIENT PAUSE 4000 ALL").await,
+        RedisServer::start().await.unwrap(),
+        async |server| server.command("CLIENT PAUSE 4000 ALL").await.unwrap(),
         async |_| {},
     )
     .await;
@@ -129,27 +148,31 @@ async fn redis_stalled() {
 #[tokio::test]
 async fn redis_evicting_keys() {
     survives(
-        RedisServer::start().await,
+        RedisServer::start().await.unwrap(),
         async |server| {
             server
                 .command::<()>("CONFIG SET maxmemory-policy allkeys-random")
-                .await;
-            server.command("CONFIG SET maxmemory 1").await
+                .await
+                .unwrap();
+            server.command("CONFIG SET maxmemory 1").await.unwrap()
         },
-        async |server| server.command("CONFIG SET maxmemory 0").await,
+        async |server| server.command("CONFIG SET maxmemory 0").await.unwrap(),
     )
     .await;
 }
 
 #[tokio::test]
 async fn connections_cut_by_the_server_are_replaced() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
     for _ in 0..5 {
         polling(&queue).await;
-        server.command::<()>("CLIENT KILL TYPE normal").await;
+        server
+            .command::<()>("CLIENT KILL TYPE normal")
+            .await
+            .unwrap();
         let fresh = dispatches(1);
         until("a push is accepted", async || {
             queue.push(Lane::Letters, &fresh).await.is_ok()
@@ -173,7 +196,12 @@ async fn redis_started_after_the_worker() {
     until("it was tried again", async || queue.status().restarts > 3).await;
     assert!(!queue.is_polling());
 
-    let _server = RedisServer::start_on_with_password(port, "hunter2").await;
+    let _server = RedisServer::builder()
+        .port(port)
+        .password("hunter2")
+        .start()
+        .await
+        .unwrap();
     let began = Instant::now();
     polling(&queue).await;
     assert!(began.elapsed() < SOON);
@@ -194,7 +222,7 @@ async fn redis_started_after_the_worker() {
 
 #[tokio::test]
 async fn handler_survives_a_flush_and_keeps_its_slot() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let gate = Arc::new(Semaphore::new(0));
     let (runs, door) = (Runs::default(), Arc::clone(&gate));
@@ -217,7 +245,7 @@ async fn handler_survives_a_flush_and_keeps_its_slot() {
     let first = dispatches(4);
     queue.push(Lane::Letters, &first).await.unwrap();
     until("every slot is taken", async || queue.status().running == 4).await;
-    server.command::<()>("FLUSHALL").await;
+    server.command::<()>("FLUSHALL").await.unwrap();
     // The idle lane notices first, the other one when its first handler has finished.
     gate.add_permits(1);
     until("the letters worker is new", async || {
@@ -244,7 +272,7 @@ async fn handler_survives_a_flush_and_keeps_its_slot() {
 
 #[tokio::test]
 async fn silent_connection_is_replaced() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}/", listener.local_addr().unwrap());
     let target = server.port();
@@ -288,7 +316,7 @@ async fn forward(mut client: TcpStream, mut upstream: TcpStream, swallow: Arc<No
 
 #[tokio::test]
 async fn unreachable_redis_delays_no_stop() {
-    let mut server = RedisServer::start().await;
+    let mut server = RedisServer::start().await.unwrap();
     let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let running = run(&queue, SLOTS, DRAIN, Runs::default().handler());
     polling(&queue).await;
@@ -300,14 +328,15 @@ async fn unreachable_redis_delays_no_stop() {
 
 #[tokio::test]
 async fn check_detects_an_unhealthy_server() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let health = queue.check().await.unwrap();
     assert!(!health.may_evict());
     assert!(health.version.is_some_and(|version| version.contains('.')));
     server
         .command::<()>("CONFIG SET maxmemory-policy allkeys-lru")
-        .await;
+        .await
+        .unwrap();
     assert!(
         queue
             .check()
@@ -318,7 +347,8 @@ async fn check_detects_an_unhealthy_server() {
     );
     server
         .command::<()>("CONFIG SET min-replicas-to-write 1")
-        .await;
+        .await
+        .unwrap();
     assert!(matches!(queue.check().await, Err(QueueError::Redis { .. })));
     assert_eq!(
         Queue::memory().check().await.unwrap().to_string(),

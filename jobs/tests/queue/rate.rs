@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use guestlist_jobs::mailer::Rate;
 use guestlist_jobs::queue::{Lane, PUSH_LIMIT, Queue, QueueError};
+use guestlist_testkit::RedisServer;
 
-use crate::fixture::{dispatches, until};
-use crate::redis_server::RedisServer;
+use crate::fixture::{dispatches, keys, until};
 
 fn rate(text: &str) -> Rate {
     text.parse().unwrap()
@@ -25,7 +25,7 @@ fn least(rate: Rate, n: u32) -> Duration {
 
 #[tokio::test]
 async fn two_queues_on_one_redis_share_one_rate() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     let pair = [
         paced(&server, "shared", "50"),
         paced(&server, "shared", "50"),
@@ -41,14 +41,14 @@ async fn two_queues_on_one_redis_share_one_rate() {
 
 #[tokio::test]
 async fn idle_time_allows_one_burst() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     let queue = paced(&server, "rested", "20");
     for _ in 0..2 {
         queue.turn().await.unwrap();
     }
-    let key = server.keys().await.remove(0);
+    let key = keys(&server).await.remove(0);
     until("the key is gone with the rest", async || {
-        !server.keys().await.contains(&key)
+        !keys(&server).await.contains(&key)
     })
     .await;
     let began = Instant::now();
@@ -60,7 +60,7 @@ async fn idle_time_allows_one_burst() {
 
 #[tokio::test]
 async fn installations_sharing_redis_have_separate_rates() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     let (one, other) = (
         paced(&server, "one", "0.01"),
         paced(&server, "other", "0.01"),
@@ -72,20 +72,20 @@ async fn installations_sharing_redis_have_separate_rates() {
 
 #[tokio::test]
 async fn rate_state_is_one_expiring_key_in_the_shared_slot() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     let queue = paced(&server, "tidy", "0.5");
     for _ in 0..5 {
         queue.turn().await.unwrap();
     }
-    let keys = server.keys().await;
+    let keys = keys(&server).await;
     assert_eq!(keys, ["{core:apalis:queues:list}:tidy:turns"]);
-    let left: i64 = server.words(&["PTTL", &keys[0]]).await;
+    let left: i64 = server.words(&["PTTL", &keys[0]]).await.unwrap();
     assert!((1..=10_000).contains(&left), "{left}");
 }
 
 #[tokio::test]
 async fn wrong_clock_or_key_type_delays_nobody() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     let queue = paced(&server, "odd", "10");
     let key = "{core:apalis:queues:list}:odd:turns";
     for odd in [
@@ -94,8 +94,8 @@ async fn wrong_clock_or_key_type_delays_nobody() {
         &["SET", key, "tomorrow"],
         &["RPUSH", key, "1"],
     ] {
-        server.command::<()>("FLUSHALL").await;
-        server.words::<()>(odd).await;
+        server.command::<()>("FLUSHALL").await.unwrap();
+        server.words::<()>(odd).await.unwrap();
         assert_eq!(queue.turn().await.unwrap(), Duration::ZERO, "{odd:?}");
         assert!(queue.turn().await.unwrap() > Duration::ZERO, "{odd:?}");
     }
@@ -103,24 +103,30 @@ async fn wrong_clock_or_key_type_delays_nobody() {
 
 #[tokio::test]
 async fn no_turn_is_granted_while_redis_is_down_or_full() {
-    let mut server = RedisServer::start().await;
+    let mut server = RedisServer::start().await.unwrap();
     let queue = paced(&server, "down", "100");
-    server.command::<()>("CONFIG SET maxmemory 1").await;
+    server
+        .command::<()>("CONFIG SET maxmemory 1")
+        .await
+        .unwrap();
     let refused = queue.turn().await.unwrap_err();
     assert!(matches!(refused, QueueError::Redis { .. }), "{refused}");
-    server.command::<()>("CONFIG SET maxmemory 0").await;
+    server
+        .command::<()>("CONFIG SET maxmemory 0")
+        .await
+        .unwrap();
     queue.turn().await.unwrap();
     server.kill();
     for _ in 0..3 {
         queue.turn().await.unwrap_err();
     }
-    server.restart().await;
+    server.restart().await.unwrap();
     until("turns are given again", async || queue.turn().await.is_ok()).await;
 }
 
 #[tokio::test]
 async fn rate_limits_the_letters_in_the_queue() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     for queue in [
         paced(&server, "room", "1.5"),
         Queue::memory().paced(rate("1.5")),
@@ -138,7 +144,7 @@ async fn rate_limits_the_letters_in_the_queue() {
 
 #[tokio::test]
 async fn without_a_rate_turns_are_immediate_and_store_nothing() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     for queue in [
         Queue::redis(&server.url().parse().unwrap(), "free"),
         Queue::memory(),
@@ -148,5 +154,5 @@ async fn without_a_rate_turns_are_immediate_and_store_nothing() {
             assert_eq!(queue.turn().await.unwrap(), Duration::ZERO);
         }
     }
-    assert_eq!(server.keys().await, [""; 0]);
+    assert_eq!(keys(&server).await, [""; 0]);
 }

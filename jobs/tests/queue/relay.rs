@@ -8,13 +8,11 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use guestlist_jobs::queue::{Concurrency, DEFAULT_PREFIX, Dispatch, Lane, Queue, WINDOW};
+use guestlist_testkit::RedisServer;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use crate::{
-    fixture::{DRAIN, Runs, dispatches, polling, push_all, run, until},
-    redis_server::RedisServer,
-};
+use crate::fixture::{DRAIN, Runs, dispatches, keys, polling, push_all, run, until};
 
 const LEASE: Duration = Duration::from_secs(2);
 const SLOTS: Concurrency = Concurrency {
@@ -114,7 +112,7 @@ impl Outbox {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_flushes_lose_and_repeat_no_row() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let outbox = Outbox::with_rows(20_000);
     let running = run(&queue, SLOTS, DRAIN, outbox.handler());
@@ -123,12 +121,12 @@ async fn three_flushes_lose_and_repeat_no_row() {
     let mut keys = 0;
     for flush_at in [4_000, 9_000, 14_000, 20_000] {
         until("rows are done", async || {
-            keys = keys.max(server.command::<usize>("DBSIZE").await);
+            keys = keys.max(server.command::<usize>("DBSIZE").await.unwrap());
             outbox.count(|row| row.done) >= flush_at
         })
         .await;
         if flush_at < 20_000 {
-            server.command::<()>("FLUSHALL").await;
+            server.command::<()>("FLUSHALL").await.unwrap();
         }
     }
     println!("20000 rows in {:?}, at most {keys} keys", began.elapsed());
@@ -141,7 +139,7 @@ async fn three_flushes_lose_and_repeat_no_row() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_share_the_work_and_one_may_die() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     let survivor = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let victim = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let outbox = Outbox::with_rows(3_000);
@@ -178,7 +176,7 @@ async fn two_processes_share_the_work_and_one_may_die() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_constant_keys_remain_after_a_run() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
@@ -194,15 +192,15 @@ async fn only_constant_keys_remain_after_a_run() {
 
 #[tokio::test]
 async fn idle_worker_polls_redis_a_few_times_a_second() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
     push_all(&queue, Lane::Letters, &dispatches(100)).await;
     until("all have run", async || runs.len() == 100).await;
-    server.command::<()>("CONFIG RESETSTAT").await;
+    server.command::<()>("CONFIG RESETSTAT").await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let stats: String = server.command("INFO commandstats").await;
+    let stats: String = server.command("INFO commandstats").await.unwrap();
     running.end().await;
     let fetches = stats
         .lines()
@@ -215,5 +213,5 @@ async fn idle_worker_polls_redis_a_few_times_a_second() {
 
 async fn assert_only_constant_keys_remain(server: &RedisServer) {
     // The list of queues that apalis itself keeps.
-    assert_eq!(server.keys().await, ["core:apalis:queues:list"]);
+    assert_eq!(keys(server).await, ["core:apalis:queues:list"]);
 }

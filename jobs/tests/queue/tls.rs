@@ -3,11 +3,11 @@
 use guestlist_jobs::RedisUrl;
 use guestlist_jobs::queue::{Lane, Queue, QueueError};
 use guestlist_jobs::sessions::{KeyPattern, RedisSessions, SessionStore};
+use guestlist_testkit::{RedisServer, free_port};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
 use crate::fixture::{DRAIN, Runs, SLOTS, dispatches, polling, push_all, run, until};
-use crate::redis_server::{RedisServer, free_port};
 
 /// A certificate authority, and a server's certificate and key signed by it, as files.
 struct Authority(TempDir);
@@ -40,7 +40,7 @@ impl Authority {
     /// one.
     async fn server(&self) -> (RedisServer, u16) {
         let port = free_port();
-        let server = RedisServer::start_with(&[
+        let server = RedisServer::builder().arguments([
             "--tls-port",
             &port.to_string(),
             "--tls-cert-file",
@@ -51,9 +51,8 @@ impl Authority {
             &self.file("ca.pem"),
             "--tls-auth-clients",
             "no",
-        ])
-        .await;
-        (server, port)
+        ]);
+        (server.start().await.unwrap(), port)
     }
 
     fn url(&self, port: u16) -> String {
@@ -75,7 +74,7 @@ async fn tls_queue_survives_a_restart() {
     let health = queue.check().await.unwrap().to_string();
     assert!(health.contains(&format!("localhost:{port}")), "{health}");
     server.kill();
-    server.restart().await;
+    server.restart().await.unwrap();
     let second = dispatches(20);
     until("pushed again", async || {
         queue.push(Lane::Urgent, &second).await.is_ok()

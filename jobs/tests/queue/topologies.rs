@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU16, Ordering::SeqCst},
@@ -15,13 +14,11 @@ use guestlist_jobs::{
     queue::{DEFAULT_PREFIX, Lane, Queue},
     sessions::{KeyPattern, RedisSessions, SessionStore as _},
 };
+use guestlist_testkit::{RedisServer, free_port};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::{
-    fixture::{DRAIN, Runs, SLOTS, dispatches, polling, push_all, run, until},
-    redis_server::{RedisServer, free_port},
-};
+use crate::fixture::{DRAIN, Runs, SLOTS, dispatches, keys, polling, push_all, run, until};
 
 /// The hash tag of every key of the queue.
 const TAG: &str = "{core:apalis:queues:list}";
@@ -48,70 +45,41 @@ async fn push_until_run(queue: &Queue, runs: &Runs) {
     }
 }
 
-/// A sentinel of its own, and its configuration file, which it writes to.
-struct Sentinel {
-    port: u16,
-    child: Child,
-    _folder: TempDir,
-}
-
-impl Sentinel {
-    fn start(master: u16) -> Self {
-        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
-        let file = folder.path().join("sentinel.conf");
-        let settings = format!(
-            "port {port}\nbind 127.0.0.1\nrequirepass guard\n\
-             sentinel monitor main 127.0.0.1 {master} 1\n\
-             sentinel auth-pass main word\n\
-             sentinel down-after-milliseconds main 300\n\
-             sentinel failover-timeout main 3000\n"
-        );
-        fs::write(&file, settings).unwrap();
-        let child = Command::new("redis-server")
-            .arg(&file)
-            .arg("--sentinel")
-            .current_dir(folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self {
-            port,
-            child,
-            _folder: folder,
-        }
-    }
-
-    async fn query<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
-        let client = redis::Client::open(format!("redis://:guard@127.0.0.1:{}", self.port))?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
-        let mut command = redis::cmd("SENTINEL");
-        command.arg(words).query_async(&mut connection).await
-    }
-}
-
-impl Drop for Sentinel {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A sentinel of its own, and the folder of its configuration file, which it writes to.
+async fn sentinel(master: u16) -> (RedisServer, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sentinel.conf");
+    let settings = format!(
+        "sentinel monitor main 127.0.0.1 {master} 1\n\
+         sentinel auth-pass main word\n\
+         sentinel down-after-milliseconds main 300\n\
+         sentinel failover-timeout main 3000\n"
+    );
+    fs::write(&file, settings).unwrap();
+    let sentinel = RedisServer::builder()
+        .arguments([&*file.to_string_lossy(), "--sentinel"])
+        .password("guard")
+        .start();
+    (sentinel.await.unwrap(), folder)
 }
 
 #[tokio::test]
 async fn new_master_is_found_through_sentinels_after_failover() {
-    let password = ["--requirepass", "word", "--masterauth", "word"];
-    let mut master = RedisServer::start_with_password("word", &password).await;
-    let replica = RedisServer::start_with_password("word", &password).await;
+    let protected = RedisServer::builder().password("word");
+    let mut master = protected.clone().start().await.unwrap();
+    let replica = protected.start().await.unwrap();
     replica
         .command::<()>(&format!("REPLICAOF 127.0.0.1 {}", master.port()))
-        .await;
-    let sentinel = Sentinel::start(master.port());
+        .await
+        .unwrap();
+    let (sentinel, _folder) = sentinel(master.port()).await;
     until("the sentinel knows the replica", async || {
-        let replicas = sentinel.query::<Vec<redis::Value>>(&["REPLICAS", "main"]);
+        let replicas = sentinel.command::<Vec<redis::Value>>("SENTINEL REPLICAS main");
         replicas.await.is_ok_and(|replicas| replicas.len() == 1)
             && replica
                 .command::<String>("INFO replication")
                 .await
+                .unwrap()
                 .contains("master_link_status:up")
     })
     .await;
@@ -120,7 +88,7 @@ async fn new_master_is_found_through_sentinels_after_failover() {
     let url = format!(
         "redis+sentinel://:word@127.0.0.1:{},127.0.0.1:{}/main?sentinel_password=guard",
         free_port(),
-        sentinel.port
+        sentinel.port()
     );
     let queue = Queue::redis(&url.parse().unwrap(), DEFAULT_PREFIX);
     let told = queue.check().await.unwrap().to_string();
@@ -135,35 +103,40 @@ async fn new_master_is_found_through_sentinels_after_failover() {
     master.kill();
     until("the replica is promoted", async || {
         // The server closes its connections when it becomes a replica.
-        let told = replica.attempt::<String>(&["INFO", "replication"]).await;
+        let told = replica.words::<String>(&["INFO", "replication"]).await;
         told.is_ok_and(|told| told.contains("role:master"))
     })
     .await;
     push_until_run(&queue, &runs).await;
     polling(&queue).await;
     assert!(queue.status().reconnects > 0);
-    assert!(!replica.keys().await.is_empty());
+    assert!(!keys(&replica).await.is_empty());
     running.end().await;
 }
 
 /// Two masters, each with half of the slots.
 async fn cluster() -> [RedisServer; 2] {
+    let bus = free_port();
     let nodes = [
-        RedisServer::start_node().await,
-        RedisServer::start_node().await,
+        RedisServer::builder().cluster_node(free_port()).start(),
+        RedisServer::builder().cluster_node(bus).start(),
     ];
+    let [first, second] = nodes.map(Box::pin);
+    let nodes = [first.await.unwrap(), second.await.unwrap()];
     let halves = ["0 8191", "8192 16383"];
     for (node, half) in nodes.iter().zip(halves) {
         node.command::<()>(&format!("CLUSTER ADDSLOTSRANGE {half}"))
-            .await;
+            .await
+            .unwrap();
     }
-    let (port, bus) = (nodes[1].port(), nodes[1].bus());
+    let port = nodes[1].port();
     nodes[0]
         .command::<()>(&format!("CLUSTER MEET 127.0.0.1 {port} {bus}"))
-        .await;
+        .await
+        .unwrap();
     for node in &nodes {
         until("the cluster is up", async || {
-            let info = node.command::<String>("CLUSTER INFO").await;
+            let info = node.command::<String>("CLUSTER INFO").await.unwrap();
             info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
         })
         .await;
@@ -178,7 +151,7 @@ fn url_of(nodes: &[RedisServer; 2]) -> String {
 
 /// True if the node owns the slot of the queue's keys.
 async fn owns(node: &RedisServer) -> bool {
-    let asked = node.attempt::<u64>(&["EXISTS", TAG]).await;
+    let asked = node.words::<u64>(&["EXISTS", TAG]).await;
     asked.is_ok()
 }
 
@@ -200,10 +173,13 @@ async fn moved_cluster_slot_is_followed() {
         true => (one, other),
         false => (other, one),
     };
-    let slot = from.command::<u16>(&format!("CLUSTER KEYSLOT {TAG}")).await;
+    let slot = from
+        .command::<u16>(&format!("CLUSTER KEYSLOT {TAG}"))
+        .await
+        .unwrap();
     let names = (
-        from.command::<String>("CLUSTER MYID").await,
-        to.command::<String>("CLUSTER MYID").await,
+        from.command::<String>("CLUSTER MYID").await.unwrap(),
+        to.command::<String>("CLUSTER MYID").await.unwrap(),
     );
     // The new owner has the newer configuration epoch, so the old one drops its keys of the
     // slot. All of them are lost, as can happen in a failover.
@@ -211,7 +187,7 @@ async fn moved_cluster_slot_is_followed() {
         format!("CLUSTER SETSLOT {slot} IMPORTING {}", names.0),
         format!("CLUSTER SETSLOT {slot} NODE {}", names.1),
     ] {
-        to.command::<()>(&order).await;
+        to.command::<()>(&order).await.unwrap();
     }
     until("the slot has moved", async || {
         owns(to).await && !owns(from).await
@@ -220,26 +196,32 @@ async fn moved_cluster_slot_is_followed() {
     push_until_run(&queue, &runs).await;
     polling(&queue).await;
     running.end().await;
-    assert!(!to.keys().await.is_empty());
+    assert!(!keys(to).await.is_empty());
 }
 
 /// Starts to move the slot of `key`; the key itself has already moved.
 async fn move_half_way([one, other]: &[RedisServer; 2], key: &str) {
-    let slot = one.command::<u16>(&format!("CLUSTER KEYSLOT {key}")).await;
+    let slot = one
+        .command::<u16>(&format!("CLUSTER KEYSLOT {key}"))
+        .await
+        .unwrap();
     let (from, to) = match slot {
         ..8192 => (one, other),
         _ => (other, one),
     };
     let names = (
-        from.command::<String>("CLUSTER MYID").await,
-        to.command::<String>("CLUSTER MYID").await,
+        from.command::<String>("CLUSTER MYID").await.unwrap(),
+        to.command::<String>("CLUSTER MYID").await.unwrap(),
     );
     to.command::<()>(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", names.0))
-        .await;
+        .await
+        .unwrap();
     from.command::<()>(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", names.1))
-        .await;
+        .await
+        .unwrap();
     from.command::<()>(&format!("MIGRATE 127.0.0.1 {} {key} 0 1000", to.port()))
-        .await;
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -261,7 +243,7 @@ async fn sessions_end_in_every_cluster_slot() {
         }
     }
     let [first, second] = &nodes;
-    assert!(first.keys().await.len() > 20 && second.keys().await.len() > 20);
+    assert!(keys(first).await.len() > 20 && keys(second).await.len() > 20);
 
     let pattern: KeyPattern = "sess:{session}".parse().unwrap();
     let store = RedisSessions::new(&url_of(&nodes).parse().unwrap(), pattern);
@@ -271,14 +253,17 @@ async fn sessions_end_in_every_cluster_slot() {
     move_half_way(&nodes, "sess:hers-0").await;
     store.delete(&hers).await.unwrap();
     store.delete(&hers).await.unwrap();
-    let rest = [first.keys().await, second.keys().await].concat();
+    let rest = [keys(first).await, keys(second).await].concat();
     assert_eq!(rest.len(), 50);
     assert!(rest.iter().all(|key| key.starts_with("sess:his-")));
 }
 
 #[tokio::test]
 async fn demoted_server_is_left_for_the_names_new_address() {
-    let (first, second) = (RedisServer::start().await, RedisServer::start().await);
+    let (first, second) = (
+        RedisServer::start().await.unwrap(),
+        RedisServer::start().await.unwrap(),
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}/", listener.local_addr().unwrap());
     let leads_to = Arc::new(AtomicU16::new(first.port()));
@@ -302,10 +287,11 @@ async fn demoted_server_is_left_for_the_names_new_address() {
     leads_to.store(second.port(), SeqCst);
     first
         .command::<()>(&format!("REPLICAOF 127.0.0.1 {}", second.port()))
-        .await;
+        .await
+        .unwrap();
     push_until_run(&queue, &runs).await;
     polling(&queue).await;
-    assert!(!second.keys().await.is_empty());
+    assert!(!keys(&second).await.is_empty());
     assert_eq!(queue.status().reconnects, 1);
     running.end().await;
     name.abort();
@@ -313,14 +299,17 @@ async fn demoted_server_is_left_for_the_names_new_address() {
 
 #[tokio::test]
 async fn only_lost_connections_are_counted() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start().await.unwrap();
     let queue = Queue::redis(&server.url().parse().unwrap(), DEFAULT_PREFIX);
     let runs = Runs::default();
     let running = run(&queue, SLOTS, DRAIN, runs.handler());
     push_until_run(&queue, &runs).await;
     for killed in 0..3 {
         assert_eq!(queue.status().reconnects, killed);
-        server.command::<()>("CLIENT KILL TYPE normal").await;
+        server
+            .command::<()>("CLIENT KILL TYPE normal")
+            .await
+            .unwrap();
         until("it is connected again", async || {
             queue.status().reconnects > killed
         })
@@ -330,7 +319,7 @@ async fn only_lost_connections_are_counted() {
     }
     // A worker that ends for another reason keeps the connection.
     let restarts = queue.status().restarts;
-    server.command::<()>("FLUSHALL").await;
+    server.command::<()>("FLUSHALL").await.unwrap();
     until("the workers are new", async || {
         queue.status().restarts > restarts
     })

@@ -3,11 +3,11 @@
 use chrono::TimeDelta;
 use guestlist::outbox;
 use guestlist_jobs::queue::Queue;
+use guestlist_testkit::RedisServer;
 use redis::AsyncCommands;
 
 use crate::harness::{Harness, eventually, invite_many};
 use crate::on_both_stacks;
-use crate::redis_server::RedisServer;
 use crate::support::Team;
 
 fn assert_one_letter_each(harness: &Harness, count: usize) {
@@ -191,7 +191,7 @@ async fn at_most_two_letters_per_connection_are_unrecorded() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_flush_during_work_loses_and_repeats_nothing() {
-    let redis = RedisServer::start().await;
+    let redis = RedisServer::start().await.unwrap();
     let queue = Queue::redis(&redis.url().parse().unwrap(), "flushed");
     let harness = Harness::new(Team::on(crate::postgres::schema().await).await, queue).await;
     // Leases follow the team's clock, so it has to run by itself here.
@@ -230,7 +230,7 @@ async fn redis_flush_during_work_loses_and_repeats_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn letters_wait_until_redis_is_back() {
-    let mut redis = RedisServer::start().await;
+    let mut redis = RedisServer::start().await.unwrap();
     let queue = Queue::redis(&redis.url().parse().unwrap(), "down");
     let harness = Harness::new(Team::on(crate::postgres::schema().await).await, queue).await;
     let harness = Harness {
@@ -242,7 +242,7 @@ async fn letters_wait_until_redis_is_back() {
     redis.kill();
     let worker = harness.start();
     invite_many(&harness.team, 20).await;
-    redis.restart().await;
+    redis.restart().await.unwrap();
     eventually("everything is sent", async || {
         harness.counts().await.is_empty()
     })

@@ -5,12 +5,12 @@ use guestlist::{Clock, Database};
 use guestlist_jobs::Monitor;
 use guestlist_jobs::monitor::Readiness;
 use guestlist_jobs::queue::Queue;
+use guestlist_testkit::RedisServer;
 use tokio_util::sync::CancellationToken;
 
 use crate::exposition::Exposition;
 use crate::harness::{Harness, eventually, invite_many};
 use crate::on_both_stacks;
-use crate::redis_server::RedisServer;
 use crate::smtp::{Act, Script};
 use crate::support::{OLIVIA, Team, user};
 
@@ -244,17 +244,17 @@ async fn clock_offset_fails_readiness() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn read_only_redis_fails_readiness() {
-    let redis = RedisServer::start().await;
+    let redis = RedisServer::start().await.unwrap();
     let team = Team::on(crate::postgres::schema().await).await;
     let queue = Queue::redis(&redis.url().parse().unwrap(), "monitor");
     let worker = Watched::start(&Harness::new(team, queue).await);
     worker.until_failed(&[]).await;
-    let _: String = redis.command("CONFIG SET maxmemory 1").await;
+    let _: String = redis.command("CONFIG SET maxmemory 1").await.unwrap();
     eventually("the queue fails", async || {
         names(&worker.monitor.readiness().await).contains(&"queue")
     })
     .await;
-    let _: String = redis.command("CONFIG SET maxmemory 0").await;
+    let _: String = redis.command("CONFIG SET maxmemory 0").await.unwrap();
     worker.until_failed(&[]).await;
     worker.stop().await;
 }

@@ -113,7 +113,7 @@ on_both_stacks! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_letter_leaves_without_the_rate_while_redis_is_down() {
-    let mut redis = crate::redis_server::RedisServer::start().await;
+    let mut redis = guestlist_testkit::RedisServer::start().await.unwrap();
     let queue = Queue::redis(&redis.url().parse().unwrap(), "paced");
     let team = Team::on(crate::postgres::schema().await).await;
     let harness = paced(Harness::new(team, queue).await, "0.5");
@@ -128,7 +128,7 @@ async fn no_letter_leaves_without_the_rate_while_redis_is_down() {
     .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(harness.letters().len() <= 2, "{}", harness.letters().len());
-    redis.restart().await;
+    redis.restart().await.unwrap();
     eventually("everything is sent", async || {
         harness.counts().await.is_empty()
     })

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use ::guestlist::Key;
 use anyhow::{Context as _, bail};
+use guestlist_testkit::process::child_command;
 use tokio::process::Child;
 
 use crate::proc_field::proc_field;
-use crate::process::child_command;
 
 /// Maximum duration of a process that ends by itself.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1800);

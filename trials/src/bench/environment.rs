@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use guestlist_testkit::{PostgresServer, RedisServer};
 use sqlx::AssertSqlSafe;
 use sqlx::{Connection as _, PgConnection};
 
 use super::command::{GuestlistCommand, GuestlistProcess};
 use super::size::Amounts;
 use super::store::{self, Store};
-use crate::postgres::Postgres;
-use crate::redis_server::RedisServer;
+use crate::postgres;
 
 /// The servers, and the context of the subjects. The servers end when this is dropped.
 pub(crate) struct Environment {
@@ -20,7 +20,7 @@ pub(crate) struct Environment {
     pub(crate) progress: Progress,
     pub(crate) command: GuestlistCommand,
     pub(crate) redis: RedisServer,
-    postgres: Postgres,
+    postgres: PostgresServer,
     databases: u32,
 }
 
@@ -34,8 +34,8 @@ impl Environment {
     ) -> anyhow::Result<Self> {
         progress.report("starting Postgres and Redis");
         Ok(Self {
-            postgres: Postgres::start(folder).await?,
-            redis: RedisServer::start(folder).await?,
+            postgres: postgres::start(folder).await?,
+            redis: RedisServer::builder().folder(folder).start().await?,
             folder: folder.canonicalize()?,
             amounts,
             repeat,
@@ -47,7 +47,7 @@ impl Environment {
 
     /// Creates a database and empties Redis.
     pub(crate) async fn create_store(&mut self) -> anyhow::Result<Store> {
-        self.redis.command("FLUSHALL").await?;
+        self.redis.command::<()>("FLUSHALL").await?;
         self.databases += 1;
         let name = format!("bench_{}", self.databases);
         self.administer(&format!("CREATE DATABASE {name}")).await?;

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use chrono::Utc;
+use guestlist_testkit::program;
 use serde_json::{Value as Json, json};
 
-use super::program;
 use crate::proc_field::proc_field;
 
 /// Named properties of the machine, to be shown with the results.

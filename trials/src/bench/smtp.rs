@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-
-use super::program;
-use crate::port::free_port;
-use crate::process::{Process, unprivileged_child_command};
+use guestlist_testkit::process::{Process, unprivileged_child_command};
+use guestlist_testkit::{free_port, program};
 
 /// Maximum time in which smtp-sink starts.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,11 +23,11 @@ pub(crate) struct SmtpSink {
 
 impl SmtpSink {
     pub(crate) async fn start(folder: &Path) -> anyhow::Result<Self> {
-        let port = free_port()?;
+        let port = free_port();
         let log = folder.join(format!("smtp-sink-{port}-{}.log", uuid::Uuid::now_v7()));
         let mut command = unprivileged_child_command(&program::find("smtp-sink")?, "KILL");
         command.args(["-c", &format!("127.0.0.1:{port}"), "1024"]);
-        let process = Process::start("smtp-sink", &mut command, &log)?;
+        let process = Process::start("smtp-sink", command, &log)?;
         let sink = Self {
             port,
             log,

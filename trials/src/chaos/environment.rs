@@ -10,6 +10,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chrono::Utc;
 use guestlist::{Database, Guestlist, Key, Limits, OrganizationId, User};
+use guestlist_testkit::process::{Process, child_command};
+use guestlist_testkit::{PostgresServer, RedisServer};
 use tokio::time::Instant;
 
 pub(crate) use self::operator::ManualRetries;
@@ -18,9 +20,7 @@ use super::clocks::Clocks;
 use crate::fault::{Fault, Incident};
 use crate::host::{self, OWNER, Operation};
 use crate::oracle;
-use crate::postgres::Postgres;
-use crate::process::{Process, child_command};
-use crate::redis_server::RedisServer;
+use crate::postgres;
 use crate::sink::Sink;
 use crate::worker::{self, Servers};
 
@@ -38,7 +38,7 @@ pub(crate) struct Environment {
     redis: RedisServer,
     sink: Sink,
     database: Database,
-    postgres: Postgres,
+    postgres: PostgresServer,
     postgres_is_up: bool,
     program: PathBuf,
     keys: String,
@@ -70,8 +70,8 @@ struct Host {
 
 impl Environment {
     pub(crate) async fn start(folder: &Path, options: &Options) -> anyhow::Result<Self> {
-        let postgres = Postgres::start(folder).await?;
-        let redis = RedisServer::start(folder).await?;
+        let postgres = postgres::start(folder).await?;
+        let redis = RedisServer::builder().folder(folder).start().await?;
         let sink = Sink::start(folder, 0).await?;
         if !options.easy_recipients {
             smtp_faults::add_recipient_rules(sink.script());
@@ -213,7 +213,7 @@ impl Environment {
         }
         worker.process = Some(Process::start(
             &name,
-            &mut command,
+            command,
             &self.folder.join(format!("{name}.log")),
         )?);
         Ok(())
@@ -255,7 +255,7 @@ impl Environment {
             .args(self.organizations.iter().map(ToString::to_string));
         host.process = Some(Process::start(
             &name,
-            &mut command,
+            command,
             &self.folder.join(format!("h{index}.log")),
         )?);
         Ok(())

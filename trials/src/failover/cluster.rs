@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
+use guestlist_testkit::{RedisServer, free_port};
 
 use super::node::{Node, TAG};
 use super::wait_until;
-use crate::port::free_port;
 
 pub(super) struct Cluster {
     nodes: Vec<Node>,
@@ -17,17 +17,10 @@ impl Cluster {
     pub(super) async fn start(folder: &Path) -> anyhow::Result<Self> {
         let mut nodes = Vec::new();
         for index in 0..6 {
-            // The default is the port plus 10,000, which may be above 65,535.
-            let bus = free_port()?.to_string();
-            let arguments = [
-                "--cluster-enabled",
-                "yes",
-                "--cluster-port",
-                &bus,
-                "--cluster-node-timeout",
-                "1000",
-            ];
-            nodes.push(Node::start(folder, &format!("redis{index}"), &arguments).await?);
+            let server = RedisServer::builder()
+                .cluster_node(free_port())
+                .arguments(["--cluster-node-timeout", "1000"]);
+            nodes.push(Node::start(folder, &format!("redis{index}"), server).await?);
         }
         let addresses = nodes
             .iter()

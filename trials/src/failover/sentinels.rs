@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use guestlist_testkit::RedisServer;
+
 use super::node::Node;
 use super::wait_until;
 
@@ -15,10 +17,11 @@ pub(super) struct Sentinels {
 
 impl Sentinels {
     pub(super) async fn start(folder: &Path) -> anyhow::Result<Self> {
-        let mut nodes = vec![Node::start(folder, "redis0", &[]).await?];
+        let mut nodes = vec![Node::start(folder, "redis0", RedisServer::builder()).await?];
         let master = nodes[0].port();
         for index in 1..=REPLICAS {
-            let node = Node::start(folder, &format!("redis{index}"), &[]).await?;
+            let node =
+                Node::start(folder, &format!("redis{index}"), RedisServer::builder()).await?;
             node.command::<()>(&format!("REPLICAOF 127.0.0.1 {master}"))
                 .await?;
             nodes.push(node);
@@ -29,8 +32,8 @@ impl Sentinels {
             let name = format!("sentinel{index}");
             let file = folder.join(format!("{name}.conf"));
             std::fs::write(&file, settings(master))?;
-            let arguments = [&*file.to_string_lossy(), "--sentinel"];
-            sentinels.push(Node::start(folder, &name, &arguments).await?);
+            let server = RedisServer::builder().arguments([&*file.to_string_lossy(), "--sentinel"]);
+            sentinels.push(Node::start(folder, &name, server).await?);
         }
         for sentinel in &sentinels {
             wait_until("the sentinels know each other", async || {

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use anyhow::bail;
 use guestlist::Database;
-use rustix::process::Signal;
+use guestlist_testkit::process::{Process, Signal};
 use tokio::time::{Instant, sleep};
 
 use super::environment::Environment;
-use crate::process::Process;
 
 /// The fail points of the worker, each with a description.
 const STEPS: [(&str, &str); 9] = [

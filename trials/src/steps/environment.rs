@@ -4,20 +4,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use guestlist::{Database, Guestlist, Invite, Key, Limits, User};
+use guestlist_testkit::process::Process;
+use guestlist_testkit::{PostgresServer, RedisServer};
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Mutex;
 
 use crate::host::OWNER;
-use crate::postgres::Postgres;
-use crate::process::Process;
-use crate::redis_server::RedisServer;
+use crate::postgres;
 use crate::sink::Sink;
 use crate::worker::{self, Servers};
 
 /// Postgres, Redis and a mail server. Each case has its own database and its own queue in Redis.
 pub(super) struct Environment {
     folder: PathBuf,
-    postgres: Postgres,
+    postgres: PostgresServer,
     redis: RedisServer,
     sink: Sink,
     keys: String,
@@ -32,8 +32,8 @@ impl Environment {
     pub(super) async fn start(folder: &Path, invitations: usize) -> anyhow::Result<Self> {
         let environment = Self {
             folder: folder.to_owned(),
-            postgres: Postgres::start(folder).await?,
-            redis: RedisServer::start(folder).await?,
+            postgres: postgres::start(folder).await?,
+            redis: RedisServer::builder().folder(folder).start().await?,
             sink: Sink::start(folder, 0).await?,
             keys: Key::generate().expose(),
             invitations,
@@ -134,6 +134,6 @@ impl Environment {
         if let Some(failpoint) = failpoint {
             command.env("FAILPOINTS", failpoint);
         }
-        Process::start(name, &mut command, &self.worker_log(name))
+        Ok(Process::start(name, command, &self.worker_log(name))?)
     }
 }

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use guestlist_testkit::program;
 use tokio::process::Command;
 
 use crate::bench::environment::Environment;
 use crate::bench::inviting::{TASKS, invite_many, teams};
-use crate::bench::program;
 use crate::bench::row::{Row, Target};
 use crate::bench::statistics::rate;
 use crate::bench::store::Store;

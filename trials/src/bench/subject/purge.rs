@@ -163,7 +163,7 @@ async fn with_many_sessions(environment: &mut Environment) -> anyhow::Result<Vec
             "CONFIG SET slowlog-max-len 100000".to_owned(),
             "SLOWLOG RESET".to_owned(),
         ] {
-            environment.redis.command(&line).await?;
+            environment.redis.command::<()>(&line).await?;
         }
         let slowest_reply = Cell::new(Duration::ZERO);
         let committed = remove(

@@ -1,10 +1,10 @@
 //! Speed of Redis alone, to show that it does not limit the worker.
 
 use anyhow::{Context as _, bail};
+use guestlist_testkit::program;
 use tokio::process::Command;
 
 use crate::bench::environment::Environment;
-use crate::bench::program;
 use crate::bench::row::Row;
 
 /// Number of pushes in one pipeline, as for dispatches.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use chrono::Utc;
-use rustix::process::Signal;
+use guestlist_testkit::process::Signal;
 
 use super::{Environment, Host, smtp_faults};
 use crate::chaos::schedule::{Schedule, Step};
@@ -63,7 +64,7 @@ impl Environment {
                 };
                 let worker = &mut self.workers[index];
                 if let Some(mut process) = worker.process.take() {
-                    process.kill()?;
+                    process.kill();
                     target = Some(process.name().to_owned());
                 }
                 next = Some((schedule.draw_duration(0.0..1.0), Step::StartWorker(index)));
@@ -93,7 +94,7 @@ impl Environment {
                 let host = &mut self.hosts[index];
                 if fault == Fault::HostKill {
                     if let Some(mut process) = host.process.take() {
-                        process.kill()?;
+                        process.kill();
                         target = Some(process.name().to_owned());
                     }
                 } else if let Some(process) = &host.process {
@@ -108,22 +109,22 @@ impl Environment {
                 }
             }
             Fault::PostgresStop => {
-                self.postgres.stop_immediately()?;
+                self.postgres.crash();
                 self.postgres_is_up = false;
                 next = Some((schedule.draw_duration(0.0..2.0), Step::End(fault)));
             }
             Fault::RedisRestart => {
-                self.redis.kill()?;
+                self.redis.kill();
                 next = Some((schedule.draw_duration(0.0..3.0), Step::End(fault)));
             }
-            Fault::RedisFlush => self.redis.command("FLUSHALL").await?,
-            Fault::RedisClientKill => self.redis.command("CLIENT KILL TYPE normal").await?,
+            Fault::RedisFlush => self.run_on_redis("FLUSHALL").await?,
+            Fault::RedisClientKill => self.run_on_redis("CLIENT KILL TYPE normal").await?,
             Fault::RedisFull => {
-                self.redis.command("CONFIG SET maxmemory 1").await?;
+                self.run_on_redis("CONFIG SET maxmemory 1").await?;
                 next = Some((schedule.draw_duration(1.0..3.0), Step::End(fault)));
             }
             Fault::RedisReadOnly => {
-                self.redis.command("REPLICAOF 127.0.0.1 1").await?;
+                self.run_on_redis("REPLICAOF 127.0.0.1 1").await?;
                 next = Some((schedule.draw_duration(1.0..3.0), Step::End(fault)));
             }
             Fault::SmtpOutage => {
@@ -149,16 +150,12 @@ impl Environment {
     async fn end(&mut self, fault: Fault) -> anyhow::Result<()> {
         match fault {
             Fault::PostgresStop => {
-                self.postgres.spawn()?;
-                self.postgres.wait_until_ready().await?;
+                self.postgres.restart().await?;
                 self.postgres_is_up = true;
             }
-            Fault::RedisRestart => {
-                self.redis.spawn()?;
-                self.redis.wait_until_ready().await?;
-            }
-            Fault::RedisFull => self.redis.command("CONFIG SET maxmemory 0").await?,
-            Fault::RedisReadOnly => self.redis.command("REPLICAOF NO ONE").await?,
+            Fault::RedisRestart => self.redis.restart().await?,
+            Fault::RedisFull => self.run_on_redis("CONFIG SET maxmemory 0").await?,
+            Fault::RedisReadOnly => self.run_on_redis("REPLICAOF NO ONE").await?,
             Fault::SmtpOutage => self.sink.open()?,
             _ => {}
         }
@@ -168,9 +165,18 @@ impl Environment {
 
     /// Ends the lasting faults of Redis and the hosts, so that only the workers delay the drain.
     pub(crate) async fn end_faults(&mut self) -> anyhow::Result<()> {
-        self.redis.command("CONFIG SET maxmemory 0").await?;
-        self.redis.command("REPLICAOF NO ONE").await?;
+        self.run_on_redis("CONFIG SET maxmemory 0").await?;
+        self.run_on_redis("REPLICAOF NO ONE").await?;
         self.hosts.clear();
+        Ok(())
+    }
+
+    /// Runs a command on Redis. Does nothing while Redis is down.
+    async fn run_on_redis(&mut self, line: &str) -> anyhow::Result<()> {
+        if self.redis.is_running() {
+            let reply = self.redis.command::<redis::Value>(line).await;
+            reply.with_context(|| format!("Redis refuses {line}"))?;
+        }
         Ok(())
     }
 

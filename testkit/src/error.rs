@@ -1,0 +1,51 @@
+//! Errors of the testkit.
+
+use std::io;
+use std::time::Duration;
+
+/// The reason why a server could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A program is neither on the `PATH` nor where distributions put it.
+    #[error("{program} is not installed: {advice}")]
+    NotInstalled {
+        /// The program.
+        program: String,
+        /// How to install it.
+        advice: &'static str,
+    },
+    /// A program ended before it was ready.
+    #[error("{program} ended before it was ready; its log ends with:\n{log}")]
+    Ended {
+        /// The program.
+        program: String,
+        /// The last lines of its log.
+        log: String,
+    },
+    /// A program runs but was not ready in time.
+    #[error("{program} was not ready within {} s; its log ends with:\n{log}", within.as_secs())]
+    NotReady {
+        /// The program.
+        program: String,
+        /// How long it was waited for.
+        within: Duration,
+        /// The last lines of its log.
+        log: String,
+    },
+    /// The operating system refused something.
+    #[error("{action}: {source}")]
+    Io {
+        /// What could not be done.
+        action: String,
+        /// The refusal.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let action = action.into();
+        move |source| Self::Io { action, source }
+    }
+}
