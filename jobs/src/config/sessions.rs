@@ -5,6 +5,10 @@ use crate::sessions::{Column, InvalidColumn, InvalidPattern, KeyPattern};
 
 /// A session store to purge.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a process has a few of these, for as long as it runs"
+)]
 pub enum SessionStoreConfig {
     /// Keys in a Redis.
     Redis {
