@@ -51,7 +51,7 @@ pub(crate) enum Dialect {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be lent to Guestlist",
     label = "not a connection of sqlx 0.9",
-    note = "lend the open transaction itself, `&mut *tx`, or for a read `&mut *connection`; a pool, `&mut tx` and the types of another sqlx version are refused"
+    note = "lend `&mut *tx`, from sqlx 0.9, or `&mut *connection` for an operation that only reads; a pool, `&mut tx` and the types of another sqlx version are refused"
 )]
 pub trait Lend<'c> {
     /// Returns the connection to run statements on.
