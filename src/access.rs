@@ -35,6 +35,17 @@ impl Guestlist {
     /// `None` if the user is not a member or is suspended. Access ends at the commit that removes
     /// or suspends the member.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// let access = guestlist.access(&mut *connection, &bob, acme).await?;
+    /// if access.is_some_and(|access| access.allows("inbox.reply")) {
+    ///     // Show the form for a reply.
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn access(

@@ -46,6 +46,20 @@ impl Guestlist {
     /// at the same moment. It locks all their organizations in the order of their ids, so call it
     /// first in its transaction.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, User};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>) -> Result<(), Error> {
+    /// let bob = User::new("bob".parse()?, "bob@acme.example".parse()?);
+    /// match guestlist.forget_user(&mut *tx, &bob).await {
+    ///     Err(Error::LastOwner { organizations, .. }) => {
+    ///         // Ask for new owners of these organizations first.
+    ///     }
+    ///     forgotten => println!("{} memberships ended", forgotten?.memberships.len()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::LastOwner`] with every organization whose last owner the user is; nothing changes
     /// then.

@@ -87,6 +87,15 @@ impl Database {
     /// Opens a pool of at most `connections` connections to `postgres://…` or `sqlite:FILE`, and
     /// checks that one of them works. Creates the SQLite file if it does not exist.
     ///
+    /// ```
+    /// # use guestlist::{Database, Error};
+    /// # async fn example() -> Result<(), Error> {
+    /// let database = Database::connect("sqlite:guestlist.db", 5).await?;
+    /// guestlist::migrate(&database).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::UnknownDatabase`] for another scheme, [`Error::Database`] if the database does not
     /// answer.
@@ -149,6 +158,15 @@ impl Database {
 
     /// Takes a connection without a transaction, for reading.
     ///
+    /// ```
+    /// # use guestlist::{Database, Error, Guestlist, OrganizationId};
+    /// # async fn example(guestlist: Guestlist, database: Database, acme: OrganizationId) -> Result<(), Error> {
+    /// let mut connection = database.acquire().await?;
+    /// let organization = guestlist.organization(&mut connection, acme).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Database`] if none becomes free in time or the database does not answer.
     pub async fn acquire(&self) -> Result<PooledConnection, Error> {
@@ -161,6 +179,14 @@ impl Database {
     }
 
     /// Closes the pool and waits until its connections are gone.
+    ///
+    /// ```
+    /// # use guestlist::{Database, Error};
+    /// # async fn example(database: Database) -> Result<(), Error> {
+    /// database.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn close(&self) {
         match self {
             #[cfg(feature = "postgres")]
@@ -191,6 +217,16 @@ fn sqlite_options(url: &str) -> Result<sqlx::sqlite::SqliteConnectOptions, sqlx:
 impl Transaction {
     /// Commits the transaction.
     ///
+    /// ```
+    /// # use guestlist::{Database, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, database: Database, olivia: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// let mut tx = database.begin().await?;
+    /// guestlist.act(&olivia).in_organization(acme).leave(&mut tx).await?;
+    /// tx.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Database`]; it is then unknown if the transaction was committed.
     pub async fn commit(self) -> Result<(), Error> {
@@ -203,6 +239,18 @@ impl Transaction {
     }
 
     /// Rolls the transaction back.
+    ///
+    /// ```
+    /// # use guestlist::{Database, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, database: Database, olivia: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// let mut tx = database.begin().await?;
+    /// let refused = guestlist.act(&olivia).in_organization(acme).leave(&mut tx).await.is_err();
+    /// if refused {
+    ///     tx.rollback().await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Database`]; the database then rolls back by itself.

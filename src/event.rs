@@ -218,6 +218,16 @@ impl Event {
 
     /// Reads one event.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Event, EventId};
+    /// # async fn example(connection: &mut Connection<'_>, id: EventId) -> Result<(), Error> {
+    /// if let Some(event) = Event::find(&mut *connection, id).await? {
+    ///     println!("{}: {}", event.at, event.kind);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn find(connection: impl Lend<'_>, id: EventId) -> Result<Option<Self>, Error> {
@@ -232,6 +242,22 @@ impl Event {
 
 impl Guestlist {
     /// Reads the history of an organization, oldest first. Works for a deleted organization too.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, Paging};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, acme: OrganizationId) -> Result<(), Error> {
+    /// let mut paging = Paging::first(100);
+    /// loop {
+    ///     let page = guestlist.events(&mut *connection, acme, &paging).await?;
+    ///     for event in &page.items {
+    ///         println!("{}: {}", event.at, event.kind);
+    ///     }
+    ///     let Some(next) = page.next else { break };
+    ///     paging = Paging::after(next, 100);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::Database`].
@@ -249,6 +275,17 @@ impl Guestlist {
     }
 
     /// Reads the history of an organization, newest first. Works for a deleted organization too.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, Paging};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, acme: OrganizationId) -> Result<(), Error> {
+    /// let page = guestlist.latest_events(&mut *connection, acme, &Paging::first(20)).await?;
+    /// for event in page.items {
+    ///     println!("{}: {}", event.at, event.kind);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::Database`].

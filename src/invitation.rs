@@ -161,6 +161,15 @@ impl Invitation {
 impl Guestlist {
     /// Reads an invitation.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, InvitationId};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, id: InvitationId) -> Result<(), Error> {
+    /// let invitation = guestlist.invitation(&mut *connection, id).await?;
+    /// let is_open = invitation.is_some_and(|invitation| invitation.is_pending(guestlist.now()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn invitation(

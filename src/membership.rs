@@ -106,6 +106,15 @@ impl Guestlist {
     /// Reads a member, suspended or not, for a page that manages members. It does not authorize;
     /// use [`access`](Self::access) for that.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// let member = guestlist.find_member(&mut *connection, acme, &bob).await?;
+    /// let is_suspended = member.is_some_and(|member| member.is_suspended());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn find_member(
@@ -120,6 +129,15 @@ impl Guestlist {
     /// Returns the only holder of the owner role that is not suspended, for a page that explains
     /// why they cannot be removed, be demoted or leave before a transfer. `None` if several hold
     /// it. The operations check it themselves.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// let last_owner = guestlist.last_owner(&mut *connection, acme).await?;
+    /// let can_be_removed = last_owner != Some(bob);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Database`].

@@ -31,6 +31,15 @@ static SQLITE: Migrator = Migrator {
 /// Takes `&PgPool`, `&SqlitePool` or `&Database`. Safe to call at every start and from several
 /// processes at once.
 ///
+/// ```
+/// # use guestlist::{Database, Error};
+/// # async fn example(database: Database) -> Result<(), Error> {
+/// let applied = guestlist::migrate(&database).await?;
+/// println!("{applied} migrations ran");
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Migrate`] if the schema is newer than this version or was changed by hand.
 pub async fn migrate(database: impl Into<Database>) -> Result<usize, Error> {
@@ -86,6 +95,16 @@ pub enum Schema {
 
 impl Schema {
     /// Reads the migrations table. Changes nothing.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Schema};
+    /// # async fn example(connection: &mut Connection<'_>) -> Result<(), Error> {
+    /// if Schema::of(&mut *connection).await? != Schema::Current {
+    ///     // Run `guestlist::migrate` before the application starts.
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Database`].

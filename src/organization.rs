@@ -68,6 +68,15 @@ impl Organization {
 impl Guestlist {
     /// Creates an organization with `owner` as its first member, in the owner role.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, User};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>) -> Result<(), Error> {
+    /// let olivia = User::new("olivia".parse()?, "olivia@acme.example".parse()?);
+    /// let acme = guestlist.create(&mut *tx, "Acme".parse()?, &olivia).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::UnverifiedEmail`] if the owner's address is not verified, [`Error::Database`].
     pub async fn create(
@@ -112,6 +121,16 @@ impl Guestlist {
 
     /// Reads an organization.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, acme: OrganizationId) -> Result<(), Error> {
+    /// if let Some(organization) = guestlist.organization(&mut *connection, acme).await? {
+    ///     println!("{}", organization.name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn organization(
@@ -123,6 +142,17 @@ impl Guestlist {
     }
 
     /// Lists all organizations, oldest first, for operators.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, Paging};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>) -> Result<(), Error> {
+    /// let page = guestlist.organizations(&mut *connection, &Paging::first(50)).await?;
+    /// for organization in page.items {
+    ///     println!("{}: {}", organization.id, organization.name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -145,6 +175,14 @@ impl Guestlist {
 
 impl ActingIn<'_> {
     /// Renames the organization. The same name again is no change.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// guestlist.act(&olivia).in_organization(acme).rename(&mut *tx, "Umbrella".parse()?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`] without the permission `organization.rename`.
@@ -177,6 +215,14 @@ impl ActingIn<'_> {
 
     /// Deletes the organization with its memberships and invitations. Its history stays, and the
     /// sessions of its members end.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// guestlist.act(&olivia).in_organization(acme).delete(&mut *tx).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`] without the permission `organization.delete`.

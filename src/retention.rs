@@ -40,18 +40,45 @@ macro_rules! delete_old {
 
 delete_old!(
     /// Deletes up to `limit` events older than `before`, and returns how many.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, worker};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>) -> Result<(), Error> {
+    /// let before = guestlist.now() - chrono::TimeDelta::days(365);
+    /// let deleted = worker::delete_old_events(&mut *tx, before, 1000).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     delete_old_events,
     "guestlist_events",
     "at"
 );
 delete_old!(
     /// Deletes up to `limit` counted letters older than `before`, and returns how many.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, worker};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>) -> Result<(), Error> {
+    /// let before = guestlist.now() - chrono::TimeDelta::days(31);
+    /// let deleted = worker::delete_old_letters(&mut *tx, before, 1000).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     delete_old_letters,
     "guestlist_letters",
     "at"
 );
 delete_old!(
     /// Deletes up to `limit` invitations closed before `before`, and returns how many.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, worker};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>) -> Result<(), Error> {
+    /// let before = guestlist.now() - chrono::TimeDelta::days(365);
+    /// let deleted = worker::delete_closed_invitations(&mut *tx, before, 1000).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     delete_closed_invitations,
     "guestlist_invitations",
     "closed_at"

@@ -54,6 +54,15 @@ impl ActingIn<'_> {
     /// no change. Members stay even if there are fewer seats than members. [`u32::MAX`] removes a
     /// configured limit.
     ///
+    /// ```
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, OrganizationId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, acme: OrganizationId) -> Result<(), Error> {
+    /// let billing = Actor::host("the plan was upgraded".parse()?);
+    /// guestlist.act(billing).in_organization(acme).set_seats(&mut *tx, Some(25)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`] for a member.
     pub async fn set_seats(

@@ -27,6 +27,15 @@ pub struct EndedSession {
 impl Guestlist {
     /// Records a session of a member, under its key in the host's session store.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, SessionKey, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, bob: UserId, acme: OrganizationId, session: SessionKey) -> Result<(), Error> {
+    /// // At sign-in, in the transaction that stores the session.
+    /// guestlist.record_session(&mut *tx, acme, &bob, &session).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotFound`] for a user that is not a member or is suspended.
     pub async fn record_session(
@@ -54,6 +63,15 @@ impl Guestlist {
 
     /// Lists the recorded sessions of a member.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// let sessions = guestlist.sessions(&mut *connection, acme, &bob).await?;
+    /// println!("signed in {} times", sessions.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn sessions(
@@ -70,6 +88,15 @@ impl Guestlist {
     }
 
     /// Deletes the record of a session that the host ended itself, after a sign-out for instance.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, SessionKey, UserId};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, bob: UserId, acme: OrganizationId, session: SessionKey) -> Result<(), Error> {
+    /// // At sign-out, after the session is gone from its store.
+    /// guestlist.forget_session(&mut *connection, acme, &bob, &session).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -129,6 +156,18 @@ pub(crate) async fn end_all(
 /// Reads up to `limit` ended sessions of one organization, of `user` or of all users, for the
 /// worker.
 ///
+/// ```
+/// # use guestlist::{Connection, Error, OrganizationId, worker};
+/// # async fn example(connection: &mut Connection<'_>, acme: OrganizationId) -> Result<(), Error> {
+/// for ended in worker::ended_sessions(&mut *connection, acme, None, 100).await? {
+///     if !ended.is_shared {
+///         println!("delete {} from the session store", ended.session.as_str());
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Database`].
 pub async fn ended(
@@ -169,6 +208,14 @@ pub async fn ended(
 ///
 /// Rows are locked in the order of their keys; otherwise two purges at the same time could
 /// deadlock.
+///
+/// ```
+/// # use guestlist::{Connection, Error, OrganizationId, worker};
+/// # async fn example(tx: &mut Connection<'_>, acme: OrganizationId, purged: &[worker::EndedSession]) -> Result<(), Error> {
+/// let forgotten = worker::forget_ended_sessions(&mut *tx, acme, purged).await?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::Database`].

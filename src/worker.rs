@@ -34,6 +34,16 @@ pub use crate::session::{
 /// wait for each other, the worker gives up first, since Postgres checks for a deadlock only after
 /// a second (`deadlock_timeout`). SQLite has one writer at a time and no waits for rows.
 ///
+/// ```
+/// # use guestlist::{Database, Error, Guestlist, worker};
+/// # async fn example(guestlist: Guestlist, database: Database) -> Result<(), Error> {
+/// let mut tx = worker::begin(&database).await?;
+/// worker::expire_due(&mut tx, guestlist.now(), 100).await?;
+/// tx.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Database`] when no connection is free in time or the database does not answer.
 pub async fn begin(database: &Database) -> Result<Transaction, Error> {
@@ -52,6 +62,15 @@ pub async fn begin(database: &Database) -> Result<Transaction, Error> {
 /// Returns the id of the installation, the same for every worker of this database. A migration
 /// created it. A copy of the database has the same id.
 ///
+/// ```
+/// # use guestlist::{Connection, Error, worker};
+/// # async fn example(connection: &mut Connection<'_>) -> Result<(), Error> {
+/// let installation = worker::installation(&mut *connection).await?;
+/// let queue = format!("guestlist:{installation}");
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Database`].
 pub async fn installation(connection: impl Lend<'_>) -> Result<Uuid, Error> {
@@ -65,6 +84,17 @@ pub async fn installation(connection: impl Lend<'_>) -> Result<Uuid, Error> {
 /// Returns how far the configured clock is ahead of the database's, or behind it if negative.
 ///
 /// An SQLite file uses the machine's clock; with a manual clock the result is zero.
+///
+/// ```
+/// # use guestlist::{Connection, Error, Guestlist, worker};
+/// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>) -> Result<(), Error> {
+/// let skew = worker::clock_skew(&guestlist, &mut *connection).await?;
+/// if skew.abs() > chrono::TimeDelta::seconds(1) {
+///     println!("the clock is {} ms ahead of the database's", skew.num_milliseconds());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::Database`].

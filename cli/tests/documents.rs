@@ -34,6 +34,8 @@ mod metrics;
 mod package;
 #[path = "documents/promises.rs"]
 mod promises;
+#[path = "documents/public_api.rs"]
+mod public_api;
 #[path = "documents/readme.rs"]
 mod readme;
 #[path = "documents/speed.rs"]

@@ -19,6 +19,17 @@ impl Guestlist {
     /// member keeps their role if it is higher or if the inviter may not change it. A suspended
     /// member stays suspended.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, User};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, token: &str) -> Result<(), Error> {
+    /// // The signed-in user, with an address that the host has verified.
+    /// let bob = User::new("bob".parse()?, "bob@acme.example".parse()?);
+    /// let membership = guestlist.accept(&mut *tx, token, &bob).await?;
+    /// assert_eq!(membership.user, bob.id);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::LinkReplaced`], [`Error::InvitationClosed`],
     /// [`Error::InvitationExpired`], [`Error::WrongAccount`], [`Error::UnverifiedEmail`],

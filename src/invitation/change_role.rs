@@ -16,6 +16,15 @@ impl Acting<'_> {
     /// that role. The mailed link leads to the new role, and no letter is sent. The same role again
     /// is no change.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, InvitationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, id: InvitationId) -> Result<(), Error> {
+    /// let manager = "manager".parse()?;
+    /// guestlist.act(&olivia).change_invitation_role(&mut *tx, id, &manager).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::UnknownRole`], [`Error::Forbidden`] unless the actor may grant
     /// the old role and the new one, [`Error::InvitationClosed`], [`Error::InvitationExpired`],

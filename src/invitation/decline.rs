@@ -10,6 +10,15 @@ impl Guestlist {
     /// Declines an invitation by its token alone, without a signed-in user. Call it only on POST,
     /// since mail scanners follow links. Declining again is no change.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, Status};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, token: &str) -> Result<(), Error> {
+    /// let declined = guestlist.decline(&mut *tx, token).await?;
+    /// assert_eq!(declined.status, Status::Declined);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::LinkReplaced`], [`Error::InvitationClosed`],
     /// [`Error::InvitationExpired`].

@@ -27,6 +27,15 @@ pub struct DeliveryReport {
 /// Records the result for an invitation's newest letter, unless that letter already failed for
 /// good. If it fails for good now, the address is suppressed and the inviter gets a notice.
 ///
+/// ```
+/// # use chrono::{DateTime, Utc};
+/// # use guestlist::{Connection, Error, worker};
+/// # async fn example(tx: &mut Connection<'_>, now: DateTime<Utc>, report: worker::DeliveryReport) -> Result<(), Error> {
+/// worker::record_delivery(&mut *tx, now, &report).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::NoTransaction`], [`Error::Database`].
 pub async fn record_delivery(
@@ -74,6 +83,15 @@ pub async fn record_delivery(
 
 /// Records several letters as sent in one statement, each by invitation and letter number;
 /// otherwise like [`record_delivery`].
+///
+/// ```
+/// # use guestlist::{Connection, Error, InvitationId, worker};
+/// # async fn example(tx: &mut Connection<'_>, id: InvitationId) -> Result<(), Error> {
+/// let first_letter = 1;
+/// worker::record_sent(&mut *tx, &[(id, first_letter)]).await?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::NoTransaction`], [`Error::Database`].
@@ -131,6 +149,17 @@ async fn suppress(
 
 /// Returns the reason why the address is suppressed, or `None` if it is not.
 ///
+/// ```
+/// # use guestlist::{Connection, Error, worker};
+/// # async fn example(connection: &mut Connection<'_>) -> Result<(), Error> {
+/// let email = "bob@acme.example".parse()?;
+/// if let Some(reason) = worker::suppression(&mut *connection, &email).await? {
+///     println!("no letter is sent: {reason}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Database`].
 pub async fn suppression(
@@ -147,6 +176,15 @@ pub async fn suppression(
 }
 
 /// Ends the suppression of an address.
+///
+/// ```
+/// # use guestlist::{Connection, Error, worker};
+/// # async fn example(tx: &mut Connection<'_>) -> Result<(), Error> {
+/// let email = "bob@acme.example".parse()?;
+/// worker::lift_suppression(&mut *tx, &email).await?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::Database`].

@@ -29,6 +29,14 @@ macro_rules! expire_statement {
 /// inviter, and returns how many. They could not be accepted since their `expires_at`; this only
 /// stores the status.
 ///
+/// ```
+/// # use guestlist::{Connection, Error, Guestlist, worker};
+/// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>) -> Result<(), Error> {
+/// let expired = worker::expire_due(&mut *tx, guestlist.now(), 100).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::NoTransaction`], [`Error::Database`].
 pub async fn expire_due(
@@ -97,6 +105,16 @@ macro_rules! remind_statement {
 
 /// Queues a reminder for up to `limit` invitations that expire before `horizon` and whose letter
 /// was sent, once each, and returns how many it examined.
+///
+/// ```
+/// # use guestlist::{Connection, Error, Guestlist, worker};
+/// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>) -> Result<(), Error> {
+/// let now = guestlist.now();
+/// let horizon = now + chrono::TimeDelta::days(1);
+/// let examined = worker::remind_due(&mut *tx, now, horizon, 100).await?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::NoTransaction`], [`Error::Database`].

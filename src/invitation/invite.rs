@@ -78,6 +78,15 @@ pub type Outcome = Result<Invitation, Error>;
 impl ActingIn<'_> {
     /// Invites one address: writes the invitation, its event and the outbox message of its letter.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, Invite, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// let invite = Invite::new("bob@acme.example".parse()?, "agent".parse()?);
+    /// let invitation = guestlist.act(&olivia).in_organization(acme).invite(&mut *tx, invite).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotFound`] if the actor is not a member, [`Error::Forbidden`],
     /// [`Error::UnknownRole`], [`Error::AlreadyMember`], [`Error::AlreadyPending`],
@@ -99,9 +108,27 @@ impl ActingIn<'_> {
     /// batches with common addresses cannot deadlock, and each counts the letters of the other. If
     /// seats or letters run out, the last addresses in that order are refused.
     ///
+    /// # Errors
     /// [`Error::NoTransaction`], [`Error::Conflict`] and [`Error::Database`]; after the last two,
     /// roll back.
-    /// the batch may stay.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, Invite, OrganizationId, Role, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// let agent: Role = "agent".parse()?;
+    /// let invites = vec![
+    ///     Invite::new("bob@acme.example".parse()?, agent.clone()),
+    ///     Invite::new("eve@acme.example".parse()?, agent),
+    /// ];
+    /// for outcome in guestlist.act(&olivia).in_organization(acme).invite_all(&mut *tx, invites).await? {
+    ///     match outcome {
+    ///         Ok(invitation) => println!("invited {}", invitation.email),
+    ///         Err(refused) => println!("refused: {refused}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn invite_all(
         &self,
         connection: impl Lend<'_>,

@@ -34,6 +34,15 @@ const EXPIRED: &str = const_format::formatcp!(
 impl Guestlist {
     /// Lists the invitations of an organization, oldest first.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Filter, Guestlist, OrganizationId, Paging, Status};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, acme: OrganizationId) -> Result<(), Error> {
+    /// let expired = Filter::Only(Status::Expired);
+    /// let page = guestlist.invitations(&mut *connection, acme, expired, &Paging::first(50)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::Database`].
     pub async fn invitations(
@@ -78,6 +87,17 @@ impl Guestlist {
     }
 
     /// Lists the open invitations of an organization, oldest first.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, Paging};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, acme: OrganizationId) -> Result<(), Error> {
+    /// let page = guestlist.pending(&mut *connection, acme, &Paging::first(50)).await?;
+    /// for invitation in page.items {
+    ///     println!("{} is open until {}", invitation.email, invitation.expires_at);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::Database`].

@@ -83,6 +83,15 @@ impl Guestlist {
 
     /// Reads the invitation of a token, for the page behind a link. Changes nothing.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, token: &str) -> Result<(), Error> {
+    /// let invitation = guestlist.open(&mut *connection, token).await?;
+    /// println!("You are invited as {}.", invitation.role);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::InvalidToken`], [`Error::LinkReplaced`]; for a valid token, the reason why it
     /// cannot be accepted: [`Error::InvitationClosed`], [`Error::InvitationExpired`].
@@ -183,6 +192,15 @@ impl Guestlist {
 impl Acting<'_> {
     /// Returns the token of an open invitation, for a host that delivers links itself. Writes an
     /// event.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, InvitationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, id: InvitationId) -> Result<(), Error> {
+    /// let token = guestlist.act(&olivia).show_link(&mut *tx, id).await?;
+    /// let link = format!("https://app.example/invitations/{}", token.expose());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::InvitationClosed`],

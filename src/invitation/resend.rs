@@ -26,6 +26,15 @@ impl Acting<'_> {
     /// says otherwise. It is always replaced after expiry, and if the invitation's role was changed
     /// under a key that is no longer in the ring.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, InvitationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, id: InvitationId) -> Result<(), Error> {
+    /// let invitation = guestlist.act(&olivia).resend(&mut *tx, id).await?;
+    /// println!("open until {}", invitation.expires_at);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::InvitationClosed`],
     /// [`Error::AlreadyPending`] if the address of an expired invitation was invited again

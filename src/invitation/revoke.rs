@@ -13,6 +13,15 @@ impl Acting<'_> {
     /// Revokes an open invitation. Its link is refused from the host's commit on, and a letter that
     /// was not sent yet is not sent.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, InvitationId, Status, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, id: InvitationId) -> Result<(), Error> {
+    /// let invitation = guestlist.act(&olivia).revoke(&mut *tx, id).await?;
+    /// assert_eq!(invitation.status, Status::Revoked);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::InvitationClosed`],
     /// [`Error::InvitationExpired`].

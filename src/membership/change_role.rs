@@ -11,6 +11,15 @@ use crate::role::Role;
 impl ActingIn<'_> {
     /// Gives a member another role. The same role again is no change.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// let manager = "manager".parse()?;
+    /// guestlist.act(&olivia).in_organization(acme).change_role(&mut *tx, &bob, &manager).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::UnknownRole`], [`Error::LastOwner`].
     pub async fn change_role(
@@ -45,6 +54,14 @@ impl ActingIn<'_> {
 
     /// Gives the owner role to another member. A member that acts must hold it and steps down by
     /// one rank; if the host or an operator acts, nobody steps down.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// guestlist.act(&olivia).in_organization(acme).transfer_ownership(&mut *tx, &bob).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`] for a member without the owner role,

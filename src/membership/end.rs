@@ -11,6 +11,14 @@ impl ActingIn<'_> {
     /// Ends a membership. Access ends with the host's commit; the worker then purges the sessions
     /// that were recorded for this organization.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// guestlist.act(&olivia).in_organization(acme).remove(&mut *tx, &bob).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::LastOwner`].
     pub async fn remove(&self, connection: impl Lend<'_>, user: &UserId) -> Result<(), Error> {
@@ -34,6 +42,14 @@ impl ActingIn<'_> {
     }
 
     /// Ends the actor's own membership. A suspended member cannot leave.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// guestlist.act(&bob).in_organization(acme).leave(&mut *tx).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::LastOwner`], [`Error::NoMember`] for the host and an operator.

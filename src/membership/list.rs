@@ -12,6 +12,17 @@ use crate::page::{Page, Paging};
 impl Guestlist {
     /// Lists the members of an organization, suspended ones included, by the time they joined.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, Paging};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, acme: OrganizationId) -> Result<(), Error> {
+    /// let page = guestlist.members(&mut *connection, acme, &Paging::first(50)).await?;
+    /// for member in page.items {
+    ///     println!("{} is {}", member.email, member.role);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::Database`].
     pub async fn members(
@@ -39,6 +50,17 @@ impl Guestlist {
     }
 
     /// Lists the memberships of a user that are not suspended, by organization id.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, Paging, UserId};
+    /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, bob: UserId) -> Result<(), Error> {
+    /// let page = guestlist.memberships(&mut *connection, &bob, &Paging::first(50)).await?;
+    /// for membership in page.items {
+    ///     println!("{} as {}", membership.organization, membership.role);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::Database`].

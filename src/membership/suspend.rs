@@ -15,6 +15,15 @@ impl ActingIn<'_> {
     /// organization are purged. Role and history stay, and the seat becomes free. Suspending needs
     /// the same right as removing. Suspending again is no change.
     ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// let member = guestlist.act(&olivia).in_organization(acme).suspend(&mut *tx, &bob).await?;
+    /// assert!(member.is_suspended());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::LastOwner`].
     pub async fn suspend(
@@ -38,6 +47,15 @@ impl ActingIn<'_> {
 
     /// Reinstates a suspended member in their role, if there is a seat that is neither taken nor
     /// reserved for an open invitation. No change for a member that is not suspended.
+    ///
+    /// ```
+    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// let member = guestlist.act(&olivia).in_organization(acme).reinstate(&mut *tx, &bob).await?;
+    /// assert!(!member.is_suspended());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::NoSeat`].

@@ -71,6 +71,17 @@ macro_rules! due {
 ///
 /// Several workers can lease at once without waiting for each other.
 ///
+/// ```
+/// # use chrono::{DateTime, Utc};
+/// # use guestlist::{Connection, Error, outbox};
+/// # async fn example(tx: &mut Connection<'_>, now: DateTime<Utc>) -> Result<(), Error> {
+/// let mut cursor = outbox::FairCursor::of(outbox::Priority::LETTER);
+/// let a_minute = std::time::Duration::from_secs(60);
+/// let leases = outbox::lease(&mut *tx, &mut cursor, now, a_minute, 100).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Database`].
 pub async fn lease(
@@ -261,6 +272,15 @@ fn whole(count: usize) -> i64 {
 /// Reads leased messages in one statement, in no particular order. A message whose generation has
 /// changed is left out: it was settled, leased again or given up.
 ///
+/// ```
+/// # use guestlist::{Connection, Error, outbox};
+/// # async fn example(connection: &mut Connection<'_>, lease: outbox::Lease) -> Result<(), Error> {
+/// let messages = outbox::take_all(&mut *connection, &[(lease.id, lease.generation)]).await?;
+/// let tasks: Vec<_> = messages.iter().map(|message| message.task()).collect();
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Database`].
 pub async fn take_all(
@@ -297,6 +317,17 @@ pub async fn take_all(
 ///
 /// Rows are locked in the order of their ids here and in [`complete`](super::complete); otherwise a
 /// renewal and a settlement at the same time could deadlock.
+///
+/// ```
+/// # use chrono::{DateTime, Utc};
+/// # use guestlist::{Connection, Error, outbox};
+/// # async fn example(tx: &mut Connection<'_>, now: DateTime<Utc>, lease: outbox::Lease) -> Result<(), Error> {
+/// let until = now + chrono::TimeDelta::seconds(60);
+/// let held = outbox::renew(&mut *tx, until, &[(lease.id, lease.generation)]).await?;
+/// let is_lost = !held.contains(&lease.id);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -338,6 +369,14 @@ pub async fn renew(
 }
 
 /// Releases leases of messages that were not started, in one statement: they are due at once.
+///
+/// ```
+/// # use guestlist::{Connection, Error, outbox};
+/// # async fn example(tx: &mut Connection<'_>, lease: outbox::Lease) -> Result<(), Error> {
+/// outbox::release(&mut *tx, &[(lease.id, lease.generation)]).await?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::Database`].

@@ -25,6 +25,17 @@ pub struct Count {
 
 /// Counts the messages by kind and state as of `now`.
 ///
+/// ```
+/// # use chrono::{DateTime, Utc};
+/// # use guestlist::{Connection, Error, outbox};
+/// # async fn example(connection: &mut Connection<'_>, now: DateTime<Utc>) -> Result<(), Error> {
+/// for count in outbox::counts(&mut *connection, now).await? {
+///     println!("{} {}: {}", count.kind, count.state, count.count);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Database`].
 pub async fn counts(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<Vec<Count>, Error> {
@@ -41,6 +52,15 @@ pub async fn counts(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<Vec
 /// Counts the messages by kind and state as of `now`, at most `most` live and `most` dead ones, so
 /// that the cost is bounded and the count may run every few seconds. With more messages it counts
 /// only a part.
+///
+/// ```
+/// # use chrono::{DateTime, Utc};
+/// # use guestlist::{Connection, Error, outbox};
+/// # async fn example(connection: &mut Connection<'_>, now: DateTime<Utc>) -> Result<(), Error> {
+/// let counts = outbox::counts_within(&mut *connection, now, 10_000).await?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -68,6 +88,16 @@ pub async fn counts_within(
 /// Returns the due time of the message of this priority that has waited longest, of those that are
 /// due as of `now` and not leased. One index look-up.
 ///
+/// ```
+/// # use chrono::{DateTime, Utc};
+/// # use guestlist::{Connection, Error, outbox};
+/// # async fn example(connection: &mut Connection<'_>, now: DateTime<Utc>) -> Result<(), Error> {
+/// let oldest = outbox::oldest_due(&mut *connection, now, outbox::Priority::LETTER).await?;
+/// let delay = oldest.map(|run_at| now - run_at);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Database`].
 pub async fn oldest_due(
@@ -86,6 +116,17 @@ pub async fn oldest_due(
 
 /// Returns the priorities that have a message due as of `now` and not leased, highest first. One
 /// index look-up each, so a relay can poll it.
+///
+/// ```
+/// # use chrono::{DateTime, Utc};
+/// # use guestlist::{Connection, Error, outbox};
+/// # async fn example(connection: &mut Connection<'_>, now: DateTime<Utc>) -> Result<(), Error> {
+/// for priority in outbox::due(&mut *connection, now).await? {
+///     // Lease messages of this priority.
+/// }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -114,6 +155,18 @@ pub async fn due(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<Vec<Pr
 }
 
 /// Lists messages in `state` after the id `after`, oldest first, at most `limit`.
+///
+/// ```
+/// # use chrono::{DateTime, Utc};
+/// # use guestlist::{Connection, Error, outbox};
+/// # async fn example(connection: &mut Connection<'_>, now: DateTime<Utc>) -> Result<(), Error> {
+/// let dead = outbox::list(&mut *connection, now, outbox::State::Dead, None, 100).await?;
+/// for message in dead {
+///     println!("{}: {}", message.id, message.last_error.unwrap_or_default());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::Database`].
@@ -150,6 +203,17 @@ pub async fn list(
 /// Returns `true` if no message is due or leased as of `now`. One index look-up per priority,
 /// however many wait.
 ///
+/// ```
+/// # use chrono::{DateTime, Utc};
+/// # use guestlist::{Connection, Error, outbox};
+/// # async fn example(connection: &mut Connection<'_>, now: DateTime<Utc>) -> Result<(), Error> {
+/// if outbox::is_idle(&mut *connection, now).await? {
+///     println!("nothing is due");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Database`].
 pub async fn is_idle(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<bool, Error> {
@@ -181,6 +245,15 @@ pub async fn is_idle(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<bo
 /// Makes a dead or waiting message due now with all its attempts, and returns `true` if there was
 /// one.
 ///
+/// ```
+/// # use chrono::{DateTime, Utc};
+/// # use guestlist::{Connection, Error, MessageId, outbox};
+/// # async fn example(tx: &mut Connection<'_>, now: DateTime<Utc>, message: MessageId) -> Result<(), Error> {
+/// let is_retried = outbox::retry(&mut *tx, now, message).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Database`].
 pub async fn retry(
@@ -201,6 +274,15 @@ pub async fn retry(
 
 /// Makes every dead message due now, and returns how many there were.
 ///
+/// ```
+/// # use chrono::{DateTime, Utc};
+/// # use guestlist::{Connection, Error, outbox};
+/// # async fn example(tx: &mut Connection<'_>, now: DateTime<Utc>) -> Result<(), Error> {
+/// let retried = outbox::retry_dead(&mut *tx, now).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Database`].
 pub async fn retry_dead(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<u64, Error> {
@@ -211,6 +293,15 @@ pub async fn retry_dead(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result
 }
 
 /// Deletes a message that is not leased; its task is then not carried out.
+///
+/// ```
+/// # use chrono::{DateTime, Utc};
+/// # use guestlist::{Connection, Error, MessageId, outbox};
+/// # async fn example(tx: &mut Connection<'_>, now: DateTime<Utc>, message: MessageId) -> Result<(), Error> {
+/// let is_discarded = outbox::discard(&mut *tx, now, message).await?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::Database`].

@@ -11,6 +11,14 @@ use crate::smtp_reply_line::one_line;
 /// Deletes messages whose effect is confirmed, even if another worker holds them now. Returns those
 /// that still existed, so that the caller records each effect once.
 ///
+/// ```
+/// # use guestlist::{Connection, Error, MessageId, outbox};
+/// # async fn example(tx: &mut Connection<'_>, message: MessageId) -> Result<(), Error> {
+/// let completed = outbox::complete(&mut *tx, &[message]).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Database`].
 pub async fn complete(
@@ -59,6 +67,18 @@ pub enum Cost {
 
 /// Postpones a message until `run_at`, unless it was leased again.
 ///
+/// ```
+/// # use chrono::{DateTime, Utc};
+/// # use guestlist::{Connection, Error, outbox};
+/// # async fn example(tx: &mut Connection<'_>, now: DateTime<Utc>, lease: outbox::Lease) -> Result<(), Error> {
+/// let later = now + chrono::TimeDelta::minutes(5);
+/// let (id, generation) = (lease.id, lease.generation);
+/// let cost = outbox::Cost::Attempt;
+/// outbox::postpone(&mut *tx, id, generation, later, cost, "451 try again later").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Database`].
 pub async fn postpone(
@@ -87,6 +107,16 @@ pub async fn postpone(
 
 /// Gives a message up, unless it was leased again. It stays until an operator retries or discards
 /// it.
+///
+/// ```
+/// # use chrono::{DateTime, Utc};
+/// # use guestlist::{Connection, Error, outbox};
+/// # async fn example(tx: &mut Connection<'_>, now: DateTime<Utc>, lease: outbox::Lease) -> Result<(), Error> {
+/// let why = "550 no such user";
+/// outbox::give_up(&mut *tx, lease.id, lease.generation, now, why).await?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::Database`].

@@ -43,6 +43,16 @@ struct Row {
 /// Returns `true` if the grant of an invitation still holds: the host or an operator made it, or
 /// the inviter is a member that is not suspended and whose role may grant the invitation's role.
 ///
+/// ```
+/// # use guestlist::{Connection, Error, Guestlist, Invitation, worker};
+/// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, invitation: Invitation) -> Result<(), Error> {
+/// if !worker::grant_holds(&guestlist, &mut *connection, &invitation).await? {
+///     // The inviter lost the right meanwhile: no letter leaves.
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Database`].
 pub async fn grant_holds(
@@ -57,6 +67,16 @@ pub async fn grant_holds(
 }
 
 /// Reads the data of several letters in one statement. An invitation that was deleted is left out.
+///
+/// ```
+/// # use guestlist::{Connection, Error, Guestlist, InvitationId, worker};
+/// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>, id: InvitationId) -> Result<(), Error> {
+/// for letter in worker::letter_facts(&guestlist, &mut *connection, &[id]).await? {
+///     println!("a letter to {}", letter.invitation.email);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Error::Database`].
