@@ -9,11 +9,11 @@
 mod apalis_worker;
 mod backoff;
 mod check;
+mod lane_liveness;
 mod limiter;
 mod memory;
 mod pace;
 mod payload;
-mod pulse;
 mod runner;
 mod store;
 mod supervisor;
@@ -29,10 +29,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use check::Health;
+use lane_liveness::Pulse;
 use limiter::Limiter;
 use memory::Memory;
 use pace::Pace;
-use pulse::Pulse;
 use runner::Unstarted;
 use store::Store;
 

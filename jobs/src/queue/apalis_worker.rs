@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::{memory::Memory, payload::Payload, pulse::Pulse, runner::Runner};
+use super::{lane_liveness::Pulse, memory::Memory, payload::Payload, runner::Runner};
 use crate::redis_connection::RedisConnection;
 
 /// A worker that ends with `Ok` after its runner's stop, or early with the reason.

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Dispatch, Handler, Lane, payload::Payload, pulse::Pulse};
+use super::{Dispatch, Handler, Lane, lane_liveness::Pulse, payload::Payload};
 use crate::panic_text::panic_text;
 
 /// Everything a handler needs to outlive the worker that fetched its dispatch.
