@@ -7,12 +7,10 @@
 
 pub mod config;
 pub mod context;
-mod dated;
 mod deadline;
 pub mod endpoint;
 mod failpoint;
 pub mod job;
-mod keep;
 mod kept_connection;
 mod leases;
 pub mod letters;
@@ -27,10 +25,12 @@ pub mod queue;
 mod redis_connection;
 pub mod redis_url;
 mod relay;
+mod restart_on_panic;
 mod scheduler;
 pub mod sessions;
 mod settle;
 mod skew;
+mod timestamped;
 mod trace;
 pub mod work;
 pub mod worker;

@@ -47,8 +47,8 @@ use self::gate::{Gatekeeper, Pass};
 use self::manuscript::Manuscript;
 use self::sender::{Errand, Sender};
 use self::tally::Tally;
-use crate::dated::Dated;
 use crate::mail::Mail;
+use crate::timestamped::Dated;
 
 /// Delivers letters. Clones share the senders and the circuit breaker.
 #[derive(Clone)]

@@ -12,13 +12,13 @@ use tracing::{Instrument, Span, error, info, warn};
 
 use crate::context::Context;
 use crate::job::{self, Desk, JOBS_A_CONNECTION, Retention};
-use crate::keep::keep;
 use crate::leases::{Held, Leases};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::panic_text::panic_text;
 use crate::queue::{Concurrency, Dispatch, Drained, Lane, Queue};
 use crate::relay::{Doorbell, Relay, Rounds};
+use crate::restart_on_panic::keep;
 use crate::scheduler::Scheduler;
 use crate::settle::Settler;
 use crate::skew::DatabaseClock;

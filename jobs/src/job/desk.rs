@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::pace::Pace;
 use crate::context::Context;
-use crate::dated::Dated;
 use crate::leases::Held;
 use crate::loader::Loader;
 use crate::mailer::Mailer;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::timestamped::Dated;
 
 /// The number of jobs that run at once per connection to the mail server.
 pub(crate) const JOBS_A_CONNECTION: usize = 4;

@@ -9,11 +9,11 @@ use tracing::Instrument;
 use super::desk::NoTurn;
 use super::{Fault, Next, Outcome, back_off};
 use crate::context::Context;
-use crate::dated::Dated;
 use crate::leases::Held;
 use crate::letters::{Envelope, Letter, LetterError};
 use crate::mail::Mail;
 use crate::mailer::Verdict;
+use crate::timestamped::Dated;
 use crate::trace;
 
 /// The result of sending a letter.

@@ -8,11 +8,11 @@ use super::desk::Desk;
 use super::posting::{self, Posted, Unsent, post};
 use super::{Fault, Next, Outcome};
 use crate::context::Context;
-use crate::dated::Dated;
 use crate::failpoint::fail_point;
 use crate::leases::Held;
 use crate::letters::{self, Letter, Person};
 use crate::mail::Mail;
+use crate::timestamped::Dated;
 
 /// Letter number `letter` of an invitation, or a reminder of it.
 #[derive(Debug, Clone, Copy)]

@@ -14,11 +14,11 @@ use super::desk::Desk;
 use super::posting::{self, Posted, Unsent, post};
 use super::{Fault, Next, Outcome};
 use crate::context::Context;
-use crate::dated::Dated;
 use crate::deadline::in_time;
 use crate::leases::Held;
 use crate::letters::{Letter, Person};
 use crate::mail::Mail;
+use crate::timestamped::Dated;
 
 /// The time after which a notice is given up: RFC 5321 section 4.5.4.1 advises four to five days.
 const PATIENCE: TimeDelta = TimeDelta::days(5);

@@ -3,8 +3,8 @@
 use tokio::sync::oneshot;
 
 use super::failure::Failure;
-use crate::dated::Dated;
 use crate::mail::Mail;
+use crate::timestamped::Dated;
 
 /// A rendered letter with a way to have it rendered again if it is stale: opening a connection may
 /// take long, and the process may be paused.
