@@ -22,7 +22,7 @@ pub(crate) use self::expire_invitations::expire_invitations;
 pub(crate) use self::forget_old::{Retention, forget_old};
 pub use self::outcome::Outcome;
 pub(crate) use self::remind::remind;
-use self::send_invitation::Numbered;
+use self::send_invitation::LetterRef;
 use crate::context::Context;
 use crate::leases::Held;
 use crate::metrics::Metrics;
@@ -59,11 +59,11 @@ pub(crate) async fn run(
     };
     let outcome = match &task {
         Task::SendInvitation { invitation, letter } => {
-            let letter = Numbered::new(*invitation, *letter, false);
+            let letter = LetterRef::new(*invitation, *letter, false);
             send_invitation::run(context, desk, message, held, letter).await
         }
         Task::SendReminder { invitation, letter } => {
-            let letter = Numbered::new(*invitation, *letter, true);
+            let letter = LetterRef::new(*invitation, *letter, true);
             send_invitation::run(context, desk, message, held, letter).await
         }
         Task::SendNotice { event } => send_notice::run(context, desk, message, held, *event).await,

@@ -39,6 +39,6 @@ pub use context::Context;
 pub use failpoint::HAS_FAIL_POINTS;
 pub use monitor::Monitor;
 pub use redis_url::{InvalidRedisUrl, RedisUrl};
-pub use relay::Doorbell;
+pub use relay::Waker;
 pub use skew::{clock_skew, is_too_much as is_too_much_skew};
 pub use worker::{Settings, Worker};

@@ -48,7 +48,7 @@ use self::manuscript::Manuscript;
 use self::sender::{Errand, Sender};
 use self::tally::Tally;
 use crate::mail::Mail;
-use crate::timestamped::Dated;
+use crate::timestamped::Timestamped;
 
 /// Delivers letters. Clones share the senders and the circuit breaker.
 #[derive(Clone)]
@@ -131,13 +131,13 @@ impl Mailer {
     pub(crate) async fn send_current<F, E>(
         &self,
         stands: impl Fn() -> bool + Send + Sync + 'static,
-        mail: Dated<Mail>,
+        mail: Timestamped<Mail>,
         again: impl Fn() -> F,
     ) -> Result<Verdict, E>
     where
-        F: Future<Output = Result<Dated<Mail>, E>>,
+        F: Future<Output = Result<Timestamped<Mail>, E>>,
     {
-        let (manuscript, mut asked) = Manuscript::dated(mail);
+        let (manuscript, mut asked) = Manuscript::timestamped(mail);
         let mut verdict = pin!(self.dispatch(manuscript, Fence::new(stands)));
         loop {
             let request = tokio::select! {
@@ -146,7 +146,7 @@ impl Mailer {
                 Ok(request) = &mut asked => request,
             };
             let manuscript;
-            (manuscript, asked) = Manuscript::dated(again().await?);
+            (manuscript, asked) = Manuscript::timestamped(again().await?);
             // Fails only if the sender stopped waiting; `dispatch` has a verdict then.
             let _ = request.send(manuscript);
         }

@@ -33,7 +33,7 @@ use crate::relay::Rounds;
 pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
 /// The maximum duration of a check. A part that does not answer in time counts as not answering.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time an answer about readiness is reused.
 const READINESS_HOLDS: Duration = Duration::from_secs(1);
@@ -143,7 +143,7 @@ impl Monitor {
     pub async fn metrics(&self) -> String {
         let instruments = &*self.0;
         let readiness = self.readiness().await;
-        let look = async { timeout(PATIENCE, Backlog::look(instruments)).await };
+        let look = async { timeout(CHECK_TIMEOUT, Backlog::look(instruments)).await };
         let look = async { look.await.ok().flatten() };
         let backlog = instruments.backlog.get(look, backlog_holds).await;
         let _encoding = instruments

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use check::Health;
-use lane_liveness::Pulse;
+use lane_liveness::LaneLiveness;
 use limiter::Limiter;
 use memory::Memory;
 use pace::Pace;
@@ -177,7 +177,7 @@ type Handler = Arc<dyn Fn(Lane, Dispatch) -> BoxFuture<'static, ()> + Send + Syn
 #[derive(Clone)]
 pub struct Queue {
     transport: Transport,
-    pulses: Lanes<Arc<Pulse>>,
+    liveness: Lanes<Arc<LaneLiveness>>,
     pace: Arc<Pace>,
     unstarted: Arc<Unstarted>,
     limiter: Option<Arc<Limiter>>,
@@ -207,7 +207,7 @@ impl Queue {
     fn on(transport: Transport) -> Self {
         Self {
             transport,
-            pulses: Lanes::each(|_| Arc::default()),
+            liveness: Lanes::each(|_| Arc::default()),
             pace: Arc::default(),
             unstarted: Arc::default(),
             limiter: None,
@@ -265,7 +265,7 @@ impl Queue {
         Ok(match lane {
             Lane::Urgent => room,
             Lane::Letters => {
-                let ended = self.pulses.of(lane).ended();
+                let ended = self.liveness.of(lane).ended();
                 let wanted = self.pace.wanted(Instant::now(), ended, waiting);
                 room.min(wanted).min(self.in_time(waiting))
             }
@@ -313,7 +313,7 @@ impl Queue {
         if lane == Lane::Letters {
             self.pace.pushed(dispatches.len());
         }
-        self.pulses.of(lane).nudge();
+        self.liveness.of(lane).nudge();
         Ok(())
     }
 
@@ -348,21 +348,21 @@ impl Queue {
     pub fn is_polling(&self) -> bool {
         Lane::ALL
             .iter()
-            .all(|lane| self.pulses.of(*lane).is_polling())
+            .all(|lane| self.liveness.of(*lane).is_polling())
     }
 
     /// Readiness and counters of this process's workers.
     #[must_use]
     pub fn status(&self) -> Status {
-        let pulses = Lane::ALL.map(|lane| self.pulses.of(lane));
+        let liveness = Lane::ALL.map(|lane| self.liveness.of(lane));
         Status {
             polling: self.is_polling(),
-            restarts: pulses.iter().map(|pulse| pulse.restarts()).sum(),
+            restarts: liveness.iter().map(|liveness| liveness.restarts()).sum(),
             reconnects: match &self.transport {
                 Transport::Redis(store) => store.reconnects(),
                 Transport::Memory(_) => 0,
             },
-            running: pulses.iter().map(|pulse| pulse.running()).sum(),
+            running: liveness.iter().map(|liveness| liveness.running()).sum(),
         }
     }
 
@@ -389,7 +389,7 @@ impl Queue {
     }
 
     fn held_in_memory(&self, memory: &Memory) -> Lanes<usize> {
-        Lanes::each(|lane| memory.waiting(lane) + self.pulses.of(lane).running())
+        Lanes::each(|lane| memory.waiting(lane) + self.liveness.of(lane).running())
     }
 }
 

@@ -20,11 +20,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::redis_url::{Place, RedisUrl, Sentinels};
 
 /// An answer that takes longer counts as none.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long it may take to find a server and connect to it, sentinels and nodes that are silent
 /// included.
-const SEARCH: Duration = Duration::from_secs(5);
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The least time between the beginnings of two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -250,7 +250,7 @@ impl Search {
             sleep_until(began + PAUSE).await;
         }
         self.began = Some(Instant::now());
-        let found = timeout(SEARCH, self.connect()).await;
+        let found = timeout(SEARCH_TIMEOUT, self.connect()).await;
         let found = found.unwrap_or_else(|_| {
             let silence = io::Error::new(io::ErrorKind::TimedOut, "no server was found in time");
             Err(silence.into())
@@ -284,8 +284,8 @@ impl Way {
             }
             Place::Cluster(nodes) => {
                 let mut builder = ClusterClient::builder(nodes.iter().cloned())
-                    .connection_timeout(TIMEOUT)
-                    .response_timeout(TIMEOUT)
+                    .connection_timeout(ANSWER_TIMEOUT)
+                    .response_timeout(ANSWER_TIMEOUT)
                     .retries(retries);
                 if let Some(certificates) = certificates {
                     builder = builder.certs(certificates);
@@ -297,8 +297,8 @@ impl Way {
 
     async fn connect(&mut self) -> RedisResult<Link> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(TIMEOUT))
-            .set_response_timeout(Some(TIMEOUT));
+            .set_connection_timeout(Some(ANSWER_TIMEOUT))
+            .set_response_timeout(Some(ANSWER_TIMEOUT));
         Ok(match self {
             Self::Server(client) => Link::Server(
                 client

@@ -26,10 +26,10 @@ const BUSY: Duration = Duration::from_millis(2);
 const LATELY: Duration = Duration::from_secs(1);
 
 /// How soon it looks again when something is due and the queue wants nothing yet.
-const CROWDED: Duration = Duration::from_millis(5);
+const QUEUE_FULL: Duration = Duration::from_millis(5);
 
 /// How seldom it does so where that goes on: a fraction of what the queue is given at a time.
-const CROWDED_LONG: Duration = Duration::from_millis(50);
+const LONGEST_QUEUE_FULL: Duration = Duration::from_millis(50);
 
 /// How seldom it looks when nothing happens for a while.
 const IDLE: Duration = Duration::from_millis(200);
@@ -41,12 +41,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 ///
 /// Without it a worker looks by itself, every 200 ms when nothing happened for a while.
 #[derive(Debug, Clone, Default)]
-pub struct Doorbell(Arc<Notify>);
+pub struct Waker(Arc<Notify>);
 
-impl Doorbell {
+impl Waker {
     /// Makes the worker look for due messages now. To be rung after the commit; ringing too early,
     /// too often or for nothing costs a look.
-    pub fn ring(&self) {
+    pub fn wake(&self) {
         self.0.notify_one();
     }
 
@@ -64,7 +64,7 @@ pub(crate) struct Relay {
     pub(crate) clock: DatabaseClock,
     pub(crate) metrics: Metrics,
     pub(crate) rounds: Rounds,
-    pub(crate) doorbell: Doorbell,
+    pub(crate) waker: Waker,
 }
 
 /// Whose turn it is in each lane.
@@ -88,23 +88,23 @@ enum Found {
     /// Messages that went to the queue.
     Some,
     /// Messages, and the queue wants none of them yet.
-    Crowd,
+    QueueFull,
     /// Nothing that could be done now.
     Nothing,
 }
 
 /// When the relay looks again.
-struct Patience {
+struct PollInterval {
     wait: Duration,
-    crowded: Duration,
+    queue_full: Duration,
     found_at: Instant,
 }
 
-impl Patience {
+impl PollInterval {
     fn new(now: Instant) -> Self {
         Self {
             wait: BUSY,
-            crowded: CROWDED,
+            queue_full: QUEUE_FULL,
             found_at: now,
         }
     }
@@ -113,12 +113,12 @@ impl Patience {
         if found == Found::Some {
             self.found_at = now;
         }
-        if found == Found::Crowd {
-            let wait = self.crowded;
-            self.crowded = (wait * 3 / 2).min(CROWDED_LONG);
+        if found == Found::QueueFull {
+            let wait = self.queue_full;
+            self.queue_full = (wait * 3 / 2).min(LONGEST_QUEUE_FULL);
             return wait;
         }
-        self.crowded = CROWDED;
+        self.queue_full = QUEUE_FULL;
         self.wait = match found {
             _ if now.saturating_duration_since(self.found_at) < LATELY => BUSY,
             _ => (self.wait * 3 / 2).min(IDLE),
@@ -163,7 +163,7 @@ enum Obstacle {
 impl Relay {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut turns = Turns::default();
-        let mut patience = Patience::new(Instant::now());
+        let mut interval = PollInterval::new(Instant::now());
         let mut connection = KeptConnection::new(self.context.database.clone());
         let mut wait = BUSY;
         let mut is_well = true;
@@ -183,7 +183,7 @@ impl Relay {
                         info!("the relay works again");
                     }
                     is_well = true;
-                    wait = patience.after(found, Instant::now());
+                    wait = interval.after(found, Instant::now());
                 }
                 Err(obstacle) => {
                     if is_well {
@@ -200,7 +200,7 @@ impl Relay {
     /// Waits for the next look; where the database or the queue failed, nobody rings for less.
     async fn rest(&self, wait: Duration, is_well: bool) {
         if is_well {
-            self.doorbell.wait(jittered(wait)).await;
+            self.waker.wait(jittered(wait)).await;
         } else {
             tokio::time::sleep(jittered(wait)).await;
         }
@@ -225,7 +225,7 @@ impl Relay {
             };
             match self.relay_lane(connection, lane, turn).await? {
                 Found::Some => found = Found::Some,
-                Found::Crowd if found == Found::Nothing => found = Found::Crowd,
+                Found::QueueFull if found == Found::Nothing => found = Found::QueueFull,
                 _ => {}
             }
         }
@@ -247,7 +247,7 @@ impl Relay {
         }
         let wanted = self.queue.wanted(lane).await?.min(limit);
         if wanted == 0 {
-            return Ok(Found::Crowd);
+            return Ok(Found::QueueFull);
         }
         let dispatches = self.lease(connection, turn, wanted).await?;
         if dispatches.is_empty() {
@@ -278,7 +278,7 @@ impl Relay {
         connection
             .ask(async |connection| outbox::release(connection, &leases).await)
             .await?;
-        Ok(Found::Crowd)
+        Ok(Found::QueueFull)
     }
 
     async fn lease(
@@ -325,11 +325,11 @@ mod tests {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().build().expect("a runtime");
         let _entered = runtime.enter();
-        let doorbell = Doorbell::default();
-        doorbell.clone().ring();
-        assert_eq!(doorbell.wait(LATELY).now_or_never(), Some(()));
+        let waker = Waker::default();
+        waker.clone().wake();
+        assert_eq!(waker.wait(LATELY).now_or_never(), Some(()));
         assert_eq!(
-            doorbell.wait(LATELY).now_or_never(),
+            waker.wait(LATELY).now_or_never(),
             None,
             "a ring is one look"
         );
@@ -338,13 +338,13 @@ mod tests {
     #[test]
     fn it_looks_often_for_a_second_after_it_found_something_and_then_ever_more_seldom() {
         let start = Instant::now();
-        let mut patience = Patience::new(start);
+        let mut interval = PollInterval::new(start);
         let later = start + LATELY;
-        assert_eq!(patience.after(Found::Some, later), BUSY);
-        assert_eq!(patience.after(Found::Nothing, later + LATELY / 2), BUSY);
+        assert_eq!(interval.after(Found::Some, later), BUSY);
+        assert_eq!(interval.after(Found::Nothing, later + LATELY / 2), BUSY);
         let mut last = BUSY;
         for _ in 0..30 {
-            let wait = patience.after(Found::Nothing, later + LATELY);
+            let wait = interval.after(Found::Nothing, later + LATELY);
             assert!(
                 wait >= last && wait <= last * 3 / 2,
                 "{last:?}, then {wait:?}"
@@ -352,14 +352,14 @@ mod tests {
             last = wait;
         }
         assert_eq!(last, IDLE);
-        assert_eq!(patience.after(Found::Crowd, later + LATELY), CROWDED);
-        let crowded: Vec<_> = (0..9)
-            .map(|_| patience.after(Found::Crowd, later + LATELY))
+        assert_eq!(interval.after(Found::QueueFull, later + LATELY), QUEUE_FULL);
+        let queue_full: Vec<_> = (0..9)
+            .map(|_| interval.after(Found::QueueFull, later + LATELY))
             .collect();
         assert!(
-            crowded.is_sorted() && crowded[8] == CROWDED_LONG,
-            "{crowded:?}"
+            queue_full.is_sorted() && queue_full[8] == LONGEST_QUEUE_FULL,
+            "{queue_full:?}"
         );
-        assert_eq!(patience.after(Found::Some, later + LATELY), BUSY);
+        assert_eq!(interval.after(Found::Some, later + LATELY), BUSY);
     }
 }

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs what `start` makes until it returns by itself, and again whenever it panics, which is
 /// counted and logged; a worker that lives on without its relay would deliver nothing for ever.
-pub(crate) async fn keep<F: Future<Output = ()>>(
+pub(crate) async fn restart_on_panic<F: Future<Output = ()>>(
     part: &'static str,
     restarts: Counter,
     stop: CancellationToken,
@@ -47,7 +47,7 @@ mod tests {
     #[tokio::test]
     async fn a_part_that_panics_is_started_again_and_counted() {
         let (starts, restarts) = (AtomicUsize::new(0), Counter::default());
-        keep(
+        restart_on_panic(
             "part",
             restarts.clone(),
             CancellationToken::new(),
@@ -65,7 +65,7 @@ mod tests {
     async fn a_part_that_panics_delays_no_stop() {
         let (starts, stop) = (AtomicUsize::new(0), CancellationToken::new());
         stop.cancel();
-        keep("part", Counter::default(), stop, || async {
+        restart_on_panic("part", Counter::default(), stop, || async {
             starts.fetch_add(1, Ordering::Relaxed);
             panic!("once");
         })

@@ -107,7 +107,7 @@ impl Settling {
             }
             for settlement in batch.drain(..) {
                 // Only now may another letter leave in its place: who is killed before repeats this one.
-                drop(settlement.outcome.place);
+                drop(settlement.outcome.unsettled);
                 // Nobody waits any more where the job was cut off; it is recorded all the same.
                 let _ = settlement.recorded.send(());
             }

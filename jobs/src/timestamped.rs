@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 const FRESH: Duration = Duration::from_millis(50);
 
 /// A value read or derived, with the time at which it was requested.
-pub(crate) struct Dated<T> {
+pub(crate) struct Timestamped<T> {
     pub(crate) value: T,
     pub(crate) asked: Instant,
 }
 
-impl<T> Dated<T> {
+impl<T> Timestamped<T> {
     /// Wraps a value that was read just now, or not read at all.
     pub(crate) fn now(value: T) -> Self {
         Self {

@@ -17,8 +17,8 @@ use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::panic_text::panic_text;
 use crate::queue::{Concurrency, Dispatch, Drained, Lane, Queue};
-use crate::relay::{Doorbell, Relay, Rounds};
-use crate::restart_on_panic::keep;
+use crate::relay::{Relay, Rounds, Waker};
+use crate::restart_on_panic::restart_on_panic;
 use crate::scheduler::Scheduler;
 use crate::settle::Settler;
 use crate::skew::DatabaseClock;
@@ -54,7 +54,7 @@ const URGENT_SLOTS: usize = 4;
 
 /// How long each part of the farewell may take once the jobs are drained: all four fit between
 /// the default drain time and the 30 s after which most platforms kill.
-const FAREWELL: Duration = Duration::from_secs(1);
+const PART_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often a worker that stops when idle looks whether it is.
 const IDLE_CHECK: Duration = Duration::from_millis(50);
@@ -66,7 +66,7 @@ pub struct Worker {
     settings: Settings,
     metrics: Metrics,
     rounds: Rounds,
-    doorbell: Doorbell,
+    waker: Waker,
 }
 
 impl Worker {
@@ -78,7 +78,7 @@ impl Worker {
             settings,
             metrics: Metrics::new(Lane::ALL.map(Lane::name)),
             rounds: Rounds::default(),
-            doorbell: Doorbell::default(),
+            waker: Waker::default(),
         }
     }
 
@@ -95,8 +95,8 @@ impl Worker {
 
     /// What a host that runs the worker in its own process rings after its commit, so that the
     /// worker looks at once.
-    pub fn doorbell(&self) -> Doorbell {
-        self.doorbell.clone()
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
     }
 
     /// Works until `stop`, then leases nothing more, finishes what runs, settles it and returns.
@@ -113,28 +113,31 @@ impl Worker {
             clock: clock.clone(),
             metrics: self.metrics.clone(),
             rounds: self.rounds.clone(),
-            doorbell: self.doorbell.clone(),
+            waker: self.waker.clone(),
         };
         let database = self.context.database.clone();
         let leases = Leases::new(database.clone(), clock.clone());
         let (settler, settling) = Settler::new(database, clock.clone());
-        let mut settling =
-            tokio::spawn(self.keep("settler", CancellationToken::new(), move || {
-                settling.clone().run()
-            }));
+        let mut settling = tokio::spawn(self.restart_on_panic(
+            "settler",
+            CancellationToken::new(),
+            move || settling.clone().run(),
+        ));
         // Dropping this future ends everything it started, as the end of the process would.
         let mut renewal = JoinSet::new();
         let renewing = leases.clone();
-        renewal.spawn(self.keep("renewal", CancellationToken::new(), move || {
-            renewing.clone().renew()
-        }));
+        renewal.spawn(
+            self.restart_on_panic("renewal", CancellationToken::new(), move || {
+                renewing.clone().renew()
+            }),
+        );
         let mut background = JoinSet::new();
         let stopping = stop.clone();
-        background.spawn(self.keep("relay", stop.clone(), move || {
+        background.spawn(self.restart_on_panic("relay", stop.clone(), move || {
             relay.clone().run(stopping.clone())
         }));
         let stopping = stop.clone();
-        background.spawn(self.keep("scheduler", stop.clone(), move || {
+        background.spawn(self.restart_on_panic("scheduler", stop.clone(), move || {
             scheduler.clone().run(stopping.clone())
         }));
         info!("working");
@@ -146,13 +149,16 @@ impl Worker {
                 }
             }
         };
-        within_farewell("the relay and the scheduler did not end", ending).await;
+        within_shutdown_timeout("the relay and the scheduler did not end", ending).await;
         self.give_back().await;
         // Finished jobs waited for their commit, so only those that were cut off are left.
-        if tokio::time::timeout(FAREWELL, &mut settling).await.is_err() {
+        if tokio::time::timeout(PART_SHUTDOWN_TIMEOUT, &mut settling)
+            .await
+            .is_err()
+        {
             settling.abort();
         }
-        within_farewell(
+        within_shutdown_timeout(
             "the mail server did not take leave",
             self.context.mailer.close(),
         )
@@ -199,13 +205,13 @@ impl Worker {
         )
     }
 
-    fn keep<F: Future<Output = ()> + Send + 'static>(
+    fn restart_on_panic<F: Future<Output = ()> + Send + 'static>(
         &self,
         part: &'static str,
         stop: CancellationToken,
         start: impl Fn() -> F + Send + Sync + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
-        keep(part, self.metrics.restarts_of(part), stop, start)
+        restart_on_panic(part, self.metrics.restarts_of(part), stop, start)
     }
 
     fn scheduler(&self, clock: &DatabaseClock) -> Scheduler {
@@ -273,14 +279,17 @@ impl Worker {
             let mut connection = self.context.database.acquire().await?;
             outbox::release(&mut connection, &leases).await
         };
-        if let Ok(Err(error)) = tokio::time::timeout(FAREWELL, released).await {
+        if let Ok(Err(error)) = tokio::time::timeout(PART_SHUTDOWN_TIMEOUT, released).await {
             warn!(%error, "leases were not given back and lapse by themselves: {error}");
         }
     }
 }
 
-async fn within_farewell(otherwise: &str, part: impl Future<Output = ()>) {
-    if tokio::time::timeout(FAREWELL, part).await.is_err() {
+async fn within_shutdown_timeout(otherwise: &str, part: impl Future<Output = ()>) {
+    if tokio::time::timeout(PART_SHUTDOWN_TIMEOUT, part)
+        .await
+        .is_err()
+    {
         warn!("{otherwise} in time");
     }
 }

@@ -7,7 +7,7 @@ use guestlist::{Database, Guestlist};
 use guestlist_jobs::config::{Config, SessionStoreConfig};
 use guestlist_jobs::queue::Queue;
 use guestlist_jobs::sessions::SessionStore;
-use guestlist_jobs::{Doorbell, Worker, work};
+use guestlist_jobs::{Waker, Worker, work};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 
@@ -20,7 +20,7 @@ pub(crate) struct App {
     /// The session stores, which are purged when a membership ends.
     pub(crate) session_stores: Vec<Arc<dyn SessionStore>>,
     /// Wakes the worker.
-    pub(crate) doorbell: Doorbell,
+    pub(crate) waker: Waker,
 }
 
 /// Opens the database and creates the worker without starting it.
@@ -49,7 +49,7 @@ pub(crate) async fn open() -> anyhow::Result<(App, Worker)> {
         pool,
         guestlist,
         session_stores,
-        doorbell: worker.doorbell(),
+        waker: worker.waker(),
     };
     Ok((app, worker))
 }

@@ -50,7 +50,7 @@ async fn accept(
     me: SignedIn,
 ) -> Result<Redirect, Problem> {
     let membership = retry_on_conflict(|| try_accept(&app, &me, &token)).await?;
-    app.doorbell.ring();
+    app.waker.wake();
     Ok(Redirect::to(&format!("/teams/{}", membership.organization)))
 }
 

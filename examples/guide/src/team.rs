@@ -64,7 +64,7 @@ async fn create(
     Form(form): Form<Create>,
 ) -> Result<Redirect, Problem> {
     let team = retry_on_conflict(|| try_create(&app, &me, &form)).await?;
-    app.doorbell.ring();
+    app.waker.wake();
     Ok(Redirect::to(&format!("/teams/{}", team.id)))
 }
 
@@ -159,7 +159,7 @@ async fn invite(
     Form(form): Form<Invitee>,
 ) -> Result<Redirect, Problem> {
     retry_on_conflict(|| try_invite(&app, &me, team, &form)).await?;
-    app.doorbell.ring();
+    app.waker.wake();
     Ok(Redirect::to(&format!("/teams/{team}")))
 }
 
@@ -186,7 +186,7 @@ async fn remove(
     me: SignedIn,
 ) -> Result<Redirect, Problem> {
     retry_on_conflict(|| try_remove(&app, &me, team, &user)).await?;
-    app.doorbell.ring();
+    app.waker.wake();
     let database = Database::from(&app.pool);
     if let Err(error) = purge(&database, &app.session_stores, team, Some(&user)).await {
         eprintln!("sessions were not purged here, the worker will purge them: {error}");

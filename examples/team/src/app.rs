@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use guestlist::{Database, Guestlist, Transaction};
-use guestlist_jobs::Doorbell;
+use guestlist_jobs::Waker;
 use guestlist_jobs::mailer::Mailer;
 use guestlist_jobs::sessions::SessionStore;
 
@@ -26,7 +26,7 @@ pub(crate) struct State {
     /// The session stores. Removing a member purges their sessions from these before the response.
     pub(crate) session_stores: Vec<Arc<dyn SessionStore>>,
     /// Wakes the worker if it runs in this process.
-    pub(crate) doorbell: Option<Doorbell>,
+    pub(crate) waker: Option<Waker>,
     /// Limits how often passwords can be tried.
     pub(crate) attempts: Attempts,
     /// The folder that letters are written to, if only the developer can read the mailbox page.
@@ -41,8 +41,8 @@ impl App {
     /// Commits the transaction and wakes the worker to run the jobs that the transaction created.
     pub(crate) async fn commit(&self, transaction: Transaction) -> Result<(), guestlist::Error> {
         transaction.commit().await?;
-        if let Some(doorbell) = &self.doorbell {
-            doorbell.ring();
+        if let Some(waker) = &self.waker {
+            waker.wake();
         }
         Ok(())
     }

@@ -67,7 +67,7 @@ pub async fn serve(
         guestlist: context.guestlist,
         mailer: context.mailer,
         session_stores: context.sessions,
-        doorbell: worker.as_ref().map(guestlist_jobs::Worker::doorbell),
+        waker: worker.as_ref().map(guestlist_jobs::Worker::waker),
         config,
     });
     let deletion = tokio::spawn(database::delete_expired_regularly(database));

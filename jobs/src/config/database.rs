@@ -52,7 +52,7 @@ pub enum DatabaseError {
 }
 
 /// The time to wait for a database that does not answer at all.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The delay before an SQLite file that another process is opening is tried again.
 const TURN: Duration = Duration::from_millis(20);
@@ -106,11 +106,11 @@ pub(super) async fn connect(url: &str, connections: u32) -> Result<Database, Dat
         database: redacted(url),
         problem,
     };
-    match tokio::time::timeout(PATIENCE, connect_in_turn(url, connections)).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, connect_in_turn(url, connections)).await {
         Ok(connected) => connected.map_err(|error| unreachable(root_cause(&error))),
         Err(_) => Err(unreachable(format!(
             "no answer within {} seconds",
-            PATIENCE.as_secs()
+            CONNECT_TIMEOUT.as_secs()
         ))),
     }
 }

@@ -21,20 +21,20 @@ use crate::loader::Loader;
 use crate::mailer::Mailer;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::timestamped::Dated;
+use crate::timestamped::Timestamped;
 
 /// The number of jobs that run at once per connection to the mail server.
 pub(crate) const JOBS_A_CONNECTION: usize = 4;
 
 /// The number of letters per connection that may be sent or about to be sent without a recorded
 /// outcome.
-const UNRECORDED_A_CONNECTION: usize = 2;
+const UNSETTLED_A_CONNECTION: usize = 2;
 
 /// The state shared by the jobs of one worker.
 pub(crate) struct Desk {
     facts: Loader<InvitationId, LetterFacts>,
     turns: Arc<Semaphore>,
-    unrecorded: Arc<Semaphore>,
+    unsettled: Arc<Semaphore>,
     pace: Pace,
     mailer: Mailer,
     stop: CancellationToken,
@@ -43,17 +43,17 @@ pub(crate) struct Desk {
 /// The right to talk to the mail server, until it is dropped.
 pub(super) struct Turn {
     _at_the_server: OwnedSemaphorePermit,
-    place: OwnedSemaphorePermit,
+    unsettled: OwnedSemaphorePermit,
 }
 
 /// The permit of a letter that was sent, dropped once its outcome is recorded.
 #[derive(Debug)]
-pub(crate) struct Unrecorded(#[allow(dead_code)] OwnedSemaphorePermit);
+pub(crate) struct UnsettledPermit(#[allow(dead_code)] OwnedSemaphorePermit);
 
 impl Turn {
     /// Lets another letter talk to the mail server.
-    pub(super) fn end(self) -> Unrecorded {
-        Unrecorded(self.place)
+    pub(super) fn end(self) -> UnsettledPermit {
+        UnsettledPermit(self.unsettled)
     }
 }
 
@@ -95,7 +95,7 @@ impl Desk {
         Self {
             facts,
             turns: Arc::new(Semaphore::new(turns.max(1))),
-            unrecorded: Arc::new(Semaphore::new(turns.max(1) * UNRECORDED_A_CONNECTION)),
+            unsettled: Arc::new(Semaphore::new(turns.max(1) * UNSETTLED_A_CONNECTION)),
             pace: Pace::new(queue, metrics),
             mailer: context.mailer.clone(),
             stop,
@@ -106,10 +106,10 @@ impl Desk {
     pub(super) async fn facts(
         &self,
         invitation: InvitationId,
-    ) -> Result<Dated<Option<LetterFacts>>, guestlist::Error> {
+    ) -> Result<Timestamped<Option<LetterFacts>>, guestlist::Error> {
         let asked = Instant::now();
         let value = self.facts.load(invitation).await?;
-        Ok(Dated { value, asked })
+        Ok(Timestamped { value, asked })
     }
 
     /// Waits until the letter may be sent and the rate limit allows it.
@@ -128,7 +128,7 @@ impl Desk {
             permit.map_err(|_| NoTurn::Stopping)
         };
         let turn = Turn {
-            place: permit(&self.unrecorded).await?,
+            unsettled: permit(&self.unsettled).await?,
             _at_the_server: permit(&self.turns).await?,
         };
         self.pace.keep(&self.mailer).await?;

@@ -2,7 +2,7 @@
 
 use guestlist::worker::DeliveryReport;
 
-use super::desk::Unrecorded;
+use super::desk::UnsettledPermit;
 use crate::next::Next;
 
 /// The result of a job: the next step, and what to record in the same transaction.
@@ -13,7 +13,7 @@ pub struct Outcome {
     /// The delivery state of an invitation's letter, if the job sent one or decided not to.
     pub report: Option<DeliveryReport>,
     /// The permit of a letter that was sent; it is released when the outcome is recorded.
-    pub(crate) place: Option<Unrecorded>,
+    pub(crate) unsettled: Option<UnsettledPermit>,
 }
 
 impl From<Next> for Outcome {
@@ -21,7 +21,7 @@ impl From<Next> for Outcome {
         Self {
             next,
             report: None,
-            place: None,
+            unsettled: None,
         }
     }
 }

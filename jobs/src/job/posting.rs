@@ -13,7 +13,7 @@ use crate::leases::Held;
 use crate::letters::{Envelope, Letter, LetterError};
 use crate::mail::Mail;
 use crate::mailer::Verdict;
-use crate::timestamped::Dated;
+use crate::timestamped::Timestamped;
 use crate::trace;
 
 /// The result of sending a letter.
@@ -71,11 +71,11 @@ pub(super) async fn post<F>(
     context: &Context,
     message: &Message,
     held: &Held,
-    mail: Dated<Mail>,
+    mail: Timestamped<Mail>,
     again: impl Fn() -> F,
 ) -> Result<Posted, Unsent>
 where
-    F: Future<Output = Result<Dated<Mail>, Unsent>>,
+    F: Future<Output = Result<Timestamped<Mail>, Unsent>>,
 {
     let span = trace::delivery(message);
     let sending = context.mailer.send_current(held.watched(), mail, again);

@@ -12,17 +12,17 @@ use crate::failpoint::fail_point;
 use crate::leases::Held;
 use crate::letters::{self, Letter, Person};
 use crate::mail::Mail;
-use crate::timestamped::Dated;
+use crate::timestamped::Timestamped;
 
 /// Letter number `letter` of an invitation, or a reminder of it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Numbered {
+pub(super) struct LetterRef {
     invitation: InvitationId,
     letter: i64,
     is_reminder: bool,
 }
 
-impl Numbered {
+impl LetterRef {
     pub(super) fn new(invitation: InvitationId, letter: i64, is_reminder: bool) -> Self {
         Self {
             invitation,
@@ -49,7 +49,7 @@ pub(super) async fn run(
     desk: &Desk,
     message: &Message,
     held: &Held,
-    letter: Numbered,
+    letter: LetterRef,
 ) -> Result<Outcome, Fault> {
     let outcome = match send(context, desk, message, held, letter).await {
         Ok(outcome) | Err(Unsent::Pointless(outcome)) => outcome,
@@ -63,7 +63,7 @@ async fn send(
     desk: &Desk,
     message: &Message,
     held: &Held,
-    letter: Numbered,
+    letter: LetterRef,
 ) -> Result<Outcome, Unsent> {
     let ready = || ready(context, desk, message, letter);
     let mail = ready().await?;
@@ -73,7 +73,7 @@ async fn send(
     };
     let posted = post(context, message, held, mail, ready).await?;
     Ok(Outcome {
-        place: Some(turn.end()),
+        unsettled: Some(turn.end()),
         ..conclude(letter, posted)
     })
 }
@@ -83,26 +83,26 @@ async fn ready(
     context: &Context,
     desk: &Desk,
     message: &Message,
-    letter: Numbered,
-) -> Result<Dated<Mail>, Unsent> {
-    let Dated { value: read, asked } = desk.facts(letter.invitation).await?;
+    letter: LetterRef,
+) -> Result<Timestamped<Mail>, Unsent> {
+    let Timestamped { value: read, asked } = desk.facts(letter.invitation).await?;
     let facts = judge(context, read, letter)?;
     fail_point!("letter::facts", crate::failpoint::database());
     let written = write(context, &facts, letter.is_reminder)?;
     let Invitation { email, locale, .. } = &facts.invitation;
     let value = posting::write(context, message, &written, email, locale)?;
-    Ok(Dated { value, asked })
+    Ok(Timestamped { value, asked })
 }
 
 /// Decides by the current state whether the letter is sent.
 fn judge(
     context: &Context,
     found: Option<LetterFacts>,
-    Numbered {
+    LetterRef {
         invitation: id,
         letter,
         ..
-    }: Numbered,
+    }: LetterRef,
 ) -> Result<Facts, Outcome> {
     let Some(found) = found else {
         return Err(Outcome::cancelled("the invitation is gone"));
@@ -175,9 +175,9 @@ fn write(context: &Context, facts: &Facts, is_reminder: bool) -> Result<Letter, 
 }
 
 fn conclude(
-    Numbered {
+    LetterRef {
         invitation, letter, ..
-    }: Numbered,
+    }: LetterRef,
     posted: Posted,
 ) -> Outcome {
     let report = |delivery, detail: Option<&str>| {

@@ -18,10 +18,10 @@ use crate::deadline::in_time;
 use crate::leases::Held;
 use crate::letters::{Letter, Person};
 use crate::mail::Mail;
-use crate::timestamped::Dated;
+use crate::timestamped::Timestamped;
 
 /// The time after which a notice is given up: RFC 5321 section 4.5.4.1 advises four to five days.
-const PATIENCE: TimeDelta = TimeDelta::days(5);
+const MAX_NOTICE_AGE: TimeDelta = TimeDelta::days(5);
 
 /// A notice and its recipient.
 struct Notice {
@@ -39,7 +39,7 @@ pub(super) async fn run(
     held: &Held,
     event: EventId,
 ) -> Result<Outcome, Fault> {
-    if context.guestlist.now() > message.created_at + PATIENCE {
+    if context.guestlist.now() > message.created_at + MAX_NOTICE_AGE {
         return Ok(Outcome::cancelled(
             "the notice could not be delivered for five days",
         ));
@@ -53,7 +53,7 @@ pub(super) async fn run(
         Err(Unsent::Fault(fault)) => return Err(fault),
     };
     Ok(Outcome {
-        place: Some(turn.end()),
+        unsettled: Some(turn.end()),
         ..outcome
     })
 }
@@ -80,7 +80,7 @@ async fn ready(
     context: &Context,
     message: &Message,
     event: EventId,
-) -> Result<Dated<Mail>, Unsent> {
+) -> Result<Timestamped<Mail>, Unsent> {
     let asked = Instant::now();
     let Some(notice) = in_time(gather(context, event)).await? else {
         return Err(
@@ -93,7 +93,7 @@ async fn ready(
     }
     let Notice { letter, to, locale } = notice;
     let value = posting::write(context, message, &letter, &to, &locale)?;
-    Ok(Dated { value, asked })
+    Ok(Timestamped { value, asked })
 }
 
 async fn gather(context: &Context, id: EventId) -> Result<Option<Notice>, Error> {

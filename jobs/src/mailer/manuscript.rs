@@ -4,12 +4,12 @@ use tokio::sync::oneshot;
 
 use super::failure::Failure;
 use crate::mail::Mail;
-use crate::timestamped::Dated;
+use crate::timestamped::Timestamped;
 
 /// A rendered letter with a way to have it rendered again if it is stale: opening a connection may
 /// take long, and the process may be paused.
 pub(super) struct Manuscript {
-    mail: Dated<Mail>,
+    mail: Timestamped<Mail>,
     author: Option<oneshot::Sender<Request>>,
 }
 
@@ -20,13 +20,13 @@ impl Manuscript {
     /// Wraps a letter that is never rendered again.
     pub(super) fn of(mail: Mail) -> Self {
         Self {
-            mail: Dated::now(mail),
+            mail: Timestamped::now(mail),
             author: None,
         }
     }
 
     /// Wraps a letter whose caller is asked to render it again if it is stale.
-    pub(super) fn dated(mail: Dated<Mail>) -> (Self, oneshot::Receiver<Request>) {
+    pub(super) fn timestamped(mail: Timestamped<Mail>) -> (Self, oneshot::Receiver<Request>) {
         let (author, asked) = oneshot::channel();
         let manuscript = Self {
             mail,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::ser::SerializeStruct;
 use tokio::time::timeout;
 
-use super::{Instruments, PATIENCE};
+use super::{CHECK_TIMEOUT, Instruments};
 use crate::skew;
 
 /// The time without a round after which the relay counts as hanging. Rounds are at most a second
@@ -85,7 +85,7 @@ fn relay(instruments: &Instruments) -> Option<String> {
 /// Asks the database for its time, which also shows whether it answers.
 async fn database(instruments: &Instruments) -> Result<chrono::TimeDelta, String> {
     let look = skew::clock_skew(&instruments.guestlist, &instruments.database);
-    match timeout(PATIENCE, look).await {
+    match timeout(CHECK_TIMEOUT, look).await {
         Ok(Ok(skew)) => Ok(skew),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(no_answer("the database")),
@@ -107,7 +107,7 @@ fn clock(skew: chrono::TimeDelta) -> Option<String> {
 }
 
 async fn queue(instruments: &Instruments) -> Result<(), String> {
-    match timeout(PATIENCE, instruments.queue.answers()).await {
+    match timeout(CHECK_TIMEOUT, instruments.queue.answers()).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err(no_answer("the queue")),
     }
@@ -119,7 +119,7 @@ fn mailer(instruments: &Instruments) -> Option<String> {
 }
 
 fn no_answer(who: &str) -> String {
-    format!("{who} did not answer within {} s", PATIENCE.as_secs())
+    format!("{who} did not answer within {} s", CHECK_TIMEOUT.as_secs())
 }
 
 impl Serialize for Readiness {

@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::{lane_liveness::Pulse, memory::Memory, payload::Payload, runner::Runner};
+use super::{lane_liveness::LaneLiveness, memory::Memory, payload::Payload, runner::Runner};
 use crate::redis_connection::RedisConnection;
 
 /// A worker that ends with `Ok` after its runner's stop, or early with the reason.
@@ -54,7 +54,7 @@ pub(super) fn on_redis(
     let storage = RedisStorage::<Payload, _>::new(connection)
         .with_config(config)
         .with_codec(Lenient)
-        .poll_with_strategy(Impatient::new(Arc::clone(&runner.pulse)));
+        .poll_with_strategy(Impatient::new(Arc::clone(&runner.liveness)));
     let (handlers, stop) = (runner.handlers.clone(), runner.stop.clone());
     let worker = WorkerBuilder::new(name)
         .backend(storage)
@@ -70,7 +70,7 @@ pub(super) fn on_memory(memory: Arc<Memory>, name: String, slots: usize, runner:
         .take(runner.lane)
         .map(|dispatch| Ok::<_, Infallible>(Payload(Some(dispatch))))
         .boxed()
-        .poll_with_strategy(Impatient::new(Arc::clone(&runner.pulse)));
+        .poll_with_strategy(Impatient::new(Arc::clone(&runner.liveness)));
     let (handlers, stop) = (runner.handlers.clone(), runner.stop.clone());
     let worker = WorkerBuilder::new(name)
         .backend(dispatches)
@@ -112,7 +112,7 @@ impl Codec<Payload> for Lenient {
 /// doubling steps from a millisecond. Both wakers are always polled until pending: a timer that
 /// is armed but not polled wakes nobody.
 struct Impatient {
-    pulse: Arc<Pulse>,
+    liveness: Arc<LaneLiveness>,
     nudges: Arc<Notify>,
     nudged: Pin<Box<OwnedNotified>>,
     sleep: Pin<Box<Sleep>>,
@@ -123,13 +123,13 @@ impl Impatient {
     const SHORTEST: Duration = Duration::from_millis(1);
     const LONGEST: Duration = Duration::from_millis(100);
 
-    fn new(pulse: Arc<Pulse>) -> Self {
-        let nudges = pulse.nudges();
+    fn new(liveness: Arc<LaneLiveness>) -> Self {
+        let nudges = liveness.nudges();
         Self {
             nudged: Box::pin(Arc::clone(&nudges).notified_owned()),
             sleep: Box::pin(sleep(Self::SHORTEST)),
             pause: Self::SHORTEST,
-            pulse,
+            liveness,
             nudges,
         }
     }
@@ -154,7 +154,7 @@ impl PollStrategy for Impatient {
     }
 
     fn on_poll(&mut self, snapshot: &PollSnapshot) {
-        self.pulse.beat();
+        self.liveness.beat();
         if snapshot.consecutive_ready > 0 && self.pause > Self::SHORTEST {
             self.hurry();
         }

@@ -1,4 +1,4 @@
-//! The pulse of a lane: when its worker last asked for work, and what wakes it.
+//! The liveness of a lane: when its worker last asked for work, and what wakes it.
 
 use std::{
     sync::{
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 const FRESH: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
+pub(super) struct LaneLiveness {
     polled_at: Mutex<Option<Instant>>,
     polled: Notify,
     nudge: Arc<Notify>,
@@ -24,7 +24,7 @@ pub(super) struct Pulse {
     restarts: AtomicU64,
 }
 
-impl Pulse {
+impl LaneLiveness {
     /// Wakes one idle worker of this lane; remembered when none is waiting.
     pub(super) fn nudge(&self) {
         self.nudge.notify_one();
@@ -92,7 +92,7 @@ impl Pulse {
     }
 }
 
-pub(super) struct Occupied<'a>(&'a Pulse);
+pub(super) struct Occupied<'a>(&'a LaneLiveness);
 
 impl Drop for Occupied<'_> {
     fn drop(&mut self) {
@@ -107,24 +107,24 @@ mod tests {
 
     #[test]
     fn a_lane_polls_only_between_its_first_beat_and_its_stop() {
-        let pulse = Pulse::default();
-        pulse.offer(1);
-        assert!(!pulse.is_polling());
-        pulse.beat();
-        assert!(pulse.is_polling());
-        pulse.stopped();
-        assert!(!pulse.is_polling());
+        let liveness = LaneLiveness::default();
+        liveness.offer(1);
+        assert!(!liveness.is_polling());
+        liveness.beat();
+        assert!(liveness.is_polling());
+        liveness.stopped();
+        assert!(!liveness.is_polling());
     }
 
     #[test]
     fn a_lane_with_every_slot_taken_counts_as_polling() {
-        let pulse = Pulse::default();
-        pulse.offer(1);
-        *pulse.last() = Instant::now().checked_sub(FRESH * 2);
-        assert!(!pulse.is_polling());
-        let occupied = pulse.occupy();
-        assert!(pulse.is_polling());
+        let liveness = LaneLiveness::default();
+        liveness.offer(1);
+        *liveness.last() = Instant::now().checked_sub(FRESH * 2);
+        assert!(!liveness.is_polling());
+        let occupied = liveness.occupy();
+        assert!(liveness.is_polling());
         drop(occupied);
-        assert!(!pulse.is_polling());
+        assert!(!liveness.is_polling());
     }
 }

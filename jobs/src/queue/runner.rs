@@ -9,7 +9,7 @@ use futures::FutureExt;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Dispatch, Handler, Lane, lane_liveness::Pulse, payload::Payload};
+use super::{Dispatch, Handler, Lane, lane_liveness::LaneLiveness, payload::Payload};
 use crate::panic_text::panic_text;
 
 /// Everything a handler needs to outlive the worker that fetched its dispatch.
@@ -20,7 +20,7 @@ use crate::panic_text::panic_text;
 pub(super) struct Runner {
     pub(super) lane: Lane,
     pub(super) handler: Handler,
-    pub(super) pulse: Arc<Pulse>,
+    pub(super) liveness: Arc<LaneLiveness>,
     pub(super) unstarted: Arc<Unstarted>,
     pub(super) slots: Arc<Semaphore>,
     pub(super) handlers: TaskTracker,
@@ -64,7 +64,7 @@ impl Runner {
         if self.stop.is_cancelled() {
             return self.unstarted.add(dispatch);
         }
-        let _occupied = self.pulse.occupy();
+        let _occupied = self.liveness.occupy();
         self.abandon
             .run_until_cancelled(self.contained(dispatch))
             .await;

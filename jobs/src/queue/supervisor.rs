@@ -30,10 +30,10 @@ const WELL: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
 /// How long the last tidying may take, so that a dead Redis delays no shutdown.
-const FAREWELL: Duration = Duration::from_secs(2);
+const CLEANUP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One run of a queue's workers.
-struct Crew {
+struct WorkerSet {
     transport: Transport,
     runners: Lanes<Runner>,
     slots: Lanes<usize>,
@@ -51,18 +51,18 @@ pub(super) async fn run(
 ) -> Drained {
     let abandon = CancellationToken::new();
     let _dropped_run_abandons = abandon.clone().drop_guard();
-    let crew = Crew::new(queue, concurrency, &handler, &abandon, &stop);
+    let workers = WorkerSet::new(queue, concurrency, &handler, &abandon, &stop);
     let tidied = CancellationToken::new();
     let work = async {
-        let drained = crew.work(&abandon, drain).await;
+        let drained = workers.work(&abandon, drain).await;
         tidied.cancel();
         drained
     };
-    let (drained, ()) = join(work, crew.tidy_until(&tidied)).await;
+    let (drained, ()) = join(work, workers.tidy_until(&tidied)).await;
     drained
 }
 
-impl Crew {
+impl WorkerSet {
     fn new(
         queue: &Queue,
         concurrency: Concurrency,
@@ -77,12 +77,12 @@ impl Crew {
         let handlers = TaskTracker::new();
         let runners = Lanes::each(|lane| {
             let slots = *slots.of(lane);
-            let pulse = Arc::clone(queue.pulses.of(lane));
-            pulse.offer(slots);
+            let liveness = Arc::clone(queue.liveness.of(lane));
+            liveness.offer(slots);
             Runner {
                 lane,
                 handler: Arc::clone(handler),
-                pulse,
+                liveness,
                 unstarted: Arc::clone(&queue.unstarted),
                 slots: Arc::new(Semaphore::new(slots)),
                 handlers: handlers.clone(),
@@ -120,7 +120,7 @@ impl Crew {
         }
         let abandoned = self.handlers.len();
         abandon.cancel();
-        let _ = timeout(FAREWELL, self.handlers.wait()).await;
+        let _ = timeout(CLEANUP_SHUTDOWN_TIMEOUT, self.handlers.wait()).await;
         tracing::warn!(abandoned, "{abandoned} handlers outlasted the drain time");
         Drained { abandoned }
     }
@@ -138,7 +138,7 @@ impl Crew {
                 backoff.reset();
             }
             let wait = backoff.next_wait();
-            self.runners.of(lane).pulse.restarted();
+            self.runners.of(lane).liveness.restarted();
             if backoff.is_worth_a_line() {
                 let reason = ended.err().unwrap_or_else(|| "it ended by itself".into());
                 tracing::warn!(
@@ -153,7 +153,7 @@ impl Crew {
 
     /// One worker from its birth to its burial.
     async fn live_once(&self, lane: Lane, after_failure: bool) -> Result<(), String> {
-        let pulse = &self.runners.of(lane).pulse;
+        let liveness = &self.runners.of(lane).liveness;
         let name = Uuid::now_v7().to_string();
         self.live().push((lane, name.clone()));
         let worker = self.worker(lane, name.clone());
@@ -161,14 +161,14 @@ impl Crew {
         let mut worker = AbortOnDropHandle::new(tokio::spawn(worker));
         let ended = tokio::select! {
             ended = &mut worker => ended,
-            () = pulse.next_beat(), if after_failure => {
+            () = liveness.next_beat(), if after_failure => {
                 tracing::info!(lane = lane.name(), "the {lane} worker polls again");
                 worker.await
             }
         };
-        pulse.stopped();
+        liveness.stopped();
         self.live().retain(|(_, live)| *live != name);
-        self.bury(lane, &[name]).await;
+        self.remove_workers(lane, &[name]).await;
         ended.unwrap_or_else(|error| Err(error.to_string()))
     }
 
@@ -184,7 +184,7 @@ impl Crew {
         }
     }
 
-    /// The janitor: sweeps until told to end, then tidies up after this crew.
+    /// The janitor: sweeps until told to end, then tidies up after this workers.
     async fn tidy_until(&self, end: &CancellationToken) {
         let Transport::Redis(store) = &self.transport else {
             return end.cancelled().await;
@@ -198,11 +198,11 @@ impl Crew {
             for lane in Lane::ALL {
                 let names = self.names(lane);
                 self.live().retain(|(of, _)| *of != lane);
-                self.bury(lane, &names).await;
+                self.remove_workers(lane, &names).await;
                 self.tidy(store, lane).await;
             }
         };
-        let _ = timeout(FAREWELL, farewell).await;
+        let _ = timeout(CLEANUP_SHUTDOWN_TIMEOUT, farewell).await;
     }
 
     async fn tidy(&self, store: &Store, lane: Lane) {
@@ -210,7 +210,7 @@ impl Crew {
             match store.sweep(lane, &self.names(lane)).await {
                 Ok(swept) => {
                     if swept.is_torn || !swept.dead_workers.is_empty() {
-                        self.bury(lane, &swept.dead_workers).await;
+                        self.remove_workers(lane, &swept.dead_workers).await;
                     }
                     if !swept.more {
                         return;
@@ -223,7 +223,7 @@ impl Crew {
     }
 
     /// Buries workers and mends their lane; what fails now, the next sweep finds.
-    async fn bury(&self, lane: Lane, workers: &[String]) {
+    async fn remove_workers(&self, lane: Lane, workers: &[String]) {
         let Transport::Redis(store) = &self.transport else {
             return;
         };

@@ -15,7 +15,7 @@ const ROUND: u32 = 500;
 
 /// The time a store may take for a round. A store that never answers would otherwise block its job
 /// slot, and the purges behind it, for ever.
-const PATIENCE: Duration = Duration::from_secs(30);
+const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The reason why a purge is not complete. Nothing is lost: the worker purges the rest.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +99,7 @@ pub(crate) async fn purge_in_rounds(
         // Sessions that another membership still uses stay in the stores.
         let unshared = ended.iter().filter(|session| !session.is_shared);
         let keys: Vec<_> = unshared.map(|session| session.session.clone()).collect();
-        delete(stores, &keys, PATIENCE).await?;
+        delete(stores, &keys, STORE_TIMEOUT).await?;
         let forgotten = in_time(async {
             let mut transaction = worker::begin(database).await?;
             let forgotten = forget_ended_sessions(&mut transaction, organization, &ended).await?;
@@ -157,7 +157,7 @@ mod tests {
         let stores: [Arc<dyn SessionStore>; 1] = [Arc::new(Silent)];
         let keys = ["s1".parse().unwrap()];
         let deleted = delete(&stores, &keys, Duration::from_millis(20));
-        let deleted = timeout(PATIENCE, deleted).await.expect("it ends");
+        let deleted = timeout(STORE_TIMEOUT, deleted).await.expect("it ends");
         let expected = "the silent store did not delete sessions: no answer within 20ms";
         assert_eq!(deleted.unwrap_err().to_string(), expected);
     }
