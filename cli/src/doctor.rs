@@ -128,7 +128,7 @@ async fn clock(config: &Config, database: &Database) -> Result<Finding, guestlis
     let millis = skew.num_milliseconds();
     Ok(if is_too_much_skew(skew) {
         Broken(format!(
-            "this machine's clock is {millis} ms ahead of the database's: the worker stands down"
+            "this machine's clock is {millis} ms ahead of the database's: the worker does nothing until the clock is correct"
         ))
     } else {
         Well(format!(

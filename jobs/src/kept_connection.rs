@@ -1,7 +1,7 @@
-//! A connection that its user keeps from one use to the next.
+//! A connection of the pool that is kept from one query to the next.
 //!
-//! Giving a connection back costs the pool a question to the server, and so does taking one that
-//! rested: who asks hundreds of times a second keeps theirs while it is busy.
+//! The pool sends a query to the server when a connection is returned, and again when an idle one is
+//! taken. A task that runs hundreds of queries a second keeps its connection while it is busy.
 
 use std::ops::AsyncFnOnce;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use guestlist::{Database, Error, PooledConnection};
 
 use crate::deadline::in_time;
 
-/// How long it is kept unused.
+/// The time for which an unused connection is kept.
 const IDLE: Duration = Duration::from_millis(5);
 
-/// Taken from the pool when it is needed, and given back after a rest or an error.
+/// A connection that is taken from the pool when needed and returned when idle or after an error.
 pub(crate) struct KeptConnection {
     database: Database,
     connection: Option<PooledConnection>,
@@ -27,8 +27,9 @@ impl KeptConnection {
         }
     }
 
-    /// Asks by it, within the time a database has to answer. Who fails or is cancelled may leave it
-    /// in the midst of an answer, so it is kept only after a success.
+    /// Runs a query on the kept connection, within the time limit of the database. Keeps the
+    /// connection only after a success: after an error or a cancellation, an answer may still be on
+    /// its way.
     pub(crate) async fn ask<T>(
         &mut self,
         question: impl AsyncFnOnce(&mut PooledConnection) -> Result<T, Error>,
@@ -48,7 +49,7 @@ impl KeptConnection {
         Ok(answer)
     }
 
-    /// Waits for what is to come next, and gives it back if that takes longer than a moment.
+    /// Waits for `next`, and returns the connection to the pool if that takes longer than [`IDLE`].
     pub(crate) async fn wait_for<T>(&mut self, next: impl Future<Output = T>) -> T {
         tokio::pin!(next);
         if self.connection.is_some() {
@@ -66,8 +67,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// The only connection of a pool of one, so that whoever else wants it shows who has it.
-    async fn the_only_one() -> (Database, KeptConnection) {
+    /// Returns a pool of one connection and its user, so that an attempt to take the connection shows
+    /// whether it is kept.
+    async fn pool_of_one() -> (Database, KeptConnection) {
         let database = Database::connect("sqlite::memory:", 1).await.unwrap();
         let kept = KeptConnection::new(database.clone());
         (database, kept)
@@ -79,8 +81,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_kept_while_it_is_busy_and_given_back_at_rest() {
-        let (database, mut kept) = the_only_one().await;
+    async fn it_is_kept_while_busy_and_returned_when_idle() {
+        let (database, mut kept) = pool_of_one().await;
         kept.ask(async |_| Ok(())).await.unwrap();
         assert_eq!(kept.wait_for(async { 7 }).await, 7);
         assert!(!is_free(&database).await);
@@ -93,8 +95,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_failed_is_not_kept() {
-        let (database, mut kept) = the_only_one().await;
+    async fn it_is_not_kept_after_an_error() {
+        let (database, mut kept) = pool_of_one().await;
         let failure = kept.ask(async |_| Err::<(), _>(Error::NoTransaction)).await;
         assert!(failure.is_err());
         assert!(is_free(&database).await);

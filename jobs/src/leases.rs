@@ -1,8 +1,8 @@
 //! The leases this process holds, and their renewal.
 //!
-//! A lease lives for [`LEASE`] and is renewed while its job runs. Whatever could not be renewed in
-//! time counts as lost here before anyone else can have it, because the time is taken before the
-//! renewal is sent.
+//! A lease is valid for [`LEASE`] and is renewed while its job runs. A lease that could not be
+//! renewed in time counts as lost here before another worker can take it, because its end is
+//! computed from the time before the renewal was sent.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,14 +19,14 @@ use crate::failpoint::fail_point;
 use crate::loader::Loader;
 use crate::skew::DatabaseClock;
 
-/// How long a lease lives without renewal: a dead process's rows come back after as long.
+/// The validity of a lease without renewal. The messages of a dead process are due again after it.
 pub(crate) const LEASE: Duration = Duration::from_secs(20);
 
-/// How often running leases are renewed. A job may start on a lease that outlives two renewals, so
-/// that one may fail; a lease with less left is renewed first.
+/// The interval between renewals. A job may start on a lease that outlives two renewals, so that
+/// one may fail; a lease with less time left is renewed first.
 const RENEWAL: Duration = Duration::from_secs(5);
 
-/// All leases of jobs that run in this process.
+/// The leases of all jobs that run in this process.
 #[derive(Clone)]
 pub(crate) struct Leases {
     database: Database,
@@ -37,13 +37,13 @@ pub(crate) struct Leases {
 
 struct Entry {
     generation: i64,
-    /// Whether its message was read. Until then it is not renewed, so that a read that hangs leaves it
-    /// to others.
+    /// Set once its message was read. Until then it is not renewed, so that a read that hangs leaves
+    /// the message to other workers.
     is_taken: bool,
     until: watch::Sender<Instant>,
 }
 
-/// One job's hold on its message; dropping it ends the renewal.
+/// The lease of a running job; dropping it ends the renewal.
 pub(crate) struct Held {
     leases: Leases,
     id: MessageId,
@@ -73,15 +73,16 @@ impl Leases {
         }
     }
 
-    /// Takes a dispatched message into this process's hands, or `None` if its fence moved.
+    /// Reads a dispatched message and holds its lease; `None` if the lease has another generation, or
+    /// the message is gone or is already being worked on here.
     pub(crate) async fn take(
         &self,
         id: MessageId,
         generation: i64,
     ) -> Result<Option<(outbox::Message, Held)>, guestlist::Error> {
         let asked = Instant::now();
-        // Entered before it is read: whoever had it until now has recorded what became of it, and the
-        // row that is read next is gone.
+        // The lease is entered before the row is read: a job of this process that held it until now
+        // has recorded its outcome, so the row that is read next is gone.
         let Some(held) = self.hold(id, generation, asked) else {
             return Ok(None);
         };
@@ -111,7 +112,7 @@ impl Leases {
         Ok(Some((message, held)))
     }
 
-    /// Enters a lease, unless this process is at work on the same message already.
+    /// Enters a lease, unless a job of this process already holds the same message.
     fn hold(&self, id: MessageId, generation: i64, until: Instant) -> Option<Held> {
         let (sender, receiver) = watch::channel(until);
         let mut held = self.lock();
@@ -134,13 +135,17 @@ impl Leases {
         })
     }
 
-    /// Renews what is held, every few seconds, for ever.
+    /// Renews all held leases at every [`RENEWAL`] interval, for ever.
     pub(crate) async fn renew(self) {
         let mut tick = tokio::time::interval(RENEWAL);
         loop {
             tick.tick().await;
             if let Err(error) = self.renew_once().await {
-                warn!(%error, "leases could not be renewed: {error}");
+                warn!(
+                    %error,
+                    "leases of running jobs could not be renewed; trying again in {} s: {error}",
+                    RENEWAL.as_secs()
+                );
             }
         }
     }
@@ -179,18 +184,18 @@ impl Leases {
 }
 
 impl Held {
-    /// The fencing token it is held under.
+    /// Returns the fencing token of the lease.
     pub(crate) fn generation(&self) -> i64 {
         self.generation
     }
 
-    /// Whether it still holds when asked, wherever that is.
+    /// Returns a predicate that tells whether the lease is still held when it is called.
     pub(crate) fn watched(&self) -> impl Fn() -> bool + Send + Sync + 'static + use<> {
         let until = self.until.clone();
         move || *until.borrow() > Instant::now()
     }
 
-    /// Returns when the lease is lost, at once if it is.
+    /// Waits until the lease is lost; returns at once if it is.
     pub(crate) async fn lost(&self) {
         let mut until = self.until.clone();
         loop {

@@ -1,7 +1,7 @@
-//! Reads that jobs which run at once share.
+//! Batched reads, shared by jobs that run at the same time.
 //!
-//! While one batch is being read, requests gather for the next: under load a read costs each job
-//! little, and one that is alone waits for nobody.
+//! While one batch is read, requests collect for the next. Under load a read costs each job little,
+//! and a single job does not wait for others.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::kept_connection::KeptConnection;
 
-/// The most keys of one batch.
+/// The maximum number of keys in a batch.
 const MOST: usize = 256;
 
 type Found<K, V> = Result<HashMap<K, V>, Error>;
@@ -45,7 +45,7 @@ where
     K: Copy + Eq + Hash + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// A loader that reads by `read`, which leaves out what is not there.
+    /// Creates a loader that reads with `read`, which returns no entry for a key that does not exist.
     pub(crate) fn new(
         database: Database,
         read: impl Fn(&mut PooledConnection, Vec<K>) -> BoxFuture<'_, Found<K, V>>
@@ -64,12 +64,12 @@ where
         }
     }
 
-    /// Reads one value, with those that others ask for at the same time. Nothing is read before it
-    /// is called, so the answer is never older than the question.
+    /// Reads one value in a batch with other requests. The read begins after the call, so the value
+    /// is never older than the call.
     ///
     /// # Errors
-    /// A batch that fails says nothing about any of its keys, for one row that cannot be read fails
-    /// it for all. Everyone in it then reads alone, and gets the error of their own.
+    /// The read of this key failed. One row that cannot be read fails its whole batch, so after a
+    /// failed batch each request reads its own key and gets its own error.
     pub(crate) async fn load(&self, key: K) -> Result<Option<V>, Error> {
         let (answer, answered) = oneshot::channel();
         if self.requests.send((key, answer)).is_ok()
@@ -94,14 +94,14 @@ async fn work<K, V>(
     let mut batch: Vec<Request<K, V>> = Vec::new();
     while let Some(first) = connection.wait_for(asked.recv()).await {
         batch.push(first);
-        // Who is ready to ask as well comes along, for a turn of the runtime and no longer.
+        // Yields once so that requests made now join this batch.
         tokio::task::yield_now().await;
         while batch.len() < MOST
             && let Ok(request) = asked.try_recv()
         {
             batch.push(request);
         }
-        // Who was cancelled asks for nothing any more.
+        // Requests of cancelled jobs are dropped.
         batch.retain(|(_, answer)| !answer.is_closed());
         let mut keys: Vec<K> = batch.iter().map(|(key, _)| *key).collect();
         let mut seen = std::collections::HashSet::new();
@@ -109,7 +109,7 @@ async fn work<K, V>(
         if keys.is_empty() {
             continue;
         }
-        // An error or a panic is told by dropping the answers: each then reads alone.
+        // After an error or a panic the answers are dropped: each request then reads its own key.
         let found = connection.ask(async |connection| read(connection, keys).await);
         if let Ok(Ok(found)) = AssertUnwindSafe(found).catch_unwind().await {
             for (key, answer) in batch.drain(..) {
@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    /// Squares numbers; 13 fails whoever asks, 99 panics. Each batch waits for a permit.
+    /// Squares numbers; 13 fails its batch, 99 panics. Each batch waits for a permit.
     struct Squares {
         loader: Loader<u32, u32>,
         batches: Arc<Mutex<Vec<Vec<u32>>>>,
@@ -146,7 +146,7 @@ mod tests {
             async move {
                 seen.lock().unwrap().push(keys.clone());
                 gate.acquire().await.unwrap().forget();
-                assert!(!keys.contains(&99), "99 is more than it can take");
+                assert!(!keys.contains(&99), "99 panics");
                 if keys.contains(&13) {
                     return Err(Error::NoTransaction);
                 }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     impl Squares {
-        /// Asks for a number in a task of its own and waits until the loader has the request.
+        /// Requests a number in a task of its own and waits until the loader has the request.
         async fn ask(&self, key: u32) -> tokio::task::JoinHandle<Result<Option<u32>, Error>> {
             let loader = self.loader.clone();
             let task = tokio::spawn(async move { loader.load(key).await });
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_asked_during_one_read_is_read_together_in_the_next() {
+    async fn requests_during_a_read_form_the_next_batch() {
         let squares = squares().await;
         let mut asked = Vec::new();
         for key in [2, 3, 4, 3, 1000] {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_read_or_panics_fails_for_who_asked_and_nobody_else() {
+    async fn a_bad_key_fails_only_its_own_request() {
         for bad in [13, 99] {
             let squares = squares().await;
             let first = squares.ask(1).await;
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_cancelled_harms_nobody_and_costs_nothing() {
+    async fn a_cancelled_request_is_not_read_and_harms_no_other() {
         let squares = squares().await;
         let first = squares.ask(1).await;
         let (left, stays) = (squares.ask(2).await, squares.ask(3).await);

@@ -1,10 +1,10 @@
-//! The queue hands dispatches to workers; it holds no truth.
+//! The queue between the relay and the workers. The outbox, not the queue, is the source of truth.
 //!
-//! The outbox row in SQL decides what is due, under whose lease and which generation. A
-//! [`Dispatch`] only says "look at this row", so losing one costs the rest of a lease and a
-//! duplicate finds the generation moved. What the queue does owe is progress: it never stands
-//! still while its store is well, it recovers by itself when the store was not, and it never
-//! holds more than [`WINDOW`] dispatches.
+//! The outbox row in SQL decides what is due, under which lease and generation. A [`Dispatch`] only
+//! points to a row. A lost dispatch delays its row until the lease expires, and a duplicate finds
+//! another generation and does nothing. The queue guarantees progress: it keeps running while its
+//! store works, it recovers by itself after the store failed, and it never holds more than
+//! [`WINDOW`] dispatches.
 
 mod apalis_worker;
 mod backoff;
@@ -39,17 +39,17 @@ use store::Store;
 use crate::mailer::Rate;
 use crate::redis_url::RedisUrl;
 
-/// The most dispatches that Redis, or memory, may hold over all lanes and all processes.
+/// The maximum number of dispatches in Redis, or in memory, over all lanes and all processes.
 pub const WINDOW: usize = 2_000;
 
-/// The most dispatches of [`Lane::Letters`], so that a stalled mail server cannot fill the
-/// window and keep a purge of sessions out of it.
+/// The maximum number of dispatches of [`Lane::Letters`], so that a stalled mail server cannot fill
+/// the window and leave no room for a purge of sessions.
 pub const LETTERS_WINDOW: usize = 1_500;
 
-/// The most dispatches that one push may carry.
+/// The maximum number of dispatches in one push.
 pub const PUSH_LIMIT: usize = 500;
 
-/// What the prefix of every key begins with; an installation's name follows.
+/// The beginning of the prefix of every key; the name of an installation follows.
 pub const DEFAULT_PREFIX: &str = "guestlist";
 
 /// One delivery of one outbox row.
@@ -61,7 +61,7 @@ pub struct Dispatch {
     pub generation: i64,
 }
 
-/// What must not wait for what: each lane has a queue, a worker and slots of its own.
+/// A lane, with a queue, a worker and slots of its own, so that no lane waits for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Work that must follow a commit at once, such as the purge of sessions.
@@ -83,7 +83,7 @@ impl Lane {
         }
     }
 
-    /// How many dispatches of this lane the queue holds at most.
+    /// Returns the maximum number of dispatches of this lane in the queue.
     const fn window(self) -> usize {
         match self {
             Self::Urgent => WINDOW,
@@ -121,7 +121,7 @@ impl<T> Lanes<T> {
     }
 }
 
-/// How many handlers of each lane one process runs at a time. Zero counts as one.
+/// The number of handlers of each lane that one process runs at a time. Zero counts as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Concurrency {
     /// Slots of [`Lane::Urgent`].
@@ -130,50 +130,50 @@ pub struct Concurrency {
     pub letters: usize,
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
-    /// Handlers that were cut off because the drain time was over. Their leases lapse and
-    /// another process takes the rows.
+    /// The number of handlers that were cut off because the drain time was over. Another process
+    /// takes their rows when the leases expire.
     pub abandoned: usize,
 }
 
-/// What the workers of this process are doing.
+/// The state of this process's workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Status {
-    /// A worker of every lane asked for work within the last seconds, or has every slot taken.
+    /// True if in every lane a worker asked for work within the last seconds, or all slots are taken.
     pub polling: bool,
-    /// How often a worker had to be started again since the queue was made.
+    /// The number of times a worker was restarted since the queue was created.
     pub restarts: u64,
-    /// How often a connection to Redis took the place of one that failed; none in memory.
+    /// The number of times a failed connection to Redis was replaced; zero in memory.
     pub reconnects: u64,
-    /// Handlers that run now.
+    /// The number of handlers that run now.
     pub running: usize,
 }
 
-/// Why the queue could not do what was asked.
+/// An error of the queue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
-    /// The window has no room for this push, or it carries more than [`PUSH_LIMIT`]. Nothing
-    /// was stored: the one failure after which a lease may be given back at once.
+    /// The window has no room for this push, or the push holds more than [`PUSH_LIMIT`]. Nothing
+    /// was stored. This is the only error after which a lease may be released at once.
     #[error("the queue has no room for this push")]
     Full,
-    /// Redis did not answer, or answered with an error. After a push this means *unknown*: the
-    /// dispatches may have been stored and may run, so only the lease decides.
+    /// Redis did not answer, or answered with an error. After a push the result is *unknown*: the
+    /// dispatches may be stored and may run, so their leases must not be released.
     #[error("redis at {address}: {source}")]
     Redis {
-        /// Where Redis is, never the credentials.
+        /// The address of Redis, without credentials.
         address: String,
-        /// What the client reported.
+        /// The error of the client.
         source: redis::RedisError,
     },
 }
 
-/// What runs a dispatch. It returns when the row is settled; errors are its own business.
+/// A function that runs a dispatch. It returns when the row is settled, and handles its own errors.
 type Handler = Arc<dyn Fn(Lane, Dispatch) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// The dispatcher between the outbox and the jobs; clones share one queue.
+/// A queue between the outbox and the jobs; clones share it.
 #[derive(Clone)]
 pub struct Queue {
     transport: Transport,
@@ -190,7 +190,7 @@ enum Transport {
 }
 
 impl Queue {
-    /// A queue on Redis that every process with the same URL and prefix shares.
+    /// Creates a queue on Redis that every process with the same URL and prefix shares.
     ///
     /// Connects on first use, so Redis may be down now. Call it inside a Tokio runtime.
     #[must_use]
@@ -198,7 +198,7 @@ impl Queue {
         Self::on(Transport::Redis(Arc::new(Store::new(url, prefix))))
     }
 
-    /// A queue inside this process, the embedded default.
+    /// Creates a queue inside this process, the default for embedding.
     #[must_use]
     pub fn memory() -> Self {
         Self::on(Transport::Memory(Arc::default()))
@@ -214,25 +214,25 @@ impl Queue {
         }
     }
 
-    /// The same queue with turns at a mail server that takes letters at `rate`: over all processes
-    /// that share the queue on Redis, for this process in memory.
+    /// Adds a rate limit for letters. A queue on Redis shares it among all processes; a queue in
+    /// memory applies it to this process.
     #[must_use]
     pub fn paced(self, rate: Rate) -> Self {
         let limiter = Some(Arc::new(Limiter::new(rate)));
         Self { limiter, ..self }
     }
 
-    /// Whether letters have to wait for a [`turn`](Self::turn).
+    /// Returns whether letters have to wait for a [`turn`](Self::turn).
     #[must_use]
     pub fn is_paced(&self) -> bool {
         self.limiter.is_some()
     }
 
-    /// Takes the next turn at the mail server and says how long to wait for it; nothing where
-    /// there is no rate. The turn is the caller's from then on, used or not.
+    /// Reserves the next slot of the rate limit and returns the time until it; zero without a rate
+    /// limit. The slot is reserved even if it is not used.
     ///
     /// # Errors
-    /// [`QueueError::Redis`] while Redis is not well: then nobody knows whose turn it is.
+    /// [`QueueError::Redis`] while Redis fails, because the slots are counted there.
     pub async fn turn(&self) -> Result<Duration, QueueError> {
         match (&self.limiter, &self.transport) {
             (None, _) => Ok(Duration::ZERO),
@@ -241,24 +241,25 @@ impl Queue {
         }
     }
 
-    /// How many dispatches of `lane` may be pushed now, at most [`PUSH_LIMIT`].
+    /// Returns how many dispatches of `lane` may be pushed now, at most [`PUSH_LIMIT`].
     ///
-    /// Counts everything the queue holds for all processes: waiting, in flight, and done but not
+    /// Counts all dispatches of all processes in the queue: waiting, in flight, and done but not
     /// yet swept. Sweeps the lane first.
     ///
     /// # Errors
-    /// [`QueueError::Redis`] while Redis is not well.
+    /// [`QueueError::Redis`] while Redis fails.
     pub async fn room(&self, lane: Lane) -> Result<usize, QueueError> {
         let (held, _) = self.held(lane).await?;
         Ok(room_for(lane, held))
     }
 
-    /// How many dispatches of `lane` are worth pushing now: where letters are slow to leave fewer
-    /// than there is [room](Self::room) for, so that what is due later but urgent to its
-    /// organization does not wait behind them. About a quarter of a second's letters wait.
+    /// Returns how many dispatches of `lane` should be pushed now. If letters are sent slowly this is
+    /// less than the [room](Self::room): dispatches in the queue are first in, first out, and
+    /// fairness between organizations applies only in SQL. About as many letters wait in the queue
+    /// as are sent in a quarter of a second.
     ///
     /// # Errors
-    /// [`QueueError::Redis`] while Redis is not well.
+    /// [`QueueError::Redis`] while Redis fails.
     pub async fn wanted(&self, lane: Lane) -> Result<usize, QueueError> {
         let (held, waiting) = self.held(lane).await?;
         let room = room_for(lane, held);
@@ -272,13 +273,15 @@ impl Queue {
         })
     }
 
-    /// How many letters may join those that wait for their turn and still have it within their leases.
+    /// Returns how many letters may be added to those that wait for the rate limit so that all are
+    /// sent before their leases expire.
     fn in_time(&self, waiting: usize) -> usize {
         let backlog = self.limiter.as_ref().map(|limiter| limiter.backlog());
         backlog.map_or(PUSH_LIMIT, |backlog| backlog.saturating_sub(waiting))
     }
 
-    /// How many dispatches every lane holds, and how many of `lane` nobody has fetched.
+    /// Returns the number of dispatches of every lane, and the number of `lane` that no worker has
+    /// fetched.
     async fn held(&self, lane: Lane) -> Result<(Lanes<usize>, usize), QueueError> {
         match &self.transport {
             Transport::Redis(store) => store.held(lane).await,
@@ -288,12 +291,12 @@ impl Queue {
 
     /// Adds `dispatches` to `lane` and wakes this process's worker.
     ///
-    /// The window is checked again where the dispatches are stored, in one step, so several
-    /// processes pushing at once cannot exceed it. A dispatch that the queue already holds is
+    /// The window is checked again in the same atomic step that stores the dispatches, so several
+    /// processes that push at once cannot exceed it. A dispatch that the queue already holds is
     /// not added twice.
     ///
     /// # Errors
-    /// [`QueueError::Full`]: nothing was stored. [`QueueError::Redis`]: unknown, see there.
+    /// [`QueueError::Full`]: nothing was stored. [`QueueError::Redis`]: the result is unknown.
     pub async fn push(&self, lane: Lane, dispatches: &[Dispatch]) -> Result<(), QueueError> {
         if dispatches.is_empty() {
             return Ok(());
@@ -313,16 +316,16 @@ impl Queue {
         if lane == Lane::Letters {
             self.pace.pushed(dispatches.len());
         }
-        self.liveness.of(lane).nudge();
+        self.liveness.of(lane).wake();
         Ok(())
     }
 
-    /// Runs workers of both lanes until `stop`, whatever the store does meanwhile.
+    /// Runs workers of both lanes until `stop`, also while the store fails.
     ///
-    /// A worker that ends for any reason is started again with back-off; handlers outlive it. A
-    /// panic in a handler is logged and contained. After `stop` nothing new is fetched and
-    /// running handlers have `drain` to finish; give it more than the longest deadline of a
-    /// handler. Dropping the future cuts everything off at once.
+    /// A worker that ends for any reason is restarted with back-off; running handlers continue. A
+    /// panic in a handler is caught and logged. After `stop` nothing new is fetched and running
+    /// handlers have the time `drain` to finish, which should be longer than the longest deadline of
+    /// a handler. Dropping the future cuts everything off at once.
     pub async fn run(
         &self,
         concurrency: Concurrency,
@@ -333,8 +336,8 @@ impl Queue {
         supervisor::run(self, concurrency, Arc::new(handler), stop, drain).await
     }
 
-    /// Takes what this process holds and did not start before it was stopped. Nobody else will
-    /// run it, so its leases can be given back at once.
+    /// Takes the dispatches that this process fetched and did not start before it was stopped. No
+    /// other process runs them, so their leases can be released at once.
     pub fn take_unstarted(&self) -> Vec<Dispatch> {
         let mut unstarted = self.unstarted.take();
         if let Transport::Memory(memory) = &self.transport {
@@ -343,7 +346,7 @@ impl Queue {
         unstarted
     }
 
-    /// Whether a worker of every lane of this process really asks for work: readiness.
+    /// Returns whether a worker of this process asks for work in every lane: readiness.
     #[must_use]
     pub fn is_polling(&self) -> bool {
         Lane::ALL
@@ -351,7 +354,7 @@ impl Queue {
             .all(|lane| self.liveness.of(*lane).is_polling())
     }
 
-    /// Readiness and counters of this process's workers.
+    /// Returns the readiness and the counters of this process's workers.
     #[must_use]
     pub fn status(&self) -> Status {
         let liveness = Lane::ALL.map(|lane| self.liveness.of(lane));
@@ -366,10 +369,10 @@ impl Queue {
         }
     }
 
-    /// Whether the queue takes dispatches now: its server answers and accepts writes.
+    /// Checks that the queue takes dispatches now: its server answers and accepts writes.
     ///
     /// # Errors
-    /// [`QueueError::Redis`] when it does not.
+    /// [`QueueError::Redis`] if it does not.
     pub async fn answers(&self) -> Result<(), QueueError> {
         match &self.transport {
             Transport::Redis(store) => check::answers(store).await,
@@ -377,10 +380,10 @@ impl Queue {
         }
     }
 
-    /// Looks at the queue's server as an operator would: reachable, writable, how configured.
+    /// Checks that the queue's server is reachable and writable, and returns its configuration.
     ///
     /// # Errors
-    /// [`QueueError::Redis`] when it cannot be reached or does not accept writes.
+    /// [`QueueError::Redis`] if it cannot be reached or does not accept writes.
     pub async fn check(&self) -> Result<Health, QueueError> {
         match &self.transport {
             Transport::Redis(store) => check::redis(store).await,
@@ -402,7 +405,7 @@ impl fmt::Debug for Queue {
     }
 }
 
-/// What a push to `lane` may carry while the queue holds `held`.
+/// Returns how many dispatches a push to `lane` may hold while the queue holds `held`.
 fn room_for(lane: Lane, held: Lanes<usize>) -> usize {
     let in_lane = lane.window().saturating_sub(*held.of(lane));
     let in_all = WINDOW.saturating_sub(held.urgent + held.letters);

@@ -19,44 +19,45 @@ use crate::metrics::Metrics;
 use crate::queue::{Dispatch, Lane, Queue, QueueError};
 use crate::skew::DatabaseClock;
 
-/// How soon the relay looks again while something was found lately.
+/// The interval between two looks while messages were found recently.
 const BUSY: Duration = Duration::from_millis(2);
 
-/// How long after it found something: hosts that invite now and then are not kept waiting.
+/// The time after the last found message during which [`BUSY`] applies, so that a host that invites
+/// now and then does not wait.
 const LATELY: Duration = Duration::from_secs(1);
 
-/// How soon it looks again when something is due and the queue wants nothing yet.
+/// The first interval while messages are due and the queue wants none yet.
 const QUEUE_FULL: Duration = Duration::from_millis(5);
 
-/// How seldom it does so where that goes on: a fraction of what the queue is given at a time.
+/// The longest interval while the queue wants none: a fraction of the time that one push lasts.
 const LONGEST_QUEUE_FULL: Duration = Duration::from_millis(50);
 
-/// How seldom it looks when nothing happens for a while.
+/// The longest interval while nothing is due.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// How long it waits after the database or the queue failed.
+/// The wait after a failure of the database or the queue.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Tells a worker in the host's own process that something was committed. Clones share it.
+/// Wakes a worker in the host's own process after a commit. Clones share it.
 ///
-/// Without it a worker looks by itself, every 200 ms when nothing happened for a while.
+/// Without it the worker looks for due messages every 200 ms when nothing was due for a while.
 #[derive(Debug, Clone, Default)]
 pub struct Waker(Arc<Notify>);
 
 impl Waker {
-    /// Makes the worker look for due messages now. To be rung after the commit; ringing too early,
-    /// too often or for nothing costs a look.
+    /// Makes the worker look for due messages now. Call it after the commit; a call that is too
+    /// early or not needed costs one query.
     pub fn wake(&self) {
         self.0.notify_one();
     }
 
-    /// Waits until it is rung, also if it was since the last wait, or until `at_most` is over.
+    /// Waits for a call of `wake` since the last wait, at most as long as `at_most`.
     async fn wait(&self, at_most: Duration) {
         let _ = tokio::time::timeout(at_most, self.0.notified()).await;
     }
 }
 
-/// Leases and pushes until `stop`.
+/// Leases due messages and pushes them to the queue.
 #[derive(Clone)]
 pub(crate) struct Relay {
     pub(crate) context: Context,
@@ -67,13 +68,13 @@ pub(crate) struct Relay {
     pub(crate) waker: Waker,
 }
 
-/// Whose turn it is in each lane.
-struct Turns {
+/// The organization whose messages are leased next, for each lane.
+struct LaneTurns {
     urgent: FairCursor,
     letters: FairCursor,
 }
 
-impl Default for Turns {
+impl Default for LaneTurns {
     fn default() -> Self {
         Self {
             urgent: FairCursor::of(Priority::URGENT),
@@ -82,18 +83,18 @@ impl Default for Turns {
     }
 }
 
-/// What a round came to.
+/// The result of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
-    /// Messages that went to the queue.
+    /// Messages were pushed to the queue.
     Some,
-    /// Messages, and the queue wants none of them yet.
+    /// Messages are due, and the queue wants none of them yet.
     QueueFull,
-    /// Nothing that could be done now.
+    /// Nothing is due, or nothing may be sent now.
     Nothing,
 }
 
-/// When the relay looks again.
+/// The interval until the relay looks again.
 struct PollInterval {
     wait: Duration,
     queue_full: Duration,
@@ -127,7 +128,7 @@ impl PollInterval {
     }
 }
 
-/// When a relay last began a round: what its silence is read off.
+/// The time at which the relay last began a round. Readiness fails if it is too long ago.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rounds(Arc<Mutex<Option<Instant>>>);
 
@@ -144,16 +145,16 @@ impl Rounds {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last;
     }
 
-    /// How long ago the last round began; `None` while no relay runs.
+    /// Returns the time since the last round began; `None` while no relay runs.
     pub(crate) fn silence(&self) -> Option<Duration> {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.map(|last| last.elapsed())
     }
 }
 
-/// What keeps the relay from its work.
+/// The reason why a round failed.
 #[derive(Debug, thiserror::Error)]
-enum Obstacle {
+enum RoundError {
     #[error(transparent)]
     Database(#[from] guestlist::Error),
     #[error(transparent)]
@@ -162,18 +163,18 @@ enum Obstacle {
 
 impl Relay {
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut turns = Turns::default();
+        let mut turns = LaneTurns::default();
         let mut interval = PollInterval::new(Instant::now());
         let mut connection = KeptConnection::new(self.context.database.clone());
         let mut wait = BUSY;
         let mut is_well = true;
         while stop
-            .run_until_cancelled(connection.wait_for(self.rest(wait, is_well)))
+            .run_until_cancelled(connection.wait_for(self.wait(wait, is_well)))
             .await
             .is_some()
         {
             self.rounds.begin();
-            if self.clock.stands_down() {
+            if self.clock.is_too_skewed() {
                 wait = PAUSE;
                 continue;
             }
@@ -185,9 +186,13 @@ impl Relay {
                     is_well = true;
                     wait = interval.after(found, Instant::now());
                 }
-                Err(obstacle) => {
+                Err(error) => {
                     if is_well {
-                        warn!(%obstacle, "nothing is relayed until this is mended: {obstacle}");
+                        warn!(
+                            %error,
+                            "the relay cannot read the outbox or reach the queue; no message is \
+                             sent until it can, and it tries again every second: {error}"
+                        );
                     }
                     is_well = false;
                     wait = PAUSE;
@@ -197,8 +202,9 @@ impl Relay {
         self.rounds.end();
     }
 
-    /// Waits for the next look; where the database or the queue failed, nobody rings for less.
-    async fn rest(&self, wait: Duration, is_well: bool) {
+    /// Waits for the next look. After a failure of the database or the queue, the waker does not
+    /// shorten the wait.
+    async fn wait(&self, wait: Duration, is_well: bool) {
         if is_well {
             self.waker.wait(jittered(wait)).await;
         } else {
@@ -206,12 +212,12 @@ impl Relay {
         }
     }
 
-    /// Asks the queue for room only when something is due.
+    /// Relays the due messages of every lane. Asks the queue for room only if something is due.
     async fn relay_once(
         &self,
         connection: &mut KeptConnection,
-        turns: &mut Turns,
-    ) -> Result<Found, Obstacle> {
+        turns: &mut LaneTurns,
+    ) -> Result<Found, RoundError> {
         let now = self.clock.now();
         let due = connection
             .ask(async |connection| outbox::due(connection, now).await)
@@ -237,7 +243,7 @@ impl Relay {
         connection: &mut KeptConnection,
         lane: Lane,
         turn: &mut FairCursor,
-    ) -> Result<Found, Obstacle> {
+    ) -> Result<Found, RoundError> {
         let limit = match lane {
             Lane::Urgent => usize::MAX,
             Lane::Letters => letters_wanted(self.context.mailer.gate()),
@@ -260,17 +266,18 @@ impl Relay {
                 self.metrics.dispatched(lane.name(), dispatches.len());
                 Ok(Found::Some)
             }
-            Err(QueueError::Full) => self.give_back(connection, &dispatches).await,
+            Err(QueueError::Full) => self.release(connection, &dispatches).await,
             Err(unknown) => Err(unknown.into()),
         }
     }
 
-    /// Another process filled the room first; its rows need not wait for the lease to lapse.
-    async fn give_back(
+    /// Releases leases after another process filled the queue first, so that the messages need not
+    /// wait for their leases to expire.
+    async fn release(
         &self,
         connection: &mut KeptConnection,
         dispatches: &[Dispatch],
-    ) -> Result<Found, Obstacle> {
+    ) -> Result<Found, RoundError> {
         let leases: Vec<_> = dispatches
             .iter()
             .map(|dispatch| (dispatch.message.into(), dispatch.generation))
@@ -301,7 +308,8 @@ impl Relay {
     }
 }
 
-/// While the mail server rests, letters rest in the outbox; one goes first to try it.
+/// Returns how many letters may be pushed: none while the circuit breaker of the mail server is
+/// open, and one as a probe.
 fn letters_wanted(gate: Gate) -> usize {
     match gate {
         Gate::Open => usize::MAX,
@@ -321,7 +329,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_rings_is_not_kept_waiting() {
+    fn a_wake_up_ends_the_wait_once() {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().build().expect("a runtime");
         let _entered = runtime.enter();
@@ -331,12 +339,12 @@ mod tests {
         assert_eq!(
             waker.wait(LATELY).now_or_never(),
             None,
-            "a ring is one look"
+            "one call wakes once"
         );
     }
 
     #[test]
-    fn it_looks_often_for_a_second_after_it_found_something_and_then_ever_more_seldom() {
+    fn intervals_grow_a_second_after_the_last_message() {
         let start = Instant::now();
         let mut interval = PollInterval::new(start);
         let later = start + LATELY;

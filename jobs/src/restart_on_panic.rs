@@ -1,4 +1,4 @@
-//! Keeps the parts of a worker at work: what panics is started again.
+//! Restarts a background task of the worker after a panic.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use tracing::error;
 
 use crate::panic_text::panic_text;
 
-/// How long a part that panicked rests: whatever made it panic is likely still there.
+/// The wait before a task that panicked is restarted, because the cause is likely still there.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Runs what `start` makes until it returns by itself, and again whenever it panics, which is
-/// counted and logged; a worker that lives on without its relay would deliver nothing for ever.
+/// Runs the future of `start` until it returns, and starts it again after each panic, which is
+/// counted and logged. A worker that continued without its relay would never deliver anything again.
 pub(crate) async fn restart_on_panic<F: Future<Output = ()>>(
     part: &'static str,
     restarts: Counter,
@@ -28,7 +28,8 @@ pub(crate) async fn restart_on_panic<F: Future<Output = ()>>(
         restarts.inc();
         error!(
             part,
-            "the {part} panicked and is started again: {}",
+            "the {part} panicked and is started again in {} s: {}",
+            PAUSE.as_secs(),
             panic_text(&*panic)
         );
         let rested = stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await;

@@ -83,6 +83,6 @@ impl Scheduler {
     }
 
     fn may_go_on(&self, stop: &CancellationToken) -> bool {
-        !stop.is_cancelled() && !self.clock.stands_down()
+        !stop.is_cancelled() && !self.clock.is_too_skewed()
     }
 }

@@ -1,4 +1,4 @@
-//! The one place that settles messages: in batches, so no letter costs a commit of its own.
+//! Settles messages, which happens nowhere else: in batches, so that many letters share a commit.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::job::{Next, Outcome};
 use crate::leases::Held;
 use crate::skew::DatabaseClock;
 
-/// The most outcomes settled in one transaction.
+/// The maximum number of outcomes settled in one transaction.
 const BATCH: usize = 128;
 
-/// How long to wait before settling again after the database failed.
+/// The wait before settling again after a failure of the database.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Hands outcomes to who settles them. Dropping every clone ends [`Settling`].
+/// Sends outcomes to [`Settling`]. Dropping every clone ends it.
 #[derive(Clone)]
 pub(crate) struct Settler(mpsc::Sender<Settlement>);
 
-/// A job's outcome; its lease is held until it is recorded.
+/// The outcome of a job; the lease is held until the outcome is recorded.
 struct Settlement {
     message: outbox::Message,
     held: Held,
@@ -39,8 +39,9 @@ impl Settlement {
     }
 }
 
-/// What settles. Clones share what is not settled yet, so one that panicked is followed by another that
-/// begins with the batch it left: what was sent is not sent again for that.
+/// The task that settles outcomes. Clones share the outcomes that are not settled yet: after a panic
+/// the next one begins with the batch that was left, so that no letter is sent again because of the
+/// panic.
 #[derive(Clone)]
 pub(crate) struct Settling {
     database: Database,
@@ -54,7 +55,7 @@ struct Waiting {
 }
 
 impl Settler {
-    /// Where outcomes go in, and what settles them once it runs.
+    /// Creates the sender of outcomes, and the task that settles them once it runs.
     pub(crate) fn new(database: Database, clock: DatabaseClock) -> (Self, Settling) {
         let (sender, receiver) = mpsc::channel(BATCH);
         let waiting = Waiting {
@@ -79,14 +80,19 @@ impl Settler {
             outcome,
             recorded,
         };
-        if self.0.send(settlement).await.is_ok() {
-            // An error means the task was cut off; the lease then decides, as after a crash.
-            let _ = committed.await;
-        } else {
+        if let Err(mpsc::error::SendError(lost)) = self.0.send(settlement).await {
+            let (id, kind) = (lost.message.id, lost.message.kind.as_str());
             error!(
-                "an outcome cannot be recorded any more: its message is done again when its lease lapses"
+                %id,
+                kind,
+                "the outcome of {kind} was not recorded because the task that records outcomes has \
+                 ended; the job runs again when its lease expires"
             );
+            return;
         }
+        // An error means that the task was cut off; the message is dispatched again when its lease
+        // expires, as after a crash.
+        let _ = committed.await;
     }
 }
 
@@ -100,15 +106,16 @@ impl Settling {
             // Rows are locked in the order of their ids, as renewals lock them.
             batch.sort_by_key(|settlement| settlement.message.id);
             while let Err(error) = in_time(complete(database, clock, batch)).await {
-                rest_after(&error).await;
+                pause_after(&error).await;
             }
             while let Err(error) = in_time(put_back(database, clock, batch)).await {
-                rest_after(&error).await;
+                pause_after(&error).await;
             }
             for settlement in batch.drain(..) {
-                // Only now may another letter leave in its place: who is killed before repeats this one.
+                // Only now may another letter be sent: a process killed before the commit sends this
+                // one again.
                 drop(settlement.outcome.unsettled);
-                // Nobody waits any more where the job was cut off; it is recorded all the same.
+                // The job no longer waits if it was cut off; its outcome is recorded all the same.
                 let _ = settlement.recorded.send(());
             }
         }
@@ -116,7 +123,7 @@ impl Settling {
 }
 
 impl Waiting {
-    /// Fills the batch, and says whether there is anything in it.
+    /// Fills the batch; returns whether there is anything in it.
     async fn gather(&mut self) -> bool {
         if self.batch.is_empty() {
             let Some(first) = self.receiver.recv().await else {
@@ -124,7 +131,7 @@ impl Waiting {
             };
             self.batch.push(first);
         }
-        // Who is about to end as well comes along, for a turn of the runtime and no longer.
+        // Yields once so that jobs finishing now join this batch.
         tokio::task::yield_now().await;
         while self.batch.len() < BATCH
             && let Ok(settlement) = self.receiver.try_recv()
@@ -135,12 +142,16 @@ impl Waiting {
     }
 }
 
-async fn rest_after(error: &guestlist::Error) {
-    warn!(%error, "outcomes could not be recorded, trying again: {error}");
+async fn pause_after(error: &guestlist::Error) {
+    warn!(
+        %error,
+        "outcomes of jobs could not be recorded; trying again in {} ms: {error}",
+        PAUSE.as_millis()
+    );
     tokio::time::sleep(PAUSE).await;
 }
 
-/// Deletes what is done with, and records what became of its letter.
+/// Deletes messages that are done or cancelled, and records the delivery of their letters.
 async fn complete(
     database: &Database,
     clock: &DatabaseClock,
@@ -180,7 +191,7 @@ async fn complete(
     Ok(())
 }
 
-/// Puts back what is to be tried again, and sets aside what is given up.
+/// Postpones messages that are tried again, and marks those that are given up as dead.
 async fn put_back(
     database: &Database,
     clock: &DatabaseClock,
@@ -215,14 +226,14 @@ fn log(message: &outbox::Message, outcome: &Outcome) {
     match &outcome.next {
         Next::Done => debug!(%id, kind, "{kind} done"),
         Next::Cancel { why } => info!(%id, kind, why, "{kind} cancelled: {why}"),
-        // While a mail server is down every letter waits, and the mailer has said so once.
+        // While a mail server is down every letter waits, and the mailer has logged it once.
         Next::Retry {
             why,
             cost: Cost::Nothing,
             ..
         } => debug!(%id, kind, why, "{kind} waits: {why}"),
         Next::Retry { after, why, .. } => {
-            info!(%id, kind, why, ?after, "{kind} again in {}: {why}", rounded(*after));
+            info!(%id, kind, why, ?after, "{kind} is tried again in {}: {why}", rounded(*after));
         }
         Next::Dead { why } => {
             error!(%id, kind, why, "{kind} given up: {why}; see `guestlist jobs --state dead`");

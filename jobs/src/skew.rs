@@ -61,7 +61,7 @@ impl DatabaseClock {
     }
 
     /// Returns whether no work may start: the clocks differ too much, or were never compared.
-    pub(crate) fn stands_down(&self) -> bool {
+    pub(crate) fn is_too_skewed(&self) -> bool {
         self.skew().is_none_or(is_too_much)
     }
 

@@ -24,17 +24,17 @@ use crate::settle::Settler;
 use crate::skew::DatabaseClock;
 use crate::trace;
 
-/// How a worker works.
+/// The settings of a worker.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// How many letters are at the mail server at a time, and so how many connections to it. Four
-    /// times as many are being made ready, sent and recorded.
+    /// The number of letters sent at the same time, and so of connections to the mail server. Four
+    /// times as many jobs read, render, send and record letters.
     pub letters: usize,
-    /// How long running jobs may take to finish after the signal to stop.
+    /// The time that running jobs have to finish after the signal to stop.
     pub drain: Duration,
-    /// How long before expiry an invitee is reminded; `None` never.
+    /// The time before expiry at which an invitee is reminded; `None` sends no reminders.
     pub reminder: Option<Duration>,
-    /// How long events and closed invitations are kept; `None` for ever.
+    /// The time for which events and closed invitations are kept; `None` keeps them for ever.
     pub retention: Option<Duration>,
 }
 
@@ -49,17 +49,17 @@ impl Default for Settings {
     }
 }
 
-/// How many purges of sessions are at work at a time.
+/// The number of purges of sessions that run at the same time.
 const URGENT_SLOTS: usize = 4;
 
-/// How long each part of the farewell may take once the jobs are drained: all four fit between
-/// the default drain time and the 30 s after which most platforms kill.
+/// The time limit of each step of the shutdown after the jobs are drained. All four steps fit
+/// between the default drain time and the 30 s after which most platforms kill the process.
 const PART_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often a worker that stops when idle looks whether it is.
+/// The interval at which a worker that stops when idle checks whether it is idle.
 const IDLE_CHECK: Duration = Duration::from_millis(50);
 
-/// Delivers what the outbox promises, in the host's process or in one of its own.
+/// Delivers the messages of the outbox, in the host's process or in one of its own.
 pub struct Worker {
     context: Context,
     queue: Queue,
@@ -70,7 +70,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker that takes its dispatches from `queue`.
+    /// Creates a worker that takes its dispatches from `queue`.
     pub fn new(context: Context, queue: Queue, settings: Settings) -> Self {
         Self {
             context,
@@ -82,8 +82,8 @@ impl Worker {
         }
     }
 
-    /// What shows whether this worker is well and what it did, while it works and afterwards. A
-    /// host that runs the worker in its own process serves it as it likes.
+    /// Returns the readiness and the metrics of this worker, usable while it runs and afterwards. A
+    /// host that runs the worker in its own process serves them as it likes.
     pub fn monitor(&self) -> Monitor {
         Monitor::new(
             &self.context,
@@ -93,16 +93,17 @@ impl Worker {
         )
     }
 
-    /// What a host that runs the worker in its own process rings after its commit, so that the
-    /// worker looks at once.
+    /// Returns the waker that a host with the worker in its own process calls after its commit, so
+    /// that the worker looks for messages at once.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
     }
 
-    /// Works until `stop`, then leases nothing more, finishes what runs, settles it and returns.
+    /// Works until `stop`, then leases nothing more, finishes the running jobs, settles them and
+    /// returns.
     ///
-    /// What does not finish within the drain time is cut off; its lease lapses and it is done
-    /// again elsewhere.
+    /// Jobs that do not finish within the drain time are cut off; another worker runs them again
+    /// after their leases expire.
     pub async fn run(self, stop: CancellationToken) -> Drained {
         let clock = self.clock();
         clock.set().await;
@@ -123,7 +124,7 @@ impl Worker {
             CancellationToken::new(),
             move || settling.clone().run(),
         ));
-        // Dropping this future ends everything it started, as the end of the process would.
+        // Dropping this future ends every task it started, as the end of the process would.
         let mut renewal = JoinSet::new();
         let renewing = leases.clone();
         renewal.spawn(
@@ -145,13 +146,13 @@ impl Worker {
         let ending = async {
             while let Some(ended) = background.join_next().await {
                 if let Err(failure) = ended {
-                    error!(%failure, "a part of the worker failed: {failure}");
+                    error!(%failure, "a background task of the worker failed: {failure}");
                 }
             }
         };
-        within_shutdown_timeout("the relay and the scheduler did not end", ending).await;
-        self.give_back().await;
-        // Finished jobs waited for their commit, so only those that were cut off are left.
+        within_shutdown_timeout("the relay and the scheduler did not stop", ending).await;
+        self.release_unstarted().await;
+        // Finished jobs waited for their commit, so only outcomes of jobs that were cut off are left.
         if tokio::time::timeout(PART_SHUTDOWN_TIMEOUT, &mut settling)
             .await
             .is_err()
@@ -159,17 +160,17 @@ impl Worker {
             settling.abort();
         }
         within_shutdown_timeout(
-            "the mail server did not take leave",
+            "the connections to the mail server were not closed",
             self.context.mailer.close(),
         )
         .await;
         drained
     }
 
-    /// Works until no message is due or in anybody's hands and no invitation is overdue.
+    /// Works until no message is due or leased and no invitation is overdue.
     ///
     /// # Errors
-    /// The database's, when it cannot be asked whether anything is due.
+    /// The database did not answer whether anything is due.
     pub async fn run_until_idle(
         self,
         stop: CancellationToken,
@@ -246,7 +247,7 @@ impl Worker {
             self.settings.letters,
             stop.clone(),
         );
-        let bench = Arc::new(Bench {
+        let dispatches = Arc::new(DispatchHandler {
             context,
             desk,
             leases,
@@ -254,11 +255,11 @@ impl Worker {
             metrics: self.metrics.clone(),
         });
         let handler = move |_lane, dispatch: Dispatch| {
-            let bench = Arc::clone(&bench);
-            let stands_down = clock.stands_down();
+            let dispatches = Arc::clone(&dispatches);
+            let is_skewed = clock.is_too_skewed();
             async move {
-                if !stands_down {
-                    bench.handle(dispatch).await;
+                if !is_skewed {
+                    dispatches.handle(dispatch).await;
                 }
             }
             .boxed()
@@ -268,8 +269,9 @@ impl Worker {
             .await
     }
 
-    /// Gives back the leases of what was fetched and not started, so that it is due elsewhere now.
-    async fn give_back(&self) {
+    /// Releases the leases of dispatches that were fetched and not started, so that another worker
+    /// can run them now.
+    async fn release_unstarted(&self) {
         let unstarted = self.queue.take_unstarted();
         let leases: Vec<_> = unstarted
             .iter()
@@ -280,7 +282,11 @@ impl Worker {
             outbox::release(&mut connection, &leases).await
         };
         if let Ok(Err(error)) = tokio::time::timeout(PART_SHUTDOWN_TIMEOUT, released).await {
-            warn!(%error, "leases were not given back and lapse by themselves: {error}");
+            warn!(
+                %error,
+                "leases of jobs that were not started could not be released; the jobs run when \
+                 their leases expire: {error}"
+            );
         }
     }
 }
@@ -290,12 +296,15 @@ async fn within_shutdown_timeout(otherwise: &str, part: impl Future<Output = ()>
         .await
         .is_err()
     {
-        warn!("{otherwise} in time");
+        warn!(
+            "{otherwise} within {} s; the worker stops without waiting longer",
+            PART_SHUTDOWN_TIMEOUT.as_secs()
+        );
     }
 }
 
-/// What handling a dispatch takes.
-struct Bench {
+/// The dependencies of handling a dispatch.
+struct DispatchHandler {
     context: Context,
     desk: Desk,
     leases: Leases,
@@ -303,9 +312,9 @@ struct Bench {
     metrics: Metrics,
 }
 
-impl Bench {
-    /// Takes a dispatched message, runs its job and settles it. Whatever goes wrong before the job
-    /// leaves the message to its lease.
+impl DispatchHandler {
+    /// Takes a dispatched message, runs its job and settles it. After a failure before the job, the
+    /// message is dispatched again when its lease expires.
     async fn handle(&self, dispatch: Dispatch) {
         let taken = self
             .leases
@@ -315,7 +324,13 @@ impl Bench {
             Ok(Some(taken)) => taken,
             Ok(None) => return,
             Err(error) => {
-                warn!(%error, "a dispatched message could not be read: {error}");
+                warn!(
+                    id = %dispatch.message,
+                    generation = dispatch.generation,
+                    %error,
+                    "a dispatched message could not be read; it is dispatched again when its \
+                     lease expires: {error}"
+                );
                 return;
             }
         };

@@ -52,7 +52,7 @@ fn worker_started_without_redis_recovers() {
     installation.command_line.run(&invite).done();
     let mut worker = installation.worker("worker");
     eventually("it says what is missing", || {
-        worker.said("nothing is relayed") == 1
+        worker.said("the relay cannot read the outbox") == 1
     });
     let said = worker.log();
     assert!(

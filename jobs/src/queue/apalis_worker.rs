@@ -1,8 +1,8 @@
-//! One apalis worker of one lane: the only file that names apalis.
+//! An apalis worker of one lane. No other file imports apalis.
 //!
-//! What apalis does wrong and this file works around: its own poll strategies lose wake-ups, a
-//! codec that fails ends the worker, a reused worker name is refused, tasks fetched but not
-//! started are stolen, and a stopping worker does not read its acknowledgements.
+//! This file works around these faults of apalis: its own poll strategies lose wake-ups, a codec
+//! that fails ends the worker, a reused worker name is refused, tasks fetched but not started are
+//! taken by other workers, and a stopping worker does not read its acknowledgements.
 
 use std::{
     convert::Infallible,
@@ -26,10 +26,10 @@ use tokio::{
 use super::{lane_liveness::LaneLiveness, memory::Memory, payload::Payload, runner::Runner};
 use crate::redis_connection::RedisConnection;
 
-/// A worker that ends with `Ok` after its runner's stop, or early with the reason.
+/// A running worker. It ends with `Ok` after the stop of its runner, or earlier with the reason.
 pub(super) type Run = BoxFuture<'static, Result<(), String>>;
 
-/// A worker of the queue `queue` on Redis, registered under `name`, which must be new.
+/// Runs a worker of the queue `queue` on Redis, registered under `name`, which must be new.
 pub(super) fn on_redis(
     connection: RedisConnection,
     queue: &str,
@@ -38,11 +38,12 @@ pub(super) fn on_redis(
     runner: Runner,
 ) -> Run {
     // apalis's channel of acknowledgements has room for four batches and is not read while a
-    // stopping worker waits for its handlers. At the stop a batch may just have been fetched on
-    // top of full slots, none of them acknowledged: unless four batches hold all of that and one
-    // more, the stop hangs. A larger batch would only hoard what another process could run.
-    // The janitor beats for live workers and buries dead ones, so apalis's own burial, which
-    // delivers a dispatch again under the same generation, is put off for a year.
+    // stopping worker waits for its handlers. At the stop, all slots may be busy and one more batch
+    // just fetched, none of them acknowledged. The stop hangs unless four batches have room for all
+    // of these and one more. A larger batch would only keep dispatches from other processes.
+    // The supervisor sends heartbeats for live workers and removes dead ones. apalis would deliver
+    // the dispatches of a dead worker again under the same generation, so its own removal is put off
+    // for a year.
     let config = Config::default()
         .queue(queue)
         .batch_size((slots + 1).div_ceil(3))
@@ -54,7 +55,7 @@ pub(super) fn on_redis(
     let storage = RedisStorage::<Payload, _>::new(connection)
         .with_config(config)
         .with_codec(Lenient)
-        .poll_with_strategy(Impatient::new(Arc::clone(&runner.liveness)));
+        .poll_with_strategy(PollAfterWakeUp::new(Arc::clone(&runner.liveness)));
     let (handlers, stop) = (runner.handlers.clone(), runner.stop.clone());
     let worker = WorkerBuilder::new(name)
         .backend(storage)
@@ -64,13 +65,13 @@ pub(super) fn on_redis(
     worker.run_until(stopped(stop)).map(reason).boxed()
 }
 
-/// A worker that takes from this process's own list.
+/// Runs a worker that takes dispatches from this process's own list.
 pub(super) fn on_memory(memory: Arc<Memory>, name: String, slots: usize, runner: Runner) -> Run {
     let dispatches = memory
         .take(runner.lane)
         .map(|dispatch| Ok::<_, Infallible>(Payload(Some(dispatch))))
         .boxed()
-        .poll_with_strategy(Impatient::new(Arc::clone(&runner.liveness)));
+        .poll_with_strategy(PollAfterWakeUp::new(Arc::clone(&runner.liveness)));
     let (handlers, stop) = (runner.handlers.clone(), runner.stop.clone());
     let worker = WorkerBuilder::new(name)
         .backend(dispatches)
@@ -89,7 +90,7 @@ fn reason(ended: Result<(), WorkerError>) -> Result<(), String> {
     ended.map_err(|error| error.to_string())
 }
 
-/// The codec that reads anything.
+/// A codec whose decoding never fails.
 #[derive(Debug, Clone, Copy)]
 struct Lenient;
 
@@ -106,45 +107,46 @@ impl Codec<Payload> for Lenient {
     }
 }
 
-/// Asks at once when nudged, soon after there was work, and every 100 ms when idle.
+/// A poll strategy that polls at once after a wake-up, soon after there was work, and every 100 ms
+/// when idle.
 ///
-/// A nudge can arrive while an empty answer is on its way, so one nudge asks several times, in
-/// doubling steps from a millisecond. Both wakers are always polled until pending: a timer that
-/// is armed but not polled wakes nobody.
-struct Impatient {
+/// A wake-up can arrive while an empty answer is on its way, so each one causes several polls, at
+/// intervals that double from a millisecond. Both wakers are always polled until pending, because a
+/// timer that is set but not polled wakes nothing.
+struct PollAfterWakeUp {
     liveness: Arc<LaneLiveness>,
-    nudges: Arc<Notify>,
-    nudged: Pin<Box<OwnedNotified>>,
+    wake_ups: Arc<Notify>,
+    woken: Pin<Box<OwnedNotified>>,
     sleep: Pin<Box<Sleep>>,
     pause: Duration,
 }
 
-impl Impatient {
+impl PollAfterWakeUp {
     const SHORTEST: Duration = Duration::from_millis(1);
     const LONGEST: Duration = Duration::from_millis(100);
 
     fn new(liveness: Arc<LaneLiveness>) -> Self {
-        let nudges = liveness.nudges();
+        let wake_ups = liveness.wake_ups();
         Self {
-            nudged: Box::pin(Arc::clone(&nudges).notified_owned()),
+            woken: Box::pin(Arc::clone(&wake_ups).notified_owned()),
             sleep: Box::pin(sleep(Self::SHORTEST)),
             pause: Self::SHORTEST,
             liveness,
-            nudges,
+            wake_ups,
         }
     }
 
-    fn hurry(&mut self) {
+    fn poll_soon(&mut self) {
         self.pause = Self::SHORTEST;
         self.sleep.as_mut().reset(Instant::now() + self.pause);
     }
 }
 
-impl PollStrategy for Impatient {
+impl PollStrategy for PollAfterWakeUp {
     fn poll_drive(&mut self, cx: &mut Context<'_>, _: &PollSnapshot) -> Poll<Option<()>> {
-        while self.nudged.as_mut().poll(cx).is_ready() {
-            self.nudged = Box::pin(Arc::clone(&self.nudges).notified_owned());
-            self.hurry();
+        while self.woken.as_mut().poll(cx).is_ready() {
+            self.woken = Box::pin(Arc::clone(&self.wake_ups).notified_owned());
+            self.poll_soon();
         }
         while self.sleep.as_mut().poll(cx).is_ready() {
             self.pause = (self.pause * 2).min(Self::LONGEST);
@@ -154,9 +156,9 @@ impl PollStrategy for Impatient {
     }
 
     fn on_poll(&mut self, snapshot: &PollSnapshot) {
-        self.liveness.beat();
+        self.liveness.polled();
         if snapshot.consecutive_ready > 0 && self.pause > Self::SHORTEST {
-            self.hurry();
+            self.poll_soon();
         }
     }
 }

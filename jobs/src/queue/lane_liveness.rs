@@ -11,13 +11,13 @@ use std::{
 use tokio::sync::Notify;
 
 /// A worker that has not asked for this long is not polling.
-const FRESH: Duration = Duration::from_secs(3);
+const POLLING_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Default)]
 pub(super) struct LaneLiveness {
     polled_at: Mutex<Option<Instant>>,
-    polled: Notify,
-    nudge: Arc<Notify>,
+    next_poll: Notify,
+    wake: Arc<Notify>,
     slots: AtomicUsize,
     running: AtomicUsize,
     ended: AtomicU64,
@@ -26,18 +26,18 @@ pub(super) struct LaneLiveness {
 
 impl LaneLiveness {
     /// Wakes one idle worker of this lane; remembered when none is waiting.
-    pub(super) fn nudge(&self) {
-        self.nudge.notify_one();
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
     }
 
-    pub(super) fn nudges(&self) -> Arc<Notify> {
-        Arc::clone(&self.nudge)
+    pub(super) fn wake_ups(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
     }
 
     /// A worker asks for work now.
-    pub(super) fn beat(&self) {
+    pub(super) fn polled(&self) {
         *self.last() = Some(Instant::now());
-        self.polled.notify_waiters();
+        self.next_poll.notify_waiters();
     }
 
     /// No worker asks any more.
@@ -45,9 +45,9 @@ impl LaneLiveness {
         *self.last() = None;
     }
 
-    /// Resolves at the next [`beat`](Self::beat).
-    pub(super) async fn next_beat(&self) {
-        self.polled.notified().await;
+    /// Resolves at the next [`polled`](Self::polled).
+    pub(super) async fn next_poll(&self) {
+        self.next_poll.notified().await;
     }
 
     pub(super) fn is_polling(&self) -> bool {
@@ -55,10 +55,10 @@ impl LaneLiveness {
             return false;
         };
         // A worker whose slots are all taken has no reason to ask.
-        last.elapsed() < FRESH || self.running() >= self.slots.load(Relaxed)
+        last.elapsed() < POLLING_TIMEOUT || self.running() >= self.slots.load(Relaxed)
     }
 
-    pub(super) fn offer(&self, slots: usize) {
+    pub(super) fn set_slots(&self, slots: usize) {
         self.slots.store(slots, Relaxed);
     }
 
@@ -80,9 +80,9 @@ impl LaneLiveness {
     }
 
     /// Counts a handler as running until the guard is dropped.
-    pub(super) fn occupy(&self) -> Occupied<'_> {
+    pub(super) fn start_handler(&self) -> RunningGuard<'_> {
         self.running.fetch_add(1, Relaxed);
-        Occupied(self)
+        RunningGuard(self)
     }
 
     fn last(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
@@ -92,9 +92,9 @@ impl LaneLiveness {
     }
 }
 
-pub(super) struct Occupied<'a>(&'a LaneLiveness);
+pub(super) struct RunningGuard<'a>(&'a LaneLiveness);
 
-impl Drop for Occupied<'_> {
+impl Drop for RunningGuard<'_> {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Relaxed);
         self.0.ended.fetch_add(1, Relaxed);
@@ -108,9 +108,9 @@ mod tests {
     #[test]
     fn a_lane_polls_only_between_its_first_beat_and_its_stop() {
         let liveness = LaneLiveness::default();
-        liveness.offer(1);
+        liveness.set_slots(1);
         assert!(!liveness.is_polling());
-        liveness.beat();
+        liveness.polled();
         assert!(liveness.is_polling());
         liveness.stopped();
         assert!(!liveness.is_polling());
@@ -119,12 +119,12 @@ mod tests {
     #[test]
     fn a_lane_with_every_slot_taken_counts_as_polling() {
         let liveness = LaneLiveness::default();
-        liveness.offer(1);
-        *liveness.last() = Instant::now().checked_sub(FRESH * 2);
+        liveness.set_slots(1);
+        *liveness.last() = Instant::now().checked_sub(POLLING_TIMEOUT * 2);
         assert!(!liveness.is_polling());
-        let occupied = liveness.occupy();
+        let running = liveness.start_handler();
         assert!(liveness.is_polling());
-        drop(occupied);
+        drop(running);
         assert!(!liveness.is_polling());
     }
 }

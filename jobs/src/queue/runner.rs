@@ -64,7 +64,7 @@ impl Runner {
         if self.stop.is_cancelled() {
             return self.unstarted.add(dispatch);
         }
-        let _occupied = self.liveness.occupy();
+        let _running = self.liveness.start_handler();
         self.abandon
             .run_until_cancelled(self.contained(dispatch))
             .await;

@@ -78,7 +78,7 @@ impl WorkerSet {
         let runners = Lanes::each(|lane| {
             let slots = *slots.of(lane);
             let liveness = Arc::clone(queue.liveness.of(lane));
-            liveness.offer(slots);
+            liveness.set_slots(slots);
             Runner {
                 lane,
                 handler: Arc::clone(handler),
@@ -161,7 +161,7 @@ impl WorkerSet {
         let mut worker = AbortOnDropHandle::new(tokio::spawn(worker));
         let ended = tokio::select! {
             ended = &mut worker => ended,
-            () = liveness.next_beat(), if after_failure => {
+            () = liveness.next_poll(), if after_failure => {
                 tracing::info!(lane = lane.name(), "the {lane} worker polls again");
                 worker.await
             }
