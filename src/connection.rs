@@ -26,6 +26,7 @@ use crate::error::Error;
 /// as `pool.begin()` begins it, fails at once with "database is locked" if it reads first and
 /// another connection writes in between. Foreign keys must be on, as they are by default in sqlx.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Connection<'c> {
     /// A Postgres connection.
     #[cfg(feature = "postgres")]

@@ -11,6 +11,7 @@ use crate::error::Error;
 
 /// A pool of connections to Postgres or to an SQLite file. Cloning shares it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Database {
     /// A Postgres pool.
     #[cfg(feature = "postgres")]
@@ -22,6 +23,7 @@ pub enum Database {
 
 /// An open transaction of a [`Database`]. Dropping it rolls back.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Transaction {
     /// A Postgres transaction.
     #[cfg(feature = "postgres")]
@@ -33,6 +35,7 @@ pub enum Transaction {
 
 /// A connection of a [`Database`] without a transaction. Dropping it returns it to the pool.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum PooledConnection {
     /// A Postgres connection.
     #[cfg(feature = "postgres")]

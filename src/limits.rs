@@ -19,6 +19,7 @@ pub struct Limits {
 
 /// A maximum number of letters within any window of that length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limit {
     /// The number of letters.
     pub letters: u32,
@@ -27,6 +28,11 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// Allows `letters` within any window of this length.
+    pub const fn new(letters: u32, window: Duration) -> Self {
+        Self { letters, window }
+    }
+
     pub(crate) fn capacity(self) -> usize {
         self.letters.try_into().unwrap_or(usize::MAX)
     }

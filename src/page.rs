@@ -16,6 +16,7 @@ pub struct Paging {
 
 /// A page of a list.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Page<T> {
     /// The items, in the list's order.
     pub items: Vec<T>,
@@ -67,6 +68,14 @@ impl Default for Paging {
 }
 
 impl<T> Page<T> {
+    /// Makes another value of each item; the cursor stays.
+    pub fn map<U>(self, make: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(make).collect(),
+            next: self.next,
+        }
+    }
+
     /// Removes the one extra item and sets the cursor to the last item of the page.
     pub(crate) fn of(mut items: Vec<T>, paging: &Paging, key: impl Fn(&T) -> String) -> Self {
         let wanted = usize::try_from(paging.fetch_limit() - 1).unwrap_or(usize::MAX);

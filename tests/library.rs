@@ -71,6 +71,7 @@ fn has_many_writers(team: &support::Team) -> bool {
         guestlist::Database::Postgres(_) => true,
         #[cfg(feature = "sqlite")]
         guestlist::Database::Sqlite(_) => false,
+        _ => unreachable!("neither Postgres nor SQLite"),
     }
 }
 
@@ -98,5 +99,6 @@ async fn dump(database: &guestlist::Database) -> Vec<String> {
             };
             tables::dump(tables::Dialect::Sqlite, ask).await
         }
+        _ => unreachable!("neither Postgres nor SQLite"),
     }
 }

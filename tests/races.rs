@@ -101,6 +101,7 @@ on_both_databases! {
             Database::Postgres(pool) => sqlx::query(reopen).execute(pool).await.map(drop),
             #[cfg(feature = "sqlite")]
             Database::Sqlite(pool) => sqlx::query(reopen).execute(pool).await.map(drop),
+            _ => unreachable!("neither Postgres nor SQLite"),
         };
         let refused = refused.unwrap_err();
         assert!(refused.as_database_error().is_some_and(|error| error.is_unique_violation()), "{refused}");

@@ -92,6 +92,7 @@ async fn database(config: &Config, round: &mut Round) -> Result<Option<Database>
     let kind = match &database {
         Database::Postgres(_) => "Postgres answers",
         Database::Sqlite(_) => "the SQLite file can be used",
+        _ => "the database answers",
     };
     round.report("database", Well(kind.to_owned()))?;
     round.report(

@@ -1,7 +1,7 @@
 //! The audit trail.
 
 use clap::Args;
-use guestlist::{Connection, Event, Page};
+use guestlist::{Connection, Event};
 use serde_json::{Value as Json, json};
 
 use super::arguments::{Limit, Within};
@@ -30,10 +30,7 @@ impl List {
                 .guestlist
                 .events(connection, organization, paging)
                 .await?;
-            Ok(Page {
-                items: page.items.into_iter().map(Listed).collect(),
-                next: page.next,
-            })
+            Ok(page.map(Listed))
         };
         if context.list(self.limit.limit, fetch).await? == 0 {
             context.organization(organization).await?;

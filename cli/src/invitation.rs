@@ -3,9 +3,7 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use guestlist::{
-    Connection, Error, Filter, Invitation, InvitationId, Page, Role, Status, Transaction,
-};
+use guestlist::{Connection, Error, Filter, Invitation, InvitationId, Role, Status, Transaction};
 use serde_json::{Value as Json, json};
 
 use super::arguments::{ActingAs, Limit, Within};
@@ -102,15 +100,7 @@ impl List {
                 .guestlist
                 .invitations(connection, organization, filter, paging)
                 .await?;
-            let items = page
-                .items
-                .into_iter()
-                .map(|invitation| Listed::new(invitation, context))
-                .collect();
-            Ok(Page {
-                items,
-                next: page.next,
-            })
+            Ok(page.map(|invitation| Listed::new(invitation, context)))
         };
         context
             .show_list(self.limit.limit, "There are no such invitations.", fetch)

@@ -1,7 +1,7 @@
 //! Members and their roles.
 
 use clap::Args;
-use guestlist::{Connection, Membership, Name, Page, Role, UserId};
+use guestlist::{Connection, Membership, Name, Role, UserId};
 use serde_json::{Value as Json, json};
 
 use super::arguments::{By, Limit, ToMember, Within};
@@ -86,10 +86,7 @@ impl List {
                 .guestlist
                 .members(connection, organization, paging)
                 .await?;
-            Ok(Page {
-                items: page.items.into_iter().map(Listed).collect(),
-                next: page.next,
-            })
+            Ok(page.map(Listed))
         };
         context
             .show_list(self.limit.limit, "There are no members.", fetch)

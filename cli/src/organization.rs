@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use guestlist::{Actor, EmailAddress, Name, Organization, OrganizationId, Page, User, UserId};
+use guestlist::{Actor, EmailAddress, Name, Organization, OrganizationId, User, UserId};
 use serde_json::{Value as Json, json};
 
 use super::arguments::{ActingAs, Limit};
@@ -98,10 +98,7 @@ impl Command {
             Self::List(Limit { limit }) => {
                 let fetch = async |connection: guestlist::Connection<'_>, paging: &_| {
                     let page = context.guestlist.organizations(connection, paging).await?;
-                    Ok(Page {
-                        items: page.items.into_iter().map(Listed).collect(),
-                        next: page.next,
-                    })
+                    Ok(page.map(Listed))
                 };
                 context
                     .show_list(limit, "There are no organizations.", fetch)

@@ -13,6 +13,7 @@ use crate::smtp_reply_line::one_line;
 
 /// The result for one letter of an invitation.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct DeliveryReport {
     /// The invitation.
     pub invitation: InvitationId,
@@ -22,6 +23,23 @@ pub struct DeliveryReport {
     pub delivery: Delivery,
     /// The mail server's reply, or the reason why nothing was sent.
     pub detail: Option<String>,
+}
+
+impl DeliveryReport {
+    /// Makes a report on the letter of this number.
+    pub fn new(
+        invitation: InvitationId,
+        letter: i64,
+        delivery: Delivery,
+        detail: Option<String>,
+    ) -> Self {
+        Self {
+            invitation,
+            letter,
+            delivery,
+            detail,
+        }
+    }
 }
 
 /// Records the result for an invitation's newest letter, unless that letter already failed for

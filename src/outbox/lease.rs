@@ -16,6 +16,7 @@ use crate::id::{MessageId, OrganizationId};
 
 /// A leased message, as it is dispatched through the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromRow)]
+#[non_exhaustive]
 pub struct Lease {
     /// The message.
     pub id: MessageId,

@@ -11,6 +11,7 @@ use crate::id::MessageId;
 
 /// The number of messages of one kind and state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
+#[non_exhaustive]
 pub struct Count {
     /// The kind of task.
     pub kind: String,

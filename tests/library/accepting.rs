@@ -99,6 +99,7 @@ on_both_databases! {
                 sqlx::query("UPDATE guestlist_invitations SET role = 'owner'").execute(&mut *tx).await.unwrap();
                 tx.commit().await.unwrap();
             }
+            _ => unreachable!("neither Postgres nor SQLite"),
         }
         assert!(matches!(team.accept(&token, &person("bob")).await, Err(Error::InvalidToken)));
     }

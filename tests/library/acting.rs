@@ -115,6 +115,7 @@ on_both_databases! {
             Database::Postgres(pool) => drop(sqlx::query(text).execute(pool).await.unwrap()),
             #[cfg(feature = "sqlite")]
             Database::Sqlite(pool) => drop(sqlx::query(text).execute(pool).await.unwrap()),
+            _ => unreachable!("neither Postgres nor SQLite"),
         }
         team.remove(OLIVIA, "adam").await.unwrap();
         let refused = team.accept(&team.token(&invitation), &person("bob")).await;

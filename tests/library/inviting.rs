@@ -133,7 +133,7 @@ on_both_databases! {
 
     async fn a_refused_invite_leaves_the_open_one_as_it_was(team: Team) {
         let old = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
-        let one_an_hour = Limit { letters: 1, window: Duration::from_secs(3600) };
+        let one_an_hour = Limit::new(1, Duration::from_secs(3600));
         let limited = team.configured(|builder| builder.limits(Limits::none().actor(one_an_hour)));
         limited.invite(OLIVIA, "carl@example.com", "agent").await.unwrap();
         let invites = vec![team.invitation_of("bob@example.com", "manager").superseding()];
@@ -146,7 +146,7 @@ on_both_databases! {
     }
 
     async fn a_lost_race_counts_no_letter(team: Team) {
-        let two_an_hour = Limit { letters: 2, window: Duration::from_secs(3600) };
+        let two_an_hour = Limit::new(2, Duration::from_secs(3600));
         let team = team.configured(|builder| builder.limits(Limits::none().recipient(two_an_hour)));
         for email in ["bob@example.com", "BOB@example.com"] {
             let invites = vec![team.invitation_of(email, "agent"), team.invitation_of(email, "agent")];

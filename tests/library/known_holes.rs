@@ -311,6 +311,7 @@ on_both_databases! {
                 sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *tx).await.unwrap();
                 tx.commit().await.unwrap();
             }
+            _ => unreachable!("neither Postgres nor SQLite"),
         }
         assert_eq!(team.invitation(moved.id).await.organization, other.organization.id);
         assert_refused(&team, &team.token(&moved), &person("carl"), |error| matches!(error, Error::InvalidToken)).await;

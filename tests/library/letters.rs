@@ -7,12 +7,12 @@ use crate::on_both_databases;
 use crate::support::{OLIVIA, Team, user};
 
 async fn report(team: &Team, invitation: &Invitation, letter: i64, delivery: Delivery) {
-    let report = DeliveryReport {
-        invitation: invitation.id,
+    let report = DeliveryReport::new(
+        invitation.id,
         letter,
         delivery,
-        detail: Some("550 5.1.1 no such user".to_owned()),
-    };
+        Some("550 5.1.1 no such user".to_owned()),
+    );
     team.in_transaction(async |tx| worker::record_delivery(tx, team.now(), &report).await)
         .await
         .unwrap();

@@ -9,10 +9,7 @@ use crate::support::{OLIVIA, Team};
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn two_an_hour() -> Limit {
-    Limit {
-        letters: 2,
-        window: HOUR,
-    }
+    Limit::new(2, HOUR)
 }
 
 fn limited(team: &Team, limits: Limits) -> Team {

@@ -74,6 +74,7 @@ async fn links_keep_what_they_were(database: &Database, id: Uuid) {
                 let query = sqlx::query(put_back).bind(bytes);
                 query.execute(&mut **tx).await.unwrap();
             }
+            _ => unreachable!("neither Postgres nor SQLite"),
         }
         let former = guestlist.invitation(&mut tx, id).await.unwrap().unwrap();
         tx.rollback().await.unwrap();

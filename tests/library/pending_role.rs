@@ -33,6 +33,7 @@ async fn edit(team: &Team, assignment: &'static str) {
         guestlist::Database::Sqlite(pool) => {
             sqlx::query(text).execute(pool).await.expect("edited");
         }
+        _ => unreachable!("neither Postgres nor SQLite"),
     }
 }
 

@@ -98,9 +98,7 @@ on_both_databases! {
     async fn resent_invitation_is_reminded_of_again(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         for letter in 1..=2 {
-            let report = worker::DeliveryReport {
-                invitation: invitation.id, letter, delivery: Delivery::Sent, detail: None,
-            };
+            let report = worker::DeliveryReport::new(invitation.id, letter, Delivery::Sent, None);
             let mut tx = team.begin().await;
             worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
             team.advance_clock(TimeDelta::days(6));
@@ -117,7 +115,7 @@ on_both_databases! {
         let mut tx = team.begin().await;
         for (invitation, delivery) in [(&first, Delivery::Failed), (&second, Delivery::Suppressed)] {
             let detail = Some("550 5.1.1 no\0such user".to_owned());
-            let report = worker::DeliveryReport { invitation: invitation.id, letter: 1, delivery, detail };
+            let report = worker::DeliveryReport::new(invitation.id, 1, delivery, detail);
             worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
         }
         tx.commit().await.unwrap();
@@ -130,7 +128,7 @@ on_both_databases! {
     async fn permanent_failure_is_recorded_once(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let report = async |delivery, letter| {
-            let report = worker::DeliveryReport { invitation: invitation.id, letter, delivery, detail: None };
+            let report = worker::DeliveryReport::new(invitation.id, letter, delivery, None);
             team.in_transaction(async |tx| worker::record_delivery(tx, team.now(), &report).await).await.unwrap();
             team.invitation(invitation.id).await.delivery
         };

@@ -56,9 +56,7 @@ on_both_databases! {
     async fn delivered_invitation_gets_one_reminder(team: Team) {
         let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let unsent = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
-        let report = worker::DeliveryReport {
-            invitation: invitation.id, letter: 1, delivery: Delivery::Sent, detail: None,
-        };
+        let report = worker::DeliveryReport::new(invitation.id, 1, Delivery::Sent, None);
         let mut tx = team.begin().await;
         worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
         tx.commit().await.unwrap();
@@ -72,12 +70,7 @@ on_both_databases! {
 
     async fn permanent_failure_suppresses_the_address_until_resend(team: Team) {
         let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
-        let report = worker::DeliveryReport {
-            invitation: invitation.id,
-            letter: 1,
-            delivery: Delivery::Failed,
-            detail: Some("550 5.1.1 no such user".to_owned()),
-        };
+        let report = worker::DeliveryReport::new(invitation.id, 1, Delivery::Failed, Some("550 5.1.1 no such user".to_owned()));
         let mut tx = team.begin().await;
         worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
         let reason = worker::suppression(&mut tx, &invitation.email).await.unwrap();
@@ -161,7 +154,7 @@ on_both_databases! {
         let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let mut tx = team.begin().await;
         for delivery in [Delivery::Deferred, Delivery::Suppressed, Delivery::Sent] {
-            let report = worker::DeliveryReport { invitation: invitation.id, letter: 1, delivery, detail: None };
+            let report = worker::DeliveryReport::new(invitation.id, 1, delivery, None);
             worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
             assert_eq!(worker::suppression(&mut tx, &invitation.email).await.unwrap(), None);
         }

@@ -31,6 +31,7 @@ on_both_databases! {
                 sqlx::query("CREATE TABLE users (id text)").execute(&mut **tx).await.unwrap();
                 sqlx::query("INSERT INTO users VALUES ('bob')").execute(&mut **tx).await.unwrap();
             }
+            _ => unreachable!("neither Postgres nor SQLite"),
         }
         team.guestlist.accept(&mut tx, &token, &person("bob")).await.unwrap();
         tx.commit().await.unwrap();
@@ -78,6 +79,7 @@ on_both_databases! {
                 let mut connection = pool.acquire().await.unwrap();
                 team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite(&mut *connection, invite).await
             }
+            _ => unreachable!("neither Postgres nor SQLite"),
         };
         assert!(matches!(refused, Err(Error::NoTransaction)));
         assert_eq!(team.history().await.len(), 1);
@@ -107,9 +109,7 @@ on_both_databases! {
         let guestlist = &team.guestlist;
         let mut connection = team.database.acquire().await.unwrap();
         let connection = &mut connection;
-        let report = worker::DeliveryReport {
-            invitation: invitation.id, letter: 1, delivery: guestlist::Delivery::Failed, detail: None,
-        };
+        let report = worker::DeliveryReport::new(invitation.id, 1, guestlist::Delivery::Failed, None);
         let refused = [
             guestlist.create(&mut *connection, name("B"), &person("x")).await.map(drop),
             guestlist.act(&owner).in_organization(id).rename(&mut *connection, name("B")).await.map(drop),
@@ -147,12 +147,8 @@ async fn worker_yields_to_a_waiting_host() {
     let team = crate::support::Team::on(crate::postgres::schema().await).await;
     let one = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
     let other = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
-    let sent = |invitation| worker::DeliveryReport {
-        invitation,
-        letter: 1,
-        delivery: guestlist::Delivery::Sent,
-        detail: None,
-    };
+    let sent =
+        |invitation| worker::DeliveryReport::new(invitation, 1, guestlist::Delivery::Sent, None);
     let mut host = team.begin().await;
     let pid = backend(&mut host).await;
     let mut settling = worker::begin(&team.database).await.unwrap();
@@ -262,6 +258,7 @@ async fn backend(tx: &mut guestlist::Transaction) -> i32 {
         }
         #[cfg(feature = "sqlite")]
         guestlist::Transaction::Sqlite(_) => unreachable!("a schema of Postgres"),
+        _ => unreachable!("neither Postgres nor SQLite"),
     }
 }
 
@@ -277,6 +274,7 @@ async fn until_it_waits(database: &Database, pid: i32) {
             }
             #[cfg(feature = "sqlite")]
             guestlist::Transaction::Sqlite(_) => unreachable!("a schema of Postgres"),
+            _ => unreachable!("neither Postgres nor SQLite"),
         };
         if waits {
             return;

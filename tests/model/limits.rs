@@ -16,10 +16,7 @@ pub const ORGANIZATION: u32 = 7;
 pub fn limits(is_tight: bool) -> Limits {
     let pause = RESEND_PAUSE.to_std().expect("a minute");
     let limits = Limits::none().resend_interval(pause);
-    let of = |letters| Limit {
-        letters,
-        window: Duration::from_secs(24 * 60 * 60),
-    };
+    let of = |letters| Limit::new(letters, Duration::from_secs(24 * 60 * 60));
     match is_tight {
         true => limits
             .recipient(of(RECIPIENT))

@@ -31,6 +31,7 @@ impl Tables {
                 "SELECT m.name AS t, c.name AS c FROM sqlite_master AS m, pragma_table_info(m.name) AS c
                  WHERE m.type = 'table' AND m.name LIKE 'guestlist_%' ORDER BY m.name, c.cid"
             }
+            _ => unreachable!("neither Postgres nor SQLite"),
         };
         let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (table, column) in pairs(database, columns).await {
@@ -66,6 +67,7 @@ impl Tables {
                 Database::Postgres(pool) => sqlx::query(text).execute(pool).await.map(drop),
                 #[cfg(feature = "sqlite")]
                 Database::Sqlite(pool) => sqlx::query(text).execute(pool).await.map(drop),
+                _ => unreachable!("neither Postgres nor SQLite"),
             };
             result.expect("the table can be emptied");
         }
@@ -80,6 +82,7 @@ fn dump_of(database: &Database, table: &str, columns: &[String]) -> String {
             Database::Postgres(_) => format!("coalesce({column}::text, '-')"),
             #[cfg(feature = "sqlite")]
             Database::Sqlite(_) => format!("quote({column})"),
+            _ => unreachable!("neither Postgres nor SQLite"),
         })
         .collect();
     format!(
@@ -105,5 +108,6 @@ async fn pairs(database: &Database, text: &str) -> Vec<(String, String)> {
                 .map(|row| (row.get("t"), row.get("c")))
                 .collect()
         }
+        _ => unreachable!("neither Postgres nor SQLite"),
     }
 }

@@ -137,6 +137,7 @@ impl Fixture {
             }
             #[cfg(feature = "sqlite")]
             Database::Sqlite(_) => {}
+            _ => unreachable!("neither Postgres nor SQLite"),
         }
     }
 
@@ -168,12 +169,7 @@ async fn sign_in(team: &Team, who: &str) {
 async fn invited_by_adam(team: &Team, who: &str) -> Invitation {
     let invitation = team.invite("adam", &address(who), "agent").await;
     let invitation = invitation.expect("invited");
-    let report = DeliveryReport {
-        invitation: invitation.id,
-        letter: invitation.letters,
-        delivery: Delivery::Sent,
-        detail: None,
-    };
+    let report = DeliveryReport::new(invitation.id, invitation.letters, Delivery::Sent, None);
     team.in_transaction(async |tx| record_delivery(tx, team.now(), &report).await)
         .await
         .expect("recorded");
@@ -183,10 +179,7 @@ async fn invited_by_adam(team: &Team, who: &str) -> Invitation {
 fn one_letter_a_day() -> Limits {
     let day = std::time::Duration::from_secs(24 * 60 * 60);
     let limits = Limits::none().resend_interval(std::time::Duration::from_secs(60));
-    limits.organization(Limit {
-        letters: 1,
-        window: day,
-    })
+    limits.organization(Limit::new(1, day))
 }
 
 /// The table has no rows at the start of a round: it only records what happens.
@@ -205,6 +198,7 @@ async fn run(database: &Database, script: String) {
         Transaction::Postgres(tx) => script.execute(&mut **tx).await.map(drop),
         #[cfg(feature = "sqlite")]
         Transaction::Sqlite(tx) => script.execute(&mut **tx).await.map(drop),
+        _ => unreachable!("neither Postgres nor SQLite"),
     }
     .expect("the script runs");
     tx.commit().await.expect("committed");

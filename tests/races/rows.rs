@@ -26,6 +26,7 @@ pub async fn tables(database: &Database) -> Vec<String> {
                 .await
                 .expect("the catalog")
         }
+        _ => unreachable!("neither Postgres nor SQLite"),
     };
     tables.retain(|table| table.starts_with("guestlist_") && table != "guestlist_migrations");
     tables.sort_by_key(|table| (table != "guestlist_organizations", table.clone()));
@@ -61,6 +62,7 @@ async fn row_as_json(database: &Database, table: &str) -> String {
                 .collect();
             format!("json_object({})", fields.join(", "))
         }
+        _ => unreachable!("neither Postgres nor SQLite"),
     }
 }
 
@@ -71,6 +73,7 @@ pub async fn read(database: &Database, reading: &str) -> Rows {
         Database::Postgres(pool) => sqlx::query_as(query).fetch_all(pool).await,
         #[cfg(feature = "sqlite")]
         Database::Sqlite(pool) => sqlx::query_as(query).fetch_all(pool).await,
+        _ => unreachable!("neither Postgres nor SQLite"),
     }
     .expect("read");
     let mut rows = Rows::new();

@@ -229,6 +229,7 @@ impl RaceResults {
             Database::Postgres(_) => "Postgres",
             #[cfg(feature = "sqlite")]
             Database::Sqlite(_) => "SQLite",
+            _ => unreachable!("neither Postgres nor SQLite"),
         };
         let Self {
             pairs,

@@ -253,12 +253,12 @@ impl OpenTransaction<'_> {
 
     /// The mail server reports for the first letter that the mailbox does not exist.
     pub async fn letter_fails(&mut self, whose: &str) -> Answer {
-        let report = DeliveryReport {
-            invitation: self.fixture.invitation(whose).id,
-            letter: 1,
-            delivery: Delivery::Failed,
-            detail: Some("550 5.1.1 no such user".to_owned()),
-        };
+        let report = DeliveryReport::new(
+            self.fixture.invitation(whose).id,
+            1,
+            Delivery::Failed,
+            Some("550 5.1.1 no such user".to_owned()),
+        );
         record_delivery(&mut *self.tx, self.fixture.team.now(), &report)
             .await
             .map(done)

@@ -1,7 +1,11 @@
-//! The public items of the library: each operation has an example.
+//! The public items of the library: each operation has an example, and types that may grow are
+//! `#[non_exhaustive]`.
 
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, ExprLit, ImplItemFn, ItemFn, Lit, Meta, Signature, Visibility};
+use syn::{
+    Attribute, Expr, ExprLit, Field, ImplItemFn, ItemEnum, ItemFn, ItemStruct, Lit, Meta,
+    Signature, Visibility,
+};
 
 use crate::markdown::{files, read, relative};
 
@@ -47,6 +51,79 @@ fn missing_example_is_found() {
     assert_eq!(found.count, 3);
 }
 
+/// A field or a variant that a later version or another feature adds must not break a host.
+#[test]
+fn types_that_may_grow_are_non_exhaustive() {
+    let mut found = Exhaustive::default();
+    for path in files("src", "rs") {
+        found.visit_file(&syn::parse_file(&read(&relative(&path))).unwrap());
+    }
+    assert!(found.count > 10, "{} types", found.count);
+    assert_eq!(found.names, [""; 0]);
+}
+
+#[test]
+fn exhaustive_type_is_found() {
+    let planted = syn::parse_file(
+        "pub struct Open { pub field: u32 }
+         #[non_exhaustive]
+         pub struct Closed { pub field: u32 }
+         pub struct Opaque { field: u32 }
+         pub struct Wrapped(u32);
+         pub enum Driver { Always, #[cfg(feature = \"sqlite\")] Sometimes }
+         #[non_exhaustive]
+         pub enum Marked { #[cfg(feature = \"sqlite\")] Sometimes }
+         pub enum Plain { One, Two }
+         pub(crate) struct Internal { pub(crate) field: u32 }",
+    );
+    let mut found = Exhaustive::default();
+    found.visit_file(&planted.unwrap());
+    assert_eq!(found.names, ["Open", "Driver"]);
+    assert_eq!(found.count, 4);
+}
+
+/// Public structs with a public field and public enums with a variant of a feature, and the names
+/// of those that are exhaustive.
+#[derive(Default)]
+struct Exhaustive {
+    count: usize,
+    names: Vec<String>,
+}
+
+impl Exhaustive {
+    fn note(&mut self, name: &syn::Ident, attributes: &[Attribute]) {
+        self.count += 1;
+        if !has(attributes, "non_exhaustive") {
+            self.names.push(name.to_string());
+        }
+    }
+}
+
+impl Visit<'_> for Exhaustive {
+    fn visit_item_struct(&mut self, item: &ItemStruct) {
+        let is_open = |field: &Field| is_public(&field.vis);
+        if is_public(&item.vis) && item.fields.iter().any(is_open) {
+            self.note(&item.ident, &item.attrs);
+        }
+    }
+
+    fn visit_item_enum(&mut self, item: &ItemEnum) {
+        let of_feature = |variant: &syn::Variant| has(&variant.attrs, "cfg");
+        if is_public(&item.vis) && item.variants.iter().any(of_feature) {
+            self.note(&item.ident, &item.attrs);
+        }
+    }
+}
+
+fn is_public(visibility: &Visibility) -> bool {
+    matches!(visibility, Visibility::Public(_))
+}
+
+fn has(attributes: &[Attribute], name: &str) -> bool {
+    let is_it = |attribute: &Attribute| attribute.path().is_ident(name);
+    attributes.iter().any(is_it)
+}
+
 /// The functions that are `pub async`.
 #[derive(Default)]
 struct Operations {
@@ -63,7 +140,7 @@ impl Operations {
     }
 
     fn note(&mut self, visibility: &Visibility, signature: &Signature, attributes: &[Attribute]) {
-        if !matches!(visibility, Visibility::Public(_)) || signature.asyncness.is_none() {
+        if !is_public(visibility) || signature.asyncness.is_none() {
             return;
         }
         self.count += 1;

@@ -86,6 +86,7 @@ impl TokenCheck {
                 };
                 dump(Dialect::Sqlite, ask).await
             }
+            _ => unreachable!("neither Postgres nor SQLite"),
         };
         lines.join("\n")
     }

@@ -21,6 +21,7 @@ macro_rules! on_driver {
         match guestlist::Lend::lend($connection) {
             guestlist::Connection::Postgres($driver) => $body,
             guestlist::Connection::Sqlite($driver) => $body,
+            _ => unreachable!("neither Postgres nor SQLite"),
         }
     };
 }
@@ -35,6 +36,7 @@ pub(crate) async fn open(config: &Config) -> anyhow::Result<Database> {
     let migrating: Pin<Box<dyn Future<Output = _> + Send>> = match &database {
         Database::Postgres(pool) => Box::pin(POSTGRES.run(pool)),
         Database::Sqlite(pool) => Box::pin(SQLITE.run(pool)),
+        _ => unreachable!("neither Postgres nor SQLite"),
     };
     migrating.await?;
     Ok(database)

@@ -182,12 +182,7 @@ fn conclude(
 ) -> Outcome {
     let report = |delivery, detail: Option<&str>| {
         let detail = detail.map(str::to_owned);
-        Some(DeliveryReport {
-            invitation,
-            letter,
-            delivery,
-            detail,
-        })
+        Some(DeliveryReport::new(invitation, letter, delivery, detail))
     };
     match posted {
         Posted::Accepted => Outcome {
@@ -215,12 +210,7 @@ fn conclude(
 
 fn suppress(invitation: InvitationId, letter: i64, why: String) -> Outcome {
     let detail = Some(why.clone());
-    let report = DeliveryReport {
-        invitation,
-        letter,
-        delivery: Delivery::Suppressed,
-        detail,
-    };
+    let report = DeliveryReport::new(invitation, letter, Delivery::Suppressed, detail);
     Outcome {
         report: Some(report),
         ..Next::Cancel { why }.into()

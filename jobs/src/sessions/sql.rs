@@ -75,6 +75,9 @@ impl SqlSessions {
                     .await?;
                 Ok(())
             }
+            _ => Err(sqlx::Error::Configuration(
+                "sessions are deleted in Postgres and SQLite only".into(),
+            )),
         }
     }
 }

@@ -50,6 +50,7 @@ on_both_stacks! {
         match harness.database() {
             guestlist::Database::Postgres(pool) => drop(sqlx::query(taken).execute(pool).await.unwrap()),
             guestlist::Database::Sqlite(pool) => drop(sqlx::query(taken).execute(pool).await.unwrap()),
+            _ => unreachable!("neither Postgres nor SQLite"),
         }
         harness.smtp.until(|seen| seen.closed == 1).await;
         assert!(harness.letters().is_empty());
@@ -83,6 +84,7 @@ on_both_stacks! {
         match harness.database() {
             guestlist::Database::Postgres(pool) => drop(sqlx::query(rename).execute(pool).await.unwrap()),
             guestlist::Database::Sqlite(pool) => drop(sqlx::query(rename).execute(pool).await.unwrap()),
+            _ => unreachable!("neither Postgres nor SQLite"),
         }
         harness.work_until_idle().await;
         assert_eq!(harness.letters().len(), 1);

@@ -206,6 +206,7 @@ on_both_stacks! {
         match harness.database() {
             Database::Postgres(pool) => drop(sqlx::query(rename).execute(pool).await.unwrap()),
             Database::Sqlite(pool) => drop(sqlx::query(rename).execute(pool).await.unwrap()),
+            _ => unreachable!("neither Postgres nor SQLite"),
         }
         let worker = Watched::start(&harness);
         eventually("it is dead", async || {

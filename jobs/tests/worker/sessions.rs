@@ -71,6 +71,7 @@ async fn rows(database: &Database, table: &str) -> i64 {
     match database {
         Database::Postgres(pool) => sqlx::query_scalar(select).fetch_one(pool).await.unwrap(),
         Database::Sqlite(pool) => sqlx::query_scalar(select).fetch_one(pool).await.unwrap(),
+        _ => unreachable!("neither Postgres nor SQLite"),
     }
 }
 
@@ -78,6 +79,7 @@ async fn execute(database: &Database, statements: &'static str) {
     match database {
         Database::Postgres(pool) => drop(sqlx::raw_sql(statements).execute(pool).await.unwrap()),
         Database::Sqlite(pool) => drop(sqlx::raw_sql(statements).execute(pool).await.unwrap()),
+        _ => unreachable!("neither Postgres nor SQLite"),
     }
 }
 
@@ -109,6 +111,7 @@ async fn host_table(database: &Database, sessions: &[&str]) {
                     .unwrap();
             }
         }
+        _ => unreachable!("neither Postgres nor SQLite"),
     }
 }
 
@@ -117,6 +120,7 @@ async fn host_sessions(database: &Database) -> Vec<String> {
     let rows: Vec<(String,)> = match database {
         Database::Postgres(pool) => sqlx::query_as(select).fetch_all(pool).await.unwrap(),
         Database::Sqlite(pool) => sqlx::query_as(select).fetch_all(pool).await.unwrap(),
+        _ => unreachable!("neither Postgres nor SQLite"),
     };
     rows.into_iter().map(|(id,)| id).collect()
 }
@@ -247,6 +251,7 @@ on_both_stacks! {
         let (uuid, bytes) = match database {
             Database::Postgres(_) => ("'0198f3c0-1111-7000-8000-000000000001'::uuid", "convert_to('k1', 'UTF8')"),
             Database::Sqlite(_) => ("x'0198f3c0111170008000000000000001'", "x'6b31'"),
+            _ => unreachable!("neither Postgres nor SQLite"),
         };
         let uuid_type = if matches!(database, Database::Postgres(_)) { "uuid" } else { "blob" };
         let byte_type = if matches!(database, Database::Postgres(_)) { "bytea" } else { "blob" };

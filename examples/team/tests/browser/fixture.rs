@@ -25,6 +25,7 @@ macro_rules! execute {
         match &$site.database {
             Database::Postgres(pool) => drop(sqlx::query($statement)$(.bind($value))*.execute(pool).await.unwrap()),
             Database::Sqlite(pool) => drop(sqlx::query($statement)$(.bind($value))*.execute(pool).await.unwrap()),
+            _ => unreachable!("neither Postgres nor SQLite"),
         }
     };
 }

@@ -28,6 +28,7 @@ async fn a_request_times_out_when_the_database_does_not_respond(deployment: Depl
         }
         // An SQLite transaction locks the whole database.
         Transaction::Sqlite(_) => {}
+        _ => unreachable!("neither Postgres nor SQLite"),
     }
     let began = Instant::now();
     let late = olivia

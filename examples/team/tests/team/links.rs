@@ -321,6 +321,7 @@ async fn a_mailbox_gets_one_sign_up_letter_a_minute() {
     let (asked,): (i64,) = match &site.database {
         Database::Postgres(pool) => sqlx::query_as(asked).fetch_one(pool).await,
         Database::Sqlite(pool) => sqlx::query_as(asked).fetch_one(pool).await,
+        _ => unreachable!("neither Postgres nor SQLite"),
     }
     .unwrap();
     assert_eq!(asked, 1);

@@ -208,6 +208,7 @@ impl Site {
         let (id,): (String,) = match &self.database {
             Database::Postgres(pool) => sqlx::query_as(FIND).bind(email).fetch_one(pool).await,
             Database::Sqlite(pool) => sqlx::query_as(FIND).bind(email).fetch_one(pool).await,
+            _ => unreachable!("neither Postgres nor SQLite"),
         }
         .unwrap();
         id.parse().unwrap()
@@ -253,6 +254,7 @@ impl Site {
         let (count,): (i64,) = match &self.database {
             Database::Postgres(pool) => sqlx::query_as(COUNT).bind(session).fetch_one(pool).await,
             Database::Sqlite(pool) => sqlx::query_as(COUNT).bind(session).fetch_one(pool).await,
+            _ => unreachable!("neither Postgres nor SQLite"),
         }
         .unwrap();
         count == 1

@@ -243,10 +243,7 @@ impl Timings {
 
 /// Returns the library with limits that are checked but not reached, since one organization sends all invites.
 fn guestlist(environment: &Environment) -> anyhow::Result<Guestlist> {
-    let limit = Limit {
-        letters: 1_000_000,
-        window: std::time::Duration::from_secs(24 * 60 * 60),
-    };
+    let limit = Limit::new(1_000_000, std::time::Duration::from_secs(24 * 60 * 60));
     let limits = Limits::default().actor(limit).organization(limit);
     Ok(Guestlist::builder()
         .key_ring(environment.command.keys().parse()?)
