@@ -1,4 +1,5 @@
-//! The whole story, played in a temporary folder with nothing installed.
+//! The demonstration: an invitation from start to end, in a temporary folder with nothing
+//! installed.
 
 mod fixture;
 mod letter;
@@ -13,24 +14,24 @@ use super::failure::{Done, Failure, Status};
 use super::invite_csv::{People, Terms};
 use super::output::Output;
 
-/// Plays invitation, acceptance, expiry, resending and removal, and says each step.
+/// Runs through invitation, acceptance, expiry, resending and removal, and prints each step.
 pub(crate) async fn run(file: Option<&Path>, output: Output) -> Done {
-    let mut scene = Fixture::set(output).await?;
-    scene.say("Olivia creates the organization Acme & Co and is its owner.")?;
+    let mut fixture = Fixture::set(output).await?;
+    fixture.say("Olivia creates the organization Acme & Co and is its owner.")?;
     let invites = match file {
-        Some(file) => people_in(file, &scene)?,
+        Some(file) => valid_invites(file, &fixture)?,
         None => Vec::new(),
     };
-    scene.expect_guests(invites)?;
-    let worker = scene.start_worker();
-    let played = play(&scene).await;
+    fixture.expect_guests(invites)?;
+    let worker = fixture.start_worker();
+    let played = play(&fixture).await;
     worker.stop().await;
-    scene.close().await;
+    fixture.close().await;
     played.map(|()| Status::Done)
 }
 
-/// The valid rows of the file; the others are told.
-fn people_in(file: &Path, scene: &Fixture) -> Result<Vec<Invite>, Failure> {
+/// Reads the valid rows of the file; prints the others as skipped.
+fn valid_invites(file: &Path, fixture: &Fixture) -> Result<Vec<Invite>, Failure> {
     let terms = Terms {
         role: Some(role("agent")),
         locale: "en".parse().expect("a locale"),
@@ -48,30 +49,30 @@ fn people_in(file: &Path, scene: &Fixture) -> Result<Vec<Invite>, Failure> {
             match candidate.invite {
                 Ok(invite) => invites.push(invite),
                 Err(wrong) => {
-                    scene.skip(candidate.line, &candidate.email, wrong.reason.message())?
+                    fixture.skip(candidate.line, &candidate.email, wrong.reason.message())?
                 }
             }
         }
     }
 }
 
-async fn play(scene: &Fixture) -> Result<(), Failure> {
-    let guests = scene.invite_guests().await?;
-    let [ada, bob, chloe] = &guests.cast;
-    scene.wait_for_letters(guests.count).await?;
-    scene.show_letter(ada).await?;
+async fn play(fixture: &Fixture) -> Result<(), Failure> {
+    let guests = fixture.invite_guests().await?;
+    let [ada, bob, chloe] = &guests.first_three;
+    fixture.wait_for_letters(guests.count).await?;
+    fixture.show_letter(ada).await?;
 
-    scene.steal(ada).await?;
-    scene.accept(ada, "ada").await?;
-    scene.decline(chloe).await?;
-    scene.expire(bob).await?;
-    scene.resend(bob).await?;
-    scene.accept(bob, "bob").await?;
+    fixture.accept_as_other_account(ada).await?;
+    fixture.accept(ada, "ada").await?;
+    fixture.decline(chloe).await?;
+    fixture.expire(bob).await?;
+    fixture.resend(bob).await?;
+    fixture.accept(bob, "bob").await?;
 
-    scene.sign_in("ada").await?;
-    scene.remove("ada").await?;
-    scene.refuse_last_owner().await?;
-    scene.sum_up().await
+    fixture.sign_in("ada").await?;
+    fixture.remove("ada").await?;
+    fixture.refuse_last_owner().await?;
+    fixture.sum_up().await
 }
 
 fn role(name: &str) -> Role {

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::failure::{Done, Status};
 use super::output::{Row, moment, or_dash};
 
-/// Print the history of an organization, oldest first, also of a deleted one.
+/// Print the history of an organization, oldest first. Works for a deleted organization too.
 #[derive(Debug, Args)]
 #[command(
     name = "events",

@@ -1,11 +1,11 @@
-//! Ids as they are typed.
+//! Ids in arguments.
 
 use std::fmt;
 use std::str::FromStr;
 
 use guestlist::{InvitationId, MessageId, OrganizationId};
 
-/// A text that is no id of the kind that was asked for.
+/// The error for a text that is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InvalidId {
     kind: &'static str,
@@ -16,8 +16,8 @@ impl fmt::Display for InvalidId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "it is no id of {}, which looks like 01936f5e-7b1a-7c3d-8e4f-5a6b7c8d9e0f; \
-             `{}` shows them",
+            "not the id of {}; an id looks like 01936f5e-7b1a-7c3d-8e4f-5a6b7c8d9e0f; \
+             `{}` lists them",
             self.kind, self.listed_by
         )
     }
@@ -25,17 +25,17 @@ impl fmt::Display for InvalidId {
 
 impl std::error::Error for InvalidId {}
 
-/// The id of an organization.
+/// Parses the id of an organization.
 pub(crate) fn organization(text: &str) -> Result<OrganizationId, InvalidId> {
     read(text, "an organization", "guestlist organization list")
 }
 
-/// The id of an invitation.
+/// Parses the id of an invitation.
 pub(crate) fn invitation(text: &str) -> Result<InvitationId, InvalidId> {
     read(text, "an invitation", "guestlist invitations")
 }
 
-/// The id of a job.
+/// Parses the id of a job.
 pub(crate) fn job(text: &str) -> Result<MessageId, InvalidId> {
     read(text, "a job", "guestlist jobs --state ready")
 }

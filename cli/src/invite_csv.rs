@@ -1,4 +1,4 @@
-//! A CSV file of people to invite, read a row at a time.
+//! A CSV file of people to invite, read row by row.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,7 +9,7 @@ use guestlist::{EmailAddress, Error, Invite, Locale, PersonalMessage, Role};
 
 use super::failure::{Failure, Reason};
 
-/// What every invitation of a call has in common.
+/// The options that apply to every invitation of a command.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
     pub(crate) role: Option<Role>,
@@ -18,17 +18,17 @@ pub(crate) struct Terms {
     pub(crate) supersede: bool,
 }
 
-/// Someone to invite, or why that cannot even be tried.
+/// A person to invite, or the reason why the row or address is invalid.
 #[derive(Debug)]
 pub(crate) struct Candidate {
-    /// Where they stand in the file.
+    /// The line in the file.
     pub(crate) line: Option<u64>,
-    /// The address as it was given.
+    /// The address as given.
     pub(crate) email: String,
     pub(crate) invite: Result<Invite, Wrong>,
 }
 
-/// What is wrong with a row, and in which column.
+/// A mistake in a row, with its column.
 #[derive(Debug)]
 pub(crate) struct Wrong {
     pub(crate) column: Option<&'static str>,
@@ -36,7 +36,7 @@ pub(crate) struct Wrong {
 }
 
 impl Terms {
-    /// Somebody whose address was given and nothing else.
+    /// Makes a candidate from an address alone.
     pub(crate) fn candidate(&self, email: &str) -> Candidate {
         let invite = self.invite(email, "", "").map_err(|wrong| Wrong {
             column: None,
@@ -101,7 +101,7 @@ impl Wrong {
     }
 }
 
-/// An open file of people, its header read.
+/// An open file of people, after its header was read.
 pub(crate) struct People {
     terms: Terms,
     reader: csv::Reader<Box<dyn Read>>,
@@ -111,7 +111,7 @@ pub(crate) struct People {
     length: Option<u64>,
 }
 
-/// Where in a row the columns stand.
+/// The positions of the columns.
 #[derive(Debug, Clone, Copy)]
 struct Columns {
     count: usize,
@@ -131,7 +131,7 @@ impl People {
             let length = file.metadata().ok().map(|metadata| metadata.len());
             (name, Box::new(file), length)
         };
-        // Only LF ends a row, and the last row has one too: that is what makes lines countable.
+        // Only LF ends a row, and the last row has one too, so that lines can be counted.
         let source: Box<dyn Read> = Box::new(source.chain(END));
         let mut reader = csv::ReaderBuilder::new()
             .flexible(true)
@@ -155,17 +155,17 @@ impl People {
         })
     }
 
-    /// The length of the file in bytes, where it is one.
+    /// Returns the length in bytes, if it is a file.
     pub(crate) fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// How many bytes were read.
+    /// Returns the number of bytes read.
     pub(crate) fn position(&self) -> u64 {
         self.reader.position().byte()
     }
 
-    /// The next at most `limit` rows; none at the end.
+    /// Reads the next rows, at most `limit`; none at the end.
     pub(crate) fn batch(&mut self, limit: usize) -> Result<Vec<Candidate>, Failure> {
         let mut candidates = Vec::with_capacity(limit);
         while candidates.len() < limit {
@@ -189,7 +189,8 @@ impl People {
         }
     }
 
-    /// The address as it is repeated: of what an open quote swallowed, the first line.
+    /// Returns the address to show. In a row with an unclosed quote it is cut after its first line,
+    /// because the field contains the rest of the file.
     fn shown_email(&self) -> String {
         let email = String::from_utf8_lossy(self.field(self.columns.email));
         let shown = match email.split_once('\n') {
@@ -199,8 +200,8 @@ impl People {
         shown.trim_matches(' ').to_owned()
     }
 
-    /// The line the row starts on. The reader's own word for it is that of the first blank line
-    /// before the row, so it is counted back from the row's end.
+    /// Returns the line the row starts on. The reader gives the first blank line before the row
+    /// instead, so it is counted back from the end of the row.
     fn line(&self) -> u64 {
         let inside = self
             .record
@@ -209,7 +210,7 @@ impl People {
             .filter(|byte| **byte == b'\n')
             .count();
         let inside = u64::try_from(inside).unwrap_or_default();
-        // What an open quote swallowed has no LF behind it.
+        // A row with an unclosed quote has no LF after it.
         let behind = u64::from(!is_unclosed(&self.record));
         let start = (self.reader.position().line()).saturating_sub(behind + inside);
         self.record
@@ -217,7 +218,7 @@ impl People {
             .map_or(start, |position| position.line().max(start))
     }
 
-    /// A field, or nothing where the row is too short; the last one without the CR of a CRLF.
+    /// Returns a field, empty if the row is too short; the last one without the CR of a CRLF.
     fn field(&self, index: usize) -> &[u8] {
         let field = self.record.get(index).unwrap_or_default();
         if index + 1 == self.record.len() {
@@ -255,8 +256,8 @@ impl People {
     }
 }
 
-/// What is read behind every file: the LF of its last row, and a row that no text holds. A row
-/// whose last field ends with both is one whose quote was still open at the end.
+/// Appended to every file: the LF of its last row, and a row that no text contains. If a row's last
+/// field ends with both, its quote was still open at the end of the file.
 const END: &[u8] = b"\n\0";
 
 const UNCLOSED: &str = "a quote (\") is opened and never closed, so nothing after it could be read";
@@ -268,7 +269,7 @@ fn is_unclosed(record: &ByteRecord) -> bool {
         .is_some_and(|field| field.ends_with(END))
 }
 
-/// Says of what is no CSV with commas what it is, as far as its first row tells.
+/// Detects files that are not CSV with commas, by their first row, and names the mistake.
 fn check_header(header: &ByteRecord) -> Result<(), String> {
     if is_unclosed(header) {
         return Err(UNCLOSED.to_owned());
@@ -303,7 +304,8 @@ fn check_header(header: &ByteRecord) -> Result<(), String> {
     Ok(())
 }
 
-/// How much of a header is repeated, in characters: it may be a whole file without line ends.
+/// The number of characters of a header that an error shows: without line ends it may be the whole
+/// file.
 const MAX_SHOWN_HEADER: usize = 200;
 
 impl Columns {

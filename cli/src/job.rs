@@ -1,4 +1,4 @@
-//! Jobs: what was promised and is still to be done.
+//! Jobs: the messages of the outbox.
 
 use chrono::{DateTime, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -12,18 +12,18 @@ use super::failure::{Done, Reason, Status};
 use super::id;
 use super::output::{Row, moment, or_dash};
 
-/// Count the jobs that are still to be done, list them, retry or discard them.
+/// Count the jobs that are not done yet, list them, retry or discard them.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  guestlist jobs\n  guestlist jobs --state dead\n  guestlist jobs retry --all-dead"
 )]
 pub(crate) struct Command {
-    /// List the jobs in this state instead of counting: ready (waiting for its time or a worker),
-    /// leased (in a worker's hands) or dead (given up).
+    /// List the jobs in this state instead of counting: ready (waiting until due or leased), leased
+    /// (held by a worker) or dead (given up).
     #[arg(long, value_parser = states())]
     state: Option<State>,
-    /// Stop after so many.
+    /// Stop after this many.
     #[arg(long, requires = "state", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
     #[command(subcommand)]
@@ -48,7 +48,7 @@ struct Retry {
     /// The job.
     #[arg(value_name = "ID", value_parser = id::job)]
     job: Option<MessageId>,
-    /// Every dead job.
+    /// All dead jobs.
     #[arg(long)]
     all_dead: bool,
 }
@@ -77,12 +77,12 @@ async fn count(context: &Context) -> Done {
         .await?;
     context.output.rows(&counts)?;
     if counts.is_empty() && !context.output.is_json() {
-        context.output.line("Nothing is left to do.")?;
+        context.output.line("There are no jobs.")?;
     }
     Ok(Status::Done)
 }
 
-/// How many jobs are read at a time.
+/// The number of jobs read at a time.
 const PAGE: u32 = 1000;
 
 async fn list(context: &Context, state: State, limit: Option<u32>) -> Done {
@@ -108,10 +108,10 @@ async fn list(context: &Context, state: State, limit: Option<u32>) -> Done {
     }
 }
 
-fn out_of_reach(job: MessageId) -> Reason {
+fn not_found_or_leased(job: MessageId) -> Reason {
     Reason::refused(
         "not_found",
-        format!("there is no job {job}, or a worker has it in hand"),
+        format!("there is no job {job}, or a worker has leased it"),
     )
 }
 
@@ -121,7 +121,7 @@ async fn retry(context: &Context, job: MessageId) -> Done {
         .change(async |tx| outbox::retry(tx, now, job).await)
         .await?
     {
-        return Err(out_of_reach(job).into());
+        return Err(not_found_or_leased(job).into());
     }
     context
         .output
@@ -145,7 +145,7 @@ async fn discard(context: &Context, job: MessageId) -> Done {
         .change(async |tx| outbox::discard(tx, now, job).await)
         .await?
     {
-        return Err(out_of_reach(job).into());
+        return Err(not_found_or_leased(job).into());
     }
     context
         .output

@@ -1,4 +1,4 @@
-//! Keys.
+//! The keys that sign links.
 
 use clap::Subcommand;
 use guestlist::Key;
@@ -7,12 +7,12 @@ use serde_json::json;
 use super::failure::Done;
 use super::output::Output;
 
-/// What can be done about keys.
+/// The commands on keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a key and print it; it is stored nowhere.
+    /// Make a key and print it; it is not stored.
     ///
-    /// To replace a key, put the new one in front of the old one and drop the old one when the last
+    /// To replace a key, put the new one before the old one, and remove the old one after the last
     /// invitation it signed has expired.
     #[command(after_help = "Example:\n  export GUESTLIST_KEYS=\"$(guestlist keys new)\"")]
     New,

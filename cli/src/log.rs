@@ -1,4 +1,4 @@
-//! What a process says of itself: the log on stderr, and the traces of a worker.
+//! The log on stderr, and the traces of a worker.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -19,7 +19,7 @@ mod traces;
 
 pub(super) use self::traces::Traces;
 
-/// Starts the log: of what `default` names, unless RUST_LOG says otherwise.
+/// Starts the log with the filter `default`, unless RUST_LOG is set.
 pub(super) fn start(format: LogFormat, default: &str) {
     tracing_subscriber::registry()
         .with(filter(default))
@@ -27,14 +27,14 @@ pub(super) fn start(format: LogFormat, default: &str) {
         .init();
 }
 
-/// Starts the log, and the export of traces where the environment asks for it.
+/// Starts the log, and the export of traces if the environment configures it.
 ///
 /// # Errors
-/// When the environment asks for something that cannot be done.
+/// If the environment configures an export that is not possible.
 pub(super) fn start_with_traces(format: LogFormat, default: &str) -> anyhow::Result<Traces> {
     let traces = Traces::from_env()?;
     match traces.layer() {
-        // What the log leaves out may still belong to a trace.
+        // An event that the log filters out may still belong to a trace.
         Some(layer) => tracing_subscriber::registry()
             .with(layer)
             .with(lines(format).with_filter(filter(default)))
@@ -60,7 +60,7 @@ where
     }
 }
 
-/// The variable that asks for the export of traces, one of the two that OpenTelemetry has for it.
+/// Returns the variable that configures the export of traces, one of OpenTelemetry's two.
 fn asked_for_by() -> Option<&'static str> {
     let is_off = variable("OTEL_SDK_DISABLED").is_some_and(|off| off.eq_ignore_ascii_case("true"))
         || variable("OTEL_TRACES_EXPORTER").is_some_and(|exporter| exporter == "none");
@@ -73,7 +73,7 @@ fn asked_for_by() -> Option<&'static str> {
         .find(|name| !is_off && variable(name).is_some())
 }
 
-/// The value of a variable; empty counts as unset.
+/// Reads a variable; empty counts as unset.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

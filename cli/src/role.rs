@@ -1,4 +1,4 @@
-//! The role model.
+//! The commands on the role model.
 
 mod matrix;
 
@@ -11,7 +11,8 @@ use guestlist_jobs::config::{Config, UnreadRoleModel, read_role_model};
 use super::failure::{Done, Reason, Status};
 use super::output::{Output, printable};
 
-/// Show the roles of GUESTLIST_ROLES, what each may do, and whom each may invite, change and remove.
+/// Show the roles of GUESTLIST_ROLES: their permissions, and the roles each may invite to, change
+/// and remove.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -51,16 +52,16 @@ fn check(file: &Path, output: Output) -> Done {
     show(&model, output)?;
     if !output.is_json() {
         output.note(format_args!(
-            "{name} is a role model; GUESTLIST_ROLES={name} makes it that of the worker."
+            "{name} is a role model; set GUESTLIST_ROLES={name} to use it."
         ));
     }
     Ok(Status::Done)
 }
 
-/// The file, what is wrong with it, and what to do.
+/// Describes a mistake in a role model's file, and the remedy.
 fn refusal(file: &str, problem: &UnreadRoleModel) -> Reason {
     let advice = match problem {
-        UnreadRoleModel::File(_) => "name a TOML file that holds a role model",
+        UnreadRoleModel::File(_) => "give the path of a TOML file with a role model",
         _ => "correct the file and check it again",
     };
     let message = format!("{file}: {problem}\n  Nothing was changed; {advice}.");

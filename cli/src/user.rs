@@ -1,4 +1,4 @@
-//! Users of the host, wherever they are members.
+//! The commands on a user of the host, in all organizations.
 
 use clap::Args;
 use guestlist::{EmailAddress, Error, OrganizationId, User, UserId};
@@ -7,17 +7,18 @@ use serde_json::json;
 use super::context::{Context, Ending};
 use super::failure::{Done, Failure, Reason};
 
-/// Remove a user everywhere, because your application deletes their account.
+/// Remove a user from every organization, because your application deletes their account.
 ///
-/// Every membership ends with its sessions, suspended ones included, and every open invitation to
-/// their addresses is revoked. Nobody has to permit it and nobody is written to. Run it when they
-/// cannot sign in any more.
+/// Ends every membership with its sessions, suspended ones included, and revokes every open
+/// invitation to their addresses. It needs no permission and sends no letter. Run it after the user
+/// can no longer sign in.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  guestlist forget u2 --email bob@acme.example")]
 pub(crate) struct Forget {
     /// The user's id in your application.
     user: UserId,
-    /// The user's address, which your application has verified; those they joined with are known.
+    /// The user's address, which your application has verified. The addresses they joined with are
+    /// known already.
     #[arg(long, value_name = "ADDRESS")]
     email: EmailAddress,
 }
@@ -70,7 +71,7 @@ impl Forget {
     }
 }
 
-/// An organization and what it is called.
+/// An organization and its name.
 type NamedOrganization = (OrganizationId, String);
 
 async fn named(
@@ -92,8 +93,8 @@ async fn named(
 
 fn last_owner(user: &UserId, role: &str, organizations: &[NamedOrganization]) -> Reason {
     let message = format!(
-        "{user} is the last member whose role is {role} in {}; nothing was changed; hand the \
-         ownership over (`guestlist transfer`) or delete the organization first",
+        "{user} is the last member whose role is {role} in {}; nothing was changed; transfer the \
+         ownership (`guestlist transfer`) or delete the organization first",
         listed(organizations)
     );
     Reason::refused("last_owner", message)

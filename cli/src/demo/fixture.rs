@@ -1,4 +1,4 @@
-//! The stage of the demonstration: a folder, a database, a worker.
+//! The set-up of the demonstration: a folder, a database and a worker.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use super::super::failure::{Failure, Reason};
 use super::super::output::Output;
 use super::{person, role};
 
-/// How long the demonstration waits for anything before it says that something is wrong.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// The longest wait for one step of the demonstration before it fails.
+const STEP_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// How long an invitation lives here; longer where a file brings many people, whose letters have
-/// to leave in time.
+/// The lifetime of the demonstration's invitations. It is extended if a file has many people,
+/// because their letters have to be sent in time.
 const LIFETIME: Duration = Duration::from_secs(4);
 
-/// Everything the story is played with.
+/// The folder, database, organization and invites of the demonstration.
 pub(super) struct Fixture {
     pub(super) folder: PathBuf,
     pub(super) database: Database,
@@ -36,14 +36,14 @@ pub(super) struct Fixture {
     keys: KeyRing,
 }
 
-/// The worker in the background.
+/// A worker that runs in the background.
 pub(super) struct Running {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Fixture {
-    /// Makes the folder, the database and the organization.
+    /// Creates the folder, the database and the organization.
     pub(super) async fn set(output: Output) -> Result<Self, Failure> {
         let folder = tempfile::Builder::new()
             .prefix("guestlist-demo-")
@@ -75,7 +75,7 @@ impl Fixture {
         })
     }
 
-    /// Says a step of the story.
+    /// Prints a step of the demonstration.
     pub(super) fn say(&self, step: impl std::fmt::Display) -> Result<(), Failure> {
         Ok(self.output.line(format_args!("* {step}"))?)
     }
@@ -83,11 +83,11 @@ impl Fixture {
     pub(super) fn skip(&self, line: Option<u64>, email: &str, why: &str) -> Result<(), Failure> {
         let line = line.unwrap_or_default();
         self.say(format_args!(
-            "Line {line} of the file is left out, {email:?}: {why}."
+            "Line {line} of the file is skipped, {email:?}: {why}."
         ))
     }
 
-    /// Sets who is invited: the people of a file, filled up to three with made-up ones.
+    /// Sets the invites: those of a file, filled up to three with made-up ones.
     pub(super) fn expect_guests(&mut self, invites: Vec<Invite>) -> Result<(), Failure> {
         self.invites = invites;
         let made_up = [
@@ -109,7 +109,7 @@ impl Fixture {
         Ok(())
     }
 
-    /// A worker as the command `guestlist work` runs it.
+    /// Starts a worker like the one of the command `guestlist work`.
     pub(super) fn start_worker(&self) -> Running {
         let letters = format!("file:{}", self.folder.join("letters").display());
         let mailer = letters.parse().expect("a folder for letters");
@@ -165,10 +165,14 @@ impl Fixture {
             }
             Ok(())
         };
-        tokio::time::timeout(PATIENCE, waiting)
+        tokio::time::timeout(STEP_TIMEOUT, waiting)
             .await
             .unwrap_or_else(|_| {
-                Err(Reason::fault("demo", format!("waited in vain for {what}")).into())
+                Err(Reason::fault(
+                    "demo",
+                    format!("{what} did not happen within {} s", STEP_TIMEOUT.as_secs()),
+                )
+                .into())
             })
     }
 }
@@ -176,7 +180,7 @@ impl Fixture {
 impl Running {
     pub(super) async fn stop(self) {
         self.stop.cancel();
-        // The worker contains its own panics; there is nothing else to report.
+        // The worker handles its own panics; there is nothing else to report.
         let _ = self.task.await;
     }
 }

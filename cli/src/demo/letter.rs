@@ -1,4 +1,4 @@
-//! The letters of the demonstration, as their readers find them.
+//! The letters that the demonstration wrote as files.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ impl Fixture {
             .collect())
     }
 
-    /// The newest letter to an invitee, and its text.
+    /// Reads the newest letter to an invitee, and its text.
     pub(super) fn letter(&self, invitation: &Invitation) -> Result<(PathBuf, String), Failure> {
         let mut files = self.letter_files()?;
         files.sort_by(|one, other| other.file_name().cmp(&one.file_name()));
@@ -52,7 +52,7 @@ fn text_to(file: &Path, email: &str) -> Result<Option<String>, Failure> {
     Ok(letter.body_text(0).filter(|_| is_theirs).map(Into::into))
 }
 
-/// The token in a letter's link.
+/// Finds the token in a letter's link.
 pub(super) fn token_in(text: &str) -> Result<String, Failure> {
     let link = text
         .split_whitespace()

@@ -1,4 +1,4 @@
-//! What happens in the demonstration, a step each.
+//! The steps of the demonstration.
 
 use guestlist::{Database, Delivery, Error, Invitation, Paging, SessionKey, Status, outbox};
 
@@ -7,14 +7,14 @@ use super::fixture::Fixture;
 use super::letter::token_in;
 use super::{person, user};
 
-/// The invited: three of them have a part in the story.
+/// The invited people. The steps are about the first three.
 pub(super) struct Guests {
-    pub(super) cast: [Invitation; 3],
+    pub(super) first_three: [Invitation; 3],
     pub(super) count: usize,
 }
 
 impl Fixture {
-    /// Invites everybody in transactions of 500, the first three being the cast.
+    /// Invites all people in transactions of 500.
     pub(super) async fn invite_guests(&self) -> Result<Guests, Failure> {
         let mut invited = Vec::new();
         for batch in self.invites.chunks(500) {
@@ -53,7 +53,7 @@ impl Fixture {
         if count > 3 {
             self.say(format_args!("Olivia invites {} more people.", count - 3))?;
         }
-        let cast: [Invitation; 3] = invited
+        let first_three: [Invitation; 3] = invited
             .into_iter()
             .take(3)
             .collect::<Vec<_>>()
@@ -61,19 +61,19 @@ impl Fixture {
             .map_err(|_| {
                 Reason::invalid(
                     "too_few",
-                    "the file names fewer than three people that can be invited",
+                    "the file has fewer than three people that can be invited",
                 )
             })?;
-        Ok(Guests { cast, count })
+        Ok(Guests { first_three, count })
     }
 
     pub(super) async fn wait_for_letters(&self, count: usize) -> Result<(), Failure> {
         let sent = async || Ok(self.letter_files()?.len() >= count);
-        self.wait_until("the letters", sent).await?;
-        self.say(format_args!("The worker has written {count} letters."))
+        self.wait_until("the sending of the letters", sent).await?;
+        self.say(format_args!("The worker has sent {count} letters."))
     }
 
-    /// Prints the text of the invitee's letter as they would read it.
+    /// Prints the text of an invitee's letter.
     pub(super) async fn show_letter(&self, invitation: &Invitation) -> Result<(), Failure> {
         let (file, text) = self.letter(invitation)?;
         self.say(format_args!(
@@ -94,13 +94,16 @@ impl Fixture {
             .change(async |tx| self.guestlist.accept(tx, &token, &guest).await)
             .await?;
         self.say(format_args!(
-            "{} opens the link and is a member as {} now.",
+            "{} opens the link and accepts: now a member as {}.",
             membership.email, membership.role
         ))
     }
 
-    /// Tries a link with another account than the invited one's.
-    pub(super) async fn steal(&self, invitation: &Invitation) -> Result<(), Failure> {
+    /// Tries to accept with an account of another address.
+    pub(super) async fn accept_as_other_account(
+        &self,
+        invitation: &Invitation,
+    ) -> Result<(), Failure> {
         let token = token_in(&self.letter(invitation)?.1)?;
         let mallory = person("mallory", "mallory@example.com");
         match self
@@ -108,7 +111,7 @@ impl Fixture {
             .await
         {
             Err(Failure::Reason(reason)) => self.say(format_args!(
-                "Mallory got hold of that link, and is refused: {}.",
+                "Mallory has the same link and is refused: {}.",
                 reason.message()
             )),
             _ => Err(Reason::fault("demo", "a link was accepted by another account").into()),
@@ -120,15 +123,15 @@ impl Fixture {
         self.change(async |tx| self.guestlist.decline(tx, &token).await)
             .await?;
         self.say(format_args!(
-            "{} declines; Olivia is told by letter.",
+            "{} declines; Olivia gets a notice by e-mail.",
             invitation.email
         ))
     }
 
-    /// Waits until the invitation's time is over and the worker has recorded it.
+    /// Waits until the invitation has expired and the worker has recorded it.
     pub(super) async fn expire(&self, invitation: &Invitation) -> Result<(), Failure> {
         self.say(format_args!(
-            "{} does nothing, and the invitation runs out…",
+            "{} does nothing, and the invitation expires…",
             invitation.email
         ))?;
         let expired = async || {
@@ -147,7 +150,7 @@ impl Fixture {
             .await
         {
             Err(Failure::Reason(reason)) => self.say(format_args!(
-                "Too late, the link is refused: {}.",
+                "The link is now refused: {}.",
                 reason.message()
             )),
             _ => Err(Reason::fault("demo", "an expired link was accepted").into()),
@@ -163,14 +166,15 @@ impl Fixture {
             let found = self.guestlist.invitation(&mut connection, id).await?;
             Ok(found.is_some_and(|invitation| invitation.delivery == Delivery::Sent))
         };
-        self.wait_until("the second letter", sent).await?;
+        self.wait_until("the sending of the second letter", sent)
+            .await?;
         self.say(format_args!(
-            "Olivia resends it: {} has a second letter.",
+            "Olivia resends it: {} gets a second letter.",
             invitation.email
         ))
     }
 
-    /// Signs in as a host does: a session in the host's own table, recorded with the library.
+    /// Signs in like a host: stores a session in the host's table and records it with the library.
     pub(super) async fn sign_in(&self, who: &str) -> Result<(), Failure> {
         let Database::Sqlite(pool) = &self.database else {
             return Ok(());
@@ -211,7 +215,7 @@ impl Fixture {
         let gone = async || Ok(self.sessions().await? == 0);
         self.wait_until("the end of the session", gone).await?;
         self.say(format_args!(
-            "Olivia removes {who}: no access from that moment, and the session is gone."
+            "Olivia removes {who}: access ends at once, and the worker deletes the session."
         ))
     }
 
@@ -228,7 +232,7 @@ impl Fixture {
             .await
         {
             Err(Failure::Reason(reason)) => self.say(format_args!(
-                "Olivia wants to leave and is refused: {}.",
+                "Olivia tries to leave and is refused: {}.",
                 reason.message()
             )),
             _ => Err(Reason::fault("demo", "the last owner left").into()),
@@ -240,7 +244,8 @@ impl Fixture {
             let mut connection = self.database.acquire().await?;
             Ok(outbox::is_idle(&mut connection, self.guestlist.now()).await?)
         };
-        self.wait_until("the last notices", settled).await?;
+        self.wait_until("the sending of the last notices", settled)
+            .await?;
         let mut connection = self.database.acquire().await?;
         let paging = Paging::first(Paging::MAX_LIMIT);
         let events = self

@@ -1,9 +1,9 @@
-//! No traces: this build has no OpenTelemetry, and says so to who asks for it.
+//! The export of traces in a build without OpenTelemetry: a warning if it is configured.
 
 use tracing::warn;
 use tracing_subscriber::layer::Identity;
 
-/// Nothing, in the place of the export of traces.
+/// Takes the place of the export of traces.
 pub(crate) struct Traces(());
 
 impl Traces {
@@ -18,7 +18,7 @@ impl Traces {
     pub(super) fn announce(&self) {
         if let Some(variable) = super::asked_for_by() {
             warn!(
-                "{variable} is set, but no traces are exported: this guestlist was built without the feature opentelemetry"
+                "{variable} is set, but no traces are exported: this build of guestlist does not have the feature opentelemetry"
             );
         }
     }

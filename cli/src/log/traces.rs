@@ -1,4 +1,4 @@
-//! The export of traces to a collector, by OTLP over HTTP, as OpenTelemetry's own variables say.
+//! The export of traces to a collector by OTLP over HTTP, configured by OpenTelemetry's variables.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +18,11 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::variable;
 
-/// How long the collector may take for the last spans. By then every letter is recorded, so a
-/// platform that has no patience left cuts off nothing else.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// The time the collector has for the last spans. Every letter is recorded before, so if the
+/// platform kills the process during this time, only spans are lost.
+const LAST_EXPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The export of traces, where the environment asks for it.
+/// The export of traces, if the environment configures it.
 pub(crate) struct Traces(Option<SdkTracerProvider>);
 
 impl Traces {
@@ -30,7 +30,8 @@ impl Traces {
         let Some(asked_for_by) = super::asked_for_by() else {
             return Ok(Self(None));
         };
-        let exporter = exporter().with_context(|| format!("{asked_for_by}: no traces"))?;
+        let exporter =
+            exporter().with_context(|| format!("{asked_for_by}: traces cannot be exported"))?;
         let provider = SdkTracerProvider::builder()
             .with_resource(resource())
             .with_batch_exporter(exporter)
@@ -38,7 +39,8 @@ impl Traces {
         Ok(Self(Some(provider)))
     }
 
-    /// Spans of the worker's own; what other crates trace is left out, and so are lines of the log.
+    /// Returns the layer that exports the spans of Guestlist's own crates; other crates' spans and
+    /// log events are left out.
     pub(super) fn layer<S>(&self) -> Option<impl Layer<S> + use<S>>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -49,8 +51,8 @@ impl Traces {
             .with_location(false)
             .with_threads(false)
             .with_tracked_inactivity(false);
-        // A filter whose answer may be kept is not asked again, and then whatever was asked before by
-        // tracing's `enabled!`, as sqlx does, decides instead (tokio-rs/tracing issue 2519).
+        // A filter that may be cached is not asked again. The answer to an earlier `enabled!` of
+        // tracing, as sqlx calls it, would then decide instead (tokio-rs/tracing issue 2519).
         let ours = DynFilterFn::new(|metadata, _| {
             metadata.is_span() && metadata.target().starts_with("guestlist")
         });
@@ -63,12 +65,14 @@ impl Traces {
         }
     }
 
-    /// Exports what is still here.
+    /// Exports the remaining spans.
     pub(crate) async fn end(self) {
         let Some(provider) = self.0 else { return };
-        // It waits without yielding.
-        let ended =
-            tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FAREWELL)).await;
+        // The shutdown blocks its thread.
+        let ended = tokio::task::spawn_blocking(move || {
+            provider.shutdown_with_timeout(LAST_EXPORT_TIMEOUT)
+        })
+        .await;
         match ended {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!(%error, "the last traces were not exported: {error}"),
@@ -77,7 +81,8 @@ impl Traces {
     }
 }
 
-/// `guestlist`, unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES say otherwise.
+/// Describes this service: `guestlist`, unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES is
+/// set.
 fn resource() -> Resource {
     let resource = Resource::builder_empty()
         .with_service_name("guestlist")
@@ -95,7 +100,7 @@ fn exporter() -> anyhow::Result<SpanExporter> {
         "OTEL_EXPORTER_OTLP_PROTOCOL",
     ]);
     if let Some(protocol) = protocol.filter(|protocol| protocol != "http/protobuf") {
-        bail!("the protocol {protocol:?} is not spoken here, only http/protobuf is");
+        bail!("the protocol {protocol:?} is not supported; use http/protobuf");
     }
     let client = client(timeout()?)?;
     Ok(SpanExporter::builder()
@@ -104,7 +109,8 @@ fn exporter() -> anyhow::Result<SpanExporter> {
         .build()?)
 }
 
-/// The one TLS of this process, rustls with ring, instead of what the client would choose.
+/// Builds the HTTP client with the TLS of this process, rustls with ring, instead of the client's
+/// default.
 fn client(timeout: Duration) -> anyhow::Result<reqwest::blocking::Client> {
     let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -117,7 +123,7 @@ fn client(timeout: Duration) -> anyhow::Result<reqwest::blocking::Client> {
             .tls_backend_preconfigured(tls)
             .build()
     };
-    // A blocking client must not be made where a runtime is at work.
+    // A blocking client must not be built inside the async runtime.
     let built = std::thread::spawn(building).join();
     Ok(built.map_err(|_| anyhow::anyhow!("the HTTP client panicked"))??)
 }

@@ -1,4 +1,4 @@
-//! A role model as tables: a column for each role.
+//! A role model as tables with a column for each role.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::output::Output;
 
-/// Prints what each role may do and whom it may invite, change and remove.
+/// Prints the permissions of each role, and the roles it may invite to, change and remove.
 pub(super) fn print(model: &RoleModel, output: Output) -> io::Result<()> {
     if output.is_json() {
         return output.lines(names(model).map(|role| object(model, role)));
@@ -19,14 +19,14 @@ pub(super) fn print(model: &RoleModel, output: Output) -> io::Result<()> {
     output.line("")?;
     output.table(header("may", model), grants(model))?;
     output.line("")?;
-    output.lines(remarks(model))
+    output.lines(notes(model))
 }
 
 fn names(model: &RoleModel) -> impl Iterator<Item = &Role> {
     model.roles().iter().map(RoleDefinition::name)
 }
 
-/// `agent (Agent), chief`: the names, each with its title where it has one.
+/// Lists the names, each with its title if it has one: `agent (Agent), chief`.
 fn ranks(model: &RoleModel) -> String {
     let shown = model.roles().iter().map(|role| {
         let (name, title) = (role.name().as_str(), role.display_name());
@@ -50,7 +50,7 @@ fn row(model: &RoleModel, first: String, is_marked: impl Fn(&Role) -> bool) -> V
     std::iter::once(first).chain(marks).collect()
 }
 
-/// A row for each permission, those of the lowest role first.
+/// Returns a row for each permission, those of the lowest role first.
 fn permissions(model: &RoleModel) -> Vec<Vec<String>> {
     let mut shown = BTreeSet::new();
     let all = model.roles().iter().flat_map(RoleDefinition::permissions);
@@ -63,20 +63,23 @@ fn permissions(model: &RoleModel) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// A row for each deed on each role, those on the lowest role first.
+/// Returns a row for each action on each role, the lowest role first.
 fn grants(model: &RoleModel) -> Vec<Vec<String>> {
     type May = fn(&RoleModel, &Role, &Role) -> bool;
-    const DEEDS: [(&str, May); 4] = [
+    const ACTIONS: [(&str, May); 4] = [
         ("invite to", RoleModel::may_invite),
         ("change from", changes_from),
         ("change to", changes_to),
         ("remove", RoleModel::may_remove),
     ];
-    let rows = DEEDS.iter().flat_map(|(deed, may)| {
-        names(model)
-            .map(move |on| row(model, format!("{deed} {on}"), |actor| may(model, actor, on)))
+    let rows = ACTIONS.iter().flat_map(|(action, may)| {
+        names(model).map(move |on| {
+            row(model, format!("{action} {on}"), |actor| {
+                may(model, actor, on)
+            })
+        })
     });
-    let transfer = format!("hand over {}", model.keeps());
+    let transfer = format!("transfer {}", model.keeps());
     rows.chain([row(model, transfer, |actor| actor == model.keeps())])
         .collect()
 }
@@ -89,18 +92,18 @@ fn changes_to(model: &RoleModel, actor: &Role, to: &Role) -> bool {
     names(model).any(|from| model.may_change(actor, from, to))
 }
 
-fn remarks(model: &RoleModel) -> [String; 4] {
+fn notes(model: &RoleModel) -> [String; 4] {
     let (kept, below) = (model.keeps(), model.below_kept());
     let becomes = if kept == below { "stays" } else { "becomes" };
     [
-        "To change a role takes both marks: from what the member is, and to what they become.".to_owned(),
-        "Who may invite to a role handles the invitations to it; who may remove may suspend and reinstate.".to_owned(),
+        "Changing a role needs both marks: for the current role and for the new one.".to_owned(),
+        "A role that may invite to another also manages its invitations; one that may remove also suspends and reinstates.".to_owned(),
         format!("At least one member is always {kept}."),
-        format!("Who hands over {kept}, to any other member, {becomes} {below}."),
+        format!("A member that transfers {kept} to another member {becomes} {below}."),
     ]
 }
 
-/// A role for programs.
+/// Returns the JSON object of a role.
 fn object(model: &RoleModel, name: &Role) -> Json {
     let those = |may: &dyn Fn(&Role) -> bool| -> Vec<&str> {
         let roles = names(model).filter(|role| may(role));

@@ -17,11 +17,11 @@ fn demo_runs_with_nothing_installed() {
     let command_line = CommandLine::on_sqlite();
     let ran = command_line.run("demo").ended(0);
     for step in [
-        "ada@example.com opens the link and is a member",
+        "ada@example.com opens the link and accepts",
         "refused: this invitation is for a…@example.com",
-        "Too late, the link is refused",
-        "has a second letter",
-        "and the session is gone",
+        "The link is now refused",
+        "gets a second letter",
+        "the worker deletes the session",
         "a member whose role is owner",
     ] {
         assert!(
@@ -53,7 +53,7 @@ fn demo_invites_a_file_and_reports_its_mistakes() {
         ran.stdout
     );
     assert!(
-        ran.stdout.contains("Line 3 of the file is left out"),
+        ran.stdout.contains("Line 3 of the file is skipped"),
         "{}",
         ran.stdout
     );

@@ -82,7 +82,7 @@ fn model_of(printed: &str) -> RoleModel {
             "change from" => definition.changing([role(on)], []),
             "change to" => definition.changing([], [role(on)]),
             "remove" => definition.removing([role(on)]),
-            "hand over" => {
+            "transfer" => {
                 assert_eq!((on, definition.name().as_str()), (keeps, keeps));
                 definition
             }
@@ -215,7 +215,7 @@ fn invalid_role_file_is_refused_with_advice() {
     let role = "[[role]]\nname = \"boss\"\n";
     let megabytes = format!("keeps = \"boss\"\n{role}#{}", "x".repeat(10 * 1024 * 1024));
     fs::create_dir(command_line.folder().join("folder")).unwrap();
-    let unread = "name a TOML file that holds a role model";
+    let unread = "give the path of a TOML file with a role model";
     let wrong = "correct the file and check it again";
     let files: [(&str, Option<&[u8]>, &str, &str); 10] = [
         (

@@ -265,7 +265,7 @@ fn invalid_id_is_answered_with_an_example() {
         assert_eq!(ran["invalid"], "invalid_id", "{line}");
         let message = text(&ran["message"]);
         assert!(
-            message.contains(&format!("no id of {kind}, which looks like ")),
+            message.contains(&format!("not the id of {kind}; an id looks like ")),
             "{message}"
         );
         assert!(message.contains(shown_by), "{message}");
