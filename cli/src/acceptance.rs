@@ -1,4 +1,4 @@
-//! What an invitee does with a link.
+//! Acceptance and refusal of an invitation by its link.
 
 use std::io::{self, Read};
 
@@ -50,8 +50,8 @@ impl Accept {
         };
         let (offered, member) = context
             .change(async |tx| {
-                // A link that cannot be opened is refused by accept with the same reason, unless it
-                // was the same user who used it up, who is told the role they have.
+                // If a link cannot be opened, accept refuses it with the same reason, unless the
+                // same user accepted it before: then accept returns the role they have.
                 let offered = match context.guestlist.open(&mut *tx, &token).await {
                     Ok(invitation) => Some(invitation.role),
                     Err(problem) if problem.fault() == Fault::Rule => None,
@@ -68,7 +68,7 @@ impl Accept {
         let kept = offered.is_some_and(|offered| {
             if offered != member.role {
                 sentence += &format!(
-                    " They were a member already and kept that role; the invitation was to {offered}."
+                    " They were already a member and keep that role; the invitation was to {offered}."
                 );
             }
             offered != member.role
@@ -93,7 +93,7 @@ impl Decline {
     }
 }
 
-/// No link is longer.
+/// The maximum length of a link, in bytes.
 const MAX_LENGTH: u64 = 8 * 1024;
 
 fn token(context: &Context, given: String) -> Result<String, Failure> {

@@ -1,4 +1,4 @@
-//! Arguments that several commands take.
+//! Arguments shared by several commands.
 
 use clap::Args;
 use guestlist::{Actor, AuditText, Error, OrganizationId, Transaction, UserId};
@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::id;
 use super::not_found::Named;
 
-/// In which organization.
+/// The organization of a command.
 #[derive(Debug, Args)]
 pub(crate) struct Within {
     /// The organization.
@@ -23,13 +23,13 @@ pub(crate) struct ActingAs {
     /// Act as this member of the organization, within the rights of their role.
     #[arg(long = "as", value_name = "USER")]
     member: Option<UserId>,
-    /// Act as your application, which no role binds. The history keeps the reason: 1 to 200
+    /// Act as your application, which no role limits. The history keeps the reason: 1 to 200
     /// visible characters on one line.
     #[arg(long = "as-host", value_name = "REASON")]
     host: Option<AuditText>,
 }
 
-/// The actor of a change, and its organization.
+/// The actor and the organization of a command.
 #[derive(Debug, Args)]
 pub(crate) struct By {
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub(crate) struct By {
     acting_as: ActingAs,
 }
 
-/// A member, and who does something to them.
+/// A member, the actor and the organization.
 #[derive(Debug, Args)]
 pub(crate) struct ToMember {
     /// The member.
@@ -47,16 +47,16 @@ pub(crate) struct ToMember {
     pub(crate) by: By,
 }
 
-/// How much of a list.
+/// The number of items of a list.
 #[derive(Debug, Args)]
 pub(crate) struct Limit {
-    /// Stop after so many.
+    /// Stop after this many.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
 }
 
 impl ActingAs {
-    /// The actor for the library.
+    /// Returns the actor for the library.
     pub(crate) fn actor(&self) -> Actor {
         match (&self.member, &self.host) {
             (Some(user), _) => user.into(),
@@ -65,14 +65,14 @@ impl ActingAs {
         }
     }
 
-    /// The member that acts; `None` for the host.
+    /// Returns the member that acts; `None` for the host.
     pub(crate) fn member(&self) -> Option<&UserId> {
         self.member.as_ref()
     }
 }
 
 impl By {
-    /// The actor for the library.
+    /// Returns the actor for the library.
     pub(crate) fn actor(&self) -> Actor {
         self.acting_as.actor()
     }
@@ -87,8 +87,8 @@ impl ToMember {
         self.by.organization()
     }
 
-    /// Has the library change something about the member, and says who is missing where it finds
-    /// nobody.
+    /// Changes something about the member by the library; if it finds nothing, names the missing
+    /// part.
     pub(crate) async fn change<T>(
         &self,
         context: &Context,

@@ -1,4 +1,4 @@
-//! What a command works with: the database, the library and the output.
+//! The database, the library's handle and the output of a command.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use guestlist_jobs::config::{Config, Keys};
 use super::failure::{Failure, Reason, Status};
 use super::output::{Output, Row};
 
-/// How often a change is tried.
+/// The maximum number of attempts at a change.
 const ATTEMPTS: u32 = 5;
 
-/// After how long it is not tried again.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time after which a change is not attempted again.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The longest pause after the first attempt; each later one is longer by as much.
+/// The longest pause after the first attempt; each later pause is longer by as much.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// An open database and the configured library.
@@ -29,17 +29,17 @@ pub(crate) struct Context {
     database: Database,
 }
 
-/// What becomes of what was done.
+/// The end of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It lasts.
+    /// Keeps the changes.
     Commit,
-    /// It was only tried out.
+    /// Undoes the changes of a dry run.
     Rollback,
 }
 
 impl Context {
-    /// Opens the database; an embedded one gets its key file at the same time.
+    /// Opens the database; an embedded one also gets its key file.
     pub(crate) async fn open(config: Config, output: Output) -> Result<Self, Failure> {
         let database = config.open(1).await?;
         let key_ring = match &config.keys {
@@ -59,13 +59,13 @@ impl Context {
         self.database.close().await;
     }
 
-    /// Refuses to go on without a key, before anything is looked at.
+    /// Fails early if no key is configured.
     pub(crate) fn require_keys(&self) -> Result<(), Failure> {
         self.config.keys.load()?;
         Ok(())
     }
 
-    /// Does something in a transaction of its own: all of it or nothing.
+    /// Runs a change in a transaction of its own.
     pub(crate) async fn change<T>(
         &self,
         action: impl AsyncFn(&mut Transaction) -> Result<T, Error>,
@@ -73,9 +73,8 @@ impl Context {
         Ok(self.attempt(Ending::Commit, action).await?)
     }
 
-    /// The same with the library's own error, and only tried out where it is not to last. Where
-    /// another transaction was in the way it is rolled back and run again: at most [`ATTEMPTS`]
-    /// times, and not once [`PATIENCE`] is over.
+    /// Like [`Self::change`], with the library's own error, and rolled back in a dry run. After a
+    /// conflict it rolls back and runs again, at most [`ATTEMPTS`] times and for [`RETRY_TIMEOUT`].
     pub(crate) async fn attempt<T>(
         &self,
         ending: Ending,
@@ -88,12 +87,12 @@ impl Context {
                 Err(problem @ Error::Conflict(_)) => problem,
                 settled => return settled,
             };
-            if attempt == ATTEMPTS || started.elapsed() >= PATIENCE {
+            if attempt == ATTEMPTS || started.elapsed() >= RETRY_TIMEOUT {
                 return Err(problem);
             }
-            // Two that met once and wait equally long would meet again.
+            // After equal pauses, two transactions that conflicted would conflict again.
             let pause = rand::random_range(FIRST_PAUSE / 2..=FIRST_PAUSE) * attempt;
-            tracing::debug!(attempt, "another transaction was in the way, trying again");
+            tracing::debug!(attempt, "conflict with another transaction, trying again");
             tokio::time::sleep(pause).await;
             attempt += 1;
         }
@@ -113,7 +112,7 @@ impl Context {
         Ok(done)
     }
 
-    /// Reads something.
+    /// Runs a read on a connection without a transaction.
     pub(crate) async fn read<T>(
         &self,
         action: impl AsyncFnOnce(&mut PooledConnection) -> Result<T, Error>,
@@ -121,7 +120,7 @@ impl Context {
         Ok(action(&mut self.database.acquire().await?).await?)
     }
 
-    /// The organization, or the refusal an unknown id gets.
+    /// Reads the organization, or fails like for an unknown id.
     pub(crate) async fn organization(&self, id: OrganizationId) -> Result<Organization, Failure> {
         let found = self
             .read(async |tx| self.guestlist.organization(tx, id).await)
@@ -129,8 +128,8 @@ impl Context {
         found.ok_or_else(|| Reason::no_such("organization", &id).into())
     }
 
-    /// Prints a list page by page, to its end or to `limit`, and says how many there were. No
-    /// transaction is held while somebody reads.
+    /// Prints a list page by page, up to `limit`, and returns the number of items. It holds no
+    /// transaction while the reader of the output pauses.
     pub(crate) async fn list<R: Row>(
         &self,
         limit: Option<u32>,
@@ -153,7 +152,7 @@ impl Context {
         }
     }
 
-    /// Prints a list and, for people, what it means that it is empty.
+    /// Prints a list; for people, prints `empty` if it has no items.
     pub(crate) async fn show_list<R: Row>(
         &self,
         limit: Option<u32>,

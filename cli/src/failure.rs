@@ -1,4 +1,4 @@
-//! How a command fails: on whose side, with which status, in which words.
+//! The errors of commands: exit status, stable word and message.
 
 use std::process::ExitCode;
 use std::{fmt, io};
@@ -9,32 +9,32 @@ use guestlist_jobs::endpoint::ListenError;
 use guestlist_jobs::work::WorkError;
 use serde_json::{Map, Value as Json, json};
 
-/// How a command ended; the number is the exit status.
+/// The result of a command; the number is the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// It was done.
+    /// The command has done its work.
     Done = 0,
-    /// Something failed.
+    /// The database, the configuration or another part failed.
     Fault = 1,
-    /// Something typed is malformed.
+    /// An argument or the input is malformed.
     Usage = 2,
     /// A rule refused it.
     Refused = 3,
 }
 
-/// The result of most commands, which have printed what they did.
+/// The result of most commands, which print their own results.
 pub(crate) type Done = Result<Status, Failure>;
 
-/// Why nothing more is done.
+/// The end of a command before it was done.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// A reason to print.
     Reason(Reason),
-    /// Nobody reads the output any more, which is no reason to complain.
+    /// The reader closed the output; this is not an error.
     OutputClosed,
 }
 
-/// A status, a stable word for programs, what belongs to it, and a sentence for people.
+/// A status, a stable word for programs, data and a message for people.
 #[derive(Debug, Clone)]
 pub(crate) struct Reason {
     status: Status,
@@ -59,27 +59,27 @@ impl Reason {
         }
     }
 
-    /// A rule of the command line itself refused it.
+    /// Makes a refusal by a rule of the command line itself.
     pub(crate) fn refused(code: &'static str, message: impl ToString) -> Self {
         Self::new(Status::Refused, code, message)
     }
 
-    /// What an id names is not there.
+    /// Makes the refusal for an id that does not exist.
     pub(crate) fn no_such(kind: &'static str, id: &dyn fmt::Display) -> Self {
         Self::refused("not_found", format!("there is no {kind} {id}")).with(kind, id.to_string())
     }
 
-    /// What was typed is malformed.
+    /// Makes an error for malformed input.
     pub(crate) fn invalid(code: &'static str, message: impl ToString) -> Self {
         Self::new(Status::Usage, code, message)
     }
 
-    /// Something failed.
+    /// Makes a fault.
     pub(crate) fn fault(code: &'static str, message: impl ToString) -> Self {
         Self::new(Status::Fault, code, message)
     }
 
-    /// Adds a fact for programs.
+    /// Adds data for programs.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Json>) -> Self {
         self.data.insert(name.to_owned(), value.into());
         self
@@ -97,7 +97,8 @@ impl Reason {
         &self.message
     }
 
-    /// The object for programs: the word first, under the name that says whose side it is on.
+    /// Returns the object for programs. It begins with the stable word, under the key `refused`,
+    /// `invalid` or `error`.
     pub(crate) fn json(&self) -> Map<String, Json> {
         let mut object = Map::from_iter([(self.side().to_owned(), json!(self.code))]);
         object.extend(self.data.clone());
@@ -114,7 +115,7 @@ impl Reason {
     }
 }
 
-/// One line for people.
+/// Writes one line for people.
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let side = match self.status {
@@ -199,14 +200,14 @@ impl From<WorkError> for Failure {
     }
 }
 
-/// What an operator can do where the rule alone does not say it.
+/// Returns what an operator can do, if the message does not say it.
 fn advice(error: &Error) -> Option<&'static str> {
     Some(match error {
         Error::LastOwner { .. } => {
-            "nothing was changed; hand the ownership to another member first (`guestlist transfer`)"
+            "nothing was changed; transfer the ownership to another member first (`guestlist transfer`)"
         }
         Error::NoSeat { .. } => {
-            "nothing was changed; suspend or remove a member, revoke an open invitation where those \
+            "nothing was changed; suspend or remove a member, revoke an open invitation if those \
              count, or give the organization more seats (`guestlist organization seats`)"
         }
         Error::Suspended => "nothing was changed; `guestlist reinstate` ends the suspension",
@@ -215,12 +216,10 @@ fn advice(error: &Error) -> Option<&'static str> {
     })
 }
 
-/// The error in a line of its own, without the driver's words where they help nobody.
+/// Returns the message in one line, without the driver's text if it does not help.
 fn sentence(error: &Error) -> String {
     let what = match error {
-        Error::Conflict(_) => {
-            "another transaction was in the way, however often it was tried".to_owned()
-        }
+        Error::Conflict(_) => "other transactions were in the way at every attempt".to_owned(),
         error => error.to_string(),
     };
     match advice(error) {

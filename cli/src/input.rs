@@ -1,4 +1,4 @@
-//! What was typed wrong, told to people by clap and to programs as an object.
+//! Errors in arguments: by clap for people, as an object for programs.
 
 use std::error::Error as StdError;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use super::failure::{Reason, Status};
 use super::id::InvalidId;
 use super::output::Output;
 
-/// Prints help, the version or what is wrong with the arguments.
+/// Prints the help, the version or the error in the arguments.
 pub(crate) fn report(error: &clap::Error) -> ExitCode {
     let is_json = std::env::args_os().any(|argument| argument == "--json");
     let is_asked_for = matches!(
@@ -44,7 +44,7 @@ fn reason(error: &clap::Error) -> Reason {
     }
 }
 
-/// The library's word for what its types refuse.
+/// Returns the library's word for a value that its types refuse.
 fn code(source: &(dyn StdError + 'static)) -> &'static str {
     macro_rules! words {
         ($($type:ident => $variant:ident),+) => {

@@ -1,4 +1,4 @@
-//! Invitations that exist already.
+//! Commands on existing invitations.
 
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -22,14 +22,14 @@ use super::output::{Row, moment, or_dash};
 pub(crate) struct List {
     #[command(flatten)]
     within: Within,
-    /// Only those of this status, as it holds now.
+    /// Only invitations that have this status now.
     #[arg(long, value_parser = statuses())]
     status: Option<Status>,
     #[command(flatten)]
     limit: Limit,
 }
 
-/// Send an open or expired invitation again; it lives its full time from now.
+/// Send an open or expired invitation again, and extend it to its full lifetime from now.
 ///
 /// A member that acts needs the right to invite to the invitation's role.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub(crate) struct Resend {
     target: Target,
 }
 
-/// Withdraw an open invitation: its link is refused from now on.
+/// Revoke an open invitation: its link is refused from now on.
 ///
 /// A member that acts needs the right to invite to the invitation's role.
 #[derive(Debug, Args)]
@@ -49,11 +49,11 @@ pub(crate) struct Revoke {
     target: Target,
 }
 
-/// Print the link of an open invitation, to hand it over without mail.
+/// Print the link of an open invitation, to pass it on without e-mail.
 ///
-/// Whoever has it can accept with the invited address, so it is written to the audit trail who
-/// asked for it. It is the URL of GUESTLIST_LINK with the token in place of {token}.
-/// A member that acts needs the right to invite to the invitation's role.
+/// A holder of the link can accept with the invited address, so the audit trail records the actor.
+/// The link is the URL of GUESTLIST_LINK with the token in place of {token}. A member that acts
+/// needs the right to invite to the invitation's role.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  guestlist link INVITATION --as u1")]
 pub(crate) struct Link {
@@ -63,15 +63,15 @@ pub(crate) struct Link {
 
 /// Give an open invitation another role.
 ///
-/// The link that was mailed leads to the new role; no letter is sent. A member that acts needs the
-/// right to invite to both roles.
+/// The mailed link leads to the new role; no letter is sent. A member that acts needs the right to
+/// invite to both roles.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  guestlist change-invitation-role INVITATION manager --as u1")]
 pub(crate) struct ChangeRole {
     /// The invitation.
     #[arg(value_parser = id::invitation)]
     invitation: InvitationId,
-    /// The role it is to from now on.
+    /// The new role.
     role: Role,
     #[command(flatten)]
     acting_as: ActingAs,
@@ -195,7 +195,7 @@ impl ChangeRole {
             })
             .await?;
         let sentence = format!(
-            "The invitation of {} is to {} now.",
+            "The invitation of {} is now to the role {}.",
             changed.email.as_str(),
             changed.role
         );
@@ -204,7 +204,7 @@ impl ChangeRole {
 }
 
 impl Target {
-    /// Has the library change something, and says what is missing where it finds nothing.
+    /// Changes something by the library; if it finds nothing, names the missing part.
     async fn change<T>(
         &self,
         context: &Context,
@@ -215,7 +215,7 @@ impl Target {
     }
 }
 
-/// An invitation as listed, with the status that holds now.
+/// An invitation in a list, with its status now.
 pub(crate) struct Listed {
     invitation: Invitation,
     now: DateTime<Utc>,

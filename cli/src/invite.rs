@@ -1,4 +1,4 @@
-//! Inviting: one person, several, or a file full of them.
+//! The command that invites people: one, several, or those in a file.
 
 use std::path::PathBuf;
 
@@ -21,17 +21,17 @@ use super::output::printable;
 /// invalid. The exit status is 3 if a rule refused any (already pending and already member
 /// included), else 2 if any was invalid. A member that acts needs the right to invite to the role.
 ///
-/// A file has a header with the columns email, role and locale in any order; role and locale may
-/// be missing if --role is given. It is read row by row and committed 500 rows at a time, so it
-/// may be of any length, and after an interruption the same command goes on: who was invited
-/// already is already_pending.
+/// A file has a header with the columns email, role and locale in any order; role and locale may be
+/// missing if --role is given. It is read row by row and committed 500 rows at a time, so it may
+/// have any length. After an interruption run the same command again: people already invited are
+/// reported as already_pending.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  guestlist invite bob@acme.example eve@acme.example --organization ID --role agent --as u1\n  \
                   guestlist invite --file people.csv --organization ID --as u1 --dry-run"
 )]
 pub(crate) struct Command {
-    /// Whom to invite.
+    /// The addresses to invite.
     #[arg(
         value_name = "ADDRESS",
         required_unless_present = "file",
@@ -44,27 +44,27 @@ pub(crate) struct Command {
     /// The organization they are invited to.
     #[arg(long, value_name = "ID", value_parser = id::organization)]
     organization: OrganizationId,
-    /// The role they are invited to; for a file, of rows without one.
+    /// The role they are invited to; with a file, the role of rows without one.
     #[arg(long, required_unless_present = "file")]
     role: Option<Role>,
     #[command(flatten)]
     acting_as: ActingAs,
-    /// The language of the letter, such as de or pt-BR; for a file, of rows without one.
+    /// The language of the letter, such as de or pt-BR; with a file, of rows without one.
     #[arg(long, default_value = "en")]
     locale: Locale,
-    /// Words of your own in the letter.
+    /// A personal message in the letter.
     #[arg(long, value_name = "TEXT")]
     message: Option<PersonalMessage>,
-    /// Revoke what is pending for an address and invite it anew, instead of being refused for it.
+    /// Revoke the open invitation of an address and invite it again, instead of refusing.
     #[arg(long)]
     supersede: bool,
-    /// Say what would happen and leave everything as it is. Batches of 500 are tried and undone one
-    /// by one, so an address that stands twice in a file, further apart, counts as invited twice.
+    /// Print the outcomes without changing anything. Batches of 500 are tried and rolled back one
+    /// by one, so an address that appears again in a later batch is reported as invited twice.
     #[arg(long)]
     dry_run: bool,
 }
 
-/// How many invitations are committed together.
+/// The number of invitations committed together.
 const BATCH: usize = 500;
 
 impl Command {
@@ -91,7 +91,7 @@ impl Command {
             organization,
             acting_as,
             dry_run,
-            tally: Tally::default(),
+            counts: OutcomeCounts::default(),
             bar: ProgressBar::hidden(),
         };
         match file {
@@ -108,7 +108,7 @@ impl Command {
                 bulk.invite(candidates).await?;
             }
         }
-        Ok(bulk.tally.status())
+        Ok(bulk.counts.status())
     }
 }
 
@@ -117,13 +117,13 @@ struct Bulk<'a> {
     organization: OrganizationId,
     acting_as: ActingAs,
     dry_run: bool,
-    tally: Tally,
+    counts: OutcomeCounts,
     bar: ProgressBar,
 }
 
-/// How many candidates had which outcome.
+/// The number of candidates for each outcome.
 #[derive(Debug, Default)]
-struct Tally {
+struct OutcomeCounts {
     invited: u64,
     already_pending: u64,
     already_member: u64,
@@ -149,7 +149,7 @@ impl Bulk<'_> {
         }
     }
 
-    /// Invites a batch in one transaction and prints each outcome once it is committed.
+    /// Invites a batch in one transaction and prints each outcome after the commit.
     async fn invite(&mut self, candidates: Vec<Candidate>) -> Result<(), Failure> {
         let invites: Vec<_> = candidates
             .iter()
@@ -178,7 +178,7 @@ impl Bulk<'_> {
                 email: candidate.email,
                 result,
             };
-            self.tally.count(result.outcome());
+            self.counts.add(result.outcome());
             lines.push(if self.context.output.is_json() {
                 result.json(self.dry_run).to_string()
             } else {
@@ -207,7 +207,7 @@ impl Bulk<'_> {
             .await
     }
 
-    /// Who or what is not there, where that is why an outcome is a refusal.
+    /// Finds the missing organization or actor, if that is why an outcome is a refusal.
     async fn missing(&self, outcomes: &[Outcome]) -> Result<Option<Reason>, Failure> {
         if !outcomes
             .iter()
@@ -219,31 +219,32 @@ impl Bulk<'_> {
         named.missing(self.context).await.map(Some)
     }
 
-    /// Says how far it came, which is what someone needs to know who reads of a fault.
+    /// Adds to a failure how many rows were done, so that the operator knows how far the command
+    /// came.
     fn stopped(&self, failure: Failure) -> Failure {
         self.bar.finish_and_clear();
         let (code, message) = match &failure {
             Failure::Reason(reason) => (reason.code(), reason.message()),
-            Failure::OutputClosed => ("output", "nobody reads the outcomes any more"),
+            Failure::OutputClosed => ("output", "the reader closed the output"),
         };
         let far = format!(
-            "{message}; stopped after {} Running the same again is safe.",
+            "{message}; stopped after {} It is safe to run the same command again.",
             self.summary()
         );
         Reason::fault(code, far)
-            .with("rows", self.tally.rows())
-            .with("invited", self.tally.invited)
+            .with("rows", self.counts.rows())
+            .with("invited", self.counts.invited)
             .into()
     }
 
     fn summary(&self) -> String {
-        let Tally {
+        let OutcomeCounts {
             invited,
             already_pending,
             already_member,
             refused,
             invalid,
-        } = self.tally;
+        } = self.counts;
         let tried = if self.dry_run {
             " (dry run, nothing was written)"
         } else {
@@ -252,17 +253,17 @@ impl Bulk<'_> {
         format!(
             "{} rows{tried}: {invited} invited, {already_pending} already pending, \
              {already_member} already members, {refused} refused, {invalid} invalid.",
-            self.tally.rows()
+            self.counts.rows()
         )
     }
 }
 
-impl Tally {
+impl OutcomeCounts {
     fn rows(&self) -> u64 {
         self.invited + self.already_pending + self.already_member + self.refused + self.invalid
     }
 
-    fn count(&mut self, outcome: &str) {
+    fn add(&mut self, outcome: &str) {
         *match outcome {
             "invited" => &mut self.invited,
             "already_pending" => &mut self.already_pending,
@@ -284,7 +285,7 @@ impl Tally {
     }
 }
 
-/// A candidate and what became of them.
+/// A candidate and the outcome.
 struct Resulting {
     line: Option<u64>,
     email: String,
@@ -292,7 +293,7 @@ struct Resulting {
 }
 
 impl Resulting {
-    /// One of the five words of the contract.
+    /// Returns one of the five words of the contract.
     fn outcome(&self) -> &'static str {
         match &self.result {
             Ok(_) => "invited",
@@ -357,7 +358,7 @@ impl Resulting {
     }
 }
 
-/// A bar on stderr where that is a terminal, and nothing elsewhere.
+/// Makes a progress bar on stderr if it is a terminal.
 fn progress_bar(length: Option<u64>) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
     let style = match length {

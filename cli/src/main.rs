@@ -1,10 +1,10 @@
-//! The command `guestlist`: the worker, and what operators and scripts do by hand.
+//! The command `guestlist`: the worker, and commands for operators and scripts.
 //!
 //! The command line is a contract that scripts rely on.
 //!
-//! Results go to stdout, one JSON object a line under `--json`; everything else goes to stderr.
-//! The exit status is 0 when it was done, 1 for a fault, 2 for what was typed wrong, 3 when a rule
-//! refused it.
+//! Results go to stdout, one JSON object a line under `--json`; everything else goes to stderr. The
+//! exit status is 0 for done, 1 for a fault, 2 for malformed arguments or input, 3 for a refusal by
+//! a rule.
 
 mod acceptance;
 mod arguments;
@@ -57,7 +57,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create the tables of Guestlist, or bring them up to date.
+    /// Create the tables of Guestlist, or update them.
     ///
     /// Safe to run at every deployment. An SQLite file is migrated whenever it is used.
     Migrate,
@@ -66,20 +66,20 @@ enum Command {
     Keys(key::Command),
     #[command(flatten)]
     Daily(Daily),
-    /// Run the worker: mail letters and notices, expire invitations, end sessions.
+    /// Run the worker: mail letters and notices, expire invitations, purge sessions.
     ///
-    /// Runs until SIGTERM or SIGINT, then finishes what it has in hand. Several may run at once,
-    /// on one or many machines, if they share a Postgres and a Redis. Built with the feature
-    /// opentelemetry, it exports traces where OTEL_EXPORTER_OTLP_ENDPOINT is set.
+    /// Runs until SIGTERM or SIGINT, then finishes the jobs it has started. Several workers may run
+    /// at once, on one or many machines, if they share a Postgres and a Redis. Built with the
+    /// feature opentelemetry, it exports traces if OTEL_EXPORTER_OTLP_ENDPOINT is set.
     #[command(
         after_help = "Examples:\n  guestlist work\n  guestlist work --listen 127.0.0.1:9100\n  guestlist work --until-idle"
     )]
     Work {
-        /// Exit with status 0 as soon as nothing is due any more: for scripts.
+        /// Exit with status 0 as soon as no job is due, for scripts.
         #[arg(long)]
         until_idle: bool,
-        /// Answer on this address under /healthz, /readyz and /metrics, such as 127.0.0.1:9100;
-        /// without a password, so keep it private.
+        /// Answer on this address under /healthz, /readyz and /metrics, such as 127.0.0.1:9100.
+        /// There is no password, so keep it private.
         #[arg(long, value_name = "ADDRESS", value_parser = address)]
         listen: Option<SocketAddr>,
     },
@@ -87,9 +87,9 @@ enum Command {
     /// Check everything the worker needs: database, tables, Redis, mail server, clock, keys,
     /// letters. One line each.
     Doctor,
-    /// Play the whole story in a temporary folder: invite, mail, accept, expire, remove.
+    /// Show an example in a temporary folder: invite, mail, accept, expire, remove.
     ///
-    /// Needs nothing installed, reads no variable and leaves only the letters behind.
+    /// Needs nothing installed, reads no variable and leaves only its folder behind.
     #[command(after_help = "Examples:\n  guestlist demo\n  guestlist demo --file people.csv")]
     Demo {
         /// Invite the people in this CSV file (columns email, role, locale) instead of made-up ones.
@@ -100,7 +100,7 @@ enum Command {
     Variables(variable::Command),
 }
 
-/// What is done to what the database holds.
+/// The commands that work on the database.
 #[derive(Debug, Subcommand)]
 enum Daily {
     /// Create, list, rename and delete organizations.
@@ -136,7 +136,7 @@ fn after_help() -> String {
     )
 }
 
-/// Runs the command this process was started with.
+/// Runs the command given by the arguments.
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -211,14 +211,15 @@ impl Daily {
     }
 }
 
-/// An address to listen on, by number: a name could stand for several.
+/// Parses the address to listen on. It must be an IP address, because a name could stand for
+/// several.
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:9100".to_owned())
 }
 
-/// The checked environment, after which there is a log: on stderr, of what `log` names unless
-/// RUST_LOG says otherwise.
+/// Reads the configuration, then starts the log on stderr with the filter `log`, unless RUST_LOG is
+/// set.
 fn configured(log: &str) -> Result<Config, ConfigError> {
     let config = Config::from_env()?;
     log::start(config.log, log);

@@ -1,4 +1,4 @@
-//! Members and their roles.
+//! Commands on members.
 
 use clap::Args;
 use guestlist::{Connection, Membership, Name, Role, UserId};
@@ -29,13 +29,14 @@ pub(crate) struct List {
 pub(crate) struct ChangeRole {
     /// The member.
     user: UserId,
-    /// The role they have from now on.
+    /// The new role.
     role: Role,
     #[command(flatten)]
     by: By,
 }
 
-/// Keep a member out for a while; their sessions of this organization end, role and history stay.
+/// Suspend a member: they have no access, their sessions of this organization end, role and history
+/// stay.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  guestlist suspend u2 --organization ID --as u1")]
 pub(crate) struct Suspend {
@@ -43,7 +44,7 @@ pub(crate) struct Suspend {
     member: ToMember,
 }
 
-/// Let a suspended member in again, in the role they have.
+/// Reinstate a suspended member in their role.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  guestlist reinstate u2 --organization ID --as u1")]
 pub(crate) struct Reinstate {
@@ -51,7 +52,7 @@ pub(crate) struct Reinstate {
     member: ToMember,
 }
 
-/// End another member's membership; their sessions of this organization end with it.
+/// End another member's membership, with their sessions of this organization.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  guestlist remove u2 --organization ID --as u1")]
 pub(crate) struct Remove {
@@ -59,7 +60,7 @@ pub(crate) struct Remove {
     member: ToMember,
 }
 
-/// End one's own membership.
+/// End the actor's own membership.
 #[derive(Debug, Args)]
 pub(crate) struct Leave {
     #[command(flatten)]
@@ -69,7 +70,7 @@ pub(crate) struct Leave {
     user: UserId,
 }
 
-/// Hand the ownership to another member; the old owner steps down by one rank.
+/// Transfer the ownership to another member; the old owner steps down by one rank.
 ///
 /// If your application acts (--as-host), no owner steps down.
 #[derive(Debug, Args)]
@@ -109,7 +110,7 @@ impl ChangeRole {
                     .await
             })
             .await?;
-        let sentence = format!("{} is {} now.", changed.user, changed.role);
+        let sentence = format!("{} now has the role {}.", changed.user, changed.role);
         context.output.one(&Listed(changed), sentence)
     }
 }
@@ -211,12 +212,12 @@ impl Transfer {
                     .await
             })
             .await?;
-        let sentence = format!("{} is {} now.", heir.user, heir.role);
+        let sentence = format!("{} now has the role {}.", heir.user, heir.role);
         context.output.one(&Listed(heir), sentence)
     }
 }
 
-/// A member as listed.
+/// A member in a list.
 pub(crate) struct Listed(pub(crate) Membership);
 
 impl Row for Listed {

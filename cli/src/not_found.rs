@@ -1,38 +1,38 @@
-//! Which of the things that a command named is not there.
+//! The missing part behind a `not_found` of the library.
 //!
-//! The library answers strangers with one `not_found` for everything. The command line is the
-//! operator's, who may read it all, so it looks and says.
+//! The library gives everyone the same `not_found`. The command line is for operators, who may read
+//! everything, so it names the missing part.
 
 use guestlist::{Error, InvitationId, Membership, OrganizationId, Transaction, UserId};
 
 use super::context::{Context, Ending};
 use super::failure::{Failure, Reason};
 
-/// What a command named.
+/// The parts that a command named.
 #[derive(Debug)]
 pub(crate) struct Named<'a> {
-    whence: Whence,
+    whence: OrganizationSource,
     actor: Option<&'a UserId>,
     member: Option<&'a UserId>,
 }
 
-/// What says which organization is meant.
+/// The source of the organization's id.
 #[derive(Debug, Clone, Copy)]
-enum Whence {
+enum OrganizationSource {
     Organization(OrganizationId),
     Invitation(InvitationId),
 }
 
 impl<'a> Named<'a> {
     pub(crate) fn organization(organization: OrganizationId) -> Self {
-        Self::of(Whence::Organization(organization))
+        Self::of(OrganizationSource::Organization(organization))
     }
 
     pub(crate) fn invitation(invitation: InvitationId) -> Self {
-        Self::of(Whence::Invitation(invitation))
+        Self::of(OrganizationSource::Invitation(invitation))
     }
 
-    fn of(whence: Whence) -> Self {
+    fn of(whence: OrganizationSource) -> Self {
         Self {
             whence,
             actor: None,
@@ -40,12 +40,12 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// The member that acts; `None` if the host acts.
+    /// Adds the member that acts; `None` if the host acts.
     pub(crate) fn actor(self, actor: Option<&'a UserId>) -> Self {
         Self { actor, ..self }
     }
 
-    /// Whom it is about.
+    /// Adds the member that the command is about.
     pub(crate) fn member(self, member: &'a UserId) -> Self {
         Self {
             member: Some(member),
@@ -53,8 +53,8 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// Changes something in a transaction of its own, and says which of what was named is missing
-    /// where the library finds nothing.
+    /// Runs a change in a transaction of its own; if the library finds nothing, names the missing
+    /// part.
     pub(crate) async fn change<T>(
         &self,
         context: &Context,
@@ -66,11 +66,11 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// The first of them that is not there, or the library's own answer where all are.
+    /// Returns the first missing part, or the library's own answer if none is missing.
     pub(crate) async fn missing(&self, context: &Context) -> Result<Reason, Failure> {
         let organization = match self.whence {
-            Whence::Organization(id) => id,
-            Whence::Invitation(id) => match organization_of(context, id).await? {
+            OrganizationSource::Organization(id) => id,
+            OrganizationSource::Invitation(id) => match organization_of(context, id).await? {
                 Some(organization) => organization,
                 None => return Ok(Reason::no_such("invitation", &id)),
             },
@@ -108,7 +108,7 @@ async fn exists(context: &Context, id: OrganizationId) -> Result<bool, Failure> 
     Ok(found.is_some())
 }
 
-/// The membership, a suspended one too.
+/// Reads the membership, suspended or not.
 pub(crate) async fn member(
     context: &Context,
     organization: OrganizationId,
@@ -124,7 +124,7 @@ pub(crate) async fn member(
         .await
 }
 
-/// Someone who does not belong to an organization.
+/// Makes the refusal for a user that is not a member of the organization.
 pub(crate) fn no_member(organization: OrganizationId, user: &UserId) -> Reason {
     let problem = format!("{user} is no member of the organization {organization}");
     Reason::refused("not_found", problem)
@@ -134,7 +134,7 @@ pub(crate) fn no_member(organization: OrganizationId, user: &UserId) -> Reason {
 
 fn suspended(organization: OrganizationId, user: &UserId) -> Reason {
     let problem = format!(
-        "{user} is suspended in the organization {organization} and can do nothing there until \
+        "{user} is suspended in the organization {organization} and has no rights there until \
          reinstated"
     );
     Reason::refused("not_found", problem)

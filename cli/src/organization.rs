@@ -1,4 +1,4 @@
-//! Guestlist.
+//! Commands on organizations.
 
 use std::str::FromStr;
 
@@ -13,11 +13,11 @@ use super::id;
 use super::not_found::Named;
 use super::output::{Row, moment};
 
-/// What can be done about organizations.
+/// The commands on organizations.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Create(Create),
-    /// List every organization, oldest first.
+    /// List all organizations, oldest first.
     List(Limit),
     Rename(Rename),
     Seats(Seats),
@@ -30,7 +30,7 @@ pub(crate) enum Command {
     after_help = "Example:\n  guestlist organization create \"Acme\" --owner u1 --email ann@acme.example --name Ann"
 )]
 pub(crate) struct Create {
-    /// What the organization is called.
+    /// The name of the organization.
     #[arg(value_name = "NAME")]
     organization: Name,
     /// The owner's user id in your application.
@@ -44,7 +44,7 @@ pub(crate) struct Create {
     name: Option<Name>,
 }
 
-/// Give an organization another name.
+/// Rename an organization.
 ///
 /// A member that acts needs the permission `organization.rename`.
 #[derive(Debug, Args)]
@@ -52,16 +52,16 @@ pub(crate) struct Rename {
     /// The organization.
     #[arg(value_name = "ORGANIZATION", value_parser = id::organization)]
     organization: OrganizationId,
-    /// What it is called from now on.
+    /// The new name.
     name: Name,
     #[command(flatten)]
     acting_as: ActingAs,
 }
 
-/// Give an organization another number of seats.
+/// Set the number of seats of an organization.
 ///
-/// It is the host's own doing, when a plan was bought for instance, so no member has to permit it.
-/// Who is in already stays in, however few seats there are.
+/// The host does this itself, after a purchase for instance, so no member has to permit it. Members
+/// stay even if there are fewer seats than members.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  guestlist organization seats ORGANIZATION 25\n  guestlist organization seats ORGANIZATION default"
@@ -70,12 +70,12 @@ pub(crate) struct Seats {
     /// The organization.
     #[arg(value_name = "ORGANIZATION", value_parser = id::organization)]
     organization: OrganizationId,
-    /// How many people it has room for, or default for what GUESTLIST_SEATS says.
+    /// The number of seats, or default for the value of GUESTLIST_SEATS.
     #[arg(value_name = "NUMBER|default")]
     seats: Number,
 }
 
-/// How many seats: a number of its own, or the configured one.
+/// A number of seats, or the configured one.
 #[derive(Debug, Clone, Copy)]
 struct Number(Option<u32>);
 
@@ -145,7 +145,7 @@ impl Rename {
                     .await
             })
             .await?;
-        let sentence = format!("It is called {} now.", renamed.name.as_str());
+        let sentence = format!("The organization is now called {}.", renamed.name.as_str());
         context.output.one(&Listed(renamed), sentence)
     }
 }
@@ -174,7 +174,7 @@ impl Delete {
     }
 }
 
-/// The reason in the audit trail for a number of seats set by this command.
+/// The reason in the audit trail for this command.
 const SEATS_REASON: &str = "guestlist organization seats";
 
 impl Seats {
@@ -195,8 +195,8 @@ impl Seats {
             .await?;
         let name = changed.name.as_str();
         let sentence = match changed.seats() {
-            Some(seats) => format!("{name} has {seats} seats now."),
-            None => format!("{name} has the configured number of seats now."),
+            Some(seats) => format!("{name} now has {seats} seats."),
+            None => format!("{name} now has the configured number of seats."),
         };
         context.output.one(&Listed(changed), sentence)
     }

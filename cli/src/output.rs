@@ -1,4 +1,4 @@
-//! What goes to stdout: one JSON object a line for programs, tables and sentences for people.
+//! Results on stdout: one JSON object a line for programs, tables and sentences for people.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -16,15 +16,15 @@ pub(crate) struct Output {
     json: bool,
 }
 
-/// Something that is listed.
+/// An item of a list.
 pub(crate) trait Row {
-    /// What people read above each column.
+    /// The titles of the columns.
     const HEADER: &'static [&'static str];
 
-    /// The object for programs.
+    /// Returns the object for programs.
     fn json(&self) -> Json;
 
-    /// The texts for people, one for each column.
+    /// Returns the texts for people, one for each column.
     fn cells(&self) -> Vec<String>;
 }
 
@@ -59,12 +59,12 @@ impl Output {
         stdout.flush()
     }
 
-    /// Tells people something on stderr; that nobody listens is no reason to stop.
+    /// Prints a note for people on stderr; a closed stderr is ignored.
     pub(crate) fn note(self, note: impl fmt::Display) {
         let _ = writeln!(io::stderr().lock(), "{note}");
     }
 
-    /// Prints why a command failed, and returns its exit status.
+    /// Prints the reason of a failure, and returns its exit status.
     pub(crate) fn failure(self, failure: &Failure) -> ExitCode {
         match failure {
             Failure::Reason(reason) => self.reason(reason),
@@ -81,7 +81,7 @@ impl Output {
         reason.status().into()
     }
 
-    /// Prints what was done, as an object or as a sentence.
+    /// Prints a result, as an object or as a sentence.
     pub(crate) fn sentence(
         self,
         object: Json,
@@ -95,7 +95,7 @@ impl Output {
         Ok(Status::Done)
     }
 
-    /// Prints one thing as it would be listed, with a sentence instead for people.
+    /// Prints one item: as an object, or as a sentence for people.
     pub(crate) fn one<R: Row>(
         self,
         row: &R,
@@ -104,7 +104,7 @@ impl Output {
         self.sentence(row.json(), sentence)
     }
 
-    /// Prints a page of things: an object each, or an aligned table.
+    /// Prints a page of items: an object each, or an aligned table.
     pub(crate) fn rows<R: Row>(self, rows: &[R]) -> io::Result<()> {
         if self.json {
             return self.lines(rows.iter().map(Row::json));
@@ -138,19 +138,19 @@ impl Output {
     }
 }
 
-/// A text without what would steer a terminal, such as the colours in a mail server's reply.
+/// Removes characters that would control a terminal, such as the colours in a mail server's reply.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
 }
 
-/// A moment as people read it.
+/// Formats a time for people.
 pub(crate) fn moment(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// What may be missing.
+/// Formats a value that may be missing.
 pub(crate) fn or_dash(text: Option<impl fmt::Display>) -> String {
     text.map_or_else(|| "-".to_owned(), |text| text.to_string())
 }

@@ -1,4 +1,4 @@
-//! The sessions that end with a membership.
+//! Commands on sessions that end with a membership.
 
 use clap::{Args, Subcommand};
 use guestlist::{Membership, OrganizationId, Paging, SessionKey, UserId};
@@ -10,16 +10,16 @@ use super::failure::{Done, Failure, Status};
 use super::not_found::{self, Named};
 use super::output::Row;
 
-/// What can be done about sessions.
+/// The commands on sessions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Record that a member signed in, so that the session ends with the membership.
+    /// Record a session of a member, so that it ends with the membership.
     #[command(
         after_help = "Example:\n  guestlist session record SESSION --user u2 --organization ID"
     )]
     Record(Session),
     List(List),
-    /// Forget a session your application ended itself.
+    /// Delete the record of a session that your application ended itself.
     Forget(Session),
 }
 
@@ -37,12 +37,12 @@ pub(crate) struct Session {
 
 /// List the recorded sessions of one member, or of every member of an organization.
 ///
-/// Whoever sees a session's key may be able to use the session.
+/// The key of a session may be enough to use it, so keep the output private.
 #[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(flatten)]
     within: Within,
-    /// Only this member's.
+    /// Only sessions of this member.
     #[arg(long, value_name = "USER")]
     user: Option<UserId>,
 }
@@ -94,9 +94,10 @@ impl Session {
             })
             .await?;
         let object = json!({ "user": user, "organization": organization, "forgotten": true });
-        context
-            .output
-            .sentence(object, format!("Forgot a session of {user}."))
+        context.output.sentence(
+            object,
+            format!("Deleted the record of a session of {user}."),
+        )
     }
 }
 
@@ -145,7 +146,7 @@ async fn of_everyone(context: &Context, organization: OrganizationId) -> Result<
     }
 }
 
-/// Prints a member's sessions and says how many there were.
+/// Prints a member's sessions and returns their number.
 async fn print(
     context: &Context,
     organization: OrganizationId,

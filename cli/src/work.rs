@@ -1,4 +1,4 @@
-//! `guestlist work`: the worker as a process, which signals stop.
+//! The command `guestlist work`: the worker as a process that stops on a signal.
 
 use guestlist_jobs::config::Config;
 use guestlist_jobs::endpoint::Endpoint;
@@ -22,13 +22,13 @@ pub(crate) async fn run(config: &Config, until_idle: bool, endpoint: Option<Endp
         0 => info!("stopped"),
         jobs => warn!(
             jobs,
-            "stopped; {jobs} jobs were cut off and will be done again"
+            "stopped; {jobs} jobs were interrupted and will be done again"
         ),
     }
     Ok(Status::Done)
 }
 
-/// Listens at once, so that no signal is missed.
+/// Installs the signal handlers at once, so that no signal is missed.
 fn stop_by_signal(
     stop: CancellationToken,
 ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {

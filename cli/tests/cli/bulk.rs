@@ -108,7 +108,7 @@ stories! {
         let last: Json = serde_json::from_str(&outcomes.next().unwrap().unwrap()).unwrap();
         assert_eq!((&last["error"], &last["rows"], &last["invited"]), (&json!("database"), &json!(500), &json!(500)));
         let ran = Ran::of(child.wait_with_output().unwrap()).ended(1);
-        assert!(ran.stderr.contains("Running the same again is safe"), "{ran:?}");
+        assert!(ran.stderr.contains("It is safe to run the same command again"), "{ran:?}");
         command_line.sql("ALTER TABLE away RENAME TO guestlist_outbox");
         assert_eq!(command_line.all(&format!("invitations --organization {acme}")).len(), 500);
     }

@@ -113,7 +113,7 @@ fn command_gives_up_after_repeated_conflicts() {
     assert_eq!(refused["error"], "conflict");
     assert_eq!(
         text(&refused["message"]),
-        "another transaction was in the way, however often it was tried; nothing was changed; run \
+        "other transactions were in the way at every attempt; nothing was changed; run \
          the same command again"
     );
     assert_eq!(command_line.one("organization list")["name"], "Acme");

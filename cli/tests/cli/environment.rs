@@ -248,7 +248,7 @@ fn misspelled_variable_is_reported() {
 #[cfg(not(feature = "opentelemetry"))]
 #[test]
 fn build_without_traces_reports_it() {
-    let complaint = "built without the feature opentelemetry";
+    let complaint = "does not have the feature opentelemetry";
     let command_line = CommandLine::on_sqlite();
     let ran = command_line.run("work --until-idle").done();
     assert!(!ran.stderr.contains(complaint), "{ran:?}");

@@ -102,7 +102,10 @@ fn closed_output_fails_a_bulk_invite() {
         .unwrap();
     drop(child.stdout.take());
     let ran = Ran::of(child.wait_with_output().unwrap()).ended(1);
-    assert!(ran.stderr.contains("nobody reads the outcomes"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("the reader closed the output"),
+        "{ran:?}"
+    );
     let invited = command_line.all("jobs");
     assert_eq!(text(&invited[0]["kind"]), "send_invitation");
 }

@@ -16,7 +16,7 @@ stories! {
                 "role": "owner",
                 "organizations": [acme],
                 "message": "the organization would be left without a member whose role is owner; nothing was \
-                            changed; hand the ownership to another member first (`guestlist transfer`)",
+                            changed; transfer the ownership to another member first (`guestlist transfer`)",
             });
             assert_eq!(refused.object(), expected, "{command}");
         }

@@ -132,7 +132,7 @@ stories! {
         let said = command_line.run(&accept).done().stdout;
         assert_eq!(
             said.trim(),
-            format!("bob is a member of {acme} as admin. They were a member already and kept that role; the invitation was to agent.")
+            format!("bob is a member of {acme} as admin. They were already a member and keep that role; the invitation was to agent.")
         );
     }
 
@@ -200,7 +200,7 @@ stories! {
         assert_eq!(
             refused.stderr.lines().last().unwrap(),
             "refused: the organization would be left without a member whose role is owner; nothing was \
-             changed; hand the ownership to another member first (`guestlist transfer`)"
+             changed; transfer the ownership to another member first (`guestlist transfer`)"
         );
     }
 }

@@ -67,10 +67,7 @@ fn the_database_does_not_answer() {
         .collect();
     assert_eq!(names, ["database", "schema", "clock", "sessions"]);
     for (_, detail) in &failed_checks[1..] {
-        assert_eq!(
-            detail,
-            "not looked at, because the database does not answer"
-        );
+        assert_eq!(detail, "not checked, because the database does not answer");
     }
     for part in [&format!("127.0.0.1:{port}/app"), "correct DATABASE_URL"] {
         assert!(failed_checks[0].1.contains(part), "{failed_checks:?}");
@@ -111,7 +108,7 @@ fn assert_only_redis_fails(failed_checks: &[(String, String)], says: &[&str]) {
         failed_checks[0].1.contains("correct REDIS_URL"),
         "{failed_checks:?}"
     );
-    let sessions = "not looked at, because they are in that Redis".to_owned();
+    let sessions = "not checked, because a session store is in that Redis".to_owned();
     assert_eq!(failed_checks[1..], [("sessions".to_owned(), sessions)]);
 }
 
