@@ -1,4 +1,4 @@
-//! A connection to Redis that finds its server again.
+//! A connection to Redis that reconnects after its server failed or moved.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -19,21 +19,21 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::redis_url::{Place, RedisUrl, Sentinels};
 
-/// An answer that takes longer counts as none.
+/// The time limit of an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long it may take to find a server and connect to it, sentinels and nodes that are silent
-/// included.
+/// The time limit for finding a server and connecting to it, including sentinels and nodes that do
+/// not answer.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The least time between the beginnings of two attempts to connect.
+/// The minimum time between the starts of two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A connection that is made at its first use, and anew after every sign that its server is gone or
-/// is not the one to talk to any more. Clones share it.
+/// A connection that is opened at its first use, and again after every sign that its server is gone
+/// or is no longer the master. Clones share it.
 ///
-/// A command that fails is not sent again unless that was asked for, since it may have been carried
-/// out: a fetch of dispatches whose answer was lost has taken them.
+/// A command that failed is not sent again unless this was requested, because it may have been
+/// executed: a fetch whose answer was lost has taken its dispatches.
 #[derive(Clone)]
 pub(crate) struct RedisConnection(Arc<Shared>);
 
@@ -46,7 +46,8 @@ struct Shared {
 
 #[derive(Clone)]
 struct Current {
-    /// Rises with every connection, so that a late failure of an old one does not end the new one.
+    /// A number that rises with every connection, so that a late failure of an old connection does
+    /// not close the new one.
     epoch: u64,
     link: Link,
 }
@@ -57,31 +58,32 @@ enum Link {
     Cluster(ClusterConnection),
 }
 
-/// One at a time looks for the server; who waited meanwhile shares what came of it.
+/// The state of the attempts to connect. One task connects at a time; tasks that waited meanwhile
+/// get the same result.
 struct Search {
     url: RedisUrl,
     retries: u32,
-    way: Option<Way>,
+    opener: Option<Opener>,
     epoch: u64,
     began: Option<Instant>,
     failed: Option<(Instant, RedisError)>,
 }
 
-/// Where a connection comes from.
-enum Way {
+/// A client that opens connections.
+enum Opener {
     Server(Box<Client>),
     Sentinels(Box<SentinelClient>),
     Cluster(Box<ClusterClient>),
 }
 
 impl RedisConnection {
-    /// A connection to what is at `url`. Nothing is connected to yet.
+    /// Creates a connection to `url`, which is opened at its first use.
     pub(crate) fn new(url: &RedisUrl) -> Self {
         Self::with_retries(url, 0)
     }
 
-    /// The same for commands that may be repeated: in a cluster, one is sent again to wherever its key
-    /// has moved or is moving.
+    /// Creates a connection for commands that may be repeated: in a cluster, a command is sent again
+    /// to the node that its key has moved to or is moving to.
     pub(crate) fn repeating(url: &RedisUrl) -> Self {
         Self::with_retries(url, 2)
     }
@@ -90,7 +92,7 @@ impl RedisConnection {
         let search = Search {
             url: url.clone(),
             retries,
-            way: None,
+            opener: None,
             epoch: 0,
             began: None,
             failed: None,
@@ -107,7 +109,7 @@ impl RedisConnection {
         }))
     }
 
-    /// How often a connection took the place of one that failed.
+    /// Returns the number of connections that replaced a failed one.
     pub(crate) fn reconnects(&self) -> u64 {
         self.0.reconnects.load(Relaxed)
     }
@@ -117,7 +119,7 @@ impl RedisConnection {
         current.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The connection, made if there is none.
+    /// Returns the connection; opens it if there is none.
     async fn connected(&self) -> RedisResult<Current> {
         if let Some(current) = self.current() {
             return Ok(current);
@@ -145,8 +147,8 @@ impl RedisConnection {
         Ok(current)
     }
 
-    /// Lets go of the connection of `epoch`, unless somebody else already has.
-    fn let_go(&self, epoch: u64) {
+    /// Drops the connection of `epoch`, unless it has been replaced.
+    fn discard(&self, epoch: u64) {
         let mut slot = self.slot();
         if slot.as_ref().is_some_and(|current| current.epoch == epoch) {
             *slot = None;
@@ -170,7 +172,7 @@ impl ConnectionLike for RedisConnection {
                 Link::Cluster(mut cluster) => cluster.req_packed_command(command).await,
             };
             if ends(&answer, std::slice::from_ref) {
-                self.let_go(epoch);
+                self.discard(epoch);
             }
             answer
         }
@@ -194,7 +196,7 @@ impl ConnectionLike for RedisConnection {
                 }
             };
             if ends(&answer, Vec::as_slice) {
-                self.let_go(epoch);
+                self.discard(epoch);
             }
             answer
         }
@@ -206,12 +208,12 @@ impl ConnectionLike for RedisConnection {
     }
 }
 
-/// Whether an answer says that another connection is needed.
+/// Returns whether an answer shows that another connection is needed.
 fn ends<T>(answer: &RedisResult<T>, values: impl Fn(&T) -> &[Value]) -> bool {
     match answer {
         Ok(answer) => values(answer).iter().any(|value| match value {
             Value::ServerError(error) => {
-                error.kind().is_some_and(is_elsewhere) || speaks_of_a_replica(error.details())
+                error.kind().is_some_and(is_elsewhere) || is_read_only_in_script(error.details())
             }
             _ => false,
         }),
@@ -223,12 +225,12 @@ fn ends<T>(answer: &RedisResult<T>, values: impl Fn(&T) -> &[Value]) -> bool {
             error.is_io_error()
                 || error.is_unrecoverable_error()
                 || kind.is_some_and(is_elsewhere)
-                || speaks_of_a_replica(error.detail())
+                || is_read_only_in_script(error.detail())
         }
     }
 }
 
-/// Whether the server says that it is not the one for this.
+/// Returns whether the error means that another server has to be asked.
 fn is_elsewhere(kind: ServerErrorKind) -> bool {
     matches!(
         kind,
@@ -239,8 +241,9 @@ fn is_elsewhere(kind: ServerErrorKind) -> bool {
     )
 }
 
-/// Before version 7, a script's READONLY stands inside another error.
-fn speaks_of_a_replica(detail: Option<&str>) -> bool {
+/// Returns whether the error of a script is READONLY. Before version 7 of Redis, such an error is
+/// inside another one.
+fn is_read_only_in_script(detail: Option<&str>) -> bool {
     detail.is_some_and(|detail| detail.contains("-READONLY "))
 }
 
@@ -252,7 +255,10 @@ impl Search {
         self.began = Some(Instant::now());
         let found = timeout(SEARCH_TIMEOUT, self.connect()).await;
         let found = found.unwrap_or_else(|_| {
-            let silence = io::Error::new(io::ErrorKind::TimedOut, "no server was found in time");
+            let silence = io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("could not connect within {} s", SEARCH_TIMEOUT.as_secs()),
+            );
             Err(silence.into())
         });
         self.failed = found
@@ -263,15 +269,15 @@ impl Search {
     }
 
     async fn connect(&mut self) -> RedisResult<Link> {
-        let way = match &mut self.way {
-            Some(way) => way,
-            none => none.insert(Way::to(&self.url, self.retries)?),
+        let opener = match &mut self.opener {
+            Some(opener) => opener,
+            none => none.insert(Opener::to(&self.url, self.retries)?),
         };
-        way.connect().await
+        opener.connect().await
     }
 }
 
-impl Way {
+impl Opener {
     fn to(url: &RedisUrl, retries: u32) -> RedisResult<Self> {
         let certificates = url.certificates();
         Ok(match &url.place {

@@ -1,4 +1,4 @@
-//! Where Redis is: one server, the master that sentinels name, or a cluster.
+//! The address of Redis: one server, the master that sentinels name, or a cluster.
 
 mod hosts;
 mod parameters;
@@ -14,25 +14,25 @@ use redis::{
 
 use self::hosts::Hosts;
 
-/// Where Redis is, as `REDIS_URL` says it.
+/// The address of Redis in the form of `REDIS_URL`.
 ///
-/// One server is `redis://`, `rediss://` (TLS) or `unix://`, as the redis crate reads it, with its
-/// parameter `protocol`; those of a socket are `db`, `user` and `pass` besides. The form
-/// for sentinels is that of the Python package redis-sentinel-url,
-/// `redis+sentinel://user:password@host:port,host:port/MASTER/database`, whose credentials are those
-/// of the master; the sentinels' own are the parameters `sentinel_username` and
-/// `sentinel_password`. A cluster is `redis+cluster://user:password@host:port,host:port`. Both have a
+/// The URL of one server begins with `redis://`, `rediss://` (TLS) or `unix://` and has the form that
+/// the redis crate reads, with the parameter `protocol`, and for a socket also `db`, `user` and
+/// `pass`. The form for sentinels is that of the Python package redis-sentinel-url,
+/// `redis+sentinel://user:password@host:port,host:port/MASTER/database`, with the credentials of the
+/// master; the parameters `sentinel_username` and `sentinel_password` are those of the sentinels. The
+/// form for a cluster is `redis+cluster://user:password@host:port,host:port`. The last two have a
 /// form with TLS, `rediss+…`.
 ///
-/// With TLS, Mozilla's roots are believed, and with the parameter `tls_ca=PATH` the certificates of that
-/// PEM file instead. The file is read once, here.
+/// With TLS, certificates are verified against Mozilla's roots, or with the parameter `tls_ca=PATH`
+/// against the certificates in that PEM file instead. The file is read once, when the URL is parsed.
 ///
 /// `Display` and `Debug` leave out the credentials; [`expose`](Self::expose) does not.
 #[derive(Clone)]
 pub struct RedisUrl {
     text: String,
     pub(crate) place: Place,
-    /// PEM.
+    /// The certificates of `tls_ca`, as PEM.
     roots: Option<Vec<u8>>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) enum Place {
     Cluster(Vec<ConnectionInfo>),
 }
 
-/// Sentinels, and which of the masters they watch is meant.
+/// Sentinels, and the name of the master to connect to.
 #[derive(Clone)]
 pub(crate) struct Sentinels {
     pub(crate) addresses: Vec<ConnectionAddr>,
@@ -55,57 +55,59 @@ pub(crate) struct Sentinels {
     pub(crate) tls: bool,
 }
 
-/// Why a text is no address of Redis. It may hold a password, so nothing of it is repeated but the name
-/// of a parameter.
+/// The reason why a text is not a valid URL of Redis. The text may hold a password, so no part of it
+/// is shown but the name of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRedisUrl {
-    /// None of the forms.
+    /// The URL has an unknown scheme.
     #[error(
-        "it begins with none of redis://, rediss://, unix://, redis+sentinel:// and redis+cluster://"
+        "the URL must begin with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
     )]
     Scheme,
-    /// Not a URL of that form.
-    #[error("the URL does not read")]
-    Unread,
-    /// The part before `@`.
-    #[error("what stands before @ does not read; special characters have to be %-encoded")]
+    /// The URL is not valid.
+    #[error("the URL is not valid")]
+    Malformed,
+    /// The part before `@` is not valid.
+    #[error("the part before @ is not user:password; special characters have to be %-encoded")]
     Credentials,
-    /// A host or its port, counted from one.
-    #[error("host {0} does not read")]
+    /// The host with this number, counted from one, or its port is not valid.
+    #[error("host number {0} is not a valid host:port")]
     Host(usize),
-    /// Sentinels were not told which master is meant.
-    #[error("the name of the master does not follow the sentinels, as in /mymaster")]
+    /// The name of the master is missing or not valid.
+    #[error("a valid name of the master must follow the sentinels, as in /mymaster")]
     Master,
-    /// Not a number.
+    /// The database is not a number.
     #[error("the database is not a number")]
     Database,
-    /// A cluster has one database.
-    #[error("a cluster has no database but 0")]
+    /// The URL of a cluster names another database than 0.
+    #[error("a cluster has only database 0")]
     ClusterDatabase,
-    /// A parameter that would be ignored.
+    /// A parameter is unknown or repeated, so it would be ignored.
     #[error("unknown or repeated parameter {name:?}; known here: {}", known.join(", "))]
     Parameter {
-        /// Its name.
+        /// The name of the parameter.
         name: String,
-        /// Those that this form of URL has.
+        /// The parameters of this form of URL.
         known: &'static [&'static str],
     },
-    /// A fragment, which would be ignored.
-    #[error("what stands behind # means nothing here; in a password # is %23")]
+    /// The URL has a fragment, which would be ignored.
+    #[error("the URL must not contain #; write %23 for # in a password")]
     Fragment,
-    /// `#insecure`, which would tell the password to whoever answers.
-    #[error("#insecure believes anyone; name who signed the certificate by ?tls_ca=PATH")]
+    /// The URL has `#insecure`, which would send the password to any server that answers.
+    #[error(
+        "#insecure would accept any certificate; give the certificate of the authority with ?tls_ca=PATH"
+    )]
     Insecure,
-    /// `tls_ca` without TLS.
-    #[error("tls_ca has no effect here, only rediss is encrypted")]
+    /// The URL has `tls_ca` without TLS.
+    #[error("tls_ca has no effect without TLS; use rediss instead of redis")]
     RootsUnused,
-    /// The roots of `tls_ca` cannot be used.
+    /// The certificates of `tls_ca` cannot be used.
     #[error("tls_ca {path}: {why}")]
     Roots {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
 }
@@ -153,7 +155,7 @@ impl RedisUrl {
         &self.text
     }
 
-    /// Whose certificates are believed, where it is not Mozilla's roots.
+    /// Returns the roots that certificates are verified against, if they are not Mozilla's.
     pub(crate) fn certificates(&self) -> Option<TlsCertificates> {
         let roots = self.roots.clone()?;
         Some(TlsCertificates {
@@ -167,7 +169,7 @@ fn server(text: &str) -> Result<ConnectionInfo, InvalidRedisUrl> {
     let Some(url) = redis::parse_redis_url(text) else {
         let (scheme, _) = text.split_once(':').unwrap_or_default();
         return Err(match scheme {
-            "redis" | "rediss" | "unix" => InvalidRedisUrl::Unread,
+            "redis" | "rediss" | "unix" => InvalidRedisUrl::Malformed,
             _ => InvalidRedisUrl::Scheme,
         });
     };
@@ -182,7 +184,7 @@ fn server(text: &str) -> Result<ConnectionInfo, InvalidRedisUrl> {
         _ => return Err(InvalidRedisUrl::Fragment),
     }
     url.into_connection_info()
-        .map_err(|_| InvalidRedisUrl::Unread)
+        .map_err(|_| InvalidRedisUrl::Malformed)
 }
 
 impl fmt::Display for RedisUrl {
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_reads_and_is_shown_without_its_credentials() {
+    fn every_form_is_parsed_and_shown_without_credentials() {
         for (url, shown) in [
             ("redis://:hunter2@localhost/1", "localhost:6379"),
             ("rediss://me:hunter2@redis.example:1", "redis.example:1"),
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_reach_whom_they_are_for() {
+    fn credentials_go_to_the_right_servers() {
         let url =
             "rediss+sentinel://me:p%40ss@a,b/main/3?sentinel_username=s&sentinel_password=t%20u";
         let Place::Sentinels(read) = url.parse::<RedisUrl>().unwrap().place else {
@@ -274,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_that_would_be_ignored_is_refused_with_those_that_are_known() {
+    fn an_unknown_parameter_is_refused_with_the_known_ones() {
         for (url, name, known) in [
             ("redis://a?db=2", "db", "protocol, tls_ca"),
             (
@@ -309,14 +311,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_by_name() {
+    fn an_invalid_url_is_refused_with_the_reason() {
         use InvalidRedisUrl as E;
         for (url, why) in [
             ("localhost", E::Scheme),
             ("http://localhost", E::Scheme),
             ("redis+sentinels://a/m", E::Scheme),
-            ("redis://:hunter2@localhost:port", E::Unread),
-            ("redis://a:1,b:2", E::Unread),
+            ("redis://:hunter2@localhost:port", E::Malformed),
+            ("redis://a:1,b:2", E::Malformed),
             ("redis+sentinel://a,:7/m", E::Host(2)),
             ("redis+sentinel://a,b:port/m", E::Host(2)),
             ("redis+sentinel:///m", E::Host(1)),
@@ -335,7 +337,7 @@ mod tests {
             ("redis://a#insecure", E::Fragment),
             ("redis://me:1234?hunter2@a", E::Credentials),
             ("redis://me:1234?hunt=er2@a", E::Credentials),
-            ("redis://a?protocol=4", E::Unread),
+            ("redis://a?protocol=4", E::Malformed),
         ] {
             assert_eq!(parse(url), Err(why), "{url}");
         }

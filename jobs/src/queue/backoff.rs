@@ -1,27 +1,28 @@
-//! How long a failed worker waits before it is started again.
+//! The wait of a failed worker before it is restarted.
 
 use std::time::Duration;
 
 const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Doubling waits with jitter, and which failures deserve a line in the log.
+/// Doubling waits with jitter, and the choice of failures to log.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// Counts one more failure and returns the wait after it: 50 ms doubling to one second, a
-    /// random half of it taken off so that processes do not return in step.
+    /// Counts one more failure and returns the wait after it: from 50 ms, doubling to one second,
+    /// reduced at random by up to half so that processes do not retry at the same moment.
     pub(super) fn next_wait(&mut self) -> Duration {
         let doubled = SHORTEST.saturating_mul(1 << self.failures.min(10));
         self.failures = self.failures.saturating_add(1);
         doubled.min(LONGEST).mul_f64(rand::random_range(0.5..=1.0))
     }
 
-    /// True for the 1st, 2nd, 4th, 8th … failure in a row: an hour of outage is a dozen lines.
-    pub(super) fn is_worth_a_line(&self) -> bool {
+    /// Returns true for the 1st, 2nd, 4th, 8th … failure in a row, so that an outage of an hour logs
+    /// a dozen lines.
+    pub(super) fn is_logged(&self) -> bool {
         self.failures.is_power_of_two()
     }
 
@@ -50,12 +51,12 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_of_an_hour_is_a_dozen_lines() {
+    fn an_outage_of_an_hour_logs_a_dozen_lines() {
         let mut backoff = Backoff::default();
         let lines = (0..3_600)
             .filter(|_| {
                 backoff.next_wait();
-                backoff.is_worth_a_line()
+                backoff.is_logged()
             })
             .count();
         assert_eq!(lines, 12);

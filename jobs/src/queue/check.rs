@@ -1,14 +1,14 @@
-//! What an operator wants to know about the queue's server.
+//! The health of the queue's server, for operators.
 
 use std::fmt;
 
 use super::{Lane, QueueError, store::Store};
 
-/// The queue's server as [`Queue::check`](super::Queue::check) found it; a queue in memory has
-/// none, so every field is empty.
+/// The state of the queue's server as read by [`Queue::check`](super::Queue::check). A queue in
+/// memory has no server, so every field is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Where it is: host and port, or sentinels, or the nodes of a cluster.
+    /// The address: host and port, or sentinels, or the nodes of a cluster.
     pub address: Option<String>,
     /// The version the server reports.
     pub version: Option<String>,
@@ -17,11 +17,11 @@ pub struct Health {
 }
 
 impl Health {
-    /// True when the server may drop keys of its own accord.
+    /// Returns true if the server may evict keys.
     ///
-    /// Harmless by design, since Redis holds no truth: what it evicts is dispatched again when
-    /// the lease lapses. It costs time, so `noeviction` is the better choice. Persistence is
-    /// not needed either.
+    /// Eviction is safe, because the outbox is the source of truth: an evicted dispatch is
+    /// dispatched again when its lease expires. This takes time, so `noeviction` is better.
+    /// Persistence is not needed either.
     #[must_use]
     pub fn may_evict(&self) -> bool {
         self.eviction
@@ -40,16 +40,16 @@ impl fmt::Display for Health {
         match &self.eviction {
             Some(policy) if self.may_evict() => write!(
                 f,
-                ", maxmemory-policy {policy} (harmless, but what it evicts waits for its lease; \
-                 noeviction is better)"
+                ", maxmemory-policy {policy} (nothing is lost, but an evicted job is delayed until \
+                 its lease expires; noeviction is better)"
             ),
             _ => Ok(()),
         }
     }
 }
 
-/// Pings, writes a key that lasts a second, and reads the configuration from `INFO`, which
-/// managed servers allow where they refuse `CONFIG`.
+/// Pings, writes a key that expires after a second, and reads the configuration from `INFO`, which
+/// managed servers allow even if they refuse `CONFIG`.
 pub(super) async fn redis(store: &Store) -> Result<Health, QueueError> {
     let (info,): (String,) = redis::pipe()
         .cmd("PING")
@@ -71,8 +71,8 @@ pub(super) async fn redis(store: &Store) -> Result<Health, QueueError> {
     })
 }
 
-/// Writes a key that is gone at once: a replica that was never promoted, or a full memory, answers
-/// as well, but takes no dispatch.
+/// Writes a key that expires at once: a replica that was never promoted and a server with full
+/// memory answer too, but accept no dispatch.
 pub(super) async fn answers(store: &Store) -> Result<(), QueueError> {
     redis::cmd("SET")
         .arg(store.key(Lane::Urgent, "check"))

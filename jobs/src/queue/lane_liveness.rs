@@ -1,4 +1,4 @@
-//! The liveness of a lane: when its worker last asked for work, and what wakes it.
+//! The liveness of a lane: the last poll of its worker, its counters, and its wake-up.
 
 use std::{
     sync::{
@@ -10,9 +10,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// A worker that has not asked for this long is not polling.
+/// The time after its last poll from which a worker counts as not polling.
 const POLLING_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The last poll and the counters of a lane's worker, and the notification that wakes it.
 #[derive(Debug, Default)]
 pub(super) struct LaneLiveness {
     polled_at: Mutex<Option<Instant>>,
@@ -25,7 +26,7 @@ pub(super) struct LaneLiveness {
 }
 
 impl LaneLiveness {
-    /// Wakes one idle worker of this lane; remembered when none is waiting.
+    /// Wakes one idle worker of this lane; if none is waiting, the next wait ends at once.
     pub(super) fn wake(&self) {
         self.wake.notify_one();
     }
@@ -34,18 +35,18 @@ impl LaneLiveness {
         Arc::clone(&self.wake)
     }
 
-    /// A worker asks for work now.
+    /// Records that the worker asks for work now.
     pub(super) fn polled(&self) {
         *self.last() = Some(Instant::now());
         self.next_poll.notify_waiters();
     }
 
-    /// No worker asks any more.
+    /// Records that no worker asks for work any more.
     pub(super) fn stopped(&self) {
         *self.last() = None;
     }
 
-    /// Resolves at the next [`polled`](Self::polled).
+    /// Waits for the next call of [`polled`](Self::polled).
     pub(super) async fn next_poll(&self) {
         self.next_poll.notified().await;
     }
@@ -54,7 +55,7 @@ impl LaneLiveness {
         let Some(last) = *self.last() else {
             return false;
         };
-        // A worker whose slots are all taken has no reason to ask.
+        // A worker does not poll while all its slots are taken.
         last.elapsed() < POLLING_TIMEOUT || self.running() >= self.slots.load(Relaxed)
     }
 
@@ -74,7 +75,7 @@ impl LaneLiveness {
         self.running.load(Relaxed)
     }
 
-    /// How many handlers have ended.
+    /// Returns the number of handlers that have ended.
     pub(super) fn ended(&self) -> u64 {
         self.ended.load(Relaxed)
     }
@@ -92,6 +93,7 @@ impl LaneLiveness {
     }
 }
 
+/// Counts one handler as running until it is dropped.
 pub(super) struct RunningGuard<'a>(&'a LaneLiveness);
 
 impl Drop for RunningGuard<'_> {
@@ -106,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lane_polls_only_between_its_first_beat_and_its_stop() {
+    fn a_lane_polls_only_between_its_first_poll_and_its_stop() {
         let liveness = LaneLiveness::default();
         liveness.set_slots(1);
         assert!(!liveness.is_polling());

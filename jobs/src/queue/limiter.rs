@@ -1,7 +1,7 @@
-//! Turns at the mail server: no more of them a second than it takes letters.
+//! The rate limit of letters: at most as many turns per second as the mail server accepts letters.
 //!
-//! Who asks takes the next turn and is told how far away it is (the generic cell rate algorithm
-//! with reservations), so processes that wait do not race for it, and each asks once for a turn.
+//! A caller reserves the next turn and gets the time until it (the generic cell rate algorithm with
+//! reservations), so that waiting processes do not race for it, and each asks once for a turn.
 
 use std::{
     sync::{LazyLock, Mutex, PoisonError},
@@ -15,18 +15,19 @@ use crate::mailer::Rate;
 
 static TURN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("turn.lua")));
 
-/// How many turns may be taken ahead: more than there are processes, each of which takes one at a
-/// time.
+/// The number of turns that may be reserved ahead: more than there are processes, each of which
+/// reserves one at a time.
 const HORIZON: u32 = 1_000;
 
-/// How long a dispatch may wait in the queue for its turn: half a lease, which nobody renews there.
+/// The time that a dispatch may wait in the queue for its turn: half a lease, because a lease is not
+/// renewed while its dispatch is in the queue.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// Hands out turns at a rate; clones of a queue share it.
+/// Reserves turns at a rate; clones of a queue share it.
 #[derive(Debug)]
 pub(super) struct Limiter {
     rate: Rate,
-    /// When the next turn is due, in a process that shares its rate with none.
+    /// The time of the next turn, if the rate is not shared with other processes.
     due: Mutex<Option<Instant>>,
 }
 
@@ -36,12 +37,12 @@ impl Limiter {
         Self { rate, due }
     }
 
-    /// How many dispatches of letters may wait in the queue.
+    /// Returns how many dispatches of letters may wait in the queue.
     pub(super) fn backlog(&self) -> usize {
         self.rate.within(WAIT) as usize
     }
 
-    /// Takes the next turn of all processes that share `store`, and says how far away it is.
+    /// Reserves the next turn among all processes that share `store`, and returns the time until it.
     pub(super) async fn turn_on_redis(&self, store: &Store) -> Result<Duration, QueueError> {
         let interval = self.rate.interval();
         let mut script = TURN.prepare_invoke();
@@ -53,7 +54,7 @@ impl Limiter {
         store.invoke(&script).await.map(Duration::from_micros)
     }
 
-    /// Takes the next turn of this process and says how far away it is.
+    /// Reserves the next turn of this process and returns the time until it.
     pub(super) fn turn_in_memory(&self) -> Duration {
         self.turn_at(Instant::now())
     }
@@ -65,7 +66,7 @@ impl Limiter {
         (due - now).saturating_sub(self.ahead())
     }
 
-    /// How much sooner than it is due a turn may come after a rest.
+    /// Returns how much earlier than due a turn may come after an idle time.
     fn ahead(&self) -> Duration {
         self.rate.interval() * (self.rate.burst() - 1)
     }
@@ -85,7 +86,7 @@ mod tests {
         Limiter::new(rate.parse().unwrap())
     }
 
-    /// How long after `now` each of `count` turns comes that are waited for one after the other.
+    /// Returns the time from `now` to each of `count` turns that are waited for one after the other.
     fn turns(limiter: &Limiter, now: Instant, count: u32) -> Vec<Duration> {
         let mut passed = Duration::ZERO;
         let waited = (0..count).map(|_| {
@@ -100,7 +101,7 @@ mod tests {
         let (limiter, began) = (limiter("2"), Instant::now());
         let halves = [0, 500, 1000, 1500].map(Duration::from_millis);
         assert_eq!(turns(&limiter, began, 4), halves);
-        // However long the rest was, it saves up one turn and no more.
+        // An idle time of any length saves up one turn and no more.
         assert_eq!(turns(&limiter, began + Duration::from_secs(60), 4), halves);
     }
 
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_that_are_asked_for_at_once_are_all_told_apart() {
+    fn turns_reserved_at_once_come_one_after_the_other() {
         let (limiter, now) = (limiter("1"), Instant::now());
         let waits = [0; 3].map(|_| limiter.turn_at(now).as_secs());
         assert_eq!(waits, [0, 1, 2]);

@@ -1,4 +1,4 @@
-//! The embedded queue: two lists in this process.
+//! The queue in memory: two lists in this process.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::{Dispatch, Lane, Lanes};
 
-/// Dispatches that wait in this process. They outlive the worker that takes them.
+/// The dispatches that wait in this process. They outlive the worker that takes them.
 #[derive(Debug, Default)]
 pub(super) struct Memory(Lanes<Waiting>);
 
@@ -37,13 +37,13 @@ impl Memory {
         self.0.of(lane).lock().len()
     }
 
-    /// Takes everything that waits.
+    /// Takes all waiting dispatches.
     pub(super) fn drain(&self) -> impl Iterator<Item = Dispatch> {
         let lanes = Lane::ALL.into_iter();
         lanes.flat_map(|lane| std::mem::take(&mut *self.0.of(lane).lock()))
     }
 
-    /// An endless stream of the lane's dispatches; several streams share them.
+    /// Returns an endless stream of the lane's dispatches; several streams share them.
     pub(super) fn take(self: Arc<Self>, lane: Lane) -> impl Stream<Item = Dispatch> + Send {
         stream::unfold(self, move |memory| async move {
             let dispatch = memory.0.of(lane).next().await;

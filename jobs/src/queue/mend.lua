@@ -1,6 +1,6 @@
--- Buries workers and makes the lane's keys agree with each other again.
+-- Removes workers and makes the keys of the lane consistent again.
 -- KEYS: data, active, scheduled, done, dead, workers; then the prefixes meta, inflight, metadata
--- ARGV: names of workers to bury
+-- ARGV: names of workers to remove
 -- Returns {dispatches dropped with their worker, orphans dropped, ids or keys that were broken}.
 local data, active, scheduled, done, dead, workers, meta, inflight, metadata = unpack(KEYS)
 local broken = {}
@@ -35,14 +35,14 @@ local function forget(id)
   redis.call('unlink', meta .. ':' .. id)
 end
 
-local buried = 0
+local abandoned = 0
 for _, worker in ipairs(ARGV) do
   local key = inflight .. ':' .. worker
   expect(key, 'set')
   for _, id in ipairs(redis.call('smembers', key)) do
     if is_broken(id) then broken[#broken + 1] = id end
     forget(id)
-    buried = buried + 1
+    abandoned = abandoned + 1
   end
   redis.call('unlink', key, metadata .. ':' .. worker)
   redis.call('zrem', workers, worker)
@@ -90,4 +90,4 @@ for _, id in ipairs(redis.call('hkeys', data)) do
     orphans = orphans + 1
   end
 end
-return {buried, orphans, broken}
+return {abandoned, orphans, broken}

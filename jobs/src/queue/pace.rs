@@ -1,8 +1,8 @@
-//! How much of a backlog the queue is given at a time.
+//! The part of a backlog that is pushed to the queue at a time.
 //!
-//! What waits in the queue is behind no rule: it leaves in the order it came. So the queue gets as
-//! much as keeps the slots busy for a moment and the rest stays in the outbox, where organizations
-//! take turns and a newcomer's letter waits behind little.
+//! Queued dispatches are first in, first out; fairness applies only in SQL. So the queue gets only as
+//! many dispatches as keep the slots busy for a moment. The rest stays in the outbox, where
+//! organizations take turns and the first letter of another organization waits behind few others.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -11,30 +11,30 @@ use std::{
 
 use super::LETTERS_WINDOW;
 
-/// How much may wait, measured by how fast it leaves.
+/// The time within which the waiting letters should be sent.
 const AHEAD: Duration = Duration::from_millis(250);
 
-/// The least that may wait, however slow the mail server is: enough for slots that become free
-/// between two looks of the relay.
+/// The minimum number of letters that may wait, even if the mail server is slow: enough for the slots
+/// that become free between two looks of the relay.
 const LEAST: usize = 16;
 
-/// Over how long the pace is taken.
+/// The time constant of the average of the pace.
 const SPAN: Duration = Duration::from_millis(250);
 
-/// Shorter than that, a pace is luck.
+/// The shortest time over which a pace is measured; a shorter one would be mostly noise.
 const SHORTEST: Duration = Duration::from_millis(25);
 
-/// The pace at which this process ends letters, and the window that follows from it.
+/// The number of letters that this process finishes per second, and the window computed from it.
 #[derive(Debug, Default)]
 pub(super) struct Pace(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
     window: f64,
-    /// When the pace was taken last, and how many had ended by then.
+    /// The time of the last measurement, and how many letters had ended by then.
     taken: Option<(Instant, u64)>,
     wanted: usize,
-    /// The backlog filled the window, so that it tells something if it runs dry.
+    /// Set if the backlog filled the window, so that an empty queue means a window that is too small.
     was_filled: bool,
 }
 
@@ -50,13 +50,14 @@ impl Default for State {
 }
 
 impl Pace {
-    /// How many more the queue wants while `waiting` wait in it and `ended` have ended since the
-    /// start: none until a quarter of the window is free, so that a lease is worth its commit.
+    /// Returns how many more letters the queue wants while `waiting` wait in it and `ended` have
+    /// ended since the start: none until a quarter of the window is free, so that each commit leases
+    /// several messages.
     pub(super) fn wanted(&self, now: Instant, ended: u64, waiting: usize) -> usize {
         let mut state = self.lock();
         state.measure(now, ended);
         if waiting == 0 && state.was_filled {
-            // It ran dry before anyone looked, so the pace that was seen is too slow.
+            // The queue ran empty between two looks, so the measured pace is too low.
             state.window *= 2.0;
             state.was_filled = false;
         }
@@ -67,7 +68,7 @@ impl Pace {
         state.wanted
     }
 
-    /// Notes a push of `count`.
+    /// Records a push of `count` letters.
     pub(super) fn pushed(&self, count: usize) {
         let mut state = self.lock();
         state.was_filled = count >= state.wanted;
@@ -99,8 +100,9 @@ impl State {
 mod tests {
     use super::*;
 
-    /// Plays a server that ends `pace` letters a second against an endless backlog, for ten
-    /// seconds of looks every 5 ms, and returns the most that waited in the last five.
+    /// Simulates a server that sends `letters_per_look` letters between two looks, with an endless
+    /// backlog and a look every 5 ms for ten seconds. Returns the maximum number of letters that
+    /// waited in the last five seconds.
     fn most_waiting(pace: &Pace, start: Instant, letters_per_look: f64) -> usize {
         let (mut waiting, mut ended, mut owed, mut most) = (0_usize, 0_u64, 0.0, 0);
         for look in 0..2_000_u32 {
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_server_is_given_little_and_a_fast_one_a_quarter_of_a_second() {
+    fn the_window_follows_the_speed_of_the_server() {
         let start = Instant::now();
         assert_eq!(most_waiting(&Pace::default(), start, 0.05), LEAST);
         let medium = most_waiting(&Pace::default(), start, 2.0);
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_rush_it_is_little_again() {
+    fn the_window_shrinks_after_a_backlog() {
         let pace = Pace::default();
         let start = Instant::now();
         assert!(most_waiting(&pace, start, 50.0) > 1_000);
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trickle_opens_no_window() {
+    fn few_letters_do_not_widen_the_window() {
         let (pace, start) = (Pace::default(), Instant::now());
         for look in 0..1_000_u32 {
             let now = start + Duration::from_millis(20) * look;

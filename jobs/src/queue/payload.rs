@@ -1,17 +1,17 @@
-//! What travels: a dispatch as bytes, and its task id.
+//! The encoding of a dispatch as bytes, and its task id.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Dispatch;
 
-/// Only this layout is understood. A newer process's dispatch is dropped here and comes back by
-/// its lease, for a process that can read it.
+/// The version of the layout; no other is understood. A dispatch of a newer process is dropped here
+/// and dispatched again when its lease expires, for a process that can read it.
 const VERSION: u8 = 1;
 
-/// Bytes from the queue, read: `None` when they are no dispatch.
+/// Decoded bytes of the queue: `None` if they are no dispatch.
 ///
-/// Reading never fails, because a codec that fails ends apalis's worker, and the same bytes
+/// Decoding never fails, because a codec that fails ends apalis's worker, and the same bytes
 /// would end the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Payload(pub(super) Option<Dispatch>);
@@ -47,7 +47,7 @@ impl Payload {
 }
 
 impl Dispatch {
-    /// `message:generation`: apalis ignores an id it has seen, so each lease has its own.
+    /// Returns `message:generation`: apalis ignores an id that it has seen, so each lease has its own.
     pub(super) fn task_id(&self) -> String {
         format!("{}:{}", self.message, self.generation)
     }
@@ -63,7 +63,7 @@ mod tests {
     };
 
     #[test]
-    fn a_dispatch_survives_the_journey() {
+    fn a_dispatch_is_decoded_as_it_was_encoded() {
         let bytes = Payload::encode(DISPATCH);
         assert_eq!(Payload::decode(&bytes), Payload(Some(DISPATCH)));
     }

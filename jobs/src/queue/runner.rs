@@ -1,4 +1,4 @@
-//! The runner of a lane: gives a dispatch to its handler, whatever becomes of the worker.
+//! The runner of a lane: runs the handler of a dispatch, also if the worker that fetched it ends.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -12,10 +12,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Dispatch, Handler, Lane, lane_liveness::LaneLiveness, payload::Payload};
 use crate::panic_text::panic_text;
 
-/// Everything a handler needs to outlive the worker that fetched its dispatch.
+/// The state that handlers need to outlive the worker that fetched their dispatches.
 ///
-/// The slots are counted here and not only in apalis, because a restarted worker knows nothing
-/// of the handlers its predecessor left behind.
+/// The slots are counted here and not only in apalis, because a restarted worker does not know the
+/// handlers that still run for the previous one.
 #[derive(Clone)]
 pub(super) struct Runner {
     pub(super) lane: Lane,
@@ -28,7 +28,7 @@ pub(super) struct Runner {
     pub(super) abandon: CancellationToken,
 }
 
-/// Dispatches that were fetched and then not started, because the stop came first.
+/// Dispatches that were fetched and not started before the stop.
 #[derive(Debug, Default)]
 pub(super) struct Unstarted(Mutex<Vec<Dispatch>>);
 
@@ -40,20 +40,21 @@ impl Unstarted {
             .push(dispatch);
     }
 
-    /// Takes them all.
+    /// Takes all of them.
     pub(super) fn take(&self) -> Vec<Dispatch> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Runner {
-    /// Runs one dispatch to its end. Never fails: a dispatch that cannot run is the lease's.
+    /// Runs one dispatch to its end. Never fails: a dispatch that cannot run is dispatched again
+    /// when its lease expires.
     pub(super) async fn run(self, payload: Payload, task: String) {
         let Payload(Some(dispatch)) = payload else {
             tracing::error!(
                 task = shown(&task),
                 lane = self.lane.name(),
-                "dropped an undecodable dispatch {}",
+                "dropped a queue entry that cannot be decoded: {}",
                 shown(&task)
             );
             return;
@@ -77,14 +78,14 @@ impl Runner {
                 message = %dispatch.message,
                 generation = dispatch.generation,
                 lane = self.lane.name(),
-                "a handler panicked: {}",
+                "a handler panicked; its job runs again when its lease expires: {}",
                 panic_text(&*panic)
             );
         }
     }
 }
 
-/// A foreign id may be anything; a log line takes its beginning.
+/// Returns the beginning of an id for a log line, escaped, because an id in Redis may be any text.
 pub(super) fn shown(task: &str) -> String {
     task.chars()
         .take(64)

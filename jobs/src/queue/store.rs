@@ -1,8 +1,8 @@
-//! What the queue keeps in Redis, and the scripts that keep it in order.
+//! The keys of the queue in Redis, and the scripts that change them.
 //!
-//! apalis fetches and acknowledges; pushing, counting and cleaning are here, each one atomic
-//! script. A push goes straight to the lane's active list: apalis's own goes through a schedule
-//! that compares two machines' clocks, and cannot see the window.
+//! apalis fetches and acknowledges. Pushing, counting and cleaning are done here, each in one atomic
+//! script. A push goes directly to the lane's active list: apalis's own push uses a schedule that
+//! compares the clocks of two machines, and does not know the window.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -11,20 +11,20 @@ use redis::{RedisError, Script, ScriptInvocation};
 use super::{Dispatch, Lane, Lanes, QueueError, WINDOW, payload::Payload};
 use crate::{redis_connection::RedisConnection, redis_url::RedisUrl};
 
-/// The hash tag of every key. apalis's registration also writes the key of this name, which no
-/// setting moves; under its slot, all keys sit together in Redis Cluster.
+/// The hash tag of every key. apalis's registration also writes the key of this name, which cannot
+/// be configured; with this tag all keys are in the same slot of Redis Cluster.
 const SLOT: &str = "{core:apalis:queues:list}";
 
-/// A worker whose process has not beaten for so long is dead. Longer than a lease, so its rows
-/// have been dispatched again before its keys go.
+/// The time without a heartbeat after which a worker counts as dead. It is longer than a lease, so
+/// that its rows have been dispatched again before its keys are deleted.
 const DEAD_AFTER: Duration = Duration::from_secs(30);
 
-/// How many finished dispatches one sweep forgets, from each of two sets.
+/// The number of finished dispatches that one sweep deletes, from each of two sets.
 const SWEEP: usize = 500;
 
 static PUSH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("push.lua")));
 static SWEEP_LANE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("sweep.lua")));
-static MEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("mend.lua")));
+static REPAIR: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("mend.lua")));
 
 /// The queue's part of a Redis server.
 pub(super) struct Store {
@@ -36,21 +36,21 @@ pub(super) struct Store {
 
 /// A lane after a sweep.
 pub(super) struct Swept {
-    /// Dispatches in the lane, in whatever state.
+    /// The number of dispatches in the lane, in any state.
     pub(super) held: usize,
-    /// Those of them that nobody has fetched.
+    /// The number of them that no worker has fetched.
     pub(super) waiting: usize,
-    /// More finished ones wait to be forgotten.
+    /// True if more finished dispatches remain to be deleted.
     pub(super) more: bool,
     /// Workers of killed processes.
     pub(super) dead_workers: Vec<String>,
-    /// Keys contradict each other: some were evicted, lost or tampered with.
-    pub(super) is_torn: bool,
+    /// True if keys are inconsistent: some were evicted, lost or changed by another program.
+    pub(super) is_inconsistent: bool,
 }
 
-/// What mending a lane dropped.
-pub(super) struct Mended {
-    pub(super) buried: usize,
+/// The entries that a repair of a lane dropped.
+pub(super) struct Repaired {
+    pub(super) abandoned: usize,
     pub(super) orphans: usize,
     pub(super) broken: Vec<String>,
 }
@@ -65,7 +65,7 @@ impl Store {
         }
     }
 
-    /// Where Redis is, without credentials.
+    /// Returns the address of Redis, without credentials.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
@@ -74,7 +74,7 @@ impl Store {
         self.queues.of(lane)
     }
 
-    /// The key of the turns at the mail server.
+    /// Returns the key of the rate limit.
     pub(super) fn turns(&self) -> &str {
         &self.turns
     }
@@ -87,8 +87,8 @@ impl Store {
         self.connection.reconnects()
     }
 
-    /// Sweeps `lane` and returns how many dispatches every lane holds, and how many of this one
-    /// nobody has fetched.
+    /// Sweeps `lane` and returns the number of dispatches of every lane, and the number of this one
+    /// that no worker has fetched.
     pub(super) async fn held(&self, lane: Lane) -> Result<(Lanes<usize>, usize), QueueError> {
         let other = match lane {
             Lane::Urgent => Lane::Letters,
@@ -128,7 +128,7 @@ impl Store {
         }
     }
 
-    /// Forgets finished dispatches and beats for the workers named in `live`.
+    /// Deletes finished dispatches and sends heartbeats for the workers named in `live`.
     pub(super) async fn sweep(&self, lane: Lane, live: &[String]) -> Result<Swept, QueueError> {
         let mut script = self.lane_script(&SWEEP_LANE, lane);
         script.arg(SWEEP).arg(DEAD_AFTER.as_secs()).arg(live);
@@ -140,20 +140,25 @@ impl Store {
             waiting,
             more: forgotten >= SWEEP,
             dead_workers: dead_workers.into_iter().map(lossy).collect(),
-            is_torn: held != counted,
+            is_inconsistent: held != counted,
         })
     }
 
-    /// Buries `workers` with what they held, and drops whatever else contradicts itself.
+    /// Removes `workers` with their dispatches, and drops other inconsistent entries.
     ///
-    /// Their dispatches are dropped and not delivered again: a handler may still run, and the
-    /// lease knows.
-    pub(super) async fn mend(&self, lane: Lane, workers: &[String]) -> Result<Mended, QueueError> {
-        let mut script = self.lane_script(&MEND, lane);
+    /// The dispatches are dropped and not delivered again, because a handler may still run. Their
+    /// rows are dispatched again when the leases expire.
+    pub(super) async fn repair(
+        &self,
+        lane: Lane,
+        workers: &[String],
+    ) -> Result<Repaired, QueueError> {
+        let mut script = self.lane_script(&REPAIR, lane);
         script.key(self.key(lane, "workers:metadata")).arg(workers);
-        let (buried, orphans, broken): (usize, usize, Vec<Vec<u8>>) = self.invoke(&script).await?;
-        Ok(Mended {
-            buried,
+        let (abandoned, orphans, broken): (usize, usize, Vec<Vec<u8>>) =
+            self.invoke(&script).await?;
+        Ok(Repaired {
+            abandoned,
             orphans,
             broken: broken.into_iter().map(lossy).collect(),
         })
@@ -166,7 +171,7 @@ impl Store {
         }
     }
 
-    /// The key of apalis-redis 1.0 for `part` of the lane's queue.
+    /// Returns the key of apalis-redis 1.0 for `part` of the lane's queue.
     pub(super) fn key(&self, lane: Lane, part: &str) -> String {
         format!("{}:{part}", self.queue(lane))
     }

@@ -1,4 +1,4 @@
-//! The supervisor keeps a worker of each lane alive, and the janitor keeps Redis tidy.
+//! Restarts the worker of each lane after it ends, and cleans up Redis.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -23,16 +23,16 @@ use super::{
     store::Store,
 };
 
-/// A worker that lived this long was well; its next failure starts the back-off afresh.
-const WELL: Duration = Duration::from_secs(5);
+/// The running time after which the next failure of a worker starts the back-off from the beginning.
+const RESET_BACKOFF_AFTER: Duration = Duration::from_secs(5);
 
-/// How often the janitor sweeps; under load the relay's counting sweeps more often than that.
+/// The interval between two sweeps; under load the relay sweeps more often when it counts.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
-/// How long the last tidying may take, so that a dead Redis delays no shutdown.
+/// The time limit of each clean-up at the end, so that a dead Redis does not delay the shutdown.
 const CLEANUP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One run of a queue's workers.
+/// The workers of one run of a queue.
 struct WorkerSet {
     transport: Transport,
     runners: Lanes<Runner>,
@@ -52,13 +52,13 @@ pub(super) async fn run(
     let abandon = CancellationToken::new();
     let _dropped_run_abandons = abandon.clone().drop_guard();
     let workers = WorkerSet::new(queue, concurrency, &handler, &abandon, &stop);
-    let tidied = CancellationToken::new();
+    let cleaned_up = CancellationToken::new();
     let work = async {
         let drained = workers.work(&abandon, drain).await;
-        tidied.cancel();
+        cleaned_up.cancel();
         drained
     };
-    let (drained, ()) = join(work, workers.tidy_until(&tidied)).await;
+    let (drained, ()) = join(work, workers.clean_up_until(&cleaned_up)).await;
     drained
 }
 
@@ -100,14 +100,14 @@ impl WorkerSet {
         }
     }
 
-    /// Works until the stop, then lets handlers finish until the drain time is over.
+    /// Runs the workers until the stop, then waits for handlers until the drain time is over.
     async fn work(&self, abandon: &CancellationToken, drain: Duration) -> Drained {
         let time_is_up = async {
             self.stop.cancelled().await;
             sleep(drain).await;
         }
         .shared();
-        // The workers acknowledge what finishes, so they come first.
+        // The workers acknowledge finished dispatches, so they end first.
         tokio::select! {
             _ = join(self.supervise(Lane::Urgent), self.supervise(Lane::Letters)) => {}
             () = time_is_up.clone() => {}
@@ -121,25 +121,29 @@ impl WorkerSet {
         let abandoned = self.handlers.len();
         abandon.cancel();
         let _ = timeout(CLEANUP_SHUTDOWN_TIMEOUT, self.handlers.wait()).await;
-        tracing::warn!(abandoned, "{abandoned} handlers outlasted the drain time");
+        tracing::warn!(
+            abandoned,
+            "{abandoned} jobs did not finish within the drain time and were cut off; they run \
+             again when their leases expire"
+        );
         Drained { abandoned }
     }
 
-    /// Starts worker after worker until the stop.
+    /// Runs a worker, and the next one after it ended, until the stop.
     async fn supervise(&self, lane: Lane) {
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
-            let born = Instant::now();
-            let ended = self.live_once(lane, backoff.failures() > 0).await;
+            let started = Instant::now();
+            let ended = self.run_worker(lane, backoff.failures() > 0).await;
             if self.stop.is_cancelled() {
                 return;
             }
-            if born.elapsed() > WELL {
+            if started.elapsed() > RESET_BACKOFF_AFTER {
                 backoff.reset();
             }
             let wait = backoff.next_wait();
             self.runners.of(lane).liveness.restarted();
-            if backoff.is_worth_a_line() {
+            if backoff.is_logged() {
                 let reason = ended.err().unwrap_or_else(|| "it ended by itself".into());
                 tracing::warn!(
                     lane = lane.name(),
@@ -151,13 +155,13 @@ impl WorkerSet {
         }
     }
 
-    /// One worker from its birth to its burial.
-    async fn live_once(&self, lane: Lane, after_failure: bool) -> Result<(), String> {
+    /// Runs one worker and removes it after it ended.
+    async fn run_worker(&self, lane: Lane, after_failure: bool) -> Result<(), String> {
         let liveness = &self.runners.of(lane).liveness;
         let name = Uuid::now_v7().to_string();
         self.live().push((lane, name.clone()));
         let worker = self.worker(lane, name.clone());
-        // A task of its own, so that a panic inside apalis is a failure like any other.
+        // The worker runs in its own task, so that a panic inside apalis is handled as a failure.
         let mut worker = AbortOnDropHandle::new(tokio::spawn(worker));
         let ended = tokio::select! {
             ended = &mut worker => ended,
@@ -184,66 +188,69 @@ impl WorkerSet {
         }
     }
 
-    /// The janitor: sweeps until told to end, then tidies up after this workers.
-    async fn tidy_until(&self, end: &CancellationToken) {
+    /// Sweeps until `end`, then removes the workers of this process.
+    async fn clean_up_until(&self, end: &CancellationToken) {
         let Transport::Redis(store) = &self.transport else {
             return end.cancelled().await;
         };
         while timeout(SWEEP_EVERY, end.cancelled()).await.is_err() {
             for lane in Lane::ALL {
-                self.tidy(store, lane).await;
+                self.sweep(store, lane).await;
             }
         }
-        let farewell = async {
+        let clean_up = async {
             for lane in Lane::ALL {
                 let names = self.names(lane);
                 self.live().retain(|(of, _)| *of != lane);
                 self.remove_workers(lane, &names).await;
-                self.tidy(store, lane).await;
+                self.sweep(store, lane).await;
             }
         };
-        let _ = timeout(CLEANUP_SHUTDOWN_TIMEOUT, farewell).await;
+        let _ = timeout(CLEANUP_SHUTDOWN_TIMEOUT, clean_up).await;
     }
 
-    async fn tidy(&self, store: &Store, lane: Lane) {
+    async fn sweep(&self, store: &Store, lane: Lane) {
         loop {
             match store.sweep(lane, &self.names(lane)).await {
                 Ok(swept) => {
-                    if swept.is_torn || !swept.dead_workers.is_empty() {
+                    if swept.is_inconsistent || !swept.dead_workers.is_empty() {
                         self.remove_workers(lane, &swept.dead_workers).await;
                     }
                     if !swept.more {
                         return;
                     }
                 }
-                // The supervisor says it aloud.
-                Err(error) => return tracing::debug!(%error, "the janitor could not sweep"),
+                // The supervisor logs the failure as a warning when a worker ends because of it.
+                Err(error) => {
+                    return tracing::debug!(%error, "finished dispatches could not be deleted: {error}");
+                }
             }
         }
     }
 
-    /// Buries workers and mends their lane; what fails now, the next sweep finds.
+    /// Removes workers and repairs their lane. After a failure the next sweep finds the rest.
     async fn remove_workers(&self, lane: Lane, workers: &[String]) {
         let Transport::Redis(store) = &self.transport else {
             return;
         };
-        let Ok(mended) = store.mend(lane, workers).await else {
+        let Ok(repaired) = store.repair(lane, workers).await else {
             return;
         };
-        for id in &mended.broken {
+        for id in &repaired.broken {
             let task = shown(id);
             tracing::error!(
                 task,
                 lane = lane.name(),
-                "dropped a broken queue entry {task}"
+                "dropped a broken queue entry {task}; if it belongs to a job, the job runs when its lease expires"
             );
         }
-        if mended.buried + mended.orphans > 0 {
+        if repaired.abandoned + repaired.orphans > 0 {
             tracing::warn!(
                 lane = lane.name(),
-                buried = mended.buried,
-                orphans = mended.orphans,
-                "dropped dispatches of dead workers and lost keys; their leases bring them back"
+                abandoned = repaired.abandoned,
+                orphans = repaired.orphans,
+                "dropped queue entries of workers that ended and entries with missing keys; their \
+                 jobs run again when their leases expire"
             );
         }
     }

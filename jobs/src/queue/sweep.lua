@@ -1,8 +1,8 @@
--- Forgets what is done, keeps this process's workers alive, and counts the lane.
+-- Deletes finished dispatches, sends heartbeats for this process's workers, and counts the lane.
 -- KEYS: data, active, scheduled, done, dead, workers; then the prefixes meta, inflight
--- ARGV: how many to forget at most, seconds after which a worker is dead, names of live workers
+-- ARGV: how many to delete at most, seconds after which a worker is dead, names of live workers
 -- Returns {held, waiting, counted, forgotten, names of dead workers}. Held and counted differ only when
--- keys were lost or tampered with.
+-- keys were lost or changed by another program.
 local data, active, scheduled, done, dead, workers, meta, inflight = unpack(KEYS)
 local now = tonumber(redis.call('time')[1])
 

@@ -1,4 +1,4 @@
-//! URLs of several hosts, which the redis crate does not read: sentinels, and the nodes of a cluster.
+//! URLs with several hosts, which the redis crate cannot parse: sentinels, and nodes of a cluster.
 
 use redis::{ConnectionInfo, IntoConnectionInfo};
 
@@ -7,10 +7,10 @@ use super::{InvalidRedisUrl, Sentinels, parameters};
 const SENTINEL_PORT: u16 = 26379;
 const PORT: u16 = 6379;
 
-/// What stands between `://` and the end, where there may be several hosts.
+/// The part of a URL after `://`, with one or several hosts.
 pub(super) struct Hosts<'a> {
     scheme: &'static str,
-    /// With its `@`, or empty.
+    /// The credentials with their `@`, or an empty string.
     credentials: &'a str,
     names: Vec<&'a str>,
     path: &'a str,
@@ -40,10 +40,10 @@ impl<'a> Hosts<'a> {
         Ok(read)
     }
 
-    /// Sentinels, and which of the masters they watch is meant.
+    /// Returns the sentinels and the name of the master.
     pub(super) fn sentinels(&self) -> Result<Sentinels, InvalidRedisUrl> {
         let (master, database) = self.path.split_once('/').unwrap_or((self.path, "0"));
-        // Redis refuses any other name.
+        // Redis accepts no other character in the name.
         let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
         if master.is_empty() || !master.chars().all(is_of_name) {
             return Err(InvalidRedisUrl::Master);
@@ -71,7 +71,7 @@ impl<'a> Hosts<'a> {
         })
     }
 
-    /// Nodes of a cluster.
+    /// Returns the nodes of a cluster.
     pub(super) fn cluster(&self) -> Result<Vec<ConnectionInfo>, InvalidRedisUrl> {
         if !matches!(self.path, "" | "0") {
             return Err(InvalidRedisUrl::ClusterDatabase);
@@ -87,7 +87,7 @@ impl<'a> Hosts<'a> {
         self.names.iter().enumerate().map(read).collect()
     }
 
-    /// Reads one host as if it were alone, with the credentials of all.
+    /// Parses one host as a URL of its own, with the credentials that all hosts share.
     fn one(&self, host: &str, port: u16) -> Option<ConnectionInfo> {
         let after_address = host.rfind(']').map_or(host, |end| &host[end..]);
         let port = match after_address.contains(':') {

@@ -1,28 +1,28 @@
-//! What may stand behind the question mark.
+//! The parameters after the question mark.
 
 use super::InvalidRedisUrl;
 
-/// The parameter that names the authorities to believe.
+/// The parameter with the path of the certificates that are trusted.
 pub(super) const TLS_CA: &str = "tls_ca";
 
-/// What the redis crate reads behind the address of a server.
+/// The parameters of the URL of a server.
 pub(super) const OF_SERVER: &[&str] = &["protocol", TLS_CA];
 
-/// What it reads behind the path of a socket, whose URL has no other place for them.
+/// The parameters of the URL of a socket, which has no other place for user and database.
 pub(super) const OF_SOCKET: &[&str] = &["db", "user", "pass", "protocol"];
 
 pub(super) const OF_SENTINELS: &[&str] = &["sentinel_username", "sentinel_password", TLS_CA];
 
 pub(super) const OF_CLUSTER: &[&str] = &[TLS_CA];
 
-/// Refuses what would be ignored: a parameter that is not known, and the second of one name.
+/// Refuses parameters that would be ignored: unknown ones, and a second one of the same name.
 pub(super) fn check(query: &str, known: &'static [&'static str]) -> Result<(), InvalidRedisUrl> {
     let mut seen = Vec::new();
     for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
         if known.contains(&&*name) && !seen.contains(&name) {
             seen.push(name);
         } else if query.contains('@') {
-            // Most likely a password with a question mark, of which nothing may be shown.
+            // Most likely a password that contains a question mark; no part of it may be shown.
             return Err(InvalidRedisUrl::Credentials);
         } else {
             let name = name.into_owned();

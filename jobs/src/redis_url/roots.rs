@@ -1,4 +1,4 @@
-//! Whose certificates are believed.
+//! The file of trusted certificates that `tls_ca` names.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use super::InvalidRedisUrl;
 use super::parameters::TLS_CA;
 
-/// The file that a URL names.
+/// Returns the path in the parameter `tls_ca` of a URL.
 pub(super) fn named(url: &str) -> Option<PathBuf> {
     let (_, query) = url.split_once('?')?;
     let query = query.split('#').next().unwrap_or_default();
@@ -18,7 +18,7 @@ pub(super) fn named(url: &str) -> Option<PathBuf> {
     Some(PathBuf::from(path.as_ref()))
 }
 
-/// The file as it is, once it has proved to hold certificates and nothing that does not read.
+/// Reads the file, and refuses it unless it holds certificates and all of them are valid.
 pub(super) fn read(path: PathBuf) -> Result<Vec<u8>, InvalidRedisUrl> {
     let checked = || {
         let pem = std::fs::read(&path).map_err(|error| error.to_string())?;
@@ -31,7 +31,7 @@ pub(super) fn read(path: PathBuf) -> Result<Vec<u8>, InvalidRedisUrl> {
             added.map_err(|error| error.to_string())?;
         }
         if certificates.is_empty() {
-            return Err("holds no certificate".to_owned());
+            return Err("the file holds no certificate".to_owned());
         }
         Ok(pem)
     };
@@ -45,7 +45,7 @@ mod tests {
     use crate::redis_url::RedisUrl;
 
     #[test]
-    fn a_mistake_about_certificates_has_its_own_answer_and_none_shows_the_password() {
+    fn an_error_about_certificates_shows_no_password() {
         let empty = tempfile::NamedTempFile::new().unwrap();
         let broken = tempfile::NamedTempFile::new().unwrap();
         let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_authority_is_believed_in_every_form_with_tls() {
+    fn a_private_authority_is_trusted_in_every_form_with_tls() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         std::fs::write(file.path(), issued.cert.pem()).unwrap();

@@ -137,7 +137,9 @@ async fn panicking_handler_is_logged_and_stops_no_other() {
         assert_eq!(queue.status().restarts, 0, "a panic ends no worker");
         running.end().await;
         assert!(log().contains(&poison[0].message.to_string()));
-        assert!(log().contains("a handler panicked: poisoned row"));
+        assert!(log().contains(
+            "a handler panicked; its job runs again when its lease expires: poisoned row"
+        ));
     })
     .await;
 }

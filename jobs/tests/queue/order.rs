@@ -82,7 +82,9 @@ async fn undecodable_payloads_are_dropped_with_an_alert() {
     running.end().await;
     for id in ["random-bytes", "empty", "truncated", "from-the-future"] {
         assert!(
-            log().contains(&format!("dropped an undecodable dispatch {id}")),
+            log().contains(&format!(
+                "dropped a queue entry that cannot be decoded: {id}"
+            )),
             "{id}"
         );
     }

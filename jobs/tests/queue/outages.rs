@@ -343,7 +343,7 @@ async fn check_detects_an_unhealthy_server() {
             .await
             .unwrap()
             .to_string()
-            .contains("harmless")
+            .contains("nothing is lost")
     );
     server
         .command::<()>("CONFIG SET min-replicas-to-write 1")
