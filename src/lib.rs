@@ -113,6 +113,8 @@
 //!   current span of an operation is stored with its messages, through `tracing-opentelemetry`, and
 //!   the worker's spans continue it.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod access;
 mod account_deletion;
 mod acting;

@@ -5,6 +5,8 @@
 //! it in its own process, or runs the `guestlist` command, which is the same worker
 //! [configured](config) by the environment.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod config;
 pub mod context;
 mod deadline;
@@ -42,3 +44,7 @@ pub use redis_url::{InvalidRedisUrl, RedisUrl};
 pub use relay::Waker;
 pub use skew::{clock_skew, is_too_much as is_too_much_skew};
 pub use worker::{Settings, Worker};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -6,7 +6,7 @@ use handlebars::{Context, Handlebars, RenderError, TemplateError, html_escape, n
 
 macro_rules! files {
     ($($path:literal),+ $(,)?) => {
-        [$(($path, include_str!(concat!("../../../templates/", $path)))),+]
+        [$(($path, include_str!(concat!("../../templates/", $path)))),+]
     };
 }
 
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn every_file_of_the_templates_folder_ships() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
         let mut folders = vec![root.clone()];
         let mut found = BTreeSet::new();
         while let Some(folder) = folders.pop() {
