@@ -159,7 +159,7 @@ fn every_metric_of_the_dashboard_is_exposed() {
 #[test]
 fn documented_metrics_are_the_exposed_ones() {
     let exposition = exposition();
-    let document = read("README.md");
+    let document = read("../docs/reference/metrics.md");
     let rows: Vec<Vec<&str>> = document
         .lines()
         .filter(|line| line.starts_with("| `guestlist_"))
