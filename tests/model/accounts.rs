@@ -18,6 +18,17 @@ pub struct Address {
 /// An account of the host.
 pub type Account = &'static str;
 
+/// The host as an actor. No account of the host has this id.
+pub const HOST: Account = "host";
+
+/// An operator as an actor.
+pub const OPERATOR: Account = "ada@support";
+
+/// The host and an operator act without a membership.
+pub fn is_unbound(actor: Account) -> bool {
+    [HOST, OPERATOR].contains(&actor)
+}
+
 pub const ACCOUNTS: [Account; 9] = [
     "olivia", "adam", "mia", "bob", "kim", "rene", "zoe", "zara", "mallory",
 ];

@@ -4,9 +4,10 @@
 use std::cell::RefCell;
 
 use chrono::DateTime;
-use guestlist::{Database, ManualClock};
+use guestlist::{Actor, Database, ManualClock};
 use proptest::test_runner::TestCaseError;
 
+use crate::accounts::HOST;
 use crate::coverage::Coverage;
 use crate::fixture::Fixture;
 use crate::history::{Settings, Step, Verb};
@@ -126,7 +127,11 @@ impl<'a> Comparison<'a> {
                 .map_or(0, |listed| listed.events.len());
             for event in &listed.events[known..] {
                 let actor = event.attribution.actor.as_ref();
-                let actor = actor.and_then(|actor| actor.member().map(|user| user.as_str()));
+                let actor = actor.map(|actor| match actor {
+                    Actor::Member(user) => user.as_str(),
+                    Actor::Operator { name, .. } => name.as_str(),
+                    _ => HOST,
+                });
                 recorded.push(format!(
                     "{index} {} by {actor:?} of {}",
                     event.kind, event.subject

@@ -105,6 +105,10 @@ pub enum MemberChoice {
     /// The newest member.
     Newest,
     Anyone(usize),
+    /// The host; only ever an actor.
+    Host,
+    /// An operator; only ever an actor.
+    Operator,
 }
 
 /// A choice of an invitation; indexes count from the newest.
@@ -263,7 +267,7 @@ pub fn step() -> BoxedStrategy<Step> {
     let verbs = Verb::WEIGHTS.iter().zip(Verb::ALL);
     let verb = Union::new_weighted(verbs.map(|(weight, verb)| (*weight, Just(*verb))).collect());
     let accounts = (
-        member_choice(),
+        actor_choice(),
         member_choice(),
         guest(),
         prop::bool::weighted(0.9),
@@ -317,6 +321,14 @@ fn member_choice() -> impl Strategy<Value = MemberChoice> {
         5 => (0..8usize).prop_map(MemberChoice::Member),
         1 => Just(MemberChoice::Newest),
         2 => (0..ACCOUNTS.len()).prop_map(MemberChoice::Anyone),
+    ]
+}
+
+fn actor_choice() -> impl Strategy<Value = MemberChoice> {
+    prop_oneof![
+        10 => member_choice(),
+        1 => Just(MemberChoice::Host),
+        1 => Just(MemberChoice::Operator),
     ]
 }
 

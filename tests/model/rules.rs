@@ -2,6 +2,9 @@
 
 use guestlist::RoleModel;
 
+/// The authority of the host and of operators, in the place of a role.
+pub const UNBOUND: &str = "unbound";
+
 /// The role that must keep a holder, in all models.
 pub const OWNER: &str = "owner";
 
@@ -82,6 +85,7 @@ impl Roles {
 
     pub fn may_invite(self, actor: &str, role: &str) -> bool {
         match self {
+            _ if actor == UNBOUND => true,
             Self::Divided if actor != OWNER => {
                 actor == "scout" && ["guest", "scout"].contains(&role)
             }
@@ -91,6 +95,7 @@ impl Roles {
 
     pub fn may_change(self, actor: &str, from: &str, to: &str) -> bool {
         match self {
+            _ if actor == UNBOUND => true,
             Self::Divided if actor != OWNER => {
                 actor == "steward"
                     && ["guest", "scout", "bouncer"].contains(&from)
@@ -102,6 +107,7 @@ impl Roles {
 
     pub fn may_remove(self, actor: &str, role: &str) -> bool {
         match self {
+            _ if actor == UNBOUND => true,
             Self::Divided if actor != OWNER => {
                 actor == "bouncer" && ["guest", "scout"].contains(&role)
             }
@@ -110,11 +116,11 @@ impl Roles {
     }
 
     pub fn may_rename(self, actor: &str) -> bool {
-        actor == OWNER || actor == self.below_owner()
+        [UNBOUND, OWNER, self.below_owner()].contains(&actor)
     }
 
     pub fn may_delete(self, actor: &str) -> bool {
-        actor == OWNER
+        [UNBOUND, OWNER].contains(&actor)
     }
 
     /// In the four-tier and the divided model an owner manages everyone; in the two-role model

@@ -1,7 +1,7 @@
 //! Answering an invitation by its link.
 
 use super::{Member, ReferenceModel, Subject};
-use crate::accounts::{Account, Address};
+use crate::accounts::{Account, Address, is_unbound};
 use crate::operation::{Answer, Operation, Presented, Refusal, refused};
 
 /// The number of replaced links that the library remembers.
@@ -76,8 +76,12 @@ impl ReferenceModel {
         organization.members.insert(account, member);
     }
 
+    /// A grant of the host or of an operator is never checked again.
     fn granter_may_still_grant(&self, index: usize) -> Answer {
         let invitation = &self.invitations[index];
+        if is_unbound(invitation.granted_by) {
+            return Ok(());
+        }
         let granter = self.active(invitation.organization, invitation.granted_by);
         let roles = self.settings.roles;
         match granter {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Invitation, Letter, Link, ReferenceModel, Subject, TaskKind};
-use crate::accounts::{Account, Address};
+use crate::accounts::{Account, Address, is_unbound};
 use crate::history::Conditions;
 use crate::limits;
 use crate::operation::{Answer, Operation, Refusal, Row, refused, refused_with};
@@ -278,7 +278,9 @@ impl ReferenceModel {
         let by_actor = |letter: &&Letter| letter.actor == actor;
         let by_organization = |letter: &&Letter| letter.organization == organization;
         self.has_room("recipient", limits::RECIPIENT, by_mailbox)?;
-        self.has_room("actor", limits::ACTOR, by_actor)?;
+        if !is_unbound(actor) {
+            self.has_room("actor", limits::ACTOR, by_actor)?;
+        }
         self.has_room("organization", limits::ORGANIZATION, by_organization)
     }
 

@@ -1,9 +1,9 @@
 //! Organizations, members and their sessions.
 
 use super::{Member, Organization, ReferenceModel, Session, Subject, TaskKind};
-use crate::accounts::Account;
+use crate::accounts::{Account, is_unbound};
 use crate::operation::{Answer, Operation, Refusal, refused, refused_with};
-use crate::rules::OWNER;
+use crate::rules::{OWNER, UNBOUND};
 
 impl ReferenceModel {
     pub(super) fn create(&mut self, operation: &Operation) -> Answer {
@@ -102,7 +102,7 @@ impl ReferenceModel {
 
     pub(super) fn transfer_ownership(&mut self, operation: &Operation) -> Answer {
         let (actor, target) = self.actor_and_target(operation)?;
-        if actor.role != OWNER {
+        if ![OWNER, UNBOUND].contains(&actor.role) {
             return refused_with("forbidden", actor.role);
         }
         if operation.actor == operation.target {
@@ -114,8 +114,10 @@ impl ReferenceModel {
         if target.role != OWNER {
             self.set_role(operation, operation.target, OWNER, "ownership_transferred");
         }
-        let below = self.settings.roles.below_owner();
-        self.set_role(operation, operation.actor, below, "role_changed");
+        if !is_unbound(operation.actor) {
+            let below = self.settings.roles.below_owner();
+            self.set_role(operation, operation.actor, below, "role_changed");
+        }
         Ok(())
     }
 

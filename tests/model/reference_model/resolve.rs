@@ -1,7 +1,9 @@
 //! Resolves a step such as "the second owner" in the current state.
 
 use super::ReferenceModel;
-use crate::accounts::{ACCOUNTS, ADDRESSES, Account, Address, addresses_of};
+use crate::accounts::{
+    ACCOUNTS, ADDRESSES, Account, Address, HOST, OPERATOR, addresses_of, is_unbound,
+};
 use crate::history::{Guest, InvitationChoice, Link, MemberChoice, Step, Verb};
 use crate::operation::{Operation, Presented, Row};
 
@@ -26,7 +28,7 @@ impl ReferenceModel {
             verb: step.verb,
             conditions: step.conditions,
             organization,
-            actor: self.member_choice(step.actor, organization),
+            actor: self.actor(step, organization),
             target: self.member_choice(step.target, organization),
             guest: self.guest(step, link),
             invitation,
@@ -78,6 +80,16 @@ impl ReferenceModel {
         }
     }
 
+    /// The actor; only a member can leave.
+    fn actor(&self, step: &Step, organization: usize) -> Account {
+        match self.member_choice(step.actor, organization) {
+            actor if step.verb == Verb::Leave && is_unbound(actor) => {
+                self.member_choice(step.target, organization)
+            }
+            actor => actor,
+        }
+    }
+
     fn member_choice(&self, choice: MemberChoice, organization: usize) -> Account {
         let members = self.organizations[organization].members.keys().copied();
         let (accounts, nth): (Vec<Account>, _) = match choice {
@@ -85,6 +97,8 @@ impl ReferenceModel {
             MemberChoice::Member(nth) => (members.collect(), nth),
             MemberChoice::Newest => (self.newest(organization).collect(), 0),
             MemberChoice::Anyone(nth) => (ACCOUNTS.to_vec(), nth),
+            MemberChoice::Host => return HOST,
+            MemberChoice::Operator => return OPERATOR,
         };
         match accounts.is_empty() {
             true => ACCOUNTS[nth % ACCOUNTS.len()],

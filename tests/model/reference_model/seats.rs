@@ -1,7 +1,7 @@
 //! Seats: what takes one, and if one is left.
 
 use super::{ReferenceModel, Subject};
-use crate::accounts::Address;
+use crate::accounts::{Address, HOST};
 use crate::operation::{Answer, Operation, refused_with};
 
 impl ReferenceModel {
@@ -18,7 +18,7 @@ impl ReferenceModel {
         self.record_event(
             "seats_changed",
             operation.organization,
-            None,
+            Some(HOST),
             Subject::Organization,
         );
         Ok(())
