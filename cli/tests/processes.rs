@@ -10,8 +10,6 @@
 mod support;
 #[path = "../../jobs/tests/support/exposition.rs"]
 mod exposition;
-#[path = "../../jobs/tests/support/smtp.rs"]
-mod smtp;
 #[path = "../../tests/support/dump.rs"]
 mod tables;
 

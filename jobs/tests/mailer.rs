@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "support/smtp.rs"]
-#[allow(dead_code, reason = "each test program uses its part of the support")]
-mod smtp;
 #[path = "../../tests/support/addresses.rs"]
 #[allow(
     dead_code,
@@ -56,20 +53,20 @@ fn mailer_with(url: &str, connections: usize, deadlines: Deadlines) -> Mailer {
 }
 
 /// A server without pipelining, and one with it.
-fn with_and_without_pipelining() -> [smtp::Script; 2] {
+fn with_and_without_pipelining() -> [guestlist_testkit::smtp::Script; 2] {
     [
-        smtp::Script::default(),
-        smtp::Script::default().offers("PIPELINING"),
+        guestlist_testkit::smtp::Script::default(),
+        guestlist_testkit::smtp::Script::default().offers("PIPELINING"),
     ]
 }
 
 /// A mailer with one sender to a scripted server, without TLS.
-fn mailer(server: &smtp::Smtp) -> Mailer {
+fn mailer(server: &guestlist_testkit::smtp::SmtpServer) -> Mailer {
     mailer_with(&clear(server), 1, deadlines())
 }
 
-fn clear(server: &smtp::Smtp) -> String {
-    format!("smtp://127.0.0.1:{}?tls=none", server.port)
+fn clear(server: &guestlist_testkit::smtp::SmtpServer) -> String {
+    server.url()
 }
 
 fn mail() -> Mail {

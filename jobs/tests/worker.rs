@@ -11,8 +11,6 @@ mod support;
 
 #[path = "support/exposition.rs"]
 mod exposition;
-#[path = "support/smtp.rs"]
-mod smtp;
 
 #[path = "worker/delivery.rs"]
 mod delivery;

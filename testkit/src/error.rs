@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-/// The reason why a server could not be started.
+/// The reason why a server could not be started, or the worker not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -33,6 +33,15 @@ pub enum Error {
         /// The last lines of its log.
         log: String,
     },
+    /// The worker still had something to do.
+    #[error("the worker was not idle within {} s: a message stays due, see the log", within.as_secs())]
+    NotIdle {
+        /// How long it was waited for.
+        within: Duration,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] guestlist::Error),
     /// The operating system refused something.
     #[error("{action}: {source}")]
     Io {

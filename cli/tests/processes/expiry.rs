@@ -44,7 +44,7 @@ fn expired_invitation_is_refused_notified_and_resent() {
         "invitations --organization {acme} --status expired"
     ));
     assert_eq!(expired["invitation"], bob);
-    let letters = installation.seen().letters;
+    let letters = installation.seen().texts();
     assert_eq!(letters.len(), 1, "{letters:?}");
     assert!(
         header(&letters[0], "To").contains("ann@acme.example"),
@@ -61,7 +61,7 @@ fn expired_invitation_is_refused_notified_and_resent() {
     let command_line = &installation.command_line;
     command_line.run(&format!("resend {bob} --as ann")).done();
     command_line.run("work --until-idle").done();
-    let letters = installation.seen().letters;
+    let letters = installation.seen().texts();
     assert_eq!(letters.len(), 2, "{letters:?}");
     let new = link_in(&letters[1]);
     assert_ne!(new, link);

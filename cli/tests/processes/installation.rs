@@ -2,13 +2,14 @@
 
 use std::thread::JoinHandle;
 
+use guestlist_testkit::smtp::{Script, Seen, SmtpServer};
+
 use guestlist_testkit::{RedisServer, free_port};
 
 use redis::FromRedisValue;
 use tokio::runtime::Runtime;
 
 use crate::received_letters::ReceivedLetters;
-use crate::smtp::{Script, Seen, Smtp};
 use crate::support::{CommandLine, Ran};
 use crate::worker::{Worker, eventually};
 
@@ -16,7 +17,7 @@ use crate::worker::{Worker, eventually};
 pub(crate) struct Installation {
     pub(crate) command_line: CommandLine,
     pub(crate) redis: RedisServer,
-    smtp: Option<Smtp>,
+    smtp: Option<SmtpServer>,
     smtp_port: u16,
     runtime: Runtime,
 }
@@ -74,7 +75,11 @@ impl Installation {
     }
 
     pub(crate) fn start_mail_server(&mut self, script: Script) {
-        self.smtp = Some(self.runtime.block_on(script.start_on(self.smtp_port)));
+        self.smtp = Some(
+            self.runtime
+                .block_on(script.start_on(self.smtp_port))
+                .unwrap(),
+        );
     }
 
     pub(crate) fn restart_redis(&mut self) {
@@ -91,7 +96,7 @@ impl Installation {
 
     /// The number of letters received so far.
     pub(crate) fn letters(&self) -> usize {
-        self.smtp.as_ref().map_or(0, Smtp::count)
+        self.smtp.as_ref().map_or(0, SmtpServer::count)
     }
 
     pub(crate) fn until_letters(&self, count: usize) {
@@ -99,7 +104,7 @@ impl Installation {
     }
 
     pub(crate) fn received_letters(&self) -> ReceivedLetters {
-        ReceivedLetters::of(&self.seen().letters)
+        ReceivedLetters::of(&self.seen().texts())
     }
 
     /// Creates an organization and a file of addresses; returns the command that invites them.

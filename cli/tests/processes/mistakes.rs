@@ -1,7 +1,8 @@
 //! Wrong settings and invalid input: each is located in the message, and nothing is half done.
 
+use guestlist_testkit::smtp::Script;
+
 use crate::installation::Installation;
-use crate::smtp::Script;
 use crate::support::{CommandLine, text};
 use crate::worker::Worker;
 
@@ -61,7 +62,7 @@ fn broken_template_is_named_and_the_built_in_one_sent() {
     assert!(
         installation
             .seen()
-            .letters
+            .texts()
             .iter()
             .all(|letter| !letter.contains("Come in"))
     );
@@ -69,7 +70,7 @@ fn broken_template_is_named_and_the_built_in_one_sent() {
 
 #[test]
 fn permanently_refused_letters_do_not_stop_others() {
-    let refusal = crate::smtp::Act::Say("550 5.1.1 no such user");
+    let refusal = guestlist_testkit::smtp::Action::Reply("550 5.1.1 no such user");
     let installation = Installation::with_mail_server(Script::default().on("RCPT", refusal));
     installation.invite(10);
     installation.command_line.run("work --until-idle").done();

@@ -1,9 +1,9 @@
 //! Redis, Postgres and the mail server become unavailable and come back while workers run.
 
 use guestlist_testkit::PostgresServer;
+use guestlist_testkit::smtp::Script;
 
 use crate::installation::Installation;
-use crate::smtp::Script;
 use crate::support::CommandLine;
 use crate::worker::{Worker, eventually};
 

@@ -55,8 +55,8 @@ fn session_keys_are_deleted_within_a_second_of_removal() {
 
 #[test]
 fn sessions_end_while_the_mail_server_stalls() {
-    let script = (0..40).fold(crate::smtp::Script::default(), |script, _| {
-        script.on("DATA", crate::smtp::Act::Stall)
+    let script = (0..40).fold(guestlist_testkit::smtp::Script::default(), |script, _| {
+        script.on("DATA", guestlist_testkit::smtp::Action::Stall)
     });
     let installation = Installation::with_mail_server(script);
     let command_line = &installation.command_line;

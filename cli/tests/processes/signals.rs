@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use guestlist_testkit::smtp::{Action, Script};
+
 use crate::installation::Installation;
-use crate::smtp::{Act, Script};
 use crate::worker::eventually;
 
 const PEOPLE: usize = 1_000;
 
 /// A mail server that stalls on its first `connections` connections.
 fn stalling(connections: usize) -> Script {
-    (0..connections).fold(Script::default(), |script, _| script.on("DATA", Act::Stall))
+    (0..connections).fold(Script::default(), |script, _| {
+        script.on("DATA", Action::Stall)
+    })
 }
 
 #[test]

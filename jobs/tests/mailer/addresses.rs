@@ -2,13 +2,13 @@
 
 use guestlist::EmailAddress;
 use guestlist_jobs::mail::Mail;
+use guestlist_testkit::smtp::Script;
 use lettre::Address;
 use lettre::transport::smtp::commands::Rcpt;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::smtp::Script;
 use crate::strategies::{foldable, typed};
 use crate::strength::rounds;
 use crate::{accepted, mail, mailer};
@@ -62,7 +62,8 @@ async fn server_receives_every_address_unchanged() {
         .offers("SMTPUTF8")
         .offers("8BITMIME")
         .start()
-        .await;
+        .await
+        .unwrap();
     let mailer = mailer(&server);
     let mut runner = runner(1);
     let mut addresses: Vec<EmailAddress> = Vec::new();

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use guestlist_jobs::mailer::{BackOff, Deadlines, Gate, Verdict};
+use guestlist_testkit::smtp::{Action, Script};
 
-use crate::smtp::{Act, Script};
 use crate::{accepted, clear, deadlines, mail, mail_to, mailer, mailer_with, until_gate};
 
 #[tokio::test]
 async fn letter_arrives_unchanged() {
-    let server = Script::default().start().await;
+    let server = Script::default().start().await.unwrap();
     let verdict = mailer(&server).send(mail()).await;
     assert_eq!(
         verdict,
@@ -16,7 +16,7 @@ async fn letter_arrives_unchanged() {
         }
     );
     let seen = server.seen();
-    assert_eq!(seen.letters, [String::from_utf8(mail().bytes).unwrap()]);
+    assert_eq!(seen.texts(), [String::from_utf8(mail().bytes).unwrap()]);
     assert_eq!(
         seen.commands[1..],
         [
@@ -54,7 +54,7 @@ async fn each_reply_is_attributed_to_server_sender_or_recipient() {
         ("DATA", "250 fine", "server"),
     ] {
         for script in crate::with_and_without_pipelining() {
-            let server = script.on(verb, Act::Say(reply)).start().await;
+            let server = script.on(verb, Action::Reply(reply)).start().await.unwrap();
             let verdict = mailer(&server).send(mail()).await;
             assert_eq!(blamed(&verdict), expected, "{reply} to {verb}: {verdict:?}");
             assert!(format!("{verdict:?}").contains(reply), "{verdict:?}");
@@ -99,11 +99,12 @@ async fn refused_connection_pauses_the_mailer() {
 #[tokio::test]
 async fn paused_mailer_sends_nothing_and_one_probe_resumes_it() {
     let server = Script::default()
-        .on("CONNECT", Act::Say("421 busy"))
-        .on("CONNECT", Act::Say("421 busy"))
-        .on("RCPT", Act::Say("550 5.1.1 gone"))
+        .on("CONNECT", Action::Reply("421 busy"))
+        .on("CONNECT", Action::Reply("421 busy"))
+        .on("RCPT", Action::Reply("550 5.1.1 gone"))
         .start()
-        .await;
+        .await
+        .unwrap();
     let rest = BackOff {
         first: Duration::from_millis(200),
         longest: Duration::from_millis(400),
@@ -153,9 +154,10 @@ async fn paused_mailer_sends_nothing_and_one_probe_resumes_it() {
 #[tokio::test]
 async fn waiting_letters_are_not_tried_after_a_pause() {
     let server = Script::default()
-        .on("RCPT", Act::Say("421 closing"))
+        .on("RCPT", Action::Reply("421 closing"))
         .start()
-        .await;
+        .await
+        .unwrap();
     let mailer = mailer_with(&clear(&server), 1, Deadlines::default());
     let verdicts = futures::future::join_all((0..10).map(|_| mailer.send(mail()))).await;
     let verdicts: Vec<_> = verdicts.iter().map(blamed).collect();
@@ -169,7 +171,7 @@ async fn waiting_letters_are_not_tried_after_a_pause() {
 
 #[tokio::test]
 async fn utf8_local_part_needs_smtputf8_and_delays_no_other() {
-    let server = Script::default().offers("8BITMIME").start().await;
+    let server = Script::default().offers("8BITMIME").start().await.unwrap();
     let mailer = mailer(&server);
     let Verdict::Refused { why } = mailer.send(mail_to("jürgen@example.com")).await else {
         panic!()
@@ -186,7 +188,8 @@ async fn smtputf8_and_8bitmime_are_used_if_offered() {
         .offers("8BITMIME")
         .offers("smtputf8")
         .start()
-        .await;
+        .await
+        .unwrap();
     let mut mail = mail_to("jürgen@example.com");
     mail.bytes = "Subject: Grüße\r\n\r\nhallo\r\n".into();
     assert!(accepted(&mailer(&server).send(mail).await));
@@ -201,7 +204,7 @@ async fn smtputf8_and_8bitmime_are_used_if_offered() {
 
 #[tokio::test]
 async fn eight_bit_text_is_not_sent_to_a_seven_bit_server() {
-    let server = Script::default().start().await;
+    let server = Script::default().start().await.unwrap();
     let mail = guestlist_jobs::mail::Mail {
         bytes: "Grüße\r\n".into(),
         ..mail()
@@ -212,7 +215,7 @@ async fn eight_bit_text_is_not_sent_to_a_seven_bit_server() {
 
 #[tokio::test]
 async fn hostile_envelope_opens_no_connection() {
-    let server = Script::default().start().await;
+    let server = Script::default().start().await.unwrap();
     let mailer = mailer(&server);
     for hostile in [
         "bob@example.com>\r\nRSET",
@@ -235,8 +238,8 @@ async fn hostile_envelope_opens_no_connection() {
 
 #[tokio::test]
 async fn reply_is_shown_without_the_recipients_address() {
-    let reply = Act::Say("550 5.1.1 <bob@example.com>: unknown");
-    let server = Script::default().on("RCPT", reply).start().await;
+    let reply = Action::Reply("550 5.1.1 <bob@example.com>: unknown");
+    let server = Script::default().on("RCPT", reply).start().await.unwrap();
     let Verdict::Refused { why } = mailer(&server).send(mail()).await else {
         panic!()
     };
@@ -245,11 +248,11 @@ async fn reply_is_shown_without_the_recipients_address() {
 
 #[tokio::test]
 async fn check_sends_no_letter() {
-    let server = Script::default().offers("SMTPUTF8").start().await;
+    let server = Script::default().offers("SMTPUTF8").start().await.unwrap();
     let report = mailer(&server).check().await.unwrap();
     let expected = format!(
         "127.0.0.1:{} (test): not encrypted, not signed in, SMTPUTF8",
-        server.port
+        server.port()
     );
     assert_eq!(report.to_string(), expected);
     let seen = server.until(|seen| seen.closed == 1).await;
@@ -258,7 +261,7 @@ async fn check_sends_no_letter() {
 
 #[tokio::test]
 async fn sixteen_senders_work_at_once() {
-    let server = Script::default().start().await;
+    let server = Script::default().start().await.unwrap();
     let mailer = mailer_with(&clear(&server), 16, deadlines());
     let verdicts = futures::future::join_all((0..500).map(|_| mailer.send(mail()))).await;
     assert!(verdicts.iter().all(accepted));

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use guestlist_jobs::mail::Mail;
 use guestlist_jobs::mailer::{Deadlines, Mailer, Verdict};
+use guestlist_testkit::smtp::{Action, Script, SmtpServer};
 
-use crate::smtp::{Act, Script, Smtp};
 use crate::{accepted, clear, deadlines, mail, mailer, mailer_with, with_and_without_pipelining};
 
 const SHORT: Duration = Duration::from_millis(50);
@@ -40,7 +40,7 @@ async fn bounded(mailer: &Mailer, mail: Mail) -> Verdict {
 async fn stall_at_any_verb_ends_at_its_deadline() {
     for verb in ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "END"] {
         for script in with_and_without_pipelining() {
-            let server = script.on(verb, Act::Stall).start().await;
+            let server = script.on(verb, Action::Stall).start().await.unwrap();
             let mailer = mailer_with(&clear(&server), 1, short_deadline_at(verb));
             let verdict = bounded(&mailer, mail()).await;
             match verb {
@@ -97,7 +97,11 @@ async fn stuck_reader() -> (u16, tokio::task::JoinHandle<()>) {
 
 #[tokio::test]
 async fn connection_lost_within_a_letter_is_a_server_fault() {
-    let server = Script::default().on("BODY", Act::Hang).start().await;
+    let server = Script::default()
+        .on("BODY", Action::HangUp)
+        .start()
+        .await
+        .unwrap();
     let verdict = bounded(&mailer(&server), big_mail()).await;
     assert!(
         matches!(verdict, Verdict::ServerFault { .. }),
@@ -108,7 +112,11 @@ async fn connection_lost_within_a_letter_is_a_server_fault() {
 
 #[tokio::test]
 async fn connection_lost_after_the_final_dot_repeats_the_same_bytes() {
-    let server = Script::default().on("END", Act::Hang).start().await;
+    let server = Script::default()
+        .on("END", Action::HangUp)
+        .start()
+        .await
+        .unwrap();
     let mailer = mailer(&server);
     let verdict = mailer.send(mail()).await;
     assert!(matches!(verdict, Verdict::Unknown { .. }), "{verdict:?}");
@@ -121,9 +129,10 @@ async fn connection_lost_after_the_final_dot_repeats_the_same_bytes() {
 #[tokio::test]
 async fn connection_lost_after_the_reply_counts_as_sent() {
     let server = Script::default()
-        .on("END", Act::SayAndHang("250 2.0.0 Ok: queued as 7"))
+        .on("END", Action::ReplyAndHangUp("250 2.0.0 Ok: queued as 7"))
         .start()
-        .await;
+        .await
+        .unwrap();
     assert!(accepted(&mailer(&server).send(mail()).await));
     assert_eq!(server.seen().letters.len(), 1);
 }
@@ -132,7 +141,7 @@ async fn connection_lost_after_the_reply_counts_as_sent() {
 async fn endless_replies_are_refused_at_any_verb() {
     for verb in ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "END"] {
         for script in with_and_without_pipelining() {
-            let server = script.on(verb, Act::Flood).start().await;
+            let server = script.on(verb, Action::Flood).start().await.unwrap();
             let verdict = bounded(&mailer(&server), mail()).await;
             let (Verdict::ServerFault { why, .. } | Verdict::Unknown { why, .. }) = verdict else {
                 panic!("{verb}: {verdict:?}")
@@ -149,10 +158,11 @@ async fn late_reply_is_not_taken_for_the_next_letter() {
     // reused, the replies would be off by one and the refusal would be lost.
     for script in with_and_without_pipelining() {
         let server = script
-            .on("RCPT", Act::Stall)
-            .on("RCPT", Act::Say("550 5.1.1 gone"))
+            .on("RCPT", Action::Stall)
+            .on("RCPT", Action::Reply("550 5.1.1 gone"))
             .start()
-            .await;
+            .await
+            .unwrap();
         let mailer = mailer_with(&clear(&server), 1, short_deadline_at("RCPT"));
         assert!(matches!(
             mailer.send(mail()).await,
@@ -172,10 +182,11 @@ async fn surplus_reply_closes_the_connection() {
     ] {
         for (script, is_pipelined) in with_and_without_pipelining().into_iter().zip([false, true]) {
             let server = script
-                .on(verb, Act::Say(twice))
-                .on("END", Act::Say("554 5.6.0 malformed"))
+                .on(verb, Action::Reply(twice))
+                .on("END", Action::Reply("554 5.6.0 malformed"))
                 .start()
-                .await;
+                .await
+                .unwrap();
             let mailer = mailer(&server);
             let first = mailer.send(mail()).await;
             assert_eq!(accepted(&first), verb == "END", "{first:?}");
@@ -201,7 +212,7 @@ async fn surplus_reply_closes_the_connection() {
 async fn abandoned_send_does_not_affect_the_next_letter() {
     for verb in ["MAIL", "RCPT", "DATA", "END"] {
         for script in with_and_without_pipelining() {
-            let server = script.on(verb, Act::Stall).start().await;
+            let server = script.on(verb, Action::Stall).start().await.unwrap();
             let mailer = mailer(&server);
             give_up_once(&mailer, &server, verb).await;
             let verdict = bounded(&mailer, mail()).await;
@@ -213,7 +224,7 @@ async fn abandoned_send_does_not_affect_the_next_letter() {
 }
 
 /// Drops the send as soon as the server holds it at the verb.
-async fn give_up_once(mailer: &Mailer, server: &Smtp, verb: &str) {
+async fn give_up_once(mailer: &Mailer, server: &SmtpServer, verb: &str) {
     let stuck = server.until(|seen| match verb {
         "END" => seen.letters.len() == 1,
         verb => seen.heard(verb) == 1,

@@ -4,8 +4,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 use guestlist_jobs::mailer::Verdict;
+use guestlist_testkit::smtp::{Action, Script};
 
-use crate::smtp::{Act, Script};
 use crate::{accepted, mail, mailer, mailer_with};
 
 fn pipelining() -> Script {
@@ -66,7 +66,11 @@ async fn replies_after_a_refusal_are_read_before_the_next_letter() {
         ("MAIL", "552 5.3.4 too big"),
         ("DATA", "554 5.6.0 not this one"),
     ] {
-        let server = pipelining().on(verb, Act::Say(reply)).start().await;
+        let server = pipelining()
+            .on(verb, Action::Reply(reply))
+            .start()
+            .await
+            .unwrap();
         let mailer = mailer(&server);
         let verdict = mailer.send(mail()).await;
         assert!(format!("{verdict:?}").contains(reply), "{verdict:?}");
@@ -86,10 +90,11 @@ async fn replies_after_a_refusal_are_read_before_the_next_letter() {
 #[tokio::test]
 async fn server_asking_for_a_refused_letter_gets_none() {
     let server = pipelining()
-        .on("RCPT", Act::Say("550 5.1.1 gone"))
-        .on("DATA", Act::Say("354 go on"))
+        .on("RCPT", Action::Reply("550 5.1.1 gone"))
+        .on("DATA", Action::Reply("354 go on"))
         .start()
-        .await;
+        .await
+        .unwrap();
     let mailer = mailer(&server);
     let verdict = mailer.send(mail()).await;
     assert!(matches!(verdict, Verdict::Refused { .. }), "{verdict:?}");
@@ -102,15 +107,16 @@ async fn server_asking_for_a_refused_letter_gets_none() {
 #[tokio::test]
 async fn verdict_ignores_replies_after_a_refusal() {
     for behind in [
-        Act::Hang,
-        Act::Say("421 4.3.2 closing"),
-        Act::Say("nonsense"),
+        Action::HangUp,
+        Action::Reply("421 4.3.2 closing"),
+        Action::Reply("nonsense"),
     ] {
         let server = pipelining()
-            .on("RCPT", Act::Say("550 5.1.1 gone"))
+            .on("RCPT", Action::Reply("550 5.1.1 gone"))
             .on("DATA", behind)
             .start()
-            .await;
+            .await
+            .unwrap();
         let mailer = mailer(&server);
         let verdict = mailer.send(mail()).await;
         assert!(

@@ -1,18 +1,19 @@
 use std::time::Duration;
 
 use guestlist_jobs::mailer::{Deadlines, Verdict};
+use guestlist_testkit::smtp::{Action, Script};
 
-use crate::smtp::{Act, Script};
 use crate::{accepted, clear, deadlines, mail, mailer, mailer_with, with_and_without_pipelining};
 
 #[tokio::test]
 async fn letters_share_a_connection_even_after_a_refusal() {
     for script in with_and_without_pipelining() {
         let server = script
-            .on("RCPT", Act::Say("550 5.1.1 gone"))
-            .on("END", Act::Say("554 5.6.0 malformed"))
+            .on("RCPT", Action::Reply("550 5.1.1 gone"))
+            .on("END", Action::Reply("554 5.6.0 malformed"))
             .start()
-            .await;
+            .await
+            .unwrap();
         let mailer = mailer(&server);
         assert!(matches!(mailer.send(mail()).await, Verdict::Refused { .. }));
         assert!(matches!(
@@ -33,9 +34,10 @@ async fn letters_share_a_connection_even_after_a_refusal() {
 #[tokio::test]
 async fn connection_closed_by_the_server_is_replaced() {
     let server = Script::default()
-        .on("END", Act::SayAndHang("250 2.0.0 Ok"))
+        .on("END", Action::ReplyAndHangUp("250 2.0.0 Ok"))
         .start()
-        .await;
+        .await
+        .unwrap();
     let mailer = mailer(&server);
     assert!(accepted(&mailer.send(mail()).await));
     server.until(|seen| seen.closed == 1).await;
@@ -45,13 +47,17 @@ async fn connection_closed_by_the_server_is_replaced() {
 
 #[tokio::test]
 async fn connection_lost_at_mail_is_replaced_once() {
-    for end in [Act::Hang, Act::SayAndHang("421 4.4.2 idle too long")] {
+    for end in [
+        Action::HangUp,
+        Action::ReplyAndHangUp("421 4.4.2 idle too long"),
+    ] {
         for script in with_and_without_pipelining() {
             let server = script
-                .on("MAIL", Act::Say("250 2.1.0 Ok"))
+                .on("MAIL", Action::Reply("250 2.1.0 Ok"))
                 .on("MAIL", end)
                 .start()
-                .await;
+                .await
+                .unwrap();
             let mailer = mailer(&server);
             assert!(accepted(&mailer.send(mail()).await));
             let verdict = mailer.send(mail()).await;
@@ -64,11 +70,12 @@ async fn connection_lost_at_mail_is_replaced_once() {
 #[tokio::test]
 async fn server_closing_at_mail_twice_is_at_fault() {
     let server = Script::default()
-        .on("MAIL", Act::Say("250 2.1.0 Ok"))
-        .on("MAIL", Act::Hang)
-        .on("MAIL", Act::Hang)
+        .on("MAIL", Action::Reply("250 2.1.0 Ok"))
+        .on("MAIL", Action::HangUp)
+        .on("MAIL", Action::HangUp)
         .start()
-        .await;
+        .await
+        .unwrap();
     let mailer = mailer(&server);
     assert!(accepted(&mailer.send(mail()).await));
     let verdict = mailer.send(mail()).await;
@@ -82,9 +89,10 @@ async fn server_closing_at_mail_twice_is_at_fault() {
 #[tokio::test]
 async fn after_a_421_the_connection_is_dropped() {
     let server = Script::default()
-        .on("RCPT", Act::Say("421 4.3.2 closing"))
+        .on("RCPT", Action::Reply("421 4.3.2 closing"))
         .start()
-        .await;
+        .await
+        .unwrap();
     let mailer = mailer(&server);
     assert!(matches!(
         mailer.send(mail()).await,
@@ -97,7 +105,7 @@ async fn after_a_421_the_connection_is_dropped() {
 
 #[tokio::test]
 async fn idle_connection_quits() {
-    let server = Script::default().start().await;
+    let server = Script::default().start().await.unwrap();
     let idle = Duration::from_millis(20);
     let mailer = mailer_with(
         &clear(&server),
@@ -114,7 +122,7 @@ async fn idle_connection_quits() {
 
 #[tokio::test]
 async fn closing_finishes_accepted_letters_and_quits() {
-    let server = Script::default().start().await;
+    let server = Script::default().start().await.unwrap();
     let mailer = mailer_with(&clear(&server), 2, deadlines());
     let sending = futures::future::join_all((0..50).map(|_| mailer.send(mail())));
     let closing = async {
@@ -139,7 +147,7 @@ async fn closing_finishes_accepted_letters_and_quits() {
 
 #[tokio::test]
 async fn panicking_letter_stops_no_other() {
-    let server = Script::default().start().await;
+    let server = Script::default().start().await.unwrap();
     let mailer = mailer(&server);
     let verdict = mailer.send_while(|| panic!("a fence that fails"), mail());
     let verdict = verdict.await;

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
 use guestlist_jobs::mailer::{Deadlines, Mailer, Verdict};
+use guestlist_testkit::smtp::{Action, Script, SmtpServer};
 use tempfile::NamedTempFile;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::smtp::{Act, Script, Smtp};
 use crate::{accepted, deadlines, mail, mailer_with};
 
 /// A certificate for localhost: the server's acceptor, and the file of the authority that signed
@@ -30,10 +30,10 @@ fn mailer(url: &str) -> Mailer {
     mailer_with(url, 1, deadlines())
 }
 
-fn trusting(scheme: &str, server: &Smtp, ca: &NamedTempFile, more: &str) -> Mailer {
+fn trusting(scheme: &str, server: &SmtpServer, ca: &NamedTempFile, more: &str) -> Mailer {
     mailer(&format!(
         "{scheme}localhost:{}?tls_ca={}{more}",
-        server.port,
+        server.port(),
         ca.path().display()
     ))
 }
@@ -45,7 +45,8 @@ async fn letter_is_sent_over_starttls_and_implicit_tls() {
         .offers("STARTTLS")
         .start_tls(tls.clone())
         .start()
-        .await;
+        .await
+        .unwrap();
     assert!(accepted(
         &trusting("smtp://", &server, &ca, "&tls=required")
             .send(mail())
@@ -54,7 +55,7 @@ async fn letter_is_sent_over_starttls_and_implicit_tls() {
     let seen = server.seen();
     assert_eq!((seen.heard("EHLO"), seen.letters.len()), (2, 1));
 
-    let server = Script::default().implicit_tls(tls).start().await;
+    let server = Script::default().implicit_tls(tls).start().await.unwrap();
     let mailer = trusting("smtps://", &server, &ca, "");
     assert!(accepted(&mailer.send(mail()).await));
     assert!(accepted(&mailer.send(mail()).await));
@@ -73,9 +74,9 @@ async fn letter_is_sent_over_starttls_and_implicit_tls() {
 async fn untrusted_certificate_is_refused_with_advice() {
     let (tls, _) = certificate();
     let (_, other) = certificate();
-    let server = Script::default().implicit_tls(tls).start().await;
+    let server = Script::default().implicit_tls(tls).start().await.unwrap();
     for mailer in [
-        mailer(&format!("smtps://localhost:{}", server.port)),
+        mailer(&format!("smtps://localhost:{}", server.port())),
         trusting("smtps://", &server, &other, ""),
     ] {
         let verdict = mailer.send(mail()).await;
@@ -90,10 +91,10 @@ async fn untrusted_certificate_is_refused_with_advice() {
 #[tokio::test]
 async fn a_certificate_for_another_name_is_refused() {
     let (tls, ca) = certificate();
-    let server = Script::default().implicit_tls(tls).start().await;
+    let server = Script::default().implicit_tls(tls).start().await.unwrap();
     let url = format!(
         "smtps://127.0.0.1:{}?tls_ca={}",
-        server.port,
+        server.port(),
         ca.path().display()
     );
     assert!(matches!(
@@ -110,13 +111,13 @@ async fn nothing_is_sent_unencrypted_if_tls_is_required() {
         .offers("AUTH PLAIN")
         .offers("STARTTLS")
         .start_tls(tls.clone())
-        .on("STARTTLS", Act::Say("501 5.5.4 no"));
+        .on("STARTTLS", Action::Reply("501 5.5.4 no"));
     let later = Script::default()
         .offers("STARTTLS")
         .start_tls(tls)
-        .on("STARTTLS", Act::Say("454 4.7.0 TLS not available"));
+        .on("STARTTLS", Action::Reply("454 4.7.0 TLS not available"));
     for (script, ours) in [(stripped, true), (refused, true), (later, false)] {
-        let server = script.start().await;
+        let server = script.start().await.unwrap();
         let verdict = trusting("smtp://me:secret@", &server, &ca, "")
             .send(mail())
             .await;
@@ -136,9 +137,13 @@ async fn plaintext_after_starttls_is_not_read_as_encrypted() {
     let server = Script::default()
         .offers("STARTTLS")
         .start_tls(tls)
-        .on("STARTTLS", Act::Say("220 go\r\n250-evil\r\n250 AUTH PLAIN"))
+        .on(
+            "STARTTLS",
+            Action::Reply("220 go\r\n250-evil\r\n250 AUTH PLAIN"),
+        )
         .start()
-        .await;
+        .await
+        .unwrap();
     let verdict = trusting("smtp://me:secret@", &server, &ca, "")
         .send(mail())
         .await;
@@ -155,14 +160,14 @@ async fn opportunistic_tls_accepts_any_certificate_or_none() {
     let refused = Script::default()
         .offers("STARTTLS")
         .start_tls(tls)
-        .on("STARTTLS", Act::Say("454 later"));
+        .on("STARTTLS", Action::Reply("454 later"));
     for (script, encrypted) in [
         (offered, true),
         (refused, false),
         (Script::default(), false),
     ] {
-        let server = script.start().await;
-        let mailer = mailer(&format!("smtp://localhost:{}", server.port));
+        let server = script.start().await.unwrap();
+        let mailer = mailer(&format!("smtp://localhost:{}", server.port()));
         assert!(accepted(&mailer.send(mail()).await));
         assert_eq!(server.seen().heard("EHLO"), if encrypted { 2 } else { 1 });
     }
@@ -171,8 +176,8 @@ async fn opportunistic_tls_accepts_any_certificate_or_none() {
 #[tokio::test]
 async fn credentials_are_accepted_by_plain_and_by_login() {
     for offer in ["AUTH PLAIN LOGIN", "AUTH LOGIN"] {
-        let server = Script::default().offers(offer).start().await;
-        let url = format!("smtp://me:secret@127.0.0.1:{}?tls=none", server.port);
+        let server = Script::default().offers(offer).start().await.unwrap();
+        let url = format!("smtp://me:secret@127.0.0.1:{}?tls=none", server.port());
         let mailer = mailer(&url);
         assert!(accepted(&mailer.send(mail()).await), "{offer}");
         assert!(
@@ -189,8 +194,8 @@ async fn credentials_are_accepted_by_plain_and_by_login() {
 #[tokio::test]
 async fn wrong_credentials_pause_the_mailer() {
     for offer in ["AUTH PLAIN", "AUTH LOGIN", "AUTH CRAM-MD5"] {
-        let server = Script::default().offers(offer).start().await;
-        let url = format!("smtp://me:hunter2@127.0.0.1:{}?tls=none", server.port);
+        let server = Script::default().offers(offer).start().await.unwrap();
+        let url = format!("smtp://me:hunter2@127.0.0.1:{}?tls=none", server.port());
         let mailer = mailer_with(&url, 4, Deadlines::default());
         let verdict = mailer.send(mail()).await;
         let Verdict::Ours { why, retry_after } = verdict else {

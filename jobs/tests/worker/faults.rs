@@ -23,7 +23,7 @@ fn assert_one_letter_each(harness: &Harness, count: usize) {
 
 on_both_stacks! {
     async fn killed_workers_leases_expire_and_are_taken_over(harness: Harness) {
-        let stalled = crate::smtp::Script::default().on("DATA", crate::smtp::Act::Stall);
+        let stalled = guestlist_testkit::smtp::Script::default().on("DATA", guestlist_testkit::smtp::Action::Stall);
         let stalling = Harness::new(harness.team.clone(), harness.queue.clone()).await.with_mail_server(stalled).await;
         invite_many(&harness.team, 1).await;
         let worker = stalling.start();
@@ -39,7 +39,7 @@ on_both_stacks! {
     }
 
     async fn letter_with_a_lost_lease_is_aborted(harness: Harness) {
-        let stalled = crate::smtp::Script::default().on("DATA", crate::smtp::Act::Stall);
+        let stalled = guestlist_testkit::smtp::Script::default().on("DATA", guestlist_testkit::smtp::Action::Stall);
         let harness = harness.with_mail_server(stalled).await;
         invite_many(&harness.team, 1).await;
         let worker = harness.start();
@@ -61,7 +61,7 @@ on_both_stacks! {
 
     async fn letters_without_a_slot_are_released_at_stop(harness: Harness) {
         // Twice as many letters as connections, and no connection becomes free.
-        let stalled = (0..8).fold(crate::smtp::Script::default(), |script, _| script.on("DATA", crate::smtp::Act::Stall));
+        let stalled = (0..8).fold(guestlist_testkit::smtp::Script::default(), |script, _| script.on("DATA", guestlist_testkit::smtp::Action::Stall));
         let harness = harness.with_mail_server(stalled).await;
         invite_many(&harness.team, 8).await;
         let worker = harness.start();
@@ -103,8 +103,8 @@ on_both_stacks! {
     }
 
     async fn deferrals_do_not_count_as_faults(harness: Harness) {
-        let busy = crate::smtp::Act::Say("450 4.2.1 busy\r\n");
-        let script = (0..12).fold(crate::smtp::Script::default(), |script, _| script.on("RCPT", busy));
+        let busy = guestlist_testkit::smtp::Action::Reply("450 4.2.1 busy\r\n");
+        let script = (0..12).fold(guestlist_testkit::smtp::Script::default(), |script, _| script.on("RCPT", busy));
         let harness = harness.with_mail_server(script).await;
         invite_many(&harness.team, 1).await;
         for deferrals in 1..=12 {

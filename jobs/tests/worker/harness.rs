@@ -9,9 +9,9 @@ use guestlist_jobs::mailer::{BackOff, Deadlines, Mailer};
 use guestlist_jobs::queue::{Drained, Queue};
 use guestlist_jobs::sessions::SessionStore;
 use guestlist_jobs::{Context, Settings, Worker};
+use guestlist_testkit::smtp::{Script, SmtpServer};
 use tokio_util::sync::CancellationToken;
 
-use crate::smtp::{Script, Smtp};
 use crate::support::{OLIVIA, Team, user};
 
 /// Runs every test on Postgres with Redis, and on SQLite with the queue in memory.
@@ -54,7 +54,7 @@ pub(crate) fn redis() -> Queue {
 /// A team, a mail server and everything a worker needs.
 pub(crate) struct Harness {
     pub(crate) team: Team,
-    pub(crate) smtp: Arc<Smtp>,
+    pub(crate) smtp: Arc<SmtpServer>,
     pub(crate) queue: Queue,
     pub(crate) sessions: Vec<Arc<dyn SessionStore>>,
     pub(crate) settings: Settings,
@@ -75,7 +75,7 @@ impl Harness {
         };
         Self {
             team,
-            smtp: Arc::new(Script::default().start().await),
+            smtp: Arc::new(SmtpServer::start().await.unwrap()),
             queue,
             sessions: Vec::new(),
             settings,
@@ -85,7 +85,7 @@ impl Harness {
     /// The same harness with a mail server that follows `script`.
     pub(crate) async fn with_mail_server(self, script: Script) -> Self {
         Self {
-            smtp: Arc::new(script.start().await),
+            smtp: Arc::new(script.start().await.unwrap()),
             ..self
         }
     }
@@ -104,7 +104,7 @@ impl Harness {
             pause: rest,
             ..Deadlines::default()
         };
-        let url = format!("smtp://127.0.0.1:{}?tls=none", self.smtp.port);
+        let url = self.smtp.url();
         Context {
             database: self.team.database.clone(),
             guestlist: self.team.guestlist.clone(),
@@ -144,7 +144,7 @@ impl Harness {
 
     /// The letters as received by the mail server, one string each.
     pub(crate) fn letters(&self) -> Vec<String> {
-        self.smtp.seen().letters
+        self.smtp.seen().texts()
     }
 
     /// The letters to one address.

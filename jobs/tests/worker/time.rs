@@ -3,10 +3,10 @@
 use chrono::TimeDelta;
 use guestlist::{Clock, Status, outbox};
 use guestlist_jobs::queue::Queue;
+use guestlist_testkit::smtp::{Action, Script};
 
 use crate::harness::{Harness, eventually};
 use crate::on_both_stacks;
-use crate::smtp::{Act, Script};
 use crate::support::{OLIVIA, Team};
 
 on_both_stacks! {
@@ -57,9 +57,11 @@ async fn worker_with_a_wrong_clock_does_nothing() {
         let email = format!("p{}@example.com", shift.num_hours());
         let invitation = right.team.invite(OLIVIA, &email, "agent").await.unwrap();
         let wrong = with_clock(Clock::Shifted(shift)).start();
-        let sent = harness
-            .smtp
-            .until(|seen| seen.letters.iter().any(|letter| letter.contains(&email)));
+        let sent = harness.smtp.until(|seen| {
+            seen.letters
+                .iter()
+                .any(|letter| letter.text.contains(&email))
+        });
         let nothing = tokio::time::timeout(std::time::Duration::from_secs(2), sent).await;
         nothing.expect_err("it does nothing by a wrong clock");
         wrong.stop().await;
@@ -75,7 +77,7 @@ async fn worker_with_a_wrong_clock_does_nothing() {
 async fn workers_with_different_clocks_keep_their_leases() {
     for seconds in [25, -25] {
         let team = Team::on(crate::postgres::schema().await).await;
-        let stalled = Script::default().on("DATA", Act::Stall);
+        let stalled = Script::default().on("DATA", Action::Stall);
         let harness = Harness::new(team, crate::harness::redis())
             .await
             .with_mail_server(stalled)
