@@ -2,7 +2,7 @@
 //!
 //! # Test your invitation flow in ten lines
 //!
-//! [`SmtpServer`] receives the letters, [`TestWorker`] sends them, and a [`Mailbox`](mailbox::Mailbox)
+//! [`SmtpServer`] receives the letters, [`TestWorker`] sends them, and a [`Mailbox`]
 //! finds the link. Nothing has to be installed: the worker's queue is in memory, and the mail server
 //! is part of this crate.
 //!
