@@ -228,7 +228,7 @@ fn invalid_exporter_settings_are_reported_at_start() {
         command_line = command_line.with(variable, wrong);
         let ran = command_line.run("work --until-idle").ended(1);
         assert!(
-            ran.stderr.contains("no traces: ") && ran.stderr.contains(expected),
+            ran.stderr.contains("traces cannot be exported: ") && ran.stderr.contains(expected),
             "{ran:?}"
         );
         command_line = command_line.with(variable, "");

@@ -12,7 +12,7 @@ pub enum Error {
     NotInstalled {
         /// The program.
         program: String,
-        /// How to install it.
+        /// The command or package that installs it.
         advice: &'static str,
     },
     /// A program ended before it was ready.
@@ -28,7 +28,7 @@ pub enum Error {
     NotReady {
         /// The program.
         program: String,
-        /// How long it was waited for.
+        /// The time that was waited.
         within: Duration,
         /// The last lines of its log.
         log: String,
@@ -36,7 +36,7 @@ pub enum Error {
     /// The worker still had something to do.
     #[error("the worker was not idle within {} s: a message stays due, see the log", within.as_secs())]
     NotIdle {
-        /// How long it was waited for.
+        /// The time that was waited.
         within: Duration,
     },
     /// The database failed.
@@ -45,7 +45,7 @@ pub enum Error {
     /// The operating system refused something.
     #[error("{action}: {source}")]
     Io {
-        /// What could not be done.
+        /// The operation that failed.
         action: String,
         /// The refusal.
         source: io::Error,

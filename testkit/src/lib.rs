@@ -44,7 +44,7 @@
 //! # }
 //! ```
 //!
-//! Where your test goes through your own pages, request `letter.link()` instead of calling `accept`.
+//! If your test goes through your own pages, request `letter.link()` instead of calling `accept`.
 //!
 //! # Time
 //!

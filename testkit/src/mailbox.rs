@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::SmtpServer;
 use crate::smtp::Seen;
 
-/// How long a letter is waited for.
+/// The time a test waits for a letter.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The letters that an [`SmtpServer`] accepted.
@@ -36,7 +36,7 @@ impl Mailbox {
     /// Waits for a letter to this address, and returns the last one.
     ///
     /// # Panics
-    /// When none arrives within 30 s.
+    /// If none arrives within 30 s.
     pub async fn wait_for(&self, address: &str) -> Letter {
         let mut seen = self.0.clone();
         let arrived = seen.wait_for(|seen| !letters_to(seen, address).is_empty());

@@ -11,7 +11,7 @@ const PORTS: std::ops::Range<u16> = 20_000..32_000;
 /// A port of 127.0.0.1 that no program listens on now. Another program may take it at any time.
 ///
 /// # Panics
-/// When none of many ports is free.
+/// If none of many ports is free.
 pub fn free_port() -> u16 {
     (0..1000)
         .map(|_| rand::rng().random_range(PORTS))

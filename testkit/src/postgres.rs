@@ -10,20 +10,20 @@ use crate::folder::Folder;
 use crate::process::{NOBODY, Process, Signal, is_root, unprivileged_child_command};
 use crate::{Error, free_port, program};
 
-/// How long the start may take, with the recovery after a crash.
+/// The time limit for the start, including the recovery after a crash.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many ports are tried, should each be taken in the moment between its choice and its use.
+/// The number of ports that are tried: another program can take a port between its choice and its use.
 const ATTEMPTS: u32 = 5;
 
 /// Settings that are safe as long as the machine itself does not crash. Commits do wait until they
 /// are written to the system, else a crash of the server would lose them.
 const FAST: [&str; 2] = ["fsync=off", "full_page_writes=off"];
 
-/// A private `postgres` on a port of 127.0.0.1, with a user `guestlist` who may do everything and a
+/// A private `postgres` on a port of 127.0.0.1, with a superuser `guestlist` and a
 /// database `postgres`; ended when dropped.
 ///
-/// Where the test runs as root the server runs as the user nobody, since Postgres refuses root.
+/// If the test runs as root, the server runs as the user nobody, because Postgres refuses root.
 ///
 /// ```
 /// # if guestlist_testkit::program::find("postgres").is_err() { return Ok(()); }
@@ -49,7 +49,7 @@ impl PostgresServer {
     /// Creates a cluster in a temporary folder and starts a server on a free port.
     ///
     /// # Errors
-    /// When `initdb` or `postgres` is not installed or fails.
+    /// If `initdb` or `postgres` is not installed or fails.
     pub async fn start() -> Result<Self, Error> {
         Self::builder().start().await
     }
@@ -88,7 +88,7 @@ impl PostgresServer {
     /// crashed first.
     ///
     /// # Errors
-    /// When `postgres` is not installed or does not start.
+    /// If `postgres` is not installed or does not start.
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.crash();
         let mut command = unprivileged_child_command(&program::find("postgres")?, "QUIT");
@@ -182,7 +182,7 @@ impl Builder {
     /// Starts the server and waits until it takes connections.
     ///
     /// # Errors
-    /// When `initdb` or `postgres` is not installed or fails.
+    /// If `initdb` or `postgres` is not installed or fails.
     pub async fn start(self) -> Result<PostgresServer, Error> {
         let fast = FAST.iter().filter(|_| !self.is_durable);
         let settings = [

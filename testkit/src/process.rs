@@ -14,10 +14,10 @@ use rustix::process::{Pid, kill_process};
 
 use crate::Error;
 
-/// How often a program that starts is looked at.
+/// The interval at which a starting program is checked.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How many bytes of a log an error shows.
+/// The number of bytes of a log that an error shows.
 const SHOWN: usize = 4000;
 
 /// A running program; killed when dropped.
@@ -32,7 +32,7 @@ impl Process {
     /// Starts a program that reads nothing and appends what it prints to the file `log`.
     ///
     /// # Errors
-    /// When the log cannot be opened, or the system does not start the program.
+    /// If the log cannot be opened, or the system does not start the program.
     pub fn start(name: &str, mut command: Command, log: &Path) -> Result<Self, Error> {
         let cannot_start = || Error::io(format!("{name} cannot be started"));
         let output = OpenOptions::new().create(true).append(true).open(log);
@@ -65,7 +65,7 @@ impl Process {
     /// Sends a signal.
     ///
     /// # Errors
-    /// When the process has ended.
+    /// If the process has ended.
     pub fn signal(&self, signal: Signal) -> Result<(), Error> {
         let sent = kill_process(Pid::from_child(&self.child), signal);
         sent.map_err(|error| Error::io(format!("{} cannot be signalled", self.name))(error.into()))

@@ -10,10 +10,10 @@ use crate::folder::Folder;
 use crate::process::{Process, child_command};
 use crate::{Error, free_port, program};
 
-/// How long the server may take to start, and to answer a command.
+/// The time limit for the start of the server and for its answer to a command.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many ports are tried, should each be taken in the moment between its choice and its use.
+/// The number of ports that are tried: another program can take a port between its choice and its use.
 const ATTEMPTS: u32 = 5;
 
 /// Lines of the log after which a server or a sentinel takes connections.
@@ -48,7 +48,7 @@ impl RedisServer {
     /// Starts a server on a free port, without a password.
     ///
     /// # Errors
-    /// When `redis-server` is not installed or does not start.
+    /// If `redis-server` is not installed or does not start.
     pub async fn start() -> Result<Self, Error> {
         Self::builder().start().await
     }
@@ -83,7 +83,7 @@ impl RedisServer {
     /// runs is killed first.
     ///
     /// # Errors
-    /// When `redis-server` is not installed or does not start.
+    /// If `redis-server` is not installed or does not start.
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.kill();
         let mut command = child_command(&program::find("redis-server")?, "KILL");
@@ -116,7 +116,7 @@ impl RedisServer {
     /// `CONFIG SET maxmemory 1`.
     ///
     /// # Errors
-    /// When the server is down, refuses the command, or does not answer within 10 s.
+    /// If the server is down, refuses the command, or does not answer within 10 s.
     pub async fn command<T: FromRedisValue>(&self, line: &str) -> RedisResult<T> {
         let words: Vec<&str> = line.split(' ').collect();
         self.words(&words).await
@@ -125,7 +125,7 @@ impl RedisServer {
     /// Runs a command whose words may hold spaces.
     ///
     /// # Errors
-    /// When the server is down, refuses the command, or does not answer within 10 s.
+    /// If the server is down, refuses the command, or does not answer within 10 s.
     pub async fn words<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
         let answer = async {
             let client = redis::Client::open(self.url())?;
@@ -194,7 +194,7 @@ impl Builder {
     /// Starts the server and waits until it takes connections.
     ///
     /// # Errors
-    /// When `redis-server` is not installed or does not start.
+    /// If `redis-server` is not installed or does not start.
     pub async fn start(self) -> Result<RedisServer, Error> {
         let mut server = RedisServer {
             port: self.port.unwrap_or_else(free_port),

@@ -15,12 +15,12 @@ pub use self::script::{Action, Script};
 use self::session::Session;
 use crate::Error;
 
-/// How long [`SmtpServer::until`] waits.
+/// The time limit of [`SmtpServer::until`].
 const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A running mail server; it and all its connections end when it is dropped.
 ///
-/// Where its [`Script`] says nothing else, it accepts every letter.
+/// It accepts every letter unless its [`Script`] says otherwise.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new()?.block_on(async {
@@ -46,7 +46,7 @@ impl SmtpServer {
     /// Starts a server on a free port that accepts every letter.
     ///
     /// # Errors
-    /// When the system gives no port.
+    /// If the system gives no port.
     pub async fn start() -> Result<Self, Error> {
         Script::default().start().await
     }
@@ -83,7 +83,7 @@ impl SmtpServer {
         self.port
     }
 
-    /// What the server sees from now on.
+    /// Returns what the server has seen, now and from now on.
     pub(crate) fn watch(&self) -> watch::Receiver<Seen> {
         self.seen.clone()
     }
@@ -106,7 +106,7 @@ impl SmtpServer {
     /// Waits until `condition` holds for everything the server has seen.
     ///
     /// # Panics
-    /// When it does not hold within 40 s.
+    /// If it does not hold within 40 s.
     pub async fn until(&self, condition: impl FnMut(&Seen) -> bool) -> Seen {
         let mut seen = self.seen.clone();
         let reached = tokio::time::timeout(TIMEOUT, seen.wait_for(condition)).await;

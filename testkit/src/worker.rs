@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Error, SmtpServer};
 
-/// How long the worker may take until nothing is left to do.
+/// The time limit for the worker to become idle.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How soon the worker tries again after a refusal by the mail server.
+/// The delay after which the worker tries again when the mail server refused.
 const PAUSE: BackOff = BackOff {
     first: Duration::from_millis(20),
     longest: Duration::from_millis(100),

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::exposition::Exposition;
 use crate::generated::{assert_generated, table};
 
-/// How long a worker may take to become ready.
+/// The time limit for a worker to become ready.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A worker on SQLite that is killed when dropped.

@@ -66,7 +66,7 @@ impl Script {
     /// greeting, `BODY` the middle of a letter, and `END` the point after its final dot.
     ///
     /// # Panics
-    /// When there is no such command.
+    /// If there is no such command.
     pub fn on(mut self, command: &'static str, action: Action) -> Self {
         assert!(POINTS.contains(&command), "{command} is none of {POINTS:?}");
         self.actions.entry(command).or_default().push_back(action);
@@ -95,7 +95,7 @@ impl Script {
     /// Starts a server on a free port.
     ///
     /// # Errors
-    /// When the system gives no port.
+    /// If the system gives no port.
     pub async fn start(self) -> Result<SmtpServer, Error> {
         SmtpServer::follow(self, 0)
     }
@@ -103,7 +103,7 @@ impl Script {
     /// Starts a server on a given port.
     ///
     /// # Errors
-    /// When the port is taken.
+    /// If the port is taken.
     pub async fn start_on(self, port: u16) -> Result<SmtpServer, Error> {
         SmtpServer::follow(self, port)
     }
