@@ -110,7 +110,7 @@ fn granters_held_what_they_granted(roles: Roles, before: &Listed, after: &Listed
         if then.status == Status::Accepted {
             continue;
         }
-        // What the host or an operator granted needs no member behind it.
+        // A grant of the host or an operator does not depend on a member.
         let Some(granted_by) = then.granted_by.member() else {
             continue;
         };
