@@ -17,7 +17,7 @@ use std::time::Instant;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use guestlist::{
-    Database, Guestlist, Invite, Key, KeyRing, Limits, ResendPolicy, Transaction, User,
+    Actor, Database, Guestlist, Invite, Key, KeyRing, Limits, ResendPolicy, Transaction, User,
 };
 use rand::RngExt;
 
@@ -81,7 +81,7 @@ impl Fixture {
             let email = format!("p{number}@example.com").parse().unwrap();
             let invite = Invite::new(email, "agent".parse().unwrap());
             invitations.push(
-                ours.act(&ann.id)
+                ours.act(Actor::member(&ann.id))
                     .in_organization(acme.id)
                     .invite(&mut tx, invite)
                     .await
@@ -89,7 +89,7 @@ impl Fixture {
             );
         }
         let rotated = ours
-            .act(&ann.id)
+            .act(Actor::member(&ann.id))
             .resend(&mut tx, invitations[1].id)
             .await
             .unwrap();

@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use divan::Bencher;
-use guestlist::{Database, Guestlist, Invitation, Invite, Key, KeyRing, Token, User};
+use guestlist::{Actor, Database, Guestlist, Invitation, Invite, Key, KeyRing, Token, User};
 
 fn main() {
     divan::main();
@@ -37,9 +37,8 @@ impl Fixture {
             let acme = acme.await.unwrap();
             let bob = "bob@example.com".parse().unwrap();
             let invite = Invite::new(bob, "agent".parse().unwrap());
-            let ann = "ann".parse().unwrap();
             let invitation = guestlist
-                .act(&ann)
+                .act(Actor::member(&ann.id))
                 .in_organization(acme.id)
                 .invite(&mut tx, invite)
                 .await

@@ -33,7 +33,7 @@ impl Guestlist {
     /// # use guestlist::{Actor, Guestlist, UserId};
     /// # let guestlist = Guestlist::default();
     /// # let olivia: UserId = "olivia".parse()?;
-    /// let acting = guestlist.act(&olivia);
+    /// let acting = guestlist.act(Actor::member(&olivia));
     /// let acting = guestlist.act(Actor::host("the plan was upgraded".parse()?));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -78,14 +78,14 @@ impl<'a> Acting<'a> {
 impl ActingIn<'_> {
     /// Adds the read of a member's role; the host and an operator have none.
     pub(crate) fn add_authority<'a>(&'a self, query: &mut BatchedQuery<'a>) {
-        if let Some(user) = self.acting.actor.member() {
+        if let Some(user) = self.acting.actor.user_id() {
             access::add_role_of(query, self.organization, user);
         }
     }
 
     /// Returns the authority that [`add_authority`](Self::add_authority) read.
     pub(crate) fn authority_in(&self, rows: &Rows) -> Result<Authority, Error> {
-        if self.acting.actor.member().is_none() {
+        if self.acting.actor.user_id().is_none() {
             return Ok(Authority::Unbound);
         }
         let role = access::role_in(rows)?;

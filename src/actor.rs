@@ -58,9 +58,10 @@ impl FromStr for AuditText {
 /// use guestlist::{Actor, UserId};
 ///
 /// let olivia: UserId = "olivia".parse()?;
-/// assert_eq!(Actor::from(&olivia), Actor::Member(olivia));
+/// let member = Actor::member(&olivia);
 /// let billing = Actor::host("the plan was upgraded".parse()?);
 /// let support = Actor::operator("ada@support".parse()?, "ticket 4711".parse()?);
+/// # assert_eq!(member.user_id(), Some(&olivia));
 /// # assert_ne!(billing, support);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -84,6 +85,14 @@ pub enum Actor {
 }
 
 impl Actor {
+    /// Makes the actor for a member of the organization, from the user id of the session.
+    ///
+    /// A user id alone is no actor, so that the actor and the target of a change, both users, cannot
+    /// be swapped unnoticed.
+    pub fn member(user: &UserId) -> Self {
+        Self::Member(user.clone())
+    }
+
     /// Makes the actor for the host application, with its reason.
     pub fn host(reason: AuditText) -> Self {
         Self::Host { reason }
@@ -95,7 +104,7 @@ impl Actor {
     }
 
     /// Returns the user id of a member; `None` for the host and an operator.
-    pub fn member(&self) -> Option<&UserId> {
+    pub fn user_id(&self) -> Option<&UserId> {
         match self {
             Self::Member(user) => Some(user),
             _ => None,
@@ -162,15 +171,9 @@ impl std::fmt::Display for Actor {
     }
 }
 
-impl From<UserId> for Actor {
-    fn from(user: UserId) -> Self {
-        Self::Member(user)
-    }
-}
-
-impl From<&UserId> for Actor {
-    fn from(user: &UserId) -> Self {
-        Self::Member(user.clone())
+impl From<&Actor> for Actor {
+    fn from(actor: &Actor) -> Self {
+        actor.clone()
     }
 }
 
@@ -310,7 +313,7 @@ pub enum Grantor {
 
 impl Grantor {
     /// Returns the user id of a member; `None` for the host and an operator.
-    pub fn member(&self) -> Option<&UserId> {
+    pub fn user_id(&self) -> Option<&UserId> {
         match self {
             Self::Member(user) => Some(user),
             _ => None,

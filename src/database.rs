@@ -221,8 +221,8 @@ impl Transaction {
     /// Commits the transaction.
     ///
     /// ```
-    /// # use guestlist::{Database, Error, Guestlist, OrganizationId, UserId};
-    /// # async fn example(guestlist: Guestlist, database: Database, olivia: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Database, Error, Guestlist, OrganizationId};
+    /// # async fn example(guestlist: Guestlist, database: Database, olivia: Actor, acme: OrganizationId) -> Result<(), Error> {
     /// let mut tx = database.begin().await?;
     /// guestlist.act(&olivia).in_organization(acme).leave(&mut tx).await?;
     /// tx.commit().await?;
@@ -244,8 +244,8 @@ impl Transaction {
     /// Rolls the transaction back.
     ///
     /// ```
-    /// # use guestlist::{Database, Error, Guestlist, OrganizationId, UserId};
-    /// # async fn example(guestlist: Guestlist, database: Database, olivia: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Database, Error, Guestlist, OrganizationId};
+    /// # async fn example(guestlist: Guestlist, database: Database, olivia: Actor, acme: OrganizationId) -> Result<(), Error> {
     /// let mut tx = database.begin().await?;
     /// let refused = guestlist.act(&olivia).in_organization(acme).leave(&mut tx).await.is_err();
     /// if refused {

@@ -165,7 +165,7 @@ impl Event {
     fn is_worth_a_notice(&self) -> bool {
         match self.kind.addressee() {
             Some(Addressee::Member) => {
-                let actor = self.attribution.actor.as_ref().and_then(Actor::member);
+                let actor = self.attribution.actor.as_ref().and_then(Actor::user_id);
                 actor.map(UserId::as_str) != Some(&self.subject)
             }
             Some(Addressee::Inviter) => true,

@@ -8,7 +8,7 @@
 //! # Quick start
 //!
 //! ```
-//! use guestlist::{Invite, Key, KeyRing, Guestlist, User};
+//! use guestlist::{Actor, Guestlist, Invite, Key, KeyRing, User};
 //! # #[cfg(feature = "sqlite")]
 //! use sqlx::SqlitePool;
 //!
@@ -30,7 +30,7 @@
 //!     let acme = guestlist.create(&mut *tx, "Acme".parse()?, &olivia).await?;
 //!     let invite = Invite::new("bob@acme.example".parse()?, "agent".parse()?);
 //!     let invitation = guestlist
-//!         .act(&olivia.id)
+//!         .act(Actor::member(&olivia.id))
 //!         .in_organization(acme.id)
 //!         .invite(&mut *tx, invite)
 //!         .await?;

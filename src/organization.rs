@@ -112,7 +112,7 @@ impl Guestlist {
             EventKind::OrganizationCreated,
             organization.id,
         )
-        .by(self.attributed_to(Actor::from(&owner.user)))
+        .by(self.attributed_to(Actor::member(&owner.user)))
         .after(json!({ "name": organization.name, "owner": owner.facts() }))
         .record(&mut connection)
         .await?;
@@ -177,8 +177,8 @@ impl ActingIn<'_> {
     /// Renames the organization. The same name again is no change.
     ///
     /// ```
-    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
-    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, OrganizationId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: Actor, acme: OrganizationId) -> Result<(), Error> {
     /// guestlist.act(&olivia).in_organization(acme).rename(&mut *tx, "Umbrella".parse()?).await?;
     /// # Ok(())
     /// # }
@@ -217,8 +217,8 @@ impl ActingIn<'_> {
     /// sessions of its members end.
     ///
     /// ```
-    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
-    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, OrganizationId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: Actor, acme: OrganizationId) -> Result<(), Error> {
     /// guestlist.act(&olivia).in_organization(acme).delete(&mut *tx).await?;
     /// # Ok(())
     /// # }

@@ -20,7 +20,7 @@ pub mod other_sqlx {
 pub async fn sample(
     guestlist: Guestlist,
     database: Database,
-    olivia: UserId,
+    olivia: Actor,
     bob: UserId,
     acme: OrganizationId,
 ) -> Result<(), Error> {
@@ -146,7 +146,7 @@ fn actor_organization_and_target_cannot_be_swapped() {
     for (call, code) in [
         // An organization acts.
         (
-            "act(acme).in_organization(acme).remove(&mut *tx, &bob)",
+            "act(&acme).in_organization(acme).remove(&mut *tx, &bob)",
             "E0277",
         ),
         // A user stands where the organization belongs.
@@ -154,14 +154,19 @@ fn actor_organization_and_target_cannot_be_swapped() {
             "act(&olivia).in_organization(bob).remove(&mut *tx, &bob)",
             "E0308",
         ),
-        // An organization or an actor stands where the target belongs.
+        // An organization or the actor stands where the target belongs.
         (
             "act(&olivia).in_organization(acme).remove(&mut *tx, &acme)",
             "E0308",
         ),
         (
-            "act(&olivia).in_organization(acme).remove(&mut *tx, &Actor::from(&olivia))",
+            "act(&olivia).in_organization(acme).remove(&mut *tx, &olivia)",
             "E0308",
+        ),
+        // Actor and target are swapped.
+        (
+            "act(&bob).in_organization(acme).remove(&mut *tx, &olivia)",
+            "E0277",
         ),
         // Actor and target stand side by side.
         (

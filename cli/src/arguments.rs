@@ -59,7 +59,7 @@ impl ActingAs {
     /// Returns the actor for the library.
     pub(crate) fn actor(&self) -> Actor {
         match (&self.member, &self.host) {
-            (Some(user), _) => user.into(),
+            (Some(user), _) => Actor::member(user),
             (None, Some(reason)) => Actor::host(reason.clone()),
             (None, None) => unreachable!("clap requires one of the two options"),
         }

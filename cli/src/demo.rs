@@ -7,7 +7,7 @@ mod script;
 
 use std::path::Path;
 
-use guestlist::{Invite, Role, User, UserId};
+use guestlist::{Actor, Invite, Role, User, UserId};
 
 use self::fixture::Fixture;
 use super::failure::{Done, Failure, Status};
@@ -77,6 +77,10 @@ async fn play(fixture: &Fixture) -> Result<(), Failure> {
 
 fn role(name: &str) -> Role {
     name.parse().expect("a role's name")
+}
+
+fn member(id: &str) -> Actor {
+    Actor::member(&user(id))
 }
 
 fn user(id: &str) -> UserId {

@@ -1,7 +1,7 @@
 //! Commands on members.
 
 use clap::Args;
-use guestlist::{Connection, Membership, Name, Role, UserId};
+use guestlist::{Actor, Connection, Membership, Name, Role, UserId};
 use serde_json::{Value as Json, json};
 
 use super::arguments::{By, Limit, ToMember, Within};
@@ -187,7 +187,7 @@ impl Leave {
             .change(context, async |tx| {
                 context
                     .guestlist
-                    .act(&user)
+                    .act(Actor::member(&user))
                     .in_organization(organization)
                     .leave(tx)
                     .await

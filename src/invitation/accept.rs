@@ -75,7 +75,7 @@ impl Guestlist {
             EventKind::InvitationAccepted,
             invitation.id,
         )
-        .by(self.attributed_to(Actor::from(&user.id)))
+        .by(self.attributed_to(Actor::member(&user.id)))
         .before(invitation.facts())
         .after(facts)
         .record(&mut connection)
@@ -115,7 +115,7 @@ impl Guestlist {
         connection: &mut Connection<'_>,
         invitation: &Invitation,
     ) -> Result<Option<Authority>, Error> {
-        let Some(user) = invitation.granted_by.member() else {
+        let Some(user) = invitation.granted_by.user_id() else {
             return Ok(Some(Authority::Unbound));
         };
         let role = access::role_of(connection, invitation.organization, user).await?;

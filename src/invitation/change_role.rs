@@ -17,8 +17,8 @@ impl Acting<'_> {
     /// is no change.
     ///
     /// ```
-    /// # use guestlist::{Connection, Error, Guestlist, InvitationId, UserId};
-    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, id: InvitationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, InvitationId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: Actor, id: InvitationId) -> Result<(), Error> {
     /// let manager = "manager".parse()?;
     /// guestlist.act(&olivia).change_invitation_role(&mut *tx, id, &manager).await?;
     /// # Ok(())

@@ -79,8 +79,8 @@ impl ActingIn<'_> {
     /// Invites one address: writes the invitation, its event and the outbox message of its letter.
     ///
     /// ```
-    /// # use guestlist::{Connection, Error, Guestlist, Invite, OrganizationId, UserId};
-    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, Invite, OrganizationId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: Actor, acme: OrganizationId) -> Result<(), Error> {
     /// let invite = Invite::new("bob@acme.example".parse()?, "agent".parse()?);
     /// let invitation = guestlist.act(&olivia).in_organization(acme).invite(&mut *tx, invite).await?;
     /// # Ok(())
@@ -113,8 +113,8 @@ impl ActingIn<'_> {
     /// roll back.
     ///
     /// ```
-    /// # use guestlist::{Connection, Error, Guestlist, Invite, OrganizationId, Role, UserId};
-    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, Invite, OrganizationId, Role};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: Actor, acme: OrganizationId) -> Result<(), Error> {
     /// let agent: Role = "agent".parse()?;
     /// let invites = vec![
     ///     Invite::new("bob@acme.example".parse()?, agent.clone()),
@@ -251,7 +251,7 @@ impl ActingIn<'_> {
             .iter()
             .map(|invitation| Letter {
                 organization: invitation.organization,
-                actor: invitation.granted_by.member(),
+                actor: invitation.granted_by.user_id(),
                 recipient: &invitation.email,
             })
             .collect();

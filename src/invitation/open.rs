@@ -194,8 +194,8 @@ impl Acting<'_> {
     /// event.
     ///
     /// ```
-    /// # use guestlist::{Connection, Error, Guestlist, InvitationId, UserId};
-    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, id: InvitationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, InvitationId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: Actor, id: InvitationId) -> Result<(), Error> {
     /// let token = guestlist.act(&olivia).show_link(&mut *tx, id).await?;
     /// let link = format!("https://app.example/invitations/{}", token.expose());
     /// # Ok(())

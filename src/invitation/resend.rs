@@ -27,8 +27,8 @@ impl Acting<'_> {
     /// under a key that is no longer in the ring.
     ///
     /// ```
-    /// # use guestlist::{Connection, Error, Guestlist, InvitationId, UserId};
-    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, id: InvitationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, InvitationId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: Actor, id: InvitationId) -> Result<(), Error> {
     /// let invitation = guestlist.act(&olivia).resend(&mut *tx, id).await?;
     /// println!("open until {}", invitation.expires_at);
     /// # Ok(())
@@ -56,7 +56,7 @@ impl Acting<'_> {
         }
         let letters = [Letter {
             organization: before.organization,
-            actor: self.actor.member(),
+            actor: self.actor.user_id(),
             recipient: &before.email,
         }];
         let mut limits =

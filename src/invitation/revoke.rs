@@ -14,8 +14,8 @@ impl Acting<'_> {
     /// was not sent yet is not sent.
     ///
     /// ```
-    /// # use guestlist::{Connection, Error, Guestlist, InvitationId, Status, UserId};
-    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, id: InvitationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, InvitationId, Status};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: Actor, id: InvitationId) -> Result<(), Error> {
     /// let invitation = guestlist.act(&olivia).revoke(&mut *tx, id).await?;
     /// assert_eq!(invitation.status, Status::Revoked);
     /// # Ok(())

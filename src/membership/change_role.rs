@@ -12,8 +12,8 @@ impl ActingIn<'_> {
     /// Gives a member another role. The same role again is no change.
     ///
     /// ```
-    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
-    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: Actor, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
     /// let manager = "manager".parse()?;
     /// guestlist.act(&olivia).in_organization(acme).change_role(&mut *tx, &bob, &manager).await?;
     /// # Ok(())
@@ -56,8 +56,8 @@ impl ActingIn<'_> {
     /// one rank; if the host or an operator acts, nobody steps down.
     ///
     /// ```
-    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
-    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: Actor, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
     /// guestlist.act(&olivia).in_organization(acme).transfer_ownership(&mut *tx, &bob).await?;
     /// # Ok(())
     /// # }
@@ -76,7 +76,7 @@ impl ActingIn<'_> {
         let (_, authority, heir) = self.lock_member(&mut connection, to).await?;
         let owner = guestlist.role_model().keeps();
         authority.require(Action::TransferOwnership, |role| role == owner)?;
-        if self.acting.actor.member() == Some(to) {
+        if self.acting.actor.user_id() == Some(to) {
             return Ok(heir);
         }
         if heir.is_suspended() {
@@ -91,7 +91,7 @@ impl ActingIn<'_> {
                 .await?
         };
         let below = guestlist.role_model().below_kept();
-        if let (Authority::Role(_), Some(actor)) = (&authority, self.acting.actor.member())
+        if let (Authority::Role(_), Some(actor)) = (&authority, self.acting.actor.user_id())
             && below != owner
             && let Some(actor) = super::find(&mut connection, self.organization, actor).await?
         {

@@ -12,8 +12,8 @@ impl ActingIn<'_> {
     /// that were recorded for this organization.
     ///
     /// ```
-    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
-    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: Actor, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
     /// guestlist.act(&olivia).in_organization(acme).remove(&mut *tx, &bob).await?;
     /// # Ok(())
     /// # }
@@ -44,8 +44,8 @@ impl ActingIn<'_> {
     /// Ends the actor's own membership. A suspended member cannot leave.
     ///
     /// ```
-    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
-    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, OrganizationId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, bob: Actor, acme: OrganizationId) -> Result<(), Error> {
     /// guestlist.act(&bob).in_organization(acme).leave(&mut *tx).await?;
     /// # Ok(())
     /// # }
@@ -56,7 +56,7 @@ impl ActingIn<'_> {
     pub async fn leave(&self, connection: impl Lend<'_>) -> Result<(), Error> {
         let mut connection = connection.lend();
         let guestlist = self.acting.guestlist;
-        let user = self.acting.actor.member().ok_or(Error::NoMember)?;
+        let user = self.acting.actor.user_id().ok_or(Error::NoMember)?;
         let (lock, _, member) = self.lock_member(&mut connection, user).await?;
         keep_an_owner(&mut connection, &lock, guestlist.role_model(), &member).await?;
         let attribution = self.acting.attribution();

@@ -16,8 +16,8 @@ impl ActingIn<'_> {
     /// the same right as removing. Suspending again is no change.
     ///
     /// ```
-    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
-    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: Actor, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
     /// let member = guestlist.act(&olivia).in_organization(acme).suspend(&mut *tx, &bob).await?;
     /// assert!(member.is_suspended());
     /// # Ok(())
@@ -49,8 +49,8 @@ impl ActingIn<'_> {
     /// reserved for an open invitation. No change for a member that is not suspended.
     ///
     /// ```
-    /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, UserId};
-    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: UserId, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
+    /// # use guestlist::{Actor, Connection, Error, Guestlist, OrganizationId, UserId};
+    /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, olivia: Actor, bob: UserId, acme: OrganizationId) -> Result<(), Error> {
     /// let member = guestlist.act(&olivia).in_organization(acme).reinstate(&mut *tx, &bob).await?;
     /// assert!(!member.is_suspended());
     /// # Ok(())

@@ -89,7 +89,7 @@ pub async fn letter_facts(
     let model = guestlist.role_model();
     let facts = rows.into_iter().map(|row| {
         let invitation = row.invitation;
-        let inviter = match invitation.granted_by.member() {
+        let inviter = match invitation.granted_by.user_id() {
             Some(user) => row.inviter.of(invitation.organization, user)?,
             None => None,
         };
@@ -98,7 +98,7 @@ pub async fn letter_facts(
             organization: row.organization.of(invitation.organization),
             grant_holds: match &inviter {
                 Some(inviter) => model.may_invite(&inviter.role, &invitation.role),
-                None => invitation.granted_by.member().is_none(),
+                None => invitation.granted_by.user_id().is_none(),
             },
             inviter,
             suppression: row.suppression,

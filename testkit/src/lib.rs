@@ -7,7 +7,7 @@
 //! is part of this crate.
 //!
 //! ```
-//! # use guestlist::{Guestlist, Invite, Key, KeyRing, User};
+//! # use guestlist::{Actor, Guestlist, Invite, Key, KeyRing, User};
 //! # use sqlx::SqlitePool;
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,7 +29,7 @@
 //!
 //! let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
 //! let invite = Invite::new("bob@acme.example".parse()?, "agent".parse()?);
-//! guestlist.act(&olivia.id).in_organization(acme.id).invite(&mut *tx, invite).await?;
+//! guestlist.act(Actor::member(&olivia.id)).in_organization(acme.id).invite(&mut *tx, invite).await?;
 //! tx.commit().await?;
 //!
 //! worker.run_until_idle().await?;

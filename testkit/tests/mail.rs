@@ -1,7 +1,7 @@
 //! The mail server, its mailbox and the worker.
 #![allow(clippy::unwrap_used)]
 
-use guestlist::{Clock, Database, Guestlist, Invite, Key, KeyRing, Organization, User};
+use guestlist::{Actor, Clock, Database, Guestlist, Invite, Key, KeyRing, Organization, User};
 use guestlist_testkit::smtp::{Action, Script};
 use guestlist_testkit::{ManualClock, SmtpServer, TestWorker};
 use tempfile::TempDir;
@@ -181,7 +181,7 @@ impl Application {
     async fn invite(&self, address: &str) {
         let mut tx = self.database.begin().await.unwrap();
         let invite = Invite::new(address.parse().unwrap(), "agent".parse().unwrap());
-        let acting = self.guestlist.act(&self.owner.id);
+        let acting = self.guestlist.act(Actor::member(&self.owner.id));
         acting
             .in_organization(self.acme.id)
             .invite(&mut tx, invite)

@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 use guestlist::{Error, Key, KeyRing, ResendPolicy, Status, User, worker};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, address, person, user};
+use crate::support::{OLIVIA, Team, address, member, person, user};
 
 on_both_databases! {
     async fn accepting_makes_a_member_and_notifies_the_inviter(team: Team) {
@@ -191,9 +191,9 @@ on_both_databases! {
         team.join("mia", "manager").await;
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let id = invitation.id;
-        let refused = team.in_transaction(async |tx| team.guestlist.act(user("mia")).show_link(tx, id).await).await;
+        let refused = team.in_transaction(async |tx| team.guestlist.act(member("mia")).show_link(tx, id).await).await;
         assert!(matches!(refused, Err(Error::Forbidden { .. })));
-        let token = team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).show_link(tx, id).await).await.unwrap();
+        let token = team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).show_link(tx, id).await).await.unwrap();
         assert_eq!(team.history().await.last(), Some(&"invitation_link_shown"));
         team.accept(token.expose(), &person("bob")).await.expect("it works");
     }
@@ -245,7 +245,7 @@ on_both_databases! {
         team.accept(&team.token(&invitation), &bob).await.unwrap();
         let events = team.events().await;
         let change = &events[events.len() - 2];
-        assert_eq!((change.kind.as_str(), change.attribution.actor.clone()), ("role_changed", Some(user(OLIVIA).into())));
+        assert_eq!((change.kind.as_str(), change.attribution.actor.clone()), ("role_changed", Some(member(OLIVIA))));
     }
 
     async fn link_of_a_closed_or_expired_invitation_is_not_shown(team: Team) {
@@ -253,7 +253,7 @@ on_both_databases! {
         team.revoke(OLIVIA, revoked.id).await.unwrap();
         let expired = team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
         team.advance_clock(TimeDelta::days(7));
-        let show = async |id| team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).show_link(tx, id).await).await;
+        let show = async |id| team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).show_link(tx, id).await).await;
         assert!(matches!(show(revoked.id).await, Err(Error::InvitationClosed { .. })));
         assert!(matches!(show(expired.id).await, Err(Error::InvitationExpired { .. })));
         assert!(!team.history().await.contains(&"invitation_link_shown"));
@@ -263,7 +263,7 @@ on_both_databases! {
         for (who, own, expected) in [("bob", None, "de"), ("carl", Some("fr"), "fr")] {
             let invite = team.invitation_of(&address(who), "agent").locale("de".parse().unwrap());
             let invitation =
-                team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite(tx, invite).await).await.unwrap();
+                team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(team.organization.id).invite(tx, invite).await).await.unwrap();
             let someone = match own {
                 Some(locale) => person(who).speaking(locale.parse().unwrap()),
                 None => person(who),

@@ -3,7 +3,7 @@
 use guestlist::{Actor, Database, Error, Grantor, Invite, Origin, Seats, Status, worker};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, person, the_host, user};
+use crate::support::{OLIVIA, Team, member, person, the_host, user};
 
 fn operator() -> Actor {
     Actor::operator("ada@ops".parse().unwrap(), "ticket 4711".parse().unwrap())
@@ -65,7 +65,7 @@ on_both_databases! {
     async fn member_cannot_set_seats(team: Team) {
         let id = team.organization.id;
         let set = team.in_transaction(async |tx| {
-            team.guestlist.act(user(OLIVIA)).in_organization(id).set_seats(tx, Some(9)).await
+            team.guestlist.act(member(OLIVIA)).in_organization(id).set_seats(tx, Some(9)).await
         });
         assert!(matches!(set.await, Err(Error::Forbidden { .. })));
         let mut tx = team.begin().await;
@@ -144,7 +144,7 @@ on_both_databases! {
         let [created, by_operator, by_member] = events.as_slice() else { panic!("{events:?}") };
         assert_eq!(created.attribution.origin, None);
         assert_eq!(by_operator.attribution.actor, Some(operator()));
-        assert_eq!(by_member.attribution.actor, Some(user(OLIVIA).into()));
+        assert_eq!(by_member.attribution.actor, Some(member(OLIVIA)));
         for event in [by_operator, by_member] {
             assert_eq!(event.attribution.origin.as_ref(), Some(&origin));
         }

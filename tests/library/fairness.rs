@@ -8,7 +8,7 @@ use guestlist::outbox::{self, FairCursor, Lease, Priority};
 use guestlist::{Invite, Organization, OrganizationId};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, name, person, user};
+use crate::support::{OLIVIA, Team, member, name, person};
 
 async fn lease(team: &Team, cursor: &mut FairCursor, limit: usize) -> Vec<Lease> {
     let mut tx = team.begin().await;
@@ -35,7 +35,7 @@ async fn invite(team: &Team, organization: OrganizationId, people: usize) {
     let invites = (0..people).map(invite).collect();
     let all = async |tx: &mut _| {
         team.guestlist
-            .act(user(OLIVIA))
+            .act(member(OLIVIA))
             .in_organization(organization)
             .invite_all(tx, invites)
             .await

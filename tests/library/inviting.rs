@@ -3,7 +3,7 @@ use std::time::Duration;
 use guestlist::{Delivery, Error, Filter, Limit, Limits, Paging, Status};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, user};
+use crate::support::{OLIVIA, Team, member};
 
 on_both_databases! {
     async fn invitation_is_stored_with_its_event_and_message(team: Team) {
@@ -52,7 +52,7 @@ on_both_databases! {
     async fn superseding_revokes_the_open_invitation(team: Team) {
         let old = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let invite = team.invitation_of("bob@example.com", "manager").superseding();
-        let new = team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite(tx, invite).await).await.unwrap();
+        let new = team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(team.organization.id).invite(tx, invite).await).await.unwrap();
         assert_eq!(team.invitation(old.id).await.status, Status::Revoked);
         assert_eq!(team.invitation(new.id).await.status, Status::Pending);
         assert_eq!(
@@ -65,7 +65,7 @@ on_both_databases! {
         team.join("adam", "admin").await;
         let old = team.invite(OLIVIA, "bob@example.com", "owner").await.unwrap();
         let invite = team.invitation_of("bob@example.com", "agent").superseding();
-        let new = team.in_transaction(async |tx| team.guestlist.act(user("adam")).in_organization(team.organization.id).invite(tx, invite).await).await;
+        let new = team.in_transaction(async |tx| team.guestlist.act(member("adam")).in_organization(team.organization.id).invite(tx, invite).await).await;
         assert!(matches!(new, Err(Error::Forbidden { .. })));
         assert_eq!(team.invitation(old.id).await.status, Status::Pending);
     }
@@ -88,7 +88,7 @@ on_both_databases! {
         let emails = ["a@example.com", "b@example.com", "A@example.com", "c@example.com"];
         let invites = emails.iter().map(|email| team.invitation_of(email, "agent")).collect();
         let outcomes =
-            team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite_all(tx, invites).await).await.unwrap();
+            team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(team.organization.id).invite_all(tx, invites).await).await.unwrap();
         let refused: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().err().map(Error::code)).collect();
         assert_eq!(refused, [None, None, Some("already_pending"), None]);
         assert_eq!(team.messages().await.len(), 3);
@@ -138,7 +138,7 @@ on_both_databases! {
         limited.invite(OLIVIA, "carl@example.com", "agent").await.unwrap();
         let invites = vec![team.invitation_of("bob@example.com", "manager").superseding()];
         let outcomes = limited
-            .in_transaction(async |tx| limited.guestlist.act(user(OLIVIA)).in_organization(limited.organization.id).invite_all(tx, invites).await)
+            .in_transaction(async |tx| limited.guestlist.act(member(OLIVIA)).in_organization(limited.organization.id).invite_all(tx, invites).await)
             .await
             .unwrap();
         assert!(matches!(outcomes[0], Err(Error::Throttled { .. })), "{outcomes:?}");
@@ -150,7 +150,7 @@ on_both_databases! {
         let team = team.configured(|builder| builder.limits(Limits::none().recipient(two_an_hour)));
         for email in ["bob@example.com", "BOB@example.com"] {
             let invites = vec![team.invitation_of(email, "agent"), team.invitation_of(email, "agent")];
-            team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite_all(tx, invites).await).await.unwrap();
+            team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(team.organization.id).invite_all(tx, invites).await).await.unwrap();
         }
         team.invite(OLIVIA, "bob+2@example.com", "agent").await.expect("one letter was promised, not four");
     }
@@ -165,7 +165,7 @@ on_both_databases! {
                 let team = team.clone();
                 async move {
                     let invites = emails.iter().map(|email| team.invitation_of(email, "agent").superseding()).collect();
-                    team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite_all(tx, invites).await).await
+                    team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(team.organization.id).invite_all(tx, invites).await).await
                 }
             };
             let (one, other) = tokio::join!(tokio::spawn(batch(false)), tokio::spawn(batch(true)));
@@ -179,7 +179,7 @@ on_both_databases! {
         for _ in 0..10 {
             let team = Team::on(team.database.clone()).await;
             let id = team.organization.id;
-            let deletion = team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(id).delete(tx).await);
+            let deletion = team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(id).delete(tx).await);
             let (invited, deleted) = tokio::join!(team.invite(OLIVIA, "bob@example.com", "agent"), deletion);
             deleted.expect("deleted");
             assert!(matches!(invited, Ok(_) | Err(Error::NotFound)), "{invited:?}");

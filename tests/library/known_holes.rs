@@ -5,13 +5,13 @@
 
 use chrono::TimeDelta;
 use guestlist::{
-    EmailAddress, Error, InvitationId, OrganizationId, ResendPolicy, Status, Transaction, User,
-    worker,
+    Actor, EmailAddress, Error, InvitationId, OrganizationId, ResendPolicy, Status, Transaction,
+    User, worker,
 };
 
 use crate::dump;
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, address, name, person, user};
+use crate::support::{OLIVIA, Team, address, member, name, person, user};
 
 /// Every operation of an actor on an organization.
 const OPERATIONS: &[&str] = &[
@@ -65,7 +65,7 @@ async fn suspend(team: &Team, who: &str) {
     let id = team.organization.id;
     team.in_transaction(async |tx| {
         team.guestlist
-            .act(user(OLIVIA))
+            .act(member(OLIVIA))
             .in_organization(id)
             .suspend(tx, &user(who))
             .await
@@ -92,20 +92,20 @@ async fn attempt(
         |who: &str| guestlist::Invite::new(address(who).parse().unwrap(), "agent".parse().unwrap());
     match operation {
         "invite" => guestlist
-            .act(&actor)
+            .act(Actor::member(&actor))
             .in_organization(organization)
             .invite(tx, invite("eve"))
             .await
             .map(drop),
         "invite superseding" => guestlist
-            .act(&actor)
+            .act(Actor::member(&actor))
             .in_organization(organization)
             .invite(tx, invite("carl").superseding())
             .await
             .map(drop),
         "invite all" => {
             let outcomes = guestlist
-                .act(&actor)
+                .act(Actor::member(&actor))
                 .in_organization(organization)
                 .invite_all(tx, vec![invite("eve"), invite("fay")])
                 .await?;
@@ -114,77 +114,85 @@ async fn attempt(
                 .collect::<Result<Vec<_>, _>>()
                 .map(drop)
         }
-        "resend" => guestlist.act(&actor).resend(tx, invitation).await.map(drop),
-        "revoke" => guestlist.act(&actor).revoke(tx, invitation).await.map(drop),
+        "resend" => guestlist
+            .act(Actor::member(&actor))
+            .resend(tx, invitation)
+            .await
+            .map(drop),
+        "revoke" => guestlist
+            .act(Actor::member(&actor))
+            .revoke(tx, invitation)
+            .await
+            .map(drop),
         "show the link" => guestlist
-            .act(&actor)
+            .act(Actor::member(&actor))
             .show_link(tx, invitation)
             .await
             .map(drop),
         "change the role of an invitation" => guestlist
-            .act(&actor)
+            .act(Actor::member(&actor))
             .change_invitation_role(tx, invitation, &manager)
             .await
             .map(drop),
         "change a role" => guestlist
-            .act(&actor)
+            .act(Actor::member(&actor))
             .in_organization(organization)
             .change_role(tx, &bob, &manager)
             .await
             .map(drop),
         "change one's own role" => guestlist
-            .act(&actor)
+            .act(Actor::member(&actor))
             .in_organization(organization)
             .change_role(tx, &actor, &agent)
             .await
             .map(drop),
         "transfer the ownership" => guestlist
-            .act(&actor)
+            .act(Actor::member(&actor))
             .in_organization(organization)
             .transfer_ownership(tx, &bob)
             .await
             .map(drop),
         "remove" => {
             guestlist
-                .act(&actor)
+                .act(Actor::member(&actor))
                 .in_organization(organization)
                 .remove(tx, &bob)
                 .await
         }
         "leave" => {
             guestlist
-                .act(&actor)
+                .act(Actor::member(&actor))
                 .in_organization(organization)
                 .leave(tx)
                 .await
         }
         "suspend" => guestlist
-            .act(&actor)
+            .act(Actor::member(&actor))
             .in_organization(organization)
             .suspend(tx, &bob)
             .await
             .map(drop),
         "reinstate" => guestlist
-            .act(&actor)
+            .act(Actor::member(&actor))
             .in_organization(organization)
             .reinstate(tx, &dave)
             .await
             .map(drop),
         "reinstate oneself" => guestlist
-            .act(&actor)
+            .act(Actor::member(&actor))
             .in_organization(organization)
             .reinstate(tx, &actor)
             .await
             .map(drop),
         "rename" => guestlist
-            .act(&actor)
+            .act(Actor::member(&actor))
             .in_organization(organization)
             .rename(tx, name("Other"))
             .await
             .map(drop),
         "delete" => {
             guestlist
-                .act(&actor)
+                .act(Actor::member(&actor))
                 .in_organization(organization)
                 .delete(tx)
                 .await
@@ -377,7 +385,7 @@ on_both_databases! {
         assert_refused(&rotating, &token, &person("a"), |error| matches!(error, Error::LinkReplaced)).await;
         let superseded = team.invite(OLIVIA, &address("b"), "owner").await.unwrap();
         let invite = team.invitation_of(&address("b"), "agent").superseding();
-        let new = team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite(tx, invite).await).await.unwrap();
+        let new = team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(team.organization.id).invite(tx, invite).await).await.unwrap();
         assert_refused(&team, &team.token(&superseded), &person("b"), |error| matches!(error, Error::InvitationClosed { status: Status::Revoked })).await;
         assert_eq!(team.accept(&team.token(&new), &person("b")).await.unwrap().role.as_str(), "agent");
         let declined = team.invite(OLIVIA, &address("c"), "agent").await.unwrap();
@@ -429,7 +437,7 @@ on_both_databases! {
             for who in [OLIVIA, "dave", "carl", "unknown"] {
                 let invite = guestlist::Invite::new(address(who).parse().unwrap(), "agent".parse().unwrap());
                 for invite in [invite.clone(), invite.superseding()] {
-                    let refused = team.guestlist.act(user(actor)).in_organization(on.organization).invite(&mut tx, invite).await.expect_err("refused");
+                    let refused = team.guestlist.act(member(actor)).in_organization(on.organization).invite(&mut tx, invite).await.expect_err("refused");
                     answers.push(format!("{refused:?} {refused}"));
                 }
             }

@@ -4,7 +4,7 @@ use guestlist::worker::{self, DeliveryReport};
 use guestlist::{Delivery, Invitation, InvitationId};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, user};
+use crate::support::{OLIVIA, Team, member};
 
 async fn report(team: &Team, invitation: &Invitation, letter: i64, delivery: Delivery) {
     let report = DeliveryReport::new(
@@ -43,7 +43,7 @@ async fn assert_facts_agree(team: &Team, ids: &[InvitationId]) -> usize {
             .await
             .unwrap();
         assert_eq!(facts.organization, organization);
-        let user = invitation.granted_by.member().unwrap();
+        let user = invitation.granted_by.user_id().unwrap();
         let inviter = guestlist
             .find_member(&mut tx, invitation.organization, user)
             .await
@@ -83,7 +83,7 @@ on_both_databases! {
         assert_eq!(holding, expected.map(|(email, is)| (email.to_owned(), is)));
         assert!(worker::letter_facts(&team.guestlist, &mut tx, &[]).await.unwrap().is_empty());
         drop(tx);
-        team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).delete(tx).await).await.unwrap();
+        team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(team.organization.id).delete(tx).await).await.unwrap();
         assert_eq!(assert_facts_agree(&team, &ids).await, 1, "the invitations went with their organization");
     }
 

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use guestlist::{Error, Limit, LimitKind, Limits};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team};
+use crate::support::{OLIVIA, Team, member};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -65,7 +65,7 @@ on_both_databases! {
         let team = limited(&team, Limits::default());
         let invites = (0..1001).map(|number| team.invitation_of(&format!("p{number}@example.com"), "agent")).collect();
         let outcomes = team
-            .in_transaction(async |tx| team.guestlist.act(crate::support::user(OLIVIA)).in_organization(team.organization.id).invite_all(tx, invites).await)
+            .in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(team.organization.id).invite_all(tx, invites).await)
             .await
             .unwrap();
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1000);

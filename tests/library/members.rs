@@ -1,7 +1,7 @@
 use guestlist::{Error, Paging, User};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, address, name, person, user};
+use crate::support::{OLIVIA, Team, address, member, name, person, user};
 
 on_both_databases! {
     async fn role_change_applies_at_commit_and_notifies_the_member(team: Team) {
@@ -177,12 +177,12 @@ on_both_databases! {
         narrowed.revoke(OLIVIA, one.id).await.unwrap();
         let agent = "agent".parse().unwrap();
         let change = async |tx: &mut guestlist::Transaction| {
-            narrowed.guestlist.act(user(OLIVIA)).change_invitation_role(tx, two.id, &agent).await
+            narrowed.guestlist.act(member(OLIVIA)).change_invitation_role(tx, two.id, &agent).await
         };
         let two = narrowed.in_transaction(change).await.unwrap();
         assert_eq!(narrowed.accept(&narrowed.token(&two), &person("2")).await.unwrap().role, agent);
         let superseding = narrowed.invitation_of("3@example.com", "agent").superseding();
-        narrowed.in_transaction(async |tx| narrowed.guestlist.act(user(OLIVIA)).in_organization(narrowed.organization.id).invite(tx, superseding).await).await.unwrap();
+        narrowed.in_transaction(async |tx| narrowed.guestlist.act(member(OLIVIA)).in_organization(narrowed.organization.id).invite(tx, superseding).await).await.unwrap();
         assert_eq!(narrowed.invitation(three.id).await.status, guestlist::Status::Revoked);
     }
 }

@@ -1,7 +1,7 @@
 use guestlist::{Error, Paging};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, name, person, user};
+use crate::support::{OLIVIA, member, name, person};
 
 on_both_databases! {
     async fn an_organization_starts_with_its_owner(team: Team) {
@@ -41,14 +41,14 @@ on_both_databases! {
     async fn renaming_needs_the_permission_and_is_audited(team: Team) {
         team.join("mia", "manager").await;
         let id = team.organization.id;
-        let refused = team.in_transaction(async |tx| team.guestlist.act(user("mia")).in_organization(id).rename(tx, name("X")).await).await;
+        let refused = team.in_transaction(async |tx| team.guestlist.act(member("mia")).in_organization(id).rename(tx, name("X")).await).await;
         assert!(matches!(refused, Err(Error::Forbidden { .. })));
         let renamed =
-            team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(id).rename(tx, name("X & Co")).await).await;
+            team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(id).rename(tx, name("X & Co")).await).await;
         assert_eq!(renamed.unwrap().name.as_str(), "X & Co");
         let event = team.events().await.pop().unwrap();
         assert_eq!((event.before.unwrap()["name"].clone(), event.after.unwrap()["name"].clone()), ("Acme".into(), "X & Co".into()));
-        team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(id).rename(tx, name("X & Co")).await).await.unwrap();
+        team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(id).rename(tx, name("X & Co")).await).await.unwrap();
         assert_eq!(team.history().await.iter().filter(|kind| **kind == "organization_renamed").count(), 1);
     }
 
@@ -57,14 +57,14 @@ on_both_databases! {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let token = team.token(&invitation);
         let id = team.organization.id;
-        let refused = team.in_transaction(async |tx| team.guestlist.act(user("adam")).in_organization(id).delete(tx).await).await;
+        let refused = team.in_transaction(async |tx| team.guestlist.act(member("adam")).in_organization(id).delete(tx).await).await;
         assert!(matches!(refused, Err(Error::Forbidden { .. })));
-        team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(id).delete(tx).await).await.unwrap();
+        team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(id).delete(tx).await).await.unwrap();
         assert_eq!(team.membership(OLIVIA).await, None);
         assert!(matches!(team.accept(&token, &person("bob")).await, Err(Error::InvalidToken)));
         assert_eq!(team.history().await.last(), Some(&"organization_deleted"));
         assert!(team.messages().await.contains(&"purge_sessions".to_owned()));
-        let again = team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(id).delete(tx).await).await;
+        let again = team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(id).delete(tx).await).await;
         assert!(matches!(again, Err(Error::NotFound)));
     }
 }

@@ -3,7 +3,7 @@
 use guestlist::Error;
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, person, user};
+use crate::support::{OLIVIA, Team, member, person, user};
 
 fn is_last_owner<T>(result: &Result<T, Error>) -> bool {
     matches!(result, Err(Error::LastOwner { .. }))
@@ -68,8 +68,8 @@ on_both_databases! {
         team.join("adam", "admin").await;
         let id = team.organization.id;
         let mut tx = team.begin().await;
-        team.guestlist.act(user(OLIVIA)).in_organization(id).transfer_ownership(&mut tx, &user("adam")).await.unwrap();
-        team.guestlist.act(user(OLIVIA)).in_organization(id).leave(&mut tx).await.unwrap();
+        team.guestlist.act(member(OLIVIA)).in_organization(id).transfer_ownership(&mut tx, &user("adam")).await.unwrap();
+        team.guestlist.act(member(OLIVIA)).in_organization(id).leave(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(team.role_of("adam").await.as_deref(), Some("owner"));
         assert_eq!(team.membership(OLIVIA).await, None);

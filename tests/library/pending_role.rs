@@ -3,7 +3,7 @@
 use guestlist::{Error, Invitation, InvitationId, Key, KeyRing, ResendPolicy};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, person, user};
+use crate::support::{OLIVIA, Team, member, person};
 
 async fn change(
     team: &Team,
@@ -14,7 +14,7 @@ async fn change(
     let role = role.parse().expect("a role");
     team.in_transaction(async |tx| {
         team.guestlist
-            .act(user(actor))
+            .act(member(actor))
             .change_invitation_role(tx, id, &role)
             .await
     })

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use guestlist::{Action, Error, RoleModel};
+use guestlist::{Action, Actor, Error, RoleModel};
 
 use self::fixture::{Fixture, actor, is_refused, role, subject, suspended};
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, name, person, user};
+use crate::support::{OLIVIA, Team, member, name, person, user};
 
 #[path = "presets/fixture.rs"]
 mod fixture;
@@ -332,7 +332,7 @@ async fn suspend(team: &Team, by: &str, who: &str) -> Result<(), Error> {
     let id = team.organization.id;
     team.in_transaction(async |tx| {
         team.guestlist
-            .act(user(by))
+            .act(member(by))
             .in_organization(id)
             .suspend(tx, &user(who))
             .await
@@ -345,7 +345,7 @@ async fn reinstate(team: &Team, by: &str, who: &str) -> Result<(), Error> {
     let id = team.organization.id;
     team.in_transaction(async |tx| {
         team.guestlist
-            .act(user(by))
+            .act(member(by))
             .in_organization(id)
             .reinstate(tx, &user(who))
             .await
@@ -440,14 +440,14 @@ async fn permissions_match_table(fixture: &Fixture) {
         }
         let (guestlist, id) = (&team.guestlist, team.organization.id);
         let renamed = guestlist
-            .act(actor(holder))
+            .act(Actor::member(&actor(holder)))
             .in_organization(id)
             .rename(&mut tx, name("Zenith"))
             .await;
         let refused = is_refused(renamed.map(drop), holder, Action::Rename);
         assert_eq!(!refused, expected.contains("organization.rename"));
         let deleted = guestlist
-            .act(actor(holder))
+            .act(Actor::member(&actor(holder)))
             .in_organization(id)
             .delete(&mut tx)
             .await;

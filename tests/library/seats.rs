@@ -3,7 +3,7 @@
 use guestlist::{Error, Seats};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, person, the_host, user};
+use crate::support::{OLIVIA, Team, member, person, the_host, user};
 
 fn seated(team: &Team, seats: Seats) -> Team {
     team.configured(|builder| builder.seats(seats))
@@ -57,7 +57,7 @@ on_both_databases! {
         let team = seated(&team, Seats::at_most(2));
         team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let invite = team.invitation_of("A@example.com", "manager").superseding();
-        let newer = team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite(tx, invite).await).await.unwrap();
+        let newer = team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(team.organization.id).invite(tx, invite).await).await.unwrap();
         team.advance_clock(chrono::TimeDelta::hours(1));
         team.resend(OLIVIA, newer.id).await.expect("it has its seat");
     }
@@ -125,7 +125,7 @@ on_both_databases! {
     async fn batch_invite_fills_only_the_free_seats(team: Team) {
         let team = seated(&team, Seats::at_most(4));
         let invites = (0..6).map(|number| team.invitation_of(&format!("p{number}@example.com"), "agent")).collect();
-        let outcomes = team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite_all(tx, invites).await).await.unwrap();
+        let outcomes = team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(team.organization.id).invite_all(tx, invites).await).await.unwrap();
         let codes: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().err().map(Error::code)).collect();
         assert_eq!(codes, [None, None, None, Some("no_seat"), Some("no_seat"), Some("no_seat")]);
     }

@@ -1,7 +1,7 @@
 use guestlist::{Error, OrganizationId, SessionKey, worker};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, user};
+use crate::support::{OLIVIA, Team, member, user};
 
 fn key(text: &str) -> SessionKey {
     text.parse().expect("a session key")
@@ -92,7 +92,7 @@ on_both_databases! {
         record(&team, "bob", "b").await.unwrap();
         record(&team, OLIVIA, "o").await.unwrap();
         let id = team.organization.id;
-        team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(id).delete(tx).await).await.unwrap();
+        team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(id).delete(tx).await).await.unwrap();
         let mut tx = team.begin().await;
         assert_eq!(worker::ended_sessions(&mut tx, id, None, 100).await.unwrap().len(), 2);
     }
@@ -140,7 +140,7 @@ on_both_databases! {
         record(&other, OLIVIA, "there").await.unwrap();
         record(&team, OLIVIA, "here").await.unwrap();
         let id = team.organization.id;
-        team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(id).delete(tx).await).await.unwrap();
+        team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(id).delete(tx).await).await.unwrap();
         assert_eq!(live(&other, OLIVIA).await, ["there"]);
     }
 

@@ -6,7 +6,7 @@ use guestlist::{Error, Guestlist, Invitation, Key, KeyRing};
 
 use crate::dump;
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, person};
+use crate::support::{OLIVIA, Team, member, person};
 
 /// The parts of a token: `version | length of the key's id | key's id | invitation | MAC`.
 const INVITATION: usize = 16;
@@ -255,7 +255,7 @@ on_both_databases! {
         texts.extend([invitation.id.to_string(), team.organization.id.to_string(), encoded(invitation.id.as_uuid().as_bytes())]);
         assert_same_answer(&team, &texts).await;
         assert_token_is_valid(&team, &token).await;
-        other.in_transaction(async |tx| other.guestlist.act(crate::support::user(OLIVIA)).in_organization(other.organization.id).delete(tx).await).await.unwrap();
+        other.in_transaction(async |tx| other.guestlist.act(member(OLIVIA)).in_organization(other.organization.id).delete(tx).await).await.unwrap();
         assert_same_answer(&team, &[elsewhere]).await;
     }
 

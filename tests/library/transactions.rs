@@ -1,15 +1,15 @@
 //! Everything commits together or not at all, in the host's own transaction.
 
-use guestlist::{Database, Error, worker};
+use guestlist::{Actor, Database, Error, worker};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, name, person, the_host, user};
+use crate::support::{OLIVIA, member, name, person, the_host, user};
 
 on_both_databases! {
     async fn rollback_by_the_host_undoes_everything(team: Team) {
         let mut tx = team.begin().await;
         let invite = team.invitation_of("bob@example.com", "agent");
-        team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite(&mut tx, invite).await.unwrap();
+        team.guestlist.act(member(OLIVIA)).in_organization(team.organization.id).invite(&mut tx, invite).await.unwrap();
         tx.rollback().await.unwrap();
         assert_eq!(team.history().await, ["organization_created"]);
         assert!(team.messages().await.is_empty());
@@ -45,7 +45,7 @@ on_both_databases! {
         let there = crate::support::Team::on(team.database.clone()).await;
         let (here, there) = (team.organization.id, there.organization.id);
         let rename = async |tx: &mut guestlist::Transaction, id| {
-            team.guestlist.act(user(OLIVIA)).in_organization(id).rename(tx, name("Renamed")).await.map(drop)
+            team.guestlist.act(member(OLIVIA)).in_organization(id).rename(tx, name("Renamed")).await.map(drop)
         };
         let (mut one, mut other) = (team.begin().await, team.begin().await);
         rename(&mut one, here).await.unwrap();
@@ -72,12 +72,12 @@ on_both_databases! {
             #[cfg(feature = "postgres")]
             Database::Postgres(pool) => {
                 let mut connection = pool.acquire().await.unwrap();
-                team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite(&mut *connection, invite).await
+                team.guestlist.act(member(OLIVIA)).in_organization(team.organization.id).invite(&mut *connection, invite).await
             }
             #[cfg(feature = "sqlite")]
             Database::Sqlite(pool) => {
                 let mut connection = pool.acquire().await.unwrap();
-                team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite(&mut *connection, invite).await
+                team.guestlist.act(member(OLIVIA)).in_organization(team.organization.id).invite(&mut *connection, invite).await
             }
             _ => unreachable!("neither Postgres nor SQLite"),
         };
@@ -112,23 +112,23 @@ on_both_databases! {
         let report = worker::DeliveryReport::new(invitation.id, 1, guestlist::Delivery::Failed, None);
         let refused = [
             guestlist.create(&mut *connection, name("B"), &person("x")).await.map(drop),
-            guestlist.act(&owner).in_organization(id).rename(&mut *connection, name("B")).await.map(drop),
-            guestlist.act(&owner).in_organization(id).delete(&mut *connection).await,
-            guestlist.act(&owner).in_organization(id).invite_all(&mut *connection, vec![]).await.map(drop),
-            guestlist.act(&owner).resend(&mut *connection, invitation.id).await.map(drop),
-            guestlist.act(&owner).revoke(&mut *connection, invitation.id).await.map(drop),
-            guestlist.act(&owner).show_link(&mut *connection, invitation.id).await.map(drop),
+            guestlist.act(Actor::member(&owner)).in_organization(id).rename(&mut *connection, name("B")).await.map(drop),
+            guestlist.act(Actor::member(&owner)).in_organization(id).delete(&mut *connection).await,
+            guestlist.act(Actor::member(&owner)).in_organization(id).invite_all(&mut *connection, vec![]).await.map(drop),
+            guestlist.act(Actor::member(&owner)).resend(&mut *connection, invitation.id).await.map(drop),
+            guestlist.act(Actor::member(&owner)).revoke(&mut *connection, invitation.id).await.map(drop),
+            guestlist.act(Actor::member(&owner)).show_link(&mut *connection, invitation.id).await.map(drop),
             guestlist.accept(&mut *connection, &token, &person("carl")).await.map(drop),
             guestlist.decline(&mut *connection, &token).await.map(drop),
-            guestlist.act(&owner).in_organization(id).change_role(&mut *connection, &bob, &"admin".parse().unwrap()).await.map(drop),
-            guestlist.act(&owner).in_organization(id).remove(&mut *connection, &bob).await,
-            guestlist.act(&bob).in_organization(id).leave(&mut *connection).await,
-            guestlist.act(&owner).in_organization(id).transfer_ownership(&mut *connection, &bob).await.map(drop),
-            guestlist.act(&owner).in_organization(id).suspend(&mut *connection, &bob).await.map(drop),
-            guestlist.act(&owner).in_organization(id).reinstate(&mut *connection, &bob).await.map(drop),
+            guestlist.act(Actor::member(&owner)).in_organization(id).change_role(&mut *connection, &bob, &"admin".parse().unwrap()).await.map(drop),
+            guestlist.act(Actor::member(&owner)).in_organization(id).remove(&mut *connection, &bob).await,
+            guestlist.act(Actor::member(&bob)).in_organization(id).leave(&mut *connection).await,
+            guestlist.act(Actor::member(&owner)).in_organization(id).transfer_ownership(&mut *connection, &bob).await.map(drop),
+            guestlist.act(Actor::member(&owner)).in_organization(id).suspend(&mut *connection, &bob).await.map(drop),
+            guestlist.act(Actor::member(&owner)).in_organization(id).reinstate(&mut *connection, &bob).await.map(drop),
             guestlist.forget_user(&mut *connection, &person("bob")).await.map(drop),
             guestlist.act(the_host()).in_organization(id).set_seats(&mut *connection, Some(1)).await.map(drop),
-            guestlist.act(&owner).change_invitation_role(&mut *connection, invitation.id, &"admin".parse().unwrap()).await.map(drop),
+            guestlist.act(Actor::member(&owner)).change_invitation_role(&mut *connection, invitation.id, &"admin".parse().unwrap()).await.map(drop),
             guestlist.record_session(&mut *connection, id, &bob, &"s".parse().unwrap()).await,
             worker::expire_due(&mut *connection, team.now(), 1).await.map(drop),
             worker::remind_due(&mut *connection, team.now(), team.now(), 1).await.map(drop),
@@ -154,7 +154,11 @@ async fn worker_yields_to_a_waiting_host() {
     let mut settling = worker::begin(&team.database).await.unwrap();
     let (olivia, now) = (user(OLIVIA), team.now());
     let revoke = async |tx: &mut guestlist::Transaction, id| {
-        team.guestlist.act(&olivia).revoke(tx, id).await.map(drop)
+        team.guestlist
+            .act(Actor::member(&olivia))
+            .revoke(tx, id)
+            .await
+            .map(drop)
     };
     let record = async |tx: &mut guestlist::Transaction, id| {
         worker::record_delivery(tx, now, &sent(id)).await
@@ -164,7 +168,7 @@ async fn worker_yields_to_a_waiting_host() {
     let (revoked, recorded) = tokio::join!(
         async {
             team.guestlist
-                .act(user(OLIVIA))
+                .act(member(OLIVIA))
                 .revoke(&mut host, other.id)
                 .await
         },
@@ -226,7 +230,7 @@ async fn user_joining_during_deletion_is_forgotten_there_too() {
     let olivia = user(OLIVIA);
     let acting = team
         .guestlist
-        .act(&olivia)
+        .act(Actor::member(&olivia))
         .in_organization(team.organization.id);
     acting.rename(&mut host, name("Held")).await.unwrap();
     let deleting = async {
@@ -305,7 +309,7 @@ async fn invite_takes_one_lock_one_query_and_one_insert() {
         let invite = team.invitation_of(email, "agent");
         let invited = team
             .guestlist
-            .act(user(OLIVIA))
+            .act(member(OLIVIA))
             .in_organization(team.organization.id)
             .invite(&mut *tx, invite)
             .await;
@@ -315,7 +319,7 @@ async fn invite_takes_one_lock_one_query_and_one_insert() {
         ["c@example.com", "d@example.com"].map(|email| team.invitation_of(email, "agent"));
     let invited = team
         .guestlist
-        .act(user(OLIVIA))
+        .act(member(OLIVIA))
         .in_organization(team.organization.id)
         .invite_all(&mut *tx, invites.into())
         .await;

@@ -111,7 +111,7 @@ fn granters_held_what_they_granted(roles: Roles, before: &Listed, after: &Listed
             continue;
         }
         // A grant of the host or an operator does not depend on a member.
-        let Some(granted_by) = then.granted_by.member() else {
+        let Some(granted_by) = then.granted_by.user_id() else {
             continue;
         };
         let granter = before

@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::outcome::State;
 use crate::rows;
-use crate::support::{OLIVIA, Team, address, user};
+use crate::support::{OLIVIA, Team, address, member, user};
 
 /// The resource that is scarce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Fixture {
         team.in_transaction(async |tx| {
             let sue = &user("sue");
             team.guestlist
-                .act(user(OLIVIA))
+                .act(member(OLIVIA))
                 .in_organization(acme)
                 .suspend(tx, sue)
                 .await

@@ -5,7 +5,7 @@ use guestlist::worker::{DeliveryReport, expire_due, record_delivery, remind_due}
 use guestlist::{Delivery, Error, Invitation, Membership, Transaction};
 
 use crate::fixture::Fixture;
-use crate::support::{address, name, person, the_host, user};
+use crate::support::{address, member, name, person, the_host, user};
 
 /// The fixture and an open transaction on it. Every call returns a text without values that differ
 /// between runs.
@@ -21,7 +21,7 @@ impl OpenTransaction<'_> {
         let invite = self.fixture.team.invitation_of(&address(who), role);
         self.fixture
             .guestlist()
-            .act(user(actor))
+            .act(member(actor))
             .in_organization(self.fixture.acme())
             .invite(&mut *self.tx, invite)
             .await
@@ -36,7 +36,7 @@ impl OpenTransaction<'_> {
             .superseding();
         self.fixture
             .guestlist()
-            .act(user(actor))
+            .act(member(actor))
             .in_organization(self.fixture.acme())
             .invite(&mut *self.tx, invite)
             .await
@@ -48,7 +48,7 @@ impl OpenTransaction<'_> {
         let outcomes = self
             .fixture
             .guestlist()
-            .act(user(actor))
+            .act(member(actor))
             .in_organization(self.fixture.acme())
             .invite_all(&mut *self.tx, invites.into())
             .await?;
@@ -63,7 +63,7 @@ impl OpenTransaction<'_> {
         let id = self.fixture.invitation(whose).id;
         self.fixture
             .guestlist()
-            .act(user(actor))
+            .act(member(actor))
             .resend(&mut *self.tx, id)
             .await
             .map(said)
@@ -73,7 +73,7 @@ impl OpenTransaction<'_> {
         let id = self.fixture.invitation(whose).id;
         self.fixture
             .guestlist()
-            .act(user(actor))
+            .act(member(actor))
             .revoke(&mut *self.tx, id)
             .await
             .map(said)
@@ -102,7 +102,7 @@ impl OpenTransaction<'_> {
         let shown = self
             .fixture
             .guestlist()
-            .act(user(actor))
+            .act(member(actor))
             .show_link(&mut *self.tx, id)
             .await?;
         Ok(format!(
@@ -115,7 +115,7 @@ impl OpenTransaction<'_> {
         let (id, role) = (self.fixture.invitation(whose).id, role.parse()?);
         self.fixture
             .guestlist()
-            .act(user(actor))
+            .act(member(actor))
             .change_invitation_role(&mut *self.tx, id, &role)
             .await
             .map(said)
@@ -125,7 +125,7 @@ impl OpenTransaction<'_> {
         let (acme, role) = (self.fixture.acme(), role.parse()?);
         self.fixture
             .guestlist()
-            .act(user(actor))
+            .act(member(actor))
             .in_organization(acme)
             .change_role(&mut *self.tx, &user(who), &role)
             .await
@@ -136,7 +136,7 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .act(user(actor))
+            .act(member(actor))
             .in_organization(acme)
             .remove(&mut *self.tx, &user(who))
             .await
@@ -147,7 +147,7 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .act(user(who))
+            .act(member(who))
             .in_organization(acme)
             .leave(&mut *self.tx)
             .await
@@ -158,7 +158,7 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .act(user(actor))
+            .act(member(actor))
             .in_organization(acme)
             .transfer_ownership(&mut *self.tx, &user(who))
             .await
@@ -169,7 +169,7 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .act(user(actor))
+            .act(member(actor))
             .in_organization(acme)
             .suspend(&mut *self.tx, &user(who))
             .await
@@ -180,7 +180,7 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .act(user(actor))
+            .act(member(actor))
             .in_organization(acme)
             .reinstate(&mut *self.tx, &user(who))
             .await
@@ -211,7 +211,7 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .act(user(actor))
+            .act(member(actor))
             .in_organization(acme)
             .rename(&mut *self.tx, name(to))
             .await
@@ -222,7 +222,7 @@ impl OpenTransaction<'_> {
         let acme = self.fixture.acme();
         self.fixture
             .guestlist()
-            .act(user(actor))
+            .act(member(actor))
             .in_organization(acme)
             .delete(&mut *self.tx)
             .await

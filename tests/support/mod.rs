@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use guestlist::{
-    Database, Error, Event, Guestlist, Invitation, InvitationId, Invite, Key, KeyRing, Limits,
-    ManualClock, Membership, Organization, Paging, Transaction, User, UserId, outbox,
+    Actor, Database, Error, Event, Guestlist, Invitation, InvitationId, Invite, Key, KeyRing,
+    Limits, ManualClock, Membership, Organization, Paging, Transaction, User, UserId, outbox,
 };
 
 /// Runs every test on both databases, each in a schema or file of its own.
@@ -113,7 +113,7 @@ impl Team {
         let invite = self.invitation_of(email, role);
         self.in_transaction(async |tx| {
             self.guestlist
-                .act(user(actor))
+                .act(Actor::member(&user(actor)))
                 .in_organization(self.organization.id)
                 .invite(tx, invite)
                 .await
@@ -127,13 +127,23 @@ impl Team {
     }
 
     pub async fn resend(&self, actor: &str, id: InvitationId) -> Result<Invitation, Error> {
-        self.in_transaction(async |tx| self.guestlist.act(user(actor)).resend(tx, id).await)
-            .await
+        self.in_transaction(async |tx| {
+            self.guestlist
+                .act(Actor::member(&user(actor)))
+                .resend(tx, id)
+                .await
+        })
+        .await
     }
 
     pub async fn revoke(&self, actor: &str, id: InvitationId) -> Result<Invitation, Error> {
-        self.in_transaction(async |tx| self.guestlist.act(user(actor)).revoke(tx, id).await)
-            .await
+        self.in_transaction(async |tx| {
+            self.guestlist
+                .act(Actor::member(&user(actor)))
+                .revoke(tx, id)
+                .await
+        })
+        .await
     }
 
     pub async fn accept(&self, token: &str, who: &User) -> Result<Membership, Error> {
@@ -156,7 +166,7 @@ impl Team {
         let id = self.organization.id;
         self.in_transaction(async |tx| {
             self.guestlist
-                .act(user(actor))
+                .act(Actor::member(&user(actor)))
                 .in_organization(id)
                 .change_role(tx, &user(member), &role)
                 .await
@@ -168,7 +178,7 @@ impl Team {
         let id = self.organization.id;
         self.in_transaction(async |tx| {
             self.guestlist
-                .act(user(actor))
+                .act(Actor::member(&user(actor)))
                 .in_organization(id)
                 .remove(tx, &user(member))
                 .await
@@ -180,7 +190,7 @@ impl Team {
         let id = self.organization.id;
         self.in_transaction(async |tx| {
             self.guestlist
-                .act(user(actor))
+                .act(Actor::member(&user(actor)))
                 .in_organization(id)
                 .suspend(tx, &user(member))
                 .await
@@ -192,7 +202,7 @@ impl Team {
         let id = self.organization.id;
         self.in_transaction(async |tx| {
             self.guestlist
-                .act(user(actor))
+                .act(Actor::member(&user(actor)))
                 .in_organization(id)
                 .reinstate(tx, &user(member))
                 .await
@@ -203,7 +213,7 @@ impl Team {
     pub async fn leave(&self, actor: &str) -> Result<(), Error> {
         self.in_transaction(async |tx| {
             self.guestlist
-                .act(user(actor))
+                .act(Actor::member(&user(actor)))
                 .in_organization(self.organization.id)
                 .leave(tx)
                 .await
@@ -215,7 +225,7 @@ impl Team {
         let id = self.organization.id;
         self.in_transaction(async |tx| {
             self.guestlist
-                .act(user(actor))
+                .act(Actor::member(&user(actor)))
                 .in_organization(id)
                 .transfer_ownership(tx, &user(to))
                 .await
@@ -317,6 +327,11 @@ fn builder(clock: &ManualClock, keys: &KeyRing) -> guestlist::Builder {
 
 pub fn name(text: &str) -> guestlist::Name {
     text.parse().expect("a name")
+}
+
+/// The actor of a change made by a member.
+pub fn member(id: &str) -> Actor {
+    Actor::member(&user(id))
 }
 
 pub fn user(id: &str) -> UserId {

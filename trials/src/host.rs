@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use chrono::TimeDelta;
 use clap::Args;
 use guestlist::{
-    Clock, Database, Error, Fault, Guestlist, Invitation, Invite, KeyRing, Limits, OrganizationId,
-    User, UserId,
+    Actor, Clock, Database, Error, Fault, Guestlist, Invitation, Invite, KeyRing, Limits,
+    OrganizationId, User, UserId,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -158,7 +158,7 @@ impl Host {
         let guestlist = self.guestlist();
         let mut transaction = self.database.begin().await?;
         let invitation = guestlist
-            .act(&self.owner)
+            .act(Actor::member(&self.owner))
             .in_organization(organization)
             .invite(&mut transaction, invite)
             .await?;
@@ -174,7 +174,7 @@ impl Host {
         let guestlist = self.guestlist();
         let mut transaction = self.database.begin().await?;
         let outcomes = guestlist
-            .act(&self.owner)
+            .act(Actor::member(&self.owner))
             .in_organization(organization)
             .invite_all(&mut transaction, invites)
             .await?;
@@ -190,7 +190,7 @@ impl Host {
         let mut transaction = self.database.begin().await?;
         let renewed = self
             .guestlist
-            .act(&self.owner)
+            .act(Actor::member(&self.owner))
             .resend(&mut transaction, invitation.id)
             .await?;
         transaction.commit().await?;
@@ -205,7 +205,7 @@ impl Host {
         };
         let mut transaction = self.database.begin().await?;
         self.guestlist
-            .act(&self.owner)
+            .act(Actor::member(&self.owner))
             .revoke(&mut transaction, invitation.id)
             .await?;
         transaction.commit().await?;
@@ -245,7 +245,7 @@ impl Host {
         let (organization, user) = self.members.swap_remove(index);
         let mut transaction = self.database.begin().await?;
         self.guestlist
-            .act(&self.owner)
+            .act(Actor::member(&self.owner))
             .in_organization(organization)
             .remove(&mut transaction, &user)
             .await?;

@@ -5,7 +5,7 @@ use guestlist::{Database, Delivery, Error, Invitation, Paging, SessionKey, Statu
 use super::super::failure::{Failure, Reason};
 use super::fixture::Fixture;
 use super::letter::token_in;
-use super::{person, user};
+use super::{member, person, user};
 
 /// The invited people. The steps are about the first three.
 pub(super) struct Guests {
@@ -22,7 +22,7 @@ impl Fixture {
             let outcomes = self
                 .change(async |tx| {
                     self.guestlist
-                        .act(user("olivia"))
+                        .act(member("olivia"))
                         .in_organization(self.organization.id)
                         .invite_all(tx, batch)
                         .await
@@ -159,7 +159,7 @@ impl Fixture {
 
     pub(super) async fn resend(&self, invitation: &Invitation) -> Result<(), Failure> {
         let id = invitation.id;
-        self.change(async |tx| self.guestlist.act(user("olivia")).resend(tx, id).await)
+        self.change(async |tx| self.guestlist.act(member("olivia")).resend(tx, id).await)
             .await?;
         let sent = async || {
             let mut connection = self.database.acquire().await?;
@@ -206,7 +206,7 @@ impl Fixture {
         let id = self.organization.id;
         self.change(async |tx| {
             self.guestlist
-                .act(user("olivia"))
+                .act(member("olivia"))
                 .in_organization(id)
                 .remove(tx, &user(who))
                 .await
@@ -224,7 +224,7 @@ impl Fixture {
         match self
             .change(async |tx| {
                 self.guestlist
-                    .act(user("olivia"))
+                    .act(member("olivia"))
                     .in_organization(id)
                     .leave(tx)
                     .await

@@ -6,7 +6,9 @@ use axum::extract::{Path, State};
 use axum::response::{Html, Redirect};
 use axum::routing::{get, post};
 use axum::{Form, Router};
-use guestlist::{Access, Database, Error, Invite, Organization, OrganizationId, Paging, UserId};
+use guestlist::{
+    Access, Actor, Database, Error, Invite, Organization, OrganizationId, Paging, UserId,
+};
 use guestlist_jobs::sessions::purge;
 use serde::Deserialize;
 use sqlx::{query, query_scalar};
@@ -172,7 +174,7 @@ async fn try_invite(
     let invite = Invite::new(form.email.parse()?, form.role.parse()?);
     let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
     app.guestlist
-        .act(&me.account.user_id()?)
+        .act(Actor::member(&me.account.user_id()?))
         .in_organization(team)
         .invite(&mut *tx, invite)
         .await?;
@@ -202,7 +204,7 @@ async fn try_remove(
 ) -> Result<(), Error> {
     let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
     app.guestlist
-        .act(&me.account.user_id()?)
+        .act(Actor::member(&me.account.user_id()?))
         .in_organization(team)
         .remove(&mut *tx, user)
         .await?;

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use guestlist::{Database, Guestlist, Invite, Key, KeyRing, SessionKey, User};
+use guestlist::{Actor, Database, Guestlist, Invite, Key, KeyRing, SessionKey, User};
 use guestlist_jobs::sessions::{SessionStore, StoreError, purge};
 use sqlx::sqlite::SqlitePoolOptions;
 
@@ -46,7 +46,7 @@ async fn removal_signs_out_of_a_custom_store() -> Result<(), Box<dyn Error>> {
     let acme = guestlist.create(&mut *tx, "Acme".parse()?, &olivia).await?;
     let invite = Invite::new(bob.email.clone(), "agent".parse()?);
     let invitation = guestlist
-        .act(&olivia.id)
+        .act(Actor::member(&olivia.id))
         .in_organization(acme.id)
         .invite(&mut *tx, invite)
         .await?;
@@ -66,7 +66,7 @@ async fn removal_signs_out_of_a_custom_store() -> Result<(), Box<dyn Error>> {
 
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
     guestlist
-        .act(&olivia.id)
+        .act(Actor::member(&olivia.id))
         .in_organization(acme.id)
         .remove(&mut *tx, &bob.id)
         .await?;

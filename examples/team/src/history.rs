@@ -65,7 +65,7 @@ async fn names_of_people(app: &App, events: &[Event]) -> Result<HashMap<String, 
     let mut names = HashMap::new();
     let mut connection = app.database.acquire().await?;
     for event in events {
-        let actor = event.attribution.actor.as_ref().and_then(Actor::member);
+        let actor = event.attribution.actor.as_ref().and_then(Actor::user_id);
         let actor = actor.map(UserId::as_str);
         for id in actor.into_iter().chain([event.subject.as_str()]) {
             if names.contains_key(id) {
@@ -165,7 +165,7 @@ fn sentence(app: &App, names: &Names, event: &Event) -> String {
                 .attribution
                 .actor
                 .as_ref()
-                .and_then(Actor::member)
+                .and_then(Actor::user_id)
                 .map(UserId::as_str)
                 == Some(&event.subject) =>
         {

@@ -76,7 +76,7 @@ async fn page(
         .guestlist
         .organization(&mut connection, invitation.organization)
         .await?;
-    let inviter = match invitation.granted_by.member() {
+    let inviter = match invitation.granted_by.user_id() {
         Some(user) => Account::find(&mut connection, user).await?,
         None => None,
     };

@@ -247,7 +247,7 @@ fn invitation_row(
         "id": invitation.id,
         "email": invitation.email,
         "role_title": app.role_title(&invitation.role),
-        "invited_by": invitation.granted_by.member().and_then(|user| inviters.get(user)),
+        "invited_by": invitation.granted_by.user_id().and_then(|user| inviters.get(user)),
         "is_expired": is_expired,
         "expires_in": times::span(invitation.expires_at - now),
         "expired_at": times::moment(invitation.expires_at),
@@ -277,7 +277,7 @@ async fn names(
 ) -> Result<HashMap<UserId, String>, Problem> {
     let mut names = HashMap::new();
     for invitation in invitations {
-        let Some(user) = invitation.granted_by.member() else {
+        let Some(user) = invitation.granted_by.user_id() else {
             continue;
         };
         if names.contains_key(user) {

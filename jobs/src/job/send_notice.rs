@@ -129,7 +129,7 @@ async fn to_inviter(
     let Some(invitation) = context.guestlist.invitation(&mut *connection, id).await? else {
         return Ok(None);
     };
-    let Some(inviter) = invitation.granted_by.member() else {
+    let Some(inviter) = invitation.granted_by.user_id() else {
         return Ok(None);
     };
     let Some(inviter) = membership(context, connection, event, inviter).await? else {
@@ -197,7 +197,7 @@ async fn to_member(
     organization: Organization,
 ) -> Result<Option<Notice>, Error> {
     let actor = event.attribution.actor.as_ref();
-    let by = match actor.and_then(Actor::member) {
+    let by = match actor.and_then(Actor::user_id) {
         Some(actor) => membership(context, connection, event, actor)
             .await?
             .map(person),

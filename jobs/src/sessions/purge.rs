@@ -50,14 +50,14 @@ pub enum PurgeError {
 /// ```no_run
 /// use std::sync::Arc;
 ///
-/// use guestlist::{Database, OrganizationId, Guestlist, UserId};
+/// use guestlist::{Actor, Database, Guestlist, OrganizationId, UserId};
 /// use guestlist_jobs::sessions::{self, SessionStore};
 ///
 /// async fn remove_and_sign_out(
 ///     guestlist: &Guestlist,
 ///     database: &Database,
 ///     stores: &[Arc<dyn SessionStore>],
-///     (actor, acme, bob): (&UserId, OrganizationId, &UserId),
+///     (actor, acme, bob): (&Actor, OrganizationId, &UserId),
 /// ) -> Result<(), Box<dyn std::error::Error>> {
 ///     let mut tx = database.begin().await?;
 ///     guestlist.act(actor).in_organization(acme).remove(&mut tx, bob).await?;

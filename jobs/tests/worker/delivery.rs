@@ -9,7 +9,7 @@ use guestlist_testkit::smtp::{Action, Script};
 
 use crate::harness::{Harness, eventually};
 use crate::on_both_stacks;
-use crate::support::{OLIVIA, person, user};
+use crate::support::{OLIVIA, member, person};
 
 /// The token of the link in a letter.
 fn token_in(letter: &str) -> String {
@@ -46,7 +46,7 @@ on_both_stacks! {
     async fn many_invitations_get_one_letter_each(harness: Harness) {
         let invites = (0..100).map(|n| harness.team.invitation_of(&format!("p{n}@example.com"), "agent")).collect();
         harness.team
-            .in_transaction(async |tx| harness.team.guestlist.act(user(OLIVIA)).in_organization(harness.team.organization.id).invite_all(tx, invites).await)
+            .in_transaction(async |tx| harness.team.guestlist.act(member(OLIVIA)).in_organization(harness.team.organization.id).invite_all(tx, invites).await)
             .await
             .unwrap();
         harness.work_until_idle().await;

@@ -3,7 +3,7 @@
 use guestlist::{Invite, OrganizationId};
 
 use crate::on_both_stacks;
-use crate::support::{OLIVIA, Team, name, person, user};
+use crate::support::{OLIVIA, Team, member, name, person};
 
 const MANY: usize = 4_000;
 
@@ -19,7 +19,7 @@ async fn invite(team: &Team, organization: OrganizationId, emails: impl Iterator
         .collect();
     let all = async |tx: &mut _| {
         team.guestlist
-            .act(user(OLIVIA))
+            .act(member(OLIVIA))
             .in_organization(organization)
             .invite_all(tx, invites)
             .await

@@ -12,7 +12,7 @@ use guestlist_jobs::{Context, Settings, Worker};
 use guestlist_testkit::smtp::{Script, SmtpServer};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{OLIVIA, Team, user};
+use crate::support::{OLIVIA, Team, member};
 
 /// Runs every test on Postgres with Redis, and on SQLite with the queue in memory.
 #[macro_export]
@@ -202,7 +202,7 @@ pub(crate) async fn invite_many(team: &Team, count: usize) {
         .collect();
     team.in_transaction(async |tx| {
         team.guestlist
-            .act(user(OLIVIA))
+            .act(member(OLIVIA))
             .in_organization(team.organization.id)
             .invite_all(tx, invites)
             .await

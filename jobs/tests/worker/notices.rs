@@ -6,7 +6,7 @@ use guestlist_testkit::smtp::{Action, Script};
 
 use crate::harness::{Harness, eventually};
 use crate::on_both_stacks;
-use crate::support::{OLIVIA, Team, person, user};
+use crate::support::{OLIVIA, Team, member, person, user};
 
 async fn told(harness: &Harness, address: &str) -> Vec<String> {
     harness.work_until_idle().await;
@@ -29,7 +29,7 @@ async fn rename(team: &Team, id: OrganizationId, name: &str) {
     let name = crate::support::name(name);
     team.in_transaction(async |tx| {
         team.guestlist
-            .act(user(OLIVIA))
+            .act(member(OLIVIA))
             .in_organization(id)
             .rename(tx, name)
             .await
@@ -132,7 +132,7 @@ on_both_stacks! {
         let team = &harness.team;
         let invite = team.invitation_of("bob@example.com", "agent").locale("de".parse().unwrap());
         let invitation =
-            team.in_transaction(async |tx| team.guestlist.act(user(OLIVIA)).in_organization(team.organization.id).invite(tx, invite).await).await.unwrap();
+            team.in_transaction(async |tx| team.guestlist.act(member(OLIVIA)).in_organization(team.organization.id).invite(tx, invite).await).await.unwrap();
         let bob = User::new(user("bob"), "bob@example.com".parse().unwrap());
         team.accept(&team.token(&invitation), &bob).await.unwrap();
         team.change_role(OLIVIA, "bob", "admin").await.unwrap();

@@ -8,7 +8,7 @@ use guestlist_jobs::queue::Queue;
 
 use crate::harness::{Harness, eventually, invite_many};
 use crate::on_both_stacks;
-use crate::support::{OLIVIA, Team, user};
+use crate::support::{OLIVIA, Team, member};
 
 /// The harness at a rate, with a running clock, since leases are shorter than turns here.
 fn paced(harness: Harness, letters: &str) -> Harness {
@@ -88,7 +88,7 @@ on_both_stacks! {
         };
         let other = open.iter().find(|one| !first.contains(&format!("To: {}", one.email))).unwrap();
         harness.team.in_transaction(async |tx| {
-            harness.team.guestlist.act(user(OLIVIA)).revoke(tx, other.id).await
+            harness.team.guestlist.act(member(OLIVIA)).revoke(tx, other.id).await
         }).await.unwrap();
         eventually("the outbox is empty", async || harness.counts().await.is_empty()).await;
         worker.stop().await;

@@ -36,7 +36,7 @@ impl InviteContext {
         invites: &[(usize, Invite)],
     ) -> Result<Self, Error> {
         let guestlist = acting_in.acting.guestlist;
-        let actor = acting_in.acting.actor.member();
+        let actor = acting_in.acting.actor.user_id();
         let (organization, limits, now) =
             (lock.organization(), guestlist.limits(), guestlist.now());
         let (mut keys, mut letters) = (Vec::new(), Vec::new());

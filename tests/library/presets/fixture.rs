@@ -1,7 +1,8 @@
 //! Performs the operations of the tables, each in a transaction of its own that is rolled back.
 
 use guestlist::{
-    Action, Error, InvitationId, Paging, Role, RoleDefinition, RoleModel, Transaction, UserId,
+    Action, Actor, Error, InvitationId, Paging, Role, RoleDefinition, RoleModel, Transaction,
+    UserId,
 };
 
 use super::{Preset, suspend};
@@ -128,7 +129,7 @@ impl Fixture {
             "invite" => {
                 let invite = self.team.invitation_of("new@example.com", on);
                 let invited = guestlist
-                    .act(&by)
+                    .act(Actor::member(&by))
                     .in_organization(id)
                     .invite(tx, invite)
                     .await;
@@ -136,20 +137,30 @@ impl Fixture {
                 (invited, Action::Invite)
             }
             "resend" => {
-                let resent = guestlist.act(&by).resend(tx, self.pending(on)).await;
+                let resent = guestlist
+                    .act(Actor::member(&by))
+                    .resend(tx, self.pending(on))
+                    .await;
                 (resent.map(drop), Action::Resend)
             }
             "revoke" => {
-                let revoked = guestlist.act(&by).revoke(tx, self.pending(on)).await;
+                let revoked = guestlist
+                    .act(Actor::member(&by))
+                    .revoke(tx, self.pending(on))
+                    .await;
                 (revoked.map(drop), Action::Revoke)
             }
             "remove" => (
-                guestlist.act(&by).in_organization(id).remove(tx, who).await,
+                guestlist
+                    .act(Actor::member(&by))
+                    .in_organization(id)
+                    .remove(tx, who)
+                    .await,
                 Action::Remove,
             ),
             "suspend" => {
                 let suspended = guestlist
-                    .act(&by)
+                    .act(Actor::member(&by))
                     .in_organization(id)
                     .suspend(tx, who)
                     .await;
@@ -157,7 +168,7 @@ impl Fixture {
             }
             "reinstate" => {
                 let reinstated = guestlist
-                    .act(&by)
+                    .act(Actor::member(&by))
                     .in_organization(id)
                     .reinstate(tx, who)
                     .await;
@@ -165,7 +176,7 @@ impl Fixture {
             }
             "transfer" => {
                 let transferred = guestlist
-                    .act(&by)
+                    .act(Actor::member(&by))
                     .in_organization(id)
                     .transfer_ownership(tx, who)
                     .await;
@@ -181,7 +192,7 @@ impl Fixture {
         let mut tx = self.team.begin().await;
         let events = self.count_events(&mut tx).await;
         let changed = guestlist
-            .act(actor(by))
+            .act(Actor::member(&actor(by)))
             .in_organization(id)
             .change_role(&mut tx, who, &role(to))
             .await;
@@ -197,7 +208,7 @@ impl Fixture {
         let mut tx = self.team.begin().await;
         let events = self.count_events(&mut tx).await;
         let changed = guestlist
-            .act(actor(by))
+            .act(Actor::member(&actor(by)))
             .change_invitation_role(&mut tx, self.pending(from), &role(to))
             .await;
         let refused = is_refused(changed.map(drop), by, Action::ChangeInvitationRole);

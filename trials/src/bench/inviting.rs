@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use guestlist::{Database, Error, Guestlist, Invite, OrganizationId, User, UserId};
+use guestlist::{Actor, Database, Error, Guestlist, Invite, OrganizationId, User, UserId};
 use tokio::task::JoinSet;
 
 /// Number of concurrent requests of the host.
@@ -86,7 +86,7 @@ pub(crate) async fn invite(
     let role = "agent".parse().expect("a role of the preset");
     let mut transaction = database.begin().await?;
     guestlist
-        .act(&team.owner)
+        .act(Actor::member(&team.owner))
         .in_organization(team.id)
         .invite(&mut transaction, Invite::new(email, role))
         .await?;

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use guestlist::{Database, Guestlist, Invite, KeyRing, Limits, OrganizationId, User, UserId};
+use guestlist::{
+    Actor, Database, Guestlist, Invite, KeyRing, Limits, OrganizationId, User, UserId,
+};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::host::OWNER;
@@ -69,7 +71,7 @@ impl Host {
         let mut transaction = self.database.begin().await?;
         let outcomes = self
             .guestlist
-            .act(&self.owner)
+            .act(Actor::member(&self.owner))
             .in_organization(self.organization)
             .invite_all(&mut transaction, invites)
             .await?;

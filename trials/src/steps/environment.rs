@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use guestlist::{Database, Guestlist, Invite, Key, Limits, User};
+use guestlist::{Actor, Database, Guestlist, Invite, Key, Limits, User};
 use guestlist_testkit::process::Process;
 use guestlist_testkit::{PostgresServer, RedisServer};
 use sqlx::{Connection as _, PgConnection};
@@ -97,7 +97,7 @@ impl Environment {
             .await?;
         let invites = self.invitees(prefix)?;
         for invited in guestlist
-            .act(&owner.id)
+            .act(Actor::member(&owner.id))
             .in_organization(organization.id)
             .invite_all(&mut transaction, invites)
             .await?

@@ -5,7 +5,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use guestlist::{
-    EmailAddress, InvitationId, Invite, Locale, OrganizationId, PersonalMessage, Role,
+    Actor, EmailAddress, InvitationId, Invite, Locale, OrganizationId, PersonalMessage, Role,
 };
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -183,7 +183,7 @@ async fn invite_all(
     let mut tx = app.database.begin().await?;
     let invited = app
         .guestlist
-        .act(&member.account.id)
+        .act(Actor::member(&member.account.id))
         .in_organization(member.organization.id)
         .invite_all(&mut tx, invites)
         .await?;
@@ -217,7 +217,7 @@ pub(crate) async fn resend(
     let mut tx = app.database.begin().await?;
     let sent = app
         .guestlist
-        .act(&member.account.id)
+        .act(Actor::member(&member.account.id))
         .resend(&mut tx, id)
         .await?;
     app.commit(tx).await?;
@@ -239,7 +239,7 @@ pub(crate) async fn cancel(
     let mut tx = app.database.begin().await?;
     let cancelled = app
         .guestlist
-        .act(&member.account.id)
+        .act(Actor::member(&member.account.id))
         .revoke(&mut tx, id)
         .await?;
     app.commit(tx).await?;
@@ -262,7 +262,7 @@ pub(crate) async fn link(
     let mut tx = app.database.begin().await?;
     let token = app
         .guestlist
-        .act(&member.account.id)
+        .act(Actor::member(&member.account.id))
         .show_link(&mut tx, id)
         .await?;
     shown_link::remember(&mut tx, id).await?;

@@ -3,7 +3,7 @@
 use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::response::Redirect;
-use guestlist::{Action, Membership, OrganizationId, Role, Transaction, UserId};
+use guestlist::{Action, Actor, Membership, OrganizationId, Role, Transaction, UserId};
 use guestlist_jobs::sessions::purge;
 use serde::Deserialize;
 use serde_json::json;
@@ -35,7 +35,7 @@ pub(crate) async fn change_role(
     let mut tx = app.database.begin().await?;
     let changed = app
         .guestlist
-        .act(&member.account.id)
+        .act(Actor::member(&member.account.id))
         .in_organization(organization)
         .change_role(&mut tx, &user, &role)
         .await?;
@@ -87,7 +87,7 @@ pub(crate) async fn remove(
         .find_member(&mut tx, organization, &user)
         .await?;
     app.guestlist
-        .act(&member.account.id)
+        .act(Actor::member(&member.account.id))
         .in_organization(organization)
         .remove(&mut tx, &user)
         .await?;
@@ -110,7 +110,7 @@ pub(crate) async fn suspend(
     let mut tx = app.database.begin().await?;
     let suspended = app
         .guestlist
-        .act(&member.account.id)
+        .act(Actor::member(&member.account.id))
         .in_organization(organization)
         .suspend(&mut tx, &user)
         .await?;
@@ -132,7 +132,7 @@ pub(crate) async fn reinstate(
     let mut tx = app.database.begin().await?;
     let reinstated = app
         .guestlist
-        .act(&member.account.id)
+        .act(Actor::member(&member.account.id))
         .in_organization(organization)
         .reinstate(&mut tx, &user)
         .await?;
@@ -180,7 +180,7 @@ pub(crate) async fn transfer(
     let mut tx = app.database.begin().await?;
     let new_owner = app
         .guestlist
-        .act(&member.account.id)
+        .act(Actor::member(&member.account.id))
         .in_organization(organization)
         .transfer_ownership(&mut tx, &user)
         .await?;
@@ -211,7 +211,7 @@ pub(crate) async fn leave(State(app): State<App>, member: Member) -> Result<Redi
     let (organization, user) = (member.organization.id, &member.account.id);
     let mut tx = app.database.begin().await?;
     app.guestlist
-        .act(user)
+        .act(Actor::member(user))
         .in_organization(organization)
         .leave(&mut tx)
         .await?;

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use argon2::{Argon2, PasswordHasher};
 use chrono::{TimeDelta, Utc};
 use guestlist::{
-    Database, Invitation, Invite, Membership, OrganizationId, Paging, Transaction, User, UserId,
+    Actor, Database, Invitation, Invite, Membership, OrganizationId, Paging, Transaction, User,
+    UserId,
 };
 
 use crate::site::Site;
@@ -92,7 +93,7 @@ impl Site {
         let invite = Invite::new(email.parse().unwrap(), role.parse().unwrap());
         let invited = self
             .guestlist
-            .act(&actor.id)
+            .act(Actor::member(&actor.id))
             .in_organization(organization)
             .invite(&mut tx, invite)
             .await;

@@ -3,6 +3,7 @@
 use crate::fixture::PASSWORD;
 use crate::screen::check_page;
 use crate::site::{FOUR_TIER, Site};
+use guestlist::Actor;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unusable_link_says_what_to_do_next() {
@@ -25,9 +26,15 @@ async fn an_unusable_link_says_what_to_do_next() {
     }
     let mut tx = site.begin().await;
     let guestlist = &site.guestlist;
-    let done = guestlist.act(&olivia.id).revoke(&mut tx, cancelled.0).await;
+    let done = guestlist
+        .act(Actor::member(&olivia.id))
+        .revoke(&mut tx, cancelled.0)
+        .await;
     done.unwrap();
-    let done = guestlist.act(&olivia.id).resend(&mut tx, replaced.0).await;
+    let done = guestlist
+        .act(Actor::member(&olivia.id))
+        .resend(&mut tx, replaced.0)
+        .await;
     done.unwrap();
     let token = declined.1.rsplit('/').next().unwrap();
     guestlist.decline(&mut tx, token).await.unwrap();

@@ -1,7 +1,7 @@
 //! Invitations and memberships that lose their effect: the inviter lost the right, no seat is free, the organization
 //! was deleted, the member was suspended.
 
-use guestlist::{OrganizationId, Role, User};
+use guestlist::{Actor, OrganizationId, Role, User};
 
 use crate::browser::Browser;
 use crate::links::set_password;
@@ -161,7 +161,7 @@ async fn a_deleted_organization_is_not_accessible() {
     let deleted = team
         .site
         .guestlist
-        .act(&owner)
+        .act(Actor::member(&owner))
         .in_organization(team.acme)
         .delete(&mut tx)
         .await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{TimeDelta, Utc};
-use guestlist::{Database, Invite, OrganizationId, Role, User, UserId};
+use guestlist::{Actor, Database, Invite, OrganizationId, Role, User, UserId};
 
 use crate::browser::Page;
 use crate::site::Site;
@@ -140,7 +140,10 @@ async fn invite(site: &Site, acme: OrganizationId, owner: &UserId, kind: &str) {
     let invites =
         (0..MANY).map(|number| Invite::new(email(kind, number).parse().unwrap(), role.clone()));
     let mut tx = site.database.begin().await.unwrap();
-    let acting = site.guestlist.act(owner).in_organization(acme);
+    let acting = site
+        .guestlist
+        .act(Actor::member(owner))
+        .in_organization(acme);
     let invited = acting.invite_all(&mut tx, invites.collect());
     for invited in invited.await.unwrap() {
         invited.unwrap();

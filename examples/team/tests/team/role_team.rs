@@ -1,6 +1,6 @@
 //! A fixture for requests that no page offers: a team with every role, and direct POSTs by each of its members.
 
-use guestlist::{InvitationId, Invite, OrganizationId, Role, RoleModel, User, UserId};
+use guestlist::{Actor, InvitationId, Invite, OrganizationId, Role, RoleModel, User, UserId};
 
 use crate::browser::Browser;
 use crate::deployment::Deployment;
@@ -84,7 +84,7 @@ impl Team {
         let invitation = self
             .site
             .guestlist
-            .act(&self.owner)
+            .act(Actor::member(&self.owner))
             .in_organization(self.acme)
             .invite(&mut tx, invite)
             .await

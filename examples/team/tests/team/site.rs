@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use guestlist::{Database, Guestlist, Invite, OrganizationId, Role, User, UserId};
+use guestlist::{Actor, Database, Guestlist, Invite, OrganizationId, Role, User, UserId};
 use guestlist_jobs::{Worker, work};
 use mail_parser::MessageParser;
 use sqlx::Connection as _;
@@ -226,7 +226,7 @@ impl Site {
         let invite = Invite::new(user.email.clone(), role.clone());
         let invitation = self
             .guestlist
-            .act(owner)
+            .act(Actor::member(owner))
             .in_organization(organization)
             .invite(&mut tx, invite)
             .await

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use guestlist::{Guestlist, OrganizationId, UserId};
+use guestlist::{Actor, Guestlist, OrganizationId, UserId};
 use redis::aio::MultiplexedConnection;
 use tokio::time::sleep;
 
@@ -274,7 +274,7 @@ async fn remove(
 ) -> anyhow::Result<Instant> {
     let mut transaction = store.database.begin().await?;
     guestlist
-        .act(owner)
+        .act(Actor::member(owner))
         .in_organization(organization)
         .remove(&mut transaction, user)
         .await?;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use guestlist::{Guestlist, Invite, Limit, Limits, OrganizationId, Paging, UserId};
+use guestlist::{Actor, Guestlist, Invite, Limit, Limits, OrganizationId, Paging, UserId};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 
@@ -212,7 +212,7 @@ impl Fixture {
             .await?;
         let began = Instant::now();
         self.guestlist
-            .act(&self.inviting.owner)
+            .act(Actor::member(&self.inviting.owner))
             .in_organization(self.inviting.id)
             .invite(&mut *transaction, invite)
             .await?;
