@@ -3,7 +3,6 @@
 mod database;
 mod keys;
 mod link;
-mod mailbox;
 mod reader;
 mod role_model;
 mod sessions;
@@ -23,11 +22,11 @@ pub(crate) use self::database::redacted;
 pub use self::database::{DatabaseError, InvalidDatabaseUrl};
 pub use self::keys::{Keys, KeysError};
 pub use self::link::{InvalidLinkTemplate, LinkTemplate};
-pub use self::mailbox::{InvalidMailbox, Mailbox};
 use self::reader::Reader;
 pub use self::reader::{ConfigError, Mistake};
 pub use self::role_model::{UnreadRoleModel, read_role_model};
 pub use self::sessions::{InvalidSessionStores, SessionStoreConfig};
+use crate::mailbox::Mailbox;
 use crate::mailer::{InvalidRate, MailerConfig, Rate};
 use crate::redis_url::RedisUrl;
 

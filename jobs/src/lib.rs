@@ -18,6 +18,7 @@ mod leases;
 pub mod letters;
 mod loader;
 pub mod mail;
+mod mailbox;
 pub mod mailer;
 mod metrics;
 pub mod monitor;
@@ -39,6 +40,7 @@ pub mod worker;
 
 pub use context::Context;
 pub use failpoint::HAS_FAIL_POINTS;
+pub use mailbox::{InvalidMailbox, Mailbox};
 pub use monitor::Monitor;
 pub use redis_url::{InvalidRedisUrl, RedisUrl};
 pub use relay::Waker;
