@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use guestlist::{Database, EmailAddress, Guestlist, Token};
 
-use crate::letters::{Letters, Mailbox};
+use crate::letters::Letters;
+use crate::mailbox::Mailbox;
 use crate::mailer::Mailer;
 use crate::sessions::SessionStore;
 
@@ -30,10 +31,7 @@ pub struct Context {
 impl Context {
     /// Returns the sender's domain, which is the right side of message ids.
     pub(crate) fn domain(&self) -> &str {
-        self.from
-            .address
-            .rsplit_once('@')
-            .map_or("localhost", |(_, domain)| domain)
+        self.from.address.domain()
     }
 
     /// Returns why letters to `email` are suppressed, or `None` if they are not.

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use handlebars::{Context, RenderError};
 
 pub use letter::{Invitation, Letter, Person};
-pub use message::{Envelope, Mailbox};
+pub use message::Envelope;
 pub use overrides::{Alert, FolderError};
 
 use crate::mail::Mail;
@@ -58,12 +58,6 @@ pub struct Rendered {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LetterError {
-    /// An address would break the header or the SMTP session; it is not repeated here.
-    #[error("the address of the {whose} is not valid in a message")]
-    Address {
-        /// `sender` or `recipient`.
-        whose: &'static str,
-    },
     /// The id is not of the form `message-uuid@from-domain`.
     #[error("the message id is malformed")]
     MessageId,
@@ -140,10 +134,10 @@ impl Letters {
     ///
     /// # Errors
     ///
-    /// The envelope is not valid in a header ([`LetterError::Address`], [`LetterError::MessageId`],
+    /// The id or the date is not valid in a header ([`LetterError::MessageId`],
     /// [`LetterError::Date`]), or a template fails.
     pub fn mail(&self, letter: &Letter, envelope: &Envelope) -> Result<Mail, LetterError> {
-        let rendered = self.render(letter, &envelope.to, &envelope.locale)?;
+        let rendered = self.render(letter, envelope.to.as_str(), &envelope.locale)?;
         message::build(&rendered, envelope)
     }
 }

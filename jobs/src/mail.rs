@@ -1,15 +1,17 @@
 //! A letter in its final form: an envelope and bytes that do not change any more.
 
+use guestlist::EmailAddress;
+
 /// A finished RFC 5322 message and its envelope.
 ///
 /// Built once per attempt from data that is fixed when the job is created, so every attempt has the
 /// same bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// The envelope sender (`MAIL FROM`), a bare address.
-    pub from: String,
-    /// The one envelope recipient (`RCPT TO`), a bare address.
-    pub to: String,
+    /// The envelope sender (`MAIL FROM`).
+    pub from: EmailAddress,
+    /// The one envelope recipient (`RCPT TO`).
+    pub to: EmailAddress,
     /// The `Message-ID` without angle brackets; also names the file if the letter is written to a
     /// folder.
     pub message_id: String,

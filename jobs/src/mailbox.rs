@@ -1,14 +1,16 @@
-//! The configured sender of letters.
+//! A sender of letters.
 
 use std::fmt;
 use std::str::FromStr;
 
 use guestlist::{EmailAddress, InvalidEmailAddress};
 
-/// A sender: an address and the name people see instead of it.
+/// A sender: an address and the name that people see instead of it, written
+/// `Acme <team@acme.example>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mailbox {
-    /// The displayed name.
+    /// The display name, if any; encoded wherever it could be read as anything else.
     pub name: Option<String>,
     /// The address.
     pub address: EmailAddress,
@@ -16,6 +18,7 @@ pub struct Mailbox {
 
 /// The reason why a text is not a sender.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidMailbox {
     /// The address is not valid.
     #[error(transparent)]
@@ -25,6 +28,16 @@ pub enum InvalidMailbox {
         "the name before the address has over 100 characters or contains a control character, < or >"
     )]
     Name,
+}
+
+impl Mailbox {
+    /// Creates a sender without a display name.
+    pub fn new(address: EmailAddress) -> Self {
+        Self {
+            name: None,
+            address,
+        }
+    }
 }
 
 const MAX_NAME_LENGTH: usize = 100;
@@ -37,10 +50,7 @@ impl FromStr for Mailbox {
             .strip_suffix('>')
             .and_then(|text| text.rsplit_once('<'))
         else {
-            return Ok(Self {
-                name: None,
-                address: text.parse()?,
-            });
+            return Ok(Self::new(text.parse()?));
         };
         let name = name.trim();
         let name = name

@@ -113,11 +113,6 @@ impl Mailer {
         stands: impl Fn() -> bool + Send + Sync + 'static,
         mail: Mail,
     ) -> Verdict {
-        if let Err(failure) = connection::check_envelope(&mail) {
-            return Verdict::LetterFault {
-                why: failure.to_string(),
-            };
-        }
         self.dispatch(Manuscript::of(mail), Fence::new(stands))
             .await
     }

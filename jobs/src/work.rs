@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::config::{Config, DatabaseError, KeysError, SessionStoreConfig};
 use crate::context::Context;
 use crate::endpoint::Endpoint;
-use crate::letters::{FolderError, Letters, Mailbox};
+use crate::letters::{FolderError, Letters};
 use crate::mailer::{Deadlines, Mailer};
 use crate::queue::{DEFAULT_PREFIX, Drained, Queue};
 use crate::sessions::{RedisSessions, SessionStore, SqlSessions};
@@ -121,10 +121,7 @@ pub fn context(config: &Config, database: &Database) -> Result<Context, WorkErro
             config.concurrency,
             Deadlines::default(),
         ),
-        from: Mailbox {
-            name: config.from.name.clone(),
-            address: config.from.address.to_string(),
-        },
+        from: config.from.clone(),
         link: Arc::new(move |token| link.with(token)),
         sessions: sessions(config, database),
     })

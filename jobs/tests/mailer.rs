@@ -75,8 +75,8 @@ fn mail() -> Mail {
 
 fn mail_to(to: &str) -> Mail {
     Mail {
-        from: "team@example.org".into(),
-        to: to.into(),
+        from: "team@example.org".parse().unwrap(),
+        to: to.parse().unwrap(),
         message_id: "0198f3-1@example.org".into(),
         bytes: b"Subject: Join us\r\n\r\nHello\r\n.\r\n..bye\r\n".to_vec(),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guestlist::{Database, Guestlist};
-use guestlist_jobs::letters::{Letters, Mailbox};
+use guestlist_jobs::letters::Letters;
 use guestlist_jobs::mailer::{BackOff, Deadlines, Mailer};
 use guestlist_jobs::queue::Queue;
 use guestlist_jobs::sessions::SessionStore;
@@ -88,10 +88,7 @@ impl TestWorker {
             guestlist: self.guestlist.clone(),
             letters: Letters::built_in(),
             mailer: Mailer::new(smtp, Settings::default().letters, deadlines),
-            from: Mailbox {
-                name: Some("Test".to_owned()),
-                address: "team@app.example".to_owned(),
-            },
+            from: "Test <team@app.example>".parse().expect("a sender"),
             link: Arc::new(move |token| format!("{link}{}", token.expose())),
             sessions: self.sessions.clone(),
         }

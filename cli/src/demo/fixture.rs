@@ -7,7 +7,7 @@ use std::time::Duration;
 use guestlist::{
     Database, Error, Guestlist, Invite, Key, KeyRing, Limits, Organization, Transaction,
 };
-use guestlist_jobs::letters::{Letters, Mailbox};
+use guestlist_jobs::letters::Letters;
 use guestlist_jobs::mailer::{Deadlines, Mailer};
 use guestlist_jobs::queue::Queue;
 use guestlist_jobs::sessions::SqlSessions;
@@ -120,10 +120,7 @@ impl Fixture {
             guestlist: self.guestlist.clone(),
             letters: Letters::built_in(),
             mailer: Mailer::new(mailer, 1, Deadlines::default()),
-            from: Mailbox {
-                name: Some("Acme".to_owned()),
-                address: "team@acme.example".to_owned(),
-            },
+            from: "Acme <team@acme.example>".parse().expect("a sender"),
             link: Arc::new(|token| format!("https://acme.example/join/{}", token.expose())),
             sessions: vec![Arc::new(sessions)],
         };

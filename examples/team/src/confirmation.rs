@@ -132,8 +132,8 @@ fn letter(app: &App, email: &EmailAddress, text: String) -> anyhow::Result<Mail>
         .header(lettre::message::header::ContentType::TEXT_PLAIN)
         .body(text)?;
     Ok(Mail {
-        from: from.address.to_string(),
-        to: email.to_string(),
+        from: from.address.clone(),
+        to: email.clone(),
         message_id: id,
         bytes: letter.formatted(),
     })

@@ -54,7 +54,7 @@ pub(super) fn write(
 ) -> Result<Mail, LetterError> {
     let envelope = Envelope {
         from: context.from.clone(),
-        to: to.to_string(),
+        to: to.clone(),
         locale: locale.to_string(),
         message_id: format!("{}@{}", message.id, context.domain()),
         date: message.created_at,

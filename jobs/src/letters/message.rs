@@ -3,33 +3,26 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, Datelike, Utc};
+use guestlist::EmailAddress;
 use lettre::message::{
     Body, MultiPart, SinglePart, header::ContentTransferEncoding, header::ContentType,
 };
 
 use super::{
     LetterError, Rendered,
-    header::{is_safe_address, mailbox, unstructured},
+    header::{mailbox, unstructured},
 };
 use crate::mail::Mail;
-
-/// A sender: the name people see and the address replies go to.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Mailbox {
-    /// The display name, if any; encoded whenever it could be read as anything else.
-    pub name: Option<String>,
-    /// The bare address.
-    pub address: String,
-}
+use crate::mailbox::Mailbox;
 
 /// The envelope of a letter; fixed when its job is created, so that every attempt is the same.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// The sender, in the header and at the mail server.
     pub from: Mailbox,
-    /// The bare address of the recipient. A local part in UTF-8 is written unencoded (RFC 6532),
+    /// The address of the recipient. A local part in UTF-8 is written unencoded (RFC 6532),
     /// which the mail server must support (SMTPUTF8).
-    pub to: String,
+    pub to: EmailAddress,
     /// The language of the letter, such as `de-AT`.
     pub locale: String,
     /// The `Message-ID` without its angle brackets: `message-uuid@from-domain`.
@@ -46,18 +39,12 @@ pub(crate) fn build(letter: &Rendered, envelope: &Envelope) -> Result<Mail, Lett
         message_id,
         ..
     } = envelope;
-    let safe = |address: &str, whose| {
-        let safe = is_safe_address(address);
-        safe.then_some(()).ok_or(LetterError::Address { whose })
-    };
-    safe(&from.address, "sender")?;
-    safe(to, "recipient")?;
     if !is_message_id(message_id) {
         return Err(LetterError::MessageId);
     }
     let headers = [
-        ("From", mailbox("From", from.name.as_deref(), &from.address)),
-        ("To", to.clone()),
+        ("From", mailbox("From", from)),
+        ("To", to.to_string()),
         ("Subject", unstructured("Subject", &letter.subject)),
         ("Date", date(envelope.date)?),
         ("Message-ID", format!("<{message_id}>")),

@@ -46,8 +46,6 @@ pub(super) enum Failure {
     NoEightBit,
     #[error("the letter was withdrawn before its final dot")]
     Withdrawn,
-    #[error("the envelope's {0} is not one bare address")]
-    Envelope(&'static str),
 }
 
 impl Failure {
@@ -83,7 +81,7 @@ impl Failure {
             | Self::NoMechanism
             | Self::Challenge => Outcome::Ours(why),
             Self::NoSmtpUtf8 => Outcome::Refused(why),
-            Self::NoEightBit | Self::Envelope(_) => Outcome::LetterFault(why),
+            Self::NoEightBit => Outcome::LetterFault(why),
         }
     }
 
@@ -96,7 +94,7 @@ impl Failure {
                 blame(*stage, reply.code, reply.enhanced()),
                 Blame::Server | Blame::Ours
             ),
-            Self::NoSmtpUtf8 | Self::NoEightBit | Self::Envelope(_) => true,
+            Self::NoSmtpUtf8 | Self::NoEightBit => true,
             _ => false,
         }
     }

@@ -129,7 +129,9 @@ fn every_letter_arrives_as_it_was_written() {
     for letter in all {
         for locale in ["en", "de", "ar"] {
             let envelope = envelope(locale);
-            let written = built_in.render(&letter, &envelope.to, locale).unwrap();
+            let written = built_in
+                .render(&letter, envelope.to.as_str(), locale)
+                .unwrap();
             let mail = built_in.mail(&letter, &envelope).unwrap();
             assert_well_formed(&mail);
             let message = parse(&mail);
@@ -204,11 +206,11 @@ fn display_name_cannot_change_the_sender() {
 #[test]
 fn a_local_part_in_utf8_is_written_raw() {
     let envelope = Envelope {
-        to: "用户@example.com".to_owned(),
+        to: "用户@example.com".parse().unwrap(),
         ..envelope("en")
     };
     let mail = mail(0, &envelope);
-    assert_eq!(mail.to, "用户@example.com");
+    assert_eq!(mail.to.as_str(), "用户@example.com");
     assert_eq!(
         parse(&mail).to().unwrap().first().unwrap().address(),
         Some("用户@example.com")
@@ -223,24 +225,6 @@ fn unwritable_envelope_is_refused() {
         change(&mut envelope);
         built_in.mail(&ordinary()[0], &envelope).err()
     };
-    for address in [
-        "",
-        "a",
-        "a@b.co\r\nBcc: x@y.z",
-        "a@b.co, c@d.co",
-        "Bob <a@b.co>",
-    ] {
-        let to = refused(&|envelope| envelope.to = address.to_owned());
-        assert!(
-            matches!(to, Some(LetterError::Address { whose: "recipient" })),
-            "{address}"
-        );
-        let from = refused(&|envelope| envelope.from.address = address.to_owned());
-        assert!(
-            matches!(from, Some(LetterError::Address { whose: "sender" })),
-            "{address}"
-        );
-    }
     for id in [
         "",
         "a",
@@ -277,11 +261,13 @@ fn no_input_panics() {
         }
     }
     for c in awkward {
-        let mut envelope = envelope("en");
-        envelope.to = format!("{c}x@b.co");
-        if let Ok(mail) = BUILT_IN.mail(&ordinary()[0], &envelope) {
-            assert_well_formed(&mail);
-            assert!(!c.is_control() && !c.is_whitespace(), "{c:?}");
+        if let Ok(to) = format!("{c}x@b.co").parse() {
+            let envelope = Envelope {
+                to,
+                ..envelope("en")
+            };
+            assert_well_formed(&BUILT_IN.mail(&ordinary()[0], &envelope).unwrap());
+            assert!(!c.is_control(), "{c:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use chrono::{DateTime, TimeZone, Utc};
-use guestlist_jobs::letters::{Envelope, Invitation, Letter, Letters, Mailbox, Person};
+use guestlist_jobs::letters::{Envelope, Invitation, Letter, Letters, Person};
 
 /// The built-in letters, compiled once for all tests of a run.
 pub(crate) static BUILT_IN: LazyLock<Letters> = LazyLock::new(Letters::built_in);
@@ -115,11 +115,8 @@ pub(crate) fn written_at() -> DateTime<Utc> {
 
 pub(crate) fn envelope(locale: &str) -> Envelope {
     Envelope {
-        from: Mailbox {
-            name: Some("Acme".to_owned()),
-            address: "team@acme.example".to_owned(),
-        },
-        to: "bo@example.net".to_owned(),
+        from: "Acme <team@acme.example>".parse().unwrap(),
+        to: "bo@example.net".parse().unwrap(),
         locale: locale.to_owned(),
         message_id: "01936f5e-7b1a-7c3d-8e4f-5a6b7c8d9e0f@acme.example".to_owned(),
         date: written_at(),

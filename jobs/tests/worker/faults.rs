@@ -21,6 +21,18 @@ fn assert_one_letter_each(harness: &Harness, count: usize) {
     }
 }
 
+async fn execute(harness: &Harness, statement: &'static str) {
+    match harness.database() {
+        guestlist::Database::Postgres(pool) => {
+            sqlx::query(statement).execute(pool).await.unwrap();
+        }
+        guestlist::Database::Sqlite(pool) => {
+            sqlx::query(statement).execute(pool).await.unwrap();
+        }
+        _ => unreachable!("neither Postgres nor SQLite"),
+    }
+}
+
 on_both_stacks! {
     async fn killed_workers_leases_expire_and_are_taken_over(harness: Harness) {
         let stalled = guestlist_testkit::smtp::Script::default().on("DATA", guestlist_testkit::smtp::Action::Stall);
@@ -87,16 +99,26 @@ on_both_stacks! {
         invite_many(&harness.team, 2).await;
         let rename = "UPDATE guestlist_outbox SET kind = 'send_pigeon'
                       WHERE id = (SELECT id FROM guestlist_outbox ORDER BY id LIMIT 1)";
-        match harness.database() {
-            guestlist::Database::Postgres(pool) => drop(sqlx::query(rename).execute(pool).await.unwrap()),
-            guestlist::Database::Sqlite(pool) => drop(sqlx::query(rename).execute(pool).await.unwrap()),
-            _ => unreachable!("neither Postgres nor SQLite"),
-        }
+        execute(&harness, rename).await;
         harness.work_until_idle().await;
         assert_eq!(harness.letters().len(), 1);
         let dead = harness.waiting(guestlist::outbox::State::Dead).await;
         assert_eq!(dead.len(), 1);
         assert!(dead[0].last_error.as_ref().unwrap().contains("send_pigeon"));
+    }
+
+    async fn letter_to_an_unreadable_address_waits_and_stops_no_other(harness: Harness) {
+        invite_many(&harness.team, 2).await;
+        execute(&harness, "UPDATE guestlist_invitations SET email = 'p0@localhost' WHERE email = 'p0@example.com'").await;
+        harness.work_until_idle().await;
+        assert_eq!(harness.letters().len(), 1);
+        let waiting = harness.waiting(outbox::State::Ready).await;
+        assert_eq!((waiting.len(), waiting[0].faults), (1, 1));
+        assert!(waiting[0].last_error.as_ref().unwrap().contains("column email"));
+        execute(&harness, "UPDATE guestlist_invitations SET email = 'p0@example.com' WHERE email = 'p0@localhost'").await;
+        harness.team.advance_clock(TimeDelta::seconds(2));
+        harness.work_until_idle().await;
+        assert_one_letter_each(&harness, 2);
     }
 
     async fn two_workers_send_no_letter_twice(harness: Harness) {

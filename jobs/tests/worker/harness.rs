@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guestlist::{Database, Invitation, outbox};
-use guestlist_jobs::letters::{Letters, Mailbox};
+use guestlist_jobs::letters::Letters;
 use guestlist_jobs::mailer::{BackOff, Deadlines, Mailer};
 use guestlist_jobs::queue::{Drained, Queue};
 use guestlist_jobs::sessions::SessionStore;
@@ -114,10 +114,7 @@ impl Harness {
                 self.settings.letters,
                 deadlines,
             ),
-            from: Mailbox {
-                name: Some("Acme".into()),
-                address: "team@example.org".into(),
-            },
+            from: "Acme <team@example.org>".parse().expect("a sender"),
             link: Arc::new(|token| format!("https://app.example.com/join/{}", token.expose())),
             sessions: self.sessions.clone(),
         }

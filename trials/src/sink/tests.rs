@@ -34,8 +34,8 @@ fn mailer(sink: &Sink) -> Mailer {
 
 fn mail(to: &str) -> Mail {
     Mail {
-        from: "team@acme.example".to_owned(),
-        to: to.to_owned(),
+        from: "team@acme.example".parse().unwrap(),
+        to: to.parse().unwrap(),
         message_id: "<1@acme.example>".to_owned(),
         bytes: format!("Message-ID: <1@acme.example>\r\nTo: {to}\r\n\r\nHi.\r\n.\r\n..two\r\n")
             .into_bytes(),
