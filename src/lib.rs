@@ -180,6 +180,7 @@ pub use crate::membership::Membership;
 pub use crate::migrate::{Schema, migrate};
 pub use crate::name::{InvalidName, Name};
 pub use crate::organization::Organization;
+pub use crate::outbox::Ticket;
 pub use crate::page::{Cursor, Page, Paging};
 pub use crate::personal_message::{InvalidMessage, PersonalMessage};
 pub use crate::role::{InvalidRole, Role};

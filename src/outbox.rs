@@ -8,6 +8,7 @@ mod fair_cursor;
 mod lease;
 mod overview;
 mod settle;
+mod ticket;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ pub use self::overview::{
     Count, counts, counts_within, discard, due, is_idle, list, oldest_due, retry, retry_dead,
 };
 pub use self::settle::{Cost, complete, give_up, postpone};
+pub use self::ticket::Ticket;
 use crate::connection::{Connection, Insert};
 use crate::error::Error;
 use crate::id::{EventId, InvitationId, MessageId, OrganizationId, UserId};
@@ -157,6 +159,11 @@ impl Message {
     /// Returns the task; `None` if this version does not know the kind or the ids do not fit.
     pub fn task(&self) -> Option<Task> {
         serde_json::from_value(json!({ "kind": self.kind, "ids": self.ids })).ok()
+    }
+
+    /// Returns the ticket of its latest lease.
+    pub fn ticket(&self) -> Ticket {
+        Ticket::new(self.id, self.generation)
     }
 
     /// Returns the state as of `now`.

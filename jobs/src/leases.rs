@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use guestlist::{Database, MessageId, outbox};
+use guestlist::{Database, MessageId, Ticket, outbox};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
@@ -31,7 +32,7 @@ const RENEWAL: Duration = Duration::from_secs(5);
 pub(crate) struct Leases {
     database: Database,
     clock: DatabaseClock,
-    messages: Loader<(MessageId, i64), outbox::Message>,
+    messages: Loader<Ticket, outbox::Message>,
     held: Arc<Mutex<HashMap<MessageId, Entry>>>,
 }
 
@@ -46,25 +47,20 @@ struct Entry {
 /// The lease of a running job; dropping it ends the renewal.
 pub(crate) struct Held {
     leases: Leases,
-    id: MessageId,
-    generation: i64,
+    ticket: Ticket,
     until: watch::Receiver<Instant>,
 }
 
 impl Leases {
     pub(crate) fn new(database: Database, clock: DatabaseClock) -> Self {
-        let messages = Loader::new(
-            database.clone(),
-            |connection, leases: Vec<(MessageId, i64)>| {
-                async move {
-                    let taken = outbox::take_all(connection, &leases).await?;
-                    let by_lease =
-                        |message: outbox::Message| ((message.id, message.generation), message);
-                    Ok(taken.into_iter().map(by_lease).collect())
-                }
-                .boxed()
-            },
-        );
+        let messages = Loader::new(database.clone(), |connection, tickets: Vec<Ticket>| {
+            async move {
+                let taken = outbox::take_all(connection, &tickets).await?;
+                let by_ticket = |message: outbox::Message| (message.ticket(), message);
+                Ok(taken.into_iter().map(by_ticket).collect())
+            }
+            .boxed()
+        });
         Self {
             database,
             clock,
@@ -77,16 +73,15 @@ impl Leases {
     /// the message is gone or is already being worked on here.
     pub(crate) async fn take(
         &self,
-        id: MessageId,
-        generation: i64,
+        ticket: Ticket,
     ) -> Result<Option<(outbox::Message, Held)>, guestlist::Error> {
         let asked = Instant::now();
         // The lease is entered before the row is read: a job of this process that held it until now
         // has recorded its outcome, so the row that is read next is gone.
-        let Some(held) = self.hold(id, generation, asked) else {
+        let Some(held) = self.hold(ticket, asked) else {
             return Ok(None);
         };
-        let Some(message) = self.messages.load((id, generation)).await? else {
+        let Some(message) = self.messages.load(ticket).await? else {
             return Ok(None);
         };
         let left = message.leased_until.map(|until| until - self.clock.now());
@@ -95,17 +90,13 @@ impl Leases {
             asked + left
         } else {
             let until = self.clock.now() + LEASE;
-            let ticket = [(id, generation)];
-            let renewed = in_time(async {
-                outbox::renew(&mut self.database.acquire().await?, until, &ticket).await
-            });
-            if renewed.await?.is_empty() {
+            if self.renewed(until, &[ticket]).await?.is_empty() {
                 return Ok(None);
             }
             asked + LEASE
         };
         fail_point!("lease::taken", crate::failpoint::database());
-        if let Some(entry) = self.lock().get_mut(&id) {
+        if let Some(entry) = self.lock().get_mut(&ticket.message) {
             entry.is_taken = true;
             entry.until.send_replace(until);
         }
@@ -113,24 +104,23 @@ impl Leases {
     }
 
     /// Enters a lease, unless a job of this process already holds the same message.
-    fn hold(&self, id: MessageId, generation: i64, until: Instant) -> Option<Held> {
+    fn hold(&self, ticket: Ticket, until: Instant) -> Option<Held> {
         let (sender, receiver) = watch::channel(until);
         let mut held = self.lock();
-        if held.contains_key(&id) {
+        if held.contains_key(&ticket.message) {
             return None;
         }
         held.insert(
-            id,
+            ticket.message,
             Entry {
-                generation,
+                generation: ticket.generation,
                 is_taken: false,
                 until: sender,
             },
         );
         Some(Held {
             leases: self.clone(),
-            id,
-            generation,
+            ticket,
             until: receiver,
         })
     }
@@ -155,21 +145,20 @@ impl Leases {
             .lock()
             .iter()
             .filter(|(_, entry)| entry.is_taken)
-            .map(|(id, entry)| (*id, entry.generation))
+            .map(|(id, entry)| Ticket::new(*id, entry.generation))
             .collect();
         if tickets.is_empty() {
             return Ok(());
         }
         let asked = Instant::now();
         let until = self.clock.now() + LEASE;
-        let renewed = in_time(async {
-            outbox::renew(&mut self.database.acquire().await?, until, &tickets).await
-        });
-        let renewed = renewed.await?;
+        let renewed = self.renewed(until, &tickets).await?;
         let held = self.lock();
-        for (id, _) in &tickets {
-            let Some(entry) = held.get(id) else { continue };
-            entry.until.send_replace(if renewed.contains(id) {
+        for ticket in &tickets {
+            let Some(entry) = held.get(&ticket.message) else {
+                continue;
+            };
+            entry.until.send_replace(if renewed.contains(ticket) {
                 asked + LEASE
             } else {
                 asked
@@ -178,15 +167,26 @@ impl Leases {
         Ok(())
     }
 
+    /// Renews leases until `until` and returns those still held.
+    async fn renewed(
+        &self,
+        until: DateTime<Utc>,
+        tickets: &[Ticket],
+    ) -> Result<Vec<Ticket>, guestlist::Error> {
+        let renewal =
+            async { outbox::renew(&mut self.database.acquire().await?, until, tickets).await };
+        in_time(renewal).await
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<MessageId, Entry>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Held {
-    /// Returns the fencing token of the lease.
-    pub(crate) fn generation(&self) -> i64 {
-        self.generation
+    /// Returns the ticket of the lease.
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.ticket
     }
 
     /// Returns a predicate that tells whether the lease is still held when it is called.
@@ -212,6 +212,6 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.leases.lock().remove(&self.id);
+        self.leases.lock().remove(&self.ticket.message);
     }
 }

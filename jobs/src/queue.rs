@@ -1,7 +1,7 @@
 //! The queue between the relay and the workers. The outbox, not the queue, is the source of truth.
 //!
-//! The outbox row in SQL decides what is due, under which lease and generation. A [`Dispatch`] only
-//! points to a row. A lost dispatch delays its row until the lease expires, and a duplicate finds
+//! The outbox row in SQL decides what is due, under which lease and generation. A dispatch, one delivery
+//! of a row, is only the [`Ticket`] of its lease. A lost dispatch delays its row until the lease expires, and a duplicate finds
 //! another generation and does nothing. The queue guarantees progress: it keeps running while its
 //! store works, it recovers by itself after the store failed, and it never holds more than
 //! [`WINDOW`] dispatches.
@@ -25,8 +25,8 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use guestlist::Ticket;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 pub use check::Health;
 use lane_liveness::LaneLiveness;
@@ -51,15 +51,6 @@ pub const PUSH_LIMIT: usize = 500;
 
 /// The beginning of the prefix of every key; the name of an installation follows.
 pub const DEFAULT_PREFIX: &str = "guestlist";
-
-/// One delivery of one outbox row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Dispatch {
-    /// The row's id.
-    pub message: Uuid,
-    /// The row's generation when it was leased; a row that has moved on ignores this delivery.
-    pub generation: i64,
-}
 
 /// A lane, with a queue, a worker and slots of its own, so that no lane waits for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -171,7 +162,7 @@ pub enum QueueError {
 }
 
 /// A function that runs a dispatch. It returns when the row is settled, and handles its own errors.
-type Handler = Arc<dyn Fn(Lane, Dispatch) -> BoxFuture<'static, ()> + Send + Sync>;
+type Handler = Arc<dyn Fn(Lane, Ticket) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// A queue between the outbox and the jobs; clones share it.
 #[derive(Clone)]
@@ -297,7 +288,7 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError::Full`]: nothing was stored. [`QueueError::Redis`]: the result is unknown.
-    pub async fn push(&self, lane: Lane, dispatches: &[Dispatch]) -> Result<(), QueueError> {
+    pub async fn push(&self, lane: Lane, dispatches: &[Ticket]) -> Result<(), QueueError> {
         if dispatches.is_empty() {
             return Ok(());
         }
@@ -329,7 +320,7 @@ impl Queue {
     pub async fn run(
         &self,
         concurrency: Concurrency,
-        handler: impl Fn(Lane, Dispatch) -> BoxFuture<'static, ()> + Send + Sync + Clone + 'static,
+        handler: impl Fn(Lane, Ticket) -> BoxFuture<'static, ()> + Send + Sync + Clone + 'static,
         stop: CancellationToken,
         drain: Duration,
     ) -> Drained {
@@ -338,7 +329,7 @@ impl Queue {
 
     /// Takes the dispatches that this process fetched and did not start before it was stopped. No
     /// other process runs them, so their leases can be released at once.
-    pub fn take_unstarted(&self) -> Vec<Dispatch> {
+    pub fn take_unstarted(&self) -> Vec<Ticket> {
         let mut unstarted = self.unstarted.take();
         if let Transport::Memory(memory) = &self.transport {
             unstarted.extend(memory.drain());

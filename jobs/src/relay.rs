@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use guestlist::Ticket;
 use guestlist::outbox::{self, FairCursor, Priority};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use crate::kept_connection::KeptConnection;
 use crate::leases::LEASE;
 use crate::mailer::Gate;
 use crate::metrics::Metrics;
-use crate::queue::{Dispatch, Lane, Queue, QueueError};
+use crate::queue::{Lane, Queue, QueueError};
 use crate::skew::DatabaseClock;
 
 /// The interval between two looks while messages were found recently.
@@ -276,14 +277,10 @@ impl Relay {
     async fn release(
         &self,
         connection: &mut KeptConnection,
-        dispatches: &[Dispatch],
+        dispatches: &[Ticket],
     ) -> Result<Found, RoundError> {
-        let leases: Vec<_> = dispatches
-            .iter()
-            .map(|dispatch| (dispatch.message.into(), dispatch.generation))
-            .collect();
         connection
-            .ask(async |connection| outbox::release(connection, &leases).await)
+            .ask(async |connection| outbox::release(connection, dispatches).await)
             .await?;
         Ok(Found::QueueFull)
     }
@@ -293,18 +290,14 @@ impl Relay {
         connection: &mut KeptConnection,
         turn: &mut FairCursor,
         limit: usize,
-    ) -> Result<Vec<Dispatch>, guestlist::Error> {
+    ) -> Result<Vec<Ticket>, guestlist::Error> {
         let now = self.clock.now();
         let leases = connection
             .ask(async |connection| outbox::lease(connection, turn, now, LEASE, limit).await)
             .await?;
         let lapses = leases.iter().filter(|lease| lease.follows_a_lapse);
         self.metrics.lease_expiries.inc_by(lapses.count() as u64);
-        let dispatch = |lease: outbox::Lease| Dispatch {
-            message: lease.id.as_uuid(),
-            generation: lease.generation,
-        };
-        Ok(leases.into_iter().map(dispatch).collect())
+        Ok(leases.into_iter().map(|lease| lease.ticket).collect())
     }
 }
 

@@ -203,16 +203,14 @@ async fn put_back(
     let now = clock.now();
     let mut transaction = worker::begin(database).await?;
     for settlement in batch {
-        let (id, generation) = (settlement.message.id, settlement.held.generation());
+        let ticket = settlement.held.ticket();
         match &settlement.outcome.next {
             Next::Done | Next::Cancel { .. } => continue,
             Next::Retry { after, why, cost } => {
                 let run_at = now + *after;
-                outbox::postpone(&mut transaction, id, generation, run_at, *cost, why).await?;
+                outbox::postpone(&mut transaction, ticket, run_at, *cost, why).await?;
             }
-            Next::Dead { why } => {
-                outbox::give_up(&mut transaction, id, generation, now, why).await?
-            }
+            Next::Dead { why } => outbox::give_up(&mut transaction, ticket, now, why).await?,
         }
         if let Some(report) = &settlement.outcome.report {
             worker::record_delivery(&mut transaction, now, report).await?;

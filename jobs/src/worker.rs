@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use guestlist::Ticket;
 use guestlist::outbox::{self, Message};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use crate::leases::{Held, Leases};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::panic_text::panic_text;
-use crate::queue::{Concurrency, Dispatch, Drained, Lane, Queue};
+use crate::queue::{Concurrency, Drained, Lane, Queue};
 use crate::relay::{Relay, Rounds, Waker};
 use crate::restart_on_panic::restart_on_panic;
 use crate::scheduler::Scheduler;
@@ -254,7 +255,7 @@ impl Worker {
             settler,
             metrics: self.metrics.clone(),
         });
-        let handler = move |_lane, dispatch: Dispatch| {
+        let handler = move |_lane, dispatch: Ticket| {
             let dispatches = Arc::clone(&dispatches);
             let is_skewed = clock.is_too_skewed();
             async move {
@@ -273,13 +274,9 @@ impl Worker {
     /// can run them now.
     async fn release_unstarted(&self) {
         let unstarted = self.queue.take_unstarted();
-        let leases: Vec<_> = unstarted
-            .iter()
-            .map(|dispatch| (dispatch.message.into(), dispatch.generation))
-            .collect();
         let released = async {
             let mut connection = self.context.database.acquire().await?;
-            outbox::release(&mut connection, &leases).await
+            outbox::release(&mut connection, &unstarted).await
         };
         if let Ok(Err(error)) = tokio::time::timeout(PART_SHUTDOWN_TIMEOUT, released).await {
             warn!(
@@ -315,12 +312,8 @@ struct DispatchHandler {
 impl DispatchHandler {
     /// Takes a dispatched message, runs its job and settles it. After a failure before the job, the
     /// message is dispatched again when its lease expires.
-    async fn handle(&self, dispatch: Dispatch) {
-        let taken = self
-            .leases
-            .take(dispatch.message.into(), dispatch.generation)
-            .await;
-        let (message, held) = match taken {
+    async fn handle(&self, dispatch: Ticket) {
+        let (message, held) = match self.leases.take(dispatch).await {
             Ok(Some(taken)) => taken,
             Ok(None) => return,
             Err(error) => {

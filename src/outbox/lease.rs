@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
-use super::{COLUMNS, FairCursor, Message, Priority};
+use super::{COLUMNS, FairCursor, Message, Priority, Ticket};
 #[cfg(feature = "postgres")]
 use crate::connection::Statement;
 use crate::connection::{Connection, Dialect, Lend, sql};
@@ -18,13 +18,12 @@ use crate::id::{MessageId, OrganizationId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromRow)]
 #[non_exhaustive]
 pub struct Lease {
-    /// The message.
-    pub id: MessageId,
-    /// The organization it belongs to.
+    /// The message and the generation of this lease.
+    #[sqlx(flatten)]
+    pub ticket: Ticket,
+    /// The organization that the message belongs to.
     #[sqlx(rename = "organization_id")]
     pub organization: OrganizationId,
-    /// The fencing token of this lease.
-    pub generation: i64,
     /// `true` if the previous lease was neither settled nor released but expired: its worker died
     /// or was paused, or the dispatch was lost.
     #[sqlx(rename = "lapsed")]
@@ -127,15 +126,15 @@ pub async fn lease(
 /// Orders the leases by rounds: the first of every organization, then the second of every
 /// organization.
 fn interleave(leases: &mut [Lease]) {
-    leases.sort_by_key(|lease| lease.id);
+    leases.sort_by_key(|lease| lease.ticket);
     let mut counts: HashMap<OrganizationId, usize> = HashMap::new();
     let mut places = HashMap::with_capacity(leases.len());
     for lease in leases.iter() {
         let count = counts.entry(lease.organization).or_default();
-        places.insert(lease.id, *count);
+        places.insert(lease.ticket, *count);
         *count += 1;
     }
-    leases.sort_by_key(|lease| (places.get(&lease.id).copied(), lease.id));
+    leases.sort_by_key(|lease| (places.get(&lease.ticket).copied(), lease.ticket));
 }
 
 /// The parameters of a lease.
@@ -276,7 +275,7 @@ fn whole(count: usize) -> i64 {
 /// ```
 /// # use guestlist::{Connection, Error, outbox};
 /// # async fn example(connection: &mut Connection<'_>, lease: outbox::Lease) -> Result<(), Error> {
-/// let messages = outbox::take_all(&mut *connection, &[(lease.id, lease.generation)]).await?;
+/// let messages = outbox::take_all(&mut *connection, &[lease.ticket]).await?;
 /// let tasks: Vec<_> = messages.iter().map(|message| message.task()).collect();
 /// # Ok(())
 /// # }
@@ -286,9 +285,9 @@ fn whole(count: usize) -> i64 {
 /// [`Error::Database`].
 pub async fn take_all(
     connection: impl Lend<'_>,
-    leases: &[(MessageId, i64)],
+    tickets: &[Ticket],
 ) -> Result<Vec<Message>, Error> {
-    if leases.is_empty() {
+    if tickets.is_empty() {
         return Ok(Vec::new());
     }
     let mut connection = connection.lend();
@@ -304,17 +303,17 @@ pub async fn take_all(
              WHERE dead_at IS NULL AND id IN (SELECT unhex(value) FROM json_each($1))"
         ),
     };
-    let ids: Json = leases
+    let ids: Json = tickets
         .iter()
-        .map(|(id, _)| json!(id.as_uuid().simple()))
+        .map(|ticket| json!(ticket.message.as_uuid().simple()))
         .collect();
     let mut messages: Vec<Message> = connection.fetch_all(sql(text).bind(ids)).await?;
-    let asked: HashSet<_> = leases.iter().copied().collect();
-    messages.retain(|message| asked.contains(&(message.id, message.generation)));
+    let asked: HashSet<_> = tickets.iter().collect();
+    messages.retain(|message| asked.contains(&message.ticket()));
     Ok(messages)
 }
 
-/// Renews leases until `until`, in one statement, and returns the ids of those still held.
+/// Renews leases until `until`, in one statement, and returns those still held.
 ///
 /// Rows are locked in the order of their ids here and in [`complete`](super::complete); otherwise a
 /// renewal and a settlement at the same time could deadlock.
@@ -324,8 +323,8 @@ pub async fn take_all(
 /// # use guestlist::{Connection, Error, outbox};
 /// # async fn example(tx: &mut Connection<'_>, now: DateTime<Utc>, lease: outbox::Lease) -> Result<(), Error> {
 /// let until = now + chrono::TimeDelta::seconds(60);
-/// let held = outbox::renew(&mut *tx, until, &[(lease.id, lease.generation)]).await?;
-/// let is_lost = !held.contains(&lease.id);
+/// let held = outbox::renew(&mut *tx, until, &[lease.ticket]).await?;
+/// let is_lost = !held.contains(&lease.ticket);
 /// # Ok(())
 /// # }
 /// ```
@@ -335,9 +334,9 @@ pub async fn take_all(
 pub async fn renew(
     connection: impl Lend<'_>,
     until: DateTime<Utc>,
-    leases: &[(MessageId, i64)],
-) -> Result<Vec<MessageId>, Error> {
-    if leases.is_empty() {
+    tickets: &[Ticket],
+) -> Result<Vec<Ticket>, Error> {
+    if tickets.is_empty() {
         return Ok(Vec::new());
     }
     let mut connection = connection.lend();
@@ -353,20 +352,18 @@ pub async fn renew(
                  ORDER BY id FOR UPDATE)
              UPDATE guestlist_outbox SET leased_until = $1
              WHERE id = ANY (ARRAY (SELECT held_id FROM held))
-             RETURNING id"
+             RETURNING id, generation"
         }
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => {
             "UPDATE guestlist_outbox SET leased_until = $1
              WHERE dead_at IS NULL AND (id, generation) IN
                  (SELECT unhex(value ->> 'id'), value ->> 'generation' FROM json_each($2))
-             RETURNING id"
+             RETURNING id, generation"
         }
     };
-    let held: Vec<(MessageId,)> = connection
-        .fetch_all(sql(text).bind(until).bind(tickets(leases)))
-        .await?;
-    Ok(held.into_iter().map(|(id,)| id).collect())
+    let statement = sql(text).bind(until).bind(as_json(tickets));
+    Ok(connection.fetch_all(statement).await?)
 }
 
 /// Releases leases of messages that were not started, in one statement: they are due at once.
@@ -374,15 +371,15 @@ pub async fn renew(
 /// ```
 /// # use guestlist::{Connection, Error, outbox};
 /// # async fn example(tx: &mut Connection<'_>, lease: outbox::Lease) -> Result<(), Error> {
-/// outbox::release(&mut *tx, &[(lease.id, lease.generation)]).await?;
+/// outbox::release(&mut *tx, &[lease.ticket]).await?;
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// # Errors
 /// [`Error::Database`].
-pub async fn release(connection: impl Lend<'_>, leases: &[(MessageId, i64)]) -> Result<(), Error> {
-    if leases.is_empty() {
+pub async fn release(connection: impl Lend<'_>, tickets: &[Ticket]) -> Result<(), Error> {
+    if tickets.is_empty() {
         return Ok(());
     }
     let mut connection = connection.lend();
@@ -400,13 +397,11 @@ pub async fn release(connection: impl Lend<'_>, leases: &[(MessageId, i64)]) -> 
                  (SELECT unhex(value ->> 'id'), value ->> 'generation' FROM json_each($1))"
         }
     };
-    connection.execute(sql(text).bind(tickets(leases))).await?;
+    connection.execute(sql(text).bind(as_json(tickets))).await?;
     Ok(())
 }
 
-fn tickets(leases: &[(MessageId, i64)]) -> Json {
-    leases
-        .iter()
-        .map(|(id, generation)| json!({ "id": id.as_uuid().simple(), "generation": generation }))
-        .collect()
+fn as_json(tickets: &[Ticket]) -> Json {
+    let row = |ticket: &Ticket| json!({ "id": ticket.message.as_uuid().simple(), "generation": ticket.generation });
+    tickets.iter().map(row).collect()
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
+use super::Ticket;
 use crate::connection::{Dialect, Lend, sql};
 use crate::error::Error;
 use crate::id::MessageId;
@@ -72,9 +73,8 @@ pub enum Cost {
 /// # use guestlist::{Connection, Error, outbox};
 /// # async fn example(tx: &mut Connection<'_>, now: DateTime<Utc>, lease: outbox::Lease) -> Result<(), Error> {
 /// let later = now + chrono::TimeDelta::minutes(5);
-/// let (id, generation) = (lease.id, lease.generation);
-/// let cost = outbox::Cost::Attempt;
-/// outbox::postpone(&mut *tx, id, generation, later, cost, "451 try again later").await?;
+/// let (cost, why) = (outbox::Cost::Attempt, "451 try again later");
+/// outbox::postpone(&mut *tx, lease.ticket, later, cost, why).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -83,8 +83,7 @@ pub enum Cost {
 /// [`Error::Database`].
 pub async fn postpone(
     connection: impl Lend<'_>,
-    id: MessageId,
-    generation: i64,
+    ticket: Ticket,
     run_at: DateTime<Utc>,
     cost: Cost,
     why: &str,
@@ -92,11 +91,14 @@ pub async fn postpone(
     let statement = sql("UPDATE guestlist_outbox
              SET run_at = $3, attempts = attempts + $4, faults = faults + $5, last_error = $6, leased_until = NULL
              WHERE id = $1 AND generation = $2 AND dead_at IS NULL");
-    let statement = statement.bind(id.as_uuid()).bind(generation).bind(run_at);
+    let statement = statement
+        .bind(ticket.message.as_uuid())
+        .bind(ticket.generation);
     connection
         .lend()
         .execute(
             statement
+                .bind(run_at)
                 .bind(i64::from(cost != Cost::Nothing))
                 .bind(i64::from(cost == Cost::Fault))
                 .bind(one_line(why).as_str()),
@@ -113,7 +115,7 @@ pub async fn postpone(
 /// # use guestlist::{Connection, Error, outbox};
 /// # async fn example(tx: &mut Connection<'_>, now: DateTime<Utc>, lease: outbox::Lease) -> Result<(), Error> {
 /// let why = "550 no such user";
-/// outbox::give_up(&mut *tx, lease.id, lease.generation, now, why).await?;
+/// outbox::give_up(&mut *tx, lease.ticket, now, why).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -122,8 +124,7 @@ pub async fn postpone(
 /// [`Error::Database`].
 pub async fn give_up(
     connection: impl Lend<'_>,
-    id: MessageId,
-    generation: i64,
+    ticket: Ticket,
     now: DateTime<Utc>,
     why: &str,
 ) -> Result<(), Error> {
@@ -134,8 +135,8 @@ pub async fn give_up(
         .lend()
         .execute(
             statement
-                .bind(id.as_uuid())
-                .bind(generation)
+                .bind(ticket.message.as_uuid())
+                .bind(ticket.generation)
                 .bind(now)
                 .bind(one_line(why).as_str()),
         )

@@ -111,7 +111,7 @@ on_both_databases! {
         organizations(&team, 5, 8).await;
         let one = async || lease(&team, &mut FairCursor::of(Priority::LETTER), 20).await;
         let (a, b, c) = tokio::join!(one(), one(), one());
-        let mut ids: Vec<_> = [a, b, c].concat().iter().map(|lease| lease.id).collect();
+        let mut ids: Vec<_> = [a, b, c].concat().iter().map(|lease| lease.ticket.message).collect();
         let leased = ids.len();
         ids.sort();
         ids.dedup();

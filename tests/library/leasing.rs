@@ -2,8 +2,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guestlist::Transaction;
 use guestlist::outbox::{self, FairCursor, Lease, Message, Priority, State};
+use guestlist::{Ticket, Transaction};
 
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team};
@@ -30,8 +30,15 @@ async fn invite(team: &Team, count: usize) {
 
 /// The message of a lease, unless its generation changed.
 async fn take(tx: &mut Transaction, lease: &Lease) -> Option<Message> {
-    let asked = [(lease.id, lease.generation)];
-    outbox::take_all(tx, &asked).await.expect("read").pop()
+    outbox::take_all(tx, &[lease.ticket])
+        .await
+        .expect("read")
+        .pop()
+}
+
+/// The ticket of a lease that came so many leases of its message later.
+fn other_generation(ticket: Ticket, later: i64) -> Ticket {
+    Ticket::new(ticket.message, ticket.generation + later)
 }
 
 on_both_databases! {
@@ -42,7 +49,7 @@ on_both_databases! {
         assert!(lease(&team, 10).await.is_empty());
         team.advance_clock(TimeDelta::seconds(20));
         let second = lease(&team, 10).await;
-        assert_eq!((second[0].id, second[0].generation), (first[0].id, first[0].generation + 1));
+        assert_eq!(second[0].ticket, other_generation(first[0].ticket, 1));
         let mut tx = team.begin().await;
         assert!(take(&mut tx, &first[0]).await.is_none(), "the generation changed");
         assert!(take(&mut tx, &second[0]).await.is_some());
@@ -54,17 +61,17 @@ on_both_databases! {
         team.advance_clock(TimeDelta::seconds(20));
         let second = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
-        let given_up = first.iter().find(|lease| lease.id != second.id).unwrap();
-        outbox::give_up(&mut tx, given_up.id, given_up.generation, team.now(), "no").await.unwrap();
-        let asked: Vec<_> = first.iter().map(|lease| (lease.id, lease.generation)).collect();
+        let given_up = first.iter().find(|lease| lease.ticket.message != second.ticket.message).unwrap();
+        outbox::give_up(&mut tx, given_up.ticket, team.now(), "no").await.unwrap();
+        let asked: Vec<_> = first.iter().map(|lease| lease.ticket).collect();
         let taken = outbox::take_all(&mut tx, &asked).await.unwrap();
         let taken: HashSet<_> = taken.iter().map(|message| message.id).collect();
-        let mut held: HashSet<_> = first.iter().map(|lease| lease.id).collect();
-        held.remove(&second.id);
-        held.remove(&given_up.id);
+        let mut held: HashSet<_> = first.iter().map(|lease| lease.ticket.message).collect();
+        held.remove(&second.ticket.message);
+        held.remove(&given_up.ticket.message);
         assert_eq!(taken, held);
-        let taken = outbox::take_all(&mut tx, &[(second.id, second.generation)]).await.unwrap();
-        assert_eq!((taken.len(), taken[0].generation), (1, second.generation));
+        let taken = outbox::take_all(&mut tx, &[second.ticket]).await.unwrap();
+        assert_eq!(taken.iter().map(Message::ticket).collect::<Vec<_>>(), [second.ticket]);
         assert!(outbox::take_all(&mut tx, &[]).await.unwrap().is_empty());
     }
 
@@ -77,7 +84,7 @@ on_both_databases! {
         assert!(!is_idle().await, "a worker has leased it");
         let mut tx = team.begin().await;
         let later = team.now() + TimeDelta::minutes(5);
-        outbox::postpone(&mut tx, held.id, held.generation, later, outbox::Cost::Attempt, "later").await.unwrap();
+        outbox::postpone(&mut tx, held.ticket, later, outbox::Cost::Attempt, "later").await.unwrap();
         tx.commit().await.unwrap();
         assert!(is_idle().await, "it is due later");
         team.join("bob", "agent").await;
@@ -101,22 +108,21 @@ on_both_databases! {
         let first = lease(&team, 10).await;
         assert!(first.iter().all(|lease| !lease.follows_a_lapse), "they were not leased before");
         let mut tx = team.begin().await;
-        outbox::release(&mut tx, &[(first[0].id, first[0].generation)]).await.unwrap();
-        let (id, generation) = (first[1].id, first[1].generation);
-        outbox::postpone(&mut tx, id, generation, team.now(), outbox::Cost::Attempt, "later").await.unwrap();
+        outbox::release(&mut tx, &[first[0].ticket]).await.unwrap();
+        outbox::postpone(&mut tx, first[1].ticket, team.now(), outbox::Cost::Attempt, "later").await.unwrap();
         tx.commit().await.unwrap();
         team.advance_clock(TimeDelta::seconds(20));
         let mut second = lease(&team, 10).await;
-        second.sort_by_key(|lease| lease.id);
-        let lapsed: Vec<_> = second.iter().map(|lease| (lease.id, lease.follows_a_lapse)).collect();
-        assert_eq!(lapsed, [(first[0].id, false), (first[1].id, false), (first[2].id, true)]);
+        second.sort_by_key(|lease| lease.ticket.message);
+        let lapsed: Vec<_> = second.iter().map(|lease| (lease.ticket.message, lease.follows_a_lapse)).collect();
+        assert_eq!(lapsed, [(first[0].ticket.message, false), (first[1].ticket.message, false), (first[2].ticket.message, true)]);
     }
 
     async fn bounded_count_stops_at_its_limit(team: Team) {
         invite(&team, 5).await;
         let held = lease(&team, 2).await;
         let mut tx = team.begin().await;
-        outbox::give_up(&mut tx, held[0].id, held[0].generation, team.now(), "no").await.unwrap();
+        outbox::give_up(&mut tx, held[0].ticket, team.now(), "no").await.unwrap();
         tx.commit().await.unwrap();
         let counts = async |most| {
             let mut tx = team.begin().await;
@@ -159,7 +165,7 @@ on_both_databases! {
         invite(&team, 40).await;
         let (a, b, c) = tokio::join!(lease(&team, 20), lease(&team, 20), lease(&team, 20));
         let all: Vec<_> = [a, b, c].concat();
-        let ids: HashSet<_> = all.iter().map(|lease| lease.id).collect();
+        let ids: HashSet<_> = all.iter().map(|lease| lease.ticket.message).collect();
         assert_eq!(ids.len(), all.len());
         let rest = lease(&team, 100).await;
         assert_eq!(all.len() + rest.len(), 40);
@@ -168,18 +174,18 @@ on_both_databases! {
     async fn released_lease_is_due_with_a_new_generation(team: Team) {
         invite(&team, 2).await;
         let held = lease(&team, 2).await;
-        let tickets = [(held[0].id, held[0].generation), (held[1].id, held[1].generation - 1)];
+        let tickets = [held[0].ticket, other_generation(held[1].ticket, -1)];
         let mut tx = team.begin().await;
         outbox::release(&mut tx, &tickets).await.unwrap();
         tx.commit().await.unwrap();
         let again = lease(&team, 2).await;
-        assert_eq!(again.iter().map(|lease| lease.id).collect::<Vec<_>>(), [held[0].id]);
-        assert_eq!(again[0].generation, held[0].generation + 1);
+        let again: Vec<_> = again.iter().map(|lease| lease.ticket).collect();
+        assert_eq!(again, [other_generation(held[0].ticket, 1)]);
     }
 
     async fn concurrent_renewals_do_not_deadlock(team: Team) {
         invite(&team, 100).await;
-        let mut tickets: Vec<_> = lease(&team, 100).await.iter().map(|lease| (lease.id, lease.generation)).collect();
+        let mut tickets: Vec<_> = lease(&team, 100).await.iter().map(|lease| lease.ticket).collect();
         let until = team.now() + TimeDelta::seconds(60);
         let renewing = tickets.clone();
         let database = team.database.clone();
@@ -194,7 +200,7 @@ on_both_databases! {
         }
         renewals.await.unwrap();
         let mut tx = team.begin().await;
-        let ids: Vec<_> = tickets.iter().map(|(id, _)| *id).collect();
+        let ids: Vec<_> = tickets.iter().map(|ticket| ticket.message).collect();
         outbox::complete(&mut tx, &ids).await.unwrap();
         assert!(outbox::is_idle(&mut tx, team.now()).await.unwrap());
     }
@@ -202,10 +208,10 @@ on_both_databases! {
     async fn only_held_leases_are_renewed(team: Team) {
         invite(&team, 2).await;
         let held = lease(&team, 2).await;
-        let tickets = [(held[0].id, held[0].generation), (held[1].id, held[1].generation - 1)];
+        let tickets = [held[0].ticket, other_generation(held[1].ticket, -1)];
         let mut tx = team.begin().await;
         let until = team.now() + TimeDelta::seconds(60);
-        assert_eq!(outbox::renew(&mut tx, until, &tickets).await.unwrap(), [held[0].id]);
+        assert_eq!(outbox::renew(&mut tx, until, &tickets).await.unwrap(), [held[0].ticket]);
         tx.commit().await.unwrap();
         team.advance_clock(TimeDelta::seconds(30));
         assert_eq!(lease(&team, 10).await.len(), 1);
@@ -234,7 +240,7 @@ on_both_databases! {
         let held = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
         let later = team.now() + TimeDelta::minutes(5);
-        outbox::postpone(&mut tx, held.id, held.generation, later, outbox::Cost::Attempt, "450 busy").await.unwrap();
+        outbox::postpone(&mut tx, held.ticket, later, outbox::Cost::Attempt, "450 busy").await.unwrap();
         tx.commit().await.unwrap();
         assert!(lease(&team, 1).await.is_empty());
         team.advance_clock(TimeDelta::minutes(5));
@@ -242,9 +248,9 @@ on_both_databases! {
         let mut tx = team.begin().await;
         let message = take(&mut tx, &held).await.unwrap();
         assert_eq!((message.attempts, message.last_error.as_deref()), (1, Some("450 busy")));
-        outbox::give_up(&mut tx, held.id, held.generation - 1, team.now(), "stale").await.unwrap();
+        outbox::give_up(&mut tx, other_generation(held.ticket, -1), team.now(), "stale").await.unwrap();
         assert!(take(&mut tx, &held).await.is_some(), "a stale generation gives up nothing");
-        outbox::give_up(&mut tx, held.id, held.generation, team.now(), "554 no").await.unwrap();
+        outbox::give_up(&mut tx, held.ticket, team.now(), "554 no").await.unwrap();
         let dead = outbox::list(&mut tx, team.now(), State::Dead, None, 10).await.unwrap();
         assert_eq!((dead.len(), dead[0].state(team.now())), (1, State::Dead));
         tx.commit().await.unwrap();
@@ -252,10 +258,10 @@ on_both_databases! {
         assert!(lease(&team, 1).await.is_empty());
         let mut tx = team.begin().await;
         assert!(outbox::is_idle(&mut tx, team.now()).await.unwrap());
-        assert!(outbox::retry(&mut tx, team.now(), held.id).await.unwrap());
+        assert!(outbox::retry(&mut tx, team.now(), held.ticket.message).await.unwrap());
         tx.commit().await.unwrap();
         let revived = lease(&team, 1).await[0];
-        assert!(revived.generation > held.generation);
+        assert!(revived.ticket.generation > held.ticket.generation);
     }
 
     async fn completed_message_is_settled_under_any_lease(team: Team) {
@@ -264,7 +270,7 @@ on_both_databases! {
         team.advance_clock(TimeDelta::seconds(20));
         lease(&team, 1).await;
         let mut tx = team.begin().await;
-        outbox::complete(&mut tx, &[stale.id]).await.unwrap();
+        outbox::complete(&mut tx, &[stale.ticket.message]).await.unwrap();
         tx.commit().await.unwrap();
         let mut tx = team.begin().await;
         assert_eq!(outbox::counts(&mut tx, team.now()).await.unwrap(), []);
@@ -277,7 +283,7 @@ on_both_databases! {
         let counts = outbox::counts(&mut tx, team.now()).await.unwrap();
         let seen: Vec<_> = counts.iter().map(|count| (count.state, count.count)).collect();
         assert_eq!(seen, [(State::Leased, 1), (State::Ready, 2)]);
-        assert!(!outbox::discard(&mut tx, team.now(), held.id).await.unwrap(), "a worker has leased it");
+        assert!(!outbox::discard(&mut tx, team.now(), held.ticket.message).await.unwrap(), "a worker has leased it");
         let waiting = outbox::list(&mut tx, team.now(), State::Ready, None, 10).await.unwrap();
         assert!(outbox::discard(&mut tx, team.now(), waiting[0].id).await.unwrap());
         assert_eq!(outbox::retry_dead(&mut tx, team.now()).await.unwrap(), 0);
@@ -292,7 +298,7 @@ on_both_databases! {
         let held = outbox::lease(&mut slow, &mut FairCursor::of(Priority::LETTER), team.now(), LEASE, 1).await.unwrap();
         let quick = tokio::time::timeout(Duration::from_secs(10), lease(&team, 10)).await.expect("no waiting");
         assert_eq!(quick.len(), 1);
-        assert_ne!(quick[0].id, held[0].id);
+        assert_ne!(quick[0].ticket.message, held[0].ticket.message);
     }
 
     async fn stale_generation_settles_nothing(team: Team) {
@@ -302,8 +308,8 @@ on_both_databases! {
         let held = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
         let later = team.now() + TimeDelta::days(1);
-        outbox::postpone(&mut tx, stale.id, stale.generation, later, outbox::Cost::Attempt, "stale").await.unwrap();
-        outbox::give_up(&mut tx, stale.id, stale.generation, team.now(), "stale").await.unwrap();
+        outbox::postpone(&mut tx, stale.ticket, later, outbox::Cost::Attempt, "stale").await.unwrap();
+        outbox::give_up(&mut tx, stale.ticket, team.now(), "stale").await.unwrap();
         let message = take(&mut tx, &held).await.expect("still held");
         assert_eq!((message.attempts, message.last_error), (0, None));
     }
@@ -313,8 +319,8 @@ on_both_databases! {
         let held = lease(&team, 2).await;
         let mut tx = team.begin().await;
         for lease in &held {
-            assert!(!outbox::retry(&mut tx, team.now(), lease.id).await.unwrap(), "a worker has leased it");
-            outbox::give_up(&mut tx, lease.id, lease.generation, team.now(), "554 \0no\r\n").await.unwrap();
+            assert!(!outbox::retry(&mut tx, team.now(), lease.ticket.message).await.unwrap(), "a worker has leased it");
+            outbox::give_up(&mut tx, lease.ticket, team.now(), "554 \0no\r\n").await.unwrap();
         }
         let dead = outbox::list(&mut tx, team.now(), State::Dead, None, 10).await.unwrap();
         assert_eq!((dead[0].attempts, dead[0].last_error.as_deref()), (1, Some("554  no  ")));
@@ -332,7 +338,7 @@ on_both_databases! {
         let held = lease(&team, 2).await;
         let mut tx = team.begin().await;
         outbox::complete(&mut tx, &[]).await.unwrap();
-        outbox::complete(&mut tx, &[held[0].id]).await.unwrap();
+        outbox::complete(&mut tx, &[held[0].ticket.message]).await.unwrap();
         assert!(take(&mut tx, &held[0]).await.is_none());
         assert!(take(&mut tx, &held[1]).await.is_some());
     }

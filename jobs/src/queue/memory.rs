@@ -6,9 +6,10 @@ use std::{
 };
 
 use futures::{Stream, stream};
+use guestlist::Ticket;
 use tokio::sync::Notify;
 
-use super::{Dispatch, Lane, Lanes};
+use super::{Lane, Lanes};
 
 /// The dispatches that wait in this process. They outlive the worker that takes them.
 #[derive(Debug, Default)]
@@ -16,12 +17,12 @@ pub(super) struct Memory(Lanes<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    dispatches: Mutex<VecDeque<Dispatch>>,
+    dispatches: Mutex<VecDeque<Ticket>>,
     arrived: Notify,
 }
 
 impl Memory {
-    pub(super) fn push(&self, lane: Lane, dispatches: &[Dispatch]) {
+    pub(super) fn push(&self, lane: Lane, dispatches: &[Ticket]) {
         let waiting = self.0.of(lane);
         let mut queue = waiting.lock();
         for dispatch in dispatches {
@@ -38,13 +39,13 @@ impl Memory {
     }
 
     /// Takes all waiting dispatches.
-    pub(super) fn drain(&self) -> impl Iterator<Item = Dispatch> {
+    pub(super) fn drain(&self) -> impl Iterator<Item = Ticket> {
         let lanes = Lane::ALL.into_iter();
         lanes.flat_map(|lane| std::mem::take(&mut *self.0.of(lane).lock()))
     }
 
     /// Returns an endless stream of the lane's dispatches; several streams share them.
-    pub(super) fn take(self: Arc<Self>, lane: Lane) -> impl Stream<Item = Dispatch> + Send {
+    pub(super) fn take(self: Arc<Self>, lane: Lane) -> impl Stream<Item = Ticket> + Send {
         stream::unfold(self, move |memory| async move {
             let dispatch = memory.0.of(lane).next().await;
             Some((dispatch, memory))
@@ -53,7 +54,7 @@ impl Memory {
 }
 
 impl Waiting {
-    async fn next(&self) -> Dispatch {
+    async fn next(&self) -> Ticket {
         loop {
             if let Some(dispatch) = self.pop() {
                 return dispatch;
@@ -62,7 +63,7 @@ impl Waiting {
         }
     }
 
-    fn pop(&self) -> Option<Dispatch> {
+    fn pop(&self) -> Option<Ticket> {
         let mut queue = self.lock();
         let dispatch = queue.pop_front();
         if !queue.is_empty() {
@@ -71,7 +72,7 @@ impl Waiting {
         dispatch
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Dispatch>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Ticket>> {
         self.dispatches
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

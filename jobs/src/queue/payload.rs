@@ -1,9 +1,7 @@
-//! The encoding of a dispatch as bytes, and its task id.
+//! The encoding of a dispatch as bytes.
 
+use guestlist::{MessageId, Ticket};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
-
-use super::Dispatch;
 
 /// The version of the layout; no other is understood. A dispatch of a newer process is dropped here
 /// and dispatched again when its lease expires, for a process that can read it.
@@ -14,18 +12,18 @@ const VERSION: u8 = 1;
 /// Decoding never fails, because a codec that fails ends apalis's worker, and the same bytes
 /// would end the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Payload(pub(super) Option<Dispatch>);
+pub(super) struct Payload(pub(super) Option<Ticket>);
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wire {
     v: u8,
-    message: Uuid,
+    message: MessageId,
     generation: i64,
 }
 
 impl Payload {
-    pub(super) fn encode(dispatch: Dispatch) -> Vec<u8> {
+    pub(super) fn encode(dispatch: Ticket) -> Vec<u8> {
         let wire = Wire {
             v: VERSION,
             message: dispatch.message,
@@ -38,18 +36,8 @@ impl Payload {
         let dispatch = serde_json::from_slice(bytes)
             .ok()
             .filter(|wire: &Wire| wire.v == VERSION)
-            .map(|wire| Dispatch {
-                message: wire.message,
-                generation: wire.generation,
-            });
+            .map(|wire| Ticket::new(wire.message, wire.generation));
         Self(dispatch)
-    }
-}
-
-impl Dispatch {
-    /// Returns `message:generation`: apalis ignores an id that it has seen, so each lease has its own.
-    pub(super) fn task_id(&self) -> String {
-        format!("{}:{}", self.message, self.generation)
     }
 }
 
@@ -57,20 +45,28 @@ impl Dispatch {
 mod tests {
     use super::*;
 
-    const DISPATCH: Dispatch = Dispatch {
-        message: Uuid::from_u128(7),
-        generation: i64::MAX,
-    };
+    fn dispatch() -> Ticket {
+        Ticket::new(uuid::Uuid::from_u128(7).into(), i64::MAX)
+    }
 
     #[test]
     fn a_dispatch_is_decoded_as_it_was_encoded() {
-        let bytes = Payload::encode(DISPATCH);
-        assert_eq!(Payload::decode(&bytes), Payload(Some(DISPATCH)));
+        let bytes = Payload::encode(dispatch());
+        assert_eq!(Payload::decode(&bytes), Payload(Some(dispatch())));
+    }
+
+    /// Processes of several versions share a queue.
+    #[test]
+    fn bytes_and_task_id_are_those_of_earlier_versions() {
+        let bytes = r#"{"v":1,"message":"00000000-0000-0000-0000-000000000007","generation":9223372036854775807}"#;
+        assert_eq!(Payload::encode(dispatch()), bytes.as_bytes());
+        let id = "00000000-0000-0000-0000-000000000007:9223372036854775807";
+        assert_eq!(dispatch().to_string(), id);
     }
 
     #[test]
     fn bytes_that_are_no_dispatch_decode_to_none() {
-        let whole = Payload::encode(DISPATCH);
+        let whole = Payload::encode(dispatch());
         for length in 0..whole.len() {
             assert_eq!(Payload::decode(&whole[..length]), Payload(None));
         }

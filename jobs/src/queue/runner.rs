@@ -6,10 +6,11 @@ use std::{
 };
 
 use futures::FutureExt;
+use guestlist::Ticket;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Dispatch, Handler, Lane, lane_liveness::LaneLiveness, payload::Payload};
+use super::{Handler, Lane, lane_liveness::LaneLiveness, payload::Payload};
 use crate::panic_text::panic_text;
 
 /// The state that handlers need to outlive the worker that fetched their dispatches.
@@ -30,10 +31,10 @@ pub(super) struct Runner {
 
 /// Dispatches that were fetched and not started before the stop.
 #[derive(Debug, Default)]
-pub(super) struct Unstarted(Mutex<Vec<Dispatch>>);
+pub(super) struct Unstarted(Mutex<Vec<Ticket>>);
 
 impl Unstarted {
-    fn add(&self, dispatch: Dispatch) {
+    fn add(&self, dispatch: Ticket) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -41,7 +42,7 @@ impl Unstarted {
     }
 
     /// Takes all of them.
-    pub(super) fn take(&self) -> Vec<Dispatch> {
+    pub(super) fn take(&self) -> Vec<Ticket> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -71,7 +72,7 @@ impl Runner {
             .await;
     }
 
-    async fn contained(&self, dispatch: Dispatch) {
+    async fn contained(&self, dispatch: Ticket) {
         let handled = async { (self.handler)(self.lane, dispatch).await };
         if let Err(panic) = AssertUnwindSafe(handled).catch_unwind().await {
             tracing::error!(

@@ -6,9 +6,10 @@
 
 use std::{sync::LazyLock, time::Duration};
 
+use guestlist::Ticket;
 use redis::{RedisError, Script, ScriptInvocation};
 
-use super::{Dispatch, Lane, Lanes, QueueError, WINDOW, payload::Payload};
+use super::{Lane, Lanes, QueueError, WINDOW, payload::Payload};
 use crate::{redis_connection::RedisConnection, redis_url::RedisUrl};
 
 /// The hash tag of every key. apalis's registration also writes the key of this name, which cannot
@@ -104,7 +105,7 @@ impl Store {
         Ok((held, swept.waiting))
     }
 
-    pub(super) async fn push(&self, lane: Lane, dispatches: &[Dispatch]) -> Result<(), QueueError> {
+    pub(super) async fn push(&self, lane: Lane, dispatches: &[Ticket]) -> Result<(), QueueError> {
         let mut script = PUSH.prepare_invoke();
         script.key(self.key(lane, "data"));
         for other in Lane::ALL.into_iter().filter(|other| *other != lane) {
@@ -116,8 +117,9 @@ impl Store {
             .arg(lane.window())
             .arg(WINDOW);
         for dispatch in dispatches {
+            // apalis ignores an id that it has seen, so each lease has its own.
             script
-                .arg(dispatch.task_id())
+                .arg(dispatch.to_string())
                 .arg(Payload::encode(*dispatch));
         }
         let held: i64 = self.invoke(&script).await?;

@@ -8,7 +8,8 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use guestlist_jobs::queue::{Concurrency, Dispatch, Drained, Lane, Queue, QueueError};
+use guestlist::Ticket;
+use guestlist_jobs::queue::{Concurrency, Drained, Lane, Queue, QueueError};
 use guestlist_testkit::RedisServer;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -20,12 +21,9 @@ pub const SLOTS: Concurrency = Concurrency {
 };
 pub const DRAIN: Duration = Duration::from_secs(10);
 
-pub fn dispatches(count: usize) -> Vec<Dispatch> {
+pub fn dispatches(count: usize) -> Vec<Ticket> {
     (0..count)
-        .map(|_| Dispatch {
-            message: Uuid::now_v7(),
-            generation: 1,
-        })
+        .map(|_| Ticket::new(Uuid::now_v7().into(), 1))
         .collect()
 }
 
@@ -46,14 +44,14 @@ pub async fn keys(server: &RedisServer) -> Vec<String> {
 
 /// The number of runs of each dispatch.
 #[derive(Clone, Default)]
-pub struct Runs(Arc<Mutex<HashMap<Dispatch, usize>>>);
+pub struct Runs(Arc<Mutex<HashMap<Ticket, usize>>>);
 
 impl Runs {
-    pub fn note(&self, dispatch: Dispatch) {
+    pub fn note(&self, dispatch: Ticket) {
         *self.0.lock().unwrap().entry(dispatch).or_default() += 1;
     }
 
-    pub fn of(&self, dispatch: &Dispatch) -> usize {
+    pub fn of(&self, dispatch: &Ticket) -> usize {
         self.0.lock().unwrap().get(dispatch).copied().unwrap_or(0)
     }
 
@@ -61,11 +59,11 @@ impl Runs {
         self.0.lock().unwrap().len()
     }
 
-    pub fn all_once(&self, dispatches: &[Dispatch]) -> bool {
+    pub fn all_once(&self, dispatches: &[Ticket]) -> bool {
         dispatches.iter().all(|dispatch| self.of(dispatch) == 1)
     }
 
-    pub fn handler(&self) -> impl Fn(Lane, Dispatch) -> BoxFuture<'static, ()> + Clone + use<> {
+    pub fn handler(&self) -> impl Fn(Lane, Ticket) -> BoxFuture<'static, ()> + Clone + use<> {
         let runs = self.clone();
         move |_, dispatch| {
             runs.note(dispatch);
@@ -84,7 +82,7 @@ pub fn run(
     queue: &Queue,
     slots: Concurrency,
     drain: Duration,
-    handler: impl Fn(Lane, Dispatch) -> BoxFuture<'static, ()> + Send + Sync + Clone + 'static,
+    handler: impl Fn(Lane, Ticket) -> BoxFuture<'static, ()> + Send + Sync + Clone + 'static,
 ) -> Running {
     let stop = CancellationToken::new();
     let (queue, token) = (queue.clone(), stop.clone());
@@ -106,7 +104,7 @@ pub async fn polling(queue: &Queue) -> Duration {
 
 /// Pushes everything in batches that fit the window. The room may be gone by the time of the push,
 /// since a dispatch on its way from the list into a handler is counted in neither for a moment.
-pub async fn push_all(queue: &Queue, lane: Lane, dispatches: &[Dispatch]) {
+pub async fn push_all(queue: &Queue, lane: Lane, dispatches: &[Ticket]) {
     let mut rest = dispatches;
     while !rest.is_empty() {
         let room = queue.room(lane).await.unwrap().min(rest.len());

@@ -7,7 +7,8 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use guestlist_jobs::queue::{Concurrency, DEFAULT_PREFIX, Dispatch, Lane, Queue, WINDOW};
+use guestlist::{MessageId, Ticket};
+use guestlist_jobs::queue::{Concurrency, DEFAULT_PREFIX, Lane, Queue, WINDOW};
 use guestlist_testkit::RedisServer;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -21,7 +22,7 @@ const SLOTS: Concurrency = Concurrency {
 };
 
 #[derive(Clone, Default)]
-struct Outbox(Arc<Mutex<HashMap<Uuid, Row>>>);
+struct Outbox(Arc<Mutex<HashMap<MessageId, Row>>>);
 
 #[derive(Default)]
 struct Row {
@@ -33,11 +34,11 @@ struct Row {
 
 impl Outbox {
     fn with_rows(count: usize) -> Self {
-        let rows = (0..count).map(|_| (Uuid::now_v7(), Row::default()));
+        let rows = (0..count).map(|_| (MessageId::from(Uuid::now_v7()), Row::default()));
         Self(Arc::new(Mutex::new(rows.collect())))
     }
 
-    fn lease(&self, most: usize) -> Vec<Dispatch> {
+    fn lease(&self, most: usize) -> Vec<Ticket> {
         let now = Instant::now();
         let mut rows = self.0.lock().unwrap();
         rows.iter_mut()
@@ -46,15 +47,12 @@ impl Outbox {
             .map(|(id, row)| {
                 row.generation += 1;
                 row.leased = Some(now + LEASE);
-                Dispatch {
-                    message: *id,
-                    generation: row.generation,
-                }
+                Ticket::new(*id, row.generation)
             })
             .collect()
     }
 
-    fn begin(&self, dispatch: Dispatch) -> bool {
+    fn begin(&self, dispatch: Ticket) -> bool {
         let mut rows = self.0.lock().unwrap();
         let row = rows.get_mut(&dispatch.message).unwrap();
         let ours = !row.done && row.generation == dispatch.generation;
@@ -62,7 +60,7 @@ impl Outbox {
         ours
     }
 
-    fn settle(&self, dispatch: Dispatch) {
+    fn settle(&self, dispatch: Ticket) {
         self.0
             .lock()
             .unwrap()
@@ -80,7 +78,7 @@ impl Outbox {
             .count()
     }
 
-    fn handler(&self) -> impl Fn(Lane, Dispatch) -> BoxFuture<'static, ()> + Clone + use<> {
+    fn handler(&self) -> impl Fn(Lane, Ticket) -> BoxFuture<'static, ()> + Clone + use<> {
         let outbox = self.clone();
         move |_, dispatch| {
             let outbox = outbox.clone();

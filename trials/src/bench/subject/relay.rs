@@ -130,7 +130,7 @@ impl<'a> Outbox<'a> {
             leased == batch,
             "{batch} messages were due, but {leased} were leased"
         );
-        let ids: Vec<_> = leases.iter().map(|lease| lease.id).collect();
+        let ids: Vec<_> = leases.iter().map(|lease| lease.ticket.message).collect();
         let mut connection = self.store.database.acquire().await?;
         let completed = outbox::complete(&mut connection, &ids).await?.len();
         anyhow::ensure!(
