@@ -261,7 +261,7 @@ impl<'a> Statement<'a> {
 
 #[derive(Debug)]
 pub(crate) enum Value<'a> {
-    Uuid(Uuid),
+    Uuid(Option<Uuid>),
     Text(Option<Cow<'a, str>>),
     Bytes(Option<&'a [u8]>),
     Int(Option<i64>),
@@ -280,7 +280,8 @@ macro_rules! value_from {
 }
 
 value_from! {
-    Uuid => Uuid(uuid) uuid;
+    Uuid => Uuid(uuid) Some(uuid);
+    Option<Uuid> => Uuid(uuid) uuid;
     &'a str => Text(text) Some(text.into());
     Option<&'a str> => Text(text) text.map(Cow::from);
     String => Text(text) Some(text.into());

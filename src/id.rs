@@ -58,6 +58,19 @@ id!(
     MessageId
 );
 
+id!(
+    /// The id of an attempt to send a letter.
+    AttemptId
+);
+
+impl AttemptId {
+    /// Returns the lower bound of the ids of `time`, to the millisecond.
+    pub(crate) fn lower_bound(time: DateTime<Utc>) -> Self {
+        let milliseconds = u128::try_from(time.timestamp_millis()).unwrap_or_default();
+        Self(Uuid::from_u128(milliseconds << 80))
+    }
+}
+
 /// Makes an ordered UUID. Ids made by this process within one microsecond keep the order in which
 /// they were made; those of several processes are ordered by time.
 fn ordered_uuid(now: DateTime<Utc>) -> Uuid {
@@ -145,6 +158,16 @@ mod tests {
         let ids = (0..2000).map(|micros| (micros, uuid_at(&process, at(micros))));
         let mut pairs = ids.map(|(micros, id)| (id, uuid_at(&precise(), at(micros + 1))));
         assert!(pairs.all(|(id, later)| id < later));
+    }
+
+    #[test]
+    fn lower_bound_separates_ids_by_their_times() {
+        let time = DateTime::from_timestamp(1_790_000_000, 5_000_000).expect("a time");
+        let before = AttemptId::new(time - chrono::TimeDelta::microseconds(1));
+        let bound = AttemptId::lower_bound(time);
+        assert!(before < bound && bound < AttemptId::new(time));
+        let epoch = AttemptId::lower_bound(DateTime::UNIX_EPOCH - chrono::TimeDelta::days(1));
+        assert_eq!(epoch.as_uuid(), Uuid::nil());
     }
 
     #[test]

@@ -119,6 +119,7 @@ mod access;
 mod account_deletion;
 mod acting;
 mod actor;
+mod attempt;
 mod batched_query;
 mod clock;
 mod connection;
@@ -161,6 +162,7 @@ pub use crate::access::Access;
 pub use crate::account_deletion::Forgotten;
 pub use crate::acting::{Acting, ActingIn};
 pub use crate::actor::{Actor, Attribution, AuditText, Grantor, InvalidAuditText, Origin};
+pub use crate::attempt::{Attempt, AttemptDetail};
 pub use crate::clock::{Clock, ManualClock};
 pub use crate::connection::{Connection, Lend};
 pub use crate::database::{Database, PooledConnection, Transaction};
@@ -169,8 +171,8 @@ pub use crate::error::{Action, Error, Fault, LimitKind};
 pub use crate::event::{Addressee, Event, EventKind};
 pub use crate::guestlist::{Builder, Guestlist, ResendPolicy};
 pub use crate::id::{
-    EventId, InvalidSessionKey, InvalidUserId, InvitationId, MessageId, OrganizationId, SessionKey,
-    UserId,
+    AttemptId, EventId, InvalidSessionKey, InvalidUserId, InvitationId, MessageId, OrganizationId,
+    SessionKey, UserId,
 };
 pub use crate::invitation::{Filter, Invitation, Invite, Outcome};
 pub use crate::key_ring::{InvalidKeyRing, Key, KeyRing};

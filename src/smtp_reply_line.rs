@@ -7,8 +7,13 @@ const MAX_LENGTH: usize = 500;
 /// replaces every control character by a space, because Postgres cannot store NUL and a terminal
 /// would obey the others.
 pub(crate) fn one_line(text: &str) -> String {
+    one_line_of(text, MAX_LENGTH)
+}
+
+/// Like [`one_line`], cut to another length.
+pub(crate) fn one_line_of(text: &str, max_length: usize) -> String {
     text.chars()
-        .take(MAX_LENGTH)
+        .take(max_length)
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
 }

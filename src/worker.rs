@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::guestlist::Guestlist;
 
 pub use self::invitation_letter::{LetterFacts, grant_holds, letter_facts};
+pub use crate::attempt::{accepted_since, delete_old_attempts, record_attempts};
 pub use crate::invitation::{
     DeliveryReport, expire_due, lift_suppression, record_delivery, record_sent, remind_due,
     suppression,

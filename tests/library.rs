@@ -21,6 +21,8 @@ mod accepting;
 mod acting;
 #[path = "library/addresses.rs"]
 mod addresses;
+#[path = "library/attempts.rs"]
+mod attempts;
 #[path = "library/fairness.rs"]
 mod fairness;
 #[path = "library/forgetting.rs"]

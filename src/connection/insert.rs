@@ -7,6 +7,8 @@ use super::{Connection, Value};
 pub(crate) struct Insert<'a> {
     into: &'static str,
     width: usize,
+    /// The clause for a row that exists, or nothing.
+    on_conflict: &'static str,
     /// The values of all rows, row after row.
     values: Vec<Value<'a>>,
 }
@@ -20,7 +22,16 @@ impl<'a> Insert<'a> {
         Self {
             into,
             width: N,
+            on_conflict: "",
             values: rows.into_iter().flatten().collect(),
+        }
+    }
+
+    /// Skips rows that exist already.
+    pub(crate) fn skip_existing(self) -> Self {
+        Self {
+            on_conflict: " ON CONFLICT DO NOTHING",
+            ..self
         }
     }
 
@@ -86,7 +97,7 @@ mod postgres {
     fn text(inserts: &[Insert<'_>], from: &str, many: &str) -> Result<String, fmt::Error> {
         let (mut text, mut bound) = (String::new(), 0);
         for (place, insert) in inserts.iter().enumerate() {
-            let begin = if place == 0 { "WITH" } else { ")), " };
+            let begin = if place == 0 { "WITH" } else { "," };
             let into = insert.into;
             write!(text, "{begin} part_{place} AS (INSERT INTO {into} {from}")?;
             for (place, value) in insert.values[..insert.width].iter().enumerate() {
@@ -94,8 +105,9 @@ mod postgres {
                 bound += 1;
                 write!(text, "{begin}${bound}::{}{many}", type_of(value))?;
             }
+            write!(text, "){})", insert.on_conflict)?;
         }
-        text.push_str(")) SELECT");
+        text.push_str(" SELECT");
         Ok(text)
     }
 
@@ -159,22 +171,22 @@ mod sqlite {
             let most = MAX_VALUES / insert.width * insert.width;
             while !insert.values.is_empty() {
                 let rest = insert.values.split_off(most.min(insert.values.len()));
-                connection
-                    .execute(statement(insert.into, insert.width, insert.values))
-                    .await?;
-                insert.values = rest;
+                let values = std::mem::replace(&mut insert.values, rest);
+                connection.execute(statement(&insert, values)).await?;
             }
         }
         Ok(())
     }
 
-    fn statement<'a>(into: &str, width: usize, values: Vec<Value<'a>>) -> Statement<'a> {
-        let mut sql = format!("INSERT INTO {into} VALUES ");
+    fn statement<'a>(insert: &Insert<'_>, values: Vec<Value<'a>>) -> Statement<'a> {
+        let width = insert.width;
+        let mut sql = format!("INSERT INTO {} VALUES ", insert.into);
         for bound in (0..values.len()).step_by(width) {
             sql.push_str(if bound == 0 { "(" } else { ", (" });
             placeholders(&mut sql, bound, width);
             sql.push(')');
         }
+        sql.push_str(insert.on_conflict);
         Statement {
             sql: sql.into(),
             is_kept: values.len() == width,
