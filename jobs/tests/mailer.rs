@@ -34,6 +34,7 @@ use std::time::Duration;
 
 use guestlist_jobs::mail::Mail;
 use guestlist_jobs::mailer::{BackOff, Deadlines, Gate, Mailer, Verdict};
+use guestlist_testkit::smtp::{Script, SmtpServer};
 
 /// Long deadlines, for tests that are not about them, and no pauses.
 fn deadlines() -> Deadlines {
@@ -53,19 +54,16 @@ fn mailer_with(url: &str, connections: usize, deadlines: Deadlines) -> Mailer {
 }
 
 /// A server without pipelining, and one with it.
-fn with_and_without_pipelining() -> [guestlist_testkit::smtp::Script; 2] {
-    [
-        guestlist_testkit::smtp::Script::default(),
-        guestlist_testkit::smtp::Script::default().offers("PIPELINING"),
-    ]
+fn with_and_without_pipelining() -> [Script; 2] {
+    [Script::default(), Script::default().offers("PIPELINING")]
 }
 
 /// A mailer with one sender to a scripted server, without TLS.
-fn mailer(server: &guestlist_testkit::smtp::SmtpServer) -> Mailer {
+fn mailer(server: &SmtpServer) -> Mailer {
     mailer_with(&clear(server), 1, deadlines())
 }
 
-fn clear(server: &guestlist_testkit::smtp::SmtpServer) -> String {
+fn clear(server: &SmtpServer) -> String {
     server.url()
 }
 

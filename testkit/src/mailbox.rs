@@ -50,8 +50,10 @@ impl Mailbox {
 fn letters_to(seen: &Seen, address: &str) -> Vec<Letter> {
     let letters = seen.letters.iter();
     let theirs = letters.filter(|letter| letter.to.eq_ignore_ascii_case(address));
-    let accepted = theirs.filter(|letter| !letter.is_refused);
-    accepted.map(|letter| Letter::read(&letter.text)).collect()
+    let accepted = theirs.filter(|letter| letter.is_accepted());
+    accepted
+        .map(|letter| Letter::read(&letter.text()))
+        .collect()
 }
 
 /// A letter as its recipient reads it.
@@ -68,7 +70,14 @@ pub struct Letter {
 
 impl Letter {
     fn read(source: &str) -> Self {
-        let message = MessageParser::default().parse(source).unwrap_or_default();
+        let Some(message) = MessageParser::default().parse(source) else {
+            // Without a header, all of it is text.
+            return Self {
+                subject: String::new(),
+                text: source.to_owned(),
+                html: String::new(),
+            };
+        };
         let text = message.body_text(0).unwrap_or_default();
         let html = message.body_html(0).unwrap_or_default();
         Self {
@@ -122,6 +131,12 @@ mod tests {
             Letter::read("Subject: Hi\r\n\r\n> see http://b.example\r\n\r\nhttp://a.example/1\r\n");
         assert_eq!(letter.link(), Some("http://a.example/1"));
         assert_eq!(letter.links().count(), 2);
+    }
+
+    #[test]
+    fn letter_without_a_header_is_text() {
+        assert_eq!(Letter::read("").text, "");
+        assert_eq!(Letter::read("0123456789\r\n").text, "0123456789\r\n");
     }
 
     #[test]

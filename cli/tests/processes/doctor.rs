@@ -1,6 +1,6 @@
 //! The doctor's report on a wrong setup: the failed check and the remedy.
 
-use guestlist_testkit::smtp::{Action, Script};
+use guestlist_testkit::smtp::{Action, Script, Stage};
 use serde_json::Value as Json;
 
 use guestlist_testkit::{RedisServer, free_port};
@@ -196,7 +196,8 @@ fn the_mail_server_does_not_answer() {
 
 #[test]
 fn mail_server_refuses_the_password() {
-    let script = Script::default().on("CONNECT", Action::ReplyAndHangUp("554 5.7.1 go away"));
+    let refusal = Action::reply_and_hang_up("554 5.7.1 go away");
+    let script = Script::default().on(Stage::Connect, refusal);
     let installation = Installation::with_mail_server(script);
     assert_only_failure(
         &failed_checks(&installation.command_line, 1),

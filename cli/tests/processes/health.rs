@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use guestlist_testkit::smtp::{Action, Script};
+use guestlist_testkit::smtp::{Action, Script, Stage};
 
 use guestlist_testkit::PostgresServer;
 
@@ -153,7 +153,7 @@ fn readiness_follows_postgres() {
 fn readiness_fails_while_the_smtp_password_is_refused() {
     let script = Script::default()
         .offers("AUTH PLAIN")
-        .on("AUTH", Action::Reply("535 5.7.8 no"));
+        .on(Stage::Auth, "535 5.7.8 no");
     let installation = Installation::with_mail_server(script).signing_in();
     let worker = Worker::listening(&installation.command_line, "worker");
     until_ready(&worker);
@@ -227,7 +227,8 @@ fn unconfigured_worker_has_metrics() {
 
 #[test]
 fn stopping_worker_is_unready_but_answers() {
-    let installation = Installation::with_mail_server(Script::default().on("END", Action::Stall));
+    let installation =
+        Installation::with_mail_server(Script::default().on(Stage::End, Action::Stall));
     let installation = installation.with("GUESTLIST_DRAIN", "5s");
     installation.invite(1);
     let mut worker = Worker::listening(&installation.command_line, "worker");

@@ -1,6 +1,6 @@
 //! Wrong settings and invalid input: each is located in the message, and nothing is half done.
 
-use guestlist_testkit::smtp::Script;
+use guestlist_testkit::smtp::{Script, Stage};
 
 use crate::installation::Installation;
 use crate::support::{CommandLine, text};
@@ -70,8 +70,8 @@ fn broken_template_is_named_and_the_built_in_one_sent() {
 
 #[test]
 fn permanently_refused_letters_do_not_stop_others() {
-    let refusal = guestlist_testkit::smtp::Action::Reply("550 5.1.1 no such user");
-    let installation = Installation::with_mail_server(Script::default().on("RCPT", refusal));
+    let refusal = Script::default().on(Stage::Rcpt, "550 5.1.1 no such user");
+    let installation = Installation::with_mail_server(refusal);
     installation.invite(10);
     installation.command_line.run("work --until-idle").done();
     let acme = text(&installation.command_line.one("organization list")["organization"]);

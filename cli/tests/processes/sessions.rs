@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use guestlist_testkit::smtp::{Action, Rule, Script, Stage};
+
 use crate::installation::Installation;
 
 #[test]
@@ -55,10 +57,8 @@ fn session_keys_are_deleted_within_a_second_of_removal() {
 
 #[test]
 fn sessions_end_while_the_mail_server_stalls() {
-    let script = (0..40).fold(guestlist_testkit::smtp::Script::default(), |script, _| {
-        script.on("DATA", guestlist_testkit::smtp::Action::Stall)
-    });
-    let installation = Installation::with_mail_server(script);
+    let stalled = Script::default().rule(Rule::new(Stage::Data, Action::Stall).times(40));
+    let installation = Installation::with_mail_server(stalled);
     let command_line = &installation.command_line;
     let acme = command_line.organization();
     command_line.member(&acme, "bob", "agent");

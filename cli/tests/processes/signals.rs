@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use guestlist_testkit::smtp::{Action, Script};
+use guestlist_testkit::smtp::{Action, Rule, Script, Stage};
 
 use crate::installation::Installation;
 use crate::worker::eventually;
@@ -11,9 +11,7 @@ const PEOPLE: usize = 1_000;
 
 /// A mail server that stalls on its first `connections` connections.
 fn stalling(connections: usize) -> Script {
-    (0..connections).fold(Script::default(), |script, _| {
-        script.on("DATA", Action::Stall)
-    })
+    Script::default().rule(Rule::new(Stage::Data, Action::Stall).times(connections))
 }
 
 #[test]

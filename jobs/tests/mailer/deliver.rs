@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use guestlist_jobs::mailer::{BackOff, Deadlines, Gate, Verdict};
-use guestlist_testkit::smtp::{Action, Script};
+use guestlist_testkit::smtp::{Script, Stage};
 
 use crate::{accepted, clear, deadlines, mail, mail_to, mailer, mailer_with, until_gate};
 
@@ -31,30 +31,30 @@ async fn letter_arrives_unchanged() {
 #[tokio::test]
 async fn each_reply_is_attributed_to_server_sender_or_recipient() {
     for (verb, reply, expected) in [
-        ("CONNECT", "421 4.3.2 too busy", "server"),
-        ("CONNECT", "554 go away", "ours"),
-        ("EHLO", "451 later", "server"),
-        ("MAIL", "421 4.7.0 closing", "server"),
-        ("MAIL", "530 5.7.0 sign in first", "ours"),
-        ("MAIL", "451 4.3.0 queue unwritable", "server"),
-        ("RCPT", "450 4.2.0 greylisted", "deferred"),
-        ("RCPT", "451 4.7.1 greylisted", "deferred"),
-        ("RCPT", "452 4.2.2 full", "deferred"),
-        ("RCPT", "550 5.1.1 no such user", "refused"),
-        ("RCPT", "553 what a name", "refused"),
-        ("RCPT", "550 5.7.1 relay denied", "ours"),
-        ("RCPT", "452 4.3.1 disk full", "server"),
-        ("DATA", "554 5.5.1 no valid recipients", "ours"),
-        ("END", "552 too big", "letter"),
-        ("END", "554 5.6.0 malformed", "letter"),
-        ("END", "451 4.3.0 try later", "server"),
-        ("END", "450 later", "deferred"),
-        ("END", "550 5.7.1 spam", "ours"),
-        ("END", "251 forwarded", "unknown"),
-        ("DATA", "250 fine", "server"),
+        (Stage::Connect, "421 4.3.2 too busy", "server"),
+        (Stage::Connect, "554 go away", "ours"),
+        (Stage::Ehlo, "451 later", "server"),
+        (Stage::Mail, "421 4.7.0 closing", "server"),
+        (Stage::Mail, "530 5.7.0 sign in first", "ours"),
+        (Stage::Mail, "451 4.3.0 queue unwritable", "server"),
+        (Stage::Rcpt, "450 4.2.0 greylisted", "deferred"),
+        (Stage::Rcpt, "451 4.7.1 greylisted", "deferred"),
+        (Stage::Rcpt, "452 4.2.2 full", "deferred"),
+        (Stage::Rcpt, "550 5.1.1 no such user", "refused"),
+        (Stage::Rcpt, "553 what a name", "refused"),
+        (Stage::Rcpt, "550 5.7.1 relay denied", "ours"),
+        (Stage::Rcpt, "452 4.3.1 disk full", "server"),
+        (Stage::Data, "554 5.5.1 no valid recipients", "ours"),
+        (Stage::End, "552 too big", "letter"),
+        (Stage::End, "554 5.6.0 malformed", "letter"),
+        (Stage::End, "451 4.3.0 try later", "server"),
+        (Stage::End, "450 later", "deferred"),
+        (Stage::End, "550 5.7.1 spam", "ours"),
+        (Stage::End, "251 forwarded", "unknown"),
+        (Stage::Data, "250 fine", "server"),
     ] {
         for script in crate::with_and_without_pipelining() {
-            let server = script.on(verb, Action::Reply(reply)).start().await.unwrap();
+            let server = script.on(verb, reply).start().await.unwrap();
             let verdict = mailer(&server).send(mail()).await;
             assert_eq!(blamed(&verdict), expected, "{reply} to {verb}: {verdict:?}");
             assert!(format!("{verdict:?}").contains(reply), "{verdict:?}");
@@ -99,9 +99,9 @@ async fn refused_connection_pauses_the_mailer() {
 #[tokio::test]
 async fn paused_mailer_sends_nothing_and_one_probe_resumes_it() {
     let server = Script::default()
-        .on("CONNECT", Action::Reply("421 busy"))
-        .on("CONNECT", Action::Reply("421 busy"))
-        .on("RCPT", Action::Reply("550 5.1.1 gone"))
+        .on(Stage::Connect, "421 busy")
+        .on(Stage::Connect, "421 busy")
+        .on(Stage::Rcpt, "550 5.1.1 gone")
         .start()
         .await
         .unwrap();
@@ -154,7 +154,7 @@ async fn paused_mailer_sends_nothing_and_one_probe_resumes_it() {
 #[tokio::test]
 async fn waiting_letters_are_not_tried_after_a_pause() {
     let server = Script::default()
-        .on("RCPT", Action::Reply("421 closing"))
+        .on(Stage::Rcpt, "421 closing")
         .start()
         .await
         .unwrap();
@@ -215,8 +215,12 @@ async fn eight_bit_text_is_not_sent_to_a_seven_bit_server() {
 
 #[tokio::test]
 async fn reply_is_shown_without_the_recipients_address() {
-    let reply = Action::Reply("550 5.1.1 <bob@example.com>: unknown");
-    let server = Script::default().on("RCPT", reply).start().await.unwrap();
+    let reply = "550 5.1.1 <bob@example.com>: unknown";
+    let server = Script::default()
+        .on(Stage::Rcpt, reply)
+        .start()
+        .await
+        .unwrap();
     let Verdict::Refused { why } = mailer(&server).send(mail()).await else {
         panic!()
     };

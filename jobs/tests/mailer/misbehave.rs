@@ -2,23 +2,32 @@ use std::time::Duration;
 
 use guestlist_jobs::mail::Mail;
 use guestlist_jobs::mailer::{Deadlines, Mailer, Verdict};
-use guestlist_testkit::smtp::{Action, Script, SmtpServer};
+use guestlist_testkit::smtp::{Action, Script, SmtpServer, Stage};
 
 use crate::{accepted, clear, deadlines, mail, mailer, mailer_with, with_and_without_pipelining};
 
 const SHORT: Duration = Duration::from_millis(50);
 
+const UNTIL_ACCEPTED: [Stage; 6] = [
+    Stage::Connect,
+    Stage::Ehlo,
+    Stage::Mail,
+    Stage::Rcpt,
+    Stage::Data,
+    Stage::End,
+];
+
 /// Deadlines of which only this one is short, so that only it can end the wait.
-fn short_deadline_at(verb: &str) -> Deadlines {
+fn short_deadline_at(stage: Stage) -> Deadlines {
     let mut deadlines = deadlines();
-    match verb {
-        "CONNECT" => deadlines.greeting = SHORT,
-        "EHLO" | "MAIL" => deadlines.mail = SHORT,
-        "RCPT" => deadlines.rcpt = SHORT,
-        "DATA" => deadlines.data = SHORT,
-        "BODY" => deadlines.block = SHORT,
-        "END" => deadlines.end = SHORT,
-        _ => unreachable!("{verb} has no deadline of its own"),
+    match stage {
+        Stage::Connect => deadlines.greeting = SHORT,
+        Stage::Ehlo | Stage::Mail => deadlines.mail = SHORT,
+        Stage::Rcpt => deadlines.rcpt = SHORT,
+        Stage::Data => deadlines.data = SHORT,
+        Stage::Body => deadlines.block = SHORT,
+        Stage::End => deadlines.end = SHORT,
+        _ => unreachable!("{stage} has no deadline of its own"),
     }
     deadlines
 }
@@ -38,16 +47,16 @@ async fn bounded(mailer: &Mailer, mail: Mail) -> Verdict {
 
 #[tokio::test]
 async fn stall_at_any_verb_ends_at_its_deadline() {
-    for verb in ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "END"] {
+    for stage in UNTIL_ACCEPTED {
         for script in with_and_without_pipelining() {
-            let server = script.on(verb, Action::Stall).start().await.unwrap();
-            let mailer = mailer_with(&clear(&server), 1, short_deadline_at(verb));
+            let server = script.on(stage, Action::Stall).start().await.unwrap();
+            let mailer = mailer_with(&clear(&server), 1, short_deadline_at(stage));
             let verdict = bounded(&mailer, mail()).await;
-            match verb {
-                "END" => assert!(matches!(verdict, Verdict::Unknown { .. }), "{verdict:?}"),
+            match stage {
+                Stage::End => assert!(matches!(verdict, Verdict::Unknown { .. }), "{verdict:?}"),
                 _ => assert!(
                     matches!(verdict, Verdict::ServerFault { .. }),
-                    "{verb}: {verdict:?}"
+                    "{stage}: {verdict:?}"
                 ),
             }
             server.until(|seen| seen.closed == 1).await;
@@ -57,48 +66,25 @@ async fn stall_at_any_verb_ends_at_its_deadline() {
 
 #[tokio::test]
 async fn stall_within_a_letter_ends_at_the_block_deadline() {
-    // A server that does not read: the kernel accepts the connection, and its buffer stays full.
-    let server = stuck_reader().await;
-    let url = format!("smtp://127.0.0.1:{}?tls=none", server.0);
-    let mailer = mailer_with(&url, 1, short_deadline_at("BODY"));
+    // The server does not read: the kernel accepts the bytes until its buffer is full.
+    let stalled = Action::StallFor(Duration::from_secs(60));
+    let server = Script::default()
+        .on(Stage::Body, stalled)
+        .start()
+        .await
+        .unwrap();
+    let mailer = mailer_with(&clear(&server), 1, short_deadline_at(Stage::Body));
     let verdict = bounded(&mailer, big_mail()).await;
     let Verdict::ServerFault { why, .. } = verdict else {
         panic!("{verdict:?}")
     };
     assert!(why.starts_with("no answer to the letter within"), "{why}");
-    server.1.abort();
-}
-
-/// A server that replies until 354 and then stops reading.
-async fn stuck_reader() -> (u16, tokio::task::JoinHandle<()>) {
-    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let task = tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut stream = BufReader::new(stream);
-        for reply in [
-            "220 hi\r\n",
-            "250 hi\r\n",
-            "250 ok\r\n",
-            "250 ok\r\n",
-            "354 go\r\n",
-        ] {
-            stream.write_all(reply.as_bytes()).await.unwrap();
-            let mut line = String::new();
-            if !reply.starts_with("354") {
-                stream.read_line(&mut line).await.unwrap();
-            }
-        }
-        std::future::pending::<()>().await;
-    });
-    (port, task)
 }
 
 #[tokio::test]
 async fn connection_lost_within_a_letter_is_a_server_fault() {
     let server = Script::default()
-        .on("BODY", Action::HangUp)
+        .on(Stage::Body, Action::HangUp)
         .start()
         .await
         .unwrap();
@@ -113,7 +99,7 @@ async fn connection_lost_within_a_letter_is_a_server_fault() {
 #[tokio::test]
 async fn connection_lost_after_the_final_dot_repeats_the_same_bytes() {
     let server = Script::default()
-        .on("END", Action::HangUp)
+        .on(Stage::End, Action::HangUp)
         .start()
         .await
         .unwrap();
@@ -121,7 +107,7 @@ async fn connection_lost_after_the_final_dot_repeats_the_same_bytes() {
     let verdict = mailer.send(mail()).await;
     assert!(matches!(verdict, Verdict::Unknown { .. }), "{verdict:?}");
     assert!(accepted(&mailer.send(mail()).await));
-    let letters = server.seen().letters;
+    let letters = server.seen().texts();
     assert_eq!(letters.len(), 2);
     assert_eq!(letters[0], letters[1]);
 }
@@ -129,7 +115,10 @@ async fn connection_lost_after_the_final_dot_repeats_the_same_bytes() {
 #[tokio::test]
 async fn connection_lost_after_the_reply_counts_as_sent() {
     let server = Script::default()
-        .on("END", Action::ReplyAndHangUp("250 2.0.0 Ok: queued as 7"))
+        .on(
+            Stage::End,
+            Action::reply_and_hang_up("250 2.0.0 Ok: queued as 7"),
+        )
         .start()
         .await
         .unwrap();
@@ -139,12 +128,12 @@ async fn connection_lost_after_the_reply_counts_as_sent() {
 
 #[tokio::test]
 async fn endless_replies_are_refused_at_any_verb() {
-    for verb in ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "END"] {
+    for stage in UNTIL_ACCEPTED {
         for script in with_and_without_pipelining() {
-            let server = script.on(verb, Action::Flood).start().await.unwrap();
+            let server = script.on(stage, Action::Flood).start().await.unwrap();
             let verdict = bounded(&mailer(&server), mail()).await;
             let (Verdict::ServerFault { why, .. } | Verdict::Unknown { why, .. }) = verdict else {
-                panic!("{verb}: {verdict:?}")
+                panic!("{stage}: {verdict:?}")
             };
             assert!(why.contains("the reply is too long"), "{why}");
             server.until(|seen| seen.closed == 1).await;
@@ -158,12 +147,12 @@ async fn late_reply_is_not_taken_for_the_next_letter() {
     // reused, the replies would be off by one and the refusal would be lost.
     for script in with_and_without_pipelining() {
         let server = script
-            .on("RCPT", Action::Stall)
-            .on("RCPT", Action::Reply("550 5.1.1 gone"))
+            .on(Stage::Rcpt, Action::Stall)
+            .on(Stage::Rcpt, "550 5.1.1 gone")
             .start()
             .await
             .unwrap();
-        let mailer = mailer_with(&clear(&server), 1, short_deadline_at("RCPT"));
+        let mailer = mailer_with(&clear(&server), 1, short_deadline_at(Stage::Rcpt));
         assert!(matches!(
             mailer.send(mail()).await,
             Verdict::ServerFault { .. }
@@ -176,21 +165,21 @@ async fn late_reply_is_not_taken_for_the_next_letter() {
 
 #[tokio::test]
 async fn surplus_reply_closes_the_connection() {
-    for (verb, twice) in [
-        ("END", "250 2.0.0 Ok\r\n250 2.0.0 Ok"),
-        ("RCPT", "250 2.1.5 Ok\r\n354 go on"),
+    for (stage, twice) in [
+        (Stage::End, "250 2.0.0 Ok\r\n250 2.0.0 Ok"),
+        (Stage::Rcpt, "250 2.1.5 Ok\r\n354 go on"),
     ] {
         for (script, is_pipelined) in with_and_without_pipelining().into_iter().zip([false, true]) {
             let server = script
-                .on(verb, Action::Reply(twice))
-                .on("END", Action::Reply("554 5.6.0 malformed"))
+                .on(stage, twice)
+                .on(Stage::End, "554 5.6.0 malformed")
                 .start()
                 .await
                 .unwrap();
             let mailer = mailer(&server);
             let first = mailer.send(mail()).await;
-            assert_eq!(accepted(&first), verb == "END", "{first:?}");
-            if verb == "END" {
+            assert_eq!(accepted(&first), stage == Stage::End, "{first:?}");
+            if stage == Stage::End {
                 let verdict = mailer.send(mail()).await;
                 assert!(
                     matches!(verdict, Verdict::LetterFault { .. }),
@@ -210,27 +199,27 @@ async fn surplus_reply_closes_the_connection() {
 
 #[tokio::test]
 async fn abandoned_send_does_not_affect_the_next_letter() {
-    for verb in ["MAIL", "RCPT", "DATA", "END"] {
+    for stage in [Stage::Mail, Stage::Rcpt, Stage::Data, Stage::End] {
         for script in with_and_without_pipelining() {
-            let server = script.on(verb, Action::Stall).start().await.unwrap();
+            let server = script.on(stage, Action::Stall).start().await.unwrap();
             let mailer = mailer(&server);
-            give_up_once(&mailer, &server, verb).await;
+            give_up_once(&mailer, &server, stage).await;
             let verdict = bounded(&mailer, mail()).await;
-            assert!(accepted(&verdict), "{verb}: {verdict:?}");
+            assert!(accepted(&verdict), "{stage}: {verdict:?}");
             let seen = server.until(|seen| seen.closed == 1).await;
-            assert_eq!(seen.connections, 2, "{verb}");
+            assert_eq!(seen.connections, 2, "{stage}");
         }
     }
 }
 
 /// Drops the send as soon as the server holds it at the verb.
-async fn give_up_once(mailer: &Mailer, server: &SmtpServer, verb: &str) {
-    let stuck = server.until(|seen| match verb {
-        "END" => seen.letters.len() == 1,
-        verb => seen.heard(verb) == 1,
+async fn give_up_once(mailer: &Mailer, server: &SmtpServer, stage: Stage) {
+    let stuck = server.until(|seen| match stage {
+        Stage::End => seen.letters.len() == 1,
+        stage => seen.heard(stage.as_str()) == 1,
     });
     tokio::select! {
-        verdict = mailer.send(mail()) => panic!("the server stalls at {verb}: {verdict:?}"),
+        verdict = mailer.send(mail()) => panic!("the server stalls at {stage}: {verdict:?}"),
         _ = stuck => {}
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use guestlist_jobs::mailer::{Deadlines, Verdict};
-use guestlist_testkit::smtp::{Action, Script};
+use guestlist_testkit::smtp::{Action, Script, Stage};
 
 use crate::{accepted, clear, deadlines, mail, mailer, mailer_with, with_and_without_pipelining};
 
@@ -9,8 +9,8 @@ use crate::{accepted, clear, deadlines, mail, mailer, mailer_with, with_and_with
 async fn letters_share_a_connection_even_after_a_refusal() {
     for script in with_and_without_pipelining() {
         let server = script
-            .on("RCPT", Action::Reply("550 5.1.1 gone"))
-            .on("END", Action::Reply("554 5.6.0 malformed"))
+            .on(Stage::Rcpt, "550 5.1.1 gone")
+            .on(Stage::End, "554 5.6.0 malformed")
             .start()
             .await
             .unwrap();
@@ -34,7 +34,7 @@ async fn letters_share_a_connection_even_after_a_refusal() {
 #[tokio::test]
 async fn connection_closed_by_the_server_is_replaced() {
     let server = Script::default()
-        .on("END", Action::ReplyAndHangUp("250 2.0.0 Ok"))
+        .on(Stage::End, Action::reply_and_hang_up("250 2.0.0 Ok"))
         .start()
         .await
         .unwrap();
@@ -49,12 +49,12 @@ async fn connection_closed_by_the_server_is_replaced() {
 async fn connection_lost_at_mail_is_replaced_once() {
     for end in [
         Action::HangUp,
-        Action::ReplyAndHangUp("421 4.4.2 idle too long"),
+        Action::reply_and_hang_up("421 4.4.2 idle too long"),
     ] {
         for script in with_and_without_pipelining() {
             let server = script
-                .on("MAIL", Action::Reply("250 2.1.0 Ok"))
-                .on("MAIL", end)
+                .on(Stage::Mail, "250 2.1.0 Ok")
+                .on(Stage::Mail, end.clone())
                 .start()
                 .await
                 .unwrap();
@@ -70,9 +70,9 @@ async fn connection_lost_at_mail_is_replaced_once() {
 #[tokio::test]
 async fn server_closing_at_mail_twice_is_at_fault() {
     let server = Script::default()
-        .on("MAIL", Action::Reply("250 2.1.0 Ok"))
-        .on("MAIL", Action::HangUp)
-        .on("MAIL", Action::HangUp)
+        .on(Stage::Mail, "250 2.1.0 Ok")
+        .on(Stage::Mail, Action::HangUp)
+        .on(Stage::Mail, Action::HangUp)
         .start()
         .await
         .unwrap();
@@ -89,7 +89,7 @@ async fn server_closing_at_mail_twice_is_at_fault() {
 #[tokio::test]
 async fn after_a_421_the_connection_is_dropped() {
     let server = Script::default()
-        .on("RCPT", Action::Reply("421 4.3.2 closing"))
+        .on(Stage::Rcpt, "421 4.3.2 closing")
         .start()
         .await
         .unwrap();

@@ -1,29 +1,15 @@
-use std::sync::Arc;
-
 use guestlist_jobs::mailer::{Deadlines, Mailer, Verdict};
-use guestlist_testkit::smtp::{Action, Script, SmtpServer};
+use guestlist_testkit::smtp::{Certificate, Script, SmtpServer, Stage};
 use tempfile::NamedTempFile;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::{accepted, deadlines, mail, mailer_with};
 
-/// A certificate for localhost: the server's acceptor, and the file of the authority that signed
-/// it.
-fn certificate() -> (TlsAcceptor, NamedTempFile) {
-    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// A certificate for localhost, and the file of the authority that signed it.
+fn certificate() -> (Certificate, NamedTempFile) {
+    let certificate = Certificate::generate().unwrap();
     let file = NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), issued.cert.pem()).unwrap();
-    let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![issued.cert.der().clone()], key)
-        .unwrap();
-    (TlsAcceptor::from(Arc::new(config)), file)
+    std::fs::write(file.path(), certificate.pem()).unwrap();
+    (certificate, file)
 }
 
 fn mailer(url: &str) -> Mailer {
@@ -41,12 +27,7 @@ fn trusting(scheme: &str, server: &SmtpServer, ca: &NamedTempFile, more: &str) -
 #[tokio::test]
 async fn letter_is_sent_over_starttls_and_implicit_tls() {
     let (tls, ca) = certificate();
-    let server = Script::default()
-        .offers("STARTTLS")
-        .start_tls(tls.clone())
-        .start()
-        .await
-        .unwrap();
+    let server = Script::default().start_tls(&tls).start().await.unwrap();
     assert!(accepted(
         &trusting("smtp://", &server, &ca, "&tls=required")
             .send(mail())
@@ -55,7 +36,7 @@ async fn letter_is_sent_over_starttls_and_implicit_tls() {
     let seen = server.seen();
     assert_eq!((seen.heard("EHLO"), seen.letters.len()), (2, 1));
 
-    let server = Script::default().implicit_tls(tls).start().await.unwrap();
+    let server = Script::default().implicit_tls(&tls).start().await.unwrap();
     let mailer = trusting("smtps://", &server, &ca, "");
     assert!(accepted(&mailer.send(mail()).await));
     assert!(accepted(&mailer.send(mail()).await));
@@ -74,7 +55,7 @@ async fn letter_is_sent_over_starttls_and_implicit_tls() {
 async fn untrusted_certificate_is_refused_with_advice() {
     let (tls, _) = certificate();
     let (_, other) = certificate();
-    let server = Script::default().implicit_tls(tls).start().await.unwrap();
+    let server = Script::default().implicit_tls(&tls).start().await.unwrap();
     for mailer in [
         mailer(&format!("smtps://localhost:{}", server.port())),
         trusting("smtps://", &server, &other, ""),
@@ -91,7 +72,7 @@ async fn untrusted_certificate_is_refused_with_advice() {
 #[tokio::test]
 async fn a_certificate_for_another_name_is_refused() {
     let (tls, ca) = certificate();
-    let server = Script::default().implicit_tls(tls).start().await.unwrap();
+    let server = Script::default().implicit_tls(&tls).start().await.unwrap();
     let url = format!(
         "smtps://127.0.0.1:{}?tls_ca={}",
         server.port(),
@@ -109,13 +90,11 @@ async fn nothing_is_sent_unencrypted_if_tls_is_required() {
     let stripped = Script::default().offers("AUTH PLAIN");
     let refused = Script::default()
         .offers("AUTH PLAIN")
-        .offers("STARTTLS")
-        .start_tls(tls.clone())
-        .on("STARTTLS", Action::Reply("501 5.5.4 no"));
+        .start_tls(&tls)
+        .on(Stage::StartTls, "501 5.5.4 no");
     let later = Script::default()
-        .offers("STARTTLS")
-        .start_tls(tls)
-        .on("STARTTLS", Action::Reply("454 4.7.0 TLS not available"));
+        .start_tls(&tls)
+        .on(Stage::StartTls, "454 4.7.0 TLS not available");
     for (script, ours) in [(stripped, true), (refused, true), (later, false)] {
         let server = script.start().await.unwrap();
         let verdict = trusting("smtp://me:secret@", &server, &ca, "")
@@ -135,12 +114,8 @@ async fn nothing_is_sent_unencrypted_if_tls_is_required() {
 async fn plaintext_after_starttls_is_not_read_as_encrypted() {
     let (tls, ca) = certificate();
     let server = Script::default()
-        .offers("STARTTLS")
-        .start_tls(tls)
-        .on(
-            "STARTTLS",
-            Action::Reply("220 go\r\n250-evil\r\n250 AUTH PLAIN"),
-        )
+        .start_tls(&tls)
+        .on(Stage::StartTls, "220 go\r\n250-evil\r\n250 AUTH PLAIN")
         .start()
         .await
         .unwrap();
@@ -156,11 +131,10 @@ async fn plaintext_after_starttls_is_not_read_as_encrypted() {
 #[tokio::test]
 async fn opportunistic_tls_accepts_any_certificate_or_none() {
     let (tls, _) = certificate();
-    let offered = Script::default().offers("STARTTLS").start_tls(tls.clone());
+    let offered = Script::default().start_tls(&tls);
     let refused = Script::default()
-        .offers("STARTTLS")
-        .start_tls(tls)
-        .on("STARTTLS", Action::Reply("454 later"));
+        .start_tls(&tls)
+        .on(Stage::StartTls, "454 later");
     for (script, encrypted) in [
         (offered, true),
         (refused, false),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use chrono::TimeDelta;
 use guestlist::{Delivery, Status};
-use guestlist_testkit::smtp::{Action, Script};
+use guestlist_testkit::smtp::{Action, Rule, Script, Stage};
 
 use crate::harness::{Harness, eventually};
 use crate::on_both_stacks;
@@ -74,7 +74,7 @@ on_both_stacks! {
     }
 
     async fn invitation_closed_while_waiting_for_a_slot_is_not_sent(harness: Harness) {
-        let harness = harness.with_mail_server(Script::default().on("END", Action::Hold)).await;
+        let harness = harness.with_mail_server(Script::default().on(Stage::End, Action::Hold)).await;
         let mut context = harness.context();
         let (write, written) = (context.link.clone(), Arc::new(AtomicUsize::new(0)));
         let count = written.clone();
@@ -102,7 +102,7 @@ on_both_stacks! {
     }
 
     async fn invitation_closed_during_the_smtp_greeting_is_not_sent(harness: Harness) {
-        let harness = harness.with_mail_server(Script::default().on("CONNECT", Action::Hold).on("CONNECT", Action::Hold)).await;
+        let harness = harness.with_mail_server(Script::default().on(Stage::Connect, Action::Hold).on(Stage::Connect, Action::Hold)).await;
         let closed = harness.team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let open = harness.team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
         let worker = harness.start();
@@ -121,10 +121,10 @@ on_both_stacks! {
     async fn invitation_closed_during_a_reconnect_is_not_sent(harness: Harness) {
         // The first letter's connection breaks when the second letter is announced on it.
         let script = Script::default()
-            .on("CONNECT", Action::Reply("220 test ESMTP"))
-            .on("CONNECT", Action::Hold)
-            .on("MAIL", Action::Reply("250 2.1.0 Ok"))
-            .on("MAIL", Action::HangUp);
+            .on(Stage::Connect, "220 test ESMTP")
+            .on(Stage::Connect, Action::Hold)
+            .on(Stage::Mail, "250 2.1.0 Ok")
+            .on(Stage::Mail, Action::HangUp);
         let harness = harness.with_mail_server(script).await;
         let harness = Harness { settings: guestlist_jobs::Settings { letters: 1, ..harness.settings }, ..harness };
         let worker = harness.start();
@@ -171,7 +171,7 @@ on_both_stacks! {
 
     async fn temporary_refusal_is_retried_on_schedule(harness: Harness) {
         let harness = harness
-            .with_mail_server(Script::default().on("RCPT", Action::Reply("450 4.2.0 greylisted\r\n")))
+            .with_mail_server(Script::default().on(Stage::Rcpt, "450 4.2.0 greylisted"))
             .await;
         let invitation = harness.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         harness.work_until_idle().await;
@@ -189,7 +189,7 @@ on_both_stacks! {
 
     async fn unknown_recipient_is_suppressed_and_the_inviter_notified(harness: Harness) {
         let harness = harness
-            .with_mail_server(Script::default().on("RCPT", Action::Reply("550 5.1.1 no such user\r\n")))
+            .with_mail_server(Script::default().on(Stage::Rcpt, "550 5.1.1 no such user"))
             .await;
         let other = crate::support::Team::on(harness.team.database.clone()).await;
         let invitation = harness.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
@@ -210,7 +210,7 @@ on_both_stacks! {
 
     async fn undeliverable_letter_is_dead_until_retried(harness: Harness) {
         let harness = harness
-            .with_mail_server(Script::default().on("END", Action::Reply("554 5.6.0 not with us\r\n")))
+            .with_mail_server(Script::default().on(Stage::End, "554 5.6.0 not with us"))
             .await;
         harness.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         harness.work_until_idle().await;
@@ -226,10 +226,8 @@ on_both_stacks! {
     }
 
     async fn unreachable_mail_server_uses_up_no_attempt(harness: Harness) {
-        let script = (0..3).fold(Script::default(), |script, _| {
-            script.on("CONNECT", Action::ReplyAndHangUp("421 4.3.2 going down\r\n"))
-        });
-        let harness = harness.with_mail_server(script).await;
+        let down = Action::reply_and_hang_up("421 4.3.2 going down");
+        let harness = harness.with_mail_server(Script::default().rule(Rule::new(Stage::Connect, down).times(3))).await;
         for number in 0..10 {
             harness.team.invite(OLIVIA, &format!("p{number}@example.com"), "agent").await.unwrap();
         }
@@ -245,7 +243,7 @@ on_both_stacks! {
     }
 
     async fn unanswered_letter_is_repeated_byte_for_byte(harness: Harness) {
-        let harness = harness.with_mail_server(Script::default().on("END", Action::HangUp)).await;
+        let harness = harness.with_mail_server(Script::default().on(Stage::End, Action::HangUp)).await;
         harness.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         let worker = harness.start();
         eventually("it is accepted", async || {

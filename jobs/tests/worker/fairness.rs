@@ -40,9 +40,9 @@ on_both_stacks! {
         let before = harness.smtp.count();
         let seen = harness
             .smtp
-            .until(|seen| seen.letters.iter().skip(before).any(|letter| letter.text.contains("To: bob@example.com")))
+            .until(|seen| seen.letters.iter().skip(before).any(|letter| letter.text().contains("To: bob@example.com")))
             .await;
-        let place = seen.letters.iter().position(|letter| letter.text.contains("To: bob@example.com"));
+        let place = seen.letters.iter().position(|letter| letter.text().contains("To: bob@example.com"));
         let ahead = place.unwrap() - before;
         assert!(ahead < FEW, "{ahead} letters went before it");
         worker.kill().await;

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use guestlist::outbox;
 use guestlist_jobs::queue::Queue;
 use guestlist_testkit::RedisServer;
+use guestlist_testkit::smtp::{Action, Rule, Script, Stage};
 use redis::AsyncCommands;
 
 use crate::harness::{Harness, eventually, invite_many};
@@ -35,7 +36,7 @@ async fn execute(harness: &Harness, statement: &'static str) {
 
 on_both_stacks! {
     async fn killed_workers_leases_expire_and_are_taken_over(harness: Harness) {
-        let stalled = guestlist_testkit::smtp::Script::default().on("DATA", guestlist_testkit::smtp::Action::Stall);
+        let stalled = Script::default().on(Stage::Data, Action::Stall);
         let stalling = Harness::new(harness.team.clone(), harness.queue.clone()).await.with_mail_server(stalled).await;
         invite_many(&harness.team, 1).await;
         let worker = stalling.start();
@@ -51,7 +52,7 @@ on_both_stacks! {
     }
 
     async fn letter_with_a_lost_lease_is_aborted(harness: Harness) {
-        let stalled = guestlist_testkit::smtp::Script::default().on("DATA", guestlist_testkit::smtp::Action::Stall);
+        let stalled = Script::default().on(Stage::Data, Action::Stall);
         let harness = harness.with_mail_server(stalled).await;
         invite_many(&harness.team, 1).await;
         let worker = harness.start();
@@ -73,7 +74,7 @@ on_both_stacks! {
 
     async fn letters_without_a_slot_are_released_at_stop(harness: Harness) {
         // Twice as many letters as connections, and no connection becomes free.
-        let stalled = (0..8).fold(guestlist_testkit::smtp::Script::default(), |script, _| script.on("DATA", guestlist_testkit::smtp::Action::Stall));
+        let stalled = Script::default().rule(Rule::new(Stage::Data, Action::Stall).times(8));
         let harness = harness.with_mail_server(stalled).await;
         invite_many(&harness.team, 8).await;
         let worker = harness.start();
@@ -131,9 +132,8 @@ on_both_stacks! {
     }
 
     async fn deferrals_do_not_count_as_faults(harness: Harness) {
-        let busy = guestlist_testkit::smtp::Action::Reply("450 4.2.1 busy\r\n");
-        let script = (0..12).fold(guestlist_testkit::smtp::Script::default(), |script, _| script.on("RCPT", busy));
-        let harness = harness.with_mail_server(script).await;
+        let busy = Rule::new(Stage::Rcpt, "450 4.2.1 busy").times(12);
+        let harness = harness.with_mail_server(Script::default().rule(busy)).await;
         invite_many(&harness.team, 1).await;
         for deferrals in 1..=12 {
             harness.work_until_idle().await;

@@ -6,7 +6,7 @@ use guestlist_jobs::Monitor;
 use guestlist_jobs::monitor::Readiness;
 use guestlist_jobs::queue::Queue;
 use guestlist_testkit::RedisServer;
-use guestlist_testkit::smtp::{Action, Script};
+use guestlist_testkit::smtp::{Action, Script, Stage};
 use tokio_util::sync::CancellationToken;
 
 use crate::exposition::Exposition;
@@ -79,7 +79,7 @@ on_both_stacks! {
     }
 
     async fn refused_credentials_fail_readiness_until_a_success(harness: Harness) {
-        let refuses = Script::default().on("MAIL", Action::Reply("535 5.7.8 bad credentials"));
+        let refuses = Script::default().on(Stage::Mail, "535 5.7.8 bad credentials");
         let harness = harness.with_mail_server(refuses).await;
         let worker = Watched::start(&harness);
         worker.until_failed(&[]).await;
@@ -106,8 +106,8 @@ on_both_stacks! {
 
     async fn every_letter_is_counted_once_by_its_outcome(harness: Harness) {
         let script = Script::default()
-            .on("RCPT", Action::Reply("550 5.1.1 no such user"))
-            .on("RCPT", Action::Reply("450 4.2.1 come back later"));
+            .on(Stage::Rcpt, "550 5.1.1 no such user")
+            .on(Stage::Rcpt, "450 4.2.1 come back later");
         let harness = harness.with_mail_server(script).await;
         invite_many(&harness.team, 12).await;
         let worker = Watched::start(&harness);
@@ -161,7 +161,7 @@ on_both_stacks! {
 
     async fn expired_lease_is_counted_by_the_next_holder(harness: Harness) {
         let stalling = Harness::new(harness.team.clone(), harness.queue.clone()).await
-            .with_mail_server(Script::default().on("DATA", Action::Stall)).await;
+            .with_mail_server(Script::default().on(Stage::Data, Action::Stall)).await;
         invite_many(&harness.team, 1).await;
         let killed = stalling.start();
         stalling.smtp.until(|seen| seen.heard("DATA") == 1).await;

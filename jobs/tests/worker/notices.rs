@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use guestlist::{OrganizationId, User};
-use guestlist_testkit::smtp::{Action, Script};
+use guestlist_testkit::smtp::{Action, Script, Stage};
 
 use crate::harness::{Harness, eventually};
 use crate::on_both_stacks;
@@ -60,7 +60,7 @@ on_both_stacks! {
         let team = &harness.team;
         team.join("adam", "admin").await;
         assert_eq!(told(&harness, "olivia@example.com").await.len(), 1);
-        let harness = harness.with_mail_server(Script::default().on("CONNECT", Action::Hold)).await;
+        let harness = harness.with_mail_server(Script::default().on(Stage::Connect, Action::Hold)).await;
         let team = &harness.team;
         let declined = team.invite("adam", "bob@example.com", "agent").await.unwrap();
         team.decline(&team.token(&declined)).await.unwrap();

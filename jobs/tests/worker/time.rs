@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use guestlist::{Clock, Status, outbox};
 use guestlist_jobs::queue::Queue;
-use guestlist_testkit::smtp::{Action, Script};
+use guestlist_testkit::smtp::{Action, Script, Stage};
 
 use crate::harness::{Harness, eventually};
 use crate::on_both_stacks;
@@ -60,7 +60,7 @@ async fn worker_with_a_wrong_clock_does_nothing() {
         let sent = harness.smtp.until(|seen| {
             seen.letters
                 .iter()
-                .any(|letter| letter.text.contains(&email))
+                .any(|letter| letter.text().contains(&email))
         });
         let nothing = tokio::time::timeout(std::time::Duration::from_secs(2), sent).await;
         nothing.expect_err("it does nothing by a wrong clock");
@@ -77,7 +77,7 @@ async fn worker_with_a_wrong_clock_does_nothing() {
 async fn workers_with_different_clocks_keep_their_leases() {
     for seconds in [25, -25] {
         let team = Team::on(crate::postgres::schema().await).await;
-        let stalled = Script::default().on("DATA", Action::Stall);
+        let stalled = Script::default().on(Stage::Data, Action::Stall);
         let harness = Harness::new(team, crate::harness::redis())
             .await
             .with_mail_server(stalled)

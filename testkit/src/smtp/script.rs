@@ -1,131 +1,136 @@
 //! The script of a mail server.
 
-use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use super::SmtpServer;
-use crate::Error;
+use super::action::Action;
+use super::capabilities::Capabilities;
+use super::certificate::Certificate;
+use super::rule::Rule;
+use super::seen::ReceivedLetter;
+use super::stage::Stage;
 
-/// An action in the place of the correct reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Action {
-    /// Sends this reply, which may have several lines.
-    Reply(&'static str),
-    /// Sends this reply, then closes the connection.
-    ReplyAndHangUp(&'static str),
-    /// Closes the connection. After the final dot, the letter is accepted all the same.
-    HangUp,
-    /// Sends nothing more until the client closes the connection.
-    Stall,
-    /// Sends the correct reply when [`SmtpServer::release`] is called.
-    Hold,
-    /// Sends reply lines without end.
-    Flood,
-}
-
-impl Action {
-    /// True if the reply refuses what was asked for (RFC 5321 section 4.2.1).
-    pub(super) fn is_refusal(self) -> bool {
-        matches!(self, Self::Reply(reply) | Self::ReplyAndHangUp(reply) if reply.starts_with(['4', '5']))
-    }
-}
-
-/// Points of a session: the commands, and three points without a command.
-const POINTS: [&str; 11] = [
-    "CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "RSET", "DATA", "BODY", "END", "QUIT",
-];
-
-/// The behaviour of an [`SmtpServer`]; it acts correctly where nothing is scripted.
-#[derive(Clone)]
+/// The behaviour of an [`SmtpServer`](super::SmtpServer); it acts correctly where nothing is scripted.
+#[derive(Clone, Default)]
 pub struct Script {
-    actions: HashMap<&'static str, VecDeque<Action>>,
-    extensions: Vec<&'static str>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) capabilities: Capabilities,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) is_tls_implicit: bool,
-    released: Arc<Semaphore>,
+    pub(super) requires_auth: bool,
+    pub(super) forgets: bool,
+    pub(super) before_reply: Option<BeforeReply>,
 }
 
-impl Default for Script {
-    fn default() -> Self {
-        Self {
-            actions: HashMap::new(),
-            extensions: Vec::new(),
-            tls: None,
-            is_tls_implicit: false,
-            released: Arc::new(Semaphore::new(0)),
-        }
-    }
-}
+pub(super) type BeforeReply = Arc<dyn Fn(Decision<'_>) -> Recorded + Send + Sync>;
+type Recorded = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 impl Script {
-    /// Scripts the next use of a command; each further call scripts the use after that. `CONNECT` is the
-    /// greeting, `BODY` the middle of a letter, and `END` the point after its final dot.
-    ///
-    /// # Panics
-    /// If there is no such command.
-    pub fn on(mut self, command: &'static str, action: Action) -> Self {
-        assert!(POINTS.contains(&command), "{command} is none of {POINTS:?}");
-        self.actions.entry(command).or_default().push_back(action);
+    /// Performs the action at the next use of the stage; each further call scripts the use after that.
+    pub fn on(self, stage: Stage, action: impl Into<Action>) -> Self {
+        self.rule(Rule::new(stage, action).times(1))
+    }
+
+    /// Performs the action at every use of the stage.
+    pub fn always(self, stage: Stage, action: impl Into<Action>) -> Self {
+        self.rule(Rule::new(stage, action))
+    }
+
+    /// Adds a rule.
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
         self
     }
 
-    /// Lists an extension in the reply to EHLO, such as `SMTPUTF8` or `AUTH PLAIN LOGIN`. The one account
-    /// is `me` with the password `secret`.
-    pub fn offers(mut self, extension: &'static str) -> Self {
-        self.extensions.push(extension);
+    /// Lists an extension in the reply to EHLO, such as `PIPELINING`, `SMTPUTF8`, `AUTH PLAIN LOGIN`,
+    /// `AUTH=LOGIN` or `AUTH XOAUTH2`. Every user name is accepted with [`PASSWORD`](super::PASSWORD), by
+    /// the mechanisms that are listed.
+    pub fn offers(mut self, extension: impl Into<String>) -> Self {
+        self.capabilities.add(extension.into());
         self
     }
 
-    /// Speaks TLS after STARTTLS, which must be offered as well.
-    pub fn start_tls(mut self, tls: TlsAcceptor) -> Self {
-        self.tls = Some(tls);
+    /// Limits the size of a letter in bytes (RFC 1870): a larger one is refused with 552, at MAIL if the
+    /// client says its size there, else at the final dot.
+    pub fn size_limit(mut self, bytes: usize) -> Self {
+        self.capabilities.size_limit = Some(bytes);
         self
+    }
+
+    /// Offers STARTTLS with this certificate.
+    pub fn start_tls(mut self, certificate: &Certificate) -> Self {
+        self.tls = Some(certificate.acceptor());
+        self.offers("STARTTLS")
     }
 
     /// Speaks TLS from the first byte.
-    pub fn implicit_tls(mut self, tls: TlsAcceptor) -> Self {
+    pub fn implicit_tls(mut self, certificate: &Certificate) -> Self {
         self.is_tls_implicit = true;
-        self.start_tls(tls)
+        self.tls = Some(certificate.acceptor());
+        self
     }
 
-    /// Starts a server on a free port.
+    /// Offers AUTH only over TLS, and refuses commands with 530 before it (RFC 3207 section 4).
+    pub fn requires_tls(mut self) -> Self {
+        self.capabilities.requires_tls = true;
+        self
+    }
+
+    /// Refuses MAIL with 530 from a client that is not signed in.
+    pub fn requires_auth(mut self) -> Self {
+        self.requires_auth = true;
+        self
+    }
+
+    /// Calls `callback` before an accepting reply to a final dot, and before a scripted reply that refuses
+    /// a recipient or a letter. The reply is sent when the returned future has completed. After an error the
+    /// connection is closed without a reply.
     ///
-    /// # Errors
-    /// If the system gives no port.
-    pub async fn start(self) -> Result<SmtpServer, Error> {
-        SmtpServer::follow(self, 0)
+    /// ```
+    /// # use guestlist_testkit::smtp::{Decision, Script};
+    /// let script = Script::default().before_reply(|decision| {
+    ///     let line = match decision {
+    ///         Decision::Accepted(letter) => format!("accepted for {}", letter.to),
+    ///         Decision::Refused { to, reply, .. } => format!("refused for {to}: {reply}"),
+    ///         _ => String::new(),
+    ///     };
+    ///     async move { Ok(println!("{line}")) }
+    /// });
+    /// ```
+    pub fn before_reply<R>(
+        mut self,
+        callback: impl Fn(Decision<'_>) -> R + Send + Sync + 'static,
+    ) -> Self
+    where
+        R: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        self.before_reply = Some(Arc::new(move |decision| Box::pin(callback(decision))));
+        self
     }
 
-    /// Starts a server on a given port.
-    ///
-    /// # Errors
-    /// If the port is taken.
-    pub async fn start_on(self, port: u16) -> Result<SmtpServer, Error> {
-        SmtpServer::follow(self, port)
+    /// Keeps neither commands nor letters in [`Seen`](super::Seen), for runs with very many letters.
+    pub fn forgets(mut self) -> Self {
+        self.forgets = true;
+        self
     }
+}
 
-    pub(super) fn released(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.released)
-    }
-
-    /// Takes the action for this use of the command.
-    pub(super) fn take(&mut self, command: &str) -> Option<Action> {
-        self.actions.get_mut(command)?.pop_front()
-    }
-
-    /// The action for the next use of the command.
-    pub(super) fn next(&self, command: &str) -> Option<Action> {
-        self.actions.get(command)?.front().copied()
-    }
-
-    pub(super) fn capabilities(&self, is_encrypted: bool) -> String {
-        let extensions = self.extensions.iter();
-        let listed = extensions.filter(|word| !(is_encrypted && **word == "STARTTLS"));
-        let lines: Vec<String> = listed.map(|word| format!("250-{word}\r\n")).collect();
-        format!("250-test\r\n{}250 SIZE 1000000", lines.concat())
-    }
+/// A decision of the server, before the client learns of it.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Decision<'a> {
+    /// A letter is accepted.
+    Accepted(&'a ReceivedLetter),
+    /// A recipient, or a letter to that recipient, is refused.
+    Refused {
+        /// The address in RCPT.
+        to: &'a str,
+        /// The user name with which the client signed in.
+        user: Option<&'a str>,
+        /// The reply.
+        reply: &'a str,
+    },
 }

@@ -1,79 +1,82 @@
 //! The session of one client.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::time::sleep;
 
-use super::script::{Action, Script};
-use super::{ReceivedLetter, Seen};
+use super::action::Action;
+use super::authentication::Credentials;
+use super::client_stream::ClientStream;
+use super::script::Decision;
+use super::seen::ReceivedLetter;
+use super::shared::{OpenConnection, Shared};
+use super::stage::Stage;
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-type Client = BufReader<Box<dyn Stream>>;
-
-/// A session, with the script and the record that all sessions share.
-#[derive(Clone)]
+/// The state of a session.
 pub(super) struct Session {
-    script: Arc<Mutex<Script>>,
-    seen: Arc<watch::Sender<Seen>>,
+    shared: Arc<Shared>,
     is_encrypted: bool,
-    /// True if MAIL or RCPT was refused: like Postfix, the server then does not ask for the letter.
-    is_refused: bool,
-    to: String,
+    /// The user name, after AUTH.
+    user: Option<String>,
+    /// The time of MAIL, if it was granted.
+    began_at: Option<SystemTime>,
+    /// The recipient of RCPT, if it was granted.
+    to: Option<String>,
 }
 
 impl Session {
-    pub(super) fn new(script: Script, seen: watch::Sender<Seen>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
-            script: Arc::new(Mutex::new(script)),
-            seen: Arc::new(seen),
+            shared,
             is_encrypted: false,
-            is_refused: false,
-            to: String::new(),
+            user: None,
+            began_at: None,
+            to: None,
         }
     }
 
-    pub(super) async fn run(mut self, stream: TcpStream) {
-        self.seen.send_modify(|seen| seen.connections += 1);
+    pub(super) async fn run(self, stream: TcpStream) {
+        let _open = OpenConnection::new(Arc::clone(&self.shared));
         // An error means that the client is gone, or that the script hung up.
         let _ = self.serve(stream).await;
-        self.seen.send_modify(|seen| seen.closed += 1);
     }
 
-    async fn serve(&mut self, stream: TcpStream) -> io::Result<()> {
+    async fn serve(mut self, stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let (tls, is_implicit) = {
-            let script = self.script();
-            (script.tls.clone(), script.is_tls_implicit)
-        };
-        let mut client: Client = match &tls {
-            Some(tls) if is_implicit => BufReader::new(Box::new(tls.accept(stream).await?)),
-            _ => BufReader::new(Box::new(stream)),
-        };
-        self.is_encrypted = is_implicit;
-        self.respond(&mut client, "CONNECT", "220 test ESMTP")
+        let mut client = ClientStream::new(stream);
+        if self.shared.script.is_tls_implicit {
+            client = self.encrypt(client).await?;
+        }
+        self.respond(&mut client, Stage::Connect, "220 test ESMTP")
             .await?;
         loop {
-            let line = read_line(&mut client).await?;
-            self.seen
-                .send_modify(|seen| seen.commands.push(line.clone()));
+            let is_seen = client.is_ahead();
+            let line = client.next_text().await?;
+            if !is_seen {
+                self.shared.keep(|seen| seen.commands.push(line.clone()));
+            }
             let verb = line.split([' ', ':']).next().unwrap_or_default();
-            match verb {
-                "STARTTLS" => {
+            let verb = verb.to_ascii_uppercase();
+            match verb.as_str() {
+                verb if !self.is_encrypted
+                    && self.shared.script.capabilities.requires_tls_for(verb) =>
+                {
+                    client.send("530 5.7.0 must issue STARTTLS first").await?;
+                }
+                "STARTTLS" if !self.is_encrypted => {
                     if self
-                        .respond(&mut client, "STARTTLS", "220 go ahead")
+                        .respond(&mut client, Stage::StartTls, "220 2.0.0 go ahead")
                         .await?
                     {
-                        let tls = tls.clone().ok_or(io::ErrorKind::Unsupported)?;
-                        client = BufReader::new(Box::new(tls.accept(client.into_inner()).await?));
-                        self.is_encrypted = true;
+                        client = self.encrypt(client).await?;
                     }
                 }
                 "QUIT" => {
-                    self.respond(&mut client, "QUIT", "221 2.0.0 Bye").await?;
+                    self.respond(&mut client, Stage::Quit, "221 2.0.0 Bye")
+                        .await?;
                     return Ok(());
                 }
                 verb => self.command(&mut client, verb, &line).await?,
@@ -81,122 +84,226 @@ impl Session {
         }
     }
 
-    async fn command(&mut self, client: &mut Client, verb: &str, line: &str) -> io::Result<()> {
+    async fn encrypt(&mut self, client: ClientStream) -> io::Result<ClientStream> {
+        let tls = self.shared.script.tls.as_ref();
+        self.is_encrypted = true;
+        client.encrypt(tls.ok_or(io::ErrorKind::Unsupported)?).await
+    }
+
+    async fn command(
+        &mut self,
+        client: &mut ClientStream,
+        verb: &str,
+        line: &str,
+    ) -> io::Result<()> {
         match verb {
             "EHLO" => {
-                let capabilities = self.script().capabilities(self.is_encrypted);
-                self.respond(client, "EHLO", &capabilities).await?;
+                let reply = self.shared.script.capabilities.reply(self.is_encrypted);
+                self.respond(client, Stage::Ehlo, &reply).await.map(drop)
             }
-            "AUTH" => self.authenticate(client, line).await?,
-            "MAIL" => {
-                self.is_refused = self.refuses("MAIL");
-                self.respond(client, "MAIL", "250 2.1.0 Ok").await?;
+            "HELO" => {
+                let helo = self.respond(client, Stage::Helo, "250 test");
+                helo.await.map(drop)
             }
-            "RCPT" if self.is_refused => send(client, "503 5.5.1 need MAIL first").await?,
-            "RCPT" => {
-                self.to = path(line).to_owned();
-                self.is_refused = self.refuses("RCPT");
-                self.respond(client, "RCPT", "250 2.1.5 Ok").await?;
-            }
+            "AUTH" => self.authenticate(client, line).await,
+            "MAIL" => self.start_letter(client, line).await,
+            "RCPT" => self.set_recipient(client, line).await,
+            "DATA" => self.receive_letter(client).await,
             "RSET" => {
-                self.is_refused = false;
-                self.respond(client, "RSET", "250 2.0.0 Ok").await?;
+                (self.began_at, self.to) = (None, None);
+                let reset = self.respond(client, Stage::Rset, "250 2.0.0 Ok");
+                reset.await.map(drop)
             }
-            "DATA" if self.is_refused && self.script().next("DATA").is_none() => {
-                send(client, "554 5.5.1 no valid recipients").await?;
-            }
-            "DATA" => self.receive(client).await?,
-            _ => send(client, "500 5.5.2 what?").await?,
+            "NOOP" => client.send("250 2.0.0 Ok").await,
+            _ => client.send("500 5.5.2 what?").await,
         }
-        Ok(())
     }
 
-    async fn receive(&self, client: &mut Client) -> io::Result<()> {
-        if !self.respond(client, "DATA", "354 go on").await? {
+    async fn authenticate(&mut self, client: &mut ClientStream, line: &str) -> io::Result<()> {
+        let mut words = line.split(' ').skip(1);
+        let mechanism = words.next().unwrap_or_default().to_ascii_uppercase();
+        let capabilities = &self.shared.script.capabilities;
+        if !capabilities.offers_mechanism(&mechanism) {
+            return client.send("504 5.5.4 not offered").await;
+        }
+        let credentials = Credentials::read(client, &mechanism, words.next()).await?;
+        if credentials.are_right() {
+            let is_granted = self.respond(client, Stage::Auth, "235 2.7.0 welcome");
+            if is_granted.await? {
+                self.user = Some(credentials.user);
+            }
             return Ok(());
         }
-        let mut text = String::new();
-        let is_interrupted = self.script().next("BODY").is_some();
-        loop {
-            let line = read_line(client).await?;
-            if line == "." {
-                break;
-            }
-            if is_interrupted && text.is_empty() {
-                self.respond(client, "BODY", "").await?;
-            }
-            text.push_str(line.strip_prefix('.').unwrap_or(&line));
-            text.push_str("\r\n");
+        if mechanism == "XOAUTH2" {
+            // The reason in JSON, to which the client sends an empty answer.
+            client.send("334 eyJzdGF0dXMiOiI0MDEifQ==").await?;
+            client.next_line().await?;
         }
+        let refused = self.respond(client, Stage::Auth, "535 5.7.8 bad credentials");
+        refused.await.map(drop)
+    }
+
+    async fn start_letter(&mut self, client: &mut ClientStream, line: &str) -> io::Result<()> {
+        let began_at = SystemTime::now();
+        (self.began_at, self.to) = (None, None);
+        if self.shared.script.requires_auth && self.user.is_none() {
+            return client.send("530 5.7.0 sign in first").await;
+        }
+        let size = line.split(' ').find_map(|word| word.strip_prefix("SIZE="));
+        let size = size.and_then(|size| size.parse().ok()).unwrap_or(0);
+        if self.shared.script.capabilities.is_too_big(size) {
+            return client.send(TOO_BIG).await;
+        }
+        if self.respond(client, Stage::Mail, "250 2.1.0 Ok").await? {
+            self.began_at = Some(began_at);
+        }
+        Ok(())
+    }
+
+    async fn set_recipient(&mut self, client: &mut ClientStream, line: &str) -> io::Result<()> {
+        if self.began_at.is_none() {
+            return client.send("503 5.5.1 need MAIL first").await;
+        }
+        self.to = Some(path(line).to_owned());
+        if !self.respond(client, Stage::Rcpt, "250 2.1.5 Ok").await? {
+            self.to = None;
+        }
+        Ok(())
+    }
+
+    async fn receive_letter(&mut self, client: &mut ClientStream) -> io::Result<()> {
+        let action = self.action_at(Stage::Data);
+        // Like Postfix, the server does not ask for a letter to nobody.
+        if action.is_none() && self.to.is_none() {
+            return client.send("554 5.5.1 no valid recipients").await;
+        }
+        if !self.perform(client, action, "354 go on").await? {
+            return Ok(());
+        }
+        let bytes = self.read_letter(client).await?;
+        let arrived_at = SystemTime::now();
+        let is_too_big = self.shared.script.capabilities.is_too_big(bytes.len());
+        let action = self.action_at(Stage::End);
+        let action = action.or_else(|| is_too_big.then(|| TOO_BIG.into()));
         let letter = ReceivedLetter {
-            to: self.to.clone(),
-            text,
-            is_refused: self.refuses("END"),
+            to: self.to.clone().unwrap_or_default(),
+            user: self.user.clone(),
+            bytes,
+            began_at: self.began_at.unwrap_or(arrived_at),
+            arrived_at,
+            action: action.clone(),
         };
-        self.seen.send_modify(|seen| seen.letters.push(letter));
-        self.respond(client, "END", "250 2.0.0 Ok: queued as 1")
+        if letter.is_accepted() {
+            self.shared.decide(Decision::Accepted(&letter)).await?;
+        }
+        self.shared.keep(|seen| seen.letters.push(letter));
+        self.perform(client, action, "250 2.0.0 Ok: queued as 1")
             .await?;
+        (self.began_at, self.to) = (None, None);
         Ok(())
     }
 
-    /// Accepts one account: `me` with the password `secret`.
-    async fn authenticate(&self, client: &mut Client, line: &str) -> io::Result<()> {
-        let is_right = match line {
-            "AUTH LOGIN" => {
-                send(client, "334 VXNlcm5hbWU6").await?;
-                let user = read_line(client).await?;
-                send(client, "334 UGFzc3dvcmQ6").await?;
-                let password = read_line(client).await?;
-                user == "bWU=" && password == "c2VjcmV0"
+    async fn read_letter(&self, client: &mut ClientStream) -> io::Result<Vec<u8>> {
+        let mut letter = Vec::new();
+        let mut middle = self.action_at(Stage::Body);
+        loop {
+            let line = client.next_line().await?;
+            if line == b".\r\n" {
+                return Ok(letter);
             }
-            _ => line == "AUTH PLAIN AG1lAHNlY3JldA==",
-        };
-        let reply = if is_right {
-            "235 2.7.0 welcome"
-        } else {
-            "535 5.7.8 bad credentials"
-        };
-        self.respond(client, "AUTH", reply).await?;
-        Ok(())
-    }
-
-    /// Takes the scripted action for the command, or sends the correct reply; returns true for the
-    /// latter.
-    async fn respond(&self, client: &mut Client, command: &str, correct: &str) -> io::Result<bool> {
-        let action = self.script().take(command);
-        match action {
-            None => send(client, correct).await.map(|()| true),
-            Some(Action::Reply(reply)) => send(client, reply).await.map(|()| false),
-            Some(Action::HangUp) => Err(io::ErrorKind::ConnectionAborted.into()),
-            Some(Action::ReplyAndHangUp(reply)) => {
-                send(client, reply).await?;
-                client.shutdown().await?;
-                Err(io::ErrorKind::ConnectionAborted.into())
+            if middle.is_some() {
+                self.perform(client, middle.take(), "").await?;
             }
-            Some(Action::Stall) => loop {
-                read_line(client).await?;
-            },
-            Some(Action::Hold) => {
-                let released = self.script().released();
-                let permit = released.acquire().await.map_err(io::Error::other)?;
-                permit.forget();
-                send(client, correct).await.map(|()| true)
-            }
-            Some(Action::Flood) => loop {
-                send(client, "250-and one more line").await?;
-            },
+            letter.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
         }
     }
 
-    /// True if the script refuses the next use of this command.
-    fn refuses(&self, command: &str) -> bool {
-        self.script().next(command).is_some_and(Action::is_refusal)
+    /// Performs the scripted action for the stage, or sends the correct reply. Returns true if the session
+    /// goes on as after the correct reply.
+    async fn respond(
+        &self,
+        client: &mut ClientStream,
+        stage: Stage,
+        correct: &str,
+    ) -> io::Result<bool> {
+        self.perform(client, self.action_at(stage), correct).await
     }
 
-    fn script(&self) -> MutexGuard<'_, Script> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    fn action_at(&self, stage: Stage) -> Option<Action> {
+        self.shared.action_at(stage, self.to.as_deref())
+    }
+
+    async fn perform(
+        &self,
+        client: &mut ClientStream,
+        action: Option<Action>,
+        correct: &str,
+    ) -> io::Result<bool> {
+        let Some(action) = action else {
+            return client.send(correct).await.map(|()| true);
+        };
+        let is_granted = action.grants(correct);
+        if let (Some(reply), Some(to), false) = (action.reply(), &self.to, is_granted) {
+            let user = self.user.as_deref();
+            self.shared
+                .decide(Decision::Refused { to, user, reply })
+                .await?;
+        }
+        match action {
+            Action::Reply(reply) => client.send(&reply).await?,
+            Action::ReplyAndHangUp(reply) => {
+                client.send(&reply).await?;
+                client.shutdown().await?;
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            Action::HangUp | Action::Lose => return Err(io::ErrorKind::ConnectionAborted.into()),
+            Action::Stall => loop {
+                client.next_line().await?;
+            },
+            Action::StallFor(time) => {
+                sleep(time).await;
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            Action::Hold => {
+                self.hold(client).await?;
+                client.send(correct).await?;
+            }
+            Action::Flood => loop {
+                client.send("250-and one more line").await?;
+            },
+            Action::ReplySlowly(pause) => client.send_slowly(correct, pause).await?,
+            Action::ReplyLate(time) => {
+                sleep(time).await;
+                client.send(correct).await?;
+            }
+            Action::BreakHandshake => {
+                client.send(correct).await?;
+                client.break_handshake().await?;
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+        }
+        Ok(is_granted)
+    }
+
+    /// Waits for a release. Reads on meanwhile, so that commands sent without waiting for the reply are seen.
+    async fn hold(&self, client: &mut ClientStream) -> io::Result<()> {
+        loop {
+            tokio::select! {
+                biased;
+                line = client.read_ahead() => {
+                    let line = line?;
+                    self.shared.keep(|seen| seen.commands.push(line));
+                }
+                permit = self.shared.released.acquire() => {
+                    permit.map_err(io::Error::other)?.forget();
+                    return Ok(());
+                }
+            }
+        }
     }
 }
+
+const TOO_BIG: &str = "552 5.3.4 message too big";
 
 /// The address between the angle brackets of a command.
 fn path(line: &str) -> &str {
@@ -204,18 +311,4 @@ fn path(line: &str) -> &str {
         .split_once('<')
         .and_then(|(_, rest)| rest.rsplit_once('>'));
     path.map_or("", |(path, _)| path)
-}
-
-async fn read_line(client: &mut Client) -> io::Result<String> {
-    let mut line = Vec::new();
-    client.read_until(b'\n', &mut line).await?;
-    match line.strip_suffix(b"\r\n") {
-        Some(line) => Ok(String::from_utf8_lossy(line).into_owned()),
-        None => Err(io::ErrorKind::UnexpectedEof.into()),
-    }
-}
-
-async fn send(client: &mut Client, lines: &str) -> io::Result<()> {
-    client.write_all(format!("{lines}\r\n").as_bytes()).await?;
-    client.flush().await
 }
