@@ -74,7 +74,7 @@ impl Environment {
         let redis = RedisServer::builder().folder(folder).start().await?;
         let sink = Sink::start(folder, 0).await?;
         if !options.easy_recipients {
-            smtp_faults::add_recipient_rules(sink.script());
+            smtp_faults::add_recipient_rules(sink.server());
         }
         let database = Database::connect(&postgres.url(), 4).await?;
         guestlist::migrate(&database).await?;

@@ -7,7 +7,9 @@ use std::sync::mpsc;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
+use guestlist_testkit::smtp::{Action, Decision, ReceivedLetter};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 /// A line of the log.
@@ -23,6 +25,24 @@ pub(crate) enum Entry {
         reply: String,
         at: DateTime<Utc>,
     },
+}
+
+impl Entry {
+    /// Describes a decision of the server.
+    pub(super) fn new(decision: Decision<'_>) -> Self {
+        match decision {
+            Decision::Accepted(letter) => Self::Accepted(Accepted::new(letter)),
+            Decision::Refused {
+                to, user, reply, ..
+            } => Self::Refused {
+                to: to.to_owned(),
+                by: user.unwrap_or_default().to_owned(),
+                reply: reply.to_owned(),
+                at: Utc::now(),
+            },
+            _ => unreachable!("a letter is accepted or refused: {decision:?}"),
+        }
+    }
 }
 
 /// An accepted letter.
@@ -43,6 +63,22 @@ pub(crate) struct Accepted {
     pub(crate) fate: Fate,
 }
 
+impl Accepted {
+    fn new(letter: &ReceivedLetter) -> Self {
+        let digest = Sha256::digest(&letter.bytes);
+        Self {
+            to: letter.to.clone(),
+            message_id: message_id(&letter.text()).unwrap_or_default(),
+            sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            bytes: letter.bytes.len(),
+            by: letter.user.clone().unwrap_or_default(),
+            began_at: letter.began_at.into(),
+            at: letter.arrived_at.into(),
+            fate: Fate::of(letter.action.as_ref()),
+        }
+    }
+}
+
 /// The reply to the client of an accepted letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,6 +89,32 @@ pub(crate) enum Fate {
     AnsweredLate,
     /// No reply, because a rule withheld it.
     Withheld,
+}
+
+impl Fate {
+    fn of(action: Option<&Action>) -> Self {
+        match action {
+            None => Self::Answered,
+            Some(Action::ReplySlowly(_) | Action::ReplyLate(_)) => Self::AnsweredLate,
+            Some(_) => Self::Withheld,
+        }
+    }
+}
+
+/// Returns the value of the Message-ID header, which must be on one line.
+fn message_id(letter: &str) -> Option<String> {
+    let head = letter.split("\r\n\r\n").next()?;
+    let value = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("message-id")
+            .then(|| value.trim())
+    })?;
+    Some(
+        value
+            .trim_start_matches('<')
+            .trim_end_matches('>')
+            .to_owned(),
+    )
 }
 
 /// Appends to the log for many sessions. Lines that wait at the same time share one sync.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use guestlist_jobs::mail::Mail;
 use guestlist_jobs::mailer::{BackOff, Deadlines, Mailer, Verdict};
-
+use guestlist_testkit::smtp::{Action, Rule, Stage};
 use sha2::{Digest, Sha256};
 
 use super::*;
@@ -85,12 +85,12 @@ async fn a_letter_may_be_accepted_without_a_reply() {
     let (sink, _folder) = sink().await;
     for (mark, action) in [
         ("hang", Action::HangUp),
-        ("stall", Action::Stall(2 * SECOND)),
+        ("stall", Action::StallFor(2 * SECOND)),
         ("flood", Action::Flood),
         ("lose", Action::Lose),
     ] {
-        sink.script()
-            .add(Rule::new(Verb::End, action).to(mark).times(1));
+        sink.server()
+            .add_rule(Rule::new(Stage::End, action).to(mark).times(1));
         let mailer = mailer(&sink);
         let to = format!("{mark}@acme.example");
         let before = accepted(&sink).len();
@@ -121,8 +121,8 @@ async fn a_letter_may_be_accepted_without_a_reply() {
 async fn a_refusal_hits_marked_recipients_and_is_logged() {
     let (sink, _folder) = sink().await;
     let reply = "550 5.1.1 no such user";
-    sink.script()
-        .add(Rule::new(Verb::Rcpt, Action::Reply(reply.to_owned())).to("gone"));
+    sink.server()
+        .add_rule(Rule::new(Stage::Rcpt, reply).to("gone"));
     let mailer = mailer(&sink);
     let refused = mailer.send(mail("is-gone-1@acme.example")).await;
     assert!(matches!(refused, Verdict::Refused { .. }), "{refused:?}");
@@ -136,9 +136,9 @@ async fn a_refusal_hits_marked_recipients_and_is_logged() {
 #[tokio::test]
 async fn slow_and_late_replies_are_accepted() {
     let (sink, _folder) = sink().await;
-    let script = sink.script();
-    script.add(Rule::new(Verb::Rcpt, Action::ReplySlowly(SECOND / 100)).times(1));
-    script.add(Rule::new(Verb::End, Action::ReplyLate(SECOND / 10)).times(1));
+    let server = sink.server();
+    server.add_rule(Rule::new(Stage::Rcpt, Action::ReplySlowly(SECOND / 100)).times(1));
+    server.add_rule(Rule::new(Stage::End, Action::ReplyLate(SECOND / 10)).times(1));
     let verdict = mailer(&sink).send(mail("bob@acme.example")).await;
     assert!(matches!(verdict, Verdict::Accepted { .. }), "{verdict:?}");
     assert_eq!(accepted(&sink)[0].fate, Fate::AnsweredLate);
@@ -147,9 +147,9 @@ async fn slow_and_late_replies_are_accepted() {
 #[tokio::test]
 async fn a_refused_starttls_sends_nothing_in_clear() {
     let (sink, _folder) = sink().await;
-    let refusal = Action::Reply("454 4.7.0 not now".to_owned());
-    sink.script()
-        .add(Rule::new(Verb::StartTls, refusal).times(1));
+    let refusal = "454 4.7.0 not now";
+    sink.server()
+        .add_rule(Rule::new(Stage::StartTls, refusal).times(1));
     let mailer = mailer(&sink);
     let verdict = mailer.send(mail("bob@acme.example")).await;
     assert!(
@@ -169,13 +169,13 @@ async fn a_reopened_server_keeps_its_port() {
         mailer.send(mail("bob@acme.example")).await,
         Verdict::Accepted { .. }
     ));
-    sink.close().await;
+    sink.server().close().await;
     let verdict = mailer.send(mail("bob@acme.example")).await;
     assert!(
         matches!(verdict, Verdict::ServerFault { .. }),
         "{verdict:?}"
     );
-    sink.open().unwrap();
+    sink.server().open().await.unwrap();
     let verdict = mailer.send(mail("bob@acme.example")).await;
     assert!(matches!(verdict, Verdict::Accepted { .. }), "{verdict:?}");
 }
@@ -210,7 +210,7 @@ async fn only_authenticated_clients_over_tls_are_accepted() {
     let deadlines = Deadlines::default();
     for (url, error) in [
         (&anonymous, "530 5.7.0 sign in first"),
-        (&wrong, "535 5.7.8 not known here"),
+        (&wrong, "535 5.7.8 bad credentials"),
         (&clear, "neither AUTH PLAIN nor LOGIN"),
     ] {
         let config = url.parse().unwrap();

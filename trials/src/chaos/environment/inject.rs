@@ -128,12 +128,12 @@ impl Environment {
                 next = Some((schedule.draw_duration(1.0..3.0), Step::End(fault)));
             }
             Fault::SmtpOutage => {
-                self.sink.close().await;
+                self.sink.server().close().await;
                 next = Some((schedule.draw_duration(1.0..4.0), Step::End(fault)));
             }
             Fault::Misbehaviour => {
                 let duration = schedule.draw_duration(0.5..2.0);
-                smtp_faults::add_random_rule(self.sink.script(), duration, schedule);
+                smtp_faults::add_random_rule(self.sink.server(), duration, schedule);
                 next = Some((duration, Step::End(fault)));
             }
             Fault::WorkerExit => {}
@@ -156,7 +156,7 @@ impl Environment {
             Fault::RedisRestart => self.redis.restart().await?,
             Fault::RedisFull => self.run_on_redis("CONFIG SET maxmemory 0").await?,
             Fault::RedisReadOnly => self.run_on_redis("REPLICAOF NO ONE").await?,
-            Fault::SmtpOutage => self.sink.open()?,
+            Fault::SmtpOutage => self.sink.server().open().await?,
             _ => {}
         }
         close(&mut self.incidents, fault, None);

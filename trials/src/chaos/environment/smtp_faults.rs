@@ -2,67 +2,63 @@
 
 use std::time::Duration;
 
+use guestlist_testkit::SmtpServer;
+use guestlist_testkit::smtp::{Action, Rule, Stage};
+
 use crate::chaos::schedule::Schedule;
 use crate::host::MARKS;
-use crate::sink::{Action, Rule, Script, Verb};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Adds a rule for each mark of [`MARKS`]. Where delivery has to succeed in the end, it applies once per
 /// recipient.
-pub(super) fn add_recipient_rules(script: &Script) {
+pub(super) fn add_recipient_rules(server: &SmtpServer) {
     for (mark, _) in MARKS {
         let rule = match mark {
-            "gone" => Rule::new(Verb::Rcpt, reply("550 5.1.1 no such user")),
-            "grey" => {
-                Rule::new(Verb::Rcpt, reply("451 4.7.1 greylisted, come back later")).times(1)
-            }
-            "big" => Rule::new(Verb::End, reply("552 5.3.4 too big for us")).times(1),
-            "hang" => Rule::new(Verb::End, Action::HangUp).times(1),
-            "lose" => Rule::new(Verb::End, Action::Lose).times(1),
-            "late" => Rule::new(Verb::End, Action::ReplyLate(SECOND)),
-            _ => Rule::new(Verb::Rcpt, Action::ReplySlowly(SECOND / 50)),
+            "gone" => Rule::new(Stage::Rcpt, "550 5.1.1 no such user"),
+            "grey" => Rule::new(Stage::Rcpt, "451 4.7.1 greylisted, come back later").times(1),
+            "big" => Rule::new(Stage::End, "552 5.3.4 too big for us").times(1),
+            "hang" => Rule::new(Stage::End, Action::HangUp).times(1),
+            "lose" => Rule::new(Stage::End, Action::Lose).times(1),
+            "late" => Rule::new(Stage::End, Action::ReplyLate(SECOND)),
+            _ => Rule::new(Stage::Rcpt, Action::ReplySlowly(SECOND / 50)),
         };
-        script.add(rule.to(mark));
+        server.add_rule(rule.to(mark));
     }
 }
 
 /// Adds one random fault for every recipient, which ends after `duration`.
-pub(super) fn add_random_rule(script: &Script, duration: Duration, schedule: &mut Schedule) {
+pub(super) fn add_random_rule(server: &SmtpServer, duration: Duration, schedule: &mut Schedule) {
     let faults = [
         (
-            Verb::Connect,
-            Action::ReplyAndHangUp("421 4.3.2 shutting down".to_owned()),
+            Stage::Connect,
+            Action::reply_and_hang_up("421 4.3.2 shutting down"),
         ),
-        (Verb::Connect, Action::Stall(3 * SECOND)),
-        (Verb::Ehlo, Action::HangUp),
-        (Verb::Ehlo, Action::Flood),
-        (Verb::StartTls, reply("454 4.7.0 TLS not available")),
-        (Verb::Auth, reply("454 4.7.0 try again")),
-        (Verb::Mail, reply("451 4.3.0 try again")),
-        (Verb::Mail, Action::Stall(3 * SECOND)),
-        (Verb::Rcpt, reply("452 4.3.1 out of space")),
-        (Verb::Rcpt, Action::Flood),
-        (Verb::Data, Action::HangUp),
-        (Verb::Body, Action::HangUp),
-        (Verb::Body, Action::Stall(3 * SECOND)),
-        (Verb::End, reply("451 4.3.0 try again")),
+        (Stage::Connect, Action::StallFor(3 * SECOND)),
+        (Stage::Ehlo, Action::HangUp),
+        (Stage::Ehlo, Action::Flood),
+        (Stage::StartTls, "454 4.7.0 TLS not available".into()),
+        (Stage::Auth, "454 4.7.0 try again".into()),
+        (Stage::Mail, "451 4.3.0 try again".into()),
+        (Stage::Mail, Action::StallFor(3 * SECOND)),
+        (Stage::Rcpt, "452 4.3.1 out of space".into()),
+        (Stage::Rcpt, Action::Flood),
+        (Stage::Data, Action::HangUp),
+        (Stage::Body, Action::HangUp),
+        (Stage::Body, Action::StallFor(3 * SECOND)),
+        (Stage::End, "451 4.3.0 try again".into()),
         (
-            Verb::End,
-            Action::ReplyAndHangUp("421 4.3.2 shutting down".to_owned()),
+            Stage::End,
+            Action::reply_and_hang_up("421 4.3.2 shutting down"),
         ),
-        (Verb::End, Action::Lose),
-        (Verb::End, Action::HangUp),
-        (Verb::End, Action::Stall(3 * SECOND)),
-        (Verb::End, Action::Flood),
-        (Verb::End, Action::ReplyLate(2 * SECOND)),
-        (Verb::End, Action::ReplySlowly(SECOND / 50)),
-        (Verb::Rset, Action::HangUp),
+        (Stage::End, Action::Lose),
+        (Stage::End, Action::HangUp),
+        (Stage::End, Action::StallFor(3 * SECOND)),
+        (Stage::End, Action::Flood),
+        (Stage::End, Action::ReplyLate(2 * SECOND)),
+        (Stage::End, Action::ReplySlowly(SECOND / 50)),
+        (Stage::Rset, Action::HangUp),
     ];
-    let (verb, action) = faults[schedule.draw_index(faults.len())].clone();
-    script.add(Rule::new(verb, action).lasting(duration));
-}
-
-fn reply(reply: &str) -> Action {
-    Action::Reply(reply.to_owned())
+    let (stage, action) = faults[schedule.draw_index(faults.len())].clone();
+    server.add_rule(Rule::new(stage, action).ending_in(duration));
 }
