@@ -142,6 +142,10 @@ pub struct Message {
     pub attempts: i64,
     /// The number of attempts that failed for another reason than the recipient's mail server.
     pub faults: i64,
+    /// The number of attempts that were refused for a reason that later attempts have to confirm.
+    pub refusals: i64,
+    /// The time of the first of these refusals.
+    pub refused_at: Option<DateTime<Utc>>,
     /// The fencing token: it increases with every lease.
     pub generation: i64,
     /// The time until which a worker holds it.
@@ -189,4 +193,4 @@ crate::text_enum::text_enum! {
 }
 
 const COLUMNS: &str = "id, kind, ids, organization_id, run_at, created_at, attempts, faults, \
-                       generation, leased_until, dead_at, last_error, trace_parent";
+                       refusals, refused_at, generation, leased_until, dead_at, last_error, trace_parent";

@@ -175,7 +175,8 @@ struct Listed {
 }
 
 impl Row for Listed {
-    const HEADER: &'static [&'static str] = &["job", "kind", "due", "attempts", "last error"];
+    const HEADER: &'static [&'static str] =
+        &["job", "kind", "due", "attempts", "refusals", "last error"];
 
     fn json(&self) -> Json {
         let Self { message, now } = self;
@@ -188,6 +189,8 @@ impl Row for Listed {
             "run_at": message.run_at,
             "created_at": message.created_at,
             "attempts": message.attempts,
+            "refusals": message.refusals,
+            "refused_at": message.refused_at,
             "leased_until": message.leased_until,
             "dead_at": message.dead_at,
             "last_error": message.last_error,
@@ -201,6 +204,7 @@ impl Row for Listed {
             message.kind.clone(),
             moment(message.run_at),
             message.attempts.to_string(),
+            message.refusals.to_string(),
             or_dash(message.last_error.as_ref()),
         ]
     }

@@ -70,7 +70,7 @@ impl RunOutcome {
     pub(crate) fn put_back(cost: Cost) -> Self {
         match cost {
             Cost::Nothing => Self::Postponed,
-            Cost::Attempt | Cost::Fault => Self::Retried,
+            Cost::Attempt | Cost::Refusal | Cost::Fault => Self::Retried,
         }
     }
 

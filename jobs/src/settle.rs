@@ -207,8 +207,7 @@ async fn put_back(
         match &settlement.outcome.next {
             Next::Done | Next::Cancel { .. } => continue,
             Next::Retry { after, why, cost } => {
-                let run_at = now + *after;
-                outbox::postpone(&mut transaction, ticket, run_at, *cost, why).await?;
+                outbox::postpone(&mut transaction, ticket, now, *after, *cost, why).await?;
             }
             Next::Dead { why } => outbox::give_up(&mut transaction, ticket, now, why).await?,
         }

@@ -23,6 +23,9 @@ pub struct DeliveryReport {
     pub delivery: Delivery,
     /// The mail server's reply, or the reason why nothing was sent.
     pub detail: Option<String>,
+    /// `true` if a failure says that the mailbox is missing or disabled, so that no organization
+    /// sends letters to the address for a while.
+    pub suppresses: bool,
 }
 
 impl DeliveryReport {
@@ -38,12 +41,33 @@ impl DeliveryReport {
             letter,
             delivery,
             detail,
+            suppresses: false,
+        }
+    }
+
+    /// Suppresses the address if the delivery is [`Delivery::Failed`]. Only for replies that say that
+    /// the mailbox is missing or disabled: any other reason may hold for one organization alone.
+    ///
+    /// ```
+    /// # use guestlist::{Delivery, InvitationId, worker::DeliveryReport};
+    /// # fn example(invitation: InvitationId) {
+    /// let detail = Some("550 5.1.1 no such user".to_owned());
+    /// let report = DeliveryReport::new(invitation, 1, Delivery::Failed, detail).suppressing();
+    /// assert!(report.suppresses);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn suppressing(self) -> Self {
+        Self {
+            suppresses: true,
+            ..self
         }
     }
 }
 
 /// Records the result for an invitation's newest letter, unless that letter already failed for
-/// good. If it fails for good now, the address is suppressed and the inviter gets a notice.
+/// good. If it fails for good now, the inviter gets a notice, and the address is suppressed if the
+/// report says so.
 ///
 /// ```
 /// # use chrono::{DateTime, Utc};
@@ -85,7 +109,9 @@ pub async fn record_delivery(
         return Ok(());
     }
     let reason = detail.as_deref().unwrap_or("refused");
-    if let Ok(email) = email.parse() {
+    if report.suppresses
+        && let Ok(email) = email.parse()
+    {
         suppress(&mut connection, now, &email, reason).await?;
     }
     Event::new(

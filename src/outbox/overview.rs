@@ -263,7 +263,8 @@ pub async fn retry(
     id: MessageId,
 ) -> Result<bool, Error> {
     let statement = sql(
-        "UPDATE guestlist_outbox SET run_at = $2, attempts = 0, faults = 0, dead_at = NULL
+        "UPDATE guestlist_outbox SET run_at = $2, attempts = 0, faults = 0, refusals = 0,
+                 refused_at = NULL, dead_at = NULL
              WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2)",
     );
     Ok(connection
@@ -288,7 +289,9 @@ pub async fn retry(
 /// [`Error::Database`].
 pub async fn retry_dead(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<u64, Error> {
     let statement = sql(
-        "UPDATE guestlist_outbox SET run_at = $1, attempts = 0, faults = 0, dead_at = NULL WHERE dead_at IS NOT NULL",
+        "UPDATE guestlist_outbox SET run_at = $1, attempts = 0, faults = 0, refusals = 0,
+                 refused_at = NULL, dead_at = NULL
+             WHERE dead_at IS NOT NULL",
     );
     Ok(connection.lend().execute(statement.bind(now)).await?)
 }

@@ -1,5 +1,7 @@
 //! Settlement of messages: completed, postponed or given up.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
@@ -62,19 +64,21 @@ pub enum Cost {
     Nothing,
     /// An attempt: the recipient's mail server asked to try again later.
     Attempt,
+    /// An attempt that was refused for a reason that later attempts have to confirm.
+    Refusal,
     /// An attempt and a fault, of which a message may have only a few: the task itself failed.
     Fault,
 }
 
-/// Postpones a message until `run_at`, unless it was leased again.
+/// Postpones a message until `now + after`, unless it was leased again.
 ///
 /// ```
 /// # use chrono::{DateTime, Utc};
 /// # use guestlist::{Connection, Error, outbox};
 /// # async fn example(tx: &mut Connection<'_>, now: DateTime<Utc>, lease: outbox::Lease) -> Result<(), Error> {
-/// let later = now + chrono::TimeDelta::minutes(5);
+/// let after = std::time::Duration::from_secs(5 * 60);
 /// let (cost, why) = (outbox::Cost::Attempt, "451 try again later");
-/// outbox::postpone(&mut *tx, lease.ticket, later, cost, why).await?;
+/// outbox::postpone(&mut *tx, lease.ticket, now, after, cost, why).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -84,12 +88,14 @@ pub enum Cost {
 pub async fn postpone(
     connection: impl Lend<'_>,
     ticket: Ticket,
-    run_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+    after: Duration,
     cost: Cost,
     why: &str,
 ) -> Result<(), Error> {
     let statement = sql("UPDATE guestlist_outbox
-             SET run_at = $3, attempts = attempts + $4, faults = faults + $5, last_error = $6, leased_until = NULL
+             SET run_at = $3, attempts = attempts + $4, faults = faults + $5, refusals = refusals + $6,
+                 refused_at = COALESCE(refused_at, $7), last_error = $8, leased_until = NULL
              WHERE id = $1 AND generation = $2 AND dead_at IS NULL");
     let statement = statement
         .bind(ticket.message.as_uuid())
@@ -98,9 +104,11 @@ pub async fn postpone(
         .lend()
         .execute(
             statement
-                .bind(run_at)
+                .bind(now + after)
                 .bind(i64::from(cost != Cost::Nothing))
                 .bind(i64::from(cost == Cost::Fault))
+                .bind(i64::from(cost == Cost::Refusal))
+                .bind((cost == Cost::Refusal).then_some(now))
                 .bind(one_line(why).as_str()),
         )
         .await?;

@@ -2,13 +2,14 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guestlist::outbox::{self, FairCursor, Lease, Message, Priority, State};
+use guestlist::outbox::{self, Cost, FairCursor, Lease, Message, Priority, State};
 use guestlist::{Ticket, Transaction};
 
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team};
 
 const LEASE: Duration = Duration::from_secs(20);
+const FIVE_MINUTES: Duration = Duration::from_secs(5 * 60);
 
 async fn lease(team: &Team, limit: usize) -> Vec<Lease> {
     let mut tx = team.begin().await;
@@ -26,6 +27,13 @@ async fn invite(team: &Team, count: usize) {
             .await
             .expect("invited");
     }
+}
+
+async fn list(team: &Team, state: State) -> Vec<Message> {
+    let mut tx = team.begin().await;
+    outbox::list(&mut tx, team.now(), state, None, 10)
+        .await
+        .expect("read")
 }
 
 /// The message of a lease, unless its generation changed.
@@ -83,8 +91,7 @@ on_both_databases! {
         let held = lease(&team, 1).await[0];
         assert!(!is_idle().await, "a worker has leased it");
         let mut tx = team.begin().await;
-        let later = team.now() + TimeDelta::minutes(5);
-        outbox::postpone(&mut tx, held.ticket, later, outbox::Cost::Attempt, "later").await.unwrap();
+        outbox::postpone(&mut tx, held.ticket, team.now(), FIVE_MINUTES, Cost::Attempt, "later").await.unwrap();
         tx.commit().await.unwrap();
         assert!(is_idle().await, "it is due later");
         team.join("bob", "agent").await;
@@ -109,7 +116,7 @@ on_both_databases! {
         assert!(first.iter().all(|lease| !lease.follows_a_lapse), "they were not leased before");
         let mut tx = team.begin().await;
         outbox::release(&mut tx, &[first[0].ticket]).await.unwrap();
-        outbox::postpone(&mut tx, first[1].ticket, team.now(), outbox::Cost::Attempt, "later").await.unwrap();
+        outbox::postpone(&mut tx, first[1].ticket, team.now(), Duration::ZERO, Cost::Attempt, "later").await.unwrap();
         tx.commit().await.unwrap();
         team.advance_clock(TimeDelta::seconds(20));
         let mut second = lease(&team, 10).await;
@@ -239,8 +246,7 @@ on_both_databases! {
         invite(&team, 1).await;
         let held = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
-        let later = team.now() + TimeDelta::minutes(5);
-        outbox::postpone(&mut tx, held.ticket, later, outbox::Cost::Attempt, "450 busy").await.unwrap();
+        outbox::postpone(&mut tx, held.ticket, team.now(), FIVE_MINUTES, Cost::Attempt, "450 busy").await.unwrap();
         tx.commit().await.unwrap();
         assert!(lease(&team, 1).await.is_empty());
         team.advance_clock(TimeDelta::minutes(5));
@@ -307,11 +313,37 @@ on_both_databases! {
         team.advance_clock(TimeDelta::seconds(20));
         let held = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
-        let later = team.now() + TimeDelta::days(1);
-        outbox::postpone(&mut tx, stale.ticket, later, outbox::Cost::Attempt, "stale").await.unwrap();
+        outbox::postpone(&mut tx, stale.ticket, team.now(), FIVE_MINUTES, Cost::Refusal, "stale").await.unwrap();
         outbox::give_up(&mut tx, stale.ticket, team.now(), "stale").await.unwrap();
         let message = take(&mut tx, &held).await.expect("still held");
-        assert_eq!((message.attempts, message.last_error), (0, None));
+        assert_eq!((message.attempts, message.refusals, message.last_error), (0, 0, None));
+    }
+
+    async fn time_of_the_first_refusal_is_kept(team: Team) {
+        invite(&team, 1).await;
+        let first_refusal = team.now() + TimeDelta::minutes(5);
+        let costs = [Cost::Attempt, Cost::Refusal, Cost::Nothing, Cost::Fault, Cost::Refusal];
+        let counted = [(1, 0, 0), (2, 0, 1), (2, 0, 1), (3, 1, 1), (4, 1, 2)];
+        for (cost, expected) in costs.into_iter().zip(counted) {
+            let held = lease(&team, 1).await[0];
+            team.in_transaction(async |tx| outbox::postpone(tx, held.ticket, team.now(), FIVE_MINUTES, cost, "no").await).await.unwrap();
+            let message = list(&team, State::Ready).await.remove(0);
+            assert_eq!((message.attempts, message.faults, message.refusals), expected, "{cost:?}");
+            assert_eq!(message.refused_at, (message.refusals > 0).then_some(first_refusal), "{cost:?}");
+            team.advance_clock(TimeDelta::minutes(5));
+        }
+        let message = list(&team, State::Ready).await.remove(0);
+        team.in_transaction(async |tx| outbox::retry(tx, team.now(), message.id).await).await.unwrap();
+        let message = list(&team, State::Ready).await.remove(0);
+        assert_eq!((message.attempts, message.refusals, message.refused_at), (0, 0, None), "retried anew");
+        let held = lease(&team, 1).await[0];
+        team.in_transaction(async |tx| {
+            outbox::postpone(&mut *tx, held.ticket, team.now(), Duration::ZERO, Cost::Refusal, "no").await?;
+            outbox::give_up(&mut *tx, held.ticket, team.now(), "no").await?;
+            outbox::retry_dead(&mut *tx, team.now()).await
+        }).await.unwrap();
+        let message = list(&team, State::Ready).await.remove(0);
+        assert_eq!((message.attempts, message.refusals, message.refused_at), (0, 0, None), "all dead retried");
     }
 
     async fn retry_resets_dead_messages_and_skips_leased_ones(team: Team) {

@@ -12,7 +12,8 @@ async fn report(team: &Team, invitation: &Invitation, letter: i64, delivery: Del
         letter,
         delivery,
         Some("550 5.1.1 no such user".to_owned()),
-    );
+    )
+    .suppressing();
     team.in_transaction(async |tx| worker::record_delivery(tx, team.now(), &report).await)
         .await
         .unwrap();

@@ -115,7 +115,7 @@ on_both_databases! {
         let mut tx = team.begin().await;
         for (invitation, delivery) in [(&first, Delivery::Failed), (&second, Delivery::Suppressed)] {
             let detail = Some("550 5.1.1 no\0such user".to_owned());
-            let report = worker::DeliveryReport::new(invitation.id, 1, delivery, detail);
+            let report = worker::DeliveryReport::new(invitation.id, 1, delivery, detail).suppressing();
             worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
         }
         tx.commit().await.unwrap();

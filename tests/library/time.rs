@@ -68,9 +68,9 @@ on_both_databases! {
         assert_eq!(reminders, 1, "{unsent:?} has nothing to be reminded of");
     }
 
-    async fn permanent_failure_suppresses_the_address_until_resend(team: Team) {
+    async fn missing_mailbox_is_suppressed_until_resend(team: Team) {
         let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
-        let report = worker::DeliveryReport::new(invitation.id, 1, Delivery::Failed, Some("550 5.1.1 no such user".to_owned()));
+        let report = worker::DeliveryReport::new(invitation.id, 1, Delivery::Failed, Some("550 5.1.1 no such user".to_owned())).suppressing();
         let mut tx = team.begin().await;
         worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
         let reason = worker::suppression(&mut tx, &invitation.email).await.unwrap();
@@ -154,12 +154,23 @@ on_both_databases! {
         let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let mut tx = team.begin().await;
         for delivery in [Delivery::Deferred, Delivery::Suppressed, Delivery::Sent] {
-            let report = worker::DeliveryReport::new(invitation.id, 1, delivery, None);
+            let report = worker::DeliveryReport::new(invitation.id, 1, delivery, None).suppressing();
             worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
             assert_eq!(worker::suppression(&mut tx, &invitation.email).await.unwrap(), None);
         }
         tx.commit().await.unwrap();
         assert_eq!(team.history().await.last(), Some(&"invitation_created"));
+    }
+
+    async fn failure_suppresses_nothing_unless_reported(team: Team) {
+        let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
+        let spam = Some("550 5.7.1 this message looks like spam".to_owned());
+        let report = worker::DeliveryReport::new(invitation.id, 1, Delivery::Failed, spam);
+        team.in_transaction(async |tx| worker::record_delivery(tx, team.now(), &report).await).await.unwrap();
+        assert_eq!(team.invitation(invitation.id).await.delivery, Delivery::Failed);
+        assert_eq!(team.history().await.last(), Some(&"invitation_undeliverable"));
+        let mut tx = team.begin().await;
+        assert_eq!(worker::suppression(&mut tx, &invitation.email).await.unwrap(), None);
     }
 
     async fn a_lifetime_is_between_a_second_and_a_year(team: Team) {

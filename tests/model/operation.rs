@@ -133,6 +133,11 @@ impl Operation {
         self.choice.is_multiple_of(3)
     }
 
+    /// Returns `true` if a failure says that the mailbox is missing.
+    pub fn suppresses(&self) -> bool {
+        !self.choice.is_multiple_of(5)
+    }
+
     pub fn purges_everyone(&self) -> bool {
         self.choice.is_multiple_of(2)
     }

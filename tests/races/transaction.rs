@@ -258,7 +258,8 @@ impl OpenTransaction<'_> {
             1,
             Delivery::Failed,
             Some("550 5.1.1 no such user".to_owned()),
-        );
+        )
+        .suppressing();
         record_delivery(&mut *self.tx, self.fixture.team.now(), &report)
             .await
             .map(done)

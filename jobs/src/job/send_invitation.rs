@@ -195,7 +195,7 @@ fn conclude(
         },
         Posted::Waiting(next) => next.into(),
         Posted::Refused { why } => Outcome {
-            report: report(Delivery::Failed, Some(&why)),
+            report: report(Delivery::Failed, Some(&why)).map(DeliveryReport::suppressing),
             ..Next::Done.into()
         },
         Posted::Faulty { why } => {

@@ -64,7 +64,9 @@ impl ReferenceModel {
         invitation.delivery = operation.delivery();
         let (organization, invitee) = (invitation.organization, invitation.address.invitee);
         if operation.delivery() == "failed" {
-            self.suppressed.insert(invitee);
+            if operation.suppresses() {
+                self.suppressed.insert(invitee);
+            }
             self.record_event(
                 "invitation_undeliverable",
                 organization,
