@@ -186,11 +186,9 @@ async fn redis(config: &Config) -> Finding {
 }
 
 async fn smtp(config: &Config) -> Finding {
-    let deadlines = Deadlines {
-        connect: CHECK_TIMEOUT / 2,
-        greeting: CHECK_TIMEOUT / 2,
-        ..Deadlines::default()
-    };
+    let mut deadlines = Deadlines::default();
+    deadlines.connect = CHECK_TIMEOUT / 2;
+    deadlines.greeting = CHECK_TIMEOUT / 2;
     let mailer = Mailer::new(config.mailer.clone(), 1, deadlines);
     match within(mailer.check()).await {
         Ok(report) => Healthy(match config.smtp_rate {

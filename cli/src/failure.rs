@@ -162,7 +162,7 @@ impl From<DatabaseError> for Failure {
     fn from(error: DatabaseError) -> Self {
         let code = match error {
             DatabaseError::NotMigrated { .. } | DatabaseError::Newer { .. } => "schema",
-            DatabaseError::Unreachable { .. } => "database",
+            _ => "database",
         };
         Reason::fault(code, error).into()
     }

@@ -13,27 +13,24 @@ fn main() {
 }
 
 fn letter() -> Letter {
-    Letter::Invitation(Invitation {
-        organization: "Acme".to_owned(),
-        inviter: Some(Person {
-            name: Some("Olivia Owner".to_owned()),
-            email: "olivia@example.com".to_owned(),
-        }),
-        role: "Agent".to_owned(),
-        link: format!("https://app.example.com/join#{}", "x".repeat(96)),
-        expires_at: DateTime::from_timestamp(1_790_000_000, 0).unwrap(),
-        message: Some("We start on Monday.".to_owned()),
-    })
+    let mut invitation = Invitation::new(
+        "Acme",
+        "Agent",
+        format!("https://app.example.com/join#{}", "x".repeat(96)),
+        DateTime::from_timestamp(1_790_000_000, 0).unwrap(),
+    );
+    invitation.inviter = Some(Person::new("olivia@example.com").named("Olivia Owner"));
+    invitation.message = Some("We start on Monday.".to_owned());
+    Letter::Invitation(invitation)
 }
 
 fn envelope() -> Envelope {
-    Envelope {
-        from: "Acme <team@example.com>".parse().unwrap(),
-        to: "bob@example.com".parse().unwrap(),
-        locale: "en".to_owned(),
-        message_id: "01997b3c-1f5e-7a51-8000-000000000000@example.com".to_owned(),
-        date: DateTime::from_timestamp(1_790_000_000, 0).unwrap(),
-    }
+    Envelope::new(
+        "Acme <team@example.com>".parse().unwrap(),
+        "bob@example.com".parse().unwrap(),
+        "01997b3c-1f5e-7a51-8000-000000000000@example.com",
+        DateTime::from_timestamp(1_790_000_000, 0).unwrap(),
+    )
 }
 
 #[divan::bench]

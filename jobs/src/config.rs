@@ -34,6 +34,7 @@ use crate::redis_url::RedisUrl;
 ///
 /// The debug format contains no secret.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Config {
     /// `DATABASE_URL`; may contain a password.
     pub database_url: String,

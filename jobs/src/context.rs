@@ -11,6 +11,7 @@ use crate::sessions::SessionStore;
 
 /// The dependencies of the jobs, created once and shared.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Context {
     /// The database that holds the outbox.
     pub database: Database,
@@ -29,6 +30,25 @@ pub struct Context {
 }
 
 impl Context {
+    /// Creates the dependencies with the built-in letters and without session stores.
+    pub fn new(
+        database: Database,
+        guestlist: Guestlist,
+        mailer: Mailer,
+        from: Mailbox,
+        link: impl Fn(&Token) -> String + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            database,
+            guestlist,
+            letters: Letters::built_in(),
+            mailer,
+            from,
+            link: Arc::new(link),
+            sessions: Vec::new(),
+        }
+    }
+
     /// Returns the sender's domain, which is the right side of message ids.
     pub(crate) fn domain(&self) -> &str {
         self.from.address.domain()

@@ -45,6 +45,7 @@ const REST: Duration = Duration::from_millis(100);
 /// The reason why an [`Endpoint`] cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {}", explained(source))]
+#[non_exhaustive]
 pub struct ListenError {
     /// The address it was to listen on.
     pub address: SocketAddr,

@@ -20,17 +20,17 @@ use guestlist::outbox::{Cost, Message, Task};
 pub(crate) use self::desk::{Desk, JOBS_A_CONNECTION};
 pub(crate) use self::expire_invitations::expire_invitations;
 pub(crate) use self::forget_old::{Retention, forget_old};
-pub use self::outcome::Outcome;
+pub(crate) use self::outcome::Outcome;
 pub(crate) use self::remind::remind;
 use self::send_invitation::LetterRef;
 use crate::context::Context;
 use crate::leases::Held;
 use crate::metrics::Metrics;
-pub use crate::next::Next;
+pub(crate) use crate::next::Next;
 
 /// A failure of something the job depends on; the message is retried with back-off.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The library or its database failed.
     #[error(transparent)]
     Library(#[from] guestlist::Error),

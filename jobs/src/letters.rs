@@ -45,6 +45,7 @@ pub struct Letters {
 
 /// A rendered letter that is not yet a message.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rendered {
     /// One line, not yet encoded.
     pub subject: String,

@@ -8,11 +8,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod config;
-pub mod context;
+mod context;
 mod deadline;
 pub mod endpoint;
 mod failpoint;
-pub mod job;
+mod job;
 mod kept_connection;
 mod leases;
 pub mod letters;
@@ -26,7 +26,7 @@ mod next;
 mod panic_text;
 pub mod queue;
 mod redis_connection;
-pub mod redis_url;
+mod redis_url;
 mod relay;
 mod restart_on_panic;
 mod scheduler;
@@ -36,7 +36,7 @@ mod skew;
 mod timestamped;
 mod trace;
 pub mod work;
-pub mod worker;
+mod worker;
 
 pub use context::Context;
 pub use failpoint::HAS_FAIL_POINTS;

@@ -8,7 +8,7 @@ use crate::metrics::RunOutcome;
 
 /// The next step of a message after its job ran.
 #[derive(Debug)]
-pub enum Next {
+pub(crate) enum Next {
     /// The effect of the message is confirmed.
     Done,
     /// There is nothing to do any more.

@@ -114,6 +114,7 @@ impl<T> Lanes<T> {
 
 /// The number of handlers of each lane that one process runs at a time. Zero counts as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Concurrency {
     /// Slots of [`Lane::Urgent`].
     pub urgent: usize,
@@ -121,8 +122,29 @@ pub struct Concurrency {
     pub letters: usize,
 }
 
+impl Concurrency {
+    /// One handler of each lane.
+    pub const ONE: Self = Self {
+        urgent: 1,
+        letters: 1,
+    };
+
+    /// Sets the number of handlers of [`Lane::Urgent`].
+    #[must_use]
+    pub const fn urgent(self, urgent: usize) -> Self {
+        Self { urgent, ..self }
+    }
+
+    /// Sets the number of handlers of [`Lane::Letters`].
+    #[must_use]
+    pub const fn letters(self, letters: usize) -> Self {
+        Self { letters, ..self }
+    }
+}
+
 /// The result of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Drained {
     /// The number of handlers that were cut off because the drain time was over. Another process
     /// takes their rows when the leases expire.
@@ -131,6 +153,7 @@ pub struct Drained {
 
 /// The state of this process's workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Status {
     /// True if in every lane a worker asked for work within the last seconds, or all slots are taken.
     pub polling: bool,

@@ -29,7 +29,14 @@ pub trait SessionStore: Send + Sync {
 
 /// The reason why a store did not delete; contains no session.
 #[derive(Debug)]
-pub struct StoreError(pub Box<dyn std::error::Error + Send + Sync>);
+pub struct StoreError(Box<dyn std::error::Error + Send + Sync>);
+
+impl StoreError {
+    /// Creates it from the error of the store, or from a text.
+    pub fn new(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(error.into())
+    }
+}
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -27,6 +27,7 @@ use crate::trace;
 
 /// The settings of a worker.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Settings {
     /// The number of letters sent at the same time, and so of connections to the mail server. Four
     /// times as many jobs read, render, send and record letters.
@@ -236,10 +237,9 @@ impl Worker {
         clock: DatabaseClock,
         stop: CancellationToken,
     ) -> Drained {
-        let concurrency = Concurrency {
-            urgent: URGENT_SLOTS,
-            letters: self.settings.letters.saturating_mul(JOBS_A_CONNECTION),
-        };
+        let concurrency = Concurrency::ONE
+            .urgent(URGENT_SLOTS)
+            .letters(self.settings.letters.saturating_mul(JOBS_A_CONNECTION));
         let context = self.context.clone();
         let desk = Desk::new(
             &context,

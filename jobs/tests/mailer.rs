@@ -38,15 +38,11 @@ use guestlist_testkit::smtp::{Script, SmtpServer};
 
 /// Long deadlines, for tests that are not about them, and no pauses.
 fn deadlines() -> Deadlines {
-    let rest = BackOff {
-        first: Duration::ZERO,
-        longest: Duration::ZERO,
-    };
-    Deadlines {
-        back_off: rest,
-        pause: rest,
-        ..Deadlines::default()
-    }
+    let rest = BackOff::new(Duration::ZERO, Duration::ZERO);
+    let mut deadlines = Deadlines::default();
+    deadlines.back_off = rest;
+    deadlines.pause = rest;
+    deadlines
 }
 
 fn mailer_with(url: &str, connections: usize, deadlines: Deadlines) -> Mailer {
@@ -72,12 +68,12 @@ fn mail() -> Mail {
 }
 
 fn mail_to(to: &str) -> Mail {
-    Mail {
-        from: "team@example.org".parse().unwrap(),
-        to: to.parse().unwrap(),
-        message_id: "0198f3-1@example.org".into(),
-        bytes: b"Subject: Join us\r\n\r\nHello\r\n.\r\n..bye\r\n".to_vec(),
-    }
+    Mail::new(
+        &"team@example.org".parse().unwrap(),
+        to.parse().unwrap(),
+        "0198f3-1@example.org",
+        b"Subject: Join us\r\n\r\nHello\r\n.\r\n..bye\r\n".to_vec(),
+    )
 }
 
 /// Waits until the gate has the expected state.

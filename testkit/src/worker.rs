@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guestlist::{Database, Guestlist};
-use guestlist_jobs::letters::Letters;
 use guestlist_jobs::mailer::{BackOff, Deadlines, Mailer};
 use guestlist_jobs::queue::Queue;
 use guestlist_jobs::sessions::SessionStore;
@@ -17,10 +16,7 @@ use crate::{Error, SmtpServer};
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The delay after which the worker tries again when the mail server refused.
-const PAUSE: BackOff = BackOff {
-    first: Duration::from_millis(20),
-    longest: Duration::from_millis(100),
-};
+const PAUSE: BackOff = BackOff::new(Duration::from_millis(20), Duration::from_millis(100));
 
 /// A worker with its queue in memory, which needs no Redis and mails to an [`SmtpServer`].
 ///
@@ -76,21 +72,19 @@ impl TestWorker {
 
     /// The tools of one run, at whose end the mailer is closed.
     fn context(&self) -> Context {
-        let deadlines = Deadlines {
-            back_off: PAUSE,
-            pause: PAUSE,
-            ..Deadlines::default()
-        };
+        let mut deadlines = Deadlines::default();
+        deadlines.back_off = PAUSE;
+        deadlines.pause = PAUSE;
         let smtp = self.smtp_url.parse().expect("the URL of a mail server");
         let link = self.link.clone();
-        Context {
-            database: self.database.clone(),
-            guestlist: self.guestlist.clone(),
-            letters: Letters::built_in(),
-            mailer: Mailer::new(smtp, Settings::default().letters, deadlines),
-            from: "Test <team@app.example>".parse().expect("a sender"),
-            link: Arc::new(move |token| format!("{link}{}", token.expose())),
-            sessions: self.sessions.clone(),
-        }
+        let mut context = Context::new(
+            self.database.clone(),
+            self.guestlist.clone(),
+            Mailer::new(smtp, Settings::default().letters, deadlines),
+            "Test <team@app.example>".parse().expect("a sender"),
+            move |token| format!("{link}{}", token.expose()),
+        );
+        context.sessions.clone_from(&self.sessions);
+        context
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use guestlist::{
     Database, Error, Guestlist, Invite, Key, KeyRing, Limits, Organization, Transaction,
 };
-use guestlist_jobs::letters::Letters;
 use guestlist_jobs::mailer::{Deadlines, Mailer};
 use guestlist_jobs::queue::Queue;
 use guestlist_jobs::sessions::SqlSessions;
@@ -115,19 +114,16 @@ impl Fixture {
         let mailer = letters.parse().expect("a folder for letters");
         let column = "tower_sessions.id".parse().expect("a column");
         let sessions = SqlSessions::new(self.database.clone(), &column);
-        let context = Context {
-            database: self.database.clone(),
-            guestlist: self.guestlist.clone(),
-            letters: Letters::built_in(),
-            mailer: Mailer::new(mailer, 1, Deadlines::default()),
-            from: "Acme <team@acme.example>".parse().expect("a sender"),
-            link: Arc::new(|token| format!("https://acme.example/join/{}", token.expose())),
-            sessions: vec![Arc::new(sessions)],
-        };
-        let settings = Settings {
-            reminder: None,
-            ..Settings::default()
-        };
+        let mut context = Context::new(
+            self.database.clone(),
+            self.guestlist.clone(),
+            Mailer::new(mailer, 1, Deadlines::default()),
+            "Acme <team@acme.example>".parse().expect("a sender"),
+            |token| format!("https://acme.example/join/{}", token.expose()),
+        );
+        context.sessions.push(Arc::new(sessions));
+        let mut settings = Settings::default();
+        settings.reminder = None;
         let stop = CancellationToken::new();
         let worker = Worker::new(context, Queue::memory(), settings);
         let until = stop.clone();

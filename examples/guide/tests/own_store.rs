@@ -23,7 +23,7 @@ impl SessionStore for Memory {
     fn delete<'a>(&'a self, sessions: &'a [SessionKey]) -> Deletion<'a> {
         Box::pin(async move {
             let held = self.0.lock();
-            let mut held = held.map_err(|_| StoreError("the lock is poisoned".into()))?;
+            let mut held = held.map_err(|_| StoreError::new("the lock is poisoned"))?;
             for session in sessions {
                 held.remove(session.as_str());
             }

@@ -131,10 +131,5 @@ fn letter(app: &App, email: &EmailAddress, text: String) -> anyhow::Result<Mail>
         .message_id(Some(format!("<{id}>")))
         .header(lettre::message::header::ContentType::TEXT_PLAIN)
         .body(text)?;
-    Ok(Mail {
-        from: from.address.clone(),
-        to: email.clone(),
-        message_id: id,
-        bytes: letter.formatted(),
-    })
+    Ok(Mail::new(from, email.clone(), id, letter.formatted()))
 }

@@ -12,6 +12,7 @@ use url::Url;
 /// The reason why a text is not a database URL. The text may contain a password and is not
 /// repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidDatabaseUrl {
     /// Neither Postgres nor SQLite.
     #[error("the URL starts with neither sqlite: nor postgres:")]
@@ -26,6 +27,7 @@ pub enum InvalidDatabaseUrl {
 
 /// The reason why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DatabaseError {
     /// The database cannot be reached, or refuses the login.
     #[error("cannot open {database}: {problem}")]

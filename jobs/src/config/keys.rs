@@ -20,6 +20,7 @@ pub enum Keys {
 
 /// The reason why there is no key ring.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeysError {
     /// None was configured.
     #[error(

@@ -15,6 +15,7 @@ pub struct LinkTemplate {
 
 /// The reason why a text is not a link template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidLinkTemplate {
     /// `{token}` is missing or occurs more than once.
     #[error("the link contains {{token}} {0} times")]

@@ -14,6 +14,7 @@ pub struct ConfigError {
 
 /// A mistake in one variable. Values that may be secret are not repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mistake {
     /// The variable's name.
     pub variable: String,

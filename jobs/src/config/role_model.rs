@@ -12,6 +12,7 @@ const MAX_SIZE: usize = 1024 * 1024;
 
 /// The reason why a file is not a role model.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum UnreadRoleModel {
     /// There is no such file, or it cannot be read.
     #[error("cannot be read: {0}")]

@@ -26,6 +26,7 @@ pub enum SessionStoreConfig {
 
 /// The reason why a text is not a list of session stores.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidSessionStores {
     /// A word that is not a known store.
     #[error("{0:?} is not a session store")]

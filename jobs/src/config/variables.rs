@@ -2,6 +2,7 @@
 
 /// An environment variable.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Variable {
     /// Its name.
     pub name: &'static str,

@@ -7,11 +7,11 @@ use crate::next::Next;
 
 /// The result of a job: the next step, and what to record in the same transaction.
 #[derive(Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The next step of the message.
-    pub next: Next,
+    pub(crate) next: Next,
     /// The delivery state of an invitation's letter, if the job sent one or decided not to.
-    pub report: Option<DeliveryReport>,
+    pub(crate) report: Option<DeliveryReport>,
     /// The permit of a letter that was sent; it is released when the outcome is recorded.
     pub(crate) unsettled: Option<UnsettledPermit>,
 }

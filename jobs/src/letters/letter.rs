@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 /// A person mentioned in a letter: by name if they have one, and always by address.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Person {
     /// The name the person chose, if any.
     pub name: Option<String>,
@@ -11,10 +12,28 @@ pub struct Person {
     pub email: String,
 }
 
+impl Person {
+    /// Creates a person without a name.
+    pub fn new(email: impl Into<String>) -> Self {
+        Self {
+            name: None,
+            email: email.into(),
+        }
+    }
+
+    /// Adds a name.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+}
+
 /// The data of an invitation and its reminder.
 ///
 /// Has no `Debug`: the link is a secret and must not reach a log.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Invitation {
     /// The organization to join.
     pub organization: String,
@@ -36,6 +55,7 @@ pub struct Invitation {
 /// its line in `templates.rs`, a section in every locale and a sample; the tests report whatever is
 /// missing.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Letter {
     /// To the invitee: the invitation.
     Invitation(Invitation),
@@ -223,6 +243,24 @@ impl Letter {
 }
 
 impl Invitation {
+    /// Creates an invitation to an organization, from nobody that the letter names and without a
+    /// personal message.
+    pub fn new(
+        organization: impl Into<String>,
+        role: impl Into<String>,
+        link: impl Into<String>,
+        expires_at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            organization: organization.into(),
+            inviter: None,
+            role: role.into(),
+            link: link.into(),
+            expires_at,
+            message: None,
+        }
+    }
+
     fn facts(&self) -> Vec<(&'static str, Fact<'_>)> {
         vec![
             ("organization", Fact::Name(&self.organization)),

@@ -17,6 +17,7 @@ use crate::mailbox::Mailbox;
 
 /// The envelope of a letter; fixed when its job is created, so that every attempt is the same.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Envelope {
     /// The sender, in the header and at the mail server.
     pub from: Mailbox,
@@ -29,6 +30,24 @@ pub struct Envelope {
     pub message_id: String,
     /// The `Date`, to the second.
     pub date: DateTime<Utc>,
+}
+
+impl Envelope {
+    /// Creates the envelope of a letter in English.
+    pub fn new(
+        from: Mailbox,
+        to: EmailAddress,
+        message_id: impl Into<String>,
+        date: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            from,
+            to,
+            locale: "en".to_owned(),
+            message_id: message_id.into(),
+            date,
+        }
+    }
 }
 
 /// Builds the RFC 5322 message with a text and an HTML alternative (RFC 2046 section 5.1.4).

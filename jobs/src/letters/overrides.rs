@@ -16,6 +16,7 @@ use super::{
 ///
 /// Letters are still sent, with the built-in file in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Alert {
     /// The path below the override folder, with `/` between its parts.
     pub file: String,
@@ -37,6 +38,7 @@ impl fmt::Display for Alert {
 /// The error of an override folder that cannot be read at all.
 #[derive(Debug, thiserror::Error)]
 #[error("the folder of templates {folder} cannot be read")]
+#[non_exhaustive]
 pub struct FolderError {
     /// The folder as configured.
     pub folder: PathBuf,

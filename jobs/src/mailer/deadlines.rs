@@ -7,6 +7,7 @@ use std::time::Duration;
 /// The defaults of the commands are the minimums of RFC 5321 section 4.5.3.2; a client that gives
 /// up earlier causes duplicates with slow but correct servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Deadlines {
     /// One TCP connection attempt, and the TLS handshake: 30 s (our choice, the RFC has none).
     pub connect: Duration,
@@ -37,6 +38,7 @@ pub struct Deadlines {
 
 /// A delay that doubles with every failure in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BackOff {
     /// The delay after the first failure.
     pub first: Duration,
@@ -45,6 +47,11 @@ pub struct BackOff {
 }
 
 impl BackOff {
+    /// Creates a back-off from the delay after the first failure and the longest delay.
+    pub const fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest }
+    }
+
     /// Returns the delay after `faults` failures in a row, before jitter.
     pub(super) fn after(self, faults: u32) -> Duration {
         let doublings = faults.saturating_sub(1).min(31);

@@ -7,6 +7,7 @@ use std::time::Duration;
 /// The texts are safe for logs and for the inviter: addresses in them are masked, and they never
 /// contain a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// The server took responsibility for the letter: 250 to the end of the data (RFC 5321 section
     /// 4.2.5), or the file is on disk.

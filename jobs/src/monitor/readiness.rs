@@ -16,6 +16,7 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// The result of checking a worker. As JSON: `{"ready": false, "checks": [{"check": "queue",
 /// "status": "failed", "detail": "…"}, …]}`.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Readiness {
     /// The checks. `clock` is missing while the database does not answer.
     pub checks: Vec<Check>,
@@ -25,6 +26,7 @@ pub struct Readiness {
 
 /// The check of one part that a worker needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Check {
     /// `worker`, `relay`, `database`, `clock`, `queue` or `mailer`.
     pub name: &'static str,

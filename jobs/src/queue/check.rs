@@ -7,6 +7,7 @@ use super::{Lane, QueueError, store::Store};
 /// The state of the queue's server as read by [`Queue::check`](super::Queue::check). A queue in
 /// memory has no server, so every field is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Health {
     /// The address: host and port, or sentinels, or the nodes of a cluster.
     pub address: Option<String>,

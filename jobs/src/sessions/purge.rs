@@ -19,6 +19,7 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The reason why a purge is not complete. Nothing is lost: the worker purges the rest.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PurgeError {
     /// The database did not return the ended sessions, or could not delete their rows.
     #[error(transparent)]
@@ -122,7 +123,7 @@ async fn delete(
         let deleted = timeout(patience, store.delete(keys)).await;
         let deleted = deleted.unwrap_or_else(|_| {
             let silence = format!("no answer within {patience:?}");
-            Err(StoreError(silence.into()))
+            Err(StoreError::new(silence))
         });
         deleted.map_err(|source| PurgeError::Store {
             store: store.name().to_owned(),

@@ -97,9 +97,7 @@ impl SessionStore for RedisSessions {
             if sessions.is_empty() {
                 return Ok(());
             }
-            self.unlink(sessions)
-                .await
-                .map_err(|error| StoreError(error.into()))
+            self.unlink(sessions).await.map_err(StoreError::new)
         }
         .boxed()
     }

@@ -152,9 +152,7 @@ impl SessionStore for SqlSessions {
             if sessions.is_empty() {
                 return Ok(());
             }
-            self.delete_all(sessions)
-                .await
-                .map_err(|error| StoreError(error.into()))
+            self.delete_all(sessions).await.map_err(StoreError::new)
         }
         .boxed()
     }

@@ -19,6 +19,7 @@ fn page(letter: &Letter, locale: &str) -> String {
         subject,
         text,
         html,
+        ..
     } = read(letter, locale);
     let page = format!("Subject: {subject}\n\n{text}\n=== HTML ===\n{html}");
     [

@@ -25,21 +25,15 @@ pub(crate) const EXACT: [&str; 9] = [
 ];
 
 pub(crate) fn person(name: &str, email: &str) -> Person {
-    Person {
-        name: Some(name.to_owned()),
-        email: email.to_owned(),
-    }
+    Person::new(email).named(name)
 }
 
 pub(crate) fn invitation(organization: &str, name: &str, message: &str) -> Invitation {
-    Invitation {
-        organization: organization.to_owned(),
-        inviter: Some(person(name, "ann@acme.example")),
-        role: "Manager".to_owned(),
-        link: LINK.to_owned(),
-        expires_at: Utc.with_ymd_and_hms(2026, 11, 30, 4, 46, 12).unwrap(),
-        message: Some(message.to_owned()),
-    }
+    let expires_at = Utc.with_ymd_and_hms(2026, 11, 30, 4, 46, 12).unwrap();
+    let mut invitation = Invitation::new(organization, "Manager", LINK, expires_at);
+    invitation.inviter = Some(person(name, "ann@acme.example"));
+    invitation.message = Some(message.to_owned());
+    invitation
 }
 
 /// One letter of every kind, with the same text in every place where a person types.
@@ -114,11 +108,12 @@ pub(crate) fn written_at() -> DateTime<Utc> {
 }
 
 pub(crate) fn envelope(locale: &str) -> Envelope {
-    Envelope {
-        from: "Acme <team@acme.example>".parse().unwrap(),
-        to: "bo@example.net".parse().unwrap(),
-        locale: locale.to_owned(),
-        message_id: "01936f5e-7b1a-7c3d-8e4f-5a6b7c8d9e0f@acme.example".to_owned(),
-        date: written_at(),
-    }
+    let mut envelope = Envelope::new(
+        "Acme <team@acme.example>".parse().unwrap(),
+        "bo@example.net".parse().unwrap(),
+        "01936f5e-7b1a-7c3d-8e4f-5a6b7c8d9e0f@acme.example",
+        written_at(),
+    );
+    locale.clone_into(&mut envelope.locale);
+    envelope
 }

@@ -114,8 +114,7 @@ async fn server_receives_every_address_unchanged() {
 }
 
 fn mail_for(address: &EmailAddress) -> Mail {
-    Mail {
-        to: address.clone(),
-        ..mail()
-    }
+    let mut mail = mail();
+    mail.to = address.clone();
+    mail
 }

@@ -72,6 +72,7 @@ fn blamed(verdict: &Verdict) -> &'static str {
         Verdict::LetterFault { .. } => "letter",
         Verdict::Ours { .. } => "ours",
         Verdict::Unknown { .. } => "unknown",
+        verdict => unreachable!("{verdict:?}"),
     }
 }
 
@@ -105,18 +106,9 @@ async fn paused_mailer_sends_nothing_and_one_probe_resumes_it() {
         .start()
         .await
         .unwrap();
-    let rest = BackOff {
-        first: Duration::from_millis(200),
-        longest: Duration::from_millis(400),
-    };
-    let mailer = mailer_with(
-        &clear(&server),
-        4,
-        Deadlines {
-            back_off: rest,
-            ..deadlines()
-        },
-    );
+    let mut deadlines = deadlines();
+    deadlines.back_off = BackOff::new(Duration::from_millis(200), Duration::from_millis(400));
+    let mailer = mailer_with(&clear(&server), 4, deadlines);
     assert_eq!(blamed(&mailer.send(mail()).await), "server");
     for _ in 0..10 {
         assert_eq!(blamed(&mailer.send(mail()).await), "gate");
@@ -205,10 +197,8 @@ async fn smtputf8_and_8bitmime_are_used_if_offered() {
 #[tokio::test]
 async fn eight_bit_text_is_not_sent_to_a_seven_bit_server() {
     let server = Script::default().start().await.unwrap();
-    let mail = guestlist_jobs::mail::Mail {
-        bytes: "Grüße\r\n".into(),
-        ..mail()
-    };
+    let mut mail = mail();
+    mail.bytes = "Grüße\r\n".into();
     assert_eq!(blamed(&mailer(&server).send(mail).await), "letter");
     assert_eq!(server.seen().heard("MAIL"), 0);
 }

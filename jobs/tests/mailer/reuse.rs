@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use guestlist_jobs::mailer::{Deadlines, Verdict};
+use guestlist_jobs::mailer::Verdict;
 use guestlist_testkit::smtp::{Action, Script, Stage};
 
 use crate::{accepted, clear, deadlines, mail, mailer, mailer_with, with_and_without_pipelining};
@@ -106,15 +106,9 @@ async fn after_a_421_the_connection_is_dropped() {
 #[tokio::test]
 async fn idle_connection_quits() {
     let server = Script::default().start().await.unwrap();
-    let idle = Duration::from_millis(20);
-    let mailer = mailer_with(
-        &clear(&server),
-        1,
-        Deadlines {
-            idle,
-            ..deadlines()
-        },
-    );
+    let mut deadlines = deadlines();
+    deadlines.idle = Duration::from_millis(20);
+    let mailer = mailer_with(&clear(&server), 1, deadlines);
     assert!(accepted(&mailer.send(mail()).await));
     let seen = server.until(|seen| seen.closed == 1).await;
     assert_eq!(seen.heard("QUIT"), 1);

@@ -150,10 +150,7 @@ async fn handlers_never_exceed_the_slots() {
         let (now, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (runs, most) = (Runs::default(), Arc::clone(&peak));
         let note = runs.clone();
-        let slots = Concurrency {
-            urgent: 1,
-            letters: 3,
-        };
+        let slots = Concurrency::ONE.letters(3);
         let running = run(&queue, slots, DRAIN, move |_, dispatch| {
             let (note, now, peak) = (note.clone(), Arc::clone(&now), Arc::clone(&peak));
             async move {

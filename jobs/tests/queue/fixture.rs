@@ -15,10 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub const SLOTS: Concurrency = Concurrency {
-    urgent: 4,
-    letters: 16,
-};
+pub const SLOTS: Concurrency = Concurrency::ONE.urgent(4).letters(16);
 pub const DRAIN: Duration = Duration::from_secs(10);
 
 pub fn dispatches(count: usize) -> Vec<Ticket> {

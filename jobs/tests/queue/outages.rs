@@ -227,10 +227,7 @@ async fn handler_survives_a_flush_and_keeps_its_slot() {
     let gate = Arc::new(Semaphore::new(0));
     let (runs, door) = (Runs::default(), Arc::clone(&gate));
     let note = runs.clone();
-    let slots = Concurrency {
-        urgent: 1,
-        letters: 4,
-    };
+    let slots = Concurrency::ONE.letters(4);
     let (counter, peak) = (queue.clone(), Arc::new(AtomicUsize::new(0)));
     let most = Arc::clone(&peak);
     let running = run(&queue, slots, DRAIN, move |_, dispatch| {

@@ -16,10 +16,7 @@ use uuid::Uuid;
 use crate::fixture::{DRAIN, Runs, dispatches, keys, polling, push_all, run, until};
 
 const LEASE: Duration = Duration::from_secs(2);
-const SLOTS: Concurrency = Concurrency {
-    urgent: 2,
-    letters: 64,
-};
+const SLOTS: Concurrency = Concurrency::ONE.urgent(2).letters(64);
 
 #[derive(Clone, Default)]
 struct Outbox(Arc<Mutex<HashMap<MessageId, Row>>>);

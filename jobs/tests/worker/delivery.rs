@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use guestlist::{Delivery, Status};
 use guestlist_testkit::smtp::{Action, Rule, Script, Stage};
 
-use crate::harness::{Harness, eventually};
+use crate::harness::eventually;
 use crate::on_both_stacks;
 use crate::support::{OLIVIA, member, person};
 
@@ -82,7 +82,8 @@ on_both_stacks! {
             count.fetch_add(1, SeqCst);
             write(token)
         });
-        let settings = guestlist_jobs::Settings { letters: 1, ..harness.settings };
+        let mut settings = harness.settings;
+        settings.letters = 1;
         let first = harness.team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         let stop = tokio_util::sync::CancellationToken::new();
         let worker = tokio::spawn(guestlist_jobs::Worker::new(context, harness.queue.clone(), settings).run(stop.clone()));
@@ -125,8 +126,8 @@ on_both_stacks! {
             .on(Stage::Connect, Action::Hold)
             .on(Stage::Mail, "250 2.1.0 Ok")
             .on(Stage::Mail, Action::HangUp);
-        let harness = harness.with_mail_server(script).await;
-        let harness = Harness { settings: guestlist_jobs::Settings { letters: 1, ..harness.settings }, ..harness };
+        let mut harness = harness.with_mail_server(script).await;
+        harness.settings.letters = 1;
         let worker = harness.start();
         harness.team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
         harness.smtp.until(|seen| seen.letters.len() == 1).await;

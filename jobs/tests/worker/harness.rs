@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guestlist::{Database, Invitation, outbox};
-use guestlist_jobs::letters::Letters;
 use guestlist_jobs::mailer::{BackOff, Deadlines, Mailer};
 use guestlist_jobs::queue::{Drained, Queue};
 use guestlist_jobs::sessions::SessionStore;
@@ -68,11 +67,9 @@ pub(crate) struct Running {
 
 impl Harness {
     pub(crate) async fn new(team: Team, queue: Queue) -> Self {
-        let settings = Settings {
-            letters: 4,
-            drain: Duration::from_secs(10),
-            ..Settings::default()
-        };
+        let mut settings = Settings::default();
+        settings.letters = 4;
+        settings.drain = Duration::from_secs(10);
         Self {
             team,
             smtp: Arc::new(SmtpServer::start().await.unwrap()),
@@ -95,29 +92,20 @@ impl Harness {
     }
 
     pub(crate) fn context(&self) -> Context {
-        let rest = BackOff {
-            first: Duration::from_millis(20),
-            longest: Duration::from_millis(100),
-        };
-        let deadlines = Deadlines {
-            back_off: rest,
-            pause: rest,
-            ..Deadlines::default()
-        };
-        let url = self.smtp.url();
-        Context {
-            database: self.team.database.clone(),
-            guestlist: self.team.guestlist.clone(),
-            letters: Letters::built_in(),
-            mailer: Mailer::new(
-                url.parse().expect("an SMTP URL"),
-                self.settings.letters,
-                deadlines,
-            ),
-            from: "Acme <team@example.org>".parse().expect("a sender"),
-            link: Arc::new(|token| format!("https://app.example.com/join/{}", token.expose())),
-            sessions: self.sessions.clone(),
-        }
+        let rest = BackOff::new(Duration::from_millis(20), Duration::from_millis(100));
+        let mut deadlines = Deadlines::default();
+        deadlines.back_off = rest;
+        deadlines.pause = rest;
+        let url = self.smtp.url().parse().expect("an SMTP URL");
+        let mut context = Context::new(
+            self.team.database.clone(),
+            self.team.guestlist.clone(),
+            Mailer::new(url, self.settings.letters, deadlines),
+            "Acme <team@example.org>".parse().expect("a sender"),
+            |token| format!("https://app.example.com/join/{}", token.expose()),
+        );
+        context.sessions.clone_from(&self.sessions);
+        context
     }
 
     pub(crate) fn worker(&self) -> Worker {

@@ -41,7 +41,7 @@ impl SessionStore for FailingStore {
         sessions: &'a [SessionKey],
     ) -> futures::future::BoxFuture<'a, Result<(), StoreError>> {
         if self.0.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) > 0 {
-            return async { Err(StoreError("it is down".into())) }.boxed();
+            return async { Err(StoreError::new("it is down")) }.boxed();
         }
         self.1.delete(sessions)
     }

@@ -20,8 +20,8 @@ on_both_stacks! {
     }
 
     async fn without_reminders_none_is_sent(harness: Harness) {
-        let settings = guestlist_jobs::Settings { reminder: None, ..harness.settings };
-        let harness = Harness { settings, ..harness };
+        let mut harness = harness;
+        harness.settings.reminder = None;
         harness.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         harness.work_until_idle().await;
         harness.team.advance_clock(TimeDelta::days(6));

@@ -18,28 +18,22 @@ async fn sink() -> (Sink, tempfile::TempDir) {
 }
 
 fn mailer(sink: &Sink) -> Mailer {
-    let rest = BackOff {
-        first: Duration::ZERO,
-        longest: Duration::ZERO,
-    };
-    let deadlines = Deadlines {
-        back_off: rest,
-        pause: rest,
-        rcpt: SECOND,
-        end: SECOND,
-        ..Deadlines::default()
-    };
+    let rest = BackOff::new(Duration::ZERO, Duration::ZERO);
+    let mut deadlines = Deadlines::default();
+    deadlines.back_off = rest;
+    deadlines.pause = rest;
+    deadlines.rcpt = SECOND;
+    deadlines.end = SECOND;
     Mailer::new(sink.url("ann").parse().unwrap(), 1, deadlines)
 }
 
 fn mail(to: &str) -> Mail {
-    Mail {
-        from: "team@acme.example".parse().unwrap(),
-        to: to.parse().unwrap(),
-        message_id: "<1@acme.example>".to_owned(),
-        bytes: format!("Message-ID: <1@acme.example>\r\nTo: {to}\r\n\r\nHi.\r\n.\r\n..two\r\n")
-            .into_bytes(),
-    }
+    Mail::new(
+        &"team@acme.example".parse().unwrap(),
+        to.parse().unwrap(),
+        "<1@acme.example>",
+        format!("Message-ID: <1@acme.example>\r\nTo: {to}\r\n\r\nHi.\r\n.\r\n..two\r\n"),
+    )
 }
 
 fn accepted(sink: &Sink) -> Vec<Accepted> {
