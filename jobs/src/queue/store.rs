@@ -25,7 +25,7 @@ const SWEEP: usize = 500;
 
 static PUSH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("push.lua")));
 static SWEEP_LANE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("sweep.lua")));
-static REPAIR: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("mend.lua")));
+static REPAIR: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("repair.lua")));
 
 /// The queue's part of a Redis server.
 pub(super) struct Store {
