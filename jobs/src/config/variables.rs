@@ -27,80 +27,99 @@ macro_rules! variables {
 variables! {
     DATABASE_URL: "DATABASE_URL" = "sqlite:guestlist.db",
         "sqlite:FILE or postgres://user:password@host/database",
-        "Where organizations, members, invitations and jobs are stored. An SQLite file is created \
-         and migrated when it is first used; Postgres is migrated by `guestlist migrate`.";
+        "The database of organizations, members, invitations and jobs. An SQLite file is created and \
+         migrated when it is first used; for Postgres run `guestlist migrate`.";
     REDIS_URL: "REDIS_URL" = "",
         "redis://host:port/database, redis+sentinel://host:port,host:port/MASTER/database or \
          redis+cluster://host:port,host:port; rediss… for TLS, with ?tls_ca=PATH if a private \
          authority signed the certificates",
-        "Dispatches jobs to several workers. Without it the queue is inside the one worker.";
+        "The Redis that distributes jobs to several workers. If unset, jobs are queued in the memory \
+         of the worker, and only one worker may run.";
     SMTP_URL: "SMTP_URL" = "file:letters",
         "smtp://user:password@host:port, smtps://… or file:FOLDER",
-        "Where letters are sent. `file:` writes each as an .eml file instead.";
+        "The mail server that letters are sent to. With `file:` no letter is sent: each is written to \
+         the folder as an .eml file.";
     SMTP_RATE: "GUESTLIST_SMTP_RATE" = "none",
         "none, or letters per second from 0.01 to 10000, such as 14 or 0.5",
-        "The maximum number of letters that all workers together send, or write to a folder. \
-         Without Redis it applies to each worker.";
+        "The maximum number of letters per second that all workers together send, or write to a \
+         folder; more letters wait. Without Redis the maximum applies to each worker. With `none` \
+         there is no maximum.";
     FROM: "GUESTLIST_FROM" = "Guestlist <guestlist@example.com>",
         "an address, or a name and an address such as Acme <team@acme.example>",
-        "The sender of letters.";
+        "The sender of letters, in the From header and at the mail server.";
     LINK: "GUESTLIST_LINK" = "http://localhost:3000/invitations/{token}",
         "an http or https URL with {token} once, in its path, query or fragment",
-        "The page of your application that an invitation's link leads to.";
+        "The page of your application that the link in an invitation leads to. The invitation's token \
+         takes the place of {token}.";
     KEYS: "GUESTLIST_KEYS" = "",
-        "id:base64 as `guestlist keys new` prints it, several separated by commas, the first signs",
-        "The keys that sign links. With SQLite and without this variable, one is created and kept in \
-         FILE.keys beside the database.";
+        "id:base64 as `guestlist keys new` prints it, several separated by commas",
+        "The keys of links: the first signs, and all of them verify. If unset, a key is created and \
+         kept in FILE.keys beside an SQLite database; with Postgres links can be neither created nor \
+         accepted, and no worker starts.";
     AUDIENCE: "GUESTLIST_AUDIENCE" = "guestlist",
         "1 to 255 characters",
-        "The audience of links; must be the same text as `Guestlist::builder().audience(…)` in your \
-         application, or neither accepts the other's links.";
+        "The name of the application that links are valid for. It must be the same text as \
+         `Guestlist::builder().audience(…)` in your application; otherwise neither accepts the \
+         other's links.";
     TTL: "GUESTLIST_TTL" = "7d",
         "a duration from 1s to 366d, such as 7d or 12h 30m",
-        "How long an invitation can be accepted.";
+        "The time for which an invitation can be accepted, counted from its creation and again \
+         from each resend.";
     REMINDER: "GUESTLIST_REMINDER" = "2d",
         "a duration shorter than GUESTLIST_TTL, or off",
-        "How long before its expiry an unanswered invitation is sent once more. While unset it is \
-         off if GUESTLIST_TTL is not longer than that.";
+        "The time before its expiry at which an invitation without an answer is sent once more. With \
+         `off` no reminder is sent. If unset and GUESTLIST_TTL is not longer than the default, no \
+         reminder is sent either.";
     ROLES: "GUESTLIST_ROLES" = "four-tier",
         "four-tier, two-role, or the path of a TOML file",
-        "The roles and their permissions; `guestlist roles` shows them.";
+        "The roles and their permissions, which `guestlist roles` shows. They must be the same as \
+         `Guestlist::builder().role_model(…)` in your application.";
     TEMPLATES: "GUESTLIST_TEMPLATES" = "",
         "the path of a folder",
-        "Letters of your own that replace the built-in ones, file by file.";
+        "A folder with letters of your own. Each file replaces the built-in file of the same path; a \
+         file with a mistake is reported in the log and not used. If unset, all letters are the \
+         built-in ones.";
     LIMITS: "GUESTLIST_LIMITS" = "default",
         "default, none, or a list such as actor=1000/1d,organization=2000/1d,recipient=10/1d,resend=1m",
-        "How many letters one member and one organization may cause, and one recipient may get. `none` \
-         also switches off the pause between two letters of one invitation.";
+        "The maximum number of letters that one member and one organization may cause and one \
+         recipient may get, each per time, and the shortest pause between two letters of one \
+         invitation. A command that exceeds one is refused. `default` is \
+         actor=1000/1d,organization=2000/1d,recipient=10/1d,resend=1m; `none` is no limit and no \
+         pause. Your application has its own, `Guestlist::builder().limits(…)`.";
     SEATS: "GUESTLIST_SEATS" = "none",
         "none, a number such as 25, or 25,members if only members take a seat and open \
          invitations do not",
-        "How many people an organization has room for, unless `guestlist organization seats` or your \
-         application set a number for it; must be the same as `Guestlist::builder().seats(…)` in \
-         your application.";
+        "The maximum number of people in an organization that has no number of its own (`guestlist \
+         organization seats`). An invitation or acceptance beyond it is refused. With `none` there is \
+         no maximum. It must be the same as `Guestlist::builder().seats(…)` in your application.";
     SESSIONS: "GUESTLIST_SESSIONS" = "",
         "none, redis, redis:PATTERN with {session} once, or sql:TABLE.COLUMN, several separated by commas",
-        "Where your application keeps sessions, so that those of a removed member are ended. While unset it is \
-         `redis` (keys named by the session alone, as tower-sessions-redis-store writes them) if \
-         a Redis is configured, else `none`.";
+        "The stores of your application's sessions. When a member is removed or suspended, the worker \
+         deletes their sessions there. If unset, it is `redis` if a Redis is configured (the key is \
+         the session key alone, as tower-sessions-redis-store writes it), otherwise `none`, and no \
+         session is deleted.";
     SESSIONS_REDIS_URL: "GUESTLIST_SESSIONS_REDIS_URL" = "",
         "redis://host:port/database, redis+sentinel://host:port,host:port/MASTER/database or \
          redis+cluster://host:port,host:port; rediss… for TLS, with ?tls_ca=PATH if a private \
          authority signed the certificates",
-        "The Redis that contains the sessions, if it is not that of REDIS_URL.";
+        "The Redis that holds the sessions. If unset, it is that of REDIS_URL.";
     CONCURRENCY: "GUESTLIST_CONCURRENCY" = "16",
         "a number from 1 to 1000",
-        "How many letters one worker sends at a time.";
+        "The maximum number of letters that one worker sends at the same time, each over a connection \
+         of its own.";
     DRAIN: "GUESTLIST_DRAIN" = "25s",
         "a duration from 1s to 1h",
-        "How long a worker that was told to stop lets running jobs finish: longer than a lease of 20s, shorter than \
-         the 30s after which most platforms kill. Interrupted jobs run again in the next worker.";
+        "The time that running jobs have to finish after a worker was told to stop. It should be \
+         longer than a lease (20s) and shorter than the time after which your platform kills a \
+         process (often 30s). Jobs that do not finish are run again by another worker.";
     RETENTION: "GUESTLIST_RETENTION" = "400d",
         "a duration of at least 1d, or off",
-        "How long events and closed invitations are kept.";
+        "The time for which events and closed invitations are kept; older ones are deleted. With \
+         `off` they are kept for ever.";
     LOG: "GUESTLIST_LOG" = "pretty",
         "pretty or json",
-        "The format of the log on stderr; RUST_LOG selects what is logged.";
+        "The format of the log on stderr: lines for people, or one JSON object per line for programs. \
+         RUST_LOG selects which lines are logged.";
 }
 
 /// Returns the table for `--help`.
