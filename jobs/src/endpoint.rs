@@ -44,13 +44,13 @@ const REST: Duration = Duration::from_millis(100);
 
 /// The reason why an [`Endpoint`] cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {}", explained(source))]
+#[error("cannot listen on {address}: {}", explained(problem))]
 #[non_exhaustive]
 pub struct ListenError {
     /// The address it was to listen on.
     pub address: SocketAddr,
     /// The error of the operating system.
-    pub source: io::Error,
+    pub problem: io::Error,
 }
 
 /// Serves a [`Monitor`] on an address of its own.
@@ -76,7 +76,7 @@ impl Endpoint {
         };
         bound
             .await
-            .map_err(|source| ListenError { address, source })
+            .map_err(|problem| ListenError { address, problem })
     }
 
     /// Returns the address it listens on.

@@ -76,7 +76,7 @@ mod armed {
     pub(crate) fn redis() -> QueueError {
         QueueError::Redis {
             address: "a fail point".to_owned(),
-            source: lost_connection().into(),
+            problem: lost_connection().into(),
         }
     }
 

@@ -25,6 +25,7 @@ pub(crate) use self::remind::remind;
 use self::send_invitation::LetterRef;
 use crate::context::Context;
 use crate::leases::Held;
+use crate::letters::LetterError;
 use crate::metrics::Metrics;
 pub(crate) use crate::next::Next;
 
@@ -36,7 +37,13 @@ pub(crate) enum Fault {
     Library(#[from] guestlist::Error),
     /// A letter could not be rendered.
     #[error("the letter could not be rendered: {0}")]
-    Letter(#[from] crate::letters::LetterError),
+    Letter(LetterError),
+}
+
+impl From<LetterError> for Fault {
+    fn from(error: LetterError) -> Self {
+        Self::Letter(error)
+    }
 }
 
 /// The number of failures of a job after which its message is given up.

@@ -66,8 +66,8 @@ pub enum LetterError {
     #[error("the date is not valid in a message")]
     Date,
     /// A template failed, which loading it should have detected.
-    #[error("the letter cannot be rendered")]
-    Template(#[from] Box<RenderError>),
+    #[error("a template failed: {0}")]
+    Template(Box<RenderError>),
 }
 
 impl Letters {
@@ -120,7 +120,7 @@ impl Letters {
         };
         let write = |part, words: &Context| {
             let rendered = self.templates.render(letter.folder(), part, words);
-            rendered.map_err(Box::new)
+            rendered.map_err(|error| LetterError::Template(Box::new(error)))
         };
         let (subject, body) = (words(Surface::Subject), words(Surface::Body));
         Ok(Rendered {

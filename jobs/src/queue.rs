@@ -175,12 +175,12 @@ pub enum QueueError {
     Full,
     /// Redis did not answer, or answered with an error. After a push the result is *unknown*: the
     /// dispatches may be stored and may run, so their leases must not be released.
-    #[error("redis at {address}: {source}")]
+    #[error("redis at {address}: {problem}")]
     Redis {
         /// The address of Redis, without credentials.
         address: String,
         /// The error of the client.
-        source: redis::RedisError,
+        problem: redis::RedisError,
     },
 }
 

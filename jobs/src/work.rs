@@ -38,8 +38,8 @@ pub enum WorkError {
     #[error(transparent)]
     Keys(#[from] KeysError),
     /// The folder of overridden templates cannot be read.
-    #[error("GUESTLIST_TEMPLATES: {0}: {source}", source = .0.source)]
-    Templates(#[from] FolderError),
+    #[error("GUESTLIST_TEMPLATES: {0}")]
+    Templates(FolderError),
 }
 
 /// Runs a worker until `stop` is cancelled, or, with `until_idle`, until no message is due.
@@ -131,7 +131,7 @@ fn letters(config: &Config) -> Result<Letters, WorkError> {
     let Some(folder) = &config.templates else {
         return Ok(Letters::built_in());
     };
-    let (letters, alerts) = Letters::with_overrides(folder)?;
+    let (letters, alerts) = Letters::with_overrides(folder).map_err(WorkError::Templates)?;
     for alert in alerts {
         error!(
             file = alert.file,

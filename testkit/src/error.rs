@@ -43,18 +43,18 @@ pub enum Error {
     #[error(transparent)]
     Database(#[from] guestlist::Error),
     /// The operating system refused something.
-    #[error("{action}: {source}")]
+    #[error("{action}: {problem}")]
     Io {
         /// The operation that failed.
         action: String,
         /// The refusal.
-        source: io::Error,
+        problem: io::Error,
     },
 }
 
 impl Error {
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let action = action.into();
-        move |source| Self::Io { action, source }
+        move |problem| Self::Io { action, problem }
     }
 }

@@ -16,7 +16,7 @@ const MAX_SIZE: usize = 1024 * 1024;
 pub enum UnreadRoleModel {
     /// There is no such file, or it cannot be read.
     #[error("cannot be read: {0}")]
-    File(#[from] io::Error),
+    File(io::Error),
     /// The file is larger than 1 MiB; no more of it was read.
     #[error("larger than 1 MiB, so it is not a role model")]
     TooLarge,
@@ -38,7 +38,8 @@ pub enum UnreadRoleModel {
 pub fn read_role_model(file: &Path) -> Result<RoleModel, UnreadRoleModel> {
     let mut bytes = Vec::new();
     let most = u64::try_from(MAX_SIZE + 1).expect("a MiB fits");
-    File::open(file)?.take(most).read_to_end(&mut bytes)?;
+    let read = File::open(file).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    read.map_err(UnreadRoleModel::File)?;
     if bytes.len() > MAX_SIZE {
         return Err(UnreadRoleModel::TooLarge);
     }

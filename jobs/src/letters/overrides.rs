@@ -37,13 +37,13 @@ impl fmt::Display for Alert {
 
 /// The error of an override folder that cannot be read at all.
 #[derive(Debug, thiserror::Error)]
-#[error("the folder of templates {folder} cannot be read")]
+#[error("the folder of templates {folder} cannot be read: {problem}")]
 #[non_exhaustive]
 pub struct FolderError {
     /// The folder as configured.
     pub folder: PathBuf,
     /// The error of the file system.
-    pub source: io::Error,
+    pub problem: io::Error,
 }
 
 /// The depth to which the folder is read; the templates are at most two folders deep.
@@ -59,9 +59,9 @@ pub(crate) fn apply(
     languages: &mut Languages,
 ) -> Result<Vec<Alert>, FolderError> {
     let mut files = BTreeMap::new();
-    read(folder, "", DEPTH, &mut files).map_err(|source| FolderError {
+    read(folder, "", DEPTH, &mut files).map_err(|problem| FolderError {
         folder: folder.to_owned(),
-        source,
+        problem,
     })?;
     let mut alerts = Vec::new();
     let mut sources = Vec::new();

@@ -169,7 +169,7 @@ impl Store {
     pub(super) fn failed(&self, source: RedisError) -> QueueError {
         QueueError::Redis {
             address: self.address.clone(),
-            source,
+            problem: source,
         }
     }
 

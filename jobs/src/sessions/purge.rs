@@ -25,12 +25,12 @@ pub enum PurgeError {
     #[error(transparent)]
     Library(#[from] guestlist::Error),
     /// A store did not confirm the deletion.
-    #[error("{store} did not delete sessions: {source}")]
+    #[error("{store} did not delete sessions: {problem}")]
     Store {
         /// The name of the store.
         store: String,
         /// The error of the store.
-        source: StoreError,
+        problem: StoreError,
     },
 }
 
@@ -125,9 +125,9 @@ async fn delete(
             let silence = format!("no answer within {patience:?}");
             Err(StoreError::new(silence))
         });
-        deleted.map_err(|source| PurgeError::Store {
+        deleted.map_err(|problem| PurgeError::Store {
             store: store.name().to_owned(),
-            source,
+            problem,
         })?;
     }
     Ok(())
