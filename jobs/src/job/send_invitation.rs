@@ -32,8 +32,8 @@ impl LetterRef {
     }
 }
 
-/// The current state, as one letter needs it.
-struct Facts {
+/// The state that a letter is rendered from.
+struct CurrentState {
     invitation: Invitation,
     organization: Organization,
     /// The inviter; `None` where the host or an operator granted the invitation.
@@ -86,10 +86,10 @@ async fn ready(
     letter: LetterRef,
 ) -> Result<Timestamped<Mail>, Unsent> {
     let Timestamped { value: read, asked } = desk.facts(letter.invitation).await?;
-    let facts = judge(context, read, letter)?;
+    let state = judge(context, read, letter)?;
     fail_point!("letter::facts", crate::failpoint::database());
-    let written = write(context, &facts, letter.is_reminder)?;
-    let Invitation { email, locale, .. } = &facts.invitation;
+    let written = write(context, &state, letter.is_reminder)?;
+    let Invitation { email, locale, .. } = &state.invitation;
     let value = posting::write(context, message, &written, email, locale)?;
     Ok(Timestamped { value, asked })
 }
@@ -103,7 +103,7 @@ fn judge(
         letter,
         ..
     }: LetterRef,
-) -> Result<Facts, Outcome> {
+) -> Result<CurrentState, Outcome> {
     let Some(found) = found else {
         return Err(Outcome::cancelled("the invitation is gone"));
     };
@@ -134,7 +134,7 @@ fn judge(
         ));
     }
     match organization {
-        Some(organization) => Ok(Facts {
+        Some(organization) => Ok(CurrentState {
             invitation,
             organization,
             inviter,
@@ -143,12 +143,12 @@ fn judge(
     }
 }
 
-fn write(context: &Context, facts: &Facts, is_reminder: bool) -> Result<Letter, Fault> {
-    let Facts {
+fn write(context: &Context, state: &CurrentState, is_reminder: bool) -> Result<Letter, Fault> {
+    let CurrentState {
         invitation,
         organization,
         inviter,
-    } = facts;
+    } = state;
     let token = context.guestlist.token(invitation)?;
     let role = context.guestlist.role_model().get(&invitation.role);
     let letter = letters::Invitation {

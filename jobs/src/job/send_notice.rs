@@ -219,7 +219,7 @@ fn about_member(
     by: Option<Person>,
 ) -> Option<Notice> {
     let before = event.before.as_ref()?;
-    let role = |facts: &Json| Some(title(context, &text(facts, "role")?.parse().ok()?));
+    let role = |fields: &Json| Some(title(context, &text(fields, "role")?.parse().ok()?));
     let letter = match event.kind {
         EventKind::MemberSuspended => Letter::Suspended { organization, by },
         EventKind::MemberReinstated => Letter::Reinstated { organization, by },
@@ -271,6 +271,6 @@ fn title(context: &Context, role: &Role) -> String {
         .to_owned()
 }
 
-fn text(facts: &Json, key: &str) -> Option<String> {
-    facts.get(key)?.as_str().map(str::to_owned)
+fn text(fields: &Json, key: &str) -> Option<String> {
+    fields.get(key)?.as_str().map(str::to_owned)
 }

@@ -37,7 +37,7 @@ impl Person {
 pub struct Invitation {
     /// The organization to join.
     pub organization: String,
-    /// The member who invites; `None` where the host or an operator does.
+    /// The inviting member; `None` if the host or an operator invites.
     pub inviter: Option<Person>,
     /// The display name of the role, such as `Admin`.
     pub role: String,
@@ -107,34 +107,34 @@ pub enum Letter {
         before: String,
         /// The display name of the new role.
         after: String,
-        /// The member who changed it; `None` if it was no member.
+        /// The member that changed it; `None` if the host or an operator did.
         by: Option<Person>,
     },
     /// To a member: they are suspended.
     Suspended {
         /// The organization they are suspended from.
         organization: String,
-        /// The member who suspended them; `None` if it was no member.
+        /// The member that suspended them; `None` if the host or an operator did.
         by: Option<Person>,
     },
     /// To a suspended member: they are reinstated.
     Reinstated {
         /// The organization they are reinstated in.
         organization: String,
-        /// The member who reinstated them; `None` if it was no member.
+        /// The member that reinstated them; `None` if the host or an operator did.
         by: Option<Person>,
     },
     /// To a former member: their membership has ended.
     Removed {
         /// The organization they left.
         organization: String,
-        /// The member who removed them; `None` if it was no member.
+        /// The member that removed them; `None` if the host or an operator did.
         by: Option<Person>,
     },
 }
 
 /// One value in a letter, by the treatment it needs before it is shown.
-pub(crate) enum Fact<'a> {
+pub(crate) enum Value<'a> {
     /// A name or a mail server's reply: foreign text on one line.
     Name(&'a str),
     /// The host's own text, such as the display name of a role.
@@ -183,17 +183,17 @@ impl Letter {
     }
 
     /// Returns all values, under the names that templates and phrases use.
-    pub(crate) fn facts(&self) -> Vec<(&'static str, Fact<'_>)> {
-        use Fact::{Address, Name, Title};
+    pub(crate) fn values(&self) -> Vec<(&'static str, Value<'_>)> {
+        use Value::{Address, Name, Title};
         match self {
-            Self::Invitation(invitation) | Self::Reminder(invitation) => invitation.facts(),
+            Self::Invitation(invitation) | Self::Reminder(invitation) => invitation.values(),
             Self::Accepted {
                 organization,
                 member,
                 role,
             } => vec![
                 ("organization", Name(organization)),
-                ("member", Fact::Person(Some(member))),
+                ("member", Value::Person(Some(member))),
                 ("role", Title(role)),
             ],
             Self::Declined {
@@ -230,13 +230,13 @@ impl Letter {
                 ("organization", Name(organization)),
                 ("before", Title(before)),
                 ("after", Title(after)),
-                ("by", Fact::Person(by.as_ref())),
+                ("by", Value::Person(by.as_ref())),
             ],
             Self::Suspended { organization, by }
             | Self::Reinstated { organization, by }
             | Self::Removed { organization, by } => vec![
                 ("organization", Name(organization)),
-                ("by", Fact::Person(by.as_ref())),
+                ("by", Value::Person(by.as_ref())),
             ],
         }
     }
@@ -261,14 +261,14 @@ impl Invitation {
         }
     }
 
-    fn facts(&self) -> Vec<(&'static str, Fact<'_>)> {
+    fn values(&self) -> Vec<(&'static str, Value<'_>)> {
         vec![
-            ("organization", Fact::Name(&self.organization)),
-            ("inviter", Fact::Person(self.inviter.as_ref())),
-            ("role", Fact::Title(&self.role)),
-            ("link", Fact::Link(&self.link)),
-            ("expires_at", Fact::Time(self.expires_at)),
-            ("message", Fact::Message(self.message.as_deref())),
+            ("organization", Value::Name(&self.organization)),
+            ("inviter", Value::Person(self.inviter.as_ref())),
+            ("role", Value::Title(&self.role)),
+            ("link", Value::Link(&self.link)),
+            ("expires_at", Value::Time(self.expires_at)),
+            ("message", Value::Message(self.message.as_deref())),
         ]
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{
-    letter::{Fact, Letter, Person},
+    letter::{self, Letter, Person},
     locale::Locale,
     typed::{isolate, lines, one_line, unlink},
 };
@@ -43,9 +43,9 @@ impl<'a> Wording<'a> {
             message: Vec::new(),
             absent: Vec::new(),
         };
-        wording.say("recipient", Fact::Address(recipient));
-        for (name, fact) in letter.facts() {
-            wording.say(name, fact);
+        wording.say("recipient", letter::Value::Address(recipient));
+        for (name, value) in letter.values() {
+            wording.say(name, value);
         }
         wording
     }
@@ -91,15 +91,17 @@ impl<'a> Wording<'a> {
         Value::Object(json)
     }
 
-    fn say(&mut self, name: &'static str, fact: Fact<'_>) {
-        match fact {
-            Fact::Name(text) => self.put(name, self.foreign(text)),
-            Fact::Title(text) | Fact::Address(text) => self.put(name, self.isolated(text)),
-            Fact::Link(link) => self.put(name, one_line(link)),
-            Fact::Time(at) => self.put(name, self.locale.date(at)),
-            Fact::Person(Some(person)) => self.introduce(name, person),
-            Fact::Person(None) => self.leave_out(name),
-            Fact::Message(text) => {
+    fn say(&mut self, name: &'static str, value: letter::Value<'_>) {
+        match value {
+            letter::Value::Name(text) => self.put(name, self.foreign(text)),
+            letter::Value::Title(text) | letter::Value::Address(text) => {
+                self.put(name, self.isolated(text))
+            }
+            letter::Value::Link(link) => self.put(name, one_line(link)),
+            letter::Value::Time(at) => self.put(name, self.locale.date(at)),
+            letter::Value::Person(Some(person)) => self.introduce(name, person),
+            letter::Value::Person(None) => self.leave_out(name),
+            letter::Value::Message(text) => {
                 let shown = |line: String| unlink(&line);
                 let lines = lines(text.unwrap_or_default());
                 self.message = lines.into_iter().map(shown).collect();

@@ -113,7 +113,7 @@ pub enum MailerConfigError {
     /// `tls` combined with `smtps://`.
     #[error("smtps:// is always encrypted, leave tls out")]
     TlsTwice,
-    /// Credentials with opportunistic TLS: an attacker who strips STARTTLS would read them.
+    /// Credentials with opportunistic TLS: an attacker could remove STARTTLS and read them.
     #[error("an attacker can strip tls=opportunistic and read the password, use tls=required")]
     CredentialsInClear,
     /// The root certificates of `tls_ca` cannot be used.

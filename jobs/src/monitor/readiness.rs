@@ -120,8 +120,8 @@ fn mailer(instruments: &Instruments) -> Option<String> {
     Some(format!("no letter is sent until this is fixed: {why}"))
 }
 
-fn no_answer(who: &str) -> String {
-    format!("{who} did not answer within {} s", CHECK_TIMEOUT.as_secs())
+fn no_answer(name: &str) -> String {
+    format!("{name} did not answer within {} s", CHECK_TIMEOUT.as_secs())
 }
 
 impl Serialize for Readiness {

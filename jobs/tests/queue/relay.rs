@@ -202,7 +202,7 @@ async fn idle_worker_polls_redis_a_few_times_a_second() {
         .find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="))
         .and_then(|line| line.split(',').next()?.parse::<usize>().ok());
     println!("{fetches:?} scripts in two idle seconds");
-    // Two lanes poll ten times a second, and the janitor polls both four times.
+    // Two lanes poll ten times a second, and the supervisor sweeps both four times.
     assert!(fetches.unwrap() < 120, "{fetches:?} in two seconds");
 }
 
