@@ -18,6 +18,8 @@ mod manuscript;
 mod offer;
 mod rate;
 mod reply;
+#[cfg(test)]
+mod reply_class;
 mod report;
 mod sender;
 mod tally;

@@ -1,0 +1,73 @@
+//! One row of the table and how it matches.
+
+use super::super::blame::Stage;
+use super::text::Text;
+use super::{Hint, ReplyClass};
+
+/// A row of the table. All of its conditions must hold.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) name: &'static str,
+    pub(super) stages: &'static [Stage],
+    pub(super) codes: Codes,
+    /// Enhanced codes of which one must be there; empty: any or none.
+    pub(super) status: &'static [Status],
+    /// Lists of phrases of which one must be in the text; empty: any text.
+    pub(super) words: &'static [&'static [&'static str]],
+    /// Lists of phrases of which none may be in the text.
+    pub(super) unless: &'static [&'static [&'static str]],
+    pub(super) class: ReplyClass,
+    pub(super) everybody: ReplyClass,
+    pub(super) hint: Option<Hint>,
+    /// The standards, documents and collections that the rule is drawn from.
+    pub(super) source: &'static str,
+}
+
+/// The reply codes of a rule.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Codes {
+    Any,
+    /// 4yz
+    Temporary,
+    /// 5yz
+    Permanent,
+    Only(&'static [u16]),
+}
+
+/// Enhanced codes of one subject, of class 4 or 5: `Status(7, 20, 27)` is x.7.20 to x.7.27.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Status(pub(super) u16, pub(super) u16, pub(super) u16);
+
+impl Rule {
+    pub(super) fn matches(&self, stage: Stage, text: &Text) -> bool {
+        let any = |lists: &[&[&str]]| {
+            let mut phrases = lists.iter().flat_map(|list| list.iter());
+            phrases.any(|phrase| text.has(phrase))
+        };
+        self.stages.contains(&stage)
+            && self.codes.contain(text.code)
+            && (self.status.is_empty() || self.status.iter().any(|status| status.is_of(text)))
+            && (self.words.is_empty() || any(self.words))
+            && !any(self.unless)
+    }
+}
+
+impl Codes {
+    fn contain(self, code: u16) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Temporary => code < 500,
+            Self::Permanent => code >= 500,
+            Self::Only(codes) => codes.contains(&code),
+        }
+    }
+}
+
+impl Status {
+    fn is_of(self, text: &Text) -> bool {
+        let Self(subject, first, last) = self;
+        text.status.is_some_and(|status| {
+            status.subject == subject && (first..=last).contains(&status.detail)
+        })
+    }
+}

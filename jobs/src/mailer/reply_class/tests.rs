@@ -1,0 +1,451 @@
+#![allow(clippy::unwrap_used)]
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::rule::Codes;
+use super::*;
+
+const REPLIES: &str = include_str!("../../../tests/data/replies.tsv");
+const UNDECIDED: &str = include_str!("../../../tests/data/replies-undecided.tsv");
+
+const STAGES: [Stage; 13] = [
+    Stage::Connect,
+    Stage::Tls,
+    Stage::Greeting,
+    Stage::Hello,
+    Stage::StartTls,
+    Stage::Auth,
+    Stage::Mail,
+    Stage::Rcpt,
+    Stage::Data,
+    Stage::Block,
+    Stage::End,
+    Stage::Reset,
+    Stage::Quit,
+];
+
+/// A documented reply and what it means.
+struct Row {
+    stage: Stage,
+    text: &'static str,
+    one: &'static str,
+    everybody: &'static str,
+    may_suppress: bool,
+}
+
+fn rows() -> Vec<Row> {
+    lines(REPLIES)
+        .map(|columns| {
+            let [stage, text, _, source, one, everybody, may_suppress, ..] = columns[..] else {
+                panic!("columns are missing: {columns:?}");
+            };
+            assert!(!source.is_empty(), "no source: {text}");
+            Row {
+                stage: stage_of(stage),
+                text,
+                one,
+                everybody,
+                may_suppress: may_suppress == "yes",
+            }
+        })
+        .collect()
+}
+
+fn lines(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
+    let lines = table.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.split('\t').collect())
+}
+
+fn stage_of(name: &str) -> Stage {
+    match name {
+        "connect" => Stage::Greeting,
+        "ehlo" => Stage::Hello,
+        "starttls" => Stage::StartTls,
+        "auth" => Stage::Auth,
+        "mail" => Stage::Mail,
+        "rcpt" => Stage::Rcpt,
+        "data" => Stage::Data,
+        "end" => Stage::End,
+        _ => panic!("no stage: {name}"),
+    }
+}
+
+fn reply(text: &str) -> Reply {
+    Reply {
+        code: text[..3].parse().unwrap(),
+        lines: text
+            .split("\\n")
+            .map(|line| line.get(4..).unwrap_or("").to_owned())
+            .collect(),
+    }
+}
+
+fn prior(stage: Stage, text: &str) -> Prior {
+    classify(stage, &reply(text)).unwrap()
+}
+
+fn name(class: ReplyClass) -> &'static str {
+    match class {
+        ReplyClass::MailboxMissing | ReplyClass::Recipient => "recipient-final",
+        ReplyClass::RecipientLater => "recipient-later",
+        ReplyClass::Letter => "letter",
+        ReplyClass::Sender => "sender",
+        ReplyClass::ServerLater => "server-later",
+        ReplyClass::Consequence => "consequence",
+    }
+}
+
+#[test]
+fn documented_replies_are_classified_except_undecided_ones() {
+    let undecided: BTreeMap<_, _> = lines(UNDECIDED)
+        .map(|columns| (columns[1], columns[2]))
+        .collect();
+    let mut missed = BTreeSet::new();
+    for row in rows() {
+        let prior = prior(row.stage, row.text);
+        if (name(prior.class), name(prior.everybody)) == (row.one, row.everybody) {
+            continue;
+        }
+        assert!(
+            undecided.contains_key(row.text),
+            "{:?} {}: {prior:?}, not {} and {}",
+            row.stage,
+            row.text,
+            row.one,
+            row.everybody
+        );
+        missed.insert(row.text);
+    }
+    let listed: BTreeSet<_> = undecided.keys().copied().collect();
+    assert_eq!(missed, listed, "undecided rows that are decided by now");
+    assert!(undecided.values().all(|reason| !reason.is_empty()));
+}
+
+#[test]
+fn only_replies_about_missing_mailboxes_suppress() {
+    for row in rows() {
+        let prior = prior(row.stage, row.text);
+        assert_eq!(
+            prior.may_suppress, row.may_suppress,
+            "{}: {prior:?}",
+            row.text
+        );
+    }
+}
+
+#[test]
+fn every_rule_is_hit_and_has_a_source() {
+    let hit: BTreeSet<_> = rows()
+        .iter()
+        .map(|row| prior(row.stage, row.text).rule)
+        .collect();
+    let mut names = BTreeSet::new();
+    for rule in RULES {
+        assert!(hit.contains(rule.name), "no reply for {}", rule.name);
+        assert!(!rule.source.is_empty(), "no source for {}", rule.name);
+        assert!(names.insert(rule.name), "{} stands twice", rule.name);
+    }
+}
+
+#[test]
+fn rules_that_suppress_are_permanent_and_vetoed() {
+    for rule in RULES {
+        if rule.class != ReplyClass::MailboxMissing {
+            continue;
+        }
+        assert!(matches!(rule.codes, Codes::Permanent), "{}", rule.name);
+        assert!(rule.unless.contains(&phrases::VETO), "{}", rule.name);
+        assert!(!rule.words.is_empty(), "{}", rule.name);
+        for stage in rule.stages {
+            assert!(matches!(stage, Stage::Rcpt | Stage::Block | Stage::End));
+        }
+    }
+}
+
+/// Punctuation is removed from texts, so a phrase with a hyphen or a capital would match nothing.
+#[test]
+fn phrases_are_written_as_texts_are_matched() {
+    let lists = RULES
+        .iter()
+        .flat_map(|rule| rule.words.iter().chain(rule.unless));
+    for phrase in lists.flat_map(|list| list.iter()) {
+        let plain = |c: char| {
+            c.is_lowercase() || c.is_numeric() || matches!(c, ' ' | '*' | '@' | '.' | '\'')
+        };
+        assert!(phrase.chars().all(plain), "{phrase}");
+        assert!(!format!(" {phrase}").contains(" e mail"), "{phrase}");
+    }
+}
+
+#[test]
+fn positive_replies_have_no_class() {
+    for row in rows() {
+        for code in ["220", "250", "251", "354"] {
+            let text = format!("{code}{}", &row.text[3..]);
+            let reply = Reply {
+                code: code.parse().unwrap(),
+                ..reply(&text)
+            };
+            assert_eq!(classify(row.stage, &reply), None);
+        }
+    }
+}
+
+#[test]
+fn an_address_does_not_steer_the_class() {
+    for row in rows() {
+        let steered = row
+            .text
+            .replace("user@", "user-unknown.no-such-user.mailbox-disabled@")
+            .replace("noreply@", "over-quota.spamhaus.relay@");
+        assert_eq!(
+            prior(row.stage, &steered),
+            prior(row.stage, row.text),
+            "{steered}"
+        );
+    }
+}
+
+#[test]
+fn throttling_slows_down() {
+    for (stage, text) in [
+        (
+            Stage::End,
+            "454 Throttling failure: Maximum sending rate exceeded.",
+        ),
+        (
+            Stage::Rcpt,
+            "451 4.7.500 Server busy. Please try again later from [192.0.2.1].",
+        ),
+        (Stage::Mail, "450 4.7.1 Error: too much mail from 192.0.2.1"),
+        (
+            Stage::Greeting,
+            "421 Rate limit reached. Please try again later",
+        ),
+        (Stage::End, "451 4.7.1 Ratelimit \"to_ip_from\" exceeded"),
+        (
+            Stage::End,
+            "550 Ip frequency limited [V2VkIEFwciAgMyAx Blocked IP 192.0.2.1].",
+        ),
+        (
+            Stage::Data,
+            "550 5.7.0 Requested action not taken: too many emails",
+        ),
+        (
+            Stage::Mail,
+            "455 Maximum messages per minute reached : limit is 10",
+        ),
+        (
+            Stage::Mail,
+            "550 This IP has sent too many messages this hour. IB504",
+        ),
+        (
+            Stage::Mail,
+            "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume or user complaints",
+        ),
+    ] {
+        let prior = prior(stage, text);
+        assert_eq!(prior.hint, Some(Hint::SlowDown), "{text}: {prior:?}");
+        assert_eq!(prior.class, ReplyClass::ServerLater, "{text}");
+    }
+}
+
+#[test]
+fn connection_limits_ask_for_fewer_connections() {
+    for (stage, text) in [
+        (
+            Stage::Greeting,
+            "421 4.7.0 mail.example.com Error: too many connections from 192.0.2.1",
+        ),
+        (Stage::Greeting, "421 4.3.2 All server ports are busy"),
+        (
+            Stage::Greeting,
+            "421 Too many concurrent SMTP connections from this IP address; please try again later.",
+        ),
+        (
+            Stage::Greeting,
+            "421 RP-003 The mail server IP connecting to Outlook.com server has exceeded the connection limit allowed.",
+        ),
+        (
+            Stage::Greeting,
+            "421 Connection refused, too many sessions from This IP. Lower the number of concurrent sessions. IB007",
+        ),
+        (Stage::Mail, "550 Exceeding outbound thread limit"),
+    ] {
+        let prior = prior(stage, text);
+        assert_eq!(
+            prior.hint,
+            Some(Hint::FewerConnections),
+            "{text}: {prior:?}"
+        );
+        assert_eq!(prior.class, ReplyClass::ServerLater, "{text}");
+    }
+}
+
+#[test]
+fn a_used_up_connection_asks_for_another() {
+    for (stage, text) in [
+        (Stage::Mail, "421 too many messages in this connection"),
+        (
+            Stage::Mail,
+            "421 Max message per connection reached, closing transmission channel",
+        ),
+        (
+            Stage::Mail,
+            "452 4.4.5 Maximum number of messages per session exceeded.",
+        ),
+    ] {
+        assert_eq!(prior(stage, text).hint, Some(Hint::Reconnect), "{text}");
+    }
+}
+
+#[test]
+fn limits_of_one_mailbox_do_not_slow_everybody() {
+    for text in [
+        "450 4.2.1 The recipient has exceeded message rate limit. Try again later.",
+        "421 4.7.1 Messages to user@example.com deferred due to excessive volume. Try again later",
+        "451 4.7.1 Greylisting in action, please come back in 00:05:00",
+    ] {
+        let prior = prior(Stage::Rcpt, text);
+        assert_eq!(prior.hint, None, "{text}: {prior:?}");
+        assert_eq!(prior.class, ReplyClass::RecipientLater, "{text}");
+    }
+}
+
+#[test]
+fn equal_refusals_of_other_recipients_are_equal() {
+    for (one, other) in [
+        (
+            "550 5.1.1 <ann@example.com>: Recipient address rejected: User unknown in virtual mailbox table",
+            "550 5.1.1 <bob.b+x@example.org>: Recipient address rejected: User unknown in virtual mailbox table",
+        ),
+        (
+            "550-5.1.1 The email account that you tried to reach does not exist. Please try\\n550 5.1.1  https://support.google.com/mail/?p=NoSuchUser a1-20020a170902 - gsmtp",
+            "550-5.1.1 The email account that you tried to reach does not exist. Please try\\n550 5.1.1  https://support.google.com/mail/?p=NoSuchUser d2e1a72fcca58-76e7d551493sm9728466b3a.112 - gsmtp",
+        ),
+        (
+            "550 5.4.1 Recipient address rejected: Access denied. [SN1NAM02FT0045.eop-nam02.prod.protection.outlook.com]",
+            "550 5.4.1 Recipient address rejected: Access denied. [AM6EUR05FT012.eop-eur05.prod.protection.outlook.com]",
+        ),
+        (
+            "451 4.7.500 Server busy. Please try again later from [192.0.2.1]. (AS77712344) [AM6EUR05FT012.eop-eur05.prod.protection.outlook.com]",
+            "451 4.7.500 Server busy. Please try again later from [198.51.100.7]. (AS761) [DB5EUR01FT030.eop-EUR01.prod.protection.outlook.com]",
+        ),
+        (
+            "451 4.7.1 Greylisting in action, please come back in 00:05:00",
+            "451 4.7.1 Greylisting in action, please come back in 00:04:12",
+        ),
+        (
+            "554 5.7.0 Reject, id=20025-09 - SPAM",
+            "554 5.7.0 Reject, id=31337-02 - SPAM",
+        ),
+        (
+            "550 Invalid Recipient - https://community.mimecast.com/docs/DOC-1369#550 [z7qZw5BPd1zlDYHka4589ru.us222]",
+            "550 Invalid Recipient - https://community.mimecast.com/docs/DOC-1369#550 [A1b2C3d4E5f6G7h8.uk12]",
+        ),
+        (
+            "451 ESMTP MailEnable Service temporarily refused connection at 11/27/15 11:25:27 from IP (192.0.2.206) because the server is too busy.",
+            "451 ESMTP MailEnable Service temporarily refused connection at 12/01/15 08:02:59 from IP (192.0.2.9) because the server is too busy.",
+        ),
+        (
+            "550 Requested action not taken: mail IsCNAPF76kMDARUY.56621S2 is rejected,mx3,BM",
+            "550 Requested action not taken: mail HsCNAPF12kXYARUZ.11921S4 is rejected,mx7,BM",
+        ),
+        (
+            "421 4.3.0 Upstream error, please check https://developers.cloudflare.com/email-routing/postmaster for possible reasons why. RsrUEMkQvZbT",
+            "421 4.3.0 Upstream error, please check https://developers.cloudflare.com/email-routing/postmaster for possible reasons why. kLqWzPaBcDeF",
+        ),
+    ] {
+        assert_eq!(fingerprint(&reply(one)), fingerprint(&reply(other)));
+    }
+}
+
+#[test]
+fn other_refusals_have_other_fingerprints() {
+    for (one, other) in [
+        (
+            "550 5.1.1 <ann@example.com>: Recipient address rejected: User unknown",
+            "550 5.1.1 <ann@example.com>: inactive email address",
+        ),
+        (
+            "550 5.7.1 <ann@example.com>: Recipient address rejected: User unknown",
+            "550 5.1.1 <ann@example.com>: Recipient address rejected: User unknown",
+        ),
+        (
+            "450 <ann@example.com>: User unknown",
+            "550 <ann@example.com>: User unknown",
+        ),
+        (
+            "550 5.7.1 RESOLVER.RST.AuthRequired; authentication required",
+            "550 5.7.1 RESOLVER.RST.NotAuthorized; authentication required",
+        ),
+        (
+            "550 5.5.0 Requested action not taken: mailbox unavailable",
+            "552 5.2.2 Mailbox full",
+        ),
+    ] {
+        assert_ne!(fingerprint(&reply(one)), fingerprint(&reply(other)));
+    }
+    let rows = rows();
+    let texts: BTreeSet<_> = rows.iter().map(|row| row.text).collect();
+    let fingerprints: BTreeSet<_> = texts.iter().map(|text| fingerprint(&reply(text))).collect();
+    assert!(
+        fingerprints.len() * 100 > texts.len() * 95,
+        "{}",
+        fingerprints.len()
+    );
+}
+
+#[test]
+fn a_fingerprint_names_no_address_or_number() {
+    for row in rows() {
+        let other = row
+            .text
+            .replace(
+                "user@example.com",
+                "someone.else+tag@another-domain.example",
+            )
+            .replace("192.0.2.1", "198.51.100.77");
+        let fingerprint = fingerprint(&reply(row.text));
+        assert_eq!(fingerprint, super::fingerprint(&reply(&other)), "{other}");
+        assert!(!fingerprint.contains('@'), "{fingerprint}");
+    }
+}
+
+/// Texts made of words that rules know, so that conditions meet, and of arbitrary characters.
+fn any_text() -> impl Strategy<Value = String> {
+    let phrases: Vec<&'static str> = RULES
+        .iter()
+        .flat_map(|rule| rule.words.iter().chain(rule.unless))
+        .flat_map(|list| list.iter().copied())
+        .chain([
+            "5.1.1", "(#5.7.1)", "4.2.2", " said: ", "450 ", "550 ", "<a@b>", "sender",
+        ])
+        .collect();
+    let piece = prop_oneof![
+        3 => proptest::sample::select(phrases).prop_map(str::to_owned),
+        1 => any::<String>(),
+    ];
+    proptest::collection::vec(piece, 0..6).prop_map(|pieces| pieces.join(" "))
+}
+
+proptest! {
+    #[test]
+    fn any_negative_reply_is_classified(
+        stage in proptest::sample::select(STAGES.to_vec()),
+        code in 200_u16..600,
+        lines in proptest::collection::vec(any_text(), 0..4),
+    ) {
+        let reply = Reply { code, lines };
+        let prior = classify(stage, &reply);
+        prop_assert_eq!(prior.is_some(), code >= 400);
+        if let Some(prior) = prior.filter(|prior| prior.may_suppress) {
+            prop_assert_eq!(prior.class, ReplyClass::MailboxMissing);
+            prop_assert!(code >= 500);
+            prop_assert!(matches!(stage, Stage::Rcpt | Stage::Block | Stage::End));
+        }
+        let fingerprint = fingerprint(&reply);
+        prop_assert!(fingerprint.len() <= 200);
+    }
+}
