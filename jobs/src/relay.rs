@@ -267,22 +267,16 @@ impl Relay {
                 self.metrics.dispatched(lane.name(), dispatches.len());
                 Ok(Found::Some)
             }
-            Err(QueueError::Full) => self.release(connection, &dispatches).await,
+            // Another process filled the queue first. Released messages need not wait for their
+            // leases to expire.
+            Err(QueueError::Full) => {
+                connection
+                    .ask(async |connection| outbox::release(connection, &dispatches).await)
+                    .await?;
+                Ok(Found::QueueFull)
+            }
             Err(unknown) => Err(unknown.into()),
         }
-    }
-
-    /// Releases leases after another process filled the queue first, so that the messages need not
-    /// wait for their leases to expire.
-    async fn release(
-        &self,
-        connection: &mut KeptConnection,
-        dispatches: &[Ticket],
-    ) -> Result<Found, RoundError> {
-        connection
-            .ask(async |connection| outbox::release(connection, dispatches).await)
-            .await?;
-        Ok(Found::QueueFull)
     }
 
     async fn lease(
