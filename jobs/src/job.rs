@@ -3,7 +3,7 @@
 //! A job reads the current state, acts, and returns what should happen [`Next`] to its message. It
 //! never settles the message itself; settling is done in one place for all jobs.
 
-mod back_off;
+mod deferral;
 mod desk;
 mod expire_invitations;
 mod forget_old;
@@ -15,6 +15,8 @@ mod remind;
 mod send_invitation;
 mod send_notice;
 
+use std::time::Duration;
+
 use guestlist::outbox::{Cost, Message, Task};
 
 pub(crate) use self::desk::{Desk, JOBS_A_CONNECTION};
@@ -23,6 +25,7 @@ pub(crate) use self::forget_old::{Retention, forget_old};
 pub(crate) use self::outcome::Outcome;
 pub(crate) use self::remind::remind;
 use self::send_invitation::LetterRef;
+use crate::back_off::BackOff;
 use crate::context::Context;
 use crate::leases::Held;
 use crate::letters::LetterError;
@@ -48,6 +51,12 @@ impl From<LetterError> for Fault {
 
 /// The number of failures of a job after which its message is given up.
 const MAX_FAULTS: i64 = 10;
+
+/// The back-off after a failure of a job.
+const BACK_OFF: BackOff = BackOff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(600),
+};
 
 /// Runs the job of a message and returns the next step, also if the job fails.
 pub(crate) async fn run(
@@ -91,9 +100,8 @@ pub(crate) fn failed(message: &Message, why: &str) -> Outcome {
     if message.faults + 1 >= MAX_FAULTS {
         return Next::Dead { why }.into();
     }
-    let after = back_off::after_fault(message.faults);
     Next::Retry {
-        after,
+        after: BACK_OFF.after(message.faults + 1),
         why,
         cost: Cost::Fault,
     }

@@ -7,6 +7,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod back_off;
 pub mod config;
 mod context;
 mod deadline;

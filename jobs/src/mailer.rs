@@ -35,12 +35,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::config::{MailerConfig, MailerConfigError};
-pub use self::deadlines::{BackOff, Deadlines};
+pub use self::deadlines::Deadlines;
 pub use self::gate::Gate;
 pub use self::rate::{InvalidRate, Rate};
 
 pub use self::report::{CheckError, Report};
 pub use self::verdict::Verdict;
+pub use crate::back_off::BackOff;
 
 use self::config::{Server, Transport};
 use self::fence::Fence;

@@ -7,7 +7,6 @@
 //! [`WINDOW`] dispatches.
 
 mod apalis_worker;
-mod backoff;
 mod check;
 mod lane_liveness;
 mod limiter;

@@ -17,6 +17,7 @@ use redis::{
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::back_off::jittered;
 use crate::redis_url::{Place, RedisUrl, Sentinels};
 
 /// The time limit of an answer.
@@ -27,7 +28,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The minimum time between the starts of two attempts to connect.
-const PAUSE: Duration = Duration::from_millis(100);
+const CONNECT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A connection that is opened at its first use, and again after every sign that its server is gone
 /// or is no longer the master. Clones share it.
@@ -250,7 +251,7 @@ fn is_read_only_in_script(detail: Option<&str>) -> bool {
 impl Search {
     async fn find(&mut self) -> RedisResult<Link> {
         if let Some(began) = self.began {
-            sleep_until(began + PAUSE).await;
+            sleep_until(began + jittered(CONNECT_INTERVAL)).await;
         }
         self.began = Some(Instant::now());
         let found = timeout(SEARCH_TIMEOUT, self.connect()).await;

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::back_off::jittered;
 use crate::context::Context;
 use crate::failpoint::fail_point;
 use crate::kept_connection::KeptConnection;
@@ -36,8 +37,8 @@ const LONGEST_QUEUE_FULL: Duration = Duration::from_millis(50);
 /// The longest interval while nothing is due.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// The wait after a failure of the database or the queue.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The delay after a failure of the database or the queue.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Wakes a worker in the host's own process after a commit. Clones share it.
 ///
@@ -176,7 +177,7 @@ impl Relay {
         {
             self.rounds.begin();
             if self.clock.is_too_skewed() {
-                wait = PAUSE;
+                wait = RETRY_DELAY;
                 continue;
             }
             match self.relay_once(&mut connection, &mut turns).await {
@@ -196,7 +197,7 @@ impl Relay {
                         );
                     }
                     is_well = false;
-                    wait = PAUSE;
+                    wait = RETRY_DELAY;
                 }
             }
         }
@@ -303,10 +304,6 @@ fn letters_wanted(gate: Gate) -> usize {
         Gate::Probe => 1,
         Gate::Closed { .. } => 0,
     }
-}
-
-fn jittered(wait: Duration) -> Duration {
-    wait.mul_f64(rand::random_range(0.8..1.2))
 }
 
 #[cfg(test)]

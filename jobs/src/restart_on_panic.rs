@@ -8,10 +8,11 @@ use prometheus_client::metrics::counter::Counter;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use crate::back_off::jittered;
 use crate::panic_text::panic_text;
 
-/// The wait before a task that panicked is restarted, because the cause is likely still there.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The delay before a task that panicked is restarted, because the cause is likely still there.
+const RESTART_DELAY: Duration = Duration::from_secs(1);
 
 /// Runs the future of `start` until it returns, and starts it again after each panic, which is
 /// counted and logged. A worker that continued without its relay would never deliver anything again.
@@ -29,11 +30,11 @@ pub(crate) async fn restart_on_panic<F: Future<Output = ()>>(
         error!(
             part,
             "the {part} panicked and is started again in {} s: {}",
-            PAUSE.as_secs(),
+            RESTART_DELAY.as_secs(),
             panic_text(&*panic)
         );
-        let rested = stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
-        if rested.is_none() {
+        let delay = tokio::time::sleep(jittered(RESTART_DELAY));
+        if stop.run_until_cancelled(delay).await.is_none() {
             return;
         }
     }

@@ -9,6 +9,7 @@ use guestlist::{Database, Delivery, MessageId, outbox, worker};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
+use crate::back_off::jittered;
 use crate::deadline::in_time;
 use crate::failpoint::fail_point;
 use crate::job::{Next, Outcome};
@@ -18,8 +19,8 @@ use crate::skew::DatabaseClock;
 /// The maximum number of outcomes settled in one transaction.
 const BATCH: usize = 128;
 
-/// The wait before settling again after a failure of the database.
-const PAUSE: Duration = Duration::from_millis(500);
+/// The delay before settling again after a failure of the database.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Sends outcomes to [`Settling`]. Dropping every clone ends it.
 #[derive(Clone)]
@@ -146,9 +147,9 @@ async fn pause_after(error: &guestlist::Error) {
     warn!(
         %error,
         "outcomes of jobs could not be recorded; trying again in {} ms: {error}",
-        PAUSE.as_millis()
+        RETRY_DELAY.as_millis()
     );
-    tokio::time::sleep(PAUSE).await;
+    tokio::time::sleep(jittered(RETRY_DELAY)).await;
 }
 
 /// Deletes messages that are done or cancelled, and records the delivery of their letters.

@@ -6,12 +6,13 @@ use tokio::sync::Mutex;
 use tracing::debug;
 
 use super::desk::NoTurn;
+use crate::back_off::jittered;
 use crate::mailer::{Gate, Mailer};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 
 /// The delay before asking again after Redis failed.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The queue of one worker's letters for the rate limiter.
 ///
@@ -50,7 +51,7 @@ impl Pace {
                     debug!(%error, "Redis failed; letters wait for the rate limiter: {error}")
                 }
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(jittered(RETRY_DELAY)).await;
         };
         tokio::time::sleep(wait).await;
         self.metrics.waited_for_turn(began.elapsed());

@@ -7,7 +7,7 @@ use guestlist::{EmailAddress, Locale};
 use tracing::Instrument;
 
 use super::desk::NoTurn;
-use super::{Fault, Next, Outcome, back_off};
+use super::{Fault, Next, Outcome, deferral};
 use crate::context::Context;
 use crate::leases::Held;
 use crate::letters::{Envelope, Letter, LetterError};
@@ -131,7 +131,7 @@ fn judge(message: &Message, verdict: Verdict) -> Posted {
     match verdict {
         Verdict::Accepted { .. } => Posted::Accepted,
         Verdict::Deferred { why } => {
-            let after = back_off::after_deferral(message.attempts - message.faults);
+            let after = deferral::delay_after(message.attempts - message.faults);
             let next = Next::Retry {
                 after,
                 why: why.clone(),

@@ -6,13 +6,17 @@ use guestlist::UserId;
 use guestlist::outbox::{Cost, Message};
 use tracing::{info, warn};
 
-use super::{Next, Outcome, back_off};
+use super::{Next, Outcome};
+use crate::back_off::BackOff;
 use crate::context::Context;
 use crate::metrics::Metrics;
 use crate::sessions::purge_in_rounds;
 
-/// The longest delay before a store that failed is tried again.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The back-off after a failure of a store.
+const BACK_OFF: BackOff = BackOff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(30),
+};
 
 /// Purges in rounds until nothing is left. Retries for ever, whatever fails: preventing a session
 /// from outliving its membership is a purpose of this product.
@@ -39,9 +43,8 @@ pub(super) async fn run(
         Err(error) => {
             let why = error.to_string();
             warn!(organization = %message.organization, why, "sessions of former members are not deleted yet, the job is retried: {why}");
-            let after = back_off::after_fault(message.faults).min(LONGEST_WAIT);
             Next::Retry {
-                after,
+                after: BACK_OFF.after(message.faults + 1),
                 why,
                 cost: Cost::Fault,
             }

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::deadlines::{BackOff, Deadlines};
+use super::deadlines::Deadlines;
 use super::verdict::{Outcome, Verdict};
+use crate::back_off::BackOff;
 
 /// The state of the circuit breaker, read before messages are leased. An open gate lets letters
 /// pass, a closed one stops them.
@@ -120,7 +121,7 @@ impl Gatekeeper {
 
     fn close(&self, state: &mut State, now: Instant, rests: BackOff) -> Duration {
         state.faults = state.faults.saturating_add(1);
-        let rest = jittered(rests.after(state.faults));
+        let rest = rests.after(state.faults);
         state.turn(Some(now + rest));
         rest
     }
@@ -189,11 +190,6 @@ impl Drop for Pass {
     }
 }
 
-/// Subtracts up to a quarter, so that many workers do not retry at the same moment.
-fn jittered(rest: Duration) -> Duration {
-    rest.mul_f64(1.0 - rand::random::<f64>() / 4.0)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -245,7 +241,7 @@ mod tests {
             };
             let part = retry_after.as_secs_f64() / expected;
             assert!(
-                (0.75..=1.0).contains(&part),
+                (1.0..1.2).contains(&part),
                 "{retry_after:?} of {expected} s"
             );
             now = rest_over(&gate, now);
@@ -255,7 +251,7 @@ mod tests {
         let Gate::Closed { retry_after } = gate.state(now) else {
             panic!("closed")
         };
-        assert!(retry_after <= Duration::from_secs(1));
+        assert!(retry_after <= Duration::from_millis(1200));
     }
 
     #[test]
@@ -267,7 +263,7 @@ mod tests {
         let Gate::Closed { retry_after } = gate.state(now) else {
             panic!("closed")
         };
-        assert!(retry_after >= Duration::from_secs(45));
+        assert!(retry_after >= Duration::from_secs(60));
     }
 
     #[test]
@@ -280,7 +276,7 @@ mod tests {
         let Gate::Closed { retry_after } = gate.state(now) else {
             panic!("closed")
         };
-        assert!(retry_after <= Duration::from_secs(1));
+        assert!(retry_after <= Duration::from_millis(1200));
     }
 
     #[test]

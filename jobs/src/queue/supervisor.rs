@@ -18,13 +18,19 @@ use uuid::Uuid;
 
 use super::{
     Concurrency, Drained, Handler, Lane, Lanes, Queue, Transport, apalis_worker,
-    backoff::Backoff,
     runner::{Runner, shown},
     store::Store,
 };
+use crate::back_off::BackOff;
+
+/// The back-off of a worker that ended.
+const BACK_OFF: BackOff = BackOff {
+    first: Duration::from_millis(50),
+    longest: Duration::from_secs(1),
+};
 
 /// The running time after which the next failure of a worker starts the back-off from the beginning.
-const RESET_BACKOFF_AFTER: Duration = Duration::from_secs(5);
+const RESET_BACK_OFF_AFTER: Duration = Duration::from_secs(5);
 
 /// The interval between two sweeps; under load the relay sweeps more often when it counts.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
@@ -131,27 +137,27 @@ impl WorkerSet {
 
     /// Runs a worker, and the next one after it ended, until the stop.
     async fn supervise(&self, lane: Lane) {
-        let mut backoff = Backoff::default();
+        let mut failures: u32 = 0;
         while !self.stop.is_cancelled() {
             let started = Instant::now();
-            let ended = self.run_worker(lane, backoff.failures() > 0).await;
+            let ended = self.run_worker(lane, failures > 0).await;
             if self.stop.is_cancelled() {
                 return;
             }
-            if started.elapsed() > RESET_BACKOFF_AFTER {
-                backoff.reset();
+            if started.elapsed() > RESET_BACK_OFF_AFTER {
+                failures = 0;
             }
-            let wait = backoff.next_wait();
+            failures = failures.saturating_add(1);
             self.runners.of(lane).liveness.restarted();
-            if backoff.is_logged() {
+            if is_logged(failures) {
                 let reason = ended.err().unwrap_or_else(|| "it ended by itself".into());
                 tracing::warn!(
                     lane = lane.name(),
-                    failures = backoff.failures(),
+                    failures,
                     "the {lane} worker is started again: {reason}"
                 );
             }
-            let _ = timeout(wait, self.stop.cancelled()).await;
+            let _ = timeout(BACK_OFF.after(failures), self.stop.cancelled()).await;
         }
     }
 
@@ -265,5 +271,22 @@ impl WorkerSet {
 
     fn live(&self) -> MutexGuard<'_, Vec<(Lane, String)>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns true for the 1st, 2nd, 4th, 8th … failure in a row, so that an outage of an hour logs a
+/// dozen lines.
+fn is_logged(failures: u32) -> bool {
+    failures.is_power_of_two()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_of_an_hour_logs_a_dozen_lines() {
+        let failures = 1..=3_600;
+        assert_eq!(failures.filter(|failures| is_logged(*failures)).count(), 12);
     }
 }

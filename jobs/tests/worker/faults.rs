@@ -138,7 +138,7 @@ on_both_stacks! {
         for deferrals in 1..=12 {
             harness.work_until_idle().await;
             assert_eq!(harness.waiting(outbox::State::Ready).await[0].attempts, deferrals);
-            harness.team.advance_clock(TimeDelta::minutes(133));
+            harness.team.advance_clock(TimeDelta::minutes(145));
         }
         let mut context = harness.context();
         let fails = std::sync::atomic::AtomicBool::new(true);

@@ -1,0 +1,37 @@
+//! The schedule of letters that a mail server deferred.
+
+use std::time::Duration;
+
+use crate::back_off::jittered;
+
+/// Returns the delay after a reply that asks to come back later, given the deferrals before it: 5,
+/// 15, 30 and 60 minutes, then two hours each time.
+///
+/// RFC 5321 section 4.5.4.1 asks for 30 minutes or more between attempts, and allows a shorter
+/// start because most failures of this kind, above all greylisting, pass within minutes.
+pub(super) fn delay_after(deferrals: i64) -> Duration {
+    let minutes = match deferrals {
+        ..=0 => 5,
+        1 => 15,
+        2 => 30,
+        3 => 60,
+        _ => 120,
+    };
+    jittered(Duration::from_secs(60 * minutes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deferrals_wait_by_the_schedule() {
+        for (deferrals, expected) in (0..6).zip([5.0, 15.0, 30.0, 60.0, 120.0, 120.0]) {
+            let minutes = delay_after(deferrals).as_secs_f64() / 60.0;
+            assert!(
+                (expected..1.2 * expected).contains(&minutes),
+                "{minutes} for {expected}"
+            );
+        }
+    }
+}
