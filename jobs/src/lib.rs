@@ -8,6 +8,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod back_off;
+mod batch;
 pub mod config;
 mod context;
 mod deadline;

@@ -1,7 +1,4 @@
-//! Batched reads, shared by jobs that run at the same time.
-//!
-//! While one batch is read, requests collect for the next. Under load a read costs each job little,
-//! and a single job does not wait for others.
+//! Batched reads, shared by jobs that run at the same time. Under load a read costs each job little.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,6 +10,7 @@ use futures::future::BoxFuture;
 use guestlist::{Database, Error, PooledConnection};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::batch::Batch;
 use crate::kept_connection::KeptConnection;
 
 /// The maximum number of keys in a batch.
@@ -53,10 +51,10 @@ where
         + Sync
         + 'static,
     ) -> Self {
-        let (requests, asked) = mpsc::unbounded_channel();
+        let (requests, batch) = Batch::new(MOST);
         let read: Read<K, V> = Arc::new(read);
         let connection = KeptConnection::new(database.clone());
-        tokio::spawn(work(connection, Arc::clone(&read), asked));
+        tokio::spawn(work(connection, Arc::clone(&read), batch));
         Self {
             database,
             read,
@@ -86,24 +84,16 @@ where
 async fn work<K, V>(
     mut connection: KeptConnection,
     read: Read<K, V>,
-    mut asked: mpsc::UnboundedReceiver<Request<K, V>>,
+    mut batch: Batch<Request<K, V>>,
 ) where
     K: Copy + Eq + Hash + Send + 'static,
     V: Clone + Send + 'static,
 {
-    let mut batch: Vec<Request<K, V>> = Vec::new();
-    while let Some(first) = connection.wait_for(asked.recv()).await {
-        batch.push(first);
-        // Yields once so that requests made now join this batch.
-        tokio::task::yield_now().await;
-        while batch.len() < MOST
-            && let Ok(request) = asked.try_recv()
-        {
-            batch.push(request);
-        }
+    while connection.wait_for(batch.gather()).await {
+        let mut requests = std::mem::take(&mut batch.items);
         // Requests of cancelled jobs are dropped.
-        batch.retain(|(_, answer)| !answer.is_closed());
-        let mut keys: Vec<K> = batch.iter().map(|(key, _)| *key).collect();
+        requests.retain(|(_, answer)| !answer.is_closed());
+        let mut keys: Vec<K> = requests.iter().map(|(key, _)| *key).collect();
         let mut seen = std::collections::HashSet::new();
         keys.retain(|key| seen.insert(*key));
         if keys.is_empty() {
@@ -112,11 +102,10 @@ async fn work<K, V>(
         // After an error or a panic the answers are dropped: each request then reads its own key.
         let found = connection.ask(async |connection| read(connection, keys).await);
         if let Ok(Ok(found)) = AssertUnwindSafe(found).catch_unwind().await {
-            for (key, answer) in batch.drain(..) {
+            for (key, answer) in requests {
                 let _ = answer.send(found.get(&key).cloned());
             }
         }
-        batch.clear();
     }
 }
 

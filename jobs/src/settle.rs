@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
 use crate::back_off::jittered;
+use crate::batch::Batch;
 use crate::deadline::in_time;
 use crate::failpoint::fail_point;
 use crate::job::{Next, Outcome};
@@ -17,14 +18,14 @@ use crate::leases::Held;
 use crate::skew::DatabaseClock;
 
 /// The maximum number of outcomes settled in one transaction.
-const BATCH: usize = 128;
+const MOST: usize = 128;
 
 /// The delay before settling again after a failure of the database.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Sends outcomes to [`Settling`]. Dropping every clone ends it.
 #[derive(Clone)]
-pub(crate) struct Settler(mpsc::Sender<Settlement>);
+pub(crate) struct Settler(mpsc::UnboundedSender<Settlement>);
 
 /// The outcome of a job; the lease is held until the outcome is recorded.
 struct Settlement {
@@ -47,26 +48,17 @@ impl Settlement {
 pub(crate) struct Settling {
     database: Database,
     clock: DatabaseClock,
-    waiting: Arc<Mutex<Waiting>>,
-}
-
-struct Waiting {
-    receiver: mpsc::Receiver<Settlement>,
-    batch: Vec<Settlement>,
+    batch: Arc<Mutex<Batch<Settlement>>>,
 }
 
 impl Settler {
     /// Creates the sender of outcomes, and the task that settles them once it runs.
     pub(crate) fn new(database: Database, clock: DatabaseClock) -> (Self, Settling) {
-        let (sender, receiver) = mpsc::channel(BATCH);
-        let waiting = Waiting {
-            receiver,
-            batch: Vec::with_capacity(BATCH),
-        };
+        let (sender, batch) = Batch::new(MOST);
         let settling = Settling {
             database,
             clock,
-            waiting: Arc::new(Mutex::new(waiting)),
+            batch: Arc::new(Mutex::new(batch)),
         };
         (Self(sender), settling)
     }
@@ -81,7 +73,7 @@ impl Settler {
             outcome,
             recorded,
         };
-        if let Err(mpsc::error::SendError(lost)) = self.0.send(settlement).await {
+        if let Err(mpsc::error::SendError(lost)) = self.0.send(settlement) {
             let (id, kind) = (lost.message.id, lost.message.kind.as_str());
             error!(
                 %id,
@@ -101,9 +93,9 @@ impl Settling {
     /// Settles until no settler is left and everything is recorded.
     pub(crate) async fn run(self) {
         let (database, clock) = (&self.database, &self.clock);
-        let mut waiting = self.waiting.lock().await;
-        while waiting.gather().await {
-            let batch = &mut waiting.batch;
+        let mut batch = self.batch.lock().await;
+        while batch.gather().await {
+            let batch = &mut batch.items;
             // Rows are locked in the order of their ids, as renewals lock them.
             batch.sort_by_key(|settlement| settlement.message.id);
             while let Err(error) = in_time(complete(database, clock, batch)).await {
@@ -120,26 +112,6 @@ impl Settling {
                 let _ = settlement.recorded.send(());
             }
         }
-    }
-}
-
-impl Waiting {
-    /// Fills the batch; returns whether there is anything in it.
-    async fn gather(&mut self) -> bool {
-        if self.batch.is_empty() {
-            let Some(first) = self.receiver.recv().await else {
-                return false;
-            };
-            self.batch.push(first);
-        }
-        // Yields once so that jobs finishing now join this batch.
-        tokio::task::yield_now().await;
-        while self.batch.len() < BATCH
-            && let Ok(settlement) = self.receiver.try_recv()
-        {
-            self.batch.push(settlement);
-        }
-        true
     }
 }
 
