@@ -30,17 +30,17 @@ const CONNECTIONS: usize = 32;
 
 /// The maximum duration of a connection. Prometheus gives up after 10 s by default
 /// (`scrape_timeout`).
-const DEADLINE: Duration = Duration::from_secs(10);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time within which the request has to arrive.
-const REQUEST: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The maximum size of a request's head, in bytes; 8 KiB is the minimum of hyper.
 const HEAD: usize = 8 * 1024;
 
 /// The delay after no connection could be accepted, for example because the process has no file
 /// descriptors left.
-const REST: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// The reason why an [`Endpoint`] cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -99,14 +99,14 @@ impl Endpoint {
                     let monitor = monitor.clone();
                     connections.spawn(async move {
                         let _permit = permit;
-                        if timeout(DEADLINE, converse(stream, monitor)).await.is_err() {
-                            debug!("a connection took longer than {DEADLINE:?} and was closed");
+                        if timeout(CONNECTION_TIMEOUT, converse(stream, monitor)).await.is_err() {
+                            debug!("a connection took longer than {CONNECTION_TIMEOUT:?} and was closed");
                         }
                     });
                 }
                 Err(error) => {
                     warn!(%error, "no connection can be accepted: {error}");
-                    sleep(REST).await;
+                    sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
         }
@@ -120,7 +120,7 @@ async fn converse(stream: TcpStream, monitor: Monitor) {
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST)
+        .header_read_timeout(REQUEST_TIMEOUT)
         .max_buf_size(HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)

@@ -11,7 +11,7 @@ use guestlist::{Database, Error, PooledConnection};
 use crate::deadline::in_time;
 
 /// The time for which an unused connection is kept.
-const IDLE: Duration = Duration::from_millis(5);
+const IDLE_TIMEOUT: Duration = Duration::from_millis(5);
 
 /// A connection that is taken from the pool when needed and returned when idle or after an error.
 pub(crate) struct KeptConnection {
@@ -49,11 +49,12 @@ impl KeptConnection {
         Ok(answer)
     }
 
-    /// Waits for `next`, and returns the connection to the pool if that takes longer than [`IDLE`].
+    /// Waits for `next`, and returns the connection to the pool if that takes longer than
+    /// [`IDLE_TIMEOUT`].
     pub(crate) async fn wait_for<T>(&mut self, next: impl Future<Output = T>) -> T {
         tokio::pin!(next);
         if self.connection.is_some() {
-            if let Ok(next) = tokio::time::timeout(IDLE, &mut next).await {
+            if let Ok(next) = tokio::time::timeout(IDLE_TIMEOUT, &mut next).await {
                 return next;
             }
             self.connection = None;
@@ -88,7 +89,7 @@ mod tests {
         assert!(!is_free(&database).await);
         kept.ask(async |_| Ok(())).await.unwrap();
         let next = kept.wait_for(async {
-            tokio::time::sleep(4 * IDLE).await;
+            tokio::time::sleep(4 * IDLE_TIMEOUT).await;
             is_free(&database).await
         });
         assert!(next.await);

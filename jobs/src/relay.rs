@@ -35,7 +35,7 @@ const QUEUE_FULL: Duration = Duration::from_millis(5);
 const LONGEST_QUEUE_FULL: Duration = Duration::from_millis(50);
 
 /// The longest interval while nothing is due.
-const IDLE: Duration = Duration::from_millis(200);
+const LONGEST_IDLE: Duration = Duration::from_millis(200);
 
 /// The delay after a failure of the database or the queue.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -124,7 +124,7 @@ impl PollInterval {
         self.queue_full = QUEUE_FULL;
         self.wait = match found {
             _ if now.saturating_duration_since(self.found_at) < LATELY => BUSY,
-            _ => (self.wait * 3 / 2).min(IDLE),
+            _ => (self.wait * 3 / 2).min(LONGEST_IDLE),
         };
         self.wait
     }
@@ -343,7 +343,7 @@ mod tests {
             );
             last = wait;
         }
-        assert_eq!(last, IDLE);
+        assert_eq!(last, LONGEST_IDLE);
         assert_eq!(interval.after(Found::QueueFull, later + LATELY), QUEUE_FULL);
         let queue_full: Vec<_> = (0..9)
             .map(|_| interval.after(Found::QueueFull, later + LATELY))

@@ -1,6 +1,7 @@
 //! A worker made from a [`Config`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use guestlist::{Database, worker};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use crate::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::worker::{Settings, Worker};
 
 /// The time the database may take to close its connections when the worker ends.
-const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
+const DATABASE_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Connections to the database beside those of letters being sent: the relay's, the scheduler's, the
 /// renewal's, the settler's and the purges'.
@@ -72,7 +73,7 @@ pub async fn run(
         worker.run(stop).await
     };
     // Closing waits for every connection, and one that lost its server may not answer for minutes.
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, database.close()).await;
+    let _ = tokio::time::timeout(DATABASE_CLOSE_TIMEOUT, database.close()).await;
     Ok(drained)
 }
 

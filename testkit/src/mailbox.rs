@@ -9,7 +9,7 @@ use crate::SmtpServer;
 use crate::smtp::Seen;
 
 /// The time a test waits for a letter.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The letters that an [`SmtpServer`] accepted.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl Mailbox {
     pub async fn wait_for(&self, address: &str) -> Letter {
         let mut seen = self.0.clone();
         let arrived = seen.wait_for(|seen| !letters_to(seen, address).is_empty());
-        let arrived = tokio::time::timeout(TIMEOUT, arrived).await;
+        let arrived = tokio::time::timeout(ARRIVAL_TIMEOUT, arrived).await;
         let letter = arrived.ok().and_then(Result::ok);
         let letter = letter.and_then(|seen| letters_to(&seen, address).pop());
         letter.unwrap_or_else(|| panic!("no letter to {address} arrived within 30 s"))

@@ -11,7 +11,7 @@ use crate::process::{NOBODY, Process, Signal, is_root, unprivileged_child_comman
 use crate::{Error, free_port, program};
 
 /// The time limit for the start, including the recovery after a crash.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The number of ports that are tried: another program can take a port between its choice and its use.
 const ATTEMPTS: u32 = 5;
@@ -108,7 +108,7 @@ impl PostgresServer {
                 && lines.nth(6).is_some_and(|state| state.trim() == "ready")
         };
         match &mut self.process {
-            Some(process) => process.until(TIMEOUT, is_ready).await,
+            Some(process) => process.until(START_TIMEOUT, is_ready).await,
             None => Ok(()),
         }
     }

@@ -10,8 +10,11 @@ use crate::folder::Folder;
 use crate::process::{Process, child_command};
 use crate::{Error, free_port, program};
 
-/// The time limit for the start of the server and for its answer to a command.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// The time limit for the start of the server.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The time limit for the answer to a command.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The number of ports that are tried: another program can take a port between its choice and its use.
 const ATTEMPTS: u32 = 5;
@@ -100,7 +103,7 @@ impl RedisServer {
             let text = String::from_utf8_lossy(&text[before.min(text.len())..]);
             READY.iter().any(|line| text.contains(line))
         };
-        process.until(TIMEOUT, is_ready).await?;
+        process.until(START_TIMEOUT, is_ready).await?;
         self.process = Some(process);
         Ok(())
     }
@@ -135,7 +138,7 @@ impl RedisServer {
             command.query_async(&mut connection).await
         };
         let silence = |_| io::Error::from(io::ErrorKind::TimedOut);
-        tokio::time::timeout(TIMEOUT, answer)
+        tokio::time::timeout(ANSWER_TIMEOUT, answer)
             .await
             .map_err(silence)?
     }

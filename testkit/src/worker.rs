@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{Error, SmtpServer};
 
 /// The time limit for the worker to become idle.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The delay after which the worker tries again when the mail server refused.
 const PAUSE: BackOff = BackOff::new(Duration::from_millis(20), Duration::from_millis(100));
@@ -65,8 +65,10 @@ impl TestWorker {
     pub async fn run_until_idle(&self) -> Result<(), Error> {
         let stop = CancellationToken::new();
         let worker = Worker::new(self.context(), Queue::memory(), Settings::default());
-        let run = tokio::time::timeout(TIMEOUT, worker.run_until_idle(stop)).await;
-        run.map_err(|_| Error::NotIdle { within: TIMEOUT })??;
+        let run = tokio::time::timeout(IDLE_TIMEOUT, worker.run_until_idle(stop)).await;
+        run.map_err(|_| Error::NotIdle {
+            within: IDLE_TIMEOUT,
+        })??;
         Ok(())
     }
 

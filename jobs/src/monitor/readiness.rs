@@ -11,7 +11,7 @@ use crate::skew;
 
 /// The time without a round after which the relay counts as hanging. Rounds are at most a second
 /// apart; one that waits for Redis or for a database connection takes longer.
-const SILENCE: Duration = Duration::from_secs(15);
+const ROUND_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The result of checking a worker. As JSON: `{"ready": false, "checks": [{"check": "queue",
 /// "status": "failed", "detail": "…"}, …]}`.
@@ -76,7 +76,7 @@ fn worker(instruments: &Instruments) -> Option<String> {
 fn relay(instruments: &Instruments) -> Option<String> {
     match instruments.rounds.silence() {
         None => Some("the relay is not running".to_owned()),
-        Some(silence) if silence > SILENCE => Some(format!(
+        Some(silence) if silence > ROUND_TIMEOUT => Some(format!(
             "the relay has not looked for due messages for {} s",
             silence.as_secs()
         )),

@@ -113,16 +113,16 @@ pub(crate) async fn purge_in_rounds(
     }
 }
 
-/// Deletes sessions from every store, each of which may take as long as `patience`.
+/// Deletes sessions from every store, each of which may take as long as `store_timeout`.
 async fn delete(
     stores: &[Arc<dyn SessionStore>],
     keys: &[SessionKey],
-    patience: Duration,
+    store_timeout: Duration,
 ) -> Result<(), PurgeError> {
     for store in stores {
-        let deleted = timeout(patience, store.delete(keys)).await;
+        let deleted = timeout(store_timeout, store.delete(keys)).await;
         let deleted = deleted.unwrap_or_else(|_| {
-            let silence = format!("no answer within {patience:?}");
+            let silence = format!("no answer within {store_timeout:?}");
             Err(StoreError::new(silence))
         });
         deleted.map_err(|problem| PurgeError::Store {

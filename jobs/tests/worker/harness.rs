@@ -198,10 +198,10 @@ pub(crate) async fn invite_many(team: &Team, count: usize) {
 
 /// Waits for a condition, and fails if it does not become true.
 pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let patience = tokio::time::Instant::now() + Duration::from_secs(40);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(40);
     while !holds().await {
         assert!(
-            tokio::time::Instant::now() < patience,
+            tokio::time::Instant::now() < deadline,
             "waited in vain: {what}"
         );
         tokio::time::sleep(Duration::from_millis(10)).await;

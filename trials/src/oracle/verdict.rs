@@ -17,7 +17,7 @@ const EXAMPLES: usize = 10;
 
 /// Time after the end of an outage of Postgres within which a starting worker may still exit: its pool
 /// waits 30 s for the first connection.
-const CONNECT_TIMEOUT: TimeDelta = TimeDelta::seconds(33);
+const WORKER_START_TIMEOUT: TimeDelta = TimeDelta::seconds(33);
 
 /// The counts of a trial, and a line for each failure.
 #[derive(Debug, Default)]
@@ -87,7 +87,7 @@ impl Observations {
         for exit in of(Fault::WorkerExit) {
             let name = exit.process.as_deref().unwrap_or("a worker");
             let is_down = |outage: &Incident| {
-                let until = outage.until.map(|until| until + CONNECT_TIMEOUT);
+                let until = outage.until.map(|until| until + WORKER_START_TIMEOUT);
                 outage.from <= exit.from && until.is_none_or(|until| exit.from <= until)
             };
             if self.exited_at_work.contains(name) || !of(Fault::PostgresStop).any(is_down) {
