@@ -6,7 +6,7 @@ use syn::{Attribute, Item, ItemMod, Meta, UseTree};
 
 use crate::package::Module;
 
-/// A path in the code, such as `crate::queue::Dispatch`.
+/// A path in the code, such as `crate::queue::Lane`.
 pub(crate) struct Mention {
     pub(crate) path: Vec<String>,
     pub(crate) line: usize,
