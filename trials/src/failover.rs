@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail};
 use chrono::Utc;
 use clap::{Args, ValueEnum};
 use guestlist::{Database, Key};
-use guestlist_testkit::process::{Process, child_command};
+use guestlist_testkit::process::Process;
 use tokio::time::{Instant, sleep};
 
 use self::cluster::Cluster;
@@ -26,6 +26,7 @@ use crate::evidence::Evidence;
 use crate::oracle;
 use crate::postgres;
 use crate::sink::{self, Accepted, Entry, Sink};
+use crate::worker::{self, Servers};
 
 /// The Redis topology, the number of failovers and the load.
 #[derive(Debug, Clone, Args)]
@@ -131,17 +132,13 @@ async fn run_trial(folder: &Path, options: &Options) -> anyhow::Result<Report> {
     let mut workers = Vec::new();
     for index in 0..options.workers {
         let name = format!("w{index}");
-        let mut command = child_command(&std::env::current_exe()?, "KILL");
-        command
-            .arg("work")
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("DATABASE_URL", postgres.url())
-            .env("REDIS_URL", redis.url())
-            .env("SMTP_URL", sink.url(&name))
-            .env("GUESTLIST_KEYS", &keys)
-            .env("GUESTLIST_FROM", "Acme <team@acme.example>")
-            .env("GUESTLIST_REMINDER", "off");
+        let servers = Servers {
+            database: &postgres.url(),
+            redis: &redis.url(),
+            smtp: &sink.url(&name),
+            keys: &keys,
+        };
+        let command = worker::command(&std::env::current_exe()?, &servers);
         let log = folder.join(format!("{name}.log"));
         workers.push(Process::start(&name, command, &log)?);
     }

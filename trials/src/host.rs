@@ -68,6 +68,20 @@ pub(crate) const MARKS: [(&str, u32); 7] = [
     ("slow", 10),
 ];
 
+/// Creates an organization that [`OWNER`] owns.
+pub(crate) async fn create_organization(
+    database: &Database,
+    guestlist: &Guestlist,
+) -> anyhow::Result<OrganizationId> {
+    let owner = User::new(OWNER.parse()?, "olivia@acme.example".parse()?);
+    let mut transaction = database.begin().await?;
+    let organization = guestlist
+        .create(&mut transaction, "Acme".parse()?, &owner)
+        .await?;
+    transaction.commit().await?;
+    Ok(organization.id)
+}
+
 /// Lifetime of the invitations that expire during the trial.
 const SHORT_LIFETIME: Duration = Duration::from_secs(8);
 

@@ -13,6 +13,7 @@ mod relay;
 mod size;
 mod sqlite;
 mod start;
+mod warm_worker;
 
 use std::time::Duration;
 

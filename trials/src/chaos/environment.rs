@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::Utc;
-use guestlist::{Database, Guestlist, Key, Limits, OrganizationId, User};
+use guestlist::{Database, Guestlist, Key, Limits, OrganizationId};
 use guestlist_testkit::process::{Process, child_command};
 use guestlist_testkit::{PostgresServer, RedisServer};
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ pub(crate) use self::operator::ManualRetries;
 use super::Options;
 use super::clocks::Clocks;
 use crate::fault::{Fault, Incident};
-use crate::host::{self, OWNER, Operation};
+use crate::host::{self, Operation, create_organization};
 use crate::oracle;
 use crate::postgres;
 use crate::sink::Sink;
@@ -277,15 +277,9 @@ fn journal(folder: &Path, index: usize) -> PathBuf {
 
 async fn create_organizations(database: &Database) -> anyhow::Result<Vec<OrganizationId>> {
     let guestlist = Guestlist::builder().limits(Limits::none()).build();
-    let owner = User::new(OWNER.parse()?, "olivia@acme.example".parse()?);
     let mut organizations = Vec::new();
     for _ in 0..ORGANIZATIONS {
-        let mut transaction = database.begin().await?;
-        let organization = guestlist
-            .create(&mut transaction, "Acme".parse()?, &owner)
-            .await?;
-        transaction.commit().await?;
-        organizations.push(organization.id);
+        organizations.push(create_organization(database, &guestlist).await?);
     }
     Ok(organizations)
 }

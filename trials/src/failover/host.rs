@@ -5,12 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use guestlist::{
-    Actor, Database, Guestlist, Invite, KeyRing, Limits, OrganizationId, User, UserId,
-};
+use guestlist::{Actor, Database, Guestlist, Invite, KeyRing, Limits, OrganizationId, UserId};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::host::OWNER;
+use crate::host::{OWNER, create_organization};
 
 /// A host that invites until it is told to stop.
 pub(super) struct Host {
@@ -29,17 +27,12 @@ impl Host {
             .key_ring(keys)
             .limits(Limits::none())
             .build();
-        let owner = User::new(OWNER.parse()?, "olivia@acme.example".parse()?);
-        let mut transaction = database.begin().await?;
-        let organization = guestlist
-            .create(&mut transaction, "Acme".parse()?, &owner)
-            .await?;
-        transaction.commit().await?;
+        let organization = create_organization(database, &guestlist).await?;
         Ok(Arc::new(Self {
             database: database.clone(),
             guestlist,
-            owner: owner.id,
-            organization: organization.id,
+            owner: OWNER.parse()?,
+            organization,
             invited: Mutex::default(),
             is_stopped: AtomicBool::new(false),
         }))

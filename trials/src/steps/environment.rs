@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use guestlist::{Actor, Database, Guestlist, Invite, Key, Limits, User};
+use guestlist::{Actor, Database, Guestlist, Invite, Key, Limits, UserId};
 use guestlist_testkit::process::Process;
 use guestlist_testkit::{PostgresServer, RedisServer};
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::Mutex;
 
-use crate::host::OWNER;
+use crate::host::{OWNER, create_organization};
 use crate::postgres;
 use crate::sink::Sink;
 use crate::worker::{self, Servers};
@@ -84,21 +84,19 @@ impl Environment {
         Ok((database, url))
     }
 
-    /// Invites everyone in one transaction. Their addresses start with `prefix`.
+    /// Invites everyone to a new organization in one transaction. Their addresses start with `prefix`.
     pub(super) async fn invite(&self, database: &Database, prefix: &str) -> anyhow::Result<()> {
         let guestlist = Guestlist::builder()
             .key_ring(self.keys.parse()?)
             .limits(Limits::none())
             .build();
-        let owner = User::new(OWNER.parse()?, "olivia@acme.example".parse()?);
-        let mut transaction = database.begin().await?;
-        let organization = guestlist
-            .create(&mut transaction, "Acme".parse()?, &owner)
-            .await?;
+        let organization = create_organization(database, &guestlist).await?;
+        let owner: UserId = OWNER.parse()?;
         let invites = self.invitees(prefix)?;
+        let mut transaction = database.begin().await?;
         for invited in guestlist
-            .act(Actor::member(&owner.id))
-            .in_organization(organization.id)
+            .act(Actor::member(&owner))
+            .in_organization(organization)
             .invite_all(&mut transaction, invites)
             .await?
         {

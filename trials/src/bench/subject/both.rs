@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::WAIT_TIMEOUT;
+use super::warm_worker::WarmWorker;
 use crate::bench::environment::Environment;
-use crate::bench::inviting::{invite_many, teams};
+use crate::bench::inviting::invite_many;
 use crate::bench::row::{Row, Target};
 use crate::bench::smtp::SmtpSink;
 use crate::bench::statistics::rate;
@@ -24,20 +25,12 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
             environment.repeat,
             format!("{count} invites and their letters"),
         );
-        let store = environment.create_store().await?;
-        let teams = teams(
-            &store.database,
-            &guestlist,
-            environment.amounts.organizations,
-        )
-        .await?;
         let sink = SmtpSink::start(&environment.folder).await?;
-        let worker = environment.start_worker(&store, sink.url(), &[])?;
-        invite_many(&store.database, &guestlist, &teams, "early", WARM_UP).await?;
-        store
-            .wait_until_none("guestlist_outbox", WAIT_TIMEOUT)
-            .await?;
-        store.vacuum().await?;
+        let WarmWorker {
+            store,
+            teams,
+            worker,
+        } = WarmWorker::start(environment, sink.url(), WARM_UP).await?;
         let began = Instant::now();
         let took = invite_many(&store.database, &guestlist, &teams, "person", count).await?;
         let drained = store

@@ -8,8 +8,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::WAIT_TIMEOUT;
+use super::warm_worker::WarmWorker;
 use crate::bench::environment::Environment;
-use crate::bench::inviting::{invite, invite_many, teams};
+use crate::bench::inviting::invite;
 use crate::bench::row::{Row, Target};
 use crate::bench::statistics::{Times, milliseconds};
 use crate::bench::timing_sink::TimingSink;
@@ -33,20 +34,12 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
             environment.repeat,
             format!("{count} invites, {RATE} a second"),
         );
-        let store = environment.create_store().await?;
-        let teams = teams(
-            &store.database,
-            &guestlist,
-            environment.amounts.organizations,
-        )
-        .await?;
         let sink = TimingSink::start(&environment.folder).await?;
-        let worker = environment.start_worker(&store, sink.url(), &[])?;
-        invite_many(&store.database, &guestlist, &teams, "early", WARM_UP).await?;
-        store
-            .wait_until_none("guestlist_outbox", WAIT_TIMEOUT)
-            .await?;
-        store.vacuum().await?;
+        let WarmWorker {
+            store,
+            teams,
+            worker,
+        } = WarmWorker::start(environment, sink.url(), WARM_UP).await?;
         tokio::time::sleep(PAUSE).await;
 
         let (began, began_at) = (Instant::now(), Utc::now());
