@@ -9,233 +9,14 @@ use std::collections::BTreeSet;
 use guestlist::{Action, Actor, Error, RoleModel};
 
 use self::fixture::{Fixture, actor, is_refused, role, subject, suspended};
+use self::tables::{FOUR_TIER, Preset, SEPARATE_LISTS, TWO_ROLE};
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, member, name, person, user};
+use crate::support::{OLIVIA, Team, name, person};
 
 #[path = "presets/fixture.rs"]
 mod fixture;
-
-struct Preset {
-    model: fn() -> RoleModel,
-    /// The roles, lowest first.
-    roles: &'static [&'static str],
-    /// The promise in words, the permission that expresses it, and the roles that have it.
-    permissions: &'static str,
-    /// An actor's operation on a holder of a role or on an invitation to it: `yes` if allowed.
-    operations: &'static str,
-    /// An actor's change of a member's role: `yes` if allowed, `same` if nothing changes.
-    changes: &'static str,
-    /// The same for the role of an open invitation, which takes permission to grant both roles.
-    invitation_changes: &'static str,
-}
-
-const FOUR_TIER: Preset = Preset {
-    model: RoleModel::four_tier,
-    roles: &["agent", "manager", "admin", "owner"],
-    permissions: "
-        handle conversations in the inbox       | conversations.handle        | agent manager admin owner
-        reply                                   | inbox.reply                 | agent manager admin owner
-        view own assigned conversations         | conversations.view_assigned | agent manager admin owner
-        view reports                            | reports.view                | manager admin owner
-        manage client records                   | clients.manage              | manager admin owner
-        see all conversations                   | conversations.view_all      | manager admin owner
-        configure AI assistants                 | assistants.configure        | admin owner
-        configure playbooks                     | playbooks.configure         | admin owner
-        configure training context              | training.configure          | admin owner
-        configure settings                      | settings.configure          | admin owner
-        the name of the organization, a setting | organization.rename         | admin owner
-        configure channels                      | channels.configure          | admin owner
-        manage users below Owner                | members.manage              | admin owner
-        billing                                 | billing.manage              | owner
-        add or remove Owners                    | owners.manage               | owner
-        everything                              | organization.delete         | owner",
-    operations: "
-        actor    subject  invite  resend  revoke  remove  suspend  reinstate  transfer
-        agent    agent    no      no      no      no      no       no         no
-        agent    manager  no      no      no      no      no       no         no
-        agent    admin    no      no      no      no      no       no         no
-        agent    owner    no      no      no      no      no       no         no
-        manager  agent    no      no      no      no      no       no         no
-        manager  manager  no      no      no      no      no       no         no
-        manager  admin    no      no      no      no      no       no         no
-        manager  owner    no      no      no      no      no       no         no
-        admin    agent    yes     yes     yes     yes     yes      yes        no
-        admin    manager  yes     yes     yes     yes     yes      yes        no
-        admin    admin    yes     yes     yes     yes     yes      yes        no
-        admin    owner    no      no      no      no      no       no         no
-        owner    agent    yes     yes     yes     yes     yes      yes        yes
-        owner    manager  yes     yes     yes     yes     yes      yes        yes
-        owner    admin    yes     yes     yes     yes     yes      yes        yes
-        owner    owner    yes     yes     yes     yes     yes      yes        yes",
-    changes: "
-        actor    from     agent   manager admin   owner
-        agent    agent    same    no      no      no
-        agent    manager  no      same    no      no
-        agent    admin    no      no      same    no
-        agent    owner    no      no      no      same
-        manager  agent    same    no      no      no
-        manager  manager  no      same    no      no
-        manager  admin    no      no      same    no
-        manager  owner    no      no      no      same
-        admin    agent    same    yes     yes     no
-        admin    manager  yes     same    yes     no
-        admin    admin    yes     yes     same    no
-        admin    owner    no      no      no      same
-        owner    agent    same    yes     yes     yes
-        owner    manager  yes     same    yes     yes
-        owner    admin    yes     yes     same    yes
-        owner    owner    yes     yes     yes     same",
-    invitation_changes: "
-        actor    from     agent   manager admin   owner
-        agent    agent    no      no      no      no
-        agent    manager  no      no      no      no
-        agent    admin    no      no      no      no
-        agent    owner    no      no      no      no
-        manager  agent    no      no      no      no
-        manager  manager  no      no      no      no
-        manager  admin    no      no      no      no
-        manager  owner    no      no      no      no
-        admin    agent    same    yes     yes     no
-        admin    manager  yes     same    yes     no
-        admin    admin    yes     yes     same    no
-        admin    owner    no      no      no      no
-        owner    agent    same    yes     yes     yes
-        owner    manager  yes     same    yes     yes
-        owner    admin    yes     yes     same    yes
-        owner    owner    yes     yes     yes     same",
-};
-
-const TWO_ROLE: Preset = Preset {
-    model: RoleModel::two_role,
-    roles: &["user", "admin", "owner"],
-    permissions: "
-        inbox                                                       | inbox.view           | user admin owner
-        leads                                                       | leads.view           | user admin owner
-        reply                                                       | inbox.reply          | user admin owner
-        archive                                                     | inbox.archive        | user admin owner
-        block contacts                                              | contacts.block       | user admin owner
-        resolve escalations                                         | escalations.resolve  | user admin owner
-        pause and resume AI replies                                 | ai_replies.pause     | user admin owner
-        assign and reassign                                         | conversations.assign | user admin owner
-        users                                                       | members.manage       | admin owner
-        roles                                                       | roles.manage         | admin owner
-        billing                                                     | billing.manage       | admin owner
-        AI configuration                                            | assistants.configure | admin owner
-        everything                                                  | settings.configure   | admin owner
-        the name of the organization, a setting                     | organization.rename  | admin owner
-        the owner cannot be removed, not even with the organization | organization.delete  | owner",
-    operations: "
-        actor    subject  invite  resend  revoke  remove  suspend  reinstate  transfer
-        user     user     no      no      no      no      no       no         no
-        user     admin    no      no      no      no      no       no         no
-        user     owner    no      no      no      no      no       no         no
-        admin    user     yes     yes     yes     yes     yes      yes        no
-        admin    admin    yes     yes     yes     yes     yes      yes        no
-        admin    owner    no      no      no      no      no       no         no
-        owner    user     yes     yes     yes     yes     yes      yes        yes
-        owner    admin    yes     yes     yes     yes     yes      yes        yes
-        owner    owner    no      no      no      no      no       no         yes",
-    changes: "
-        actor    from     user    admin   owner
-        user     user     same    no      no
-        user     admin    no      same    no
-        user     owner    no      no      same
-        admin    user     same    yes     no
-        admin    admin    yes     same    no
-        admin    owner    no      no      same
-        owner    user     same    yes     no
-        owner    admin    yes     same    no
-        owner    owner    no      no      same",
-    invitation_changes: "
-        actor    from     user    admin   owner
-        user     user     no      no      no
-        user     admin    no      no      no
-        user     owner    no      no      no
-        admin    user     same    yes     no
-        admin    admin    yes     same    no
-        admin    owner    no      no      no
-        owner    user     same    yes     no
-        owner    admin    yes     same    no
-        owner    owner    no      no      no",
-};
-
-/// A role model in which no role has more than one kind of list; in the presets the lists coincide.
-const SEPARATE_LISTS: Preset = Preset {
-    model: separate_lists,
-    roles: &["recruiter", "sheriff", "registrar", "owner"],
-    permissions: "",
-    operations: "
-        actor      subject    invite  resend  revoke  remove  suspend  reinstate  transfer
-        recruiter  recruiter  yes     yes     yes     no      no       no         no
-        recruiter  sheriff    no      no      no      no      no       no         no
-        recruiter  registrar  no      no      no      no      no       no         no
-        recruiter  owner      no      no      no      no      no       no         no
-        sheriff    recruiter  no      no      no      yes     yes      yes        no
-        sheriff    sheriff    no      no      no      no      no       no         no
-        sheriff    registrar  no      no      no      no      no       no         no
-        sheriff    owner      no      no      no      no      no       no         no
-        registrar  recruiter  no      no      no      no      no       no         no
-        registrar  sheriff    no      no      no      no      no       no         no
-        registrar  registrar  no      no      no      no      no       no         no
-        registrar  owner      no      no      no      no      no       no         no
-        owner      recruiter  no      no      no      no      no       no         yes
-        owner      sheriff    no      no      no      no      no       no         yes
-        owner      registrar  no      no      no      no      no       no         yes
-        owner      owner      no      no      no      no      no       no         yes",
-    changes: "
-        actor      from       recruiter  sheriff    registrar  owner
-        recruiter  recruiter  same       no         no         no
-        recruiter  sheriff    no         same       no         no
-        recruiter  registrar  no         no         same       no
-        recruiter  owner      no         no         no         same
-        sheriff    recruiter  same       no         no         no
-        sheriff    sheriff    no         same       no         no
-        sheriff    registrar  no         no         same       no
-        sheriff    owner      no         no         no         same
-        registrar  recruiter  same       no         no         no
-        registrar  sheriff    yes        same       no         no
-        registrar  registrar  no         no         same       no
-        registrar  owner      no         no         no         same
-        owner      recruiter  same       no         no         no
-        owner      sheriff    no         same       no         no
-        owner      registrar  no         no         same       no
-        owner      owner      no         no         no         same",
-    invitation_changes: "
-        actor      from       recruiter  sheriff    registrar  owner
-        recruiter  recruiter  same       no         no         no
-        recruiter  sheriff    no         no         no         no
-        recruiter  registrar  no         no         no         no
-        recruiter  owner      no         no         no         no
-        sheriff    recruiter  no         no         no         no
-        sheriff    sheriff    no         no         no         no
-        sheriff    registrar  no         no         no         no
-        sheriff    owner      no         no         no         no
-        registrar  recruiter  no         no         no         no
-        registrar  sheriff    no         no         no         no
-        registrar  registrar  no         no         no         no
-        registrar  owner      no         no         no         no
-        owner      recruiter  no         no         no         no
-        owner      sheriff    no         no         no         no
-        owner      registrar  no         no         no         no
-        owner      owner      no         no         no         no",
-};
-
-fn separate_lists() -> RoleModel {
-    let text = "keeps = 'owner'
-        [[role]]
-        name = 'recruiter'
-        invites = ['recruiter']
-        [[role]]
-        name = 'sheriff'
-        removes = ['recruiter']
-        [[role]]
-        name = 'registrar'
-        changes_from = ['sheriff']
-        changes_to = ['recruiter']
-        [[role]]
-        name = 'owner'";
-    RoleModel::from_toml(text).expect("valid")
-}
+#[path = "presets/tables.rs"]
+mod tables;
 
 on_both_databases! {
     async fn four_tier_permissions_match_the_table(team: Team) {
@@ -287,14 +68,14 @@ on_both_databases! {
         assert!(is_last_owner(&team.remove(OLIVIA, OLIVIA).await));
         assert!(is_forbidden(&team.remove("adam", OLIVIA).await));
         assert!(is_last_owner(&team.leave(OLIVIA).await));
-        assert!(is_last_owner(&suspend(&team, OLIVIA, OLIVIA).await));
-        assert!(is_forbidden(&suspend(&team, "adam", OLIVIA).await));
+        assert!(is_last_owner(&team.suspend(OLIVIA, OLIVIA).await));
+        assert!(is_forbidden(&team.suspend("adam", OLIVIA).await));
         assert!(is_last_owner(&forget(&team, OLIVIA).await));
         assert_eq!(team.role_of(OLIVIA).await.as_deref(), Some("owner"));
         team.join("oscar", "owner").await;
-        suspend(&team, OLIVIA, "oscar").await.expect("not the last");
+        team.suspend(OLIVIA, "oscar").await.expect("not the last");
         assert!(is_last_owner(&team.leave(OLIVIA).await), "a suspended owner does not count");
-        reinstate(&team, OLIVIA, "oscar").await.expect("in again");
+        team.reinstate(OLIVIA, "oscar").await.expect("in again");
         team.leave(OLIVIA).await.expect("no longer the last");
         assert!(is_last_owner(&team.leave("oscar").await));
     }
@@ -304,7 +85,7 @@ on_both_databases! {
         team.join("adam", "admin").await;
         for actor in [OLIVIA, "adam"] {
             assert!(is_forbidden(&team.remove(actor, OLIVIA).await), "{actor}");
-            assert!(is_forbidden(&suspend(&team, actor, OLIVIA).await), "{actor}");
+            assert!(is_forbidden(&team.suspend(actor, OLIVIA).await), "{actor}");
             for role in ["user", "admin"] {
                 assert!(is_forbidden(&team.change_role(actor, OLIVIA, role).await), "{actor} {role}");
             }
@@ -326,32 +107,6 @@ fn is_last_owner<T>(result: &Result<T, Error>) -> bool {
 
 fn is_forbidden<T>(result: &Result<T, Error>) -> bool {
     matches!(result, Err(Error::Forbidden { .. }))
-}
-
-async fn suspend(team: &Team, by: &str, who: &str) -> Result<(), Error> {
-    let id = team.organization.id;
-    team.in_transaction(async |tx| {
-        team.guestlist
-            .act(member(by))
-            .in_organization(id)
-            .suspend(tx, &user(who))
-            .await
-    })
-    .await
-    .map(drop)
-}
-
-async fn reinstate(team: &Team, by: &str, who: &str) -> Result<(), Error> {
-    let id = team.organization.id;
-    team.in_transaction(async |tx| {
-        team.guestlist
-            .act(member(by))
-            .in_organization(id)
-            .reinstate(tx, &user(who))
-            .await
-    })
-    .await
-    .map(drop)
 }
 
 async fn forget(team: &Team, who: &str) -> Result<(), Error> {

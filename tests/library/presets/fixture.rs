@@ -5,7 +5,7 @@ use guestlist::{
     UserId,
 };
 
-use super::{Preset, suspend};
+use super::tables::Preset;
 use crate::support::{OLIVIA, Team, address, user};
 
 pub fn role(name: &str) -> Role {
@@ -68,7 +68,8 @@ impl Fixture {
                 permissive.join(who.as_str(), name).await;
             }
             let out = suspended(name);
-            suspend(&permissive, OLIVIA, out.as_str())
+            permissive
+                .suspend(OLIVIA, out.as_str())
                 .await
                 .expect("suspended");
             let email = address(&format!("pending-{name}"));
