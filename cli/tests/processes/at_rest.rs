@@ -10,21 +10,21 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 
 use base64::Engine;
-use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use guestlist::{Database, Error, Guestlist, Key, Transaction, User};
 use sqlx::{AssertSqlSafe, query_scalar};
 
+use self::every_operation::{PEOPLE, perform_every_operation};
+use self::token_candidates::candidates;
 use crate::installation::Installation;
-use crate::support::{CommandLine, Ran, text};
+use crate::support::{CommandLine, Ran};
 use crate::tables::{Dialect, dump};
-use crate::worker::{Worker, eventually};
+use crate::worker::eventually;
 
-/// The possible lengths of a token in bytes: version, length, key id, invitation, MAC.
-const BYTES: std::ops::RangeInclusive<usize> = 51..=66;
-
-/// The first byte of a token; `tokens.rs` of the library shows that no other is accepted.
-const VERSION: u8 = 1;
+#[path = "at_rest/every_operation.rs"]
+mod every_operation;
+#[path = "at_rest/token_candidates.rs"]
+mod token_candidates;
 
 /// All stored data that was found, by its location.
 #[derive(Default)]
@@ -112,245 +112,6 @@ impl TokenCheck {
         !(is_nonsense(opened.err()) && is_nonsense(accepted.err()))
     }
 }
-
-/// Everything in these bytes that may be a token, as stored or behind one layer of encoding.
-fn candidates(bytes: &[u8]) -> HashSet<String> {
-    let mut found = HashSet::new();
-    for layer in [bytes.to_vec(), unfolded(bytes), percent_decoded(bytes)] {
-        collect(&layer, &mut found);
-        for engine in [&URL_SAFE_NO_PAD, &STANDARD_NO_PAD] {
-            for blob in runs(&layer, is_base64).filter_map(|run| decoded(engine, run)) {
-                collect(&blob, &mut found);
-            }
-        }
-        for blob in runs(&layer, |byte| byte.is_ascii_hexdigit()).flat_map(unhexed) {
-            collect(&blob, &mut found);
-        }
-    }
-    found
-}
-
-fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-_+/".contains(&byte)
-}
-
-fn collect(bytes: &[u8], found: &mut HashSet<String>) {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    for run in runs(bytes, is_token) {
-        for length in BYTES.map(|bytes| (bytes * 4).div_ceil(3)) {
-            let texts = run
-                .windows(length)
-                .map(|window| String::from_utf8_lossy(window).into_owned());
-            found.extend(texts);
-        }
-    }
-    for length in BYTES {
-        let blobs = bytes.windows(length).filter(|window| window[0] == VERSION);
-        found.extend(blobs.map(|window| URL_SAFE_NO_PAD.encode(window)));
-    }
-}
-
-fn runs(bytes: &[u8], is_part: impl Fn(u8) -> bool) -> impl Iterator<Item = &[u8]> {
-    bytes
-        .split(move |byte| !is_part(*byte))
-        .filter(|run| run.len() >= *BYTES.start())
-}
-
-/// Decodes from each of the four positions at which a group can begin.
-fn decoded(engine: &GeneralPurpose, run: &[u8]) -> Option<Vec<u8>> {
-    let blobs = (0..4).filter_map(|skipped| {
-        let run = &run[skipped..];
-        (0..3).find_map(|left| engine.decode(&run[..run.len() - left]).ok())
-    });
-    blobs.reduce(|mut all, blob| {
-        all.extend(blob);
-        all
-    })
-}
-
-fn unhexed(run: &[u8]) -> Vec<Vec<u8>> {
-    let from = |skipped: usize| {
-        let digits = run[skipped..].chunks_exact(2);
-        digits
-            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-            .collect()
-    };
-    vec![from(0), from(1)]
-}
-
-/// Removes the soft line breaks and escapes of quoted-printable (RFC 2045 section 6.7).
-fn unfolded(bytes: &[u8]) -> Vec<u8> {
-    let text: Vec<u8> = String::from_utf8_lossy(bytes)
-        .replace("=\r\n", "")
-        .replace("=\n", "")
-        .into_bytes();
-    escapes(&text, b'=')
-}
-
-fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
-    escapes(bytes, b'%')
-}
-
-fn escapes(bytes: &[u8], sign: u8) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((&first, tail)) = rest.split_first() {
-        let escaped = tail
-            .get(..2)
-            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        match escaped {
-            Some(byte) if first == sign => {
-                out.push(byte);
-                rest = &tail[2..];
-            }
-            _ => {
-                out.push(first);
-                rest = tail;
-            }
-        }
-    }
-    out
-}
-
-/// The work of a host and an operator: everyone is invited, then every operation is done to some.
-fn live(
-    command_line: &CommandLine,
-    stored: &mut StoredData,
-    midway: impl FnOnce(&mut Worker, &mut StoredData),
-) {
-    let created = stored
-        .run(
-            command_line,
-            "organization create Acme --owner ann --email ann@acme.example --json",
-        )
-        .done();
-    let acme = text(&created.object()["organization"]);
-    let rows: String = (0..PEOPLE)
-        .map(|n| format!("p{n}@acme.example\n"))
-        .collect();
-    command_line.write("people.csv", format!("email\n{rows}"));
-    let invited = stored
-        .run(
-            command_line,
-            &format!("invite --file people.csv --role agent --organization {acme} --as ann --json"),
-        )
-        .done();
-    let ids: Vec<String> = invited
-        .json()
-        .iter()
-        .map(|row| text(&row["invitation"]))
-        .collect();
-    let mut worker = Worker::ready(command_line, "first");
-    midway(&mut worker, stored);
-    let letters = command_line.folder().join("letters");
-    let sent = || fs::read_dir(&letters).map_or(0, Iterator::count);
-    eventually("every letter is sent", || sent() >= PEOPLE);
-    let link = |stored: &mut StoredData, n: usize| {
-        let shown = stored
-            .run(command_line, &format!("link {} --as ann --json", ids[n]))
-            .done();
-        text(&shown.object()["link"])
-    };
-    for n in 0..4 {
-        let link = link(stored, n);
-        let accept = format!("accept - --user u{n} --email p{n}@acme.example");
-        stored
-            .keep(command_line.run_with_stdin(&accept, &link))
-            .done();
-        stored
-            .run(
-                command_line,
-                &format!("session record s{n} --user u{n} --organization {acme}"),
-            )
-            .done();
-    }
-    let (used, open, broken) = (
-        link_of(command_line, &ids[4]),
-        link_of(command_line, &ids[5]),
-        link_of(command_line, &ids[6]),
-    );
-    stored
-        .run(
-            command_line,
-            &format!("accept {open} --user x --email x@acme.example"),
-        )
-        .ended(3);
-    stored
-        .run(
-            command_line,
-            &format!("accept {open}x --user u5 --email p5@acme.example"),
-        )
-        .ended(3);
-    stored
-        .run(
-            command_line,
-            &format!(
-                "accept {}{} --user u6 --email p6@acme.example --json",
-                &broken[..broken.len() - 1],
-                if broken.ends_with('A') { 'Q' } else { 'A' }
-            ),
-        )
-        .ended(3);
-    stored
-        .run(
-            command_line,
-            &format!("accept {open} --user u5 --email nonsense"),
-        )
-        .ended(2);
-    stored.run(command_line, &format!("decline {used}")).done();
-    stored
-        .run(command_line, &format!("decline {used} --json"))
-        .done();
-    stored
-        .run(command_line, &format!("revoke {} --as ann", ids[7]))
-        .done();
-    stored
-        .run(command_line, &format!("resend {} --as ann", ids[8]))
-        .done();
-    stored
-        .run(
-            command_line,
-            &format!("change-role u1 manager --organization {acme} --as ann"),
-        )
-        .done();
-    stored
-        .run(
-            command_line,
-            &format!("remove u2 --organization {acme} --as ann"),
-        )
-        .done();
-    stored
-        .run(
-            command_line,
-            &format!("leave --organization {acme} --as u3"),
-        )
-        .done();
-    eventually("every job is done", || command_line.all("jobs").is_empty());
-    worker.stop();
-    assert!(worker.said(" TRACE ") > 0, "the log is not at its loudest");
-    stored.add("the log of a worker", worker.log());
-    for line in [
-        "organization list",
-        "events",
-        "members",
-        "invitations",
-        "jobs",
-    ] {
-        let line = if line.contains(' ') || line == "jobs" {
-            line.to_owned()
-        } else {
-            format!("{line} --organization {acme}")
-        };
-        let listed = stored.run(command_line, &format!("{line} --json")).done();
-        stored.add("what is listed", listed.stdout);
-    }
-}
-
-fn link_of(command_line: &CommandLine, invitation: &str) -> String {
-    text(&command_line.one(&format!("link {invitation} --as ann"))["link"])
-}
-
-const PEOPLE: usize = 60;
 
 fn loud(command_line: CommandLine, key: &Key) -> CommandLine {
     command_line
@@ -450,7 +211,7 @@ fn no_usable_token_is_stored_anywhere() {
     let installation = installation.with("SMTP_URL", "file:letters");
     let command_line = &installation.command_line;
     let mut stored = StoredData::default();
-    live(command_line, &mut stored, |worker, stored| {
+    perform_every_operation(command_line, &mut stored, |worker, stored| {
         // The worker is paused while letters wait in Redis.
         eventually("the worker is stopped with letters in the queue", || {
             if installation.tasks() == 0 {
@@ -484,7 +245,7 @@ fn sqlite_files_hold_no_usable_token() {
     let key = Key::generate();
     let command_line = &loud(CommandLine::on_sqlite(), &key);
     let mut stored = StoredData::default();
-    live(command_line, &mut stored, |_, stored| {
+    perform_every_operation(command_line, &mut stored, |_, stored| {
         for file in fs::read_dir(command_line.folder())
             .unwrap()
             .map(|file| file.unwrap().path())
