@@ -209,8 +209,7 @@ stories! {
 fn truncated_list_says_so() {
     let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
     let acme = command_line.organization();
-    let rows: String = (0..2100).map(|n| format!("p{n}@acme.example\n")).collect();
-    command_line.write("people.csv", format!("email\n{rows}"));
+    command_line.write_people(2100);
     command_line
         .run(&format!(
             "invite --file people.csv --role agent --organization {acme} --as ann"

@@ -97,6 +97,12 @@ impl CommandLine {
         fs::write(self.folder().join(name), content).unwrap();
     }
 
+    /// Writes people.csv with the addresses of this number of people.
+    pub(crate) fn write_people(&self, count: usize) {
+        let rows: String = (0..count).map(|n| format!("p{n}@acme.example\n")).collect();
+        self.write("people.csv", format!("email\n{rows}"));
+    }
+
     /// A command whose arguments are the words of `line`.
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_guestlist"));

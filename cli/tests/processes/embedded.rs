@@ -24,10 +24,7 @@ fn letters(command_line: &CommandLine) -> Vec<String> {
 fn host_and_worker_share_one_sqlite_file() {
     let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
     let acme = command_line.organization();
-    let rows: String = (0..PEOPLE)
-        .map(|n| format!("p{n}@acme.example\n"))
-        .collect();
-    command_line.write("people.csv", format!("email\n{rows}"));
+    command_line.write_people(PEOPLE);
     let mut worker = Worker::ready(&command_line, "worker");
     let host = Host::start(
         &command_line,
@@ -55,10 +52,7 @@ fn host_and_worker_share_one_sqlite_file() {
 fn unstarted_work_of_a_stopped_worker_is_due_at_once() {
     let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
     let acme = command_line.organization();
-    let rows: String = (0..PEOPLE)
-        .map(|n| format!("p{n}@acme.example\n"))
-        .collect();
-    command_line.write("people.csv", format!("email\n{rows}"));
+    command_line.write_people(PEOPLE);
     let invite = format!("invite --file people.csv --role agent --organization {acme} --as ann");
     command_line.run(&invite).done();
     let mut worker = Worker::ready(&command_line, "worker");

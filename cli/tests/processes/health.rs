@@ -122,11 +122,7 @@ fn readiness_follows_redis() {
 fn readiness_follows_postgres() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut postgres = runtime.block_on(PostgresServer::start()).unwrap();
-    let command_line = CommandLine::on_sqlite()
-        .with("DATABASE_URL", &postgres.url())
-        .with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
-    command_line.run("migrate").done();
-    let installation = Installation::without_mail_server(command_line);
+    let installation = Installation::on_database(&postgres.url());
     let mut worker = Worker::listening(&installation.command_line, "worker");
     until_ready(&worker);
     postgres.crash();
@@ -204,10 +200,7 @@ fn unconfigured_worker_has_metrics() {
     const PEOPLE: usize = 30;
     let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
     let acme = command_line.organization();
-    let rows: String = (0..PEOPLE)
-        .map(|n| format!("p{n}@acme.example\n"))
-        .collect();
-    command_line.write("people.csv", format!("email\n{rows}"));
+    command_line.write_people(PEOPLE);
     let mut worker = Worker::listening(&command_line, "worker");
     until_ready(&worker);
     let invite = format!("invite --file people.csv --role agent --organization {acme} --as ann");

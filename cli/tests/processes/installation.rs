@@ -55,6 +55,15 @@ impl Installation {
         }
     }
 
+    /// The same on the database at this URL, which is migrated first.
+    pub(crate) fn on_database(url: &str) -> Self {
+        let command_line = CommandLine::on_sqlite()
+            .with("DATABASE_URL", url)
+            .with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
+        command_line.run("migrate").done();
+        Self::without_mail_server(command_line)
+    }
+
     /// Another installation with a database of its own, on the same Redis and mail server.
     pub(crate) fn neighbour(&self) -> CommandLine {
         configured(CommandLine::on_postgres(), &self.redis, self.smtp_port)

@@ -89,11 +89,7 @@ fn letters_wait_for_an_unreachable_mail_server() {
 fn workers_survive_a_crash_of_postgres() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut postgres = runtime.block_on(PostgresServer::start()).unwrap();
-    let command_line = CommandLine::on_sqlite()
-        .with("DATABASE_URL", &postgres.url())
-        .with("GUESTLIST_KEYS", &guestlist::Key::generate().expose());
-    command_line.run("migrate").done();
-    let mut installation = Installation::without_mail_server(command_line);
+    let mut installation = Installation::on_database(&postgres.url());
     installation.start_mail_server(Script::default());
     installation.invite(PEOPLE);
     let mut workers: [Worker; 2] = [installation.worker("one"), installation.worker("two")];

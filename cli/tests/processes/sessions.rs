@@ -68,8 +68,7 @@ fn sessions_end_while_the_mail_server_stalls() {
             "session record bob-1 --user bob --organization {acme}"
         ))
         .done();
-    let rows: String = (0..2_500).map(|n| format!("p{n}@acme.example\n")).collect();
-    command_line.write("people.csv", format!("email\n{rows}"));
+    command_line.write_people(2_500);
     let invite = format!("invite --file people.csv --role agent --organization {acme} --as ann");
     command_line.run(&invite).done();
     let _worker = installation.worker("worker");

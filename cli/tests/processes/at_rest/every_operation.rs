@@ -22,10 +22,7 @@ pub(crate) fn perform_every_operation(
         )
         .done();
     let acme = text(&created.object()["organization"]);
-    let rows: String = (0..PEOPLE)
-        .map(|n| format!("p{n}@acme.example\n"))
-        .collect();
-    command_line.write("people.csv", format!("email\n{rows}"));
+    command_line.write_people(PEOPLE);
     let invited = stored
         .run(
             command_line,
