@@ -26,6 +26,7 @@ use self::reader::Reader;
 pub use self::reader::{ConfigError, Mistake};
 pub use self::role_model::{UnreadRoleModel, read_role_model};
 pub use self::sessions::{InvalidSessionStores, SessionStoreConfig};
+use crate::attempt_log::AttemptLog;
 use crate::mailbox::Mailbox;
 use crate::mailer::{InvalidRate, MailerConfig, Rate};
 use crate::redis_url::RedisUrl;
@@ -72,6 +73,8 @@ pub struct Config {
     pub drain: Duration,
     /// `GUESTLIST_RETENTION`; `None` if it is off.
     pub retention: Option<Duration>,
+    /// `GUESTLIST_ATTEMPTS`.
+    pub attempt_log: AttemptLog,
     /// `GUESTLIST_LOG`.
     pub log: LogFormat,
 }
@@ -136,6 +139,7 @@ impl Config {
             retention: reader.required(variables::RETENTION, |text| {
                 duration_or_off(text, DAY..=Duration::MAX)
             }),
+            attempt_log: reader.required(variables::ATTEMPTS, attempt_log),
             log: reader.required(variables::LOG, str::parse),
             database_url,
             redis_url,
@@ -195,6 +199,7 @@ impl fmt::Debug for Config {
             .field("concurrency", &self.concurrency)
             .field("drain", &self.drain)
             .field("retention", &self.retention)
+            .field("attempt_log", &self.attempt_log)
             .field("log", &self.log)
             .finish_non_exhaustive()
     }
@@ -320,6 +325,14 @@ fn concurrency(text: &str) -> Result<usize, String> {
         Ok(letters @ 1..=1000) => Ok(letters),
         _ => Err(format!("{text:?} is not a number in this range")),
     }
+}
+
+fn attempt_log(text: &str) -> Result<AttemptLog, String> {
+    if text == "failures" {
+        return Ok(AttemptLog::Failures);
+    }
+    let kept = duration_or_off(text, DAY..=3650 * DAY)?;
+    Ok(kept.map_or(AttemptLog::Off, AttemptLog::All))
 }
 
 fn duration(text: &str, range: std::ops::RangeInclusive<Duration>) -> Result<Duration, String> {

@@ -7,6 +7,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod attempt_log;
 mod back_off;
 mod batch;
 pub mod config;
@@ -39,7 +40,9 @@ mod timestamped;
 mod trace;
 pub mod work;
 mod worker;
+mod worker_id;
 
+pub use attempt_log::AttemptLog;
 pub use context::Context;
 pub use failpoint::HAS_FAIL_POINTS;
 pub use mailbox::{InvalidMailbox, Mailbox};

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guestlist::outbox::Cost;
-use guestlist::{Database, Delivery, MessageId, outbox, worker};
+use guestlist::{Attempt, Database, Delivery, MessageId, outbox, worker};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
+use crate::attempt_log::AttemptLog;
 use crate::back_off::jittered;
 use crate::batch::Batch;
 use crate::deadline::in_time;
@@ -25,7 +26,10 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Sends outcomes to [`Settling`]. Dropping every clone ends it.
 #[derive(Clone)]
-pub(crate) struct Settler(mpsc::UnboundedSender<Settlement>);
+pub(crate) struct Settler {
+    sender: mpsc::UnboundedSender<Settlement>,
+    attempt_log: AttemptLog,
+}
 
 /// The outcome of a job; the lease is held until the outcome is recorded.
 struct Settlement {
@@ -53,19 +57,29 @@ pub(crate) struct Settling {
 
 impl Settler {
     /// Creates the sender of outcomes, and the task that settles them once it runs.
-    pub(crate) fn new(database: Database, clock: DatabaseClock) -> (Self, Settling) {
+    pub(crate) fn new(
+        database: Database,
+        clock: DatabaseClock,
+        attempt_log: AttemptLog,
+    ) -> (Self, Settling) {
         let (sender, batch) = Batch::new(MOST);
         let settling = Settling {
             database,
             clock,
             batch: Arc::new(Mutex::new(batch)),
         };
-        (Self(sender), settling)
+        let settler = Self {
+            sender,
+            attempt_log,
+        };
+        (settler, settling)
     }
 
     /// Records an outcome and returns when it is committed.
-    pub(crate) async fn settle(&self, message: outbox::Message, held: Held, outcome: Outcome) {
+    pub(crate) async fn settle(&self, message: outbox::Message, held: Held, mut outcome: Outcome) {
         log(&message, &outcome);
+        let attempt = outcome.attempt.take();
+        outcome.attempt = attempt.filter(|attempt| self.attempt_log.records(attempt));
         let (recorded, committed) = oneshot::channel();
         let settlement = Settlement {
             message,
@@ -73,7 +87,7 @@ impl Settler {
             outcome,
             recorded,
         };
-        if let Err(mpsc::error::SendError(lost)) = self.0.send(settlement) {
+        if let Err(mpsc::error::SendError(lost)) = self.sender.send(settlement) {
             let (id, kind) = (lost.message.id, lost.message.kind.as_str());
             error!(
                 %id,
@@ -141,6 +155,7 @@ async fn complete(
         .iter()
         .map(|settlement| settlement.message.id)
         .collect();
+    let attempts = attempts(done.iter().copied());
     let mut transaction = worker::begin(database).await?;
     let completed = outbox::complete(&mut transaction, &ids).await?;
     let completed: HashSet<MessageId> = completed.into_iter().collect();
@@ -158,6 +173,7 @@ async fn complete(
     for report in others {
         worker::record_delivery(&mut transaction, clock.now(), report).await?;
     }
+    worker::record_attempts(&mut transaction, &attempts).await?;
     fail_point!("settle::commit", crate::failpoint::database());
     transaction.commit().await?;
     fail_point!("settle::committed", crate::failpoint::database());
@@ -188,7 +204,17 @@ async fn put_back(
             worker::record_delivery(&mut transaction, now, report).await?;
         }
     }
+    let put_back = batch.iter().filter(|settlement| !settlement.is_done());
+    worker::record_attempts(&mut transaction, &attempts(put_back)).await?;
     transaction.commit().await
+}
+
+/// Collects the attempts to record, so that one statement inserts those of a transaction. They
+/// happened even if another worker has settled the message meanwhile.
+fn attempts<'a>(settlements: impl Iterator<Item = &'a Settlement>) -> Vec<Attempt> {
+    settlements
+        .filter_map(|settlement| settlement.outcome.attempt.as_deref().cloned())
+        .collect()
 }
 
 fn log(message: &outbox::Message, outcome: &Outcome) {

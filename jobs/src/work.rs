@@ -88,6 +88,7 @@ pub fn settings(config: &Config) -> Settings {
         drain: config.drain,
         reminder: config.reminder,
         retention: config.retention,
+        attempt_log: config.attempt_log,
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, error, info, warn};
 
+use crate::attempt_log::AttemptLog;
 use crate::context::Context;
 use crate::job::{self, Desk, JOBS_A_CONNECTION, Retention};
 use crate::leases::{Held, Leases};
@@ -24,6 +25,7 @@ use crate::scheduler::Scheduler;
 use crate::settle::Settler;
 use crate::skew::DatabaseClock;
 use crate::trace;
+use crate::worker_id::worker_id;
 
 /// The settings of a worker.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +40,8 @@ pub struct Settings {
     pub reminder: Option<Duration>,
     /// The time for which events and closed invitations are kept; `None` keeps them for ever.
     pub retention: Option<Duration>,
+    /// The attempts to send letters that are recorded.
+    pub attempt_log: AttemptLog,
 }
 
 impl Default for Settings {
@@ -47,6 +51,7 @@ impl Default for Settings {
             drain: Duration::from_secs(25),
             reminder: Some(Duration::from_secs(2 * 24 * 60 * 60)),
             retention: Some(Duration::from_secs(400 * 24 * 60 * 60)),
+            attempt_log: AttemptLog::default(),
         }
     }
 }
@@ -120,7 +125,7 @@ impl Worker {
         };
         let database = self.context.database.clone();
         let leases = Leases::new(database.clone(), clock.clone());
-        let (settler, settling) = Settler::new(database, clock.clone());
+        let (settler, settling) = Settler::new(database, clock.clone(), self.settings.attempt_log);
         let mut settling = tokio::spawn(self.restart_on_panic(
             "settler",
             CancellationToken::new(),
@@ -143,7 +148,7 @@ impl Worker {
         background.spawn(self.restart_on_panic("scheduler", stop.clone(), move || {
             scheduler.clone().run(stopping.clone())
         }));
-        info!("working");
+        info!(worker = worker_id(), "working");
         let drained = self.dispatch(leases, settler, clock, stop).await;
         let ending = async {
             while let Some(ended) = background.join_next().await {
@@ -224,6 +229,7 @@ impl Worker {
             retention: Retention {
                 history: self.settings.retention,
                 letters: guestlist::Limits::MAX_WINDOW,
+                attempts: self.settings.attempt_log.retention(),
             },
             clock: clock.clone(),
         }

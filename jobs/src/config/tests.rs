@@ -29,6 +29,7 @@ fn an_empty_environment_is_the_embedded_default() {
     assert!(matches!(&config.keys, Keys::Beside(file) if file.ends_with("guestlist.db.keys")));
     assert_eq!((config.ttl, config.reminder), (7 * DAY, Some(2 * DAY)));
     assert_eq!(config.retention, Some(400 * DAY));
+    assert_eq!(config.attempt_log, AttemptLog::All(30 * DAY));
     assert_eq!((config.concurrency, config.drain), (16, 25 * SECOND));
     assert_eq!((config.redis_url, config.sessions), (None, vec![]));
 }
@@ -80,6 +81,22 @@ fn a_reminder_never_comes_with_the_letter_itself() {
 }
 
 #[test]
+fn attempts_are_kept_for_a_time_or_only_failures_or_none() {
+    for (text, expected) in [
+        ("7d", AttemptLog::All(7 * DAY)),
+        ("failures", AttemptLog::Failures),
+        ("off", AttemptLog::Off),
+    ] {
+        let config = read(&[("GUESTLIST_ATTEMPTS", text)]).unwrap();
+        assert_eq!(config.attempt_log, expected, "{text}");
+    }
+    assert_eq!(
+        mistaken(&[("GUESTLIST_ATTEMPTS", "1h")]),
+        ["GUESTLIST_ATTEMPTS"]
+    );
+}
+
+#[test]
 fn every_mistake_is_reported_with_its_variable() {
     let wrong = [
         ("DATABASE_URL", "mysql://a/b"),
@@ -101,6 +118,7 @@ fn every_mistake_is_reported_with_its_variable() {
         ("GUESTLIST_CONCURRENCY", "0"),
         ("GUESTLIST_DRAIN", "2h"),
         ("GUESTLIST_RETENTION", "1s"),
+        ("GUESTLIST_ATTEMPTS", "successes"),
         ("GUESTLIST_LOG", "xml"),
     ];
     let names: Vec<_> = variables::ALL

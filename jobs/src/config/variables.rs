@@ -116,6 +116,11 @@ variables! {
         "a duration of at least 1d, or off",
         "The time for which events and closed invitations are kept; older ones are deleted. With \
          `off` they are kept for ever.";
+    ATTEMPTS: "GUESTLIST_ATTEMPTS" = "30d",
+        "a duration from 1d to 3650d, failures, or off",
+        "The time for which each attempt to send a letter is kept, with the reply of the mail server. With \
+         `failures` only attempts that were not accepted are recorded, and kept for 30d; with `off` \
+         none are.";
     LOG: "GUESTLIST_LOG" = "pretty",
         "pretty or json",
         "The format of the log on stderr: lines for people, or one JSON object per line for programs. \

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use guestlist::worker::{self, delete_closed_invitations, delete_old_events, delete_old_letters};
+use guestlist::worker::{
+    self, delete_closed_invitations, delete_old_attempts, delete_old_events, delete_old_letters,
+};
 
 use crate::context::Context;
 
@@ -16,6 +18,8 @@ pub(crate) struct Retention {
     /// The record of sent letters that letter limits are checked against: the longest window of all
     /// limits.
     pub(crate) letters: Duration,
+    /// The attempts to send letters.
+    pub(crate) attempts: Duration,
 }
 
 /// Deletes one batch of each kind and returns whether there may be more.
@@ -26,14 +30,15 @@ pub(crate) async fn forget_old(
     let now = context.guestlist.now();
     let mut transaction = worker::begin(&context.database).await?;
     let letters = delete_old_letters(&mut transaction, now - retention.letters, BATCH).await?;
+    let attempts = delete_old_attempts(&mut transaction, now - retention.attempts, BATCH).await?;
     let (mut events, mut invitations) = (0, 0);
     if let Some(history) = retention.history {
         events = delete_old_events(&mut transaction, now - history, BATCH).await?;
         invitations = delete_closed_invitations(&mut transaction, now - history, BATCH).await?;
     }
     transaction.commit().await?;
-    if events + invitations > 0 {
-        tracing::info!(events, invitations, "old history deleted");
+    if events + invitations + attempts > 0 {
+        tracing::info!(events, invitations, attempts, "old history deleted");
     }
-    Ok([letters, events, invitations].contains(&u64::from(BATCH)))
+    Ok([letters, attempts, events, invitations].contains(&u64::from(BATCH)))
 }

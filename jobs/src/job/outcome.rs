@@ -1,5 +1,6 @@
 //! The result of a job.
 
+use guestlist::Attempt;
 use guestlist::worker::DeliveryReport;
 
 use super::desk::UnsettledPermit;
@@ -12,6 +13,8 @@ pub(crate) struct Outcome {
     pub(crate) next: Next,
     /// The delivery state of an invitation's letter, if the job sent one or decided not to.
     pub(crate) report: Option<DeliveryReport>,
+    /// The attempt to send a letter, if there was one.
+    pub(crate) attempt: Option<Box<Attempt>>,
     /// The permit of a letter that was sent; it is released when the outcome is recorded.
     pub(crate) unsettled: Option<UnsettledPermit>,
 }
@@ -21,6 +24,7 @@ impl From<Next> for Outcome {
         Self {
             next,
             report: None,
+            attempt: None,
             unsettled: None,
         }
     }
