@@ -55,17 +55,7 @@ pub(crate) fn delivery(message: &Message) -> Span {
 
 /// Records the verdict of the mailer.
 pub(crate) fn delivered(delivery: &Span, verdict: &Verdict) {
-    let verdict = match verdict {
-        Verdict::Accepted { .. } => "accepted",
-        Verdict::Deferred { .. } => "deferred",
-        Verdict::Refused { .. } => "refused",
-        Verdict::LetterFault { .. } => "letter_fault",
-        Verdict::Unavailable { .. } => "unavailable",
-        Verdict::ServerFault { .. } => "server_fault",
-        Verdict::Ours { .. } => "ours",
-        Verdict::Unknown { .. } => "unknown",
-    };
-    delivery.record("verdict", verdict);
+    delivery.record("verdict", verdict.label());
 }
 
 #[cfg(feature = "opentelemetry")]

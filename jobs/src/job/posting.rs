@@ -1,9 +1,9 @@
 //! Sending a letter under a lease, and the translation of its verdict into the next step.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use guestlist::outbox::{Cost, Message};
-use guestlist::{EmailAddress, Locale};
+use guestlist::{Attempt, EmailAddress, Locale};
 use tracing::Instrument;
 
 use super::desk::NoTurn;
@@ -15,6 +15,7 @@ use crate::mail::Mail;
 use crate::mailer::Verdict;
 use crate::timestamped::Timestamped;
 use crate::trace;
+use crate::worker_id::worker_id;
 
 /// The result of sending a letter.
 pub(super) enum Posted {
@@ -63,7 +64,7 @@ pub(super) fn write(
 }
 
 /// Delivers an admitted letter while its lease is held. Calls `again` to render it again if it is
-/// stale when a connection is ready.
+/// stale when a connection is ready. Returns the attempt too, unless nothing was tried.
 ///
 /// # Errors
 /// The reason why the letter is not rendered again.
@@ -73,19 +74,41 @@ pub(super) async fn post<F>(
     held: &Held,
     mail: Timestamped<Mail>,
     again: impl Fn() -> F,
-) -> Result<Posted, Unsent>
+) -> Result<(Posted, Option<Box<Attempt>>), Unsent>
 where
     F: Future<Output = Result<Timestamped<Mail>, Unsent>>,
 {
     let span = trace::delivery(message);
+    let to = mail.value.to.clone();
+    let (at, began) = (context.guestlist.now(), Instant::now());
     let sending = context.mailer.send_current(held.watched(), mail, again);
     let verdict = tokio::select! {
         biased;
-        () = held.lost() => return Ok(Posted::Waiting(NoTurn::LeaseLost.next())),
+        () = held.lost() => return Ok((Posted::Waiting(NoTurn::LeaseLost.next()), None)),
         verdict = sending.instrument(span.clone()) => verdict?,
     };
     trace::delivered(&span, &verdict);
-    Ok(judge(message, verdict))
+    let attempt = reply(&verdict).map(|reply| {
+        let mut attempt = Attempt::new(at, message, &to, worker_id(), verdict.label());
+        attempt.detail.reply = Some(reply.to_owned());
+        attempt.duration_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Box::new(attempt)
+    });
+    Ok((judge(message, verdict), attempt))
+}
+
+/// Returns the reply or the failure behind a verdict; `None` if nothing was tried.
+fn reply(verdict: &Verdict) -> Option<&str> {
+    match verdict {
+        Verdict::Unavailable { .. } => None,
+        Verdict::Accepted { reply: text }
+        | Verdict::ServerFault { why: text, .. }
+        | Verdict::Deferred { why: text }
+        | Verdict::Refused { why: text }
+        | Verdict::LetterFault { why: text }
+        | Verdict::Ours { why: text, .. }
+        | Verdict::Unknown { why: text, .. } => Some(text),
+    }
 }
 
 impl From<Outcome> for Unsent {

@@ -71,8 +71,9 @@ async fn send(
         Ok(turn) => turn,
         Err(none) => return Ok(none.next().into()),
     };
-    let posted = post(context, message, held, mail, ready).await?;
+    let (posted, attempt) = post(context, message, held, mail, ready).await?;
     Ok(Outcome {
+        attempt,
         unsettled: Some(turn.end()),
         ..conclude(letter, posted)
     })
@@ -86,7 +87,7 @@ async fn ready(
     letter: LetterRef,
 ) -> Result<Timestamped<Mail>, Unsent> {
     let Timestamped { value: read, asked } = desk.facts(letter.invitation).await?;
-    let state = judge(context, read, letter)?;
+    let state = judge(context, read, letter).map_err(|outcome| *outcome)?;
     fail_point!("letter::facts", crate::failpoint::database());
     let written = write(context, &state, letter.is_reminder)?;
     let Invitation { email, locale, .. } = &state.invitation;
@@ -103,9 +104,9 @@ fn judge(
         letter,
         ..
     }: LetterRef,
-) -> Result<CurrentState, Outcome> {
+) -> Result<CurrentState, Box<Outcome>> {
     let Some(found) = found else {
-        return Err(Outcome::cancelled("the invitation is gone"));
+        return Err(Box::new(Outcome::cancelled("the invitation is gone")));
     };
     let LetterFacts {
         invitation,
@@ -116,11 +117,10 @@ fn judge(
         ..
     } = found;
     if invitation.letters != letter {
-        return Err(Outcome::cancelled(
-            "a newer letter of this invitation replaces it",
-        ));
+        let why = "a newer letter of this invitation replaces it";
+        return Err(Box::new(Outcome::cancelled(why)));
     }
-    let suppressed = |why: String| Err(suppress(id, letter, why));
+    let suppressed = |why: String| Err(Box::new(suppress(id, letter, why)));
     match invitation.status_at(context.guestlist.now()) {
         Status::Pending => {}
         status => return suppressed(format!("not sent: the invitation is {status}")),

@@ -1,12 +1,13 @@
 //! The job that notifies a person of an event by letter.
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use chrono::TimeDelta;
 use guestlist::outbox::Message;
 use guestlist::{
-    Actor, Addressee, EmailAddress, Error, Event, EventId, EventKind, Invitation, Locale,
-    Membership, Organization, PooledConnection, Role, UserId,
+    Actor, Addressee, EmailAddress, Error, Event, EventId, EventKind, Invitation, InvitationId,
+    Locale, Membership, Organization, PooledConnection, Role, UserId,
 };
 use serde_json::Value as Json;
 
@@ -28,6 +29,8 @@ struct Notice {
     letter: Letter,
     to: EmailAddress,
     locale: Locale,
+    /// The invitation that it is about, if any.
+    invitation: Option<InvitationId>,
 }
 
 /// Sends the notice of an event, unless its recipient is gone. Reads the state after the notice is
@@ -64,22 +67,27 @@ async fn tell(
     held: &Held,
     event: EventId,
 ) -> Result<Outcome, Unsent> {
-    let ready = || ready(context, message, event);
-    Ok(
-        match post(context, message, held, ready().await?, ready).await? {
-            Posted::Accepted => Next::Done.into(),
-            Posted::Deferred { next, .. } | Posted::Waiting(next) => next.into(),
-            Posted::Refused { why } => Outcome::cancelled(why),
-            Posted::Faulty { why } => Next::Dead { why }.into(),
-        },
-    )
+    let invitation = OnceLock::new();
+    let ready = || ready(context, message, event, &invitation);
+    let (posted, mut attempt) = post(context, message, held, ready().await?, ready).await?;
+    if let Some(attempt) = &mut attempt {
+        attempt.invitation = invitation.get().copied();
+    }
+    let outcome = match posted {
+        Posted::Accepted => Next::Done.into(),
+        Posted::Deferred { next, .. } | Posted::Waiting(next) => next.into(),
+        Posted::Refused { why } => Outcome::cancelled(why),
+        Posted::Faulty { why } => Next::Dead { why }.into(),
+    };
+    Ok(Outcome { attempt, ..outcome })
 }
 
-/// Renders the notice from the current state.
+/// Renders the notice from the current state, and sets the invitation that it is about, if any.
 async fn ready(
     context: &Context,
     message: &Message,
     event: EventId,
+    about: &OnceLock<InvitationId>,
 ) -> Result<Timestamped<Mail>, Unsent> {
     let asked = Instant::now();
     let Some(notice) = in_time(gather(context, event)).await? else {
@@ -91,7 +99,15 @@ async fn ready(
         let why = format!("an earlier letter to this address was refused: {reason}");
         return Err(Outcome::cancelled(why).into());
     }
-    let Notice { letter, to, locale } = notice;
+    let Notice {
+        letter,
+        to,
+        locale,
+        invitation,
+    } = notice;
+    if let Some(invitation) = invitation {
+        about.get_or_init(|| invitation);
+    }
     let value = posting::write(context, message, &letter, &to, &locale)?;
     Ok(Timestamped { value, asked })
 }
@@ -140,6 +156,7 @@ async fn to_inviter(
         letter,
         to: inviter.email,
         locale: inviter.locale,
+        invitation: Some(id),
     }))
 }
 
@@ -240,6 +257,7 @@ fn about_member(
         letter,
         to: text(before, "email")?.parse().ok()?,
         locale: locale.unwrap_or_default(),
+        invitation: None,
     })
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use guestlist::Attempt;
+
 /// The result of one attempt, which decides what happens next.
 ///
 /// The texts are safe for logs and for the inviter: addresses in them are masked, and they never
@@ -58,6 +60,22 @@ pub enum Verdict {
         /// The time until the next attempt.
         retry_after: Duration,
     },
+}
+
+impl Verdict {
+    /// Returns the label of metrics, traces and recorded attempts.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => Attempt::ACCEPTED,
+            Self::Deferred { .. } => "deferred",
+            Self::Refused { .. } => "refused",
+            Self::LetterFault { .. } => "letter_fault",
+            Self::Unavailable { .. } => "unavailable",
+            Self::ServerFault { .. } => "server_fault",
+            Self::Ours { .. } => "ours",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
 }
 
 /// The result of an attempt before the circuit breaker adds the time of the next one.
