@@ -16,9 +16,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
-pub use self::delivery::{
-    DeliveryReport, lift_suppression, record_delivery, record_sent, suppression,
-};
+pub use self::delivery::{DeliveryReport, record_delivery, record_sent};
 pub use self::expire::{expire_due, remind_due};
 pub use self::invite::{Invite, Outcome};
 pub use self::list::Filter;
@@ -33,6 +31,7 @@ use crate::guestlist::Guestlist;
 use crate::id::{InvitationId, OrganizationId, UserId};
 use crate::locale::Locale;
 use crate::lock::{self, Lock};
+use crate::mail_pause;
 use crate::personal_message::PersonalMessage;
 use crate::role::Role;
 use crate::seal::Seal;
@@ -59,7 +58,7 @@ pub struct Invitation {
     /// The stored status. For the status at a given time use [`Invitation::status_at`].
     #[sqlx(try_from = "String")]
     pub status: Status,
-    /// The delivery state of the newest letter.
+    /// The delivery state of the newest letter, as of the time of the read.
     #[sqlx(try_from = "String")]
     pub delivery: Delivery,
     /// The mail server's reply, or the reason why no letter was sent.
@@ -90,11 +89,17 @@ pub struct Invitation {
     #[serde(skip)]
     #[sqlx(json)]
     replaced_links: Vec<Link>,
+    /// The time of the next try, if sending was paused for everybody at the time of the read.
+    #[serde(skip)]
+    mail_paused_until: Option<DateTime<Utc>>,
 }
 
-pub(crate) const COLUMNS: &str = "id, organization_id, email, role, locale, message, status, delivery, delivery_detail, \
+pub(crate) const COLUMNS: &str = const_format::concatcp!(
+    "id, organization_id, email, role, locale, message, status, delivery, delivery_detail, \
                        granted_by, granted_by_kind, accepted_by, letters, last_letter_at, created_at, expires_at, closed_at, nonce, \
-                       link_role, role_seal, replaced_links";
+                       link_role, role_seal, replaced_links, ",
+    mail_pause::UNTIL
+);
 
 const FIND: &str =
     const_format::formatcp!("SELECT {COLUMNS} FROM guestlist_invitations WHERE id = $1");
@@ -113,6 +118,18 @@ impl Invitation {
         } else {
             self.status
         }
+    }
+
+    /// Computes the delivery state as of `now`: a queued letter is paused while sending is paused for
+    /// everybody.
+    pub(crate) fn seen_at(mut self, now: DateTime<Utc>) -> Self {
+        let is_paused = self
+            .mail_paused_until
+            .is_some_and(|until| mail_pause::counts(until, now));
+        if self.delivery == Delivery::Queued && is_paused {
+            self.delivery = Delivery::Paused;
+        }
+        self
     }
 
     /// Returns the fields that events store.
@@ -177,7 +194,8 @@ impl Guestlist {
         connection: impl Lend<'_>,
         id: InvitationId,
     ) -> Result<Option<Invitation>, Error> {
-        find(&mut connection.lend(), id).await
+        let found = find(&mut connection.lend(), id).await?;
+        Ok(found.map(|invitation| invitation.seen_at(self.now())))
     }
 
     /// Refuses an actor that may not grant `role`. Inviting and every later operation on an
@@ -209,6 +227,7 @@ impl Acting<'_> {
         let (organization, now) = (unlocked.organization, self.guestlist.now());
         let lock = lock::organization(connection, organization, now).await?;
         let invitation = find_locked(connection, id).await?.ok_or(Error::NotFound)?;
+        let invitation = invitation.seen_at(now);
         let authority = self.authority(connection, organization).await?;
         Ok((lock, authority, invitation))
     }

@@ -4,32 +4,33 @@ use chrono::{DateTime, Utc};
 
 use crate::connection::{Dialect, Lend, sql};
 use crate::error::Error;
+use crate::suppression;
 
 /// Deletes a batch by primary key. The ids are passed as an array, which tells Postgres that they
 /// are few; with a subquery it would read the whole table for each batch.
 macro_rules! delete_old {
-    ($(#[$doc:meta])* $name:ident, $table:literal, $time:literal) => {
+    ($(#[$doc:meta])* $visibility:vis $name:ident, $table:literal, $key:literal, $time:literal) => {
         $(#[$doc])*
         ///
         /// # Errors
         /// [`Error::Database`].
-        pub async fn $name(
+        $visibility async fn $name(
             connection: impl Lend<'_>,
             before: DateTime<Utc>,
             limit: u32,
         ) -> Result<u64, Error> {
             const OLDEST: &str = concat!(
-                "SELECT id FROM ", $table, " WHERE ", $time, " < $1 ORDER BY ", $time, " LIMIT $2"
+                "SELECT ", $key, " FROM ", $table, " WHERE ", $time, " < $1 ORDER BY ", $time, " LIMIT $2"
             );
             let mut connection = connection.lend();
             let text = match connection.dialect() {
                 #[cfg(feature = "postgres")]
                 Dialect::Postgres => const_format::concatcp!(
-                    "DELETE FROM ", $table, " WHERE id = ANY (ARRAY(", OLDEST, "))"
+                    "DELETE FROM ", $table, " WHERE ", $key, " = ANY (ARRAY(", OLDEST, "))"
                 ),
                 #[cfg(feature = "sqlite")]
                 Dialect::Sqlite => const_format::concatcp!(
-                    "DELETE FROM ", $table, " WHERE id IN (", OLDEST, ")"
+                    "DELETE FROM ", $table, " WHERE ", $key, " IN (", OLDEST, ")"
                 ),
             };
             let statement = sql(text).bind(before).bind(i64::from(limit));
@@ -49,8 +50,9 @@ delete_old!(
     /// # Ok(())
     /// # }
     /// ```
-    delete_old_events,
+    pub delete_old_events,
     "guestlist_events",
+    "id",
     "at"
 );
 delete_old!(
@@ -64,8 +66,9 @@ delete_old!(
     /// # Ok(())
     /// # }
     /// ```
-    delete_old_letters,
+    pub delete_old_letters,
     "guestlist_letters",
+    "id",
     "at"
 );
 delete_old!(
@@ -79,7 +82,36 @@ delete_old!(
     /// # Ok(())
     /// # }
     /// ```
-    delete_closed_invitations,
+    pub delete_closed_invitations,
     "guestlist_invitations",
+    "id",
     "closed_at"
 );
+delete_old!(
+    /// Deletes up to `limit` suppressions made before `before`, and returns how many.
+    delete_old_suppressions,
+    "guestlist_suppressions",
+    "email_key",
+    "at"
+);
+
+/// Deletes up to `limit` suppressions that have ended by themselves by `now`, 30 days after they were
+/// made, and returns how many.
+///
+/// ```
+/// # use guestlist::{Connection, Error, Guestlist, worker};
+/// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>) -> Result<(), Error> {
+/// let deleted = worker::delete_expired_suppressions(&mut *tx, guestlist.now(), 1000).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`Error::Database`].
+pub async fn delete_expired_suppressions(
+    connection: impl Lend<'_>,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> Result<u64, Error> {
+    delete_old_suppressions(connection, now - suppression::LIFETIME, limit).await
+}

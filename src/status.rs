@@ -23,6 +23,9 @@ text_enum! {
     Delivery {
         /// Waiting for a worker.
         Queued = "queued",
+        /// Waiting because sending is paused for everybody: the mail server fails or refuses this
+        /// installation. Computed at the read, never stored.
+        Paused = "paused",
         /// Accepted by a mail server.
         Sent = "sent",
         /// Postponed, because a mail server asked to try again later.
@@ -31,5 +34,12 @@ text_enum! {
         Failed = "failed",
         /// Not sent, on purpose.
         Suppressed = "suppressed",
+    }
+}
+
+impl Delivery {
+    /// Returns `true` if it is computed at the read and so cannot be stored.
+    pub(crate) fn is_computed(self) -> bool {
+        matches!(self, Self::Paused)
     }
 }

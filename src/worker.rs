@@ -17,14 +17,15 @@ use crate::guestlist::Guestlist;
 
 pub use self::invitation_letter::{LetterFacts, grant_holds, letter_facts};
 pub use crate::attempt::{accepted_since, delete_old_attempts, record_attempts};
-pub use crate::invitation::{
-    DeliveryReport, expire_due, lift_suppression, record_delivery, record_sent, remind_due,
-    suppression,
+pub use crate::invitation::{DeliveryReport, expire_due, record_delivery, record_sent, remind_due};
+pub use crate::mail_pause::{MailPause, mail_pause, pause_mail, resume_mail};
+pub use crate::retention::{
+    delete_closed_invitations, delete_expired_suppressions, delete_old_events, delete_old_letters,
 };
-pub use crate::retention::{delete_closed_invitations, delete_old_events, delete_old_letters};
 pub use crate::session::{
     EndedSession, ended as ended_sessions, forget_ended as forget_ended_sessions,
 };
+pub use crate::suppression::{Suppression, lift_suppression, suppression, suppressions};
 
 /// Begins a transaction that gives way to those of hosts. On Postgres it waits half a second for a
 /// row and then fails with [`Error::Conflict`], to be run again. It ends after five seconds without

@@ -45,6 +45,8 @@ mod migrating;
 mod organizations;
 #[path = "library/owners.rs"]
 mod owners;
+#[path = "library/pausing.rs"]
+mod pausing;
 #[path = "library/pending_role.rs"]
 mod pending_role;
 #[path = "library/presets.rs"]
@@ -55,6 +57,8 @@ mod resending;
 mod seats;
 #[path = "library/sessions.rs"]
 mod sessions;
+#[path = "library/suppressions.rs"]
+mod suppressions;
 #[path = "library/suspending.rs"]
 mod suspending;
 #[path = "library/time.rs"]

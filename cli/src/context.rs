@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use guestlist::worker::{self, MailPause};
 use guestlist::{
     Connection, Database, Error, Guestlist, KeyRing, Lend as _, Organization, OrganizationId,
     Origin, Page, Paging, PooledConnection, Transaction,
@@ -9,7 +10,7 @@ use guestlist::{
 use guestlist_jobs::config::{Config, Keys};
 
 use super::failure::{Failure, Reason, Status};
-use super::output::{Output, Row};
+use super::output::{Output, Row, moment, printable};
 
 /// The maximum number of attempts at a change.
 const ATTEMPTS: u32 = 5;
@@ -150,6 +151,25 @@ impl Context {
                 _ => return Ok(listed),
             }
         }
+    }
+
+    /// Says on stderr, for people, if sending is paused for everybody.
+    pub(crate) async fn note_mail_pause(&self) -> Result<(), Failure> {
+        if self.output.is_json() {
+            return Ok(());
+        }
+        let now = self.guestlist.now();
+        let pause = self
+            .read(async |connection| worker::mail_pause(connection, now).await)
+            .await?;
+        if let Some(pause) = pause {
+            let MailPause { reason, worker, .. } = &pause;
+            let (since, until) = (moment(pause.since), moment(pause.until));
+            self.output.note(printable(&format!(
+                "Sending is paused for everybody since {since}: {reason}. The worker {worker} tries again at {until}."
+            )));
+        }
+        Ok(())
     }
 
     /// Prints a list; for people, prints `empty` if it has no items.

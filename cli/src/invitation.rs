@@ -102,9 +102,11 @@ impl List {
                 .await?;
             Ok(page.map(|invitation| Listed::new(invitation, context)))
         };
-        context
+        let status = context
             .show_list(self.limit.limit, "There are no such invitations.", fetch)
-            .await
+            .await?;
+        context.note_mail_pause().await?;
+        Ok(status)
     }
 }
 

@@ -79,6 +79,7 @@ async fn count(context: &Context) -> Done {
     if counts.is_empty() && !context.output.is_json() {
         context.output.line("There are no jobs.")?;
     }
+    context.note_mail_pause().await?;
     Ok(Status::Done)
 }
 

@@ -27,6 +27,7 @@ mod organization;
 mod output;
 mod role;
 mod session;
+mod suppression;
 mod user;
 mod variable;
 mod work;
@@ -127,6 +128,9 @@ enum Daily {
     Session(session::Command),
     Events(event::List),
     Jobs(job::Command),
+    /// List the addresses that no letter is sent to, and lift suppressions.
+    #[command(subcommand)]
+    Suppressions(suppression::Command),
 }
 
 fn after_help() -> String {
@@ -207,6 +211,7 @@ impl Daily {
             Self::Session(command) => command.run(context).await,
             Self::Events(command) => command.run(context).await,
             Self::Jobs(command) => command.run(context).await,
+            Self::Suppressions(command) => command.run(context).await,
         }
     }
 }

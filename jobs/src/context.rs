@@ -59,6 +59,9 @@ impl Context {
         &self,
         email: &EmailAddress,
     ) -> Result<Option<String>, guestlist::Error> {
-        guestlist::worker::suppression(&mut self.database.acquire().await?, email).await
+        let mut connection = self.database.acquire().await?;
+        let found =
+            guestlist::worker::suppression(&mut connection, self.guestlist.now(), email).await?;
+        Ok(found.map(|suppression| suppression.reason))
     }
 }

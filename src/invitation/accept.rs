@@ -10,6 +10,7 @@ use crate::event::{Event, EventKind};
 use crate::guestlist::Guestlist;
 use crate::membership::{self, Membership};
 use crate::role::Role;
+use crate::suppression;
 use crate::user::User;
 
 impl Guestlist {
@@ -67,6 +68,8 @@ impl Guestlist {
                 Some(&user.id),
             )
             .await?;
+        // Mail reaches the address, or reached it: the user has proved that the mailbox exists.
+        suppression::lift_suppression(&mut connection, &invitation.email).await?;
         let mut facts = after.facts();
         facts["member"] = membership.facts();
         Event::new(

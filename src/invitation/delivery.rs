@@ -4,12 +4,12 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
 use super::Delivery;
-use crate::connection::{Connection, Dialect, Lend, sql};
-use crate::email_address::EmailAddress;
+use crate::connection::{Dialect, Lend, sql};
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, OrganizationId};
 use crate::smtp_reply_line::one_line;
+use crate::suppression::suppress;
 
 /// The result for one letter of an invitation.
 #[derive(Debug, Clone)]
@@ -29,6 +29,10 @@ pub struct DeliveryReport {
 }
 
 impl DeliveryReport {
+    /// The detail of a letter that was not sent because its address is suppressed. It says neither
+    /// when nor why: another organization's letter may be the cause.
+    pub const UNREACHABLE: &str = "the address cannot be reached by mail; hand over the link";
+
     /// Makes a report on the letter of this number.
     pub fn new(
         invitation: InvitationId,
@@ -66,7 +70,7 @@ impl DeliveryReport {
 }
 
 /// Records the result for an invitation's newest letter, unless that letter already failed for
-/// good. If it fails for good now, the inviter gets a notice, and the address is suppressed if the
+/// good. A state that is computed at the read ([`Delivery::Paused`]) is not recorded. If it fails for good now, the inviter gets a notice, and the address is suppressed if the
 /// report says so.
 ///
 /// ```
@@ -87,6 +91,9 @@ pub async fn record_delivery(
 ) -> Result<(), Error> {
     let mut connection = connection.lend();
     connection.require_transaction()?;
+    if report.delivery.is_computed() {
+        return Ok(());
+    }
     let statement = sql(
         "UPDATE guestlist_invitations SET delivery = $3, delivery_detail = $4
                          WHERE id = $1 AND letters = $2 AND delivery <> 'failed'
@@ -171,76 +178,5 @@ pub async fn record_sent(
         .map(|(id, letter)| json!({ "id": id.as_uuid().simple(), "letter": letter }))
         .collect();
     connection.execute(sql(text).bind(sent)).await?;
-    Ok(())
-}
-
-async fn suppress(
-    connection: &mut Connection<'_>,
-    now: DateTime<Utc>,
-    email: &EmailAddress,
-    reason: &str,
-) -> Result<(), Error> {
-    let statement = sql(
-        "INSERT INTO guestlist_suppressions (email_key, reason, at) VALUES ($1, $2, $3)
-                         ON CONFLICT (email_key) DO UPDATE SET reason = $2, at = $3",
-    );
-    let email_key = email.canonical();
-    connection
-        .execute(statement.bind(email_key.as_str()).bind(reason).bind(now))
-        .await?;
-    Ok(())
-}
-
-/// Returns the reason why the address is suppressed, or `None` if it is not.
-///
-/// ```
-/// # use guestlist::{Connection, Error, worker};
-/// # async fn example(connection: &mut Connection<'_>) -> Result<(), Error> {
-/// let email = "bob@acme.example".parse()?;
-/// if let Some(reason) = worker::suppression(&mut *connection, &email).await? {
-///     println!("no letter is sent: {reason}");
-/// }
-/// # Ok(())
-/// # }
-/// ```
-///
-/// # Errors
-/// [`Error::Database`].
-pub async fn suppression(
-    connection: impl Lend<'_>,
-    email: &EmailAddress,
-) -> Result<Option<String>, Error> {
-    let statement = sql("SELECT reason FROM guestlist_suppressions WHERE email_key = $1");
-    let email_key = email.canonical();
-    let row: Option<(String,)> = connection
-        .lend()
-        .fetch_optional(statement.bind(email_key.as_str()))
-        .await?;
-    Ok(row.map(|(reason,)| reason))
-}
-
-/// Ends the suppression of an address.
-///
-/// ```
-/// # use guestlist::{Connection, Error, worker};
-/// # async fn example(tx: &mut Connection<'_>) -> Result<(), Error> {
-/// let email = "bob@acme.example".parse()?;
-/// worker::lift_suppression(&mut *tx, &email).await?;
-/// # Ok(())
-/// # }
-/// ```
-///
-/// # Errors
-/// [`Error::Database`].
-pub async fn lift_suppression(
-    connection: impl Lend<'_>,
-    email: &EmailAddress,
-) -> Result<(), Error> {
-    let email_key = email.canonical();
-    let statement = sql("DELETE FROM guestlist_suppressions WHERE email_key = $1");
-    connection
-        .lend()
-        .execute(statement.bind(email_key.as_str()))
-        .await?;
     Ok(())
 }

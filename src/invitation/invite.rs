@@ -236,6 +236,7 @@ impl ActingIn<'_> {
             link_role: None,
             role_seal: None,
             replaced_links: Vec::new(),
+            mail_paused_until: None,
         }
     }
 

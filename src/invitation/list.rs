@@ -81,9 +81,10 @@ impl Guestlist {
             Filter::Only(status) => statement.bind(status.as_str()),
         };
         let items = connection.lend().fetch_all(statement).await?;
-        Ok(Page::of(items, paging, |invitation: &Invitation| {
+        let page = Page::of(items, paging, |invitation: &Invitation| {
             invitation.id.to_string()
-        }))
+        });
+        Ok(page.map(|invitation| invitation.seen_at(now)))
     }
 
     /// Lists the open invitations of an organization, oldest first.

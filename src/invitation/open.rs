@@ -143,7 +143,7 @@ impl Guestlist {
         presented: &Presented,
         found: Option<Invitation>,
     ) -> Result<Invitation, Error> {
-        let invitation = found.ok_or(Error::InvalidToken)?;
+        let invitation = found.ok_or(Error::InvalidToken)?.seen_at(self.now());
         let (link, canonical_email) = (invitation.link(), invitation.email.canonical());
         let claims = self.claims(&invitation, &canonical_email, &link);
         let is_meant = invitation.id == presented.invitation;

@@ -17,6 +17,7 @@ use crate::membership;
 use crate::outbox::{self, Task};
 use crate::role::Role;
 use crate::seal::Seal;
+use crate::suppression;
 
 impl Acting<'_> {
     /// Extends an open or expired invitation to its full lifetime from now and queues another
@@ -65,7 +66,7 @@ impl Acting<'_> {
         let after = guestlist.renew(Grantor::from(&self.actor), &before);
         update(&mut connection, &after).await?;
         if matches!(before.delivery, Delivery::Failed | Delivery::Suppressed) {
-            super::lift_suppression(&mut connection, &before.email).await?;
+            suppression::lift_suppression(&mut connection, &before.email).await?;
         }
         let event = Event::new(
             now,

@@ -1,5 +1,6 @@
 //! The data for invitation letters, read for many at once by the worker.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
@@ -10,6 +11,7 @@ use crate::id::InvitationId;
 use crate::invitation::{COLUMNS, Invitation};
 use crate::membership::{self, JoinedMembership, Membership};
 use crate::organization::{self, JoinedOrganization, Organization};
+use crate::suppression;
 
 /// The current data for a letter of one invitation.
 #[derive(Debug, Clone)]
@@ -24,7 +26,8 @@ pub struct LetterFacts {
     pub inviter: Option<Membership>,
     /// `true` if the grant still holds, as [`grant_holds`] returns it.
     pub grant_holds: bool,
-    /// The reason why the address is suppressed, if it is.
+    /// The reason why the address is suppressed, if it is. For operators only: an inviter reads
+    /// [`DeliveryReport::UNREACHABLE`](crate::worker::DeliveryReport::UNREACHABLE).
     pub suppression: Option<String>,
 }
 
@@ -85,10 +88,11 @@ pub async fn letter_facts(
     connection: impl Lend<'_>,
     ids: &[InvitationId],
 ) -> Result<Vec<LetterFacts>, Error> {
-    let rows = rows(&mut connection.lend(), ids).await?;
+    let now = guestlist.now();
+    let rows = rows(&mut connection.lend(), now, ids).await?;
     let model = guestlist.role_model();
     let facts = rows.into_iter().map(|row| {
-        let invitation = row.invitation;
+        let invitation = row.invitation.seen_at(now);
         let inviter = match invitation.granted_by.user_id() {
             Some(user) => row.inviter.of(invitation.organization, user)?,
             None => None,
@@ -108,7 +112,11 @@ pub async fn letter_facts(
     facts.collect()
 }
 
-async fn rows(connection: &mut Connection<'_>, ids: &[InvitationId]) -> Result<Vec<Row>, Error> {
+async fn rows(
+    connection: &mut Connection<'_>,
+    now: DateTime<Utc>,
+    ids: &[InvitationId],
+) -> Result<Vec<Row>, Error> {
     macro_rules! facts {
         ($which:literal) => {
             const_format::concatcp!(
@@ -127,7 +135,7 @@ async fn rows(connection: &mut Connection<'_>, ids: &[InvitationId]) -> Result<V
                      ON member.organization_id = invitation.organization_id
                      AND member.user_id = invitation.granted_by
                  LEFT JOIN guestlist_suppressions AS suppression
-                     ON suppression.email_key = invitation.email_key"
+                     ON suppression.email_key = invitation.email_key AND suppression.at > $2"
             )
         };
     }
@@ -140,5 +148,7 @@ async fn rows(connection: &mut Connection<'_>, ids: &[InvitationId]) -> Result<V
         Dialect::Sqlite => facts!("IN (SELECT unhex(value) FROM json_each($1))"),
     };
     let ids: Json = ids.iter().map(|id| json!(id.as_uuid().simple())).collect();
-    Ok(connection.fetch_all(sql(text).bind(ids)).await?)
+    let suppressed_since = now - suppression::LIFETIME;
+    let statement = sql(text).bind(ids).bind(suppressed_since);
+    Ok(connection.fetch_all(statement).await?)
 }

@@ -35,9 +35,10 @@ async fn assert_facts_agree(team: &Team, ids: &[InvitationId]) -> usize {
             .await
             .unwrap();
         assert_eq!(facts.grant_holds, holds, "{}", invitation.email);
-        let reason = worker::suppression(&mut tx, &invitation.email)
+        let reason = worker::suppression(&mut tx, team.now(), &invitation.email)
             .await
             .unwrap();
+        let reason = reason.map(|found| found.reason);
         assert_eq!(facts.suppression, reason, "{}", invitation.email);
         let organization = guestlist
             .organization(&mut tx, invitation.organization)

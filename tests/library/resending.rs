@@ -122,7 +122,7 @@ on_both_databases! {
         team.advance_clock(TimeDelta::minutes(2));
         team.resend(OLIVIA, second.id).await.unwrap();
         let mut tx = team.begin().await;
-        assert_eq!(worker::suppression(&mut tx, &second.email).await.unwrap(), None);
+        assert_eq!(worker::suppression(&mut tx, team.now(), &second.email).await.unwrap(), None);
     }
 
     async fn permanent_failure_is_recorded_once(team: Team) {

@@ -73,8 +73,8 @@ on_both_databases! {
         let report = worker::DeliveryReport::new(invitation.id, 1, Delivery::Failed, Some("550 5.1.1 no such user".to_owned())).suppressing();
         let mut tx = team.begin().await;
         worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
-        let reason = worker::suppression(&mut tx, &invitation.email).await.unwrap();
-        assert_eq!(reason.as_deref(), Some("550 5.1.1 no such user"));
+        let found = worker::suppression(&mut tx, team.now(), &invitation.email).await.unwrap();
+        assert_eq!(found.map(|found| found.reason).as_deref(), Some("550 5.1.1 no such user"));
         tx.commit().await.unwrap();
         let failed = team.invitation(invitation.id).await;
         assert_eq!((failed.status, failed.delivery), (Status::Pending, Delivery::Failed));
@@ -82,7 +82,7 @@ on_both_databases! {
         team.advance_clock(TimeDelta::minutes(2));
         team.resend(OLIVIA, invitation.id).await.unwrap();
         let mut tx = team.begin().await;
-        assert_eq!(worker::suppression(&mut tx, &invitation.email).await.unwrap(), None);
+        assert_eq!(worker::suppression(&mut tx, team.now(), &invitation.email).await.unwrap(), None);
         worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
         let renewed = team.guestlist.invitation(&mut tx, invitation.id).await.unwrap().unwrap();
         assert_eq!(renewed.delivery, Delivery::Queued, "a report on an older letter changes nothing");
@@ -156,7 +156,7 @@ on_both_databases! {
         for delivery in [Delivery::Deferred, Delivery::Suppressed, Delivery::Sent] {
             let report = worker::DeliveryReport::new(invitation.id, 1, delivery, None).suppressing();
             worker::record_delivery(&mut tx, team.now(), &report).await.unwrap();
-            assert_eq!(worker::suppression(&mut tx, &invitation.email).await.unwrap(), None);
+            assert_eq!(worker::suppression(&mut tx, team.now(), &invitation.email).await.unwrap(), None);
         }
         tx.commit().await.unwrap();
         assert_eq!(team.history().await.last(), Some(&"invitation_created"));
@@ -170,7 +170,7 @@ on_both_databases! {
         assert_eq!(team.invitation(invitation.id).await.delivery, Delivery::Failed);
         assert_eq!(team.history().await.last(), Some(&"invitation_undeliverable"));
         let mut tx = team.begin().await;
-        assert_eq!(worker::suppression(&mut tx, &invitation.email).await.unwrap(), None);
+        assert_eq!(worker::suppression(&mut tx, team.now(), &invitation.email).await.unwrap(), None);
     }
 
     async fn a_lifetime_is_between_a_second_and_a_year(team: Team) {

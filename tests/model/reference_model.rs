@@ -9,7 +9,7 @@ mod seats;
 mod suspending;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
@@ -28,7 +28,7 @@ pub struct ReferenceModel {
     pub invitations: Vec<Invitation>,
     pub links: Vec<Link>,
     letters: Vec<Letter>,
-    suppressed: BTreeSet<&'static str>,
+    suppressed: BTreeMap<&'static str, DateTime<Utc>>,
     /// The tasks that are not done yet.
     pub tasks: Vec<Task>,
     /// The events that the current operation must write, by organization.
@@ -151,7 +151,7 @@ impl ReferenceModel {
             invitations: Vec::new(),
             links: Vec::new(),
             letters: Vec::new(),
-            suppressed: BTreeSet::new(),
+            suppressed: BTreeMap::new(),
             tasks: Vec::new(),
             events: Vec::new(),
         }

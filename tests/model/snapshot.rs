@@ -189,7 +189,8 @@ impl Fixture {
         let mut lines = Snapshot::new();
         for address in &ADDRESSES {
             let email = address.typed.parse().expect("an address");
-            if worker::suppression(&mut *connection, &email)
+            let now = self.guestlist.now();
+            if worker::suppression(&mut *connection, now, &email)
                 .await
                 .unwrap()
                 .is_some()

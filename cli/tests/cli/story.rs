@@ -186,6 +186,41 @@ stories! {
         command_line.run(&format!("jobs retry {}", text(&rows[1]["job"]))).done();
     }
 
+    fn suppressed_addresses_are_listed_and_lifted(command_line) {
+        command_line.organization();
+        assert!(command_line.run("suppressions list").done().stdout.contains("There are no suppressed addresses."));
+        for (address, at) in [("eve@acme.example", "2020-01-01T00:00:00.000000Z"), ("bob@acme.example", "2999-01-01T00:00:00.000000Z"), ("ada@acme.example", "2999-01-01T00:00:00.000000Z")] {
+            command_line.sql(&format!("INSERT INTO guestlist_suppressions (email_key, reason, at) VALUES ('{address}', '550 5.1.1 no such user', '{at}')"));
+        }
+        let rows = command_line.all("suppressions list");
+        assert_eq!(rows.iter().map(|row| &row["email"]).collect::<Vec<_>>(), ["ada@acme.example", "bob@acme.example"]);
+        assert_eq!((&rows[0]["reason"], &rows[0]["expires_at"]), (&json!("550 5.1.1 no such user"), &json!("2999-01-31T00:00:00Z")));
+        assert_eq!(command_line.all("suppressions list --limit 1"), rows[..1]);
+        let table = command_line.run("suppressions list").done().stdout;
+        assert!(table.starts_with("ADDRESS ") && table.contains("550 5.1.1 no such user"), "{table}");
+        assert_eq!(command_line.one("suppressions lift Bob@acme.example"), json!({ "email": "Bob@acme.example", "lifted": true }));
+        let refused = command_line.run("suppressions lift bob@acme.example --json").ended(3).object();
+        assert_eq!((&refused["refused"], &refused["email"]), (&json!("not_found"), &json!("bob@acme.example")));
+        assert_eq!(command_line.run("suppressions lift nonsense --json").ended(2).object()["invalid"], "invalid_email_address");
+        let sentence = command_line.run("suppressions lift ada@acme.example").done().stdout;
+        assert_eq!(sentence, "Lifted the suppression of ada@acme.example; later letters are sent again.\n");
+    }
+
+    fn pause_of_sending_is_told_in_plain_words(command_line) {
+        let acme = command_line.organization();
+        command_line.run(&format!("invite a@acme.example --organization {acme} --role agent --as ann")).done();
+        let list = format!("invitations --organization {acme}");
+        assert_eq!(command_line.one(&list)["delivery"], "queued");
+        assert_eq!(command_line.run("jobs").done().stderr, "");
+        command_line.sql("INSERT INTO guestlist_mail_pause (id, since, reason, worker, until)
+            VALUES (1, '2020-01-01T00:00:00.000000Z', '535 5.7.8 bad credentials', 'w1', '2999-01-01T00:00:00.000000Z')");
+        assert_eq!(command_line.one(&list)["delivery"], "paused");
+        for command in [list.as_str(), "jobs"] {
+            let told = command_line.run(command).done().stderr;
+            assert_eq!(told, "Sending is paused for everybody since 2020-01-01 00:00:00: 535 5.7.8 bad credentials. The worker w1 tries again at 2999-01-01 00:00:00.\n");
+        }
+    }
+
     fn terminal_output_is_tables_and_sentences(command_line) {
         let acme = command_line.organization();
         let invite = format!("invite bob@acme.example nonsense --organization {acme} --role agent --as ann");

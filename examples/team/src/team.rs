@@ -263,10 +263,11 @@ fn invitation_row(
 fn delivery(invitation: &Invitation) -> &'static str {
     match invitation.delivery {
         Delivery::Queued => "E-mail on its way",
+        Delivery::Paused => "E-mail waits, because sending is paused for everybody",
         Delivery::Sent => "E-mail sent",
         Delivery::Deferred => "E-mail delayed",
         Delivery::Failed => "E-mail not delivered",
-        Delivery::Suppressed => "No e-mail: the address refused an earlier one",
+        Delivery::Suppressed => "No e-mail sent",
         _ => "E-mail",
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use guestlist::worker::{
-    self, delete_closed_invitations, delete_old_attempts, delete_old_events, delete_old_letters,
+    self, delete_closed_invitations, delete_expired_suppressions, delete_old_attempts,
+    delete_old_events, delete_old_letters,
 };
 
 use crate::context::Context;
@@ -31,6 +32,7 @@ pub(crate) async fn forget_old(
     let mut transaction = worker::begin(&context.database).await?;
     let letters = delete_old_letters(&mut transaction, now - retention.letters, BATCH).await?;
     let attempts = delete_old_attempts(&mut transaction, now - retention.attempts, BATCH).await?;
+    let suppressions = delete_expired_suppressions(&mut transaction, now, BATCH).await?;
     let (mut events, mut invitations) = (0, 0);
     if let Some(history) = retention.history {
         events = delete_old_events(&mut transaction, now - history, BATCH).await?;
@@ -40,5 +42,6 @@ pub(crate) async fn forget_old(
     if events + invitations + attempts > 0 {
         tracing::info!(events, invitations, attempts, "old history deleted");
     }
-    Ok([letters, attempts, events, invitations].contains(&u64::from(BATCH)))
+    let deleted = [letters, attempts, suppressions, events, invitations];
+    Ok(deleted.contains(&u64::from(BATCH)))
 }

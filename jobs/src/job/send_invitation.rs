@@ -120,7 +120,7 @@ fn judge(
         let why = "a newer letter of this invitation replaces it";
         return Err(Box::new(Outcome::cancelled(why)));
     }
-    let suppressed = |why: String| Err(Box::new(suppress(id, letter, why)));
+    let suppressed = |why: String| Err(Box::new(suppress(id, letter, why.clone(), why)));
     match invitation.status_at(context.guestlist.now()) {
         Status::Pending => {}
         status => return suppressed(format!("not sent: the invitation is {status}")),
@@ -129,9 +129,9 @@ fn judge(
         return suppressed("not sent: the inviter may no longer grant this role".to_owned());
     }
     if let Some(reason) = suppression {
-        return suppressed(format!(
-            "not sent: an earlier letter to this address was refused: {reason}"
-        ));
+        let why = format!("not sent: an earlier letter to this address was refused: {reason}");
+        let detail = DeliveryReport::UNREACHABLE.to_owned();
+        return Err(Box::new(suppress(id, letter, why, detail)));
     }
     match organization {
         Some(organization) => Ok(CurrentState {
@@ -208,9 +208,9 @@ fn conclude(
     }
 }
 
-fn suppress(invitation: InvitationId, letter: i64, why: String) -> Outcome {
-    let detail = Some(why.clone());
-    let report = DeliveryReport::new(invitation, letter, Delivery::Suppressed, detail);
+/// Ends a letter that is not sent. Operators read `why`, the inviter reads `detail`.
+fn suppress(invitation: InvitationId, letter: i64, why: String, detail: String) -> Outcome {
+    let report = DeliveryReport::new(invitation, letter, Delivery::Suppressed, Some(detail));
     Outcome {
         report: Some(report),
         ..Next::Cancel { why }.into()

@@ -202,7 +202,10 @@ on_both_stacks! {
         let again = other.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         harness.work_until_idle().await;
         assert!(harness.letters_to("bob@example.com").is_empty());
-        assert_eq!(other.invitation(again.id).await.delivery, Delivery::Suppressed);
+        let unsent = other.invitation(again.id).await;
+        assert_eq!(unsent.delivery, Delivery::Suppressed);
+        let detail = unsent.delivery_detail.unwrap();
+        assert_eq!(detail, "the address cannot be reached by mail; hand over the link");
         harness.team.advance_clock(TimeDelta::minutes(2));
         harness.team.resend(OLIVIA, invitation.id).await.unwrap();
         harness.work_until_idle().await;

@@ -58,6 +58,7 @@ impl ReferenceModel {
             self.has_seat_for_a_member(organization)?;
             self.admit(index, account, address);
         }
+        self.suppressed.remove(address.invitee);
         self.invitations[index].accepted_by = Some(account);
         self.close(index, "accepted", Some(account));
         Ok(())

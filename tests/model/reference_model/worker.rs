@@ -1,5 +1,7 @@
 //! The effects of time and of the worker.
 
+use chrono::TimeDelta;
+
 use super::{ReferenceModel, Session, Subject, TaskKind};
 use crate::limits;
 use crate::operation::{Answer, Operation};
@@ -65,7 +67,7 @@ impl ReferenceModel {
         let (organization, invitee) = (invitation.organization, invitation.address.invitee);
         if operation.delivery() == "failed" {
             if operation.suppresses() {
-                self.suppressed.insert(invitee);
+                self.suppressed.insert(invitee, self.now);
             }
             self.record_event(
                 "invitation_undeliverable",
@@ -101,6 +103,7 @@ impl ReferenceModel {
     }
 
     pub fn is_suppressed(&self, invitee: &str) -> bool {
-        self.suppressed.contains(invitee)
+        let since = self.now - TimeDelta::days(30);
+        self.suppressed.get(invitee).is_some_and(|at| *at > since)
     }
 }
