@@ -68,6 +68,10 @@ text_enum! {
         InvitationExpired = "invitation_expired",
         /// A mail server refused the letter of an invitation for good.
         InvitationUndeliverable = "invitation_undeliverable",
+        /// The letter of an invitation came back after a mail server had accepted it.
+        InvitationBounced = "invitation_bounced",
+        /// A letter came back too late to matter: a newer one was sent, or the invitation is closed.
+        InvitationBouncedLate = "invitation_bounced_late",
         /// The link of an invitation was shown to a member.
         InvitationLinkShown = "invitation_link_shown",
         /// A member's role changed.
@@ -103,7 +107,8 @@ impl EventKind {
             Self::InvitationAccepted
             | Self::InvitationDeclined
             | Self::InvitationExpired
-            | Self::InvitationUndeliverable => Some(Addressee::Inviter),
+            | Self::InvitationUndeliverable
+            | Self::InvitationBounced => Some(Addressee::Inviter),
             Self::RoleChanged
             | Self::OwnershipTransferred
             | Self::MemberSuspended

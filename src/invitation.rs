@@ -63,6 +63,8 @@ pub struct Invitation {
     pub delivery: Delivery,
     /// The mail server's reply, or the reason why no letter was sent.
     pub delivery_detail: Option<String>,
+    /// The time at which the newest letter came back.
+    pub bounced_at: Option<DateTime<Utc>>,
     /// The actor whose right it depends on: the last one that invited, resent or changed the role.
     #[sqlx(flatten)]
     #[serde(flatten)]
@@ -95,7 +97,7 @@ pub struct Invitation {
 }
 
 pub(crate) const COLUMNS: &str = const_format::concatcp!(
-    "id, organization_id, email, role, locale, message, status, delivery, delivery_detail, \
+    "id, organization_id, email, role, locale, message, status, delivery, delivery_detail, bounced_at, \
                        granted_by, granted_by_kind, accepted_by, letters, last_letter_at, created_at, expires_at, closed_at, nonce, \
                        link_role, role_seal, replaced_links, ",
     mail_pause::UNTIL
@@ -121,14 +123,16 @@ impl Invitation {
     }
 
     /// Computes the delivery state as of `now`: a queued letter is paused while sending is paused for
-    /// everybody.
+    /// everybody, and a letter that failed after it was accepted has bounced.
     pub(crate) fn seen_at(mut self, now: DateTime<Utc>) -> Self {
         let is_paused = self
             .mail_paused_until
             .is_some_and(|until| mail_pause::counts(until, now));
-        if self.delivery == Delivery::Queued && is_paused {
-            self.delivery = Delivery::Paused;
-        }
+        self.delivery = match self.delivery {
+            Delivery::Queued if is_paused => Delivery::Paused,
+            Delivery::Failed if self.bounced_at.is_some() => Delivery::Bounced,
+            stored => stored,
+        };
         self
     }
 
@@ -244,7 +248,7 @@ async fn find(
 
 /// Reads an invitation and locks its row until the host's transaction ends: the expiry sweep and
 /// the recording of deliveries do not take the organization's lock.
-async fn find_locked(
+pub(crate) async fn find_locked(
     connection: &mut Connection<'_>,
     id: InvitationId,
 ) -> Result<Option<Invitation>, Error> {

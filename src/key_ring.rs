@@ -119,6 +119,11 @@ impl KeyRing {
         self.0.first()
     }
 
+    /// Returns all keys, the one that signs first.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.0.iter()
+    }
+
     /// Returns the key with that id.
     pub(crate) fn get(&self, id: &str) -> Option<&Key> {
         self.0.iter().find(|key| key.id == id)

@@ -32,6 +32,8 @@ text_enum! {
         Deferred = "deferred",
         /// Refused by a mail server for good.
         Failed = "failed",
+        /// Returned after a mail server had accepted it. Stored as the time of the bounce.
+        Bounced = "bounced",
         /// Not sent, on purpose.
         Suppressed = "suppressed",
     }
@@ -40,6 +42,6 @@ text_enum! {
 impl Delivery {
     /// Returns `true` if it is computed at the read and so cannot be stored.
     pub(crate) fn is_computed(self) -> bool {
-        matches!(self, Self::Paused)
+        matches!(self, Self::Paused | Self::Bounced)
     }
 }

@@ -23,6 +23,8 @@ mod acting;
 mod addresses;
 #[path = "library/attempts.rs"]
 mod attempts;
+#[path = "library/bounces.rs"]
+mod bounces;
 #[path = "library/fairness.rs"]
 mod fairness;
 #[path = "library/forgetting.rs"]

@@ -255,6 +255,7 @@ impl Row for Listed {
             "status": invitation.status_at(*now),
             "delivery": invitation.delivery,
             "delivery_detail": invitation.delivery_detail,
+            "bounced_at": invitation.bounced_at,
             "granted_by": invitation.granted_by,
             "accepted_by": invitation.accepted_by,
             "letters": invitation.letters,

@@ -8,6 +8,7 @@
 
 mod acceptance;
 mod arguments;
+mod bounce;
 mod context;
 mod demo;
 mod doctor;
@@ -127,6 +128,7 @@ enum Daily {
     #[command(subcommand)]
     Session(session::Command),
     Events(event::List),
+    Bounce(bounce::Record),
     Jobs(job::Command),
     /// List the addresses that no letter is sent to, and lift suppressions.
     #[command(subcommand)]
@@ -210,6 +212,7 @@ impl Daily {
             Self::Forget(command) => command.run(context).await,
             Self::Session(command) => command.run(context).await,
             Self::Events(command) => command.run(context).await,
+            Self::Bounce(command) => command.run(context).await,
             Self::Jobs(command) => command.run(context).await,
             Self::Suppressions(command) => command.run(context).await,
         }

@@ -6,6 +6,8 @@
 #[path = "cli/support.rs"]
 mod support;
 
+#[path = "cli/bounces.rs"]
+mod bounces;
 #[path = "cli/bulk.rs"]
 mod bulk;
 #[path = "cli/conflicts.rs"]

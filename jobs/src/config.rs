@@ -1,6 +1,7 @@
 //! The configuration of the worker and the command line from the environment.
 
 mod database;
+mod envelope;
 mod keys;
 mod link;
 mod reader;
@@ -20,6 +21,7 @@ use guestlist::{Builder, Database, Guestlist, KeyRing, Limits, RoleModel, Seats}
 
 pub(crate) use self::database::redacted;
 pub use self::database::{DatabaseError, InvalidDatabaseUrl};
+pub use self::envelope::{EnvelopeFrom, InvalidEnvelopeFrom};
 pub use self::keys::{Keys, KeysError};
 pub use self::link::{InvalidLinkTemplate, LinkTemplate};
 use self::reader::Reader;
@@ -47,6 +49,8 @@ pub struct Config {
     pub smtp_rate: Option<Rate>,
     /// `GUESTLIST_FROM`.
     pub from: Mailbox,
+    /// `GUESTLIST_ENVELOPE_FROM`; `None` for the address of [`from`](Self::from).
+    pub envelope_from: Option<EnvelopeFrom>,
     /// `GUESTLIST_LINK`.
     pub link: LinkTemplate,
     /// `GUESTLIST_KEYS`, or another source of keys.
@@ -125,6 +129,7 @@ impl Config {
             mailer: reader.required(variables::SMTP_URL, str::parse),
             smtp_rate: reader.required(variables::SMTP_RATE, smtp_rate),
             from: reader.required(variables::FROM, str::parse),
+            envelope_from: reader.optional(variables::ENVELOPE_FROM, str::parse),
             link: reader.required(variables::LINK, str::parse),
             keys: keys(&mut reader, &database_url),
             audience: reader.required(variables::AUDIENCE, audience),
@@ -187,6 +192,7 @@ impl fmt::Debug for Config {
             .field("mailer", &self.mailer)
             .field("smtp_rate", &self.smtp_rate)
             .field("from", &self.from)
+            .field("envelope_from", &self.envelope_from)
             .field("link", &self.link)
             .field("keys", &self.keys)
             .field("audience", &self.audience)

@@ -70,7 +70,8 @@ impl DeliveryReport {
 }
 
 /// Records the result for an invitation's newest letter, unless that letter already failed for
-/// good. A state that is computed at the read ([`Delivery::Paused`]) is not recorded. If it fails for good now, the inviter gets a notice, and the address is suppressed if the
+/// good. A state that is computed at the read ([`Delivery::Paused`], [`Delivery::Bounced`]) is
+/// not recorded. If it fails for good now, the inviter gets a notice, and the address is suppressed if the
 /// report says so.
 ///
 /// ```

@@ -225,6 +225,7 @@ impl ActingIn<'_> {
             status: Status::Pending,
             delivery: Delivery::Queued,
             delivery_detail: None,
+            bounced_at: None,
             granted_by: Grantor::from(&self.acting.actor),
             accepted_by: None,
             letters: 1,

@@ -65,7 +65,10 @@ impl Acting<'_> {
         limits.admit(&before.email)?;
         let after = guestlist.renew(Grantor::from(&self.actor), &before);
         update(&mut connection, &after).await?;
-        if matches!(before.delivery, Delivery::Failed | Delivery::Suppressed) {
+        if matches!(
+            before.delivery,
+            Delivery::Failed | Delivery::Bounced | Delivery::Suppressed
+        ) {
             suppression::lift_suppression(&mut connection, &before.email).await?;
         }
         let event = Event::new(
@@ -133,6 +136,7 @@ impl Guestlist {
             status: Status::Pending,
             delivery: Delivery::Queued,
             delivery_detail: None,
+            bounced_at: None,
             granted_by,
             letters: before.letters + 1,
             last_letter_at: now,
@@ -150,7 +154,7 @@ impl Guestlist {
 
 async fn update(connection: &mut Connection<'_>, invitation: &Invitation) -> Result<(), Error> {
     let statement = sql("UPDATE guestlist_invitations
-         SET status = $2, delivery = $3, delivery_detail = NULL, granted_by = $4, letters = $5, last_letter_at = $6,
+         SET status = $2, delivery = $3, delivery_detail = NULL, bounced_at = NULL, granted_by = $4, letters = $5, last_letter_at = $6,
              expires_at = $7, closed_at = NULL, reminded_at = NULL, nonce = $8, link_role = $9,
              role_seal = $10, replaced_links = $11, granted_by_kind = $12
          WHERE id = $1")

@@ -41,7 +41,10 @@ impl ReplayedState {
                 self.seats = after["seats"].as_u64();
             }
             EventKind::OrganizationDeleted => *self = Self::default(),
-            EventKind::InvitationUndeliverable | EventKind::InvitationLinkShown => {}
+            EventKind::InvitationUndeliverable
+            | EventKind::InvitationBounced
+            | EventKind::InvitationBouncedLate
+            | EventKind::InvitationLinkShown => {}
             EventKind::RoleChanged
             | EventKind::OwnershipTransferred
             | EventKind::MemberSuspended

@@ -156,6 +156,12 @@ fn sentence(app: &App, names: &Names, event: &Event) -> String {
                 after.text("email")
             )
         }
+        EventKind::InvitationBounced => {
+            format!("The e-mail to {} came back", after.text("email"))
+        }
+        EventKind::InvitationBouncedLate => {
+            format!("An earlier e-mail to {} came back", after.text("email"))
+        }
         EventKind::InvitationLinkShown => match names.invitees.get(&event.subject) {
             Some(email) => format!("{actor} viewed the invitation link for {email}"),
             None => format!("{actor} viewed an invitation link"),

@@ -267,6 +267,7 @@ fn delivery(invitation: &Invitation) -> &'static str {
         Delivery::Sent => "E-mail sent",
         Delivery::Deferred => "E-mail delayed",
         Delivery::Failed => "E-mail not delivered",
+        Delivery::Bounced => "E-mail came back",
         Delivery::Suppressed => "No e-mail sent",
         _ => "E-mail",
     }

@@ -104,6 +104,7 @@ fn every_mistake_is_reported_with_its_variable() {
         ("SMTP_URL", "mail.example.com"),
         ("GUESTLIST_SMTP_RATE", "0"),
         ("GUESTLIST_FROM", "nobody"),
+        ("GUESTLIST_ENVELOPE_FROM", "bounces+{letter}"),
         ("GUESTLIST_LINK", "https://app.example/join"),
         ("GUESTLIST_KEYS", "k1:c2hvcnQ="),
         ("GUESTLIST_AUDIENCE", &"x".repeat(256)),

@@ -47,6 +47,11 @@ variables! {
     FROM: "GUESTLIST_FROM" = "Guestlist <guestlist@example.com>",
         "an address, or a name and an address such as Acme <team@acme.example>",
         "The sender of letters, in the From header and at the mail server.";
+    ENVELOPE_FROM: "GUESTLIST_ENVELOPE_FROM" = "",
+        "an address, such as bounces@acme.example or bounces+{letter}@acme.example",
+        "The envelope sender: the address that mail servers return letters to. With {letter} each \
+         letter of an invitation gets an address of its own, by which `guestlist bounce` finds the \
+         invitation. If unset, it is the address of GUESTLIST_FROM.";
     LINK: "GUESTLIST_LINK" = "http://localhost:3000/invitations/{token}",
         "an http or https URL with {token} once, in its path, query or fragment",
         "The page of your application that the link in an invitation leads to. The invitation's token \

@@ -194,7 +194,7 @@ fn about_invitation(
             invitee,
             role,
         }),
-        EventKind::InvitationUndeliverable => {
+        EventKind::InvitationUndeliverable | EventKind::InvitationBounced => {
             let reason = text(event.after.as_ref()?, "reason")?;
             Some(Letter::Undeliverable {
                 organization,
