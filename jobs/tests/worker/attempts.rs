@@ -128,7 +128,7 @@ on_both_stacks! {
 
     async fn letters_that_are_not_tried_leave_no_attempt(harness: Harness) {
         let down = || Action::reply_and_hang_up("421 4.3.2 going down");
-        let script = (0..3).fold(Script::default(), |script, _| script.on(Stage::Connect, down()));
+        let script = (0..3).fold(Script::default(), |script, _| script.on(Stage::Data, down()));
         let harness = harness.with_mail_server(script).await;
         invite_many(&harness.team, 10).await;
         let worker = harness.worker();
