@@ -66,7 +66,8 @@ text_enum! {
         InvitationDeclined = "invitation_declined",
         /// An invitation expired.
         InvitationExpired = "invitation_expired",
-        /// A mail server refused the letter of an invitation for good.
+        /// A mail server refused the letter of an invitation for good, or it was not sent because the
+        /// address is suppressed.
         InvitationUndeliverable = "invitation_undeliverable",
         /// The letter of an invitation came back after a mail server had accepted it.
         InvitationBounced = "invitation_bounced",

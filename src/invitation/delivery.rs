@@ -26,12 +26,24 @@ pub struct DeliveryReport {
     /// `true` if a failure says that the mailbox is missing or disabled, so that no organization
     /// sends letters to the address for a while.
     pub suppresses: bool,
+    /// `true` if nothing was sent because the address is suppressed already.
+    is_suppressed: bool,
 }
 
 impl DeliveryReport {
     /// The detail of a letter that was not sent because its address is suppressed. It says neither
     /// when nor why: another organization's letter may be the cause.
     pub const UNREACHABLE: &str = "the address cannot be reached by mail; hand over the link";
+
+    /// Makes a report on a letter that was not sent because its address is suppressed. The inviter
+    /// gets a notice, as after a failure.
+    pub fn unreachable(invitation: InvitationId, letter: i64) -> Self {
+        let detail = Some(Self::UNREACHABLE.to_owned());
+        Self {
+            is_suppressed: true,
+            ..Self::new(invitation, letter, Delivery::Suppressed, detail)
+        }
+    }
 
     /// Makes a report on the letter of this number.
     pub fn new(
@@ -46,6 +58,7 @@ impl DeliveryReport {
             delivery,
             detail,
             suppresses: false,
+            is_suppressed: false,
         }
     }
 
@@ -72,7 +85,8 @@ impl DeliveryReport {
 /// Records the result for an invitation's newest letter, unless that letter already failed for
 /// good. A state that is computed at the read ([`Delivery::Paused`], [`Delivery::Bounced`]) is
 /// not recorded. If it fails for good now, the inviter gets a notice, and the address is suppressed if the
-/// report says so.
+/// report says so. A letter that was not sent because the address is suppressed already is told to the
+/// inviter too ([`DeliveryReport::unreachable`]).
 ///
 /// ```
 /// # use chrono::{DateTime, Utc};
@@ -113,14 +127,19 @@ pub async fn record_delivery(
     else {
         return Ok(());
     };
-    if report.delivery != Delivery::Failed {
+    if report.delivery != Delivery::Failed && !report.is_suppressed {
         return Ok(());
     }
     let reason = detail.as_deref().unwrap_or("refused");
     if report.suppresses
+        && report.delivery == Delivery::Failed
         && let Ok(email) = email.parse()
     {
         suppress(&mut connection, now, &email, reason).await?;
+    }
+    let mut facts = json!({ "email": email, "reason": reason });
+    if report.is_suppressed {
+        facts["is_suppressed"] = json!(true);
     }
     Event::new(
         now,
@@ -128,7 +147,7 @@ pub async fn record_delivery(
         EventKind::InvitationUndeliverable,
         report.invitation,
     )
-    .after(json!({ "email": email, "reason": reason }))
+    .after(facts)
     .record(&mut connection)
     .await
 }

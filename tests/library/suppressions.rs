@@ -82,6 +82,21 @@ on_both_databases! {
         assert!(suppression(&team, &invitation.email).await.is_some(), "a link proves no mailbox");
     }
 
+    async fn inviter_of_a_suppressed_address_is_told_without_details(team: Team) {
+        let other = Team::on(team.database.clone()).await;
+        suppress(&team, "bob@example.com").await;
+        let unsent = other.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let report = DeliveryReport::unreachable(unsent.id, 1);
+        other.in_transaction(async |tx| worker::record_delivery(tx, other.now(), &report).await).await.unwrap();
+        let now = other.invitation(unsent.id).await;
+        assert_eq!((now.delivery, now.delivery_detail.as_deref()), (Delivery::Suppressed, Some(DeliveryReport::UNREACHABLE)));
+        let event = other.events().await.pop().unwrap();
+        let facts = serde_json::json!({ "email": "bob@example.com", "reason": DeliveryReport::UNREACHABLE, "is_suppressed": true });
+        assert_eq!((event.kind.as_str(), event.after), ("invitation_undeliverable", Some(facts)));
+        let notices = other.messages().await.iter().filter(|kind| *kind == "send_notice").count();
+        assert_eq!(notices, 2, "one for each organization");
+    }
+
     async fn operators_list_and_lift_suppressions(team: Team) {
         for who in ["carl", "adam", "bob"] {
             suppress(&team, &format!("{who}@example.com")).await;

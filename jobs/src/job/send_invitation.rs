@@ -120,7 +120,7 @@ fn judge(
         let why = "a newer letter of this invitation replaces it";
         return Err(Box::new(Outcome::cancelled(why)));
     }
-    let suppressed = |why: String| Err(Box::new(suppress(id, letter, why.clone(), why)));
+    let suppressed = |why: String| Err(Box::new(suppress(id, letter, why)));
     match invitation.status_at(context.guestlist.now()) {
         Status::Pending => {}
         status => return suppressed(format!("not sent: the invitation is {status}")),
@@ -130,8 +130,10 @@ fn judge(
     }
     if let Some(reason) = suppression {
         let why = format!("not sent: an earlier letter to this address was refused: {reason}");
-        let detail = DeliveryReport::UNREACHABLE.to_owned();
-        return Err(Box::new(suppress(id, letter, why, detail)));
+        return Err(Box::new(Outcome {
+            report: Some(DeliveryReport::unreachable(id, letter)),
+            ..Outcome::cancelled(why)
+        }));
     }
     match organization {
         Some(organization) => Ok(CurrentState {
@@ -208,9 +210,9 @@ fn conclude(
     }
 }
 
-/// Ends a letter that is not sent. Operators read `why`, the inviter reads `detail`.
-fn suppress(invitation: InvitationId, letter: i64, why: String, detail: String) -> Outcome {
-    let report = DeliveryReport::new(invitation, letter, Delivery::Suppressed, Some(detail));
+fn suppress(invitation: InvitationId, letter: i64, why: String) -> Outcome {
+    let detail = Some(why.clone());
+    let report = DeliveryReport::new(invitation, letter, Delivery::Suppressed, detail);
     Outcome {
         report: Some(report),
         ..Next::Cancel { why }.into()

@@ -195,7 +195,15 @@ fn about_invitation(
             role,
         }),
         EventKind::InvitationUndeliverable | EventKind::InvitationBounced => {
-            let reason = text(event.after.as_ref()?, "reason")?;
+            let facts = event.after.as_ref()?;
+            if facts["is_suppressed"] == true {
+                return Some(Letter::Unreachable {
+                    organization,
+                    invitee,
+                    role,
+                });
+            }
+            let reason = text(facts, "reason")?;
             Some(Letter::Undeliverable {
                 organization,
                 invitee,

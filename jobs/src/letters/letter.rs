@@ -99,6 +99,15 @@ pub enum Letter {
         /// The mail server's reply, which is foreign text too.
         reason: String,
     },
+    /// To the inviter: the letter was not sent, because the address is suppressed.
+    Unreachable {
+        /// The organization of the invitation.
+        organization: String,
+        /// The invited address.
+        invitee: String,
+        /// The display name of the offered role.
+        role: String,
+    },
     /// To a member: their role changed.
     RoleChanged {
         /// The organization the role belongs to.
@@ -161,6 +170,7 @@ impl Letter {
             Self::Declined { .. } => "notices/declined",
             Self::Expired { .. } => "notices/expired",
             Self::Undeliverable { .. } => "notices/undeliverable",
+            Self::Unreachable { .. } => "notices/unreachable",
             Self::RoleChanged { .. } => "notices/role-changed",
             Self::Suspended { .. } => "notices/suspended",
             Self::Reinstated { .. } => "notices/reinstated",
@@ -202,6 +212,11 @@ impl Letter {
                 role,
             }
             | Self::Expired {
+                organization,
+                invitee,
+                role,
+            }
+            | Self::Unreachable {
                 organization,
                 invitee,
                 role,

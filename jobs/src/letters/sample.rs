@@ -69,9 +69,14 @@ impl Sample {
             },
             Letter::Undeliverable {
                 organization: organization.clone(),
+                invitee: invitee.clone(),
+                role: role.clone(),
+                reason: self.text("reason"),
+            },
+            Letter::Unreachable {
+                organization: organization.clone(),
                 invitee,
                 role,
-                reason: self.text("reason"),
             },
             Letter::RoleChanged {
                 organization: organization.clone(),

@@ -11,7 +11,7 @@ macro_rules! files {
 }
 
 /// All built-in templates, by their path below `templates/`.
-const BUILT_IN: [(&str, &str); 32] = files![
+const BUILT_IN: [(&str, &str); 35] = files![
     "layout/text.hbs",
     "layout/html.hbs",
     "invitation/subject.hbs",
@@ -32,6 +32,9 @@ const BUILT_IN: [(&str, &str); 32] = files![
     "notices/undeliverable/subject.hbs",
     "notices/undeliverable/text.hbs",
     "notices/undeliverable/html.hbs",
+    "notices/unreachable/subject.hbs",
+    "notices/unreachable/text.hbs",
+    "notices/unreachable/html.hbs",
     "notices/role-changed/subject.hbs",
     "notices/role-changed/text.hbs",
     "notices/role-changed/html.hbs",

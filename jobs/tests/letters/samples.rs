@@ -62,9 +62,14 @@ pub(crate) fn letters(organization: &str, name: &str, message: &str) -> Vec<Lett
         },
         Letter::Undeliverable {
             organization: organization.clone(),
+            invitee: invitee.clone(),
+            role: role.clone(),
+            reason: format!("550 5.1.1 no such user: {message}"),
+        },
+        Letter::Unreachable {
+            organization: organization.clone(),
             invitee,
             role,
-            reason: format!("550 5.1.1 no such user: {message}"),
         },
         Letter::RoleChanged {
             organization: organization.clone(),

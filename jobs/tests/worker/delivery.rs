@@ -206,6 +206,9 @@ on_both_stacks! {
         assert_eq!(unsent.delivery, Delivery::Suppressed);
         let detail = unsent.delivery_detail.unwrap();
         assert_eq!(detail, "the address cannot be reached by mail; hand over the link");
+        let told = harness.letters_to("olivia@example.com");
+        assert_eq!(told.len(), 2, "the other inviter is told too");
+        assert!(told[1].contains("cannot be reached by mail") && !told[1].contains("5.1.1"), "{}", told[1]);
         harness.team.advance_clock(TimeDelta::minutes(2));
         harness.team.resend(OLIVIA, invitation.id).await.unwrap();
         harness.work_until_idle().await;
