@@ -6,7 +6,7 @@ use std::time::Duration;
 use guestlist::{Database, Key, Schema};
 use guestlist_jobs::config::{Config, SessionStoreConfig};
 use guestlist_jobs::letters::Letters;
-use guestlist_jobs::mailer::{Deadlines, Mailer};
+use guestlist_jobs::mailer::{Mailer, MailerSettings};
 use guestlist_jobs::{clock_skew, is_too_much_skew, work};
 use serde_json::json;
 
@@ -186,10 +186,10 @@ async fn redis(config: &Config) -> Finding {
 }
 
 async fn smtp(config: &Config) -> Finding {
-    let mut deadlines = Deadlines::default();
-    deadlines.connect = CHECK_TIMEOUT / 2;
-    deadlines.greeting = CHECK_TIMEOUT / 2;
-    let mailer = Mailer::new(config.mailer.clone(), 1, deadlines);
+    let mut settings = MailerSettings::default();
+    settings.deadlines.connect = CHECK_TIMEOUT / 2;
+    settings.deadlines.greeting = CHECK_TIMEOUT / 2;
+    let mailer = Mailer::new(config.mailer.clone(), settings);
     match within(mailer.check()).await {
         Ok(report) => Healthy(match config.smtp_rate {
             Some(rate) => format!("{report}; at most {rate} over all workers"),

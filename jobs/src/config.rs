@@ -30,7 +30,8 @@ pub use self::role_model::{UnreadRoleModel, read_role_model};
 pub use self::sessions::{InvalidSessionStores, SessionStoreConfig};
 use crate::attempt_log::AttemptLog;
 use crate::mailbox::Mailbox;
-use crate::mailer::{InvalidRate, MailerConfig, Rate};
+use crate::mailer::MailerConfig;
+use crate::rate::{InvalidRate, Rate};
 use crate::redis_url::RedisUrl;
 
 /// The validated configuration. [`variables::ALL`] documents each variable.

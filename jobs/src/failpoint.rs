@@ -8,12 +8,13 @@
 /// True if this build has fail points, which only trials need.
 pub const HAS_FAIL_POINTS: bool = cfg!(feature = "failpoints");
 
-/// Defines a step that returns the error if it is armed. Compiled to nothing without the feature.
+/// Defines a step that returns an error if it is armed: the error of a lost connection, converted by
+/// the given function. Compiled to nothing without the feature.
 macro_rules! fail_point {
-    ($step:literal, $error:expr) => {
+    ($step:literal, $convert:expr) => {
         #[cfg(feature = "failpoints")]
         if $crate::failpoint::is_to_fail($step) {
-            return Err($error.into());
+            return Err($convert($crate::failpoint::lost_connection()).into());
         }
     };
 }
@@ -21,7 +22,7 @@ macro_rules! fail_point {
 pub(crate) use fail_point;
 
 #[cfg(feature = "failpoints")]
-pub(crate) use self::armed::{database, is_to_fail, lost_connection, redis};
+pub(crate) use self::armed::{is_to_fail, lost_connection};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -31,8 +32,6 @@ mod armed {
 
     use rustix::process::{Signal, getpid, kill_process};
     use tracing::warn;
-
-    use crate::queue::QueueError;
 
     /// Arms the steps from the environment at the first step, for the rest of the process.
     static SCENARIO: LazyLock<()> = LazyLock::new(|| std::mem::forget(fail::FailScenario::setup()));
@@ -65,19 +64,6 @@ mod armed {
     fn signal_myself(signal: Signal) {
         kill_process(getpid(), signal).expect("a process may signal itself");
         std::thread::sleep(STOPPING);
-    }
-
-    /// Returns the error of a database whose server was stopped.
-    pub(crate) fn database() -> guestlist::Error {
-        guestlist::Error::Database(sqlx::Error::Io(lost_connection()))
-    }
-
-    /// Returns the error of the queue when Redis is gone.
-    pub(crate) fn redis() -> QueueError {
-        QueueError::Redis {
-            address: "a fail point".to_owned(),
-            problem: lost_connection().into(),
-        }
     }
 
     /// Returns the error of a connection whose other end is gone.

@@ -3,13 +3,10 @@
 //! A job reads the current state, acts, and returns what should happen [`Next`] to its message. It
 //! never settles the message itself; settling is done in one place for all jobs.
 
-mod deferral;
-mod desk;
 mod expire_invitations;
 mod forget_old;
+mod letter;
 mod outcome;
-mod pace;
-mod posting;
 mod purge_sessions;
 mod remind;
 mod send_invitation;
@@ -18,19 +15,30 @@ mod send_notice;
 use std::time::Duration;
 
 use guestlist::outbox::{Cost, Message, Task};
+use guestlist::worker;
 
-pub(crate) use self::desk::{Desk, JOBS_A_CONNECTION};
 pub(crate) use self::expire_invitations::expire_invitations;
 pub(crate) use self::forget_old::{Retention, forget_old};
+use self::letter::{LetterFactsLoader, letter_facts_loader};
 pub(crate) use self::outcome::Outcome;
 pub(crate) use self::remind::remind;
 use self::send_invitation::LetterRef;
 use crate::back_off::BackOff;
 use crate::context::Context;
+use crate::delivery::{Conclusion, Delivery};
 use crate::leases::Held;
 use crate::letters::LetterError;
+use crate::mailer::Verdict;
 use crate::metrics::Metrics;
 pub(crate) use crate::next::Next;
+
+/// The dependencies of the jobs of one worker.
+pub(crate) struct Jobs {
+    context: Context,
+    delivery: Delivery,
+    letter_facts: LetterFactsLoader,
+    metrics: Metrics,
+}
 
 /// A failure of something the job depends on; the message is retried with back-off.
 #[derive(Debug, thiserror::Error)]
@@ -58,40 +66,63 @@ const BACK_OFF: BackOff = BackOff {
     longest: Duration::from_secs(600),
 };
 
-/// Runs the job of a message and returns the next step, also if the job fails.
-pub(crate) async fn run(
-    context: &Context,
-    desk: &Desk,
-    metrics: &Metrics,
-    message: &Message,
-    held: &Held,
-) -> Outcome {
-    let Some(task) = message.task() else {
-        let why = format!(
-            "this version of the worker does not know the task {} with these ids",
-            message.kind
-        );
-        return Next::Dead { why }.into();
-    };
-    let outcome = match &task {
-        Task::SendInvitation { invitation, letter } => {
-            let letter = LetterRef::new(*invitation, *letter, false);
-            send_invitation::run(context, desk, message, held, letter).await
+impl Jobs {
+    pub(crate) fn new(context: Context, delivery: Delivery, metrics: Metrics) -> Self {
+        Self {
+            letter_facts: letter_facts_loader(&context),
+            context,
+            delivery,
+            metrics,
         }
-        Task::SendReminder { invitation, letter } => {
-            let letter = LetterRef::new(*invitation, *letter, true);
-            send_invitation::run(context, desk, message, held, letter).await
-        }
-        Task::SendNotice { event } => send_notice::run(context, desk, message, held, *event).await,
-        Task::PurgeSessions { user } => {
-            Ok(purge_sessions::run(context, metrics, message, user.as_ref()).await)
-        }
-        _ => Ok(Next::Dead {
-            why: format!("this version of the worker has no job for {}", message.kind),
-        }
-        .into()),
-    };
-    outcome.unwrap_or_else(|fault| failed(message, &fault.to_string()))
+    }
+
+    /// Runs the job of a message and returns the next step, also if the job fails.
+    pub(crate) async fn run(&self, message: &Message, held: &Held) -> Outcome {
+        let Some(task) = message.task() else {
+            let why = format!(
+                "this version of the worker does not know the task {} with these ids",
+                message.kind
+            );
+            return Next::Dead { why }.into();
+        };
+        let outcome = match &task {
+            Task::SendInvitation { invitation, letter } => {
+                let letter = LetterRef::new(*invitation, *letter, false);
+                send_invitation::run(self, message, held, letter).await
+            }
+            Task::SendReminder { invitation, letter } => {
+                let letter = LetterRef::new(*invitation, *letter, true);
+                send_invitation::run(self, message, held, letter).await
+            }
+            Task::SendNotice { event } => send_notice::run(self, message, held, *event).await,
+            Task::PurgeSessions { user } => {
+                let Self {
+                    context, metrics, ..
+                } = self;
+                Ok(purge_sessions::run(context, metrics, message, user.as_ref()).await)
+            }
+            _ => Ok(Next::Dead {
+                why: format!("this version of the worker has no job for {}", message.kind),
+            }
+            .into()),
+        };
+        outcome.unwrap_or_else(|fault| failed(message, &fault.to_string()))
+    }
+
+    /// Draws the conclusion from the verdict on a letter.
+    async fn conclude(&self, message: &Message, verdict: Verdict) -> Result<Conclusion, Fault> {
+        let Context {
+            guestlist,
+            database,
+            ..
+        } = &self.context;
+        let others_were_accepted = async |since| {
+            let mut connection = database.acquire().await?;
+            worker::accepted_since(&mut connection, since).await
+        };
+        let now = guestlist.now();
+        Ok(Conclusion::of(message, now, verdict, others_were_accepted).await?)
+    }
 }
 
 /// Returns the next step of a message whose job failed or panicked.

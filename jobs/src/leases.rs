@@ -95,7 +95,7 @@ impl Leases {
             }
             asked + LEASE
         };
-        fail_point!("lease::taken", crate::failpoint::database());
+        fail_point!("lease::taken", sqlx::Error::Io);
         if let Some(entry) = self.lock().get_mut(&ticket.message) {
             entry.is_taken = true;
             entry.until.send_replace(until);

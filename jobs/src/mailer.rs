@@ -1,202 +1,320 @@
-//! Delivers finished [`Mail`]s and reports a verdict for each attempt.
+//! Delivers finished [`Mail`]s and returns a verdict for each attempt.
 //!
-//! A few senders own one SMTP connection each and reuse it while its replies match its commands. A
-//! timeout, an unknown error or a cancelled caller drops the connection, so that a late reply is
-//! never taken for the answer to the next letter. A circuit breaker (the gate) stops all attempts
-//! while the server fails. With `file:` letters are written as files instead.
+//! A letter gets a ready connection from a pool, which finds by itself how many connections the server
+//! allows. A failed attempt is judged by the server's words and by what happened to other letters
+//! lately; a circuit breaker stops all letters while the server fails or refuses us. With `file:`
+//! letters are written as files instead.
 
-mod blame;
+mod circuit_breaker;
 mod config;
-mod connection;
-mod deadlines;
-mod dialogue;
-mod failure;
-mod fence;
+mod connection_pool;
 mod folder;
-mod gate;
-mod manuscript;
-mod offer;
-mod rate;
-mod reply;
-#[cfg(test)]
+mod judge;
+mod memory;
+mod metrics;
+mod ready;
+mod remedy;
 mod reply_class;
 mod report;
-mod sender;
-mod tally;
-mod tls;
+mod settings;
+mod throttle;
 mod verdict;
 
-use std::pin::pin;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use guestlist::EmailAddress;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
+pub use self::circuit_breaker::BreakerState;
 pub use self::config::{MailerConfig, MailerConfigError};
-pub use self::deadlines::Deadlines;
-pub use self::gate::Gate;
-pub use self::rate::{InvalidRate, Rate};
-
 pub use self::report::{CheckError, Report};
-pub use self::verdict::Verdict;
-pub use crate::back_off::BackOff;
+pub use self::settings::MailerSettings;
+pub use self::verdict::{Detail, Verdict, VerdictClass};
+pub use crate::smtp::Deadlines;
 
-use self::config::{Server, Transport};
-use self::fence::Fence;
+pub(crate) use self::memory::LetterKey;
+pub(crate) use self::metrics::MailerMetrics;
+pub(crate) use self::ready::{ClosedWhileIdle, Ready};
+
+use self::circuit_breaker::{BreakerPermit, Cause, CircuitBreaker, Probe};
+use self::config::Transport;
+use self::connection_pool::ConnectionPool;
 use self::folder::Folder;
-use self::gate::{Gatekeeper, Pass};
-use self::manuscript::Manuscript;
-use self::sender::{Errand, Sender};
-use self::tally::Tally;
+use self::memory::Memory;
+use self::throttle::Throttle;
 use crate::mail::Mail;
-use crate::timestamped::Timestamped;
+use crate::smtp::{SendGuard, SmtpError};
 
-/// Delivers letters. Clones share the senders and the circuit breaker.
+/// The time that a letter waits for the circuit breaker before it goes back to the outbox.
+const BREAKER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The shortest wait for a change of the circuit breaker.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// The time that a letter waits for a connection before it goes back to the outbox.
+const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Delivers letters. Clones share the connections and what the mailer has learnt about the server.
 #[derive(Clone)]
-pub struct Mailer {
-    gate: Arc<Gatekeeper>,
+pub struct Mailer(Arc<Shared>);
+
+struct Shared {
     post: Post,
-    deadlines: Deadlines,
-    tally: Tally,
+    breaker: Arc<CircuitBreaker>,
+    memory: Memory,
+    throttle: Throttle,
+    /// Held by the letter that waits for the next slot of the throttle.
+    throttle_queue: Mutex<()>,
+    metrics: MailerMetrics,
+    back_off: Duration,
+    /// The sender of the last letter, for probes without a letter.
+    sender: std::sync::Mutex<Option<EmailAddress>>,
 }
 
 /// The destination of letters.
-#[derive(Clone)]
 enum Post {
-    Smtp(Office),
+    Smtp(ConnectionPool),
     Folder(Folder),
 }
 
-/// The sender tasks of one mail server and the queue they read.
-#[derive(Clone)]
-struct Office {
-    server: Arc<Server>,
-    queue: mpsc::Sender<Errand>,
-    closing: CancellationToken,
-    senders: TaskTracker,
+/// No letter can be sent now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unavailable {
+    /// The reason.
+    pub(crate) why: String,
+    /// The time until the next try.
+    pub(crate) retry_after: Duration,
 }
 
 impl Mailer {
-    /// Starts `connections` senders (at least one). Each connects when it has its first letter.
+    /// Creates a mailer. It connects when it has its first letter.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, because the senders are tokio tasks.
-    pub fn new(config: MailerConfig, connections: usize, deadlines: Deadlines) -> Self {
-        let tally = Tally::new();
-        let post = match config.transport {
-            Transport::File(folder) => Post::Folder(Folder(folder)),
-            Transport::Smtp(server) => {
-                Post::Smtp(Office::open(*server, connections.max(1), deadlines, &tally))
+    /// Outside of a tokio runtime, because the pool keeps its connections up in a task.
+    pub fn new(config: MailerConfig, settings: MailerSettings) -> Self {
+        let mut settings = settings;
+        settings.connections = settings.connections.max(1);
+        let metrics = MailerMetrics::new();
+        let breaker = CircuitBreaker::new(&settings);
+        Self(Arc::new_cyclic(|mailer: &Weak<Shared>| {
+            let post = match config.transport {
+                Transport::File(folder) => Post::Folder(Folder(folder)),
+                Transport::Smtp(server) => {
+                    let mailer = mailer.clone();
+                    let on_failure = move |error| {
+                        if let Some(mailer) = mailer.upgrade() {
+                            Self(mailer).could_not_connect(&error);
+                        }
+                    };
+                    let counters = metrics.smtp().clone();
+                    Post::Smtp(ConnectionPool::new(*server, settings, counters, on_failure))
+                }
+            };
+            Shared {
+                post,
+                breaker,
+                memory: Memory::default(),
+                throttle: Throttle::default(),
+                throttle_queue: Mutex::default(),
+                metrics,
+                back_off: settings.back_off.first,
+                sender: std::sync::Mutex::default(),
             }
-        };
-        Self {
-            gate: Gatekeeper::new(&deadlines),
-            post,
-            deadlines,
-            tally,
-        }
+        }))
     }
 
-    /// Attempts to deliver one letter.
+    /// Attempts to deliver one letter that belongs to no organization, such as one of the host's own.
     ///
-    /// Returns [`Verdict::Unavailable`] at once while the circuit breaker is open. Dropping the
-    /// future cancels the letter: it is not sent, or its connection is dropped.
+    /// Returns [`VerdictClass::NotTried`] while the circuit breaker is open. Dropping the future
+    /// cancels the letter: it is not sent, or its connection is dropped.
     pub async fn send(&self, mail: Mail) -> Verdict {
         self.send_while(|| true, mail).await
     }
 
-    /// Like [`send`](Self::send), but only as long as `stands` returns true. `stands` is called
-    /// right before the final dot, the last moment at which the letter can be held back. Once it
-    /// returns false, nothing is sent, the connection is dropped and the result is
-    /// [`Verdict::Unavailable`]. This stops a process that was paused past the end of its lease.
+    /// Like [`send`](Self::send), but only as long as `stands` returns true. It is called right before
+    /// the final dot, the last moment at which the letter can be held back. Once it returns false,
+    /// nothing is sent, and the verdict is [`VerdictClass::NotTried`].
     pub async fn send_while(
         &self,
         stands: impl Fn() -> bool + Send + Sync + 'static,
         mail: Mail,
     ) -> Verdict {
-        self.dispatch(Manuscript::of(mail), Fence::new(stands))
-            .await
+        let guard = SendGuard::new(stands);
+        let letter = LetterKey::new(mail.to.as_str(), None);
+        loop {
+            let ready = match self.ready(letter).await {
+                Ok(ready) => ready,
+                Err(Unavailable { why, retry_after }) => {
+                    return Verdict::not_tried(&why, retry_after);
+                }
+            };
+            if let Ok(verdict) = ready.send(&mail, &guard).await {
+                return verdict;
+            }
+        }
     }
 
-    /// Like [`send_while`](Self::send_while), for a letter that may be stale by the time a
-    /// connection is ready. A stale letter is rendered again with `again` before anything of it is
-    /// sent.
+    /// Waits until a letter can be sent at once: for the circuit breaker, for a connection, and for
+    /// the pace that the server asked for.
     ///
     /// # Errors
-    /// The error of `again`; nothing was sent.
-    pub(crate) async fn send_current<F, E>(
-        &self,
-        stands: impl Fn() -> bool + Send + Sync + 'static,
-        mail: Timestamped<Mail>,
-        again: impl Fn() -> F,
-    ) -> Result<Verdict, E>
-    where
-        F: Future<Output = Result<Timestamped<Mail>, E>>,
-    {
-        let (manuscript, mut asked) = Manuscript::timestamped(mail);
-        let mut verdict = pin!(self.dispatch(manuscript, Fence::new(stands)));
+    /// [`Unavailable`] if none of it comes within seconds.
+    pub(crate) async fn ready(&self, letter: LetterKey) -> Result<Ready, Unavailable> {
+        let deadline = Instant::now() + BREAKER_PATIENCE;
         loop {
-            let request = tokio::select! {
-                biased;
-                verdict = &mut verdict => return Ok(verdict),
-                Ok(request) = &mut asked => request,
+            let permit = self.permit(letter, deadline).await?;
+            let lent = match &self.0.post {
+                Post::Folder(_) => None,
+                Post::Smtp(pool) => match timeout(CHECKOUT_TIMEOUT, pool.checkout()).await {
+                    Ok(Ok(lent)) => Some(lent),
+                    Ok(Err(_)) if pool.is_closed() => return Err(self.unavailable()),
+                    // None could be opened: the breaker tells how long to wait.
+                    Ok(Err(_)) => continue,
+                    Err(_) if pool.is_open() => return Err(self.unavailable()),
+                    Err(_) => return Err(no_connection_in_time(permit)),
+                },
             };
-            let manuscript;
-            (manuscript, asked) = Manuscript::timestamped(again().await?);
-            // Fails only if the sender stopped waiting; `dispatch` has a verdict then.
-            let _ = request.send(manuscript);
+            self.wait_for_throttle().await;
+            // Letters may have been stopped while this one waited; the connection goes back then.
+            if permit.revoked(Instant::now()).is_none() {
+                return Ok(Ready::new(self.clone(), letter, permit, lent));
+            }
         }
     }
 
-    async fn dispatch(&self, mut manuscript: Manuscript, fence: Fence) -> Verdict {
-        let pass = match self.gate.admit(Instant::now()) {
-            Ok(pass) => pass,
-            Err(retry_after) => return Verdict::Unavailable { retry_after },
+    async fn permit(
+        &self,
+        letter: LetterKey,
+        deadline: Instant,
+    ) -> Result<BreakerPermit, Unavailable> {
+        let breaker = &self.0.breaker;
+        loop {
+            let changed = breaker.changed();
+            let now = Instant::now();
+            let wait = match breaker.admit(now, letter) {
+                Ok(permit) => return Ok(permit),
+                Err(wait) => wait,
+            };
+            if now >= deadline || wait > BREAKER_PATIENCE {
+                return Err(Unavailable {
+                    retry_after: wait,
+                    ..self.unavailable()
+                });
+            }
+            let wait = wait.min(deadline - now).max(SHORTEST_WAIT);
+            let _ = timeout(wait, changed).await;
+        }
+    }
+
+    /// Waits for a slot. One letter at a time reserves and waits, so a change of the pace takes effect
+    /// at once.
+    async fn wait_for_throttle(&self) {
+        if self.0.throttle.pace().is_none() {
+            return;
+        }
+        let _queue = self.0.throttle_queue.lock().await;
+        let wait = self.0.throttle.reserve(Instant::now());
+        tokio::time::sleep(wait).await;
+    }
+
+    pub(crate) fn unavailable(&self) -> Unavailable {
+        let retry_after = match self.state() {
+            BreakerState::Open { retry_after } => retry_after,
+            BreakerState::Closed | BreakerState::HalfOpen => self.0.back_off,
         };
-        match &self.post {
-            Post::Folder(folder) => {
-                let current = manuscript.current().await.cloned();
-                let Ok(mail) = current.and_then(|mail| fence.check().map(|()| mail)) else {
-                    let retry_after = self.deadlines.back_off.first;
-                    return Verdict::Unavailable { retry_after };
+        Unavailable {
+            why: self.0.breaker.cause(),
+            retry_after,
+        }
+    }
+
+    /// Stops letters because the server could not be reached or refuses the connection.
+    fn could_not_connect(&self, error: &SmtpError) {
+        let cause = Cause {
+            text: error.to_string(),
+            remedy: remedy::of_connection(error),
+            probe: Probe::Connection,
+        };
+        let permit = self.0.breaker.admit_connection();
+        permit.failed(Instant::now(), cause);
+        self.spawn_connection_probe();
+    }
+
+    /// Tries a connection, up to `MAIL`, whenever the back-off is over, until one succeeds.
+    pub(crate) fn spawn_connection_probe(&self) {
+        let weak = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            loop {
+                let Some(mailer) = weak.upgrade().map(Self) else {
+                    return;
                 };
-                let outcome = folder.send(mail).await;
-                self.tally.attempt(&outcome);
-                pass.report(Instant::now(), outcome)
+                let Some(at) = mailer.0.breaker.connection_probe_at() else {
+                    return;
+                };
+                drop(mailer);
+                tokio::time::sleep_until(at.into()).await;
+                let Some(mailer) = weak.upgrade().map(Self) else {
+                    return;
+                };
+                mailer.probe_connection().await;
             }
-            Post::Smtp(office) => {
-                let retry_after = self.deadlines.back_off.first;
-                match office.hand_in(manuscript, pass, fence).await {
-                    Ok(verdict) => verdict,
-                    Err(NoVerdict::Closed) => Verdict::Unavailable { retry_after },
-                    Err(NoVerdict::Panicked) => Verdict::Unknown {
-                        why: "the worker panicked while sending (see the log); the letter may have been sent"
-                            .to_owned(),
-                        retry_after,
-                    },
-                }
+        });
+    }
+
+    async fn probe_connection(&self) {
+        let Post::Smtp(pool) = &self.0.post else {
+            return;
+        };
+        if self.0.breaker.connection_probe_at().is_none() {
+            return;
+        }
+        let permit = self.0.breaker.admit_connection();
+        let sender = self.sender();
+        let opened = async {
+            let mut connection = pool.open().await?;
+            if let Some(sender) = sender {
+                connection.probe(&sender).await?;
+            }
+            Ok(connection)
+        };
+        match opened.await {
+            Ok(connection) => {
+                permit.connected();
+                pool.add(connection);
+            }
+            Err(error) => {
+                let cause = Cause {
+                    text: SmtpError::to_string(&error),
+                    remedy: remedy::of_connection(&error),
+                    probe: Probe::Connection,
+                };
+                permit.failed(Instant::now(), cause);
             }
         }
     }
 
-    /// Returns the state of the circuit breaker; to be checked before leasing messages.
-    pub fn gate(&self) -> Gate {
-        self.gate.state(Instant::now())
+    fn sender(&self) -> Option<EmailAddress> {
+        let sender = self.0.sender.lock();
+        sender.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the state of the circuit breaker; to be checked before messages are leased.
+    pub fn state(&self) -> BreakerState {
+        self.0.breaker.state(Instant::now())
     }
 
     /// Returns the problem that a person has to fix before letters leave again: the server refuses
     /// our credentials, our sender address or our reputation. `None` while letters leave, and while
-    /// the circuit breaker is open because of a failure of the server itself. Reflects the last
-    /// attempt.
+    /// the circuit breaker is open because of a failure of the server itself.
     pub fn paused(&self) -> Option<String> {
-        self.gate.paused()
+        self.0.breaker.paused()
     }
 
     /// Returns the counters since the mailer was created.
-    pub(crate) fn tally(&self) -> &Tally {
-        &self.tally
+    pub(crate) fn metrics(&self) -> &MailerMetrics {
+        &self.0.metrics
     }
 
     /// Checks that letters could be delivered, without sending one: connects, greets, encrypts,
@@ -205,10 +323,10 @@ impl Mailer {
     /// # Errors
     /// The problem to fix, without the password.
     pub async fn check(&self) -> Result<Report, CheckError> {
-        match &self.post {
-            Post::Smtp(office) => Report::on(&office.server, &self.deadlines, &self.tally)
+        match &self.0.post {
+            Post::Smtp(pool) => Report::on(pool)
                 .await
-                .map_err(|failure| CheckError(failure.to_string())),
+                .map_err(|error| CheckError(error.to_string())),
             Post::Folder(folder) => match folder.check().await {
                 Ok(()) => Ok(Report::Folder(folder.0.clone())),
                 Err(error) => Err(CheckError(format!(
@@ -219,68 +337,27 @@ impl Mailer {
         }
     }
 
-    /// Finishes the letters that were handed in and closes the connections with `QUIT`. Letters
-    /// handed in later get [`Verdict::Unavailable`]. Takes as long as the slowest letter, so the
-    /// caller bounds it by the drain time; a letter cut off by that is sent again.
+    /// Finishes the letters that have a connection and closes the connections with `QUIT`. Later
+    /// letters are not tried. Takes as long as the slowest letter, so the caller bounds it by the
+    /// drain time; a letter cut off by that is sent again.
     pub async fn close(&self) {
-        if let Post::Smtp(office) = &self.post {
-            office.closing.cancel();
-            office.senders.wait().await;
+        if let Post::Smtp(pool) = &self.0.post {
+            pool.close().await;
         }
     }
 }
 
-/// The reason why a letter has no verdict.
-enum NoVerdict {
-    /// The mailer is closed and takes no more letters.
-    Closed,
-    /// The sender of the letter panicked.
-    Panicked,
-}
-
-impl Office {
-    fn open(server: Server, connections: usize, deadlines: Deadlines, tally: &Tally) -> Self {
-        let (queue, receiver) = mpsc::channel(connections);
-        let receiver = Arc::new(Mutex::new(receiver));
-        let (server, closing) = (Arc::new(server), CancellationToken::new());
-        let senders = TaskTracker::new();
-        for _ in 0..connections {
-            let sender = Sender {
-                server: Arc::clone(&server),
-                deadlines,
-                tally: tally.clone(),
-                queue: Arc::clone(&receiver),
-                closing: closing.clone(),
-                kept: None,
-            };
-            senders.spawn(sender.run());
-        }
-        senders.close();
-        Self {
-            server,
-            queue,
-            closing,
-            senders,
-        }
-    }
-
-    /// Waits for a free sender and returns its verdict.
-    async fn hand_in(
-        &self,
-        manuscript: Manuscript,
-        pass: Pass,
-        fence: Fence,
-    ) -> Result<Verdict, NoVerdict> {
-        let (answer, verdict) = oneshot::channel();
-        self.queue
-            .send(Errand {
-                manuscript,
-                pass,
-                fence,
-                answer,
-            })
-            .await
-            .map_err(|_| NoVerdict::Closed)?;
-        verdict.await.map_err(|_| NoVerdict::Panicked)
+fn no_connection_in_time(permit: BreakerPermit) -> Unavailable {
+    let cause = Cause {
+        text: format!(
+            "no connection to the mail server became ready within {} s",
+            CHECKOUT_TIMEOUT.as_secs()
+        ),
+        remedy: None,
+        probe: Probe::Letter(Vec::new()),
+    };
+    Unavailable {
+        why: cause.text.clone(),
+        retry_after: permit.failed(Instant::now(), cause),
     }
 }

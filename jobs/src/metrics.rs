@@ -21,7 +21,7 @@ pub(crate) struct Metrics {
     restarts: Family<[Label; 1], Counter>,
     runs: Family<[Label; 2], Counter>,
     durations: Family<[Label; 1], Histogram, fn() -> Histogram>,
-    turn_waits: Histogram,
+    rate_waits: Histogram,
 }
 
 /// The kinds of messages this version knows. All others are counted as `other`, so that no text of
@@ -101,7 +101,7 @@ impl Metrics {
             restarts: Family::default(),
             runs: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
-            turn_waits: Histogram::new(BUCKETS),
+            rate_waits: Histogram::new(BUCKETS),
         };
         for lane in lanes {
             drop(metrics.dispatches.get_or_create(&[("lane", lane)]));
@@ -138,8 +138,8 @@ impl Metrics {
     }
 
     /// Records how long a letter waited for the rate limiter.
-    pub(crate) fn waited_for_turn(&self, waited: Duration) {
-        self.turn_waits.observe(waited.as_secs_f64());
+    pub(crate) fn waited_for_rate(&self, waited: Duration) {
+        self.rate_waits.observe(waited.as_secs_f64());
     }
 
     fn run_of(&self, kind: &'static str, outcome: RunOutcome) -> Counter {
@@ -179,7 +179,7 @@ impl Metrics {
             "letter_turn_wait",
             "Time letters waited for the rate limit of the mail server; empty without a rate limit",
             Unit::Seconds,
-            self.turn_waits.clone(),
+            self.rate_waits.clone(),
         );
         registry.register(
             "sessions_purged",

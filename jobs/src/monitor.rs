@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 use self::backlog::Backlog;
 pub use self::readiness::{Check, Readiness};
 use crate::context::Context;
-use crate::mailer::{Gate, Mailer};
+use crate::mailer::{BreakerState, Mailer};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::relay::Rounds;
@@ -110,7 +110,7 @@ impl Monitor {
         let gauges = Gauges::default();
         gauges.register(&mut registry);
         metrics.register(&mut registry);
-        context.mailer.tally().register(&mut registry);
+        context.mailer.metrics().register(&mut registry);
         registry.register_collector(Box::new(QueueStatus(queue.clone())));
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of this program", build);
@@ -185,7 +185,7 @@ impl Instruments {
         if let Some(skew) = readiness.skew {
             gauges.skew.get_or_create_owned(&[]).set(skew);
         }
-        let is_resting = self.mailer.gate() != Gate::Open;
+        let is_resting = self.mailer.state() != BreakerState::Closed;
         gauges.resting.set(i64::from(is_resting));
         gauges.messages.clear();
         gauges.oldest.clear();

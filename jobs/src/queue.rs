@@ -7,11 +7,10 @@
 //! [`WINDOW`] dispatches.
 
 mod apalis_worker;
+mod backlog_target;
 mod check;
 mod lane_liveness;
-mod limiter;
 mod memory;
-mod pace;
 mod payload;
 mod runner;
 mod store;
@@ -27,15 +26,15 @@ use futures::future::BoxFuture;
 use guestlist::Ticket;
 use tokio_util::sync::CancellationToken;
 
+use backlog_target::BacklogTarget;
 pub use check::Health;
 use lane_liveness::LaneLiveness;
-use limiter::Limiter;
 use memory::Memory;
-use pace::Pace;
 use runner::Unstarted;
 use store::Store;
 
-use crate::mailer::Rate;
+use crate::rate::Rate;
+use crate::rate_limiter::RateLimiter;
 use crate::redis_url::RedisUrl;
 
 /// The maximum number of dispatches in Redis, or in memory, over all lanes and all processes.
@@ -191,9 +190,8 @@ type Handler = Arc<dyn Fn(Lane, Ticket) -> BoxFuture<'static, ()> + Send + Sync>
 pub struct Queue {
     transport: Transport,
     liveness: Lanes<Arc<LaneLiveness>>,
-    pace: Arc<Pace>,
+    backlog_target: Arc<BacklogTarget>,
     unstarted: Arc<Unstarted>,
-    limiter: Option<Arc<Limiter>>,
 }
 
 #[derive(Clone)]
@@ -221,36 +219,20 @@ impl Queue {
         Self {
             transport,
             liveness: Lanes::each(|_| Arc::default()),
-            pace: Arc::default(),
+            backlog_target: Arc::default(),
             unstarted: Arc::default(),
-            limiter: None,
         }
     }
 
-    /// Adds a rate limit for letters. A queue on Redis shares it among all processes; a queue in
-    /// memory applies it to this process.
+    /// Creates a rate limiter for letters. All processes of a queue on Redis share it; with a queue in
+    /// memory it holds for this process.
     #[must_use]
-    pub fn paced(self, rate: Rate) -> Self {
-        let limiter = Some(Arc::new(Limiter::new(rate)));
-        Self { limiter, ..self }
-    }
-
-    /// Returns whether letters have to wait for a [`turn`](Self::turn).
-    #[must_use]
-    pub fn is_paced(&self) -> bool {
-        self.limiter.is_some()
-    }
-
-    /// Reserves the next slot of the rate limit and returns the time until it; zero without a rate
-    /// limit. The slot is reserved even if it is not used.
-    ///
-    /// # Errors
-    /// [`QueueError::Redis`] while Redis fails, because the slots are counted there.
-    pub async fn turn(&self) -> Result<Duration, QueueError> {
-        match (&self.limiter, &self.transport) {
-            (None, _) => Ok(Duration::ZERO),
-            (Some(limiter), Transport::Redis(store)) => limiter.turn_on_redis(store).await,
-            (Some(limiter), Transport::Memory(_)) => Ok(limiter.turn_in_memory()),
+    pub fn rate_limiter(&self, rate: Rate) -> RateLimiter {
+        match &self.transport {
+            Transport::Redis(store) => {
+                RateLimiter::on_redis(rate, store.connection(), store.slots().to_owned())
+            }
+            Transport::Memory(_) => RateLimiter::of_process(rate),
         }
     }
 
@@ -269,28 +251,21 @@ impl Queue {
     /// Returns how many dispatches of `lane` should be pushed now. If letters are sent slowly this is
     /// less than the [room](Self::room): dispatches in the queue are first in, first out, and
     /// fairness between organizations applies only in SQL. About as many letters wait in the queue
-    /// as are sent in a quarter of a second.
+    /// as are sent in a quarter of a second, and never more than `most_waiting`.
     ///
     /// # Errors
     /// [`QueueError::Redis`] while Redis fails.
-    pub async fn wanted(&self, lane: Lane) -> Result<usize, QueueError> {
+    pub async fn wanted(&self, lane: Lane, most_waiting: usize) -> Result<usize, QueueError> {
         let (held, waiting) = self.held(lane).await?;
         let room = room_for(lane, held);
         Ok(match lane {
             Lane::Urgent => room,
             Lane::Letters => {
                 let ended = self.liveness.of(lane).ended();
-                let wanted = self.pace.wanted(Instant::now(), ended, waiting);
-                room.min(wanted).min(self.in_time(waiting))
+                let wanted = self.backlog_target.wanted(Instant::now(), ended, waiting);
+                room.min(wanted).min(most_waiting.saturating_sub(waiting))
             }
         })
-    }
-
-    /// Returns how many letters may be added to those that wait for the rate limit so that all are
-    /// sent before their leases expire.
-    fn in_time(&self, waiting: usize) -> usize {
-        let backlog = self.limiter.as_ref().map(|limiter| limiter.backlog());
-        backlog.map_or(PUSH_LIMIT, |backlog| backlog.saturating_sub(waiting))
     }
 
     /// Returns the number of dispatches of every lane, and the number of `lane` that no worker has
@@ -327,7 +302,7 @@ impl Queue {
             }
         }
         if lane == Lane::Letters {
-            self.pace.pushed(dispatches.len());
+            self.backlog_target.pushed(dispatches.len());
         }
         self.liveness.of(lane).wake();
         Ok(())

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::failpoint::fail_point;
 use crate::kept_connection::KeptConnection;
 use crate::leases::LEASE;
-use crate::mailer::Gate;
+use crate::mailer::BreakerState;
 use crate::metrics::Metrics;
 use crate::queue::{Lane, Queue, QueueError};
 use crate::skew::DatabaseClock;
@@ -59,6 +59,10 @@ impl Waker {
     }
 }
 
+/// The number of letters leased while one may try the mail server: several, because a letter whose
+/// refusal stopped the others is not the one to try.
+const PROBES: usize = 4;
+
 /// Leases due messages and pushes them to the queue.
 #[derive(Clone)]
 pub(crate) struct Relay {
@@ -68,6 +72,8 @@ pub(crate) struct Relay {
     pub(crate) metrics: Metrics,
     pub(crate) rounds: Rounds,
     pub(crate) waker: Waker,
+    /// The number of letters that may wait in the queue for the rate limit.
+    pub(crate) most_waiting: usize,
 }
 
 /// The organization whose messages are leased next, for each lane.
@@ -248,12 +254,12 @@ impl Relay {
     ) -> Result<Found, RoundError> {
         let limit = match lane {
             Lane::Urgent => usize::MAX,
-            Lane::Letters => letters_wanted(self.context.mailer.gate()),
+            Lane::Letters => letters_wanted(self.context.mailer.state()),
         };
         if limit == 0 {
             return Ok(Found::Nothing);
         }
-        let wanted = self.queue.wanted(lane).await?.min(limit);
+        let wanted = self.queue.wanted(lane, self.most_waiting).await?.min(limit);
         if wanted == 0 {
             return Ok(Found::QueueFull);
         }
@@ -261,10 +267,15 @@ impl Relay {
         if dispatches.is_empty() {
             return Ok(Found::Nothing);
         }
-        fail_point!("relay::leased", crate::failpoint::database());
+        fail_point!("relay::leased", |lost| guestlist::Error::from(
+            sqlx::Error::Io(lost)
+        ));
         match self.queue.push(lane, &dispatches).await {
             Ok(()) => {
-                fail_point!("relay::pushed", crate::failpoint::redis());
+                fail_point!("relay::pushed", |lost: std::io::Error| QueueError::Redis {
+                    address: "a fail point".to_owned(),
+                    problem: lost.into(),
+                });
                 self.metrics.dispatched(lane.name(), dispatches.len());
                 Ok(Found::Some)
             }
@@ -298,11 +309,11 @@ impl Relay {
 
 /// Returns how many letters may be pushed: none while the circuit breaker of the mail server is
 /// open, and one as a probe.
-fn letters_wanted(gate: Gate) -> usize {
-    match gate {
-        Gate::Open => usize::MAX,
-        Gate::Probe => 1,
-        Gate::Closed { .. } => 0,
+fn letters_wanted(breaker: BreakerState) -> usize {
+    match breaker {
+        BreakerState::Closed => usize::MAX,
+        BreakerState::HalfOpen => PROBES,
+        BreakerState::Open { .. } => 0,
     }
 }
 

@@ -174,9 +174,9 @@ async fn complete(
         worker::record_delivery(&mut transaction, clock.now(), report).await?;
     }
     worker::record_attempts(&mut transaction, &attempts).await?;
-    fail_point!("settle::commit", crate::failpoint::database());
+    fail_point!("settle::commit", sqlx::Error::Io);
     transaction.commit().await?;
-    fail_point!("settle::committed", crate::failpoint::database());
+    fail_point!("settle::committed", sqlx::Error::Io);
     Ok(())
 }
 

@@ -12,14 +12,6 @@ pub(crate) struct Timestamped<T> {
 }
 
 impl<T> Timestamped<T> {
-    /// Wraps a value that was read just now, or not read at all.
-    pub(crate) fn now(value: T) -> Self {
-        Self {
-            value,
-            asked: Instant::now(),
-        }
-    }
-
     /// Returns whether the value is recent enough to decide that a letter is sent.
     pub(crate) fn is_fresh(&self) -> bool {
         self.asked.elapsed() < FRESH

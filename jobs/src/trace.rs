@@ -55,7 +55,7 @@ pub(crate) fn delivery(message: &Message) -> Span {
 
 /// Records the verdict of the mailer.
 pub(crate) fn delivered(delivery: &Span, verdict: &Verdict) {
-    delivery.record("verdict", verdict.label());
+    delivery.record("verdict", verdict.class.label());
 }
 
 #[cfg(feature = "opentelemetry")]

@@ -13,7 +13,7 @@ use crate::config::{Config, DatabaseError, KeysError, SessionStoreConfig};
 use crate::context::Context;
 use crate::endpoint::Endpoint;
 use crate::letters::{FolderError, Letters};
-use crate::mailer::{Deadlines, Mailer};
+use crate::mailer::{Mailer, MailerSettings};
 use crate::queue::{DEFAULT_PREFIX, Drained, Queue};
 use crate::sessions::{RedisSessions, SessionStore, SqlSessions};
 use crate::worker::{Settings, Worker};
@@ -89,19 +89,16 @@ pub fn settings(config: &Config) -> Settings {
         reminder: config.reminder,
         retention: config.retention,
         attempt_log: config.attempt_log,
+        rate: config.smtp_rate,
     }
 }
 
 /// Returns the queue of an installation: on Redis if one is configured, in memory if not. Several
 /// installations may share a Redis, because each uses keys of its own.
 pub fn queue(config: &Config, installation: Uuid) -> Queue {
-    let queue = match &config.redis_url {
+    match &config.redis_url {
         Some(url) => Queue::redis(url, &format!("{DEFAULT_PREFIX}-{}", installation.simple())),
         None => Queue::memory(),
-    };
-    match config.smtp_rate {
-        Some(rate) => queue.paced(rate),
-        None => queue,
     }
 }
 
@@ -118,15 +115,18 @@ pub fn context(config: &Config, database: &Database) -> Result<Context, WorkErro
         database: database.clone(),
         guestlist: config.guestlist(key_ring),
         letters: letters(config)?,
-        mailer: Mailer::new(
-            config.mailer.clone(),
-            config.concurrency,
-            Deadlines::default(),
-        ),
+        mailer: Mailer::new(config.mailer.clone(), mailer_settings(config)),
         from: config.from.clone(),
         link: Arc::new(move |token| link.with(token)),
         sessions: sessions(config, database),
     })
+}
+
+fn mailer_settings(config: &Config) -> MailerSettings {
+    MailerSettings {
+        connections: config.concurrency,
+        ..MailerSettings::default()
+    }
 }
 
 fn letters(config: &Config) -> Result<Letters, WorkError> {

@@ -13,12 +13,15 @@ use tracing::{Instrument, Span, error, info, warn};
 
 use crate::attempt_log::AttemptLog;
 use crate::context::Context;
-use crate::job::{self, Desk, JOBS_A_CONNECTION, Retention};
+use crate::delivery::{Delivery, JOBS_A_CONNECTION};
+use crate::job::{self, Jobs, Retention};
 use crate::leases::{Held, Leases};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::panic_text::panic_text;
 use crate::queue::{Concurrency, Drained, Lane, Queue};
+use crate::rate::Rate;
+use crate::rate_limiter::RateLimiter;
 use crate::relay::{Relay, Rounds, Waker};
 use crate::restart_on_panic::restart_on_panic;
 use crate::scheduler::Scheduler;
@@ -42,6 +45,9 @@ pub struct Settings {
     pub retention: Option<Duration>,
     /// The attempts to send letters that are recorded.
     pub attempt_log: AttemptLog,
+    /// The maximum number of letters a second, over all workers of a queue on Redis; `None` sets no
+    /// limit.
+    pub rate: Option<Rate>,
 }
 
 impl Default for Settings {
@@ -52,6 +58,7 @@ impl Default for Settings {
             reminder: Some(Duration::from_secs(2 * 24 * 60 * 60)),
             retention: Some(Duration::from_secs(400 * 24 * 60 * 60)),
             attempt_log: AttemptLog::default(),
+            rate: None,
         }
     }
 }
@@ -115,6 +122,7 @@ impl Worker {
         let clock = self.clock();
         clock.set().await;
         let scheduler = self.scheduler(&clock);
+        let limiter = self.settings.rate.map(|rate| self.queue.rate_limiter(rate));
         let relay = Relay {
             context: self.context.clone(),
             queue: self.queue.clone(),
@@ -122,6 +130,9 @@ impl Worker {
             metrics: self.metrics.clone(),
             rounds: self.rounds.clone(),
             waker: self.waker.clone(),
+            most_waiting: limiter
+                .as_ref()
+                .map_or(usize::MAX, RateLimiter::most_waiting),
         };
         let database = self.context.database.clone();
         let leases = Leases::new(database.clone(), clock.clone());
@@ -149,7 +160,7 @@ impl Worker {
             scheduler.clone().run(stopping.clone())
         }));
         info!(worker = worker_id(), "working");
-        let drained = self.dispatch(leases, settler, clock, stop).await;
+        let drained = self.dispatch(leases, settler, clock, limiter, stop).await;
         let ending = async {
             while let Some(ended) = background.join_next().await {
                 if let Err(failure) = ended {
@@ -241,22 +252,23 @@ impl Worker {
         leases: Leases,
         settler: Settler,
         clock: DatabaseClock,
+        limiter: Option<RateLimiter>,
         stop: CancellationToken,
     ) -> Drained {
         let concurrency = Concurrency::ONE
             .urgent(URGENT_SLOTS)
             .letters(self.settings.letters.saturating_mul(JOBS_A_CONNECTION));
         let context = self.context.clone();
-        let desk = Desk::new(
+        let delivery = Delivery::new(
             &context,
-            self.queue.clone(),
+            limiter,
             self.metrics.clone(),
             self.settings.letters,
             stop.clone(),
         );
+        let jobs = Jobs::new(context, delivery, self.metrics.clone());
         let dispatches = Arc::new(DispatchHandler {
-            context,
-            desk,
+            jobs,
             leases,
             settler,
             metrics: self.metrics.clone(),
@@ -308,8 +320,7 @@ async fn within_shutdown_timeout(otherwise: &str, part: impl Future<Output = ()>
 
 /// The dependencies of handling a dispatch.
 struct DispatchHandler {
-    context: Context,
-    desk: Desk,
+    jobs: Jobs,
     leases: Leases,
     settler: Settler,
     metrics: Metrics,
@@ -342,7 +353,7 @@ impl DispatchHandler {
     /// Runs the job of a message and settles it, within its span.
     async fn work(&self, message: Message, held: Held, span: &Span) {
         let began = Instant::now();
-        let job = job::run(&self.context, &self.desk, &self.metrics, &message, &held);
+        let job = self.jobs.run(&message, &held);
         let outcome = AssertUnwindSafe(job).catch_unwind().await;
         let outcome = outcome.unwrap_or_else(|panic| {
             let why = format!("the job panicked: {}", panic_text(&*panic));

@@ -17,6 +17,8 @@ mod strength;
 mod addresses;
 #[path = "mailer/deliver.rs"]
 mod deliver;
+#[path = "mailer/evidence.rs"]
+mod evidence;
 #[path = "mailer/folder.rs"]
 mod folder;
 #[path = "mailer/misbehave.rs"]
@@ -32,21 +34,24 @@ mod tls;
 
 use std::time::Duration;
 
+use guestlist_jobs::BackOff;
 use guestlist_jobs::mail::Mail;
-use guestlist_jobs::mailer::{BackOff, Deadlines, Gate, Mailer, Verdict};
+use guestlist_jobs::mailer::{Mailer, MailerSettings, Verdict};
 use guestlist_testkit::smtp::{Script, SmtpServer};
 
-/// Long deadlines, for tests that are not about them, and no pauses.
-fn deadlines() -> Deadlines {
-    let rest = BackOff::new(Duration::ZERO, Duration::ZERO);
-    let mut deadlines = Deadlines::default();
-    deadlines.back_off = rest;
-    deadlines.pause = rest;
-    deadlines
+/// Settings with long time limits, for tests that are not about them, and no back-off.
+fn settings() -> MailerSettings {
+    let none = BackOff::new(Duration::ZERO, Duration::ZERO);
+    let mut settings = MailerSettings::default();
+    settings.back_off = none;
+    settings.pause = none;
+    settings
 }
 
-fn mailer_with(url: &str, connections: usize, deadlines: Deadlines) -> Mailer {
-    Mailer::new(url.parse().unwrap(), connections, deadlines)
+fn mailer_with(url: &str, connections: usize, settings: MailerSettings) -> Mailer {
+    let mut settings = settings;
+    settings.connections = connections;
+    Mailer::new(url.parse().unwrap(), settings)
 }
 
 /// A server without pipelining, and one with it.
@@ -56,7 +61,7 @@ fn with_and_without_pipelining() -> [Script; 2] {
 
 /// A mailer with one sender to a scripted server, without TLS.
 fn mailer(server: &SmtpServer) -> Mailer {
-    mailer_with(&clear(server), 1, deadlines())
+    mailer_with(&clear(server), 1, settings())
 }
 
 fn clear(server: &SmtpServer) -> String {
@@ -76,18 +81,6 @@ fn mail_to(to: &str) -> Mail {
     )
 }
 
-/// Waits until the gate has the expected state.
-async fn until_gate(mailer: &Mailer, expected: Gate) {
-    let reached = async {
-        while mailer.gate() != expected {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), reached)
-        .await
-        .unwrap();
-}
-
 fn accepted(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Accepted { .. })
+    verdict.is_accepted()
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guestlist::{Database, Guestlist};
-use guestlist_jobs::mailer::{BackOff, Deadlines, Mailer};
+use guestlist_jobs::BackOff;
+use guestlist_jobs::mailer::{Mailer, MailerSettings};
 use guestlist_jobs::queue::Queue;
 use guestlist_jobs::sessions::SessionStore;
 use guestlist_jobs::{Context, Settings, Worker};
@@ -74,15 +75,15 @@ impl TestWorker {
 
     /// The tools of one run, at whose end the mailer is closed.
     fn context(&self) -> Context {
-        let mut deadlines = Deadlines::default();
-        deadlines.back_off = PAUSE;
-        deadlines.pause = PAUSE;
+        let mut mailer = MailerSettings::default();
+        mailer.back_off = PAUSE;
+        mailer.pause = PAUSE;
         let smtp = self.smtp_url.parse().expect("the URL of a mail server");
         let link = self.link.clone();
         let mut context = Context::new(
             self.database.clone(),
             self.guestlist.clone(),
-            Mailer::new(smtp, Settings::default().letters, deadlines),
+            Mailer::new(smtp, mailer),
             "Test <team@app.example>".parse().expect("a sender"),
             move |token| format!("{link}{}", token.expose()),
         );

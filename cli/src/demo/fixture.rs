@@ -7,7 +7,7 @@ use std::time::Duration;
 use guestlist::{
     Database, Error, Guestlist, Invite, Key, KeyRing, Limits, Organization, Transaction,
 };
-use guestlist_jobs::mailer::{Deadlines, Mailer};
+use guestlist_jobs::mailer::{Mailer, MailerSettings};
 use guestlist_jobs::queue::Queue;
 use guestlist_jobs::sessions::SqlSessions;
 use guestlist_jobs::{Context, Settings, Worker};
@@ -117,7 +117,7 @@ impl Fixture {
         let mut context = Context::new(
             self.database.clone(),
             self.guestlist.clone(),
-            Mailer::new(mailer, 1, Deadlines::default()),
+            Mailer::new(mailer, MailerSettings::default()),
             "Acme <team@acme.example>".parse().expect("a sender"),
             |token| format!("https://acme.example/join/{}", token.expose()),
         );

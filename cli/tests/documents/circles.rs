@@ -13,7 +13,7 @@ pub(crate) type Rooms<'a> = BTreeMap<(String, String), Vec<&'a Import>>;
 /// The imports, as imports between rooms.
 ///
 /// Two files of different rooms count as their rooms in the folder where their ways part:
-/// `queue/store.rs` that imports `mailer/gate.rs` is `queue` that imports `mailer`. So a noun that is
+/// `queue/store.rs` that imports `mailer/config.rs` is `queue` that imports `mailer`. So a noun that is
 /// split over a file and its folder counts as one from outside, and inside the folder its parts must
 /// not form a circle either. A file and the folder below it may use each other, because they are one
 /// noun: the file holds the type, the folder its operations, and each has to name the other.

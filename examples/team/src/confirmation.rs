@@ -5,7 +5,6 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use guestlist::{EmailAddress, Lend};
 use guestlist_jobs::mail::Mail;
-use guestlist_jobs::mailer::Verdict;
 use lettre::Message;
 use lettre::message::Mailbox;
 use sha2::{Digest, Sha256};
@@ -49,9 +48,9 @@ pub(crate) async fn ask(app: &App, email: &EmailAddress) -> Result<(), Problem> 
     let mail = letter(app, email, text)?;
     let mailer = app.mailer.clone();
     tokio::spawn(async move {
-        match mailer.send(mail).await {
-            Verdict::Accepted { .. } => {}
-            verdict => tracing::warn!(?verdict, "the letter that confirms an address was not sent"),
+        let verdict = mailer.send(mail).await;
+        if !verdict.is_accepted() {
+            tracing::warn!(?verdict, "the letter that confirms an address was not sent");
         }
     });
     Ok(())

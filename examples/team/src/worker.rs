@@ -10,9 +10,6 @@ pub(crate) fn in_process(config: &Config, context: Context) -> Option<Worker> {
     if config.worker.redis_url.is_some() {
         return None;
     }
-    let queue = match config.worker.smtp_rate {
-        Some(rate) => Queue::memory().paced(rate),
-        None => Queue::memory(),
-    };
-    Some(Worker::new(context, queue, work::settings(&config.worker)))
+    let settings = work::settings(&config.worker);
+    Some(Worker::new(context, Queue::memory(), settings))
 }

@@ -3,7 +3,7 @@
 use guestlist::Attempt;
 use guestlist::worker::DeliveryReport;
 
-use super::desk::UnsettledPermit;
+use crate::delivery::UnsettledPermit;
 use crate::next::Next;
 
 /// The result of a job: the next step, and what to record in the same transaction.

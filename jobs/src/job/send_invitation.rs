@@ -1,13 +1,17 @@
 //! The job that sends the link of an invitation, and its reminder.
 
+use std::time::Instant;
+
 use guestlist::outbox::Message;
 use guestlist::worker::{DeliveryReport, LetterFacts};
-use guestlist::{Delivery, Invitation, InvitationId, Membership, Organization, Status};
+use guestlist::{
+    Delivery, EmailAddress, Invitation, InvitationId, Membership, Organization, Status,
+};
 
-use super::desk::Desk;
-use super::posting::{self, Posted, Unsent, post};
-use super::{Fault, Next, Outcome};
+use super::letter::{Unsent, attempt, not_delivered, render};
+use super::{Fault, Jobs, Next, Outcome};
 use crate::context::Context;
+use crate::delivery::{self, Conclusion};
 use crate::failpoint::fail_point;
 use crate::leases::Held;
 use crate::letters::{self, Letter, Person};
@@ -40,59 +44,60 @@ struct CurrentState {
     inviter: Option<Membership>,
 }
 
-/// Sends a letter, unless the current state makes it pointless.
-///
-/// The letter is rendered before it is admitted, and again if it is stale by the time it can be
-/// sent; the state read last decides.
+/// An invitation letter on its way.
+struct InvitationLetter<'a> {
+    jobs: &'a Jobs,
+    message: &'a Message,
+    letter: LetterRef,
+}
+
+/// Sends a letter, unless the current state makes it pointless. The state read last decides.
 pub(super) async fn run(
-    context: &Context,
-    desk: &Desk,
+    jobs: &Jobs,
     message: &Message,
     held: &Held,
     letter: LetterRef,
 ) -> Result<Outcome, Fault> {
-    let outcome = match send(context, desk, message, held, letter).await {
-        Ok(outcome) | Err(Unsent::Pointless(outcome)) => outcome,
-        Err(Unsent::Fault(fault)) => return Err(fault),
+    let delivering = InvitationLetter {
+        jobs,
+        message,
+        letter,
+    };
+    let outcome = match jobs.delivery.deliver(message, held, &delivering).await {
+        Ok(delivered) => Outcome {
+            attempt: attempt(message, &delivered, &delivered.state.invitation.email),
+            unsettled: Some(delivered.unsettled),
+            ..conclude(letter, jobs.conclude(message, delivered.verdict).await?)
+        },
+        Err(reason) => not_delivered(reason)?,
     };
     Ok(without_report_of(letter.is_reminder, outcome))
 }
 
-async fn send(
-    context: &Context,
-    desk: &Desk,
-    message: &Message,
-    held: &Held,
-    letter: LetterRef,
-) -> Result<Outcome, Unsent> {
-    let ready = || ready(context, desk, message, letter);
-    let mail = ready().await?;
-    let turn = match desk.turn(held).await {
-        Ok(turn) => turn,
-        Err(none) => return Ok(none.next().into()),
-    };
-    let (posted, attempt) = post(context, message, held, mail, ready).await?;
-    Ok(Outcome {
-        attempt,
-        unsettled: Some(turn.end()),
-        ..conclude(letter, posted)
-    })
-}
+impl delivery::Letter for InvitationLetter<'_> {
+    type State = CurrentState;
+    type Error = Unsent;
 
-/// Renders the letter from the current state.
-async fn ready(
-    context: &Context,
-    desk: &Desk,
-    message: &Message,
-    letter: LetterRef,
-) -> Result<Timestamped<Mail>, Unsent> {
-    let Timestamped { value: read, asked } = desk.facts(letter.invitation).await?;
-    let state = judge(context, read, letter).map_err(|outcome| *outcome)?;
-    fail_point!("letter::facts", crate::failpoint::database());
-    let written = write(context, &state, letter.is_reminder)?;
-    let Invitation { email, locale, .. } = &state.invitation;
-    let value = posting::write(context, message, &written, email, locale)?;
-    Ok(Timestamped { value, asked })
+    async fn read(&self) -> Result<Timestamped<CurrentState>, Unsent> {
+        let asked = Instant::now();
+        let found = self.jobs.letter_facts.load(self.letter.invitation).await?;
+        let value = judge(&self.jobs.context, found, self.letter).map_err(|outcome| *outcome)?;
+        fail_point!("letter::facts", |lost| guestlist::Error::Database(
+            sqlx::Error::Io(lost)
+        ));
+        Ok(Timestamped { value, asked })
+    }
+
+    fn recipient<'a>(&self, state: &'a CurrentState) -> &'a EmailAddress {
+        &state.invitation.email
+    }
+
+    fn render(&self, state: &CurrentState) -> Result<Mail, Unsent> {
+        let context = &self.jobs.context;
+        let letter = write(context, state, self.letter.is_reminder)?;
+        let Invitation { email, locale, .. } = &state.invitation;
+        Ok(render(context, self.message, &letter, email, locale)?)
+    }
 }
 
 /// Decides by the current state whether the letter is sent.
@@ -180,33 +185,37 @@ fn conclude(
     LetterRef {
         invitation, letter, ..
     }: LetterRef,
-    posted: Posted,
+    conclusion: Conclusion,
 ) -> Outcome {
     let report = |delivery, detail: Option<&str>| {
         let detail = detail.map(str::to_owned);
-        Some(DeliveryReport::new(invitation, letter, delivery, detail))
+        DeliveryReport::new(invitation, letter, delivery, detail)
     };
-    match posted {
-        Posted::Accepted => Outcome {
-            report: report(Delivery::Sent, None),
+    match conclusion {
+        Conclusion::Accepted => Outcome {
+            report: Some(report(Delivery::Sent, None)),
             ..Next::Done.into()
         },
-        Posted::Deferred { next, why } => Outcome {
-            report: report(Delivery::Deferred, Some(&why)),
+        Conclusion::Deferred { next, text } => Outcome {
+            report: Some(report(Delivery::Deferred, Some(&text))),
             ..next.into()
         },
-        Posted::Waiting(next) => next.into(),
-        Posted::Refused { why } => Outcome {
-            report: report(Delivery::Failed, Some(&why)).map(DeliveryReport::suppressing),
-            ..Next::Done.into()
-        },
-        Posted::Faulty { why } => {
-            let report = report(Delivery::Deferred, Some(&why));
+        Conclusion::Waiting(next) => next.into(),
+        Conclusion::Failed { text, suppresses } => {
+            let report = report(Delivery::Failed, Some(&text));
             Outcome {
-                report,
-                ..Next::Dead { why }.into()
+                report: Some(if suppresses {
+                    report.suppressing()
+                } else {
+                    report
+                }),
+                ..Next::Done.into()
             }
         }
+        Conclusion::Dead { text } => Outcome {
+            report: Some(report(Delivery::Deferred, Some(&text))),
+            ..Next::Dead { why: text }.into()
+        },
     }
 }
 

@@ -1,6 +1,5 @@
 //! The job that notifies a person of an event by letter.
 
-use std::sync::OnceLock;
 use std::time::Instant;
 
 use chrono::TimeDelta;
@@ -11,11 +10,11 @@ use guestlist::{
 };
 use serde_json::Value as Json;
 
-use super::desk::Desk;
-use super::posting::{self, Posted, Unsent, post};
-use super::{Fault, Next, Outcome};
+use super::letter::{Unsent, attempt, not_delivered, render};
+use super::{Fault, Jobs, Next, Outcome};
 use crate::context::Context;
 use crate::deadline::in_time;
+use crate::delivery::{self, Conclusion};
 use crate::leases::Held;
 use crate::letters::{Letter, Person};
 use crate::mail::Mail;
@@ -33,83 +32,89 @@ struct Notice {
     invitation: Option<InvitationId>,
 }
 
-/// Sends the notice of an event, unless its recipient is gone. Reads the state after the notice is
-/// admitted, and again if it is stale by the time it can be sent.
+/// A notice on its way.
+struct NoticeLetter<'a> {
+    jobs: &'a Jobs,
+    message: &'a Message,
+    event: EventId,
+}
+
+/// Sends the notice of an event, unless its recipient is gone. The state read last decides.
 pub(super) async fn run(
-    context: &Context,
-    desk: &Desk,
+    jobs: &Jobs,
     message: &Message,
     held: &Held,
     event: EventId,
 ) -> Result<Outcome, Fault> {
-    if context.guestlist.now() > message.created_at + MAX_NOTICE_AGE {
+    if jobs.context.guestlist.now() > message.created_at + MAX_NOTICE_AGE {
         return Ok(Outcome::cancelled(
             "the notice could not be delivered for five days",
         ));
     }
-    let turn = match desk.turn(held).await {
-        Ok(turn) => turn,
-        Err(none) => return Ok(none.next().into()),
+    let letter = NoticeLetter {
+        jobs,
+        message,
+        event,
     };
-    let outcome = match tell(context, message, held, event).await {
-        Ok(outcome) | Err(Unsent::Pointless(outcome)) => outcome,
-        Err(Unsent::Fault(fault)) => return Err(fault),
+    let delivered = match jobs.delivery.deliver(message, held, &letter).await {
+        Ok(delivered) => delivered,
+        Err(reason) => return not_delivered(reason),
+    };
+    let mut attempt = attempt(message, &delivered, &delivered.state.to);
+    if let Some(attempt) = &mut attempt {
+        attempt.invitation = delivered.state.invitation;
+    }
+    let outcome = match jobs.conclude(message, delivered.verdict).await? {
+        Conclusion::Accepted => Next::Done.into(),
+        Conclusion::Deferred { next, .. } | Conclusion::Waiting(next) => next.into(),
+        Conclusion::Failed { text, .. } => Outcome::cancelled(text),
+        Conclusion::Dead { text } => Next::Dead { why: text }.into(),
     };
     Ok(Outcome {
-        unsettled: Some(turn.end()),
+        attempt,
+        unsettled: Some(delivered.unsettled),
         ..outcome
     })
 }
 
-async fn tell(
-    context: &Context,
-    message: &Message,
-    held: &Held,
-    event: EventId,
-) -> Result<Outcome, Unsent> {
-    let invitation = OnceLock::new();
-    let ready = || ready(context, message, event, &invitation);
-    let (posted, mut attempt) = post(context, message, held, ready().await?, ready).await?;
-    if let Some(attempt) = &mut attempt {
-        attempt.invitation = invitation.get().copied();
-    }
-    let outcome = match posted {
-        Posted::Accepted => Next::Done.into(),
-        Posted::Deferred { next, .. } | Posted::Waiting(next) => next.into(),
-        Posted::Refused { why } => Outcome::cancelled(why),
-        Posted::Faulty { why } => Next::Dead { why }.into(),
-    };
-    Ok(Outcome { attempt, ..outcome })
-}
+impl delivery::Letter for NoticeLetter<'_> {
+    type State = Notice;
+    type Error = Unsent;
 
-/// Renders the notice from the current state, and sets the invitation that it is about, if any.
-async fn ready(
-    context: &Context,
-    message: &Message,
-    event: EventId,
-    about: &OnceLock<InvitationId>,
-) -> Result<Timestamped<Mail>, Unsent> {
-    let asked = Instant::now();
-    let Some(notice) = in_time(gather(context, event)).await? else {
-        return Err(
-            Outcome::cancelled("the event, its organization or its recipient is gone").into(),
-        );
-    };
-    if let Some(reason) = in_time(context.suppression(&notice.to)).await? {
-        let why = format!("an earlier letter to this address was refused: {reason}");
-        return Err(Outcome::cancelled(why).into());
+    async fn read(&self) -> Result<Timestamped<Notice>, Unsent> {
+        let context = &self.jobs.context;
+        let asked = Instant::now();
+        let Some(notice) = in_time(gather(context, self.event)).await? else {
+            return Err(
+                Outcome::cancelled("the event, its organization or its recipient is gone").into(),
+            );
+        };
+        if let Some(reason) = in_time(context.suppression(&notice.to)).await? {
+            let why = format!("an earlier letter to this address was refused: {reason}");
+            return Err(Outcome::cancelled(why).into());
+        }
+        Ok(Timestamped {
+            value: notice,
+            asked,
+        })
     }
-    let Notice {
-        letter,
-        to,
-        locale,
-        invitation,
-    } = notice;
-    if let Some(invitation) = invitation {
-        about.get_or_init(|| invitation);
+
+    fn recipient<'a>(&self, notice: &'a Notice) -> &'a EmailAddress {
+        &notice.to
     }
-    let value = posting::write(context, message, &letter, &to, &locale)?;
-    Ok(Timestamped { value, asked })
+
+    fn render(&self, notice: &Notice) -> Result<Mail, Unsent> {
+        let Notice {
+            letter, to, locale, ..
+        } = notice;
+        Ok(render(
+            &self.jobs.context,
+            self.message,
+            letter,
+            to,
+            locale,
+        )?)
+    }
 }
 
 async fn gather(context: &Context, id: EventId) -> Result<Option<Notice>, Error> {

@@ -9,7 +9,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use url::Url;
 
-use super::tls;
+use crate::smtp::{Security, Server, tls};
 
 /// A validated mail transport.
 ///
@@ -36,32 +36,6 @@ impl MailerConfig {
             Transport::Smtp(_) => None,
         }
     }
-}
-
-/// A mail server and the settings of connections to it.
-#[derive(Clone)]
-pub(super) struct Server {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) security: Security,
-    pub(super) credentials: Option<Credentials>,
-    pub(super) name: ServerName<'static>,
-    pub(super) connector: TlsConnector,
-    user: Option<String>,
-    tls_ca: Option<PathBuf>,
-}
-
-/// The encryption of the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Security {
-    /// From the first byte.
-    Implicit,
-    /// By STARTTLS; no letter is sent without it.
-    Required,
-    /// By STARTTLS if the server offers it, without checking the certificate.
-    Opportunistic,
-    /// Never.
-    None,
 }
 
 /// A mistake in an `SMTP_URL`; never shows the password.
@@ -293,30 +267,6 @@ impl fmt::Display for MailerConfig {
             Transport::File(folder) => write!(f, "file:{}", folder.display()),
             Transport::Smtp(server) => server.fmt(f),
         }
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, tls) = match self.security {
-            Security::Implicit => ("smtps", ""),
-            Security::Required => ("smtp", "?tls=required"),
-            Security::Opportunistic => ("smtp", "?tls=opportunistic"),
-            Security::None => ("smtp", "?tls=none"),
-        };
-        write!(f, "{scheme}://")?;
-        if let Some(user) = &self.user {
-            write!(f, "{user}:***@")?;
-        }
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}{tls}", self.host, self.port)?,
-            false => write!(f, "{}:{}{tls}", self.host, self.port)?,
-        }
-        if let Some(path) = &self.tls_ca {
-            let mark = if tls.is_empty() { '?' } else { '&' };
-            write!(f, "{mark}tls_ca={}", path.display())?;
-        }
-        Ok(())
     }
 }
 

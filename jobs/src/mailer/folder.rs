@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use super::verdict::Outcome;
 use crate::mail::Mail;
 
 /// The longest file name of a letter, in characters, without `.eml`.
@@ -18,14 +17,15 @@ pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
     /// Writes the letter. Writing the same letter again replaces its file.
-    pub(super) async fn send(&self, mail: Mail) -> Outcome {
+    ///
+    /// # Errors
+    /// A description of the failure.
+    pub(super) async fn send(&self, mail: Mail) -> Result<String, String> {
         let folder = self.0.clone();
         let written = tokio::task::spawn_blocking(move || write(&folder, &mail)).await;
         match written.map_err(io::Error::other).flatten() {
-            Ok(path) => Outcome::Accepted(format!("written to {}", path.display())),
-            Err(error) => {
-                Outcome::ServerFault(format!("cannot write to {}: {error}", self.0.display()))
-            }
+            Ok(path) => Ok(format!("written to {}", path.display())),
+            Err(error) => Err(format!("cannot write to {}: {error}", self.0.display())),
         }
     }
 

@@ -14,8 +14,8 @@ mod text;
 
 use self::rules::RULES;
 use self::text::Text;
-use super::blame::Stage;
-use super::reply::Reply;
+use crate::smtp::Reply;
+use crate::smtp::Stage;
 
 pub(super) use self::fingerprint::fingerprint;
 

@@ -3,11 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::config::Server;
-use super::connection::Connection;
-use super::deadlines::Deadlines;
-use super::failure::Failure;
-use super::tally::Tally;
+use super::connection_pool::ConnectionPool;
+use crate::smtp::SmtpError;
 
 /// The result of a check; `Display` writes it in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,18 +34,15 @@ pub struct CheckError(pub(super) String);
 
 impl Report {
     /// Connects, greets, encrypts, signs in and quits. Never sends a letter.
-    pub(super) async fn on(
-        server: &Server,
-        deadlines: &Deadlines,
-        tally: &Tally,
-    ) -> Result<Self, Failure> {
-        let connection = Connection::open(server, deadlines, tally).await?;
+    pub(super) async fn on(pool: &ConnectionPool) -> Result<Self, SmtpError> {
+        let connection = pool.open().await?;
+        let server = pool.server();
         let report = Self::Server {
             address: format!("{}:{}", server.host, server.port),
-            name: connection.offer().name.clone(),
+            name: connection.capabilities().name.clone(),
             encrypted: connection.is_encrypted(),
             signed_in: server.credentials.is_some(),
-            smtputf8: connection.offer().smtputf8,
+            smtputf8: connection.capabilities().smtputf8,
         };
         connection.quit().await;
         Ok(report)

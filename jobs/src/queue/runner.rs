@@ -67,9 +67,12 @@ impl Runner {
             return self.unstarted.add(dispatch);
         }
         let _running = self.liveness.start_handler();
-        self.abandon
-            .run_until_cancelled(self.contained(dispatch))
-            .await;
+        // The end comes first: a handler that is cut off takes no further step.
+        tokio::select! {
+            biased;
+            () = self.abandon.cancelled() => {}
+            () = self.contained(dispatch) => {}
+        }
     }
 
     async fn contained(&self, dispatch: Ticket) {

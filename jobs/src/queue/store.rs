@@ -31,7 +31,7 @@ static REPAIR: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("rep
 pub(super) struct Store {
     address: String,
     queues: Lanes<String>,
-    turns: String,
+    slots: String,
     connection: RedisConnection,
 }
 
@@ -62,7 +62,7 @@ impl Store {
             connection: RedisConnection::new(url),
             address: url.to_string(),
             queues: Lanes::each(|lane| format!("{SLOT}:{prefix}:{lane}")),
-            turns: format!("{SLOT}:{prefix}:turns"),
+            slots: format!("{SLOT}:{prefix}:turns"),
         }
     }
 
@@ -76,8 +76,8 @@ impl Store {
     }
 
     /// Returns the key of the rate limit.
-    pub(super) fn turns(&self) -> &str {
-        &self.turns
+    pub(super) fn slots(&self) -> &str {
+        &self.slots
     }
 
     pub(super) fn connection(&self) -> RedisConnection {

@@ -1,20 +1,17 @@
 use std::time::Duration;
 
-use guestlist_jobs::mailer::{BackOff, Deadlines, Gate, Verdict};
+use guestlist_jobs::BackOff;
+use guestlist_jobs::mailer::{BreakerState, MailerSettings, Verdict};
 use guestlist_testkit::smtp::{Script, Stage};
 
-use crate::{accepted, clear, deadlines, mail, mail_to, mailer, mailer_with, until_gate};
+use crate::{accepted, clear, mail, mail_to, mailer, mailer_with, settings};
 
 #[tokio::test]
 async fn letter_arrives_unchanged() {
     let server = Script::default().start().await.unwrap();
     let verdict = mailer(&server).send(mail()).await;
-    assert_eq!(
-        verdict,
-        Verdict::Accepted {
-            reply: "250 2.0.0 Ok: queued as 1".into()
-        }
-    );
+    assert!(verdict.is_accepted(), "{verdict:?}");
+    assert_eq!(verdict.detail.text, "250 2.0.0 Ok: queued as 1");
     let seen = server.seen();
     assert_eq!(seen.texts(), [String::from_utf8(mail().bytes).unwrap()]);
     assert_eq!(
@@ -27,53 +24,43 @@ async fn letter_arrives_unchanged() {
     );
 }
 
-/// The verdict on a letter, by the server's reply and the verb.
+/// The verdict on a lone letter, by the server's reply and the stage.
 #[tokio::test]
 async fn each_reply_is_attributed_to_server_sender_or_recipient() {
-    for (verb, reply, expected) in [
-        (Stage::Connect, "421 4.3.2 too busy", "server"),
-        (Stage::Connect, "554 go away", "ours"),
-        (Stage::Ehlo, "451 later", "server"),
-        (Stage::Mail, "421 4.7.0 closing", "server"),
-        (Stage::Mail, "530 5.7.0 sign in first", "ours"),
-        (Stage::Mail, "451 4.3.0 queue unwritable", "server"),
+    for (stage, reply, expected) in [
+        (Stage::Mail, "421 4.7.0 closing", "server_fault"),
+        (Stage::Mail, "530 5.7.0 sign in first", "sender_refused"),
+        (Stage::Mail, "451 4.3.0 queue unwritable", "server_fault"),
         (Stage::Rcpt, "450 4.2.0 greylisted", "deferred"),
         (Stage::Rcpt, "451 4.7.1 greylisted", "deferred"),
-        (Stage::Rcpt, "452 4.2.2 full", "deferred"),
-        (Stage::Rcpt, "550 5.1.1 no such user", "refused"),
-        (Stage::Rcpt, "553 what a name", "refused"),
-        (Stage::Rcpt, "550 5.7.1 relay denied", "ours"),
-        (Stage::Rcpt, "452 4.3.1 disk full", "server"),
-        (Stage::Data, "554 5.5.1 no valid recipients", "ours"),
-        (Stage::End, "552 too big", "letter"),
-        (Stage::End, "554 5.6.0 malformed", "letter"),
-        (Stage::End, "451 4.3.0 try later", "server"),
-        (Stage::End, "450 later", "deferred"),
-        (Stage::End, "550 5.7.1 spam", "ours"),
+        (Stage::Rcpt, "452 4.2.2 mailbox full", "deferred"),
+        (Stage::Rcpt, "550 5.1.1 no such user", "provisional"),
+        (Stage::Rcpt, "553 what a name", "provisional"),
+        (Stage::Rcpt, "550 5.7.1 relay denied", "provisional"),
+        (Stage::Rcpt, "452 4.3.1 disk full", "server_fault"),
+        (Stage::End, "552 too big", "provisional"),
+        (Stage::End, "554 5.6.0 malformed", "provisional"),
+        (Stage::End, "451 4.3.0 try later", "server_fault"),
+        (
+            Stage::End,
+            "454 4.7.0 Throttling failure: Maximum sending rate exceeded.",
+            "throttled",
+        ),
+        (Stage::End, "550 5.7.1 spam", "provisional"),
         (Stage::End, "251 forwarded", "unknown"),
-        (Stage::Data, "250 fine", "server"),
+        (Stage::Data, "250 fine", "server_fault"),
     ] {
         for script in crate::with_and_without_pipelining() {
-            let server = script.on(verb, reply).start().await.unwrap();
+            let server = script.on(stage, reply).start().await.unwrap();
             let verdict = mailer(&server).send(mail()).await;
-            assert_eq!(blamed(&verdict), expected, "{reply} to {verb}: {verdict:?}");
-            assert!(format!("{verdict:?}").contains(reply), "{verdict:?}");
+            assert_eq!(label(&verdict), expected, "{reply} to {stage}: {verdict:?}");
+            assert!(verdict.detail.text.contains(reply), "{verdict:?}");
         }
     }
 }
 
-fn blamed(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Accepted { .. } => "nobody",
-        Verdict::Unavailable { .. } => "gate",
-        Verdict::ServerFault { .. } => "server",
-        Verdict::Deferred { .. } => "deferred",
-        Verdict::Refused { .. } => "refused",
-        Verdict::LetterFault { .. } => "letter",
-        Verdict::Ours { .. } => "ours",
-        Verdict::Unknown { .. } => "unknown",
-        verdict => unreachable!("{verdict:?}"),
-    }
+fn label(verdict: &Verdict) -> &'static str {
+    verdict.class.label()
 }
 
 #[tokio::test]
@@ -85,89 +72,65 @@ async fn refused_connection_pauses_the_mailer() {
     let mailer = mailer_with(
         &format!("smtp://127.0.0.1:{port}?tls=none"),
         1,
-        Deadlines::default(),
+        MailerSettings::default(),
     );
-    let Verdict::ServerFault { retry_after, .. } = mailer.send(mail()).await else {
-        panic!()
-    };
-    assert!(!retry_after.is_zero());
-    let Verdict::Unavailable { retry_after } = mailer.send(mail()).await else {
-        panic!()
-    };
-    assert!(!retry_after.is_zero());
-}
-
-#[tokio::test]
-async fn paused_mailer_sends_nothing_and_one_probe_resumes_it() {
-    let server = Script::default()
-        .on(Stage::Connect, "421 busy")
-        .on(Stage::Connect, "421 busy")
-        .on(Stage::Rcpt, "550 5.1.1 gone")
-        .start()
-        .await
-        .unwrap();
-    let mut deadlines = deadlines();
-    deadlines.back_off = BackOff::new(Duration::from_millis(200), Duration::from_millis(400));
-    let mailer = mailer_with(&clear(&server), 4, deadlines);
-    assert_eq!(blamed(&mailer.send(mail()).await), "server");
-    for _ in 0..10 {
-        assert_eq!(blamed(&mailer.send(mail()).await), "gate");
+    for _ in 0..2 {
+        let verdict = mailer.send(mail()).await;
+        assert_eq!(label(&verdict), "not_tried");
+        assert!(!verdict.retry_after.is_zero(), "{verdict:?}");
+        assert!(
+            verdict.detail.text.contains("no connection to"),
+            "{verdict:?}"
+        );
     }
-    assert_eq!(server.seen().connections, 1);
-    until_gate(&mailer, Gate::Probe).await;
-    let many = futures::future::join_all((0..10).map(|_| mailer.send(mail()))).await;
-    let verdicts: Vec<_> = many.iter().map(blamed).collect();
-    assert_eq!(
-        verdicts
-            .iter()
-            .filter(|verdict| **verdict == "server")
-            .count(),
-        1,
-        "{verdicts:?}"
-    );
-    assert_eq!(
-        verdicts
-            .iter()
-            .filter(|verdict| **verdict == "gate")
-            .count(),
-        9,
-        "{verdicts:?}"
-    );
-    until_gate(&mailer, Gate::Probe).await;
-    assert_eq!(blamed(&mailer.send(mail()).await), "refused");
-    assert_eq!(
-        mailer.gate(),
-        Gate::Open,
-        "a refused recipient shows a working server"
-    );
-    assert!(accepted(&mailer.send(mail()).await));
 }
 
 #[tokio::test]
-async fn waiting_letters_are_not_tried_after_a_pause() {
+async fn while_the_server_is_down_a_connection_is_tried_and_no_letter() {
     let server = Script::default()
-        .on(Stage::Rcpt, "421 closing")
+        .on(Stage::Connect, "421 busy")
+        .on(Stage::Connect, "421 busy")
         .start()
         .await
         .unwrap();
-    let mailer = mailer_with(&clear(&server), 1, Deadlines::default());
+    let mut settings = settings();
+    settings.back_off = BackOff::new(Duration::from_millis(400), Duration::from_millis(800));
+    let mailer = mailer_with(&clear(&server), 4, settings);
+    // A letter waits for seconds before it goes back.
+    assert!(accepted(&mailer.send(mail()).await));
+    let seen = server.seen();
+    assert_eq!((seen.connections, seen.letters.len()), (3, 1));
+    assert_eq!(mailer.state(), BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn letters_go_back_while_the_server_refuses_the_sender() {
+    let refused = "550 5.7.1 sender not allowed";
+    let server = Script::default()
+        .on(Stage::Mail, refused)
+        .start()
+        .await
+        .unwrap();
+    let mailer = mailer_with(&clear(&server), 1, MailerSettings::default());
     let verdicts = futures::future::join_all((0..10).map(|_| mailer.send(mail()))).await;
-    let verdicts: Vec<_> = verdicts.iter().map(blamed).collect();
-    assert_eq!(verdicts[0], "server");
+    let labels: Vec<_> = verdicts.iter().map(label).collect();
+    assert_eq!(labels[0], "sender_refused");
     assert!(
-        verdicts[1..].iter().all(|verdict| *verdict == "gate"),
-        "{verdicts:?}"
+        labels[1..].iter().all(|label| *label == "not_tried"),
+        "{labels:?}"
     );
     assert_eq!(server.seen().connections, 1);
+    let problem = mailer.paused().expect("a person has to act");
+    assert!(problem.contains("sender not allowed; check"), "{problem}");
 }
 
 #[tokio::test]
 async fn utf8_local_part_needs_smtputf8_and_delays_no_other() {
     let server = Script::default().offers("8BITMIME").start().await.unwrap();
     let mailer = mailer(&server);
-    let Verdict::Refused { why } = mailer.send(mail_to("jürgen@example.com")).await else {
-        panic!()
-    };
+    let verdict = mailer.send(mail_to("jürgen@example.com")).await;
+    assert_eq!(label(&verdict), "refused");
+    let why = verdict.detail.text;
     assert!(why.contains("SMTPUTF8"), "{why}");
     assert!(accepted(&mailer.send(mail()).await));
     let seen = server.seen();
@@ -199,7 +162,7 @@ async fn eight_bit_text_is_not_sent_to_a_seven_bit_server() {
     let server = Script::default().start().await.unwrap();
     let mut mail = mail();
     mail.bytes = "Grüße\r\n".into();
-    assert_eq!(blamed(&mailer(&server).send(mail).await), "letter");
+    assert_eq!(label(&mailer(&server).send(mail).await), "letter_fault");
     assert_eq!(server.seen().heard("MAIL"), 0);
 }
 
@@ -211,10 +174,10 @@ async fn reply_is_shown_without_the_recipients_address() {
         .start()
         .await
         .unwrap();
-    let Verdict::Refused { why } = mailer(&server).send(mail()).await else {
-        panic!()
-    };
-    assert_eq!(why, "RCPT was refused: 550 5.1.1 <b…@example.com>: unknown");
+    let verdict = mailer(&server).send(mail()).await;
+    assert_eq!(label(&verdict), "provisional");
+    let why = verdict.detail.text;
+    assert_eq!(why, "550 5.1.1 <b…@example.com>: unknown");
 }
 
 #[tokio::test]
@@ -233,7 +196,7 @@ async fn check_sends_no_letter() {
 #[tokio::test]
 async fn sixteen_senders_work_at_once() {
     let server = Script::default().start().await.unwrap();
-    let mailer = mailer_with(&clear(&server), 16, deadlines());
+    let mailer = mailer_with(&clear(&server), 16, settings());
     let verdicts = futures::future::join_all((0..500).map(|_| mailer.send(mail()))).await;
     assert!(verdicts.iter().all(accepted));
     let seen = server.seen();

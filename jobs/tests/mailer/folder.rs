@@ -1,14 +1,14 @@
 use std::fs;
 
-use guestlist_jobs::mailer::{Gate, Verdict};
+use guestlist_jobs::mailer::{BreakerState, MailerSettings, VerdictClass};
 
-use crate::{accepted, deadlines, mail, mailer_with};
+use crate::{accepted, mail, mailer_with, settings};
 
 #[tokio::test]
 async fn repeated_letter_is_one_file() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("new/letters");
-    let mailer = mailer_with(&format!("file:{}", folder.display()), 1, deadlines());
+    let mailer = mailer_with(&format!("file:{}", folder.display()), 1, settings());
     for _ in 0..3 {
         assert!(accepted(&mailer.send(mail()).await));
     }
@@ -25,13 +25,14 @@ async fn unwritable_folder_counts_as_server_fault() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("file");
     fs::write(&file, "in the way").unwrap();
-    let mailer = mailer_with(&format!("file:{}", file.display()), 1, Default::default());
-    let verdict = mailer.send(mail()).await;
-    assert!(
-        matches!(verdict, Verdict::ServerFault { .. }),
-        "{verdict:?}"
+    let mailer = mailer_with(
+        &format!("file:{}", file.display()),
+        1,
+        MailerSettings::default(),
     );
-    assert!(matches!(mailer.gate(), Gate::Closed { .. }));
+    let verdict = mailer.send(mail()).await;
+    assert!(verdict.class == VerdictClass::ServerFault, "{verdict:?}");
+    assert!(matches!(mailer.state(), BreakerState::Open { .. }));
     assert!(
         mailer
             .check()
@@ -50,12 +51,10 @@ async fn failed_write_leaves_no_temporary_file() {
     let mailer = mailer_with(
         &format!("file:{}", home.path().display()),
         1,
-        Default::default(),
+        MailerSettings::default(),
     );
-    assert!(matches!(
-        mailer.send(mail()).await,
-        Verdict::ServerFault { .. }
-    ));
+    let verdict = mailer.send(mail()).await;
+    assert!(verdict.class == VerdictClass::ServerFault, "{verdict:?}");
     assert_eq!(
         fs::read_dir(home.path()).unwrap().count(),
         1,
@@ -66,7 +65,7 @@ async fn failed_write_leaves_no_temporary_file() {
 #[tokio::test]
 async fn check_leaves_no_file() {
     let home = tempfile::tempdir().unwrap();
-    let mailer = mailer_with(&format!("file:{}", home.path().display()), 1, deadlines());
+    let mailer = mailer_with(&format!("file:{}", home.path().display()), 1, settings());
     let report = mailer.check().await.unwrap().to_string();
     assert_eq!(
         report,

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use guestlist_jobs::mailer::Verdict;
+use guestlist_jobs::mailer::VerdictClass;
 use guestlist_testkit::smtp::{Action, Script, Stage};
 
-use crate::{accepted, clear, deadlines, mail, mailer, mailer_with, with_and_without_pipelining};
+use crate::{accepted, clear, mail, mailer, mailer_with, settings, with_and_without_pipelining};
 
 #[tokio::test]
 async fn letters_share_a_connection_even_after_a_refusal() {
@@ -15,11 +15,10 @@ async fn letters_share_a_connection_even_after_a_refusal() {
             .await
             .unwrap();
         let mailer = mailer(&server);
-        assert!(matches!(mailer.send(mail()).await, Verdict::Refused { .. }));
-        assert!(matches!(
-            mailer.send(mail()).await,
-            Verdict::LetterFault { .. }
-        ));
+        for _ in 0..2 {
+            let verdict = mailer.send(mail()).await;
+            assert!(verdict.class == VerdictClass::Provisional, "{verdict:?}");
+        }
         assert!(accepted(&mailer.send(mail()).await));
         let seen = server.seen();
         assert_eq!(seen.connections, 1);
@@ -79,10 +78,7 @@ async fn server_closing_at_mail_twice_is_at_fault() {
     let mailer = mailer(&server);
     assert!(accepted(&mailer.send(mail()).await));
     let verdict = mailer.send(mail()).await;
-    assert!(
-        matches!(verdict, Verdict::ServerFault { .. }),
-        "{verdict:?}"
-    );
+    assert!(verdict.class == VerdictClass::ServerFault, "{verdict:?}");
     assert_eq!(server.seen().connections, 2);
 }
 
@@ -94,10 +90,8 @@ async fn after_a_421_the_connection_is_dropped() {
         .await
         .unwrap();
     let mailer = mailer(&server);
-    assert!(matches!(
-        mailer.send(mail()).await,
-        Verdict::ServerFault { .. }
-    ));
+    let verdict = mailer.send(mail()).await;
+    assert!(verdict.class == VerdictClass::ServerFault, "{verdict:?}");
     server.until(|seen| seen.closed == 1).await;
     assert!(accepted(&mailer.send(mail()).await));
     assert_eq!(server.seen().connections, 2);
@@ -106,9 +100,9 @@ async fn after_a_421_the_connection_is_dropped() {
 #[tokio::test]
 async fn idle_connection_quits() {
     let server = Script::default().start().await.unwrap();
-    let mut deadlines = deadlines();
-    deadlines.idle = Duration::from_millis(20);
-    let mailer = mailer_with(&clear(&server), 1, deadlines);
+    let mut settings = settings();
+    settings.deadlines.idle = Duration::from_millis(20);
+    let mailer = mailer_with(&clear(&server), 1, settings);
     assert!(accepted(&mailer.send(mail()).await));
     let seen = server.until(|seen| seen.closed == 1).await;
     assert_eq!(seen.heard("QUIT"), 1);
@@ -117,7 +111,7 @@ async fn idle_connection_quits() {
 #[tokio::test]
 async fn closing_finishes_accepted_letters_and_quits() {
     let server = Script::default().start().await.unwrap();
-    let mailer = mailer_with(&clear(&server), 2, deadlines());
+    let mailer = mailer_with(&clear(&server), 2, settings());
     let sending = futures::future::join_all((0..50).map(|_| mailer.send(mail())));
     let closing = async {
         server.until(|seen| !seen.letters.is_empty()).await;
@@ -127,26 +121,13 @@ async fn closing_finishes_accepted_letters_and_quits() {
     let sent = verdicts.iter().filter(|verdict| accepted(verdict)).count();
     let left = verdicts
         .iter()
-        .filter(|verdict| matches!(verdict, Verdict::Unavailable { .. }))
+        .filter(|verdict| verdict.class == VerdictClass::NotTried)
         .count();
     assert_eq!(sent + left, 50, "{verdicts:?}");
     let seen = server.until(|seen| seen.closed == seen.connections).await;
     assert_eq!(seen.letters.len(), sent);
-    assert_eq!(seen.heard("QUIT"), seen.connections);
-    assert!(matches!(
-        mailer.send(mail()).await,
-        Verdict::Unavailable { .. }
-    ));
-}
-
-#[tokio::test]
-async fn panicking_letter_stops_no_other() {
-    let server = Script::default().start().await.unwrap();
-    let mailer = mailer(&server);
-    let verdict = mailer.send_while(|| panic!("a fence that fails"), mail());
-    let verdict = verdict.await;
-    assert!(matches!(verdict, Verdict::Unknown { .. }), "{verdict:?}");
-    assert!(accepted(&mailer.send(mail()).await));
-    assert_eq!(server.seen().connections, 2);
-    mailer.close().await;
+    // A connection that is not greeted yet is dropped.
+    assert!(seen.heard("QUIT") + 1 >= seen.connections, "{seen:?}");
+    let verdict = mailer.send(mail()).await;
+    assert!(verdict.class == VerdictClass::NotTried, "{verdict:?}");
 }

@@ -3,7 +3,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::{accepted, deadlines, mail, mailer_with};
+use crate::{accepted, mail, mailer_with, settings};
 
 /// Postfix's own test server (smtp-sink), which writes each letter to a file.
 struct Sink {
@@ -69,7 +69,7 @@ impl Drop for Sink {
 #[tokio::test]
 async fn smtp_sink_accepts_every_letter() {
     let sink = Sink::start().await;
-    let mailer = mailer_with(&format!("smtp://127.0.0.1:{}", sink.port), 4, deadlines());
+    let mailer = mailer_with(&format!("smtp://127.0.0.1:{}", sink.port), 4, settings());
     let verdicts = futures::future::join_all((0..100).map(|_| mailer.send(mail()))).await;
     assert!(verdicts.iter().all(accepted), "{verdicts:?}");
     mailer.close().await;

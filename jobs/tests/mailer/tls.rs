@@ -1,8 +1,8 @@
-use guestlist_jobs::mailer::{Deadlines, Mailer, Verdict};
+use guestlist_jobs::mailer::{Mailer, MailerSettings, VerdictClass};
 use guestlist_testkit::smtp::{Certificate, Script, SmtpServer, Stage};
 use tempfile::NamedTempFile;
 
-use crate::{accepted, deadlines, mail, mailer_with};
+use crate::{accepted, mail, mailer_with};
 
 /// A certificate for localhost, and the file of the authority that signed it.
 fn certificate() -> (Certificate, NamedTempFile) {
@@ -13,7 +13,7 @@ fn certificate() -> (Certificate, NamedTempFile) {
 }
 
 fn mailer(url: &str) -> Mailer {
-    mailer_with(url, 1, deadlines())
+    mailer_with(url, 1, MailerSettings::default())
 }
 
 fn trusting(scheme: &str, server: &SmtpServer, ca: &NamedTempFile, more: &str) -> Mailer {
@@ -61,9 +61,8 @@ async fn untrusted_certificate_is_refused_with_advice() {
         trusting("smtps://", &server, &other, ""),
     ] {
         let verdict = mailer.send(mail()).await;
-        let Verdict::Ours { why, .. } = verdict else {
-            panic!("{verdict:?}")
-        };
+        assert_eq!(verdict.class, VerdictClass::NotTried, "{verdict:?}");
+        let why = verdict.detail.text;
         assert!(why.contains("tls_ca"), "{why}");
     }
     assert!(server.seen().commands.is_empty());
@@ -78,10 +77,8 @@ async fn a_certificate_for_another_name_is_refused() {
         server.port(),
         ca.path().display()
     );
-    assert!(matches!(
-        mailer(&url).send(mail()).await,
-        Verdict::Ours { .. }
-    ));
+    let verdict = mailer(&url).send(mail()).await;
+    assert!(verdict.class == VerdictClass::NotTried, "{verdict:?}");
 }
 
 #[tokio::test]
@@ -97,16 +94,17 @@ async fn nothing_is_sent_unencrypted_if_tls_is_required() {
         .on(Stage::StartTls, "454 4.7.0 TLS not available");
     for (script, ours) in [(stripped, true), (refused, true), (later, false)] {
         let server = script.start().await.unwrap();
-        let verdict = trusting("smtp://me:secret@", &server, &ca, "")
-            .send(mail())
-            .await;
-        assert_eq!(matches!(verdict, Verdict::Ours { .. }), ours, "{verdict:?}");
-        assert!(
-            ours || matches!(verdict, Verdict::ServerFault { .. }),
-            "{verdict:?}"
-        );
+        let mailer = trusting("smtp://me:secret@", &server, &ca, "");
+        let verdict = mailer.send(mail()).await;
+        assert!(verdict.class == VerdictClass::NotTried, "{verdict:?}");
+        assert!(mailer.paused().is_some(), "{verdict:?}");
         let seen = server.seen();
-        assert_eq!((seen.heard("AUTH"), seen.heard("MAIL")), (0, 0), "{seen:?}");
+        if ours {
+            assert_eq!((seen.heard("AUTH"), seen.heard("MAIL")), (0, 0), "{seen:?}");
+        } else {
+            // The connection is tried again a second later, and then encrypted.
+            assert_eq!(seen.heard("STARTTLS"), 2, "{seen:?}");
+        }
     }
 }
 
@@ -122,9 +120,8 @@ async fn plaintext_after_starttls_is_not_read_as_encrypted() {
     let verdict = trusting("smtp://me:secret@", &server, &ca, "")
         .send(mail())
         .await;
-    let Verdict::Ours { why, .. } = verdict else {
-        panic!("{verdict:?}")
-    };
+    assert_eq!(verdict.class, VerdictClass::NotTried, "{verdict:?}");
+    let why = verdict.detail.text;
     assert!(why.contains("between STARTTLS and TLS"), "{why}");
 }
 
@@ -170,21 +167,18 @@ async fn wrong_credentials_pause_the_mailer() {
     for offer in ["AUTH PLAIN", "AUTH LOGIN", "AUTH CRAM-MD5"] {
         let server = Script::default().offers(offer).start().await.unwrap();
         let url = format!("smtp://me:hunter2@127.0.0.1:{}?tls=none", server.port());
-        let mailer = mailer_with(&url, 4, Deadlines::default());
+        let mailer = mailer_with(&url, 4, MailerSettings::default());
         let verdict = mailer.send(mail()).await;
-        let Verdict::Ours { why, retry_after } = verdict else {
-            panic!("{verdict:?}")
-        };
-        assert!(retry_after.as_secs() >= 45, "{retry_after:?}");
+        assert!(verdict.class == VerdictClass::NotTried, "{verdict:?}");
+        assert!(verdict.retry_after.as_secs() >= 3, "{verdict:?}");
+        let why = mailer.paused().expect("a person has to act");
         assert!(!why.contains("hunter2"), "{why}");
         assert!(
             why.contains("SMTP_URL") || why.contains("AUTH PLAIN"),
             "{why}"
         );
-        assert!(matches!(
-            mailer.send(mail()).await,
-            Verdict::Unavailable { .. }
-        ));
+        let verdict = mailer.send(mail()).await;
+        assert!(verdict.class == VerdictClass::NotTried, "{verdict:?}");
         assert!(mailer.check().await.is_err());
         assert_eq!(server.seen().heard("MAIL"), 0);
     }

@@ -1,8 +1,5 @@
 //! From the commit to the mail server.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-
 use chrono::TimeDelta;
 use guestlist::{Delivery, Status};
 use guestlist_testkit::smtp::{Action, Rule, Script, Stage};
@@ -74,29 +71,18 @@ on_both_stacks! {
     }
 
     async fn invitation_closed_while_waiting_for_a_slot_is_not_sent(harness: Harness) {
-        let harness = harness.with_mail_server(Script::default().on(Stage::End, Action::Hold)).await;
-        let mut context = harness.context();
-        let (write, written) = (context.link.clone(), Arc::new(AtomicUsize::new(0)));
-        let count = written.clone();
-        context.link = Arc::new(move |token| {
-            count.fetch_add(1, SeqCst);
-            write(token)
-        });
-        let mut settings = harness.settings;
-        settings.letters = 1;
+        let mut harness = harness.with_mail_server(Script::default().on(Stage::End, Action::Hold)).await;
+        harness.settings.letters = 1;
         let first = harness.team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
-        let stop = tokio_util::sync::CancellationToken::new();
-        let worker = tokio::spawn(guestlist_jobs::Worker::new(context, harness.queue.clone(), settings).run(stop.clone()));
+        let worker = harness.start();
         harness.smtp.until(|seen| seen.letters.len() == 1).await;
-        let before = written.load(SeqCst);
         let second = harness.team.invite(OLIVIA, "b@example.com", "agent").await.unwrap();
-        eventually("the second letter is written", async || written.load(SeqCst) > before).await;
+        eventually("the second letter waits", async || harness.queue.status().running == 2).await;
         harness.team.revoke(OLIVIA, second.id).await.unwrap();
         wait_until_stale().await;
         harness.smtp.release();
         eventually("both are settled", async || harness.counts().await.is_empty()).await;
-        stop.cancel();
-        worker.await.unwrap();
+        worker.stop().await;
         assert_eq!(harness.reread(&first).await.delivery, Delivery::Sent);
         assert_eq!(harness.reread(&second).await.delivery, Delivery::Suppressed);
         assert_eq!(harness.letters().len(), 1);
@@ -189,12 +175,16 @@ on_both_stacks! {
     }
 
     async fn unknown_recipient_is_suppressed_and_the_inviter_notified(harness: Harness) {
-        let harness = harness
-            .with_mail_server(Script::default().on(Stage::Rcpt, "550 5.1.1 no such user"))
-            .await;
+        let unknown = Rule::new(Stage::Rcpt, "550 5.1.1 no such user").to("bob@").times(1);
+        let harness = harness.with_mail_server(Script::default().rule(unknown)).await;
         let other = crate::support::Team::on(harness.team.database.clone()).await;
+        // The server has accepted a letter to somebody else, so the refusal is final at once.
+        harness.team.invite(OLIVIA, "carol@example.com", "agent").await.unwrap();
+        let worker = harness.start();
+        harness.smtp.until(|seen| seen.letters.len() == 1).await;
         let invitation = harness.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
-        harness.work_until_idle().await;
+        eventually("the inviter is told", async || !harness.letters_to("olivia@example.com").is_empty()).await;
+        worker.stop().await;
         assert_eq!(harness.reread(&invitation).await.delivery, Delivery::Failed);
         let told = harness.letters_to("olivia@example.com");
         assert_eq!(told.len(), 1);
@@ -215,21 +205,20 @@ on_both_stacks! {
         assert_eq!(harness.letters_to("bob@example.com").len(), 1, "insisting helps");
     }
 
-    async fn undeliverable_letter_is_dead_until_retried(harness: Harness) {
-        let harness = harness
-            .with_mail_server(Script::default().on(Stage::End, "554 5.6.0 not with us"))
-            .await;
-        harness.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+    async fn refusal_is_shown_and_tried_again_before_it_is_final(harness: Harness) {
+        let refused = Rule::new(Stage::End, "554 5.7.1 not with us").to("bob@").times(2);
+        let harness = harness.with_mail_server(Script::default().rule(refused)).await;
+        let invitation = harness.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        for wait in [TimeDelta::zero(), TimeDelta::minutes(1)] {
+            harness.team.advance_clock(wait);
+            harness.work_until_idle().await;
+            let now = harness.reread(&invitation).await;
+            assert_eq!(now.delivery, Delivery::Deferred);
+            assert!(now.delivery_detail.unwrap().contains("not with us"));
+        }
+        harness.team.advance_clock(TimeDelta::minutes(13));
         harness.work_until_idle().await;
-        let dead = harness.waiting(guestlist::outbox::State::Dead).await;
-        assert_eq!(dead.len(), 1);
-        assert!(dead[0].last_error.as_ref().unwrap().contains("not with us"));
-        let mut tx = harness.team.begin().await;
-        assert_eq!(guestlist::outbox::retry_dead(&mut tx, harness.team.now()).await.unwrap(), 1);
-        tx.commit().await.unwrap();
-        harness.work_until_idle().await;
-        assert_eq!(harness.letters().len(), 2, "the one that was refused, and it again");
-        assert_eq!(harness.counts().await, []);
+        assert_eq!(harness.reread(&invitation).await.delivery, Delivery::Sent);
     }
 
     async fn unreachable_mail_server_uses_up_no_attempt(harness: Harness) {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guestlist::{Database, Invitation, outbox};
-use guestlist_jobs::mailer::{BackOff, Deadlines, Mailer};
+use guestlist_jobs::BackOff;
+use guestlist_jobs::mailer::{Mailer, MailerSettings};
 use guestlist_jobs::queue::{Drained, Queue};
 use guestlist_jobs::sessions::SessionStore;
 use guestlist_jobs::{Context, Settings, Worker};
@@ -93,14 +94,15 @@ impl Harness {
 
     pub(crate) fn context(&self) -> Context {
         let rest = BackOff::new(Duration::from_millis(20), Duration::from_millis(100));
-        let mut deadlines = Deadlines::default();
-        deadlines.back_off = rest;
-        deadlines.pause = rest;
+        let mut mailer = MailerSettings::default();
+        mailer.connections = self.settings.letters;
+        mailer.back_off = rest;
+        mailer.pause = rest;
         let url = self.smtp.url().parse().expect("an SMTP URL");
         let mut context = Context::new(
             self.team.database.clone(),
             self.team.guestlist.clone(),
-            Mailer::new(url, self.settings.letters, deadlines),
+            Mailer::new(url, mailer),
             "Acme <team@example.org>".parse().expect("a sender"),
             |token| format!("https://app.example.com/join/{}", token.expose()),
         );

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use guestlist::outbox;
-use guestlist_jobs::mailer::{Mailer, Rate};
+use guestlist_jobs::Rate;
+use guestlist_jobs::mailer::{Mailer, MailerSettings};
 use guestlist_jobs::queue::Queue;
 
 use crate::harness::{Harness, eventually, invite_many};
@@ -13,9 +14,11 @@ use crate::support::{OLIVIA, Team, member};
 /// The harness at a rate, with a running clock, since leases are shorter than turns here.
 fn paced(harness: Harness, letters: &str) -> Harness {
     let system = |team: Team| team.configured(|builder| builder.clock(guestlist::Clock::System));
+    let mut settings = harness.settings;
+    settings.rate = Some(letters.parse().unwrap());
     Harness {
         team: system(harness.team),
-        queue: harness.queue.paced(letters.parse().unwrap()),
+        settings,
         ..harness
     }
 }
@@ -102,7 +105,7 @@ on_both_stacks! {
         let folder = tempfile::tempdir().unwrap();
         let mut context = harness.context();
         let url = format!("file:{}", folder.path().display());
-        context.mailer = Mailer::new(url.parse().unwrap(), 4, guestlist_jobs::mailer::Deadlines::default());
+        context.mailer = Mailer::new(url.parse().unwrap(), MailerSettings::default());
         let worker = guestlist_jobs::Worker::new(context, harness.queue.clone(), harness.settings);
         let began = Instant::now();
         worker.run_until_idle(tokio_util::sync::CancellationToken::new()).await.unwrap();

@@ -1,6 +1,6 @@
 //! The form of a refusal that stays the same for other recipients.
 
-use super::super::reply::Reply;
+use crate::smtp::Reply;
 
 /// The maximum size of a fingerprint, in bytes; the mailer remembers many.
 const LIMIT: usize = 200;
@@ -15,14 +15,17 @@ const DATE_WORDS: &[&str] = &[
 /// Returns a normalized refusal: the reply code, the enhanced code and the words, without addresses,
 /// host names, IP addresses, numbers, ids, times and links.
 ///
-/// Replies of the same kind to different recipients have equal fingerprints.
-pub(crate) fn fingerprint(reply: &Reply) -> String {
+/// Replies of the same kind to different recipients have equal fingerprints. `local_part` is that of
+/// this letter's recipient, which some servers repeat without its domain.
+pub(crate) fn fingerprint(reply: &Reply, local_part: &str) -> String {
+    let local_part = local_part.to_lowercase();
     let mut fingerprint = reply.code.to_string();
     if let Some(status) = reply.enhanced() {
         fingerprint += &format!(" {}.{}.{}", status.class, status.subject, status.detail);
     }
     let words = reply.lines.iter().flat_map(|line| line.split_whitespace());
-    for word in words.flat_map(constant_words) {
+    let words = words.flat_map(constant_words);
+    for word in words.filter(|word| *word != local_part) {
         if fingerprint.len() + 1 + word.len() > LIMIT {
             break;
         }

@@ -1,8 +1,8 @@
 //! One row of the table and how it matches.
 
-use super::super::blame::Stage;
 use super::text::Text;
 use super::{Hint, ReplyClass};
+use crate::smtp::Stage;
 
 /// A row of the table. All of its conditions must hold.
 #[derive(Debug)]
@@ -19,7 +19,8 @@ pub(super) struct Rule {
     pub(super) class: ReplyClass,
     pub(super) everybody: ReplyClass,
     pub(super) hint: Option<Hint>,
-    /// The standards, documents and collections that the rule is drawn from.
+    /// The standards, documents and collections that the rule is drawn from. Only tests read it.
+    #[cfg_attr(not(test), allow(dead_code))]
     pub(super) source: &'static str,
 }
 

@@ -5,7 +5,6 @@
 //! To add a rule: add a documented reply to `jobs/tests/data/replies.tsv`, see the test fail, and widen a
 //! list of phrases or add a row at the place where its group begins.
 
-use super::super::blame::Stage;
 use super::Hint::{FewerConnections, Reconnect, SlowDown};
 use super::ReplyClass::{
     Consequence, Letter, MailboxMissing, Recipient, RecipientLater, Sender, ServerLater,
@@ -13,6 +12,7 @@ use super::ReplyClass::{
 use super::phrases::*;
 use super::rule::Codes::{Any, Only, Permanent, Temporary};
 use super::rule::{Rule, Status};
+use crate::smtp::Stage;
 
 /// Before a recipient is named: such a reply never speaks of one.
 const SESSION: &[Stage] = &[

@@ -1,6 +1,6 @@
 //! The text of a reply, in the form that rules match.
 
-use super::super::reply::{Enhanced, Reply};
+use crate::smtp::{Enhanced, Reply};
 
 /// A reply prepared for matching.
 #[derive(Debug)]

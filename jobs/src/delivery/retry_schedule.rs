@@ -1,4 +1,4 @@
-//! The schedule of letters that a mail server deferred.
+//! The schedule of letters that a mail server deferred or refused.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::back_off::jittered;
 ///
 /// RFC 5321 section 4.5.4.1 asks for 30 minutes or more between attempts, and allows a shorter
 /// start because most failures of this kind, above all greylisting, pass within minutes.
-pub(super) fn delay_after(deferrals: i64) -> Duration {
+pub(super) fn after_deferral(deferrals: i64) -> Duration {
     let minutes = match deferrals {
         ..=0 => 5,
         1 => 15,
@@ -20,6 +20,18 @@ pub(super) fn delay_after(deferrals: i64) -> Duration {
     jittered(Duration::from_secs(60 * minutes))
 }
 
+/// Returns the delay after a refusal that has to be confirmed, given the refusals before it: half a
+/// minute, because a server may refuse everybody for seconds, then ten minutes, then two hours each
+/// time.
+pub(super) fn after_refusal(refusals: i64) -> Duration {
+    let seconds = match refusals {
+        ..=0 => 30,
+        1 => 10 * 60,
+        _ => 2 * 60 * 60,
+    };
+    jittered(Duration::from_secs(seconds))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,7 +39,7 @@ mod tests {
     #[test]
     fn deferrals_wait_by_the_schedule() {
         for (deferrals, expected) in (0..6).zip([5.0, 15.0, 30.0, 60.0, 120.0, 120.0]) {
-            let minutes = delay_after(deferrals).as_secs_f64() / 60.0;
+            let minutes = after_deferral(deferrals).as_secs_f64() / 60.0;
             assert!(
                 (expected..1.2 * expected).contains(&minutes),
                 "{minutes} for {expected}"

@@ -6,23 +6,23 @@ use super::reply::Reply;
 
 /// The extensions of a server that the mailer uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Offer {
-    pub(super) name: String,
-    pub(super) starttls: bool,
-    pub(super) smtputf8: bool,
-    pub(super) eight_bit: bool,
-    pub(super) pipelining: bool,
+pub(crate) struct Capabilities {
+    pub(crate) name: String,
+    pub(crate) starttls: bool,
+    pub(crate) smtputf8: bool,
+    pub(crate) eight_bit: bool,
+    pub(crate) pipelining: bool,
     plain: bool,
     login: bool,
 }
 
-impl Offer {
+impl Capabilities {
     /// Reads the reply to EHLO: the name in the first line, then one keyword per line, in any case
     /// (RFC 5321 section 4.1.1.1).
-    pub(super) fn read(reply: &Reply) -> Self {
+    pub(crate) fn read(reply: &Reply) -> Self {
         let mut lines = reply.lines.iter();
         let name = lines.next().and_then(|line| line.split(' ').next());
-        let mut offer = Self {
+        let mut capabilities = Self {
             name: name.unwrap_or_default().to_owned(),
             ..Self::default()
         };
@@ -30,15 +30,15 @@ impl Offer {
             let line = line.to_ascii_uppercase();
             let mut words = line.split_ascii_whitespace();
             match words.next() {
-                Some("STARTTLS") => offer.starttls = true,
-                Some("SMTPUTF8") => offer.smtputf8 = true,
-                Some("8BITMIME") => offer.eight_bit = true,
-                Some("PIPELINING") => offer.pipelining = true,
-                Some("AUTH") => words.for_each(|mechanism| offer.add(mechanism)),
+                Some("STARTTLS") => capabilities.starttls = true,
+                Some("SMTPUTF8") => capabilities.smtputf8 = true,
+                Some("8BITMIME") => capabilities.eight_bit = true,
+                Some("PIPELINING") => capabilities.pipelining = true,
+                Some("AUTH") => words.for_each(|mechanism| capabilities.add(mechanism)),
                 _ => {}
             }
         }
-        offer
+        capabilities
     }
 
     fn add(&mut self, mechanism: &str) {
@@ -50,7 +50,7 @@ impl Offer {
     }
 
     /// Returns PLAIN if the server offers it, else LOGIN.
-    pub(super) fn mechanism(&self) -> Option<Mechanism> {
+    pub(crate) fn mechanism(&self) -> Option<Mechanism> {
         match (self.plain, self.login) {
             (true, _) => Some(Mechanism::Plain),
             (false, true) => Some(Mechanism::Login),
@@ -72,12 +72,12 @@ mod tests {
             "Pipelining",
             "AUTH CRAM-MD5 login",
         ];
-        let offer = Offer::read(&Reply {
+        let capabilities = Capabilities::read(&Reply {
             code: 250,
             lines: lines.map(str::to_owned).into(),
         });
-        assert!(!offer.starttls);
-        assert!(offer.smtputf8 && offer.eight_bit && offer.pipelining);
-        assert_eq!(offer.mechanism(), Some(Mechanism::Login));
+        assert!(!capabilities.starttls);
+        assert!(capabilities.smtputf8 && capabilities.eight_bit && capabilities.pipelining);
+        assert_eq!(capabilities.mechanism(), Some(Mechanism::Login));
     }
 }

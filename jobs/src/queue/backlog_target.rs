@@ -26,7 +26,7 @@ const SHORTEST: Duration = Duration::from_millis(25);
 
 /// The number of letters that this process finishes per second, and the window computed from it.
 #[derive(Debug, Default)]
-pub(super) struct Pace(Mutex<State>);
+pub(super) struct BacklogTarget(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -49,7 +49,7 @@ impl Default for State {
     }
 }
 
-impl Pace {
+impl BacklogTarget {
     /// Returns how many more letters the queue wants while `waiting` wait in it and `ended` have
     /// ended since the start: none until a quarter of the window is free, so that each commit leases
     /// several messages.
@@ -103,12 +103,12 @@ mod tests {
     /// Simulates a server that sends `letters_per_look` letters between two looks, with an endless
     /// backlog and a look every 5 ms for ten seconds. Returns the maximum number of letters that
     /// waited in the last five seconds.
-    fn most_waiting(pace: &Pace, start: Instant, letters_per_look: f64) -> usize {
+    fn most_waiting(target: &BacklogTarget, start: Instant, letters_per_look: f64) -> usize {
         let (mut waiting, mut ended, mut owed, mut most) = (0_usize, 0_u64, 0.0, 0);
         for look in 0..2_000_u32 {
-            let wanted = pace.wanted(start + Duration::from_millis(5) * look, ended, waiting);
+            let wanted = target.wanted(start + Duration::from_millis(5) * look, ended, waiting);
             if wanted > 0 {
-                pace.pushed(wanted);
+                target.pushed(wanted);
             }
             waiting += wanted;
             if look >= 1_000 {
@@ -126,38 +126,38 @@ mod tests {
     #[test]
     fn the_window_follows_the_speed_of_the_server() {
         let start = Instant::now();
-        assert_eq!(most_waiting(&Pace::default(), start, 0.05), LEAST);
-        let medium = most_waiting(&Pace::default(), start, 2.0);
+        assert_eq!(most_waiting(&BacklogTarget::default(), start, 0.05), LEAST);
+        let medium = most_waiting(&BacklogTarget::default(), start, 2.0);
         assert!((80..=130).contains(&medium), "400 a second: {medium}");
-        let fast = most_waiting(&Pace::default(), start, 100.0);
+        let fast = most_waiting(&BacklogTarget::default(), start, 100.0);
         assert_eq!(fast, LETTERS_WINDOW);
     }
 
     #[test]
     fn the_window_shrinks_after_a_backlog() {
-        let pace = Pace::default();
+        let target = BacklogTarget::default();
         let start = Instant::now();
-        assert!(most_waiting(&pace, start, 50.0) > 1_000);
+        assert!(most_waiting(&target, start, 50.0) > 1_000);
         let later = start + Duration::from_secs(20);
-        pace.wanted(later, u64::MAX, 0);
-        let wanted = pace.wanted(later + Duration::from_secs(5), u64::MAX, 0);
+        target.wanted(later, u64::MAX, 0);
+        let wanted = target.wanted(later + Duration::from_secs(5), u64::MAX, 0);
         assert!(wanted <= 2 * LEAST, "{wanted}");
     }
 
     #[test]
     fn few_letters_do_not_widen_the_window() {
-        let (pace, start) = (Pace::default(), Instant::now());
+        let (target, start) = (BacklogTarget::default(), Instant::now());
         for look in 0..1_000_u32 {
             let now = start + Duration::from_millis(20) * look;
-            assert_eq!(pace.wanted(now, u64::from(look), 0), LEAST);
-            pace.pushed(1);
+            assert_eq!(target.wanted(now, u64::from(look), 0), LEAST);
+            target.pushed(1);
         }
     }
 
     #[test]
     fn nothing_is_wanted_until_a_quarter_is_free() {
-        let (pace, now) = (Pace::default(), Instant::now());
-        assert_eq!(pace.wanted(now, 0, LEAST - 3), 0);
-        assert_eq!(pace.wanted(now, 0, LEAST - 4), 4);
+        let (target, now) = (BacklogTarget::default(), Instant::now());
+        assert_eq!(target.wanted(now, 0, LEAST - 3), 0);
+        assert_eq!(target.wanted(now, 0, LEAST - 4), 4);
     }
 }

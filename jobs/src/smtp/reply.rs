@@ -11,28 +11,37 @@ const LIMIT: u64 = 32 * 1024;
 /// The maximum number of characters of a reply that are shown, logged or stored.
 const SHOWN: usize = 400;
 
+/// The maximum number of characters of a queue id that are stored.
+const MAX_QUEUE_ID: usize = 100;
+
 /// A complete reply: one code and its lines of text (RFC 5321 section 4.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reply {
-    pub(super) code: u16,
-    pub(super) lines: Vec<String>,
+pub(crate) struct Reply {
+    pub(crate) code: u16,
+    pub(crate) lines: Vec<String>,
 }
 
 /// An enhanced status code such as 5.1.1 (RFC 3463 section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Enhanced {
+pub(crate) struct Enhanced {
     /// 2 success, 4 temporary failure, 5 permanent failure.
-    pub(super) class: u16,
+    pub(crate) class: u16,
     /// The subject of the status: 1 address, 2 mailbox, 3 system, 4 network, 5 protocol, 6 content,
     /// 7 policy.
-    pub(super) subject: u16,
+    pub(crate) subject: u16,
     /// The case within the subject.
-    pub(super) detail: u16,
+    pub(crate) detail: u16,
+}
+
+impl fmt::Display for Enhanced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.class, self.subject, self.detail)
+    }
 }
 
 impl Reply {
     /// Reads one reply. Fails on a reply that never ends or is not SMTP.
-    pub(super) async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Self> {
+    pub(crate) async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Self> {
         let mut stream = stream.take(LIMIT);
         let mut reply: Option<Self> = None;
         loop {
@@ -58,7 +67,7 @@ impl Reply {
 
     /// Returns the enhanced status code, if there is one whose class matches the reply code (RFC
     /// 2034 section 4).
-    pub(super) fn enhanced(&self) -> Option<Enhanced> {
+    pub(crate) fn enhanced(&self) -> Option<Enhanced> {
         let mut parts = self.lines.first()?.split(' ').next()?.split('.');
         let mut part = || {
             parts
@@ -75,8 +84,23 @@ impl Reply {
         (parts.next().is_none() && enhanced.class == self.code / 100).then_some(enhanced)
     }
 
+    /// Returns the id under which the server queued a letter: `queued as ID` (Postfix, Sendmail's
+    /// descendants, Haraka) or `id=ID` (Exim).
+    pub(crate) fn queue_id(&self) -> Option<String> {
+        if self.code != 250 {
+            return None;
+        }
+        let text = self.lines.join(" ");
+        let (_, id) = text
+            .split_once("queued as ")
+            .or_else(|| text.split_once("id="))?;
+        let is_part = |c: &char| c.is_ascii_alphanumeric() || "-_.".contains(*c);
+        let id: String = id.chars().take_while(is_part).take(MAX_QUEUE_ID).collect();
+        (!id.is_empty()).then_some(id)
+    }
+
     /// Returns whether the server refused, temporarily (4yz) or permanently (5yz).
-    pub(super) fn is_negative(&self) -> bool {
+    pub(crate) fn is_negative(&self) -> bool {
         self.code >= 400
     }
 }
@@ -162,6 +186,19 @@ mod tests {
             .unwrap();
         assert_eq!(reply.code, 250);
         assert_eq!(reply.lines, ["mx.example", "SIZE 1", "SMTPUTF8"]);
+    }
+
+    #[tokio::test]
+    async fn queue_ids_are_found() {
+        for (bytes, id) in [
+            (&b"250 2.0.0 Ok: queued as 4c2Xq1\r\n"[..], Some("4c2Xq1")),
+            (b"250 OK id=1wAbCd-0001Xy-2Z\r\n", Some("1wAbCd-0001Xy-2Z")),
+            (b"250 2.0.0 Ok\r\n", None),
+            (b"550 queued as never\r\n", None),
+        ] {
+            let reply = read(bytes).await.unwrap();
+            assert_eq!(reply.queue_id().as_deref(), id);
+        }
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{
 };
 
 /// Creates a connector that trusts Mozilla's roots and those of the PEM file `extra`.
-pub(super) fn verifying(extra: Option<&Path>) -> Result<TlsConnector, String> {
+pub(crate) fn verifying(extra: Option<&Path>) -> Result<TlsConnector, String> {
     let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     if let Some(path) = extra {
         add(&mut roots, path)?;
@@ -30,7 +30,7 @@ pub(super) fn verifying(extra: Option<&Path>) -> Result<TlsConnector, String> {
 ///
 /// Used for opportunistic TLS only, which an active attacker can strip anyway (RFC 7435 section
 /// 1.2): refusing a self-signed certificate there would send the letter in clear instead.
-pub(super) fn unverified() -> TlsConnector {
+pub(crate) fn unverified() -> TlsConnector {
     let config = builder()
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anyone(ring::default_provider())))

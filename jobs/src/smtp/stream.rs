@@ -10,32 +10,32 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::blame::Stage;
-use super::failure::Failure;
-use super::fence::Fence;
+use super::counters::SmtpCounters;
+use super::error::SmtpError;
 use super::reply::Reply;
-use super::tally::Tally;
+use super::send_guard::SendGuard;
+use super::stage::Stage;
 
 /// The size of one block of a letter, in bytes. Each block has a deadline of its own.
 const BLOCK: usize = 16 * 1024;
 
 /// A TCP connection, or TLS over one.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// Sends commands and reads replies in order: a reply is read only after its command, and an
 /// unexpected one is an error.
-pub(super) struct Dialogue {
+pub(crate) struct SmtpStream {
     stream: BufReader<Box<dyn Wire>>,
-    tally: Tally,
+    counters: SmtpCounters,
 }
 
-impl Dialogue {
-    pub(super) fn new(stream: TcpStream, tally: Tally) -> Self {
+impl SmtpStream {
+    pub(crate) fn new(stream: TcpStream, counters: SmtpCounters) -> Self {
         Self {
             stream: BufReader::new(Box::new(stream)),
-            tally,
+            counters,
         }
     }
 
@@ -43,14 +43,14 @@ impl Dialogue {
     ///
     /// Data that arrived in clear beforehand would be read as if it had come encrypted, so any such
     /// data is an error (RFC 3207 section 4.2 requires both sides to discard earlier state).
-    pub(super) async fn encrypt(
+    pub(crate) async fn encrypt(
         self,
         connector: &TlsConnector,
         name: ServerName<'static>,
         deadline: Duration,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, SmtpError> {
         if !self.stream.buffer().is_empty() {
-            return Err(Failure::Injected);
+            return Err(SmtpError::Injected);
         }
         let stream = within(
             Stage::Tls,
@@ -58,93 +58,93 @@ impl Dialogue {
             connector.connect(name, self.stream.into_inner()),
         )
         .await?
-        .map_err(Failure::handshake)?;
+        .map_err(SmtpError::handshake)?;
         Ok(Self {
             stream: BufReader::new(Box::new(stream)),
-            tally: self.tally,
+            counters: self.counters,
         })
     }
 
     /// Sends a command and reads its reply. A code that is not in `expected` is an error.
-    pub(super) async fn command(
+    pub(crate) async fn command(
         &mut self,
         stage: Stage,
         command: impl Display,
         expected: &[u16],
         deadline: Duration,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Reply, SmtpError> {
         self.ask(stage, &command.to_string(), deadline).await?;
         self.reply(stage, expected, deadline).await
     }
 
     /// Sends a command or a group of commands, whose replies are then read one by one.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &mut self,
         stage: Stage,
         commands: &str,
         deadline: Duration,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), SmtpError> {
         if !self.stream.buffer().is_empty() {
-            return Err(lost(stage)(unasked()));
+            return Err(SmtpError::lost(stage)(unasked()));
         }
         within(stage, deadline, self.write(commands.as_bytes()))
             .await?
-            .map_err(lost(stage))
+            .map_err(SmtpError::lost(stage))
     }
 
     /// Reads the next reply.
-    pub(super) async fn reply(
+    pub(crate) async fn reply(
         &mut self,
         stage: Stage,
         expected: &[u16],
         deadline: Duration,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Reply, SmtpError> {
         let reply = self.any_reply(stage, deadline).await?;
-        self.tally.reply(reply.code);
+        self.counters.replied(reply.code);
         match reply {
             reply if expected.contains(&reply.code) => Ok(reply),
-            reply if reply.is_negative() => Err(Failure::Negative { stage, reply }),
-            reply => Err(Failure::OutOfOrder { stage, reply }),
+            reply if reply.is_negative() => Err(SmtpError::Negative { stage, reply }),
+            reply => Err(SmtpError::OutOfOrder { stage, reply }),
         }
     }
 
     /// Reads a reply of any code without counting it; used for the replies after a refusal.
-    pub(super) async fn any_reply(
+    pub(crate) async fn any_reply(
         &mut self,
         stage: Stage,
         deadline: Duration,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Reply, SmtpError> {
         within(stage, deadline, Reply::read(&mut self.stream))
             .await?
-            .map_err(lost(stage))
+            .map_err(SmtpError::lost(stage))
     }
 
     /// Sends the letter with its final dot, block by block.
     ///
     /// The dot is part of the last block, not a packet of its own, so that no delayed
-    /// acknowledgement holds it up. An error means that the dot cannot have arrived. The fence is
+    /// acknowledgement holds it up. An error means that the dot cannot have arrived. The guard is
     /// checked before each block, and so before the last one, which cannot be taken back.
-    pub(super) async fn letter(
+    pub(crate) async fn letter(
         &mut self,
         bytes: &[u8],
-        fence: &Fence,
+        guard: &SendGuard,
         deadline: Duration,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), SmtpError> {
         if !self.stream.buffer().is_empty() {
-            return Err(lost(Stage::Block)(unasked()));
+            return Err(SmtpError::lost(Stage::Block)(unasked()));
         }
         for block in dotted(bytes).chunks(BLOCK) {
-            fence.check()?;
+            guard.check()?;
             within(Stage::Block, deadline, self.write(block))
                 .await?
-                .map_err(lost(Stage::Block))?;
+                .map_err(SmtpError::lost(Stage::Block))?;
         }
         Ok(())
     }
 
     /// Waits until the server closes the connection or sends something unexpected; either makes the
     /// connection unusable. Cancel-safe.
-    pub(super) async fn broken(&mut self) {
+    pub(crate) async fn broken(&mut self) {
         // Data, end of stream and errors are all unexpected between letters.
         let _ = self.stream.fill_buf().await;
     }
@@ -156,18 +156,14 @@ impl Dialogue {
 }
 
 /// Bounds a step by its deadline.
-pub(super) async fn within<T>(
+pub(crate) async fn within<T>(
     stage: Stage,
     after: Duration,
     step: impl Future<Output = T>,
-) -> Result<T, Failure> {
+) -> Result<T, SmtpError> {
     timeout(after, step)
         .await
-        .map_err(|_| Failure::Deadline { stage, after })
-}
-
-fn lost(stage: Stage) -> impl FnOnce(io::Error) -> Failure {
-    move |source| Failure::Lost { stage, source }
+        .map_err(|_| SmtpError::Deadline { stage, after })
 }
 
 fn unasked() -> io::Error {

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use futures::FutureExt;
 use guestlist::EmailAddress;
 use lettre::Address;
 use lettre::transport::smtp::authentication::Mechanism;
@@ -12,15 +13,15 @@ use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParame
 use lettre::transport::smtp::response::Response;
 use tokio::net::{TcpStream, lookup_host};
 
-use super::blame::Stage;
-use super::config::{Security, Server};
+use super::capabilities::Capabilities;
+use super::counters::SmtpCounters;
 use super::deadlines::Deadlines;
-use super::dialogue::{Dialogue, within};
-use super::failure::Failure;
-use super::fence::Fence;
-use super::offer::Offer;
+use super::error::SmtpError;
 use super::reply::Reply;
-use super::tally::Tally;
+use super::send_guard::SendGuard;
+use super::server::{Security, Server};
+use super::stage::Stage;
+use super::stream::{SmtpStream, within};
 use crate::failpoint::fail_point;
 use crate::mail::Mail;
 
@@ -30,15 +31,17 @@ use crate::mail::Mail;
 /// because lettre's own connection reads a line without a limit, keeps data that arrived in clear
 /// before STARTTLS, and does not distinguish a letter that was cut short from one that was not
 /// answered.
-pub(super) struct Connection {
-    dialogue: Dialogue,
-    offer: Offer,
+pub(crate) struct Connection {
+    stream: SmtpStream,
+    capabilities: Capabilities,
     deadlines: Deadlines,
     encrypted: bool,
     /// A transaction was begun and refused; RSET has to be sent before the next letter.
     begun: bool,
     /// No reply is outstanding apart from those that are about to be read.
     in_step: bool,
+    /// The number of letters begun on this connection.
+    letters: u32,
 }
 
 /// A command of the envelope with its accepted reply codes and its deadline.
@@ -50,28 +53,29 @@ struct Step {
 }
 
 impl Connection {
-    pub(super) async fn open(
+    pub(crate) async fn open(
         server: &Server,
         deadlines: &Deadlines,
-        tally: &Tally,
-    ) -> Result<Self, Failure> {
-        let mut dialogue = Dialogue::new(dial(server, deadlines).await?, tally.clone());
-        tally.connected();
+        counters: &SmtpCounters,
+    ) -> Result<Self, SmtpError> {
+        let mut stream = SmtpStream::new(dial(server, deadlines).await?, counters.clone());
+        counters.connected();
         let implicit = server.security == Security::Implicit;
         if implicit {
-            dialogue = encrypt(dialogue, server, deadlines).await?;
+            stream = encrypt(stream, server, deadlines).await?;
         }
-        dialogue
+        stream
             .reply(Stage::Greeting, &[220], deadlines.greeting)
             .await?;
-        let offer = hello(&mut dialogue, deadlines).await?;
+        let capabilities = hello(&mut stream, deadlines).await?;
         let mut connection = Self {
-            dialogue,
-            offer,
+            stream,
+            capabilities,
             deadlines: *deadlines,
             encrypted: implicit,
             begun: false,
             in_step: true,
+            letters: 0,
         };
         if matches!(
             server.security,
@@ -85,62 +89,69 @@ impl Connection {
 
     /// Upgrades by STARTTLS (RFC 3207). Without STARTTLS only an opportunistic connection
     /// continues.
-    async fn start_tls(mut self, server: &Server) -> Result<Self, Failure> {
+    async fn start_tls(mut self, server: &Server) -> Result<Self, SmtpError> {
         let required = server.security == Security::Required;
-        if !self.offer.starttls {
+        if !self.capabilities.starttls {
             return if required {
-                Err(Failure::NoStartTls)
+                Err(SmtpError::NoStartTls)
             } else {
                 Ok(self)
             };
         }
         let ready = self
-            .dialogue
+            .stream
             .command(Stage::StartTls, Starttls, &[220], self.deadlines.mail)
             .await;
         match ready {
-            Err(Failure::Negative { reply, .. }) if !required && reply.code != 421 => {
+            Err(SmtpError::Negative { reply, .. }) if !required && reply.code != 421 => {
                 return Ok(self);
             }
             ready => ready?,
         };
-        self.dialogue = encrypt(self.dialogue, server, &self.deadlines).await?;
+        self.stream = encrypt(self.stream, server, &self.deadlines).await?;
         // RFC 3207 section 4.2: capabilities announced in clear are discarded.
-        self.offer = hello(&mut self.dialogue, &self.deadlines).await?;
+        self.capabilities = hello(&mut self.stream, &self.deadlines).await?;
         self.encrypted = true;
         Ok(self)
     }
 
     /// Signs in with PLAIN or LOGIN (RFC 4954) if there are credentials.
-    async fn sign_in(&mut self, server: &Server) -> Result<(), Failure> {
+    async fn sign_in(&mut self, server: &Server) -> Result<(), SmtpError> {
         let Some(credentials) = &server.credentials else {
             return Ok(());
         };
-        let mechanism = self.offer.mechanism().ok_or(Failure::NoMechanism)?;
+        let mechanism = self
+            .capabilities
+            .mechanism()
+            .ok_or(SmtpError::NoMechanism)?;
         let mut auth =
-            Auth::new(mechanism, credentials.clone(), None).map_err(|_| Failure::Challenge)?;
+            Auth::new(mechanism, credentials.clone(), None).map_err(|_| SmtpError::Challenge)?;
         // LOGIN sends two challenges, for user and password.
         for _ in 0..2 {
             let reply = self.authenticate(auth).await?;
             if reply.code == 235 {
                 return Ok(());
             }
-            auth = answer(mechanism, credentials, &reply).ok_or(Failure::Challenge)?;
+            auth = answer(mechanism, credentials, &reply).ok_or(SmtpError::Challenge)?;
         }
         match self.authenticate(auth).await?.code {
             235 => Ok(()),
-            _ => Err(Failure::Challenge),
+            _ => Err(SmtpError::Challenge),
         }
     }
 
-    async fn authenticate(&mut self, auth: Auth) -> Result<Reply, Failure> {
-        self.dialogue
+    async fn authenticate(&mut self, auth: Auth) -> Result<Reply, SmtpError> {
+        self.stream
             .command(Stage::Auth, auth, &[235, 334], self.deadlines.mail)
             .await
     }
 
     /// Sends one letter. `Ok` is the server's 250 to the end of the data, nothing less.
-    pub(super) async fn send(&mut self, mail: &Mail, fence: &Fence) -> Result<Reply, Failure> {
+    pub(crate) async fn send(
+        &mut self,
+        mail: &Mail,
+        guard: &SendGuard,
+    ) -> Result<Reply, SmtpError> {
         let parameters = self.parameters(mail)?;
         let Deadlines {
             mail: mail_deadline,
@@ -150,7 +161,7 @@ impl Connection {
             end,
             ..
         } = self.deadlines;
-        fail_point!("letter::begun", Failure::lost(Stage::Mail));
+        fail_point!("letter::begun", SmtpError::lost(Stage::Mail));
         let envelope = [
             Step {
                 stage: Stage::Mail,
@@ -171,24 +182,25 @@ impl Connection {
                 deadline: data,
             },
         ];
-        fence.check()?;
-        if self.offer.pipelining {
+        guard.check()?;
+        self.letters += 1;
+        if self.capabilities.pipelining {
             self.in_one_group(&envelope).await?;
         } else {
             self.one_by_one(&envelope).await?;
         }
-        fail_point!("letter::final_dot", Failure::lost(Stage::Block));
-        self.dialogue.letter(&mail.bytes, fence, block).await?;
+        fail_point!("letter::final_dot", SmtpError::lost(Stage::Block));
+        self.stream.letter(&mail.bytes, guard, block).await?;
         // RFC 5321 section 4.1.1.4: any answer to the final dot ends the transaction.
         self.begun = false;
-        let taken = self.dialogue.reply(Stage::End, &[250], end).await?;
-        fail_point!("letter::taken", Failure::lost(Stage::End));
+        let taken = self.stream.reply(Stage::End, &[250], end).await?;
+        fail_point!("letter::taken", SmtpError::lost(Stage::End));
         Ok(taken)
     }
 
-    async fn one_by_one(&mut self, steps: &[Step]) -> Result<(), Failure> {
+    async fn one_by_one(&mut self, steps: &[Step]) -> Result<(), SmtpError> {
         for step in steps {
-            self.dialogue
+            self.stream
                 .command(step.stage, &step.command, step.expected, step.deadline)
                 .await?;
             self.begun = true;
@@ -201,16 +213,16 @@ impl Connection {
     ///
     /// The first refusal is returned. The replies after it are read too, so that the connection can
     /// be used for the next letter.
-    async fn in_one_group(&mut self, steps: &[Step]) -> Result<(), Failure> {
+    async fn in_one_group(&mut self, steps: &[Step]) -> Result<(), SmtpError> {
         let [first, ..] = steps else { return Ok(()) };
         let commands: String = steps.iter().map(|step| step.command.as_str()).collect();
         self.in_step = false;
-        self.dialogue
+        self.stream
             .ask(first.stage, &commands, first.deadline)
             .await?;
         for (place, step) in steps.iter().enumerate() {
             let reply = self
-                .dialogue
+                .stream
                 .reply(step.stage, step.expected, step.deadline)
                 .await;
             if let Err(refusal) = reply {
@@ -230,7 +242,7 @@ impl Connection {
     /// fault might accept that as an empty letter.
     async fn still_refuses(&mut self, steps: &[Step]) -> bool {
         for step in steps {
-            match self.dialogue.any_reply(step.stage, step.deadline).await {
+            match self.stream.any_reply(step.stage, step.deadline).await {
                 Ok(reply) if reply.code == 421 || reply.code == 354 => return false,
                 Ok(_) => {}
                 Err(_) => return false,
@@ -241,22 +253,22 @@ impl Connection {
 
     /// Returns whether all replies were read. The next letter may use the connection then, unless
     /// the last failure forbids it.
-    pub(super) fn is_in_step(&self) -> bool {
+    pub(crate) fn is_in_step(&self) -> bool {
         self.in_step
     }
 
     /// Returns SMTPUTF8 (RFC 6531 section 3.4) and BODY (RFC 6152) if the letter needs them.
-    fn parameters(&self, mail: &Mail) -> Result<Vec<MailParameter>, Failure> {
+    fn parameters(&self, mail: &Mail) -> Result<Vec<MailParameter>, SmtpError> {
         let mut parameters = Vec::new();
         if !(mail.from.as_str().is_ascii() && mail.to.as_str().is_ascii()) {
-            if !self.offer.smtputf8 {
-                return Err(Failure::NoSmtpUtf8);
+            if !self.capabilities.smtputf8 {
+                return Err(SmtpError::NoSmtpUtf8);
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
         if !mail.bytes.is_ascii() {
-            if !self.offer.eight_bit {
-                return Err(Failure::NoEightBit);
+            if !self.capabilities.eight_bit {
+                return Err(SmtpError::NoEightBit);
             }
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
@@ -264,9 +276,9 @@ impl Connection {
     }
 
     /// Ends a refused transaction. After an error the caller must drop the connection.
-    pub(super) async fn reset(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn reset(&mut self) -> Result<(), SmtpError> {
         if self.begun {
-            self.dialogue
+            self.stream
                 .command(Stage::Reset, Rset, &[250], self.deadlines.mail)
                 .await?;
             self.begun = false;
@@ -274,15 +286,30 @@ impl Connection {
         Ok(())
     }
 
-    /// Resolves once the connection can no longer be used.
-    pub(super) async fn broken(&mut self) {
-        self.dialogue.broken().await;
+    /// Checks without a letter that the server takes letters of this sender: `MAIL`, then `RSET`.
+    pub(crate) async fn probe(&mut self, from: &EmailAddress) -> Result<(), SmtpError> {
+        let command = MailFrom::new(Some(path(from)), Vec::new());
+        self.begun = true;
+        self.stream
+            .command(Stage::Mail, command, &[250], self.deadlines.mail)
+            .await?;
+        self.reset().await
+    }
+
+    /// Returns true if the server closed the unused connection or sent something unexpected.
+    pub(crate) fn is_broken(&mut self) -> bool {
+        self.stream.broken().now_or_never().is_some()
+    }
+
+    /// Returns the number of letters begun on this connection.
+    pub(crate) fn letters(&self) -> u32 {
+        self.letters
     }
 
     /// Sends QUIT. Nothing depends on the answer, so a failure is only logged.
-    pub(super) async fn quit(mut self) {
+    pub(crate) async fn quit(mut self) {
         if let Err(failure) = self
-            .dialogue
+            .stream
             .command(Stage::Quit, Quit, &[221], self.deadlines.quit)
             .await
         {
@@ -290,11 +317,11 @@ impl Connection {
         }
     }
 
-    pub(super) fn offer(&self) -> &Offer {
-        &self.offer
+    pub(crate) fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
-    pub(super) fn is_encrypted(&self) -> bool {
+    pub(crate) fn is_encrypted(&self) -> bool {
         self.encrypted
     }
 }
@@ -306,8 +333,8 @@ fn path(address: &EmailAddress) -> Address {
 }
 
 /// Connects to the first of the host's addresses that answers.
-async fn dial(server: &Server, deadlines: &Deadlines) -> Result<TcpStream, Failure> {
-    let unreachable = |source| Failure::Unreachable {
+async fn dial(server: &Server, deadlines: &Deadlines) -> Result<TcpStream, SmtpError> {
+    let unreachable = |source| SmtpError::Unreachable {
         host: server.host.clone(),
         port: server.port,
         source,
@@ -340,21 +367,21 @@ async fn dial(server: &Server, deadlines: &Deadlines) -> Result<TcpStream, Failu
 }
 
 async fn encrypt(
-    dialogue: Dialogue,
+    stream: SmtpStream,
     server: &Server,
     deadlines: &Deadlines,
-) -> Result<Dialogue, Failure> {
-    dialogue
+) -> Result<SmtpStream, SmtpError> {
+    stream
         .encrypt(&server.connector, server.name.clone(), deadlines.connect)
         .await
 }
 
-async fn hello(dialogue: &mut Dialogue, deadlines: &Deadlines) -> Result<Offer, Failure> {
+async fn hello(stream: &mut SmtpStream, deadlines: &Deadlines) -> Result<Capabilities, SmtpError> {
     let ehlo = Ehlo::new(ClientId::default());
-    let reply = dialogue
+    let reply = stream
         .command(Stage::Hello, ehlo, &[250], deadlines.mail)
         .await?;
-    Ok(Offer::read(&reply))
+    Ok(Capabilities::read(&reply))
 }
 
 /// Returns the answer to a SASL challenge, if the challenge is understood.

@@ -3,30 +3,30 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::failure::Failure;
+use super::error::SmtpError;
 
 /// A predicate that is called at the last moment at which a letter can be held back: before its
 /// final dot.
 #[derive(Clone)]
-pub(super) struct Fence(Arc<dyn Fn() -> bool + Send + Sync>);
+pub(crate) struct SendGuard(Arc<dyn Fn() -> bool + Send + Sync>);
 
-impl Fence {
-    pub(super) fn new(stands: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+impl SendGuard {
+    pub(crate) fn new(stands: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(stands))
     }
 
     /// Returns an error once the letter must not be sent any more.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self) -> Result<(), SmtpError> {
         if (self.0)() {
             Ok(())
         } else {
-            Err(Failure::Withdrawn)
+            Err(SmtpError::Withdrawn)
         }
     }
 }
 
-impl fmt::Debug for Fence {
+impl fmt::Debug for SendGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Fence")
+        f.write_str("SendGuard")
     }
 }

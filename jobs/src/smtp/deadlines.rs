@@ -1,10 +1,8 @@
-//! The mailer's timeouts and back-off times.
+//! The time limits of an SMTP session.
 
 use std::time::Duration;
 
-use crate::back_off::BackOff;
-
-/// The timeout of each SMTP step and the back-off after a failure.
+/// The time limit of each step of an SMTP session.
 ///
 /// The defaults of the commands are the minimums of RFC 5321 section 4.5.3.2; a client that gives
 /// up earlier causes duplicates with slow but correct servers.
@@ -31,11 +29,6 @@ pub struct Deadlines {
     /// The time an unused connection is kept open: 30 s, well below the 5 minutes after which
     /// servers drop it (section 4.5.3.2.7).
     pub idle: Duration,
-    /// The back-off after a failure of the server: 1 s, doubling to 60 s.
-    pub back_off: BackOff,
-    /// The back-off while our configuration is refused, which a person has to fix: 60 s, doubling
-    /// to 15 minutes.
-    pub pause: BackOff,
 }
 
 impl Default for Deadlines {
@@ -51,25 +44,6 @@ impl Default for Deadlines {
             end: 10 * MINUTE,
             quit: Duration::from_secs(5),
             idle: Duration::from_secs(30),
-            back_off: BackOff {
-                first: Duration::from_secs(1),
-                longest: MINUTE,
-            },
-            pause: BackOff {
-                first: MINUTE,
-                longest: 15 * MINUTE,
-            },
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pause_grows_to_a_quarter_of_an_hour() {
-        let pause = Deadlines::default().pause.after(u32::MAX);
-        assert!((900..1080).contains(&pause.as_secs()), "{pause:?}");
     }
 }

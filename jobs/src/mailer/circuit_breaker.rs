@@ -1,0 +1,321 @@
+//! The circuit breaker in front of the mail server.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use super::memory::LetterKey;
+use super::settings::MailerSettings;
+use crate::back_off::BackOff;
+
+/// The state of the circuit breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Letters pass.
+    Closed,
+    /// The back-off is over, and one letter or connection may try.
+    HalfOpen,
+    /// The server failed or refuses us; nothing is tried.
+    Open {
+        /// The time until the next try.
+        retry_after: Duration,
+    },
+}
+
+/// The time for which a half-open breaker prefers a letter that did not open it. After it, a letter
+/// that did may try: it may be the only one.
+const PREFERENCE: Duration = Duration::from_secs(5);
+
+/// Stops letters after a failure that concerns all of them. Once the back-off is over it admits one
+/// probe, and all letters after its success.
+///
+/// The epoch changes whenever the state changes. Only letters admitted in the current epoch change
+/// the state, so sixteen connections that break at once count as one failure.
+#[derive(Debug)]
+pub(super) struct CircuitBreaker {
+    state: Mutex<State>,
+    changed: Notify,
+    back_off: BackOff,
+    pause: BackOff,
+}
+
+#[derive(Debug)]
+struct State {
+    epoch: u64,
+    /// Failures since the last accepted letter.
+    failures: u32,
+    opening: Option<Opening>,
+    is_probing: bool,
+    /// True once the failure was logged for a person.
+    is_announced: bool,
+}
+
+#[derive(Debug)]
+struct Opening {
+    until: Instant,
+    cause: Cause,
+}
+
+/// The reason why letters are stopped.
+#[derive(Debug, Clone)]
+pub(super) struct Cause {
+    /// The server's words, or a description.
+    pub(super) text: String,
+    /// The remedy, if a person has to fix the cause.
+    pub(super) remedy: Option<&'static str>,
+    /// The way to find out that it is over.
+    pub(super) probe: Probe,
+}
+
+/// The way to find out that the mail server takes letters again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// A connection up to `MAIL`, without a letter.
+    Connection,
+    /// A letter, if possible not one to these recipients, whose refusal opened the breaker.
+    Letter(Vec<u64>),
+}
+
+/// The right to try one letter. Dropped without a report, it lets another letter be the probe.
+#[derive(Debug)]
+pub(super) struct BreakerPermit {
+    breaker: Arc<CircuitBreaker>,
+    epoch: u64,
+}
+
+impl CircuitBreaker {
+    pub(super) fn new(settings: &MailerSettings) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                epoch: 0,
+                failures: 0,
+                opening: None,
+                is_probing: false,
+                is_announced: false,
+            }),
+            changed: Notify::new(),
+            back_off: settings.back_off,
+            pause: settings.pause,
+        })
+    }
+
+    pub(super) fn state(&self, now: Instant) -> BreakerState {
+        self.lock().breaker_state(now, self.back_off.first)
+    }
+
+    /// Resolves at the next change of the state.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Returns the reason why letters are stopped, or that no connection is free.
+    pub(super) fn cause(&self) -> String {
+        let state = self.lock();
+        let opening = state.opening.as_ref();
+        opening.map_or_else(
+            || "no connection to the mail server is free".to_owned(),
+            |opening| opening.cause.text.clone(),
+        )
+    }
+
+    /// Returns the reason why letters are stopped, if a person has to fix it.
+    pub(super) fn paused(&self) -> Option<String> {
+        let state = self.lock();
+        let cause = state.opening.as_ref().map(|opening| &opening.cause)?;
+        let remedy = cause.remedy?;
+        Some(format!("{}; {remedy}", cause.text))
+    }
+
+    /// Returns the time of the next connection probe, if that is how the breaker is to be closed.
+    pub(super) fn connection_probe_at(&self) -> Option<Instant> {
+        let state = self.lock();
+        let opening = state.opening.as_ref()?;
+        (opening.cause.probe == Probe::Connection).then_some(opening.until)
+    }
+
+    /// Admits a letter, or returns the time to wait.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        now: Instant,
+        letter: LetterKey,
+    ) -> Result<BreakerPermit, Duration> {
+        let mut state = self.lock();
+        match state.breaker_state(now, self.back_off.first) {
+            BreakerState::Open { retry_after } => return Err(retry_after),
+            BreakerState::HalfOpen if !state.takes_as_probe(now, letter) => {
+                return Err(self.back_off.first);
+            }
+            BreakerState::HalfOpen => state.is_probing = true,
+            BreakerState::Closed => {}
+        }
+        Ok(BreakerPermit {
+            breaker: Arc::clone(self),
+            epoch: state.epoch,
+        })
+    }
+
+    /// Makes the permit of a connection probe.
+    pub(super) fn admit_connection(self: &Arc<Self>) -> BreakerPermit {
+        let mut state = self.lock();
+        state.is_probing = true;
+        BreakerPermit {
+            breaker: Arc::clone(self),
+            epoch: state.epoch,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops letters and returns the time until the next try.
+    ///
+    /// A refusal of several letters is a suspicion: the first probe follows at once, and only its
+    /// failure is logged.
+    fn open(&self, state: &mut State, now: Instant, cause: Cause) -> Duration {
+        let is_suspicion = state.failures == 0 && cause.is_of_several_letters();
+        state.failures = state.failures.saturating_add(1);
+        let wait = match (is_suspicion, cause.remedy) {
+            (true, _) => Duration::ZERO,
+            (false, None) => self.back_off.after(state.failures),
+            (false, Some(_)) => self.pause.after(state.failures),
+        };
+        if !is_suspicion {
+            cause.log(wait, state.failures, state.is_announced);
+            state.is_announced = true;
+        }
+        state.turn(Some(Opening {
+            until: now + wait,
+            cause,
+        }));
+        self.changed.notify_waiters();
+        wait
+    }
+
+    fn close(&self, state: &mut State) {
+        if state.opening.is_some() {
+            tracing::info!("the mail server accepts letters again");
+            state.turn(None);
+            self.changed.notify_waiters();
+        }
+    }
+}
+
+impl Cause {
+    fn is_of_several_letters(&self) -> bool {
+        matches!(&self.probe, Probe::Letter(openers) if !openers.is_empty())
+    }
+
+    /// Logs a failure: loudly once if a person has to fix it, quietly while it lasts.
+    fn log(&self, retry_in: Duration, failures: u32, is_announced: bool) {
+        let text = &self.text;
+        match self.remedy {
+            Some(remedy) if !is_announced => tracing::error!(
+                ?retry_in,
+                failures,
+                "the mail server refuses this sender, and no letter is sent until that is fixed: {text}; {remedy}"
+            ),
+            None if !is_announced => tracing::warn!(
+                ?retry_in,
+                failures,
+                "the mail server failed, and letters wait until the next try: {text}"
+            ),
+            _ => tracing::info!(?retry_in, failures, "the mail server still fails: {text}"),
+        }
+    }
+}
+
+impl State {
+    /// Returns the state at `now`. While a probe is under way its end is unknown, so other letters
+    /// are told to wait `a_moment`.
+    fn breaker_state(&self, now: Instant, a_moment: Duration) -> BreakerState {
+        let Some(opening) = &self.opening else {
+            return BreakerState::Closed;
+        };
+        let rest = opening.until.saturating_duration_since(now);
+        match (rest.is_zero(), self.is_probing) {
+            (true, false) => BreakerState::HalfOpen,
+            (true, true) => BreakerState::Open {
+                retry_after: a_moment,
+            },
+            (false, _) => BreakerState::Open { retry_after: rest },
+        }
+    }
+
+    /// Returns whether the letter may be the probe of a half-open breaker.
+    fn takes_as_probe(&self, now: Instant, letter: LetterKey) -> bool {
+        let Some(opening) = &self.opening else {
+            return true;
+        };
+        match &opening.cause.probe {
+            Probe::Connection => false,
+            Probe::Letter(openers) => {
+                !openers.contains(&letter.recipient()) || now >= opening.until + PREFERENCE
+            }
+        }
+    }
+
+    fn turn(&mut self, opening: Option<Opening>) {
+        self.epoch += 1;
+        self.opening = opening;
+        self.is_probing = false;
+    }
+}
+
+impl BreakerPermit {
+    /// Returns the time to wait if letters were stopped after this one was admitted. Also applies
+    /// once the back-off is over: the letter that may try then has a permit of its own.
+    pub(super) fn revoked(&self, now: Instant) -> Option<Duration> {
+        let state = self.breaker.lock();
+        let a_moment = self.breaker.back_off.first;
+        match state.breaker_state(now, a_moment) {
+            _ if state.epoch == self.epoch => None,
+            BreakerState::Closed => None,
+            BreakerState::HalfOpen => Some(a_moment),
+            BreakerState::Open { retry_after } => Some(retry_after),
+        }
+    }
+
+    /// Reports an accepted letter: letters pass again.
+    pub(super) fn accepted(self) {
+        let mut state = self.breaker.lock();
+        if state.epoch == self.epoch {
+            state.failures = 0;
+            state.is_announced = false;
+            self.breaker.close(&mut state);
+        }
+    }
+
+    /// Reports a successful connection probe: letters pass again, and the back-off goes on from where
+    /// it was if the next letter fails.
+    pub(super) fn connected(self) {
+        let mut state = self.breaker.lock();
+        if state.epoch == self.epoch {
+            self.breaker.close(&mut state);
+        }
+    }
+
+    /// Reports a failure that concerns all letters, and returns the time until the next try.
+    pub(super) fn failed(self, now: Instant, cause: Cause) -> Duration {
+        let mut state = self.breaker.lock();
+        if state.epoch == self.epoch {
+            return self.breaker.open(&mut state, now, cause);
+        }
+        let until = state.opening.as_ref().map(|opening| opening.until);
+        until.map_or(self.breaker.back_off.first, |until| {
+            until.saturating_duration_since(now)
+        })
+    }
+}
+
+impl Drop for BreakerPermit {
+    fn drop(&mut self) {
+        let mut state = self.breaker.lock();
+        if state.epoch == self.epoch && state.is_probing {
+            state.is_probing = false;
+            self.breaker.changed.notify_waiters();
+        }
+    }
+}

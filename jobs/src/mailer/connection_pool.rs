@@ -1,0 +1,468 @@
+//! The connections to the mail server.
+//!
+//! The pool begins with one connection and opens more while letters wait and the server accepts
+//! letters, up to the setting. It shrinks to what the server allows when the server refuses another
+//! connection. A letter waits for a connection that is ready, never for one that is being opened.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info};
+
+use super::settings::MailerSettings;
+use crate::mail::Mail;
+use crate::smtp::{Connection, Reply, SendGuard, Server, SmtpCounters, SmtpError};
+
+/// The interval of the upkeep: idle connections, and connections that take long to open.
+const UPKEEP: Duration = Duration::from_millis(200);
+
+/// The time after which a connection that is not yet open no longer keeps another from being opened.
+const SLOW: Duration = Duration::from_millis(400);
+
+/// The time that the server has to open a connection while others are open. The five minutes of RFC
+/// 5321 section 4.5.3.2.1 hold for the only one.
+const SLOW_BESIDE_OTHERS: Duration = Duration::from_secs(5);
+
+/// The number of connections that are opened at the same time: a burst can overflow the server's
+/// listen queue, and some of its connections would never be greeted.
+const OPENED_AT_ONCE: usize = 2;
+
+/// The maximum number of connections being opened, slow ones included.
+const OPENED_AT_MOST: usize = 8;
+
+/// The time that letters wait for a busy connection before the pool may have one more, although none
+/// of them was accepted yet: the server may be slow with some letters only.
+const BUSY: Duration = Duration::from_millis(500);
+
+/// The wait before another connection is tried after the server refused one: one minute, doubling to
+/// ten.
+const GROWTH_PAUSES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
+
+/// The pool. Clones share it.
+#[derive(Clone)]
+pub(super) struct ConnectionPool(Arc<Shared>);
+
+struct Shared {
+    server: Arc<Server>,
+    settings: MailerSettings,
+    counters: SmtpCounters,
+    state: Mutex<State>,
+    closing: CancellationToken,
+    tasks: TaskTracker,
+    /// Called with the error when no connection could be opened and none is open.
+    on_failure: Box<dyn Fn(SmtpError) + Send + Sync>,
+}
+
+struct State {
+    idle: Vec<Idle>,
+    /// Connections that are lent to letters.
+    lent: usize,
+    openings: Vec<OpeningConnection>,
+    next_opening: u64,
+    waiters: VecDeque<oneshot::Sender<Lent>>,
+    /// The number of connections that the pool may have now.
+    allowed: usize,
+    grow_after: Option<Instant>,
+    growth_pause: Duration,
+    /// The time since which letters wait, or of the last growth since then.
+    busy_since: Option<Instant>,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+struct OpeningConnection {
+    id: u64,
+    began: Instant,
+    given_up: CancellationToken,
+}
+
+/// The pool has no connection for a letter: it is closed, or none could be opened.
+#[derive(Debug)]
+pub(super) struct NoConnection;
+
+/// A connection that is lent to one letter. Dropped unused it goes back; dropped while a letter is
+/// being sent it is closed, so that a late reply is never taken for the answer to another letter.
+pub(super) struct Lent {
+    pool: Arc<Shared>,
+    connection: Option<Connection>,
+    /// True if it was idle, so that the server may have closed it meanwhile.
+    is_reused: bool,
+}
+
+impl ConnectionPool {
+    /// Creates a pool without connections; the first is opened for the first letter.
+    pub(super) fn new(
+        server: Server,
+        settings: MailerSettings,
+        counters: SmtpCounters,
+        on_failure: impl Fn(SmtpError) + Send + Sync + 'static,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            server: Arc::new(server),
+            settings,
+            counters,
+            state: Mutex::new(State {
+                idle: Vec::new(),
+                lent: 0,
+                openings: Vec::new(),
+                next_opening: 0,
+                waiters: VecDeque::new(),
+                allowed: 1,
+                grow_after: None,
+                growth_pause: GROWTH_PAUSES.0,
+                busy_since: None,
+            }),
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            on_failure: Box::new(on_failure),
+        });
+        tokio::spawn(keep_up(Arc::downgrade(&shared), shared.closing.clone()));
+        Self(shared)
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.0.server
+    }
+
+    /// Waits for a connection that is ready.
+    pub(super) async fn checkout(&self) -> Result<Lent, NoConnection> {
+        let waiter = {
+            let mut state = self.0.lock();
+            if self.0.closing.is_cancelled() {
+                return Err(NoConnection);
+            }
+            if let Some(connection) = state.take_idle() {
+                return Ok(state.lend(&self.0, connection, true));
+            }
+            let (sender, waiter) = oneshot::channel();
+            state.waiters.push_back(sender);
+            self.0.open_more(&mut state);
+            waiter
+        };
+        waiter.await.map_err(|_| NoConnection)
+    }
+
+    /// Returns true once no more connections are lent.
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.closing.is_cancelled()
+    }
+
+    /// Returns true if a connection is open, lent or idle.
+    pub(super) fn is_open(&self) -> bool {
+        self.0.lock().open() > 0
+    }
+
+    /// Opens a connection beside the pool's, for a check or a probe.
+    pub(super) async fn open(&self) -> Result<Connection, SmtpError> {
+        self.0.connect().await
+    }
+
+    /// Adds a connection that was opened beside the pool.
+    pub(super) fn add(&self, connection: Connection) {
+        self.0.hand_over(connection, false, |_| ());
+    }
+
+    /// Records an accepted letter: the pool may have one more connection.
+    pub(super) fn succeeded(&self) {
+        let mut state = self.0.lock();
+        state.grow(Instant::now(), self.0.settings.connections);
+        self.0.open_more(&mut state);
+    }
+
+    /// Records that the server wants fewer connections than there are.
+    pub(super) fn refused_one(&self) {
+        let mut state = self.0.lock();
+        let fewer = state.open().saturating_sub(1);
+        self.0.shrink(&mut state, fewer);
+    }
+
+    /// Finishes the letters that have a connection, closes the connections with `QUIT` and lends no
+    /// more.
+    pub(super) async fn close(&self) {
+        let idle = {
+            let mut state = self.0.lock();
+            self.0.closing.cancel();
+            state.waiters.clear();
+            std::mem::take(&mut state.idle)
+        };
+        for idle in idle {
+            self.0.quit(idle.connection);
+        }
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        // A lent connection is closed by a task of its own once its letter is done.
+        while self.0.lock().lent > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.0.tasks.wait().await;
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connect(&self) -> Result<Connection, SmtpError> {
+        Connection::open(&self.server, &self.settings.deadlines, &self.counters).await
+    }
+
+    /// Gives a ready connection to the first waiting letter, or keeps it. `account` removes it from
+    /// where it was counted, in the same step, so that no other is opened in its place.
+    fn hand_over(
+        self: &Arc<Self>,
+        connection: Connection,
+        is_reused: bool,
+        account: impl FnOnce(&mut State),
+    ) {
+        let mut state = self.lock();
+        account(&mut state);
+        if self.closing.is_cancelled() {
+            self.quit(connection);
+            return;
+        }
+        state.waiters.retain(|waiter| !waiter.is_closed());
+        let Some(waiter) = state.waiters.pop_front() else {
+            state.idle.push(Idle {
+                connection,
+                since: Instant::now(),
+            });
+            return;
+        };
+        let lent = state.lend(self, connection, is_reused);
+        drop(state);
+        // A letter that stopped waiting at this moment drops the loan, which comes back here.
+        let _ = waiter.send(lent);
+    }
+
+    /// Opens connections for the letters that wait, as many as are allowed now.
+    fn open_more(self: &Arc<Self>, state: &mut State) {
+        let now = Instant::now();
+        state.waiters.retain(|waiter| !waiter.is_closed());
+        while !self.closing.is_cancelled() && state.wants_connection(now, self.settings.connections)
+        {
+            let id = state.next_opening;
+            state.next_opening += 1;
+            let given_up = CancellationToken::new();
+            state.openings.push(OpeningConnection {
+                id,
+                began: now,
+                given_up: given_up.clone(),
+            });
+            self.tasks.spawn(open(Arc::clone(self), id, given_up));
+        }
+    }
+
+    /// Keeps the pool to so many connections for a while.
+    fn shrink(&self, state: &mut State, allowed: usize) {
+        state.allowed = allowed.max(1);
+        state.grow_after = Some(Instant::now() + state.growth_pause);
+        info!(
+            "the mail server refuses another connection; letters are sent on {} now, and another is \
+             tried in {} s",
+            state.allowed,
+            state.growth_pause.as_secs()
+        );
+        state.growth_pause = (state.growth_pause * 2).min(GROWTH_PAUSES.1);
+    }
+
+    fn quit(&self, connection: Connection) {
+        self.tasks.spawn(connection.quit());
+    }
+}
+
+impl State {
+    fn lend(&mut self, pool: &Arc<Shared>, connection: Connection, is_reused: bool) -> Lent {
+        self.lent += 1;
+        Lent {
+            pool: Arc::clone(pool),
+            connection: Some(connection),
+            is_reused,
+        }
+    }
+
+    /// The number of connections that are open.
+    fn open(&self) -> usize {
+        self.idle.len() + self.lent
+    }
+
+    fn forget_opening(&mut self, id: u64) {
+        self.openings.retain(|opening| opening.id != id);
+    }
+
+    /// Takes the connection that was used last and is still open.
+    fn take_idle(&mut self) -> Option<Connection> {
+        while let Some(Idle { mut connection, .. }) = self.idle.pop() {
+            if !connection.is_broken() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    fn grow(&mut self, now: Instant, most: usize) {
+        let may_grow = self.grow_after.is_none_or(|after| now >= after);
+        if may_grow && self.allowed < most {
+            self.allowed += 1;
+        }
+    }
+
+    /// Grows if letters have waited for long and every connection is busy.
+    fn grow_if_busy(&mut self, now: Instant, most: usize) {
+        self.waiters.retain(|waiter| !waiter.is_closed());
+        if self.waiters.is_empty() || self.open() < self.allowed {
+            self.busy_since = None;
+        } else if now.saturating_duration_since(*self.busy_since.get_or_insert(now)) >= BUSY {
+            self.grow(now, most);
+            self.busy_since = Some(now);
+        }
+    }
+
+    fn wants_connection(&self, now: Instant, most: usize) -> bool {
+        let slow = self.openings.iter();
+        let slow = slow
+            .filter(|opening| now.saturating_duration_since(opening.began) >= SLOW)
+            .count();
+        let opening = self.openings.len() - slow;
+        self.waiters.len() > opening
+            && opening < OPENED_AT_ONCE
+            && self.openings.len() < OPENED_AT_MOST
+            && self.open() + opening < self.allowed
+            && self.open() + self.openings.len() < most
+    }
+}
+
+/// Opens one connection of the pool.
+async fn open(pool: Arc<Shared>, id: u64, given_up: CancellationToken) {
+    let opened = tokio::select! {
+        opened = pool.connect() => Some(opened),
+        () = given_up.cancelled() => None,
+        () = pool.closing.cancelled() => None,
+    };
+    if let Some(Ok(connection)) = opened {
+        pool.hand_over(connection, false, |state| state.forget_opening(id));
+        return;
+    }
+    let mut state = pool.lock();
+    state.forget_opening(id);
+    match opened {
+        Some(Err(error)) if state.open() > 0 => {
+            debug!(%error, "another connection to the mail server could not be opened: {error}");
+            let open = state.open();
+            pool.shrink(&mut state, open);
+        }
+        Some(Err(error)) if state.openings.is_empty() => {
+            state.waiters.clear();
+            drop(state);
+            (pool.on_failure)(error);
+            return;
+        }
+        Some(Err(error)) => {
+            debug!(%error, "a connection to the mail server could not be opened: {error}");
+        }
+        _ => debug!("a connection that the mail server did not greet in time was given up"),
+    }
+    pool.open_more(&mut state);
+}
+
+/// Closes connections that were idle for long, gives up those that take long to open beside others,
+/// and opens others in their place.
+async fn keep_up(pool: Weak<Shared>, closing: CancellationToken) {
+    while closing
+        .run_until_cancelled(tokio::time::sleep(UPKEEP))
+        .await
+        .is_some()
+    {
+        let Some(pool) = pool.upgrade() else { return };
+        let now = Instant::now();
+        let mut state = pool.lock();
+        let idle = pool.settings.deadlines.idle;
+        let (old, kept): (Vec<Idle>, Vec<Idle>) = std::mem::take(&mut state.idle)
+            .into_iter()
+            .partition(|kept| now.saturating_duration_since(kept.since) >= idle);
+        state.idle = kept;
+        state.idle.retain_mut(|kept| !kept.connection.is_broken());
+        for Idle { connection, .. } in old {
+            pool.quit(connection);
+        }
+        if state.open() > 0 {
+            for opening in &state.openings {
+                if now.saturating_duration_since(opening.began) >= SLOW_BESIDE_OTHERS {
+                    opening.given_up.cancel();
+                }
+            }
+        }
+        state.grow_if_busy(now, pool.settings.connections);
+        pool.open_more(&mut state);
+    }
+}
+
+impl Lent {
+    /// Returns whether the connection was idle before.
+    pub(super) fn is_reused(&self) -> bool {
+        self.is_reused
+    }
+
+    /// Sends a letter. The connection goes back to the pool if the next letter may use it.
+    pub(super) async fn send(
+        &mut self,
+        mail: &Mail,
+        guard: &SendGuard,
+    ) -> Result<Reply, SmtpError> {
+        let mut connection = self.connection.take().expect("one letter for each loan");
+        let result = connection.send(mail, guard).await;
+        let is_usable = match &result {
+            Ok(_) => true,
+            Err(error) => error.leaves_connection_usable(),
+        };
+        if is_usable && connection.is_in_step() {
+            self.connection = Some(connection);
+        }
+        result
+    }
+
+    /// Ends the loan and closes the connection.
+    pub(super) fn quit(mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.pool.quit(connection);
+        }
+    }
+
+    /// Ends the loan after a letter: resets a refused transaction and gives the connection back.
+    pub(super) async fn give_back(mut self) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        if let Err(error) = connection.reset().await {
+            debug!(%error, "a connection was dropped: {error}");
+            return;
+        }
+        if connection.letters() >= self.pool.settings.letters_per_connection {
+            self.pool.quit(connection);
+        } else {
+            self.connection = Some(connection);
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        match self.connection.take() {
+            Some(connection) => self
+                .pool
+                .hand_over(connection, true, |state| state.lent -= 1),
+            None => {
+                let mut state = self.pool.lock();
+                state.lent -= 1;
+                self.pool.open_more(&mut state);
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The judgement of a failed attempt: a reply is evidence, and other letters confirm or refute it.
+
+use super::memory::Evidence;
+use super::reply_class::{Hint, Prior, ReplyClass};
+use super::verdict::VerdictClass;
+use crate::smtp::{SmtpError, Stage};
+
+/// Judges a failure that is not a reply of the server.
+pub(super) fn judge_error(error: &SmtpError) -> VerdictClass {
+    match error {
+        SmtpError::Withdrawn => VerdictClass::NotTried,
+        SmtpError::Deadline { stage, .. }
+        | SmtpError::Lost { stage, .. }
+        | SmtpError::OutOfOrder { stage, .. }
+            if *stage == Stage::End =>
+        {
+            VerdictClass::Unknown
+        }
+        SmtpError::Unreachable { .. }
+        | SmtpError::Deadline { .. }
+        | SmtpError::Lost { .. }
+        | SmtpError::OutOfOrder { .. }
+        | SmtpError::Negative { .. } => VerdictClass::ServerFault,
+        SmtpError::NoStartTls
+        | SmtpError::Injected
+        | SmtpError::Certificate(_)
+        | SmtpError::NoMechanism
+        | SmtpError::Challenge => VerdictClass::SenderRefused,
+        SmtpError::NoSmtpUtf8 => VerdictClass::Refused,
+        SmtpError::NoEightBit => VerdictClass::LetterFault,
+    }
+}
+
+/// Judges a negative reply by its probable cause and by the results of other letters.
+pub(super) fn judge_reply(
+    stage: Stage,
+    code: u16,
+    prior: &Prior,
+    evidence: &Evidence,
+) -> VerdictClass {
+    if prior.hint == Some(Hint::SlowDown) {
+        return VerdictClass::Throttled;
+    }
+    if stage.precedes_recipient() {
+        return match prior.class {
+            ReplyClass::Letter => VerdictClass::Provisional,
+            ReplyClass::Sender => VerdictClass::SenderRefused,
+            _ => VerdictClass::ServerFault,
+        };
+    }
+    // RFC 5321 section 3.8: the server closes the channel, whatever it was asked.
+    if code == 421 && !prior.class.may_be_caused_by_one_organization() {
+        return VerdictClass::ServerFault;
+    }
+    if evidence.is_everybody() {
+        // One organization may cause these refusals alone, by its addresses or its name: its letters
+        // wait, and no other organization's.
+        let is_of_one = prior.class.may_be_caused_by_one_organization()
+            && prior.everybody != ReplyClass::Sender
+            && !evidence.is_of_several_organizations();
+        return match prior.everybody {
+            _ if is_of_one && code < 500 => VerdictClass::Deferred,
+            _ if is_of_one => VerdictClass::Provisional,
+            ReplyClass::Sender | ReplyClass::Letter => VerdictClass::SenderRefused,
+            _ => VerdictClass::ServerFault,
+        };
+    }
+    match prior.class {
+        // Final at once, unless the server said the same of others since it last accepted a letter.
+        ReplyClass::MailboxMissing
+            if prior.may_suppress
+                && evidence.others_are_accepted
+                && evidence.recipients.len() == 1 =>
+        {
+            VerdictClass::Refused
+        }
+        ReplyClass::RecipientLater => VerdictClass::Deferred,
+        ReplyClass::ServerLater if evidence.others_are_accepted => VerdictClass::Deferred,
+        // Nothing shows yet that it is this recipient's alone; it costs the letter nothing.
+        ReplyClass::ServerLater | ReplyClass::Consequence => VerdictClass::ServerFault,
+        _ if code < 500 => VerdictClass::Deferred,
+        _ => VerdictClass::Provisional,
+    }
+}
+
+/// Returns whether the verdict on a reply concerns all letters, so that the circuit breaker opens.
+pub(super) fn concerns_all(stage: Stage, class: VerdictClass, evidence: &Evidence) -> bool {
+    matches!(
+        class,
+        VerdictClass::SenderRefused | VerdictClass::ServerFault
+    ) && (stage.precedes_recipient() || evidence.is_everybody())
+}
+
+impl ReplyClass {
+    /// Returns true for causes that lie in the addresses or the content of letters.
+    fn may_be_caused_by_one_organization(self) -> bool {
+        matches!(
+            self,
+            Self::MailboxMissing | Self::Recipient | Self::RecipientLater | Self::Letter
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use guestlist::OrganizationId;
+
+    use super::super::memory::{LetterKey, Memory};
+    use super::super::reply_class::{classify, fingerprint};
+    use super::*;
+    use crate::smtp::Reply;
+
+    /// A documented reply and the fault that it stands for.
+    struct Row {
+        stage: Stage,
+        reply: Reply,
+        text: String,
+        alone: String,
+        may_suppress: bool,
+    }
+
+    fn rows() -> Vec<Row> {
+        let data = include_str!("../../tests/data/replies.tsv");
+        let rows = data.lines().filter(|line| !line.starts_with('#'));
+        rows.map(|line| {
+            let cells: Vec<&str> = line.split('\t').collect();
+            Row {
+                stage: stage(cells[0]),
+                reply: reply(cells[1]),
+                text: cells[1].to_owned(),
+                alone: cells[4].to_owned(),
+                may_suppress: cells[6] == "yes",
+            }
+        })
+        .collect()
+    }
+
+    fn stage(name: &str) -> Stage {
+        match name {
+            "connect" => Stage::Greeting,
+            "ehlo" => Stage::Hello,
+            "starttls" => Stage::StartTls,
+            "auth" => Stage::Auth,
+            "mail" => Stage::Mail,
+            "rcpt" => Stage::Rcpt,
+            "data" => Stage::Data,
+            "end" => Stage::End,
+            other => panic!("unknown stage {other}"),
+        }
+    }
+
+    fn reply(text: &str) -> Reply {
+        let lines = text.split("\\n");
+        Reply {
+            code: text[..3].parse().expect("a code"),
+            lines: lines
+                .map(|line| line.get(4..).unwrap_or("").to_owned())
+                .collect(),
+        }
+    }
+
+    /// The letters of several organizations to several domains, through one server.
+    struct Mail {
+        memory: Memory,
+        now: Instant,
+        organizations: [OrganizationId; 3],
+    }
+
+    impl Mail {
+        fn new() -> Self {
+            Self {
+                memory: Memory::default(),
+                now: Instant::now(),
+                organizations: [1, 2, 3].map(|n| {
+                    let id = uuid::Uuid::from_u128(n);
+                    id.to_string().parse().expect("an id")
+                }),
+            }
+        }
+
+        fn letter(&self, number: usize) -> LetterKey {
+            let recipient = format!("user{number}@domain{}.example", number % 5);
+            LetterKey::new(&recipient, Some(self.organizations[number % 3]))
+        }
+
+        fn accept(&mut self, number: usize) {
+            self.now += Duration::from_millis(100);
+            self.memory.accepted(self.now, self.letter(number));
+        }
+
+        fn refuse(&mut self, number: usize, row: &Row) -> VerdictClass {
+            self.now += Duration::from_millis(100);
+            let evidence = self.memory.refused(
+                self.now,
+                self.letter(number),
+                &fingerprint(&row.reply, "user"),
+            );
+            let prior = classify(row.stage, &row.reply).expect("a negative reply");
+            judge_reply(row.stage, row.reply.code, &prior, &evidence)
+        }
+    }
+
+    /// Returns whether a verdict holds back other letters.
+    fn holds_back(class: VerdictClass) -> bool {
+        matches!(
+            class,
+            VerdictClass::SenderRefused | VerdictClass::ServerFault | VerdictClass::Throttled
+        )
+    }
+
+    #[test]
+    fn a_reply_to_one_recipient_among_others_harms_no_other() {
+        for row in rows().iter().filter(|row| !row.stage.precedes_recipient()) {
+            let mut mail = Mail::new();
+            for number in 0..10 {
+                mail.accept(number);
+            }
+            let class = mail.refuse(11, row);
+            let is_final = class == VerdictClass::Refused;
+            assert!(!is_final || row.may_suppress, "suppresses: {}", row.text);
+            let may_hold_back = matches!(
+                row.alone.as_str(),
+                "server-later" | "sender" | "consequence"
+            );
+            assert!(
+                !holds_back(class) || may_hold_back,
+                "{class:?} for {}: {}",
+                row.alone,
+                row.text
+            );
+            mail.accept(12);
+        }
+    }
+
+    #[test]
+    fn a_reply_to_everybody_is_nobodys_end() {
+        for row in &rows() {
+            let mut mail = Mail::new();
+            let verdicts: Vec<_> = (0..8).map(|number| mail.refuse(number, row)).collect();
+            assert!(
+                verdicts.iter().all(|class| *class != VerdictClass::Refused),
+                "{verdicts:?}: {}",
+                row.text
+            );
+            assert!(
+                verdicts[4..].iter().all(|class| holds_back(*class))
+                    || row.stage == Stage::Mail && row.alone == "letter",
+                "{verdicts:?}: {}",
+                row.text
+            );
+        }
+    }
+
+    #[test]
+    fn one_organization_alone_holds_back_no_other() {
+        for row in rows().iter().filter(|row| !row.stage.precedes_recipient()) {
+            let prior = classify(row.stage, &row.reply).expect("a negative reply");
+            let is_of_sender = prior.everybody == ReplyClass::Sender;
+            if !prior.class.may_be_caused_by_one_organization() || is_of_sender {
+                continue;
+            }
+            let mut mail = Mail::new();
+            mail.organizations = [mail.organizations[0]; 3];
+            for number in 0..20 {
+                let class = mail.refuse(number, row);
+                assert!(!holds_back(class), "{class:?}: {}", row.text);
+            }
+        }
+    }
+}

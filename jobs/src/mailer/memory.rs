@@ -1,0 +1,162 @@
+//! The results of the last minutes, by which a refusal is judged.
+//!
+//! One reply does not tell whether the server refuses a recipient or everybody. The same refusal for
+//! several recipients, with no letter accepted in between, is the server's or the sender's; a refusal
+//! of one recipient while others are accepted is that recipient's.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use guestlist::OrganizationId;
+
+/// The time for which results count.
+const WINDOW: Duration = Duration::from_secs(10 * 60);
+
+/// The maximum number of refusals that are remembered.
+const CAPACITY: usize = 512;
+
+/// The number of recipients whose same refusal speaks of the server or the sender.
+const EVERYBODY: usize = 3;
+
+/// A letter, as far as the judgement needs it: hashes, so that no address is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LetterKey {
+    recipient: u64,
+    domain: u64,
+    organization: u64,
+}
+
+impl LetterKey {
+    /// Makes the key of a letter to `recipient`; a letter without an organization is the host's own.
+    pub(crate) fn new(recipient: &str, organization: Option<OrganizationId>) -> Self {
+        let domain = recipient.rsplit_once('@').map_or("", |(_, domain)| domain);
+        Self {
+            recipient: hashed(&recipient.to_lowercase()),
+            domain: hashed(&domain.to_lowercase()),
+            organization: hashed(&organization.map(|id| id.as_uuid())),
+        }
+    }
+
+    /// Returns the hash of the recipient.
+    pub(super) fn recipient(self) -> u64 {
+        self.recipient
+    }
+}
+
+fn hashed(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The memory of one mailer, bounded in time and size.
+#[derive(Debug, Default)]
+pub(super) struct Memory(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The refusals since the last acceptance.
+    refusals: VecDeque<Refusal>,
+    accepted: Option<(Instant, LetterKey)>,
+    /// The acceptance before it of a letter to another recipient.
+    accepted_other: Option<(Instant, LetterKey)>,
+}
+
+#[derive(Debug)]
+struct Refusal {
+    at: Instant,
+    letter: LetterKey,
+    fingerprint: u64,
+}
+
+/// The results of other letters, at the time of a refusal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Evidence {
+    /// The recipients with the same refusal since a letter was last accepted.
+    pub(super) recipients: Vec<u64>,
+    /// The number of their domains.
+    pub(super) domains: usize,
+    /// The number of their organizations.
+    pub(super) organizations: usize,
+    /// True if a letter to another recipient was accepted within the window.
+    pub(super) others_are_accepted: bool,
+}
+
+impl Evidence {
+    /// Returns true if the same refusal met several recipients that have little in common.
+    pub(super) fn is_everybody(&self) -> bool {
+        self.recipients.len() >= EVERYBODY && (self.domains >= 2 || self.organizations >= 2)
+    }
+
+    /// Returns true if it also met several organizations, so that no organization caused it alone.
+    pub(super) fn is_of_several_organizations(&self) -> bool {
+        self.is_everybody() && self.organizations >= 2
+    }
+}
+
+impl Memory {
+    /// Records an accepted letter.
+    pub(super) fn accepted(&self, now: Instant, letter: LetterKey) {
+        let mut state = self.lock();
+        state.refusals.clear();
+        if let Some(last) = state.accepted
+            && last.1.recipient != letter.recipient
+        {
+            state.accepted_other = Some(last);
+        }
+        state.accepted = Some((now, letter));
+    }
+
+    /// Records a refused letter and returns the evidence about its refusal, given in the form that is
+    /// the same for every recipient.
+    pub(super) fn refused(&self, now: Instant, letter: LetterKey, refusal: &str) -> Evidence {
+        let fingerprint = hashed(&refusal);
+        let mut state = self.lock();
+        state.forget(now);
+        state.refusals.push_back(Refusal {
+            at: now,
+            letter,
+            fingerprint,
+        });
+        state.evidence(now, letter, fingerprint)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn forget(&mut self, now: Instant) {
+        let is_old = |refusal: &Refusal| now.saturating_duration_since(refusal.at) > WINDOW;
+        while self.refusals.front().is_some_and(is_old) || self.refusals.len() >= CAPACITY {
+            self.refusals.pop_front();
+        }
+    }
+
+    fn evidence(&self, now: Instant, letter: LetterKey, fingerprint: u64) -> Evidence {
+        let same = || {
+            let same = self.refusals.iter();
+            same.filter(|refusal| refusal.fingerprint == fingerprint)
+                .map(|refusal| refusal.letter)
+        };
+        let recipients: HashSet<u64> = same().map(|letter| letter.recipient).collect();
+        let domains: HashSet<u64> = same().map(|letter| letter.domain).collect();
+        let organizations: HashSet<u64> = same().map(|letter| letter.organization).collect();
+        let is_other = |accepted: &(Instant, LetterKey)| {
+            let (at, accepted) = accepted;
+            accepted.recipient != letter.recipient && now.saturating_duration_since(*at) <= WINDOW
+        };
+        Evidence {
+            recipients: recipients.into_iter().collect(),
+            domains: domains.len(),
+            organizations: organizations.len(),
+            others_are_accepted: [self.accepted, self.accepted_other]
+                .iter()
+                .flatten()
+                .any(is_other),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! A letter's turn at the mail server: a connection that is ready, and the judgement of its attempt.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use guestlist::EmailAddress;
+
+use tracing::debug;
+
+use super::circuit_breaker::{BreakerPermit, Cause, Probe};
+use super::connection_pool::Lent;
+use super::judge::{concerns_all, judge_error, judge_reply};
+use super::memory::LetterKey;
+use super::reply_class::{Hint, classify, fingerprint};
+use super::verdict::{Detail, Verdict, VerdictClass};
+use super::{Mailer, Post, remedy};
+use crate::mail::Mail;
+use crate::smtp::{Reply, SendGuard, SmtpError, Stage};
+
+/// The right to send one letter at once, on a connection that is open.
+pub(crate) struct Ready {
+    mailer: Mailer,
+    letter: LetterKey,
+    permit: BreakerPermit,
+    /// `None` where letters are written to a folder.
+    lent: Option<Lent>,
+}
+
+impl Ready {
+    pub(super) fn new(
+        mailer: Mailer,
+        letter: LetterKey,
+        permit: BreakerPermit,
+        lent: Option<Lent>,
+    ) -> Self {
+        Self {
+            mailer,
+            letter,
+            permit,
+            lent,
+        }
+    }
+
+    /// Sends the letter as long as `guard` allows it, and judges the result.
+    ///
+    /// # Errors
+    /// [`ClosedWhileIdle`]; nothing was sent.
+    pub(crate) async fn send(
+        self,
+        mail: &Mail,
+        guard: &SendGuard,
+    ) -> Result<Verdict, ClosedWhileIdle> {
+        let Self {
+            mailer,
+            letter,
+            permit,
+            lent,
+        } = self;
+        let verdict = match (&mailer.0.post, lent) {
+            (Post::Smtp(_), Some(mut lent)) => {
+                mailer.remember_sender(mail);
+                let is_reused = lent.is_reused();
+                let result = lent.send(mail, guard).await;
+                let is_used_up = result.as_ref().is_err_and(asks_to_reconnect);
+                if is_used_up {
+                    lent.quit();
+                } else {
+                    // Before the verdict, which lets the next letter in: it must not wait for this.
+                    lent.give_back().await;
+                }
+                match result {
+                    Err(error) if is_reused && (is_used_up || error.is_stale_connection()) => {
+                        return Err(ClosedWhileIdle);
+                    }
+                    result => mailer.judge(letter, &mail.to, permit, result),
+                }
+            }
+            (Post::Folder(folder), _) => match guard.check() {
+                Ok(()) => mailer.judge_file(permit, folder.send(mail.clone()).await),
+                Err(_) => Verdict::not_tried("the letter was withdrawn", mailer.0.back_off),
+            },
+            (Post::Smtp(_), None) => unreachable!("a letter for a server has a connection"),
+        };
+        mailer.0.metrics.attempted(verdict.class);
+        Ok(verdict)
+    }
+}
+
+/// The server had closed the connection while it was idle, or takes no more letters on it; it did not
+/// take this one. Another connection is to be used, and the letter to be rendered again if that took
+/// long.
+#[derive(Debug)]
+pub(crate) struct ClosedWhileIdle;
+
+/// Returns whether the server takes this letter on another connection.
+fn asks_to_reconnect(error: &SmtpError) -> bool {
+    let prior = error
+        .reply()
+        .and_then(|(stage, reply)| classify(stage, reply));
+    prior.is_some_and(|prior| prior.hint == Some(Hint::Reconnect))
+}
+
+impl Mailer {
+    fn remember_sender(&self, mail: &Mail) {
+        let mut sender = self.0.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        if sender.as_ref() != Some(&mail.from) {
+            *sender = Some(mail.from.clone());
+        }
+    }
+
+    fn judge(
+        &self,
+        letter: LetterKey,
+        recipient: &EmailAddress,
+        permit: BreakerPermit,
+        result: Result<Reply, SmtpError>,
+    ) -> Verdict {
+        match result {
+            Ok(reply) => self.accept(letter, permit, &reply),
+            Err(error @ SmtpError::Withdrawn) => {
+                Verdict::not_tried(&error.to_string(), self.0.back_off)
+            }
+            Err(error) => match error.reply() {
+                Some((stage, reply)) => {
+                    let refusal = fingerprint(reply, recipient.local_part());
+                    self.judge_refusal(letter, permit, stage, reply, &refusal)
+                }
+                None => self.judge_failure(permit, &error),
+            },
+        }
+    }
+
+    fn accept(&self, letter: LetterKey, permit: BreakerPermit, reply: &Reply) -> Verdict {
+        let now = Instant::now();
+        self.0.memory.accepted(now, letter);
+        self.0.throttle.accepted(now);
+        permit.accepted();
+        if let Post::Smtp(pool) = &self.0.post {
+            pool.succeeded();
+        }
+        Verdict::new(VerdictClass::Accepted, Detail::of_reply(Stage::End, reply))
+    }
+
+    fn judge_refusal(
+        &self,
+        letter: LetterKey,
+        permit: BreakerPermit,
+        stage: Stage,
+        reply: &Reply,
+        refusal: &str,
+    ) -> Verdict {
+        let now = Instant::now();
+        let evidence = self.0.memory.refused(now, letter, refusal);
+        let Some(prior) = classify(stage, reply) else {
+            return Verdict::new(VerdictClass::Deferred, Detail::of_reply(stage, reply));
+        };
+        let class = judge_reply(stage, reply.code, &prior, &evidence);
+        debug!(
+            rule = prior.rule,
+            verdict = class.label(),
+            recipients = evidence.recipients.len(),
+            "a letter was refused at {stage}: {reply}"
+        );
+        let mut detail = Detail::of_reply(stage, reply);
+        detail.says_mailbox_is_missing = prior.may_suppress;
+        let verdict = Verdict::new(class, detail);
+        if prior.hint == Some(Hint::FewerConnections)
+            && let Post::Smtp(pool) = &self.0.post
+        {
+            pool.refused_one();
+        }
+        let concerns_all = concerns_all(stage, class, &evidence);
+        match class {
+            VerdictClass::Throttled => verdict.after(self.0.throttle.refused(now)),
+            _ if concerns_all => {
+                let cause = Cause {
+                    text: reply.to_string(),
+                    remedy: (class == VerdictClass::SenderRefused)
+                        .then(|| remedy::of_reply(stage, reply.code)),
+                    probe: match stage.precedes_recipient() {
+                        true => Probe::Connection,
+                        false => Probe::Letter(evidence.recipients),
+                    },
+                };
+                let probes_connection = cause.probe == Probe::Connection;
+                let retry_after = permit.failed(now, cause);
+                if probes_connection {
+                    self.spawn_connection_probe();
+                }
+                verdict.after(retry_after.max(self.0.back_off))
+            }
+            _ if reply.code == 421 => verdict.after(self.0.back_off),
+            _ => verdict.after(UNCERTAIN),
+        }
+    }
+
+    /// Judges a failure without a reply: the connection was lost or timed out, or the server lacks what
+    /// the configuration or the letter needs.
+    fn judge_failure(&self, permit: BreakerPermit, error: &SmtpError) -> Verdict {
+        let class = judge_error(error);
+        let verdict = Verdict::new(class, Detail::of_error(error));
+        match class {
+            VerdictClass::ServerFault | VerdictClass::SenderRefused | VerdictClass::Unknown => {
+                let cause = Cause {
+                    text: error.to_string(),
+                    remedy: remedy::of_connection(error),
+                    probe: Probe::Letter(Vec::new()),
+                };
+                verdict.after(permit.failed(Instant::now(), cause))
+            }
+            _ => verdict,
+        }
+    }
+
+    fn judge_file(&self, permit: BreakerPermit, written: Result<String, String>) -> Verdict {
+        match written {
+            Ok(text) => {
+                permit.accepted();
+                Verdict::new(VerdictClass::Accepted, Detail::of_text(text))
+            }
+            Err(text) => {
+                let cause = Cause {
+                    text: text.clone(),
+                    remedy: None,
+                    probe: Probe::Letter(Vec::new()),
+                };
+                let retry_after = permit.failed(Instant::now(), cause);
+                Verdict::new(VerdictClass::ServerFault, Detail::of_text(text)).after(retry_after)
+            }
+        }
+    }
+}
+
+/// The delay of a letter whose refusal may be the server's or its own.
+const UNCERTAIN: Duration = Duration::from_secs(30);

@@ -1,0 +1,37 @@
+//! The advice to the person that has to fix a refusal of the sender.
+
+use crate::smtp::{SmtpError, Stage};
+
+/// Returns the advice for a connection that could not be opened, if a person has to act.
+pub(super) fn of_connection(error: &SmtpError) -> Option<&'static str> {
+    match error {
+        SmtpError::Negative { stage, reply } if reply.code >= 500 => {
+            Some(of_reply(*stage, reply.code))
+        }
+        SmtpError::NoStartTls | SmtpError::Certificate(_) => {
+            Some("check tls and tls_ca in SMTP_URL")
+        }
+        SmtpError::Injected => Some("check the network between this worker and the mail server"),
+        SmtpError::NoMechanism | SmtpError::Challenge => {
+            Some("check which ways to sign in the mail server offers")
+        }
+        _ => None,
+    }
+}
+
+/// Returns the advice for a negative reply.
+pub(super) fn of_reply(stage: Stage, code: u16) -> &'static str {
+    match (stage, code) {
+        (Stage::Auth, _) => "check user and password in SMTP_URL",
+        (Stage::Hello, _) => "check the name that the worker gives in EHLO",
+        (Stage::Greeting, _) => {
+            "check that the server accepts connections from this address, and its reputation"
+        }
+        (_, 530) => "the server requires credentials or TLS; set them in SMTP_URL",
+        (Stage::Mail, _) => "check that the server allows this sender address",
+        _ => {
+            "check that the server allows this account to relay, and the reputation of the sender's \
+             domain"
+        }
+    }
+}

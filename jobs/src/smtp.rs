@@ -1,0 +1,28 @@
+//! The SMTP client: one connection from TCP to QUIT, with a deadline for each step.
+//!
+//! This room speaks the protocol and knows no job, queue or lease. lettre supplies the commands and
+//! SASL; stream, deadlines and replies are implemented here, because no kept crate bounds the lines
+//! of a reply, refuses data that arrived in clear before TLS, and tells a letter that was cut short
+//! from one that was not answered.
+
+mod capabilities;
+mod connection;
+mod counters;
+mod deadlines;
+mod error;
+mod reply;
+mod send_guard;
+mod server;
+mod stage;
+mod stream;
+pub(crate) mod tls;
+
+pub use self::deadlines::Deadlines;
+
+pub(crate) use self::connection::Connection;
+pub(crate) use self::counters::SmtpCounters;
+pub(crate) use self::error::SmtpError;
+pub(crate) use self::reply::{Enhanced, Reply};
+pub(crate) use self::send_guard::SendGuard;
+pub(crate) use self::server::{Security, Server};
+pub(crate) use self::stage::Stage;

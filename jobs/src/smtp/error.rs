@@ -1,0 +1,123 @@
+//! Failures of a connection or of a letter on it.
+
+use std::io;
+use std::time::Duration;
+
+use tokio_rustls::rustls;
+
+use super::reply::Reply;
+use super::stage::Stage;
+
+/// The reason why a connection could not be opened or a letter could not be sent on it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SmtpError {
+    #[error("no connection to {host}:{port}: {source}")]
+    Unreachable {
+        host: String,
+        port: u16,
+        source: io::Error,
+    },
+    #[error("no answer to {stage} within {after:?}")]
+    Deadline { stage: Stage, after: Duration },
+    #[error("connection lost at {stage}: {source}")]
+    Lost { stage: Stage, source: io::Error },
+    #[error("{stage} was refused: {reply}")]
+    Negative { stage: Stage, reply: Reply },
+    #[error("{stage} was answered out of order: {reply}")]
+    OutOfOrder { stage: Stage, reply: Reply },
+    #[error(
+        "the server does not capabilities STARTTLS; if it needs no TLS, add tls=none to SMTP_URL"
+    )]
+    NoStartTls,
+    #[error(
+        "the server sent data in clear between STARTTLS and TLS, which may be an attack; nothing was sent"
+    )]
+    Injected,
+    #[error(
+        "the server's certificate is not trusted: {0}; for a private certificate authority add tls_ca=FILE to SMTP_URL"
+    )]
+    Certificate(rustls::Error),
+    #[error("the server offers neither AUTH PLAIN nor LOGIN")]
+    NoMechanism,
+    #[error("the server sent an AUTH challenge that is not supported")]
+    Challenge,
+    #[error("the mail server does not support non-ASCII addresses (it lacks SMTPUTF8)")]
+    NoSmtpUtf8,
+    #[error("the letter contains 8-bit text and the server lacks 8BITMIME")]
+    NoEightBit,
+    #[error("the letter was withdrawn before its final dot")]
+    Withdrawn,
+}
+
+impl SmtpError {
+    /// Returns the negative reply, if the server gave one.
+    pub(crate) fn reply(&self) -> Option<(Stage, &Reply)> {
+        match self {
+            Self::Negative { stage, reply } => Some((*stage, reply)),
+            _ => None,
+        }
+    }
+
+    /// Returns the step that failed, if it is one of the session.
+    pub(crate) fn stage(&self) -> Option<Stage> {
+        match self {
+            Self::Unreachable { .. } => Some(Stage::Connect),
+            Self::Deadline { stage, .. }
+            | Self::Lost { stage, .. }
+            | Self::Negative { stage, .. }
+            | Self::OutOfOrder { stage, .. } => Some(*stage),
+            Self::NoStartTls | Self::Injected | Self::Certificate(_) => Some(Stage::StartTls),
+            Self::NoMechanism | Self::Challenge => Some(Stage::Auth),
+            Self::NoSmtpUtf8 | Self::NoEightBit | Self::Withdrawn => None,
+        }
+    }
+
+    /// Returns whether the next letter may use the connection: after a refusal of this letter alone,
+    /// or if nothing was sent at all.
+    pub(crate) fn leaves_connection_usable(&self) -> bool {
+        match self {
+            Self::Negative { stage, reply } => {
+                let is_of_letter =
+                    matches!(stage, Stage::Mail | Stage::Rcpt | Stage::Data | Stage::End);
+                is_of_letter && reply.code != 421
+            }
+            Self::NoSmtpUtf8 | Self::NoEightBit => true,
+            _ => false,
+        }
+    }
+
+    /// Returns whether a reused connection turned out to be closed before the server saw the
+    /// letter.
+    pub(crate) fn is_stale_connection(&self) -> bool {
+        match self {
+            Self::Lost {
+                stage: Stage::Mail,
+                source,
+            } => source.kind() != io::ErrorKind::InvalidData,
+            Self::Negative {
+                stage: Stage::Mail,
+                reply,
+            } => reply.code == 421,
+            _ => false,
+        }
+    }
+
+    /// Makes the error of a connection that was lost at this step.
+    pub(super) fn lost(stage: Stage) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Lost { stage, source }
+    }
+
+    /// Distinguishes an untrusted certificate from a failed handshake.
+    pub(crate) fn handshake(source: io::Error) -> Self {
+        let tls = source
+            .get_ref()
+            .and_then(|error| error.downcast_ref::<rustls::Error>());
+        match tls {
+            Some(error @ rustls::Error::InvalidCertificate(_)) => Self::Certificate(error.clone()),
+            _ => Self::Lost {
+                stage: Stage::Tls,
+                source,
+            },
+        }
+    }
+}
