@@ -12,7 +12,9 @@ use super::{COLUMNS, FairCursor, Message, Priority, Ticket};
 use crate::connection::Statement;
 use crate::connection::{Connection, Dialect, Lend, sql};
 use crate::error::Error;
-use crate::id::{MessageId, OrganizationId};
+#[cfg(feature = "sqlite")]
+use crate::id::MessageId;
+use crate::id::OrganizationId;
 
 /// A leased message, as it is dispatched through the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromRow)]

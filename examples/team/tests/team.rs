@@ -10,6 +10,8 @@ mod browser;
 mod configuration;
 #[path = "team/deadline.rs"]
 mod deadline;
+#[path = "team/deliveries.rs"]
+mod deliveries;
 #[path = "team/deployment.rs"]
 mod deployment;
 #[path = "team/help.rs"]
