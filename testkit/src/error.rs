@@ -42,6 +42,14 @@ pub enum Error {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] guestlist::Error),
+    /// Redis did not do a command.
+    #[error("redis did not do `{command}`: {problem}")]
+    Redis {
+        /// The command.
+        command: String,
+        /// The refusal, or the reason why there is no usable reply.
+        problem: String,
+    },
     /// The operating system refused something.
     #[error("{action}: {problem}")]
     Io {

@@ -80,7 +80,7 @@ impl PostgresServer {
         if let Some(mut process) = self.process.take() {
             // By SIGQUIT, as `pg_ctl stop --mode=immediate`: by SIGKILL the main process would leave
             // the others behind.
-            process.end_by(Signal::QUIT);
+            process.end_by(Signal::Quit);
         }
     }
 

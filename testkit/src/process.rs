@@ -9,8 +9,7 @@ use std::sync::{LazyLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{self, Pid, kill_process};
 
 use crate::Error;
 
@@ -19,6 +18,34 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// The number of bytes of a log that an error shows.
 const SHOWN: usize = 4000;
+
+/// A signal to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Signal {
+    /// SIGTERM, which asks it to end.
+    Terminate,
+    /// SIGQUIT, on which Postgres ends at once and without a checkpoint.
+    Quit,
+    /// SIGKILL, which ends it like a crash.
+    Kill,
+    /// SIGSTOP, which pauses it.
+    Stop,
+    /// SIGCONT, which ends the pause.
+    Continue,
+}
+
+impl From<Signal> for process::Signal {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::Terminate => Self::TERM,
+            Signal::Quit => Self::QUIT,
+            Signal::Kill => Self::KILL,
+            Signal::Stop => Self::STOP,
+            Signal::Continue => Self::CONT,
+        }
+    }
+}
 
 /// A running program; killed when dropped.
 #[derive(Debug)]
@@ -67,7 +94,7 @@ impl Process {
     /// # Errors
     /// If the process has ended.
     pub fn signal(&self, signal: Signal) -> Result<(), Error> {
-        let sent = kill_process(Pid::from_child(&self.child), signal);
+        let sent = kill_process(Pid::from_child(&self.child), signal.into());
         sent.map_err(|error| Error::io(format!("{} cannot be signalled", self.name))(error.into()))
     }
 
@@ -81,7 +108,7 @@ impl Process {
 
     /// Ends the process by SIGKILL, like a crash. Does nothing after the end.
     pub fn kill(&mut self) {
-        self.end_by(Signal::KILL);
+        self.end_by(Signal::Kill);
     }
 
     /// Tells whether the process has ended.
@@ -153,7 +180,7 @@ pub fn unprivileged_child_command(program: &Path, signal: &str) -> Command {
 }
 
 pub(crate) fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+    process::geteuid().is_root()
 }
 
 /// The user and the group that own nothing, on every common Linux.

@@ -1,11 +1,11 @@
 //! A private Redis server that a test can kill and start again.
 
-use std::io;
+mod reply;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use redis::{FromRedisValue, RedisResult};
-
+pub use self::reply::{FromReply, Reply};
 use crate::folder::Folder;
 use crate::process::{Process, child_command};
 use crate::{Error, free_port, program};
@@ -119,8 +119,9 @@ impl RedisServer {
     /// `CONFIG SET maxmemory 1`.
     ///
     /// # Errors
-    /// If the server is down, refuses the command, or does not answer within 10 s.
-    pub async fn command<T: FromRedisValue>(&self, line: &str) -> RedisResult<T> {
+    /// If the server is down, refuses the command, does not answer within 10 s, or gives a reply of
+    /// another form than `T`.
+    pub async fn command<T: FromReply>(&self, line: &str) -> Result<T, Error> {
         let words: Vec<&str> = line.split(' ').collect();
         self.words(&words).await
     }
@@ -128,19 +129,31 @@ impl RedisServer {
     /// Runs a command whose words may hold spaces.
     ///
     /// # Errors
-    /// If the server is down, refuses the command, or does not answer within 10 s.
-    pub async fn words<T: FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
+    /// As [`command`](Self::command).
+    pub async fn words<T: FromReply>(&self, words: &[&str]) -> Result<T, Error> {
         let answer = async {
             let client = redis::Client::open(self.url())?;
             let mut connection = client.get_multiplexed_async_connection().await?;
             let mut command = redis::Cmd::new();
             command.arg(words);
-            command.query_async(&mut connection).await
+            command.query_async::<redis::Value>(&mut connection).await
         };
-        let silence = |_| io::Error::from(io::ErrorKind::TimedOut);
-        tokio::time::timeout(ANSWER_TIMEOUT, answer)
-            .await
-            .map_err(silence)?
+        let failed = |problem: String| Error::Redis {
+            command: words.join(" "),
+            problem,
+        };
+        let reply = match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+            Ok(answer) => answer.map_err(|error| failed(error.to_string()))?,
+            Err(_) => {
+                return Err(failed(format!(
+                    "no reply within {} s",
+                    ANSWER_TIMEOUT.as_secs()
+                )));
+            }
+        };
+        let unexpected = failed(format!("unexpected reply {reply:?}"));
+        let read = Reply::read(reply).and_then(T::from_reply);
+        read.ok_or(unexpected)
     }
 }
 

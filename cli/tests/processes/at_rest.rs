@@ -12,6 +12,7 @@ use std::fs;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use guestlist::{Database, Error, Guestlist, Key, Transaction, User};
+use guestlist_testkit::redis::Reply;
 use sqlx::{AssertSqlSafe, query_scalar};
 
 use self::every_operation::{PEOPLE, perform_every_operation};
@@ -176,7 +177,7 @@ fn redis_at_rest(installation: &Installation) -> String {
     let mut lines = Vec::new();
     for key in installation.redis::<Vec<String>>("KEYS *") {
         let kind: String = installation.redis(&format!("TYPE {key}"));
-        let held: redis::Value = match kind.as_str() {
+        let held: Reply = match kind.as_str() {
             "string" => installation.redis(&format!("GET {key}")),
             "hash" => installation.redis(&format!("HGETALL {key}")),
             "list" => installation.redis(&format!("LRANGE {key} 0 -1")),
@@ -189,17 +190,10 @@ fn redis_at_rest(installation: &Installation) -> String {
     lines.join("\n")
 }
 
-fn plain(value: &redis::Value) -> String {
-    match value {
-        redis::Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        redis::Value::Array(items) | redis::Value::Set(items) => {
-            items.iter().map(plain).collect::<Vec<_>>().join(" ")
-        }
-        redis::Value::Map(pairs) => pairs
-            .iter()
-            .map(|(one, two)| format!("{}={}", plain(one), plain(two)))
-            .collect::<Vec<_>>()
-            .join(" "),
+fn plain(reply: &Reply) -> String {
+    match reply {
+        Reply::Text(text) => text.clone(),
+        Reply::List(replies) => replies.iter().map(plain).collect::<Vec<_>>().join(" "),
         other => format!("{other:?}"),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::thread::JoinHandle;
 
+use guestlist_testkit::redis::FromReply;
 use guestlist_testkit::smtp::{Script, Seen, SmtpServer};
 
 use guestlist_testkit::{RedisServer, free_port};
 
-use redis::FromRedisValue;
 use tokio::runtime::Runtime;
 
 use crate::received_letters::ReceivedLetters;
@@ -95,7 +95,7 @@ impl Installation {
         self.runtime.block_on(self.redis.restart()).unwrap();
     }
 
-    pub(crate) fn redis<T: FromRedisValue>(&self, line: &str) -> T {
+    pub(crate) fn redis<T: FromReply>(&self, line: &str) -> T {
         self.runtime.block_on(self.redis.command(line)).unwrap()
     }
 

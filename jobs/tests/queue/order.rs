@@ -27,7 +27,7 @@ impl TestQueue {
     }
 
     async fn redis(&self, words: &[&str]) {
-        self.server.words::<redis::Value>(words).await.unwrap();
+        self.server.words::<()>(words).await.unwrap();
     }
 
     /// Adds a task as apalis does, with any payload.

@@ -14,6 +14,7 @@ use guestlist_jobs::{
     queue::{DEFAULT_PREFIX, Lane, Queue},
     sessions::{KeyPattern, RedisSessions, SessionStore as _},
 };
+use guestlist_testkit::redis::Reply;
 use guestlist_testkit::{RedisServer, free_port};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -74,7 +75,7 @@ async fn new_master_is_found_through_sentinels_after_failover() {
         .unwrap();
     let (sentinel, _folder) = sentinel(master.port()).await;
     until("the sentinel knows the replica", async || {
-        let replicas = sentinel.command::<Vec<redis::Value>>("SENTINEL REPLICAS main");
+        let replicas = sentinel.command::<Vec<Reply>>("SENTINEL REPLICAS main");
         replicas.await.is_ok_and(|replicas| replicas.len() == 1)
             && replica
                 .command::<String>("INFO replication")

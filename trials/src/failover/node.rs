@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use guestlist_testkit::{RedisServer, redis as redis_server};
-use redis::{FromRedisValue, RedisResult};
 
 /// A key that every worker writes. Its name is the hash tag of all keys of the queue.
 pub(super) const TAG: &str = "core:apalis:queues:list";
@@ -41,11 +40,11 @@ impl Node {
     }
 
     /// Runs a command, whose words are separated by spaces.
-    pub(super) async fn command<T: FromRedisValue>(&self, line: &str) -> RedisResult<T> {
-        let timed_out = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
-        tokio::time::timeout(COMMAND_TIMEOUT, self.0.command(line))
-            .await
-            .map_err(timed_out)?
+    pub(super) async fn command<T: redis_server::FromReply>(
+        &self,
+        line: &str,
+    ) -> anyhow::Result<T> {
+        Ok(tokio::time::timeout(COMMAND_TIMEOUT, self.0.command(line)).await??)
     }
 
     /// Returns true if it is a replica that has synchronized with its master.
@@ -55,7 +54,7 @@ impl Node {
     }
 
     /// Number of dispatches that it holds, of all lanes.
-    pub(super) async fn dispatches(&self) -> RedisResult<u64> {
+    pub(super) async fn dispatches(&self) -> anyhow::Result<u64> {
         let mut held = 0;
         for key in self.command::<Vec<String>>("KEYS *:data").await? {
             held += self.command::<u64>(&format!("HLEN {key}")).await?;

@@ -141,7 +141,7 @@ impl Case {
         }
         if self.fault == Fault::Stop {
             sleep(STOP_TIME).await;
-            workers[0].signal(Signal::CONT)?;
+            workers[0].signal(Signal::Continue)?;
             sleep(RESUMED_TIME).await;
         }
         wait_until("the outbox did not drain", || async {
@@ -154,7 +154,7 @@ impl Case {
         // On SIGTERM workers finish the jobs that they have begun.
         for process in &mut workers {
             if !process.has_ended() {
-                process.signal(Signal::TERM)?;
+                process.signal(Signal::Terminate)?;
                 wait_for_exit(process).await?;
             }
         }

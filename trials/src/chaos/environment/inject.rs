@@ -25,7 +25,7 @@ impl Environment {
                 if worker.incarnation == incarnation && worker.stopped {
                     worker.stopped = false;
                     if let Some(process) = &worker.process {
-                        process.signal(Signal::CONT)?;
+                        process.signal(Signal::Continue)?;
                         close(&mut self.incidents, Fault::WorkerStop, Some(process.name()));
                     }
                 }
@@ -36,7 +36,7 @@ impl Environment {
                 if host.incarnation == incarnation && host.stopped {
                     host.stopped = false;
                     if let Some(process) = &host.process {
-                        process.signal(Signal::CONT)?;
+                        process.signal(Signal::Continue)?;
                         close(&mut self.incidents, Fault::HostStop, Some(process.name()));
                     }
                 }
@@ -75,7 +75,7 @@ impl Environment {
                 };
                 let worker = &mut self.workers[index];
                 if let Some(process) = &worker.process {
-                    process.signal(Signal::STOP)?;
+                    process.signal(Signal::Stop)?;
                     target = Some(process.name().to_owned());
                 }
                 worker.stopped = true;
@@ -98,7 +98,7 @@ impl Environment {
                         target = Some(process.name().to_owned());
                     }
                 } else if let Some(process) = &host.process {
-                    process.signal(Signal::STOP)?;
+                    process.signal(Signal::Stop)?;
                     target = Some(process.name().to_owned());
                     host.stopped = true;
                     let incarnation = host.incarnation;
@@ -174,7 +174,7 @@ impl Environment {
     /// Runs a command on Redis. Does nothing while Redis is down.
     async fn run_on_redis(&mut self, line: &str) -> anyhow::Result<()> {
         if self.redis.is_running() {
-            let reply = self.redis.command::<redis::Value>(line).await;
+            let reply = self.redis.command::<()>(line).await;
             reply.with_context(|| format!("Redis refuses {line}"))?;
         }
         Ok(())
