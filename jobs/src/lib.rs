@@ -22,6 +22,7 @@ mod leases;
 pub mod letters;
 mod loader;
 pub mod mail;
+mod mail_pause;
 mod mailbox;
 pub mod mailer;
 mod metrics;

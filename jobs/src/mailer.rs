@@ -305,6 +305,11 @@ impl Mailer {
         self.0.breaker.state(Instant::now())
     }
 
+    /// Returns why no letter is sent now and when the next try is; `None` while letters pass.
+    pub(crate) fn stopped(&self) -> Option<Unavailable> {
+        (self.state() != BreakerState::Closed).then(|| self.unavailable())
+    }
+
     /// Returns the problem that a person has to fix before letters leave again: the server refuses
     /// our credentials, our sender address or our reputation. `None` while letters leave, and while
     /// the circuit breaker is open because of a failure of the server itself.

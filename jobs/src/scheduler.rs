@@ -8,6 +8,7 @@ use tracing::warn;
 
 use crate::context::Context;
 use crate::job::{Retention, expire_invitations, forget_old, remind};
+use crate::mail_pause::MailPause;
 use crate::skew::DatabaseClock;
 
 /// The interval at which invitations and the clock are checked.
@@ -33,11 +34,13 @@ pub(crate) struct Scheduler {
 impl Scheduler {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut forget_at = Instant::now();
+        let mut mail_pause = MailPause::new(self.context.clone(), self.clock.clone());
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             let result = async {
                 self.clock.set().await;
+                mail_pause.update().await?;
                 self.sweep(&stop).await?;
                 if Instant::now() >= forget_at {
                     self.forget(&stop).await?;
@@ -48,6 +51,9 @@ impl Scheduler {
             if let Err(error) = result.await {
                 warn!(%error, "the scheduler failed; expiry, reminders and retention are retried: {error}");
             }
+        }
+        if let Err(error) = mail_pause.withdraw().await {
+            warn!(%error, "the end of the pause of sending was not recorded; it shows for some minutes more: {error}");
         }
     }
 

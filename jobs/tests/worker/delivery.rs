@@ -221,6 +221,22 @@ on_both_stacks! {
         assert_eq!(harness.reread(&invitation).await.delivery, Delivery::Sent);
     }
 
+    async fn pause_of_all_sending_shows_at_each_invitation(harness: Harness) {
+        let refuses = Rule::new(Stage::Mail, "550 5.7.1 sender not allowed");
+        let harness = harness.with_mail_server(Script::default().rule(refuses)).await;
+        let invitation = harness.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let worker = harness.start();
+        eventually("it shows", async || harness.reread(&invitation).await.delivery == Delivery::Paused).await;
+        harness.smtp.clear_rules();
+        eventually("the letter leaves", async || {
+            harness.team.advance_clock(TimeDelta::seconds(1));
+            harness.reread(&invitation).await.delivery == Delivery::Sent
+        }).await;
+        let later = harness.team.invite(OLIVIA, "carol@example.com", "agent").await.unwrap();
+        assert_ne!(harness.reread(&later).await.delivery, Delivery::Paused);
+        worker.stop().await;
+    }
+
     async fn unreachable_mail_server_uses_up_no_attempt(harness: Harness) {
         let down = Action::reply_and_hang_up("421 4.3.2 going down");
         let harness = harness.with_mail_server(Script::default().rule(Rule::new(Stage::Connect, down).times(3))).await;
