@@ -10,7 +10,7 @@ mod collector;
 
 use std::fs;
 
-use guestlist::{Database, Guestlist, Invitation, Invite, UserId};
+use guestlist::{Actor, Database, Guestlist, Invitation, Invite};
 use opentelemetry::trace::{SpanContext, TraceContextExt, TracerProvider};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -44,7 +44,7 @@ fn invite_in_a_request(
         let invite = Invite::new(bob, "agent".parse().unwrap());
         let invitation = Guestlist::builder()
             .build()
-            .act("ann".parse::<UserId>().unwrap())
+            .act(Actor::member(&"ann".parse().unwrap()))
             .in_organization(organization)
             .invite(&mut tx, invite)
             .await

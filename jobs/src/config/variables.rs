@@ -125,7 +125,8 @@ variables! {
         "a duration from 1d to 3650d, failures, or off",
         "The time for which each attempt to send a letter is kept, with the reply of the mail server. With \
          `failures` only attempts that were not accepted are recorded, and kept for 30d; with `off` \
-         none are.";
+         none are. Without the accepted ones, a refusal that does not name a missing mailbox never becomes \
+         final: the letter is tried until its invitation expires.";
     LOG: "GUESTLIST_LOG" = "pretty",
         "pretty or json",
         "The format of the log on stderr: lines for people, or one JSON object per line for programs. \
