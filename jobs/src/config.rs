@@ -44,7 +44,7 @@ pub struct Config {
     pub database_url: String,
     /// `REDIS_URL`.
     pub redis_url: Option<RedisUrl>,
-    /// `SMTP_URL`.
+    /// `SMTP_URL`, with `GUESTLIST_EHLO_NAME`.
     pub mailer: MailerConfig,
     /// `GUESTLIST_SMTP_RATE`; `None` if letters are not limited.
     pub smtp_rate: Option<Rate>,
@@ -127,7 +127,7 @@ impl Config {
             duration(text, SECOND..=Builder::MAX_LIFETIME)
         });
         let config = Self {
-            mailer: reader.required(variables::SMTP_URL, str::parse),
+            mailer: mailer(&mut reader),
             smtp_rate: reader.required(variables::SMTP_RATE, smtp_rate),
             from: reader.required(variables::FROM, str::parse),
             envelope_from: reader.optional(variables::ENVELOPE_FROM, str::parse),
@@ -221,6 +221,14 @@ impl std::str::FromStr for LogFormat {
             "json" => Ok(Self::Json),
             _ => Err(format!("{text:?} is not a log format")),
         }
+    }
+}
+
+fn mailer(reader: &mut Reader<'_>) -> MailerConfig {
+    let mailer: MailerConfig = reader.required(variables::SMTP_URL, str::parse);
+    match reader.optional(variables::EHLO_NAME, str::parse) {
+        Some(name) => mailer.with_ehlo_name(name),
+        None => mailer,
     }
 }
 

@@ -32,7 +32,7 @@ pub use self::config::{MailerConfig, MailerConfigError};
 pub use self::report::{CheckError, Report};
 pub use self::settings::MailerSettings;
 pub use self::verdict::{Detail, Verdict, VerdictClass};
-pub use crate::smtp::Deadlines;
+pub use crate::smtp::{Deadlines, EhloName, InvalidEhloName};
 
 pub(crate) use self::memory::LetterKey;
 pub(crate) use self::metrics::MailerMetrics;

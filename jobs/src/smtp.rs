@@ -9,6 +9,7 @@ mod capabilities;
 mod connection;
 mod counters;
 mod deadlines;
+mod ehlo_name;
 mod error;
 mod reply;
 mod send_guard;
@@ -18,6 +19,7 @@ mod stream;
 pub(crate) mod tls;
 
 pub use self::deadlines::Deadlines;
+pub use self::ehlo_name::{EhloName, InvalidEhloName};
 
 pub(crate) use self::connection::Connection;
 pub(crate) use self::counters::SmtpCounters;

@@ -21,6 +21,8 @@ mod deliver;
 mod evidence;
 #[path = "mailer/folder.rs"]
 mod folder;
+#[path = "mailer/greeting.rs"]
+mod greeting;
 #[path = "mailer/misbehave.rs"]
 mod misbehave;
 #[path = "mailer/pipelining.rs"]

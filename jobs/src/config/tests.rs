@@ -102,6 +102,7 @@ fn every_mistake_is_reported_with_its_variable() {
         ("DATABASE_URL", "mysql://a/b"),
         ("REDIS_URL", "http://localhost"),
         ("SMTP_URL", "mail.example.com"),
+        ("GUESTLIST_EHLO_NAME", "worker"),
         ("GUESTLIST_SMTP_RATE", "0"),
         ("GUESTLIST_FROM", "nobody"),
         ("GUESTLIST_ENVELOPE_FROM", "bounces+{letter}"),

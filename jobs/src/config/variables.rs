@@ -39,6 +39,10 @@ variables! {
         "smtp://user:password@host:port, smtps://… or file:FOLDER",
         "The mail server that letters are sent to. With `file:` no letter is sent: each is written to \
          the folder as an .eml file.";
+    EHLO_NAME: "GUESTLIST_EHLO_NAME" = "",
+        "a domain name with a dot, such as worker.acme.example, or an address such as [192.0.2.1]",
+        "The name that the worker gives to the mail server in EHLO. If unset, it is the name of the \
+         host or, if that has no dot, the address from which the connection comes.";
     SMTP_RATE: "GUESTLIST_SMTP_RATE" = "none",
         "none, or letters per second from 0.01 to 10000, such as 14 or 0.5",
         "The maximum number of letters per second that all workers together send, or write to a \

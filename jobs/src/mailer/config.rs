@@ -9,7 +9,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use url::Url;
 
-use crate::smtp::{Security, Server, tls};
+use crate::smtp::{EhloName, Security, Server, tls};
 
 /// A validated mail transport.
 ///
@@ -35,6 +35,16 @@ impl MailerConfig {
             Transport::File(folder) => Some(folder),
             Transport::Smtp(_) => None,
         }
+    }
+
+    /// Sets the name that is given to the mail server in EHLO. By default it is the name of the host
+    /// or, if that has no dot, the address from which the connection comes.
+    #[must_use]
+    pub fn with_ehlo_name(mut self, name: EhloName) -> Self {
+        if let Transport::Smtp(server) = &mut self.transport {
+            server.ehlo_name = Some(name);
+        }
+        self
     }
 }
 
@@ -159,6 +169,7 @@ fn server(text: &str) -> Result<Server, MailerConfigError> {
         user: account.as_ref().map(|(user, _)| user.clone()),
         credentials: account.map(Credentials::from),
         tls_ca,
+        ehlo_name: None,
     })
 }
 

@@ -23,7 +23,9 @@ pub(super) fn of_connection(error: &SmtpError) -> Option<&'static str> {
 pub(super) fn of_reply(stage: Stage, code: u16) -> &'static str {
     match (stage, code) {
         (Stage::Auth, _) => "check user and password in SMTP_URL",
-        (Stage::Hello, _) => "check the name that the worker gives in EHLO",
+        (Stage::Hello, _) => {
+            "set GUESTLIST_EHLO_NAME to a name of this host that the server accepts"
+        }
         (Stage::Greeting, _) => {
             "check that the server accepts connections from this address, and its reputation"
         }

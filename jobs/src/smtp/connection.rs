@@ -9,13 +9,14 @@ use lettre::Address;
 use lettre::transport::smtp::authentication::Mechanism;
 use lettre::transport::smtp::commands::Mail as MailFrom;
 use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Quit, Rcpt, Rset, Starttls};
-use lettre::transport::smtp::extension::{ClientId, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::extension::{MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
 use tokio::net::{TcpStream, lookup_host};
 
 use super::capabilities::Capabilities;
 use super::counters::SmtpCounters;
 use super::deadlines::Deadlines;
+use super::ehlo_name::EhloName;
 use super::error::SmtpError;
 use super::reply::Reply;
 use super::send_guard::SendGuard;
@@ -58,7 +59,9 @@ impl Connection {
         deadlines: &Deadlines,
         counters: &SmtpCounters,
     ) -> Result<Self, SmtpError> {
-        let mut stream = SmtpStream::new(dial(server, deadlines).await?, counters.clone());
+        let stream = dial(server, deadlines).await?;
+        let name = ehlo_name(server, &stream)?;
+        let mut stream = SmtpStream::new(stream, counters.clone());
         counters.connected();
         let implicit = server.security == Security::Implicit;
         if implicit {
@@ -67,7 +70,7 @@ impl Connection {
         stream
             .reply(Stage::Greeting, &[220], deadlines.greeting)
             .await?;
-        let capabilities = hello(&mut stream, deadlines).await?;
+        let capabilities = hello(&mut stream, &name, deadlines).await?;
         let mut connection = Self {
             stream,
             capabilities,
@@ -81,7 +84,7 @@ impl Connection {
             server.security,
             Security::Required | Security::Opportunistic
         ) {
-            connection = connection.start_tls(server).await?;
+            connection = connection.start_tls(server, &name).await?;
         }
         connection.sign_in(server).await?;
         Ok(connection)
@@ -89,7 +92,7 @@ impl Connection {
 
     /// Upgrades by STARTTLS (RFC 3207). Without STARTTLS only an opportunistic connection
     /// continues.
-    async fn start_tls(mut self, server: &Server) -> Result<Self, SmtpError> {
+    async fn start_tls(mut self, server: &Server, name: &EhloName) -> Result<Self, SmtpError> {
         let required = server.security == Security::Required;
         if !self.capabilities.starttls {
             return if required {
@@ -110,7 +113,7 @@ impl Connection {
         };
         self.stream = encrypt(self.stream, server, &self.deadlines).await?;
         // RFC 3207 section 4.2: capabilities announced in clear are discarded.
-        self.capabilities = hello(&mut self.stream, &self.deadlines).await?;
+        self.capabilities = hello(&mut self.stream, name, &self.deadlines).await?;
         self.encrypted = true;
         Ok(self)
     }
@@ -376,8 +379,24 @@ async fn encrypt(
         .await
 }
 
-async fn hello(stream: &mut SmtpStream, deadlines: &Deadlines) -> Result<Capabilities, SmtpError> {
-    let ehlo = Ehlo::new(ClientId::default());
+fn ehlo_name(server: &Server, stream: &TcpStream) -> Result<EhloName, SmtpError> {
+    match &server.ehlo_name {
+        Some(name) => Ok(name.clone()),
+        None => {
+            let local = stream
+                .local_addr()
+                .map_err(SmtpError::lost(Stage::Connect))?;
+            Ok(EhloName::of_host(local.ip()))
+        }
+    }
+}
+
+async fn hello(
+    stream: &mut SmtpStream,
+    name: &EhloName,
+    deadlines: &Deadlines,
+) -> Result<Capabilities, SmtpError> {
+    let ehlo = Ehlo::new(name.client_id());
     let reply = stream
         .command(Stage::Hello, ehlo, &[250], deadlines.mail)
         .await?;

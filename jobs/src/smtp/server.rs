@@ -7,6 +7,8 @@ use lettre::transport::smtp::authentication::Credentials;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::ehlo_name::EhloName;
+
 /// A mail server: its address, encryption and credentials. `Display` never shows the password.
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -18,6 +20,8 @@ pub(crate) struct Server {
     pub(crate) connector: TlsConnector,
     pub(crate) user: Option<String>,
     pub(crate) tls_ca: Option<PathBuf>,
+    /// The name in EHLO; `None` for that of the host.
+    pub(crate) ehlo_name: Option<EhloName>,
 }
 
 /// The encryption of the connection.
