@@ -24,6 +24,7 @@ pub(super) fn judge_error(error: &SmtpError) -> VerdictClass {
         SmtpError::NoStartTls
         | SmtpError::Injected
         | SmtpError::Certificate(_)
+        | SmtpError::OnlyHelo
         | SmtpError::NoMechanism
         | SmtpError::Challenge => VerdictClass::SenderRefused,
         SmtpError::NoSmtpUtf8 => VerdictClass::Refused,

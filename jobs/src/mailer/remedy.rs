@@ -12,6 +12,9 @@ pub(super) fn of_connection(error: &SmtpError) -> Option<&'static str> {
             Some("check tls and tls_ca in SMTP_URL")
         }
         SmtpError::Injected => Some("check the network between this worker and the mail server"),
+        SmtpError::OnlyHelo => {
+            Some("remove user and password from SMTP_URL, or use another server")
+        }
         SmtpError::NoMechanism | SmtpError::Challenge => {
             Some("check which ways to sign in the mail server offers")
         }

@@ -8,6 +8,8 @@ use super::reply::Reply;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Capabilities {
     pub(crate) name: String,
+    /// The server knows HELO only, which offers no extension.
+    pub(crate) knows_only_helo: bool,
     pub(crate) starttls: bool,
     pub(crate) smtputf8: bool,
     pub(crate) eight_bit: bool,
@@ -28,7 +30,8 @@ impl Capabilities {
         };
         for line in lines {
             let line = line.to_ascii_uppercase();
-            let mut words = line.split_ascii_whitespace();
+            // Servers from before RFC 2554 write `AUTH=LOGIN`, some of them beside `AUTH`.
+            let mut words = line.split([' ', '\t', '=']).filter(|word| !word.is_empty());
             match words.next() {
                 Some("STARTTLS") => capabilities.starttls = true,
                 Some("SMTPUTF8") => capabilities.smtputf8 = true,
@@ -39,6 +42,17 @@ impl Capabilities {
             }
         }
         capabilities
+    }
+
+    /// Reads the reply to HELO.
+    pub(crate) fn of_helo(reply: &Reply) -> Self {
+        Self {
+            knows_only_helo: true,
+            ..Self::read(&Reply {
+                code: reply.code,
+                lines: reply.lines.iter().take(1).cloned().collect(),
+            })
+        }
     }
 
     fn add(&mut self, mechanism: &str) {
@@ -79,5 +93,20 @@ mod tests {
         assert!(!capabilities.starttls);
         assert!(capabilities.smtputf8 && capabilities.eight_bit && capabilities.pipelining);
         assert_eq!(capabilities.mechanism(), Some(Mechanism::Login));
+    }
+
+    #[test]
+    fn mechanisms_may_follow_an_equals_sign() {
+        for (line, mechanism) in [
+            ("AUTH=LOGIN", Mechanism::Login),
+            ("auth=login plain", Mechanism::Plain),
+            ("AUTH =LOGIN", Mechanism::Login),
+        ] {
+            let capabilities = Capabilities::read(&Reply {
+                code: 250,
+                lines: vec!["test".to_owned(), line.to_owned()],
+            });
+            assert_eq!(capabilities.mechanism(), Some(mechanism), "{line}");
+        }
     }
 }

@@ -80,6 +80,10 @@ impl Connection {
             in_step: true,
             letters: 0,
         };
+        // Before STARTTLS, which HELO does not offer either.
+        if connection.capabilities.knows_only_helo && server.credentials.is_some() {
+            return Err(SmtpError::OnlyHelo);
+        }
         if matches!(
             server.security,
             Security::Required | Security::Opportunistic
@@ -399,8 +403,39 @@ async fn hello(
     let ehlo = Ehlo::new(name.client_id());
     let reply = stream
         .command(Stage::Hello, ehlo, &[250], deadlines.mail)
-        .await?;
-    Ok(Capabilities::read(&reply))
+        .await;
+    match reply {
+        Ok(reply) => Ok(Capabilities::read(&reply)),
+        Err(SmtpError::Negative { reply, .. }) if is_unknown_command(&reply) => {
+            let helo = format!("HELO {name}\r\n");
+            let reply = stream
+                .command(Stage::Hello, helo, &[250], deadlines.mail)
+                .await?;
+            Ok(Capabilities::of_helo(&reply))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns whether a server does not know EHLO, so that HELO has to be tried (RFC 5321 section 3.2).
+///
+/// 501 and 504 usually refuse the name, which HELO would not change; only words tell that they mean
+/// the command.
+fn is_unknown_command(reply: &Reply) -> bool {
+    let text = reply.lines.join(" ").to_ascii_lowercase();
+    let names_command = [
+        "not implemented",
+        "unimplemented",
+        "recognized",
+        "recognised",
+    ]
+    .into_iter()
+    .any(|words| text.contains(words));
+    match reply.code {
+        500 | 502 => true,
+        501 | 504 => names_command,
+        _ => false,
+    }
 }
 
 /// Returns the answer to a SASL challenge, if the challenge is understood.

@@ -25,9 +25,7 @@ pub(crate) enum SmtpError {
     Negative { stage: Stage, reply: Reply },
     #[error("{stage} was answered out of order: {reply}")]
     OutOfOrder { stage: Stage, reply: Reply },
-    #[error(
-        "the server does not capabilities STARTTLS; if it needs no TLS, add tls=none to SMTP_URL"
-    )]
+    #[error("the server does not offer STARTTLS; if it needs no TLS, add tls=none to SMTP_URL")]
     NoStartTls,
     #[error(
         "the server sent data in clear between STARTTLS and TLS, which may be an attack; nothing was sent"
@@ -37,6 +35,10 @@ pub(crate) enum SmtpError {
         "the server's certificate is not trusted: {0}; for a private certificate authority add tls_ca=FILE to SMTP_URL"
     )]
     Certificate(rustls::Error),
+    #[error(
+        "the server does not know EHLO, only HELO, so it takes no credentials: those in SMTP_URL cannot be used"
+    )]
+    OnlyHelo,
     #[error("the server offers neither AUTH PLAIN nor LOGIN")]
     NoMechanism,
     #[error("the server sent an AUTH challenge that is not supported")]
@@ -67,7 +69,7 @@ impl SmtpError {
             | Self::Negative { stage, .. }
             | Self::OutOfOrder { stage, .. } => Some(*stage),
             Self::NoStartTls | Self::Injected | Self::Certificate(_) => Some(Stage::StartTls),
-            Self::NoMechanism | Self::Challenge => Some(Stage::Auth),
+            Self::OnlyHelo | Self::NoMechanism | Self::Challenge => Some(Stage::Auth),
             Self::NoSmtpUtf8 | Self::NoEightBit | Self::Withdrawn => None,
         }
     }

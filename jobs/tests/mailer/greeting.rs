@@ -1,7 +1,7 @@
 use guestlist_jobs::mailer::{EhloName, Mailer, MailerConfig};
-use guestlist_testkit::smtp::{Certificate, Script, SmtpServer};
+use guestlist_testkit::smtp::{Certificate, Script, SmtpServer, Stage};
 
-use crate::{accepted, mail, settings};
+use crate::{accepted, mail, mailer, mailer_with, settings};
 
 /// The names that the server was given in EHLO.
 fn names(server: &SmtpServer) -> Vec<String> {
@@ -35,4 +35,60 @@ async fn configured_name_is_given_before_and_after_starttls() {
     let mailer = Mailer::new(config, settings());
     assert!(accepted(&mailer.send(mail()).await));
     assert_eq!(names(&server), ["worker.acme.example"; 2]);
+}
+
+#[tokio::test]
+async fn helo_follows_where_ehlo_is_unknown() {
+    for reply in [
+        "500 5.5.1 Command unrecognized: \"EHLO\"",
+        "502 5.5.1 Error: command not implemented",
+        "501 Command not implemented",
+        "504 command parameter not implemented",
+    ] {
+        let script = Script::default().offers("PIPELINING");
+        let server = script.always(Stage::Ehlo, reply).start().await.unwrap();
+        let mailer = mailer(&server);
+        assert!(accepted(&mailer.send(mail()).await), "{reply}");
+        assert!(accepted(&mailer.send(mail()).await), "{reply}");
+        let seen = server.seen();
+        let heard = ["EHLO", "HELO", "RCPT"].map(|verb| seen.heard(verb));
+        assert_eq!(heard, [1, 1, 2], "{reply}: {:?}", seen.commands);
+    }
+}
+
+#[tokio::test]
+async fn refused_name_is_not_tried_with_helo() {
+    for reply in [
+        "504 5.5.2 <worker>: Helo command rejected: need fully-qualified hostname",
+        "501 5.5.4 Syntactically invalid EHLO argument(s)",
+        "550 5.7.1 Access denied",
+        "421 4.3.2 Service not available",
+    ] {
+        let server = Script::default().always(Stage::Ehlo, reply);
+        let server = server.start().await.unwrap();
+        let why = mailer(&server).check().await.unwrap_err().to_string();
+        let (_, words) = reply.split_once(' ').unwrap();
+        assert!(why.contains(words), "{why}");
+        assert_eq!(server.seen().heard("HELO"), 0, "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_need_ehlo() {
+    let server = Script::default()
+        .offers("AUTH PLAIN")
+        .always(Stage::Ehlo, "502 5.5.1 not implemented")
+        .start()
+        .await
+        .unwrap();
+    for tls in ["none", "required"] {
+        let port = server.port();
+        let url = format!("smtp://me:secret@127.0.0.1:{port}?tls={tls}");
+        let mailer = mailer_with(&url, 1, settings());
+        let why = mailer.check().await.unwrap_err().to_string();
+        assert!(why.contains("only HELO"), "{why}");
+        assert!(why.contains("SMTP_URL cannot be used"), "{why}");
+    }
+    let seen = server.seen();
+    assert_eq!((seen.heard("AUTH"), seen.heard("MAIL")), (0, 0));
 }

@@ -146,7 +146,7 @@ async fn opportunistic_tls_accepts_any_certificate_or_none() {
 
 #[tokio::test]
 async fn credentials_are_accepted_by_plain_and_by_login() {
-    for offer in ["AUTH PLAIN LOGIN", "AUTH LOGIN"] {
+    for offer in ["AUTH PLAIN LOGIN", "AUTH LOGIN", "AUTH=LOGIN"] {
         let server = Script::default().offers(offer).start().await.unwrap();
         let url = format!("smtp://me:secret@127.0.0.1:{}?tls=none", server.port());
         let mailer = mailer(&url);
