@@ -1,7 +1,6 @@
 //! The configuration of the worker and the command line from the environment.
 
 mod database;
-mod envelope;
 mod keys;
 mod link;
 mod reader;
@@ -21,7 +20,6 @@ use guestlist::{Builder, Database, Guestlist, KeyRing, Limits, RoleModel, Seats}
 
 pub(crate) use self::database::redacted;
 pub use self::database::{DatabaseError, InvalidDatabaseUrl};
-pub use self::envelope::{EnvelopeFrom, InvalidEnvelopeFrom};
 pub use self::keys::{Keys, KeysError};
 pub use self::link::{InvalidLinkTemplate, LinkTemplate};
 use self::reader::Reader;
@@ -29,6 +27,7 @@ pub use self::reader::{ConfigError, Mistake};
 pub use self::role_model::{UnreadRoleModel, read_role_model};
 pub use self::sessions::{InvalidSessionStores, SessionStoreConfig};
 use crate::attempt_log::AttemptLog;
+use crate::envelope_from::EnvelopeFrom;
 use crate::mailbox::Mailbox;
 use crate::mailer::MailerConfig;
 use crate::rate::{InvalidRate, Rate};

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use guestlist::{Database, EmailAddress, Guestlist, Token};
+use guestlist::{Database, EmailAddress, Guestlist, InvitationId, Token};
 
+use crate::envelope_from::EnvelopeFrom;
 use crate::letters::Letters;
 use crate::mailbox::Mailbox;
 use crate::mailer::Mailer;
@@ -23,6 +24,8 @@ pub struct Context {
     pub mailer: Mailer,
     /// The sender of the letters.
     pub from: Mailbox,
+    /// The envelope sender of the letters; `None` uses the address of `from`.
+    pub envelope_from: Option<EnvelopeFrom>,
     /// Builds the link for a token.
     pub link: Arc<dyn Fn(&Token) -> String + Send + Sync>,
     /// The stores that sessions are purged from.
@@ -44,6 +47,7 @@ impl Context {
             letters: Letters::built_in(),
             mailer,
             from,
+            envelope_from: None,
             link: Arc::new(link),
             sessions: Vec::new(),
         }
@@ -52,6 +56,23 @@ impl Context {
     /// Returns the sender's domain, which is the right side of message ids.
     pub(crate) fn domain(&self) -> &str {
         self.from.address.domain()
+    }
+
+    /// Returns the envelope sender of a letter, which names that letter of an invitation if so
+    /// configured. The address without an extension serves where there is no room for one.
+    pub(crate) fn envelope_sender(&self, letter: Option<(InvitationId, i64)>) -> EmailAddress {
+        let Some(EnvelopeFrom {
+            address,
+            is_extended,
+        }) = &self.envelope_from
+        else {
+            return self.from.address.clone();
+        };
+        let extended = letter.filter(|_| *is_extended).and_then(|(id, number)| {
+            let sender = self.guestlist.envelope_sender(address, id, number);
+            sender.ok()
+        });
+        extended.unwrap_or_else(|| address.clone())
     }
 
     /// Returns why letters to `email` are suppressed, or `None` if they are not.

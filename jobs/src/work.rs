@@ -117,6 +117,7 @@ pub fn context(config: &Config, database: &Database) -> Result<Context, WorkErro
         letters: letters(config)?,
         mailer: Mailer::new(config.mailer.clone(), mailer_settings(config)),
         from: config.from.clone(),
+        envelope_from: config.envelope_from.clone(),
         link: Arc::new(move |token| link.with(token)),
         sessions: sessions(config, database),
     })

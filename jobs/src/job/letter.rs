@@ -44,13 +44,15 @@ pub(crate) fn letter_facts_loader(context: &Context) -> LetterFactsLoader {
 
 /// Renders the letter of a message.
 ///
-/// Message-ID and date come from the message, so every attempt sends the same letter.
+/// Message-ID and date come from the message, so every attempt sends the same letter. `number` is the
+/// number of the letter, if it is one of an invitation.
 pub(super) fn render(
     context: &Context,
     message: &Message,
     letter: &Letter,
     to: &EmailAddress,
     locale: &Locale,
+    number: Option<(InvitationId, i64)>,
 ) -> Result<Mail, LetterError> {
     let envelope = Envelope {
         from: context.from.clone(),
@@ -59,7 +61,11 @@ pub(super) fn render(
         message_id: format!("{}@{}", message.id, context.domain()),
         date: message.created_at,
     };
-    context.letters.mail(letter, &envelope)
+    let mail = context.letters.mail(letter, &envelope)?;
+    Ok(Mail {
+        from: context.envelope_sender(number),
+        ..mail
+    })
 }
 
 /// Returns the record of an attempt; `None` if nothing was tried.

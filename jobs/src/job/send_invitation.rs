@@ -96,7 +96,14 @@ impl delivery::Letter for InvitationLetter<'_> {
         let context = &self.jobs.context;
         let letter = write(context, state, self.letter.is_reminder)?;
         let Invitation { email, locale, .. } = &state.invitation;
-        Ok(render(context, self.message, &letter, email, locale)?)
+        Ok(render(
+            context,
+            self.message,
+            &letter,
+            email,
+            locale,
+            Some((self.letter.invitation, self.letter.letter)),
+        )?)
     }
 }
 

@@ -113,6 +113,7 @@ impl delivery::Letter for NoticeLetter<'_> {
             letter,
             to,
             locale,
+            None,
         )?)
     }
 }

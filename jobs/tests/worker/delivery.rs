@@ -221,6 +221,21 @@ on_both_stacks! {
         assert_eq!(harness.reread(&invitation).await.delivery, Delivery::Sent);
     }
 
+    async fn envelope_sender_names_the_letter(harness: Harness) {
+        let invitation = harness.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let mut context = harness.context();
+        context.envelope_from = Some("bounces+{letter}@acme.example".parse().unwrap());
+        let worker = guestlist_jobs::Worker::new(context, harness.queue.clone(), harness.settings);
+        worker.run_until_idle(tokio_util::sync::CancellationToken::new()).await.unwrap();
+        let seen = harness.smtp.seen();
+        let mail = seen.commands.iter().find_map(|line| line.strip_prefix("MAIL FROM:<")).unwrap();
+        let sender = mail.split('>').next().unwrap();
+        assert!(sender.starts_with("bounces+") && sender.ends_with("@acme.example"), "{sender}");
+        let letter = harness.team.guestlist.sent_letter(sender).expect("genuine");
+        assert_eq!((letter.invitation, letter.letter), (invitation.id, 1));
+        assert!(harness.letters()[0].contains("<team@example.org>"));
+    }
+
     async fn pause_of_all_sending_shows_at_each_invitation(harness: Harness) {
         let refuses = Rule::new(Stage::Mail, "550 5.7.1 sender not allowed");
         let harness = harness.with_mail_server(Script::default().rule(refuses)).await;
