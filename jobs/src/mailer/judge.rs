@@ -19,6 +19,7 @@ pub(super) fn judge_error(error: &SmtpError) -> VerdictClass {
         SmtpError::Unreachable { .. }
         | SmtpError::Deadline { .. }
         | SmtpError::Lost { .. }
+        | SmtpError::OpportunisticTls(_)
         | SmtpError::OutOfOrder { .. }
         | SmtpError::Negative { .. } => VerdictClass::ServerFault,
         SmtpError::NoStartTls

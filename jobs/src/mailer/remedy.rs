@@ -11,6 +11,9 @@ pub(super) fn of_connection(error: &SmtpError) -> Option<&'static str> {
         SmtpError::NoStartTls | SmtpError::Certificate(_) => {
             Some("check tls and tls_ca in SMTP_URL")
         }
+        SmtpError::OpportunisticTls(_) => {
+            Some("repair TLS on the mail server, or add tls=none to SMTP_URL")
+        }
         SmtpError::Injected => Some("check the network between this worker and the mail server"),
         SmtpError::OnlyHelo => {
             Some("remove user and password from SMTP_URL, or use another server")

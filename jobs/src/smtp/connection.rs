@@ -115,7 +115,12 @@ impl Connection {
             }
             ready => ready?,
         };
-        self.stream = encrypt(self.stream, server, &self.deadlines).await?;
+        let encrypted = encrypt(self.stream, server, &self.deadlines).await;
+        // Never in clear after a failed handshake: an attacker could cause one.
+        self.stream = match required {
+            true => encrypted?,
+            false => encrypted.map_err(SmtpError::of_opportunistic_tls)?,
+        };
         // RFC 3207 section 4.2: capabilities announced in clear are discarded.
         self.capabilities = hello(&mut self.stream, name, &self.deadlines).await?;
         self.encrypted = true;

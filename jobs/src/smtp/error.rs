@@ -28,6 +28,10 @@ pub(crate) enum SmtpError {
     #[error("the server does not offer STARTTLS; if it needs no TLS, add tls=none to SMTP_URL")]
     NoStartTls,
     #[error(
+        "the TLS handshake failed: {0}; the server offers STARTTLS, so nothing was sent in clear; if it needs no TLS, add tls=none to SMTP_URL"
+    )]
+    OpportunisticTls(io::Error),
+    #[error(
         "the server sent data in clear between STARTTLS and TLS, which may be an attack; nothing was sent"
     )]
     Injected,
@@ -68,6 +72,7 @@ impl SmtpError {
             | Self::Lost { stage, .. }
             | Self::Negative { stage, .. }
             | Self::OutOfOrder { stage, .. } => Some(*stage),
+            Self::OpportunisticTls(_) => Some(Stage::Tls),
             Self::NoStartTls | Self::Injected | Self::Certificate(_) => Some(Stage::StartTls),
             Self::OnlyHelo | Self::NoMechanism | Self::Challenge => Some(Stage::Auth),
             Self::NoSmtpUtf8 | Self::NoEightBit | Self::Withdrawn => None,
@@ -107,6 +112,17 @@ impl SmtpError {
     /// Makes the error of a connection that was lost at this step.
     pub(super) fn lost(stage: Stage) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Lost { stage, source }
+    }
+
+    /// Adds to a failed handshake of opportunistic TLS that it can be switched off.
+    pub(super) fn of_opportunistic_tls(self) -> Self {
+        match self {
+            Self::Lost {
+                stage: Stage::Tls,
+                source,
+            } => Self::OpportunisticTls(source),
+            error => error,
+        }
     }
 
     /// Distinguishes an untrusted certificate from a failed handshake.

@@ -1,5 +1,5 @@
 use guestlist_jobs::mailer::{Mailer, MailerSettings, VerdictClass};
-use guestlist_testkit::smtp::{Certificate, Script, SmtpServer, Stage};
+use guestlist_testkit::smtp::{Action, Certificate, Script, SmtpServer, Stage};
 use tempfile::NamedTempFile;
 
 use crate::{accepted, mail, mailer_with};
@@ -142,6 +142,48 @@ async fn opportunistic_tls_accepts_any_certificate_or_none() {
         assert!(accepted(&mailer.send(mail()).await));
         assert_eq!(server.seen().heard("EHLO"), if encrypted { 2 } else { 1 });
     }
+}
+
+#[tokio::test]
+async fn failed_handshake_of_opportunistic_tls_names_the_setting() {
+    let (tls, _) = certificate();
+    let server = Script::default()
+        .start_tls(&tls)
+        .always(Stage::StartTls, Action::BreakHandshake)
+        .start()
+        .await
+        .unwrap();
+    let url = format!("smtp://localhost:{}", server.port());
+    let mailer_with_tls = mailer(&url);
+    let verdict = mailer_with_tls.send(mail()).await;
+    assert_eq!(verdict.class, VerdictClass::NotTried, "{verdict:?}");
+    let why = verdict.detail.text;
+    assert!(
+        why.contains("handshake failed") && why.contains("tls=none"),
+        "{why}"
+    );
+    assert!(mailer_with_tls.paused().is_some());
+    assert_eq!(server.seen().heard("MAIL"), 0, "nothing goes in clear");
+
+    let mailer_in_clear = mailer(&format!("{url}?tls=none"));
+    assert!(accepted(&mailer_in_clear.send(mail()).await));
+}
+
+#[tokio::test]
+async fn credentials_are_not_sent_after_a_failed_handshake() {
+    let (tls, ca) = certificate();
+    let server = Script::default()
+        .offers("AUTH PLAIN")
+        .start_tls(&tls)
+        .always(Stage::StartTls, Action::BreakHandshake)
+        .start()
+        .await
+        .unwrap();
+    let mailer = trusting("smtp://me:secret@", &server, &ca, "");
+    let why = mailer.check().await.unwrap_err().to_string();
+    assert!(!why.contains("tls=none"), "{why}");
+    let seen = server.seen();
+    assert_eq!((seen.heard("AUTH"), seen.heard("MAIL")), (0, 0));
 }
 
 #[tokio::test]
