@@ -73,6 +73,8 @@ pub struct Config {
     pub sessions: Vec<SessionStoreConfig>,
     /// `GUESTLIST_CONCURRENCY`, in letters.
     pub concurrency: usize,
+    /// `GUESTLIST_LETTERS_PER_CONNECTION`.
+    pub letters_per_connection: u32,
     /// `GUESTLIST_DRAIN`.
     pub drain: Duration,
     /// `GUESTLIST_RETENTION`; `None` if it is off.
@@ -140,6 +142,8 @@ impl Config {
             seats: reader.required(variables::SEATS, seats),
             sessions: session_stores(&mut reader, redis_url.as_ref()),
             concurrency: reader.required(variables::CONCURRENCY, concurrency),
+            letters_per_connection: reader
+                .required(variables::LETTERS_PER_CONNECTION, letters_per_connection),
             drain: reader.required(variables::DRAIN, |text| duration(text, SECOND..=HOUR)),
             retention: reader.required(variables::RETENTION, |text| {
                 duration_or_off(text, DAY..=Duration::MAX)
@@ -203,6 +207,7 @@ impl fmt::Debug for Config {
             .field("seats", &self.seats)
             .field("sessions", &self.sessions)
             .field("concurrency", &self.concurrency)
+            .field("letters_per_connection", &self.letters_per_connection)
             .field("drain", &self.drain)
             .field("retention", &self.retention)
             .field("attempt_log", &self.attempt_log)
@@ -337,6 +342,13 @@ fn session_stores(
 fn concurrency(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(letters @ 1..=1000) => Ok(letters),
+        _ => Err(format!("{text:?} is not a number in this range")),
+    }
+}
+
+fn letters_per_connection(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(letters @ 1..=10_000) => Ok(letters),
         _ => Err(format!("{text:?} is not a number in this range")),
     }
 }

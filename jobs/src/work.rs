@@ -126,6 +126,7 @@ pub fn context(config: &Config, database: &Database) -> Result<Context, WorkErro
 fn mailer_settings(config: &Config) -> MailerSettings {
     MailerSettings {
         connections: config.concurrency,
+        letters_per_connection: config.letters_per_connection,
         ..MailerSettings::default()
     }
 }

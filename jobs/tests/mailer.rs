@@ -15,6 +15,8 @@ mod strength;
 
 #[path = "mailer/addresses.rs"]
 mod addresses;
+#[path = "mailer/configured.rs"]
+mod configured;
 #[path = "mailer/deliver.rs"]
 mod deliver;
 #[path = "mailer/evidence.rs"]

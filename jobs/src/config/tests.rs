@@ -31,6 +31,7 @@ fn an_empty_environment_is_the_embedded_default() {
     assert_eq!(config.retention, Some(400 * DAY));
     assert_eq!(config.attempt_log, AttemptLog::All(30 * DAY));
     assert_eq!((config.concurrency, config.drain), (16, 25 * SECOND));
+    assert_eq!(config.letters_per_connection, 100);
     assert_eq!((config.redis_url, config.sessions), (None, vec![]));
 }
 
@@ -118,6 +119,7 @@ fn every_mistake_is_reported_with_its_variable() {
         ("GUESTLIST_SESSIONS", "memcached"),
         ("GUESTLIST_SESSIONS_REDIS_URL", "redis+sentinel://a:26379"),
         ("GUESTLIST_CONCURRENCY", "0"),
+        ("GUESTLIST_LETTERS_PER_CONNECTION", "0"),
         ("GUESTLIST_DRAIN", "2h"),
         ("GUESTLIST_RETENTION", "1s"),
         ("GUESTLIST_ATTEMPTS", "successes"),
@@ -168,6 +170,7 @@ fn a_value_out_of_its_range_is_a_mistake() {
         ("GUESTLIST_TTL", "a week"),
         ("GUESTLIST_CONCURRENCY", "1001"),
         ("GUESTLIST_CONCURRENCY", "-1"),
+        ("GUESTLIST_LETTERS_PER_CONNECTION", "10001"),
         ("GUESTLIST_DRAIN", "0s"),
         ("GUESTLIST_SESSIONS", "redis"),
         ("SMTP_URL", "file:"),

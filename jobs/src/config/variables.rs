@@ -116,6 +116,11 @@ variables! {
         "a number from 1 to 1000",
         "The maximum number of letters that one worker sends at the same time, each over a connection \
          of its own.";
+    LETTERS_PER_CONNECTION: "GUESTLIST_LETTERS_PER_CONNECTION" = "100",
+        "a number from 1 to 10000",
+        "The number of letters that are sent on one connection to the mail server before it is \
+         closed. Some servers treat later letters worse: Exim leaves those after the tenth in its \
+         queue until its next queue run (smtp_accept_queue_per_connection), so 10 suits it.";
     DRAIN: "GUESTLIST_DRAIN" = "25s",
         "a duration from 1s to 1h",
         "The time that running jobs have to finish after a worker was told to stop. It should be \
