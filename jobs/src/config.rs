@@ -28,7 +28,8 @@ pub use self::role_model::{UnreadRoleModel, read_role_model};
 pub use self::sessions::{InvalidSessionStores, SessionStoreConfig};
 use crate::attempt_log::AttemptLog;
 use crate::envelope_from::EnvelopeFrom;
-use crate::mailbox::Mailbox;
+use crate::letters::ExtraHeaders;
+use crate::mailbox::{InvalidMailbox, Mailbox};
 use crate::mailer::MailerConfig;
 use crate::rate::{InvalidRate, Rate};
 use crate::redis_url::RedisUrl;
@@ -51,6 +52,10 @@ pub struct Config {
     pub from: Mailbox,
     /// `GUESTLIST_ENVELOPE_FROM`; `None` for the address of [`from`](Self::from).
     pub envelope_from: Option<EnvelopeFrom>,
+    /// `GUESTLIST_REPLY_TO`; `None` for the sender.
+    pub reply_to: Option<Mailbox>,
+    /// `GUESTLIST_HEADERS`.
+    pub headers: ExtraHeaders,
     /// `GUESTLIST_LINK`.
     pub link: LinkTemplate,
     /// `GUESTLIST_KEYS`, or another source of keys.
@@ -132,6 +137,8 @@ impl Config {
             smtp_rate: reader.required(variables::SMTP_RATE, smtp_rate),
             from: reader.required(variables::FROM, str::parse),
             envelope_from: reader.optional(variables::ENVELOPE_FROM, str::parse),
+            reply_to: reader.optional(variables::REPLY_TO, reply_to),
+            headers: reader.required(variables::HEADERS, str::parse),
             link: reader.required(variables::LINK, str::parse),
             keys: keys(&mut reader, &database_url),
             audience: reader.required(variables::AUDIENCE, audience),
@@ -197,6 +204,8 @@ impl fmt::Debug for Config {
             .field("smtp_rate", &self.smtp_rate)
             .field("from", &self.from)
             .field("envelope_from", &self.envelope_from)
+            .field("reply_to", &self.reply_to)
+            .field("headers", &self.headers)
             .field("link", &self.link)
             .field("keys", &self.keys)
             .field("audience", &self.audience)
@@ -241,6 +250,19 @@ fn smtp_rate(text: &str) -> Result<Option<Rate>, InvalidRate> {
         Ok(None)
     } else {
         text.parse().map(Some)
+    }
+}
+
+/// Parses the mailbox of Reply-To. An address that is not ASCII would make every letter depend on
+/// SMTPUTF8 (RFC 6531).
+fn reply_to(text: &str) -> Result<Mailbox, String> {
+    let mailbox: Mailbox = text
+        .parse()
+        .map_err(|problem: InvalidMailbox| problem.to_string())?;
+    if mailbox.address.as_str().is_ascii() {
+        Ok(mailbox)
+    } else {
+        Err("not every mail server accepts an address that is not ASCII".to_owned())
     }
 }
 

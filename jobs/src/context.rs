@@ -5,7 +5,7 @@ use std::sync::Arc;
 use guestlist::{Database, EmailAddress, Guestlist, InvitationId, Token};
 
 use crate::envelope_from::EnvelopeFrom;
-use crate::letters::Letters;
+use crate::letters::{ExtraHeaders, Letters};
 use crate::mailbox::Mailbox;
 use crate::mailer::Mailer;
 use crate::sessions::SessionStore;
@@ -26,6 +26,11 @@ pub struct Context {
     pub from: Mailbox,
     /// The envelope sender of the letters; `None` uses the address of `from`.
     pub envelope_from: Option<EnvelopeFrom>,
+    /// The mailbox that answers go to; `None` for the sender. Its address should be ASCII, because
+    /// not every mail server accepts another.
+    pub reply_to: Option<Mailbox>,
+    /// The additional headers of the letters.
+    pub headers: ExtraHeaders,
     /// Builds the link for a token.
     pub link: Arc<dyn Fn(&Token) -> String + Send + Sync>,
     /// The stores that sessions are purged from.
@@ -48,6 +53,8 @@ impl Context {
             mailer,
             from,
             envelope_from: None,
+            reply_to: None,
+            headers: ExtraHeaders::default(),
             link: Arc::new(link),
             sessions: Vec::new(),
         }

@@ -9,6 +9,7 @@
 //! no letter sets is an error, never a gap. A host's own template is tried with ordinary and
 //! hostile data when it is loaded, so that a mistake costs an alert and not a letter.
 
+mod extra_headers;
 mod header;
 mod languages;
 mod letter;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 use handlebars::{Context, RenderError};
 
+pub use extra_headers::{ExtraHeaders, InvalidExtraHeaders};
 pub use letter::{Invitation, Letter, Person};
 pub use message::Envelope;
 pub use overrides::{Alert, FolderError};

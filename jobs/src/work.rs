@@ -118,6 +118,8 @@ pub fn context(config: &Config, database: &Database) -> Result<Context, WorkErro
         mailer: Mailer::new(config.mailer.clone(), mailer_settings(config)),
         from: config.from.clone(),
         envelope_from: config.envelope_from.clone(),
+        reply_to: config.reply_to.clone(),
+        headers: config.headers.clone(),
         link: Arc::new(move |token| link.with(token)),
         sessions: sessions(config, database),
     })

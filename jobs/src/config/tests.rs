@@ -107,6 +107,8 @@ fn every_mistake_is_reported_with_its_variable() {
         ("GUESTLIST_SMTP_RATE", "0"),
         ("GUESTLIST_FROM", "nobody"),
         ("GUESTLIST_ENVELOPE_FROM", "bounces+{letter}"),
+        ("GUESTLIST_REPLY_TO", "nobody"),
+        ("GUESTLIST_HEADERS", "X-Stream"),
         ("GUESTLIST_LINK", "https://app.example/join"),
         ("GUESTLIST_KEYS", "k1:c2hvcnQ="),
         ("GUESTLIST_AUDIENCE", &"x".repeat(256)),
@@ -177,6 +179,8 @@ fn a_value_out_of_its_range_is_a_mistake() {
         ("GUESTLIST_SMTP_RATE", "-1"),
         ("GUESTLIST_SMTP_RATE", "1e9"),
         ("GUESTLIST_SMTP_RATE", "off"),
+        ("GUESTLIST_REPLY_TO", "bücher@acme.example"),
+        ("GUESTLIST_HEADERS", "X-Stream: a\r\nBcc: b@c.de"),
     ] {
         assert_eq!(mistaken(&[(name, value)]), [name], "{value}");
     }

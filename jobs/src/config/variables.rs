@@ -56,6 +56,13 @@ variables! {
         "The envelope sender: the address that mail servers return letters to. With {letter} each \
          letter of an invitation gets an address of its own, by which `guestlist bounce` finds the \
          invitation. If unset, it is the address of GUESTLIST_FROM.";
+    REPLY_TO: "GUESTLIST_REPLY_TO" = "",
+        "an address in ASCII, or a name and such an address, as in Acme <help@acme.example>",
+        "The address that answers to a letter go to. If unset, it is that of GUESTLIST_FROM.";
+    HEADERS: "GUESTLIST_HEADERS" = "",
+        "a list such as X-SES-CONFIGURATION-SET: acme; Feedback-ID: 1:acme, in ASCII",
+        "Additional headers of every letter, as mail providers ask for them, separated by semicolons. \
+         Headers that Guestlist or mail servers write cannot be given.";
     LINK: "GUESTLIST_LINK" = "http://localhost:3000/invitations/{token}",
         "an http or https URL with {token} once, in its path, query or fragment",
         "The page of your application that the link in an invitation leads to. The invitation's token \

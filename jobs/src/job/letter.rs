@@ -56,10 +56,12 @@ pub(super) fn render(
 ) -> Result<Mail, LetterError> {
     let envelope = Envelope {
         from: context.from.clone(),
+        reply_to: context.reply_to.clone(),
         to: to.clone(),
         locale: locale.to_string(),
         message_id: format!("{}@{}", message.id, context.domain()),
         date: message.created_at,
+        headers: context.headers.clone(),
     };
     let mail = context.letters.mail(letter, &envelope)?;
     Ok(Mail {

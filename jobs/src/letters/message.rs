@@ -9,7 +9,7 @@ use lettre::message::{
 };
 
 use super::{
-    LetterError, Rendered,
+    ExtraHeaders, LetterError, Rendered,
     header::{mailbox, unstructured},
 };
 use crate::mail::Mail;
@@ -21,6 +21,8 @@ use crate::mailbox::Mailbox;
 pub struct Envelope {
     /// The sender, in the header and at the mail server.
     pub from: Mailbox,
+    /// The `Reply-To`, if answers go elsewhere than to the sender.
+    pub reply_to: Option<Mailbox>,
     /// The address of the recipient. A local part in UTF-8 is written unencoded (RFC 6532),
     /// which the mail server must support (SMTPUTF8).
     pub to: EmailAddress,
@@ -30,6 +32,8 @@ pub struct Envelope {
     pub message_id: String,
     /// The `Date`, to the second.
     pub date: DateTime<Utc>,
+    /// The headers beside those that every letter has.
+    pub headers: ExtraHeaders,
 }
 
 impl Envelope {
@@ -42,10 +46,12 @@ impl Envelope {
     ) -> Self {
         Self {
             from,
+            reply_to: None,
             to,
             locale: "en".to_owned(),
             message_id: message_id.into(),
             date,
+            headers: ExtraHeaders::default(),
         }
     }
 }
@@ -61,15 +67,20 @@ pub(crate) fn build(letter: &Rendered, envelope: &Envelope) -> Result<Mail, Lett
     if !is_message_id(message_id) {
         return Err(LetterError::MessageId);
     }
-    let headers = [
-        ("From", mailbox("From", from)),
+    let mut headers = vec![("From", mailbox("From", from))];
+    if let Some(reply_to) = &envelope.reply_to {
+        headers.push(("Reply-To", mailbox("Reply-To", reply_to)));
+    }
+    headers.extend([
         ("To", to.to_string()),
         ("Subject", unstructured("Subject", &letter.subject)),
         ("Date", date(envelope.date)?),
         ("Message-ID", format!("<{message_id}>")),
         ("Auto-Submitted", "auto-generated".to_owned()),
-        ("MIME-Version", "1.0".to_owned()),
-    ];
+    ]);
+    let extra = envelope.headers.iter();
+    headers.extend(extra.map(|(name, value)| (name, value.to_owned())));
+    headers.push(("MIME-Version", "1.0".to_owned()));
     let mut head = String::new();
     for (name, value) in headers {
         write!(head, "{name}: {value}\r\n").expect("a String takes everything");

@@ -28,6 +28,38 @@ fn assert_well_formed(mail: &Mail) {
 }
 
 #[test]
+fn reply_to_and_extra_headers_are_added_to_the_same_letter() {
+    let plain = mail(0, &envelope("en"));
+    let mut with = envelope("en");
+    with.reply_to = Some("Help <help@acme.example>".parse().unwrap());
+    with.headers = "X-SES-CONFIGURATION-SET: acme; Feedback-ID: 1:acme"
+        .parse()
+        .unwrap();
+    let with = mail(0, &with);
+    assert_well_formed(&with);
+    let text = |mail: &Mail| String::from_utf8(mail.bytes.clone()).unwrap();
+    let added = [
+        "Reply-To: \"Help\" <help@acme.example>",
+        "X-SES-CONFIGURATION-SET: acme",
+        "Feedback-ID: 1:acme",
+    ];
+    let with = text(&with);
+    let (head, body) = with.split_once("\r\n\r\n").unwrap();
+    let lines: Vec<_> = head.split("\r\n").collect();
+    for line in added {
+        assert!(lines.contains(&line), "{head}");
+    }
+    let others: Vec<_> = lines
+        .into_iter()
+        .filter(|line| !added.contains(line))
+        .collect();
+    assert_eq!(
+        format!("{}\r\n\r\n{body}", others.join("\r\n")),
+        text(&plain)
+    );
+}
+
+#[test]
 fn a_message_has_its_headers_and_two_alternatives() {
     let mail = mail(0, &envelope("en"));
     let message = parse(&mail);

@@ -41,3 +41,19 @@ async fn variables_set_ehlo_name_and_letters_per_connection() {
     assert_eq!(seen.connections, 3);
     assert_eq!(seen.heard("EHLO worker.acme.example"), 3);
 }
+
+#[tokio::test]
+async fn variables_set_reply_to_and_extra_headers() {
+    let (configured, _folder) = context(&[
+        ("SMTP_URL", "smtp://127.0.0.1:1"),
+        ("GUESTLIST_REPLY_TO", "Help <help@acme.example>"),
+        ("GUESTLIST_HEADERS", "X-Stream: a; Feedback-ID: 1:acme"),
+    ])
+    .await;
+    let reply_to = configured.reply_to.unwrap();
+    assert_eq!(reply_to.to_string(), "Help <help@acme.example>");
+    assert_eq!(
+        configured.headers,
+        "X-Stream: a; Feedback-ID: 1:acme".parse().unwrap()
+    );
+}

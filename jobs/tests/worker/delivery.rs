@@ -236,6 +236,18 @@ on_both_stacks! {
         assert!(harness.letters()[0].contains("<team@example.org>"));
     }
 
+    async fn letters_carry_reply_to_and_extra_headers(harness: Harness) {
+        harness.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        let mut context = harness.context();
+        context.reply_to = Some("Help <help@acme.example>".parse().unwrap());
+        context.headers = "X-PM-Message-Stream: invitations".parse().unwrap();
+        let worker = guestlist_jobs::Worker::new(context, harness.queue.clone(), harness.settings);
+        worker.run_until_idle(tokio_util::sync::CancellationToken::new()).await.unwrap();
+        let letter = &harness.letters()[0];
+        assert!(letter.contains("\r\nReply-To: \"Help\" <help@acme.example>\r\n"), "{letter}");
+        assert!(letter.contains("\r\nX-PM-Message-Stream: invitations\r\n"), "{letter}");
+    }
+
     async fn pause_of_all_sending_shows_at_each_invitation(harness: Harness) {
         let refuses = Rule::new(Stage::Mail, "550 5.7.1 sender not allowed");
         let harness = harness.with_mail_server(Script::default().rule(refuses)).await;
