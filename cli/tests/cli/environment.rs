@@ -211,7 +211,7 @@ fn help_documents_every_variable() {
     let command_line = CommandLine::on_sqlite();
     let help = command_line.run("--help").done().stdout;
     let listed = command_line.all("variables");
-    assert_eq!(listed.len(), 22);
+    assert_eq!(listed.len(), 26);
     for variable in listed {
         assert!(
             help.contains(&format!("\n  {}", text(&variable["variable"]))),
