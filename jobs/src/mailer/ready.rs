@@ -62,18 +62,20 @@ impl Ready {
                 let is_reused = lent.is_reused();
                 let result = lent.send(mail, guard).await;
                 let is_used_up = result.as_ref().is_err_and(asks_to_reconnect);
+                let verdict = match result {
+                    Err(error) if is_reused && (is_used_up || error.is_stale_connection()) => {
+                        Err(ClosedWhileIdle)
+                    }
+                    // Before the connection goes back, so that the next letter on it is no evidence.
+                    result => Ok(mailer.judge(letter, &mail.to, permit, result)),
+                };
                 if is_used_up {
                     lent.quit();
                 } else {
-                    // Before the verdict, which lets the next letter in: it must not wait for this.
+                    // Before the caller goes on, whose next letter must not wait for this.
                     lent.give_back().await;
                 }
-                match result {
-                    Err(error) if is_reused && (is_used_up || error.is_stale_connection()) => {
-                        return Err(ClosedWhileIdle);
-                    }
-                    result => mailer.judge(letter, &mail.to, permit, result),
-                }
+                verdict?
             }
             (Post::Folder(folder), _) => match guard.check() {
                 Ok(()) => mailer.judge_file(permit, folder.send(mail.clone()).await),
