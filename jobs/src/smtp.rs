@@ -5,6 +5,7 @@
 //! of a reply, refuses data that arrived in clear before TLS, and tells a letter that was cut short
 //! from one that was not answered.
 
+mod account;
 mod capabilities;
 mod connection;
 mod counters;
@@ -21,6 +22,7 @@ pub(crate) mod tls;
 pub use self::deadlines::Deadlines;
 pub use self::ehlo_name::{EhloName, InvalidEhloName};
 
+pub(crate) use self::account::Account;
 pub(crate) use self::connection::Connection;
 pub(crate) use self::counters::SmtpCounters;
 pub(crate) use self::error::SmtpError;

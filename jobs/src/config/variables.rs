@@ -38,7 +38,8 @@ variables! {
     SMTP_URL: "SMTP_URL" = "file:letters",
         "smtp://user:password@host:port, smtps://… or file:FOLDER",
         "The mail server that letters are sent to. With `file:` no letter is sent: each is written to \
-         the folder as an .eml file.";
+         the folder as an .eml file. With smtp://user@host?auth=xoauth2&token_file=PATH the worker \
+         signs in with the access token in that file, which is read for each connection.";
     EHLO_NAME: "GUESTLIST_EHLO_NAME" = "",
         "a domain name with a dot, such as worker.acme.example, or an address such as [192.0.2.1]",
         "The name that the worker gives to the mail server in EHLO. If unset, it is the name of the \

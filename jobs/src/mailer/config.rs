@@ -9,13 +9,15 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use url::Url;
 
-use crate::smtp::{EhloName, Security, Server, tls};
+use crate::smtp::{Account, EhloName, Security, Server, tls};
 
 /// A validated mail transport.
 ///
 /// Parsed from `smtp://[user:password@]host[:port][?tls=required|opportunistic|none]` (STARTTLS),
 /// `smtps://…` (TLS from the first byte, RFC 8314 section 3.3) or `file:FOLDER`. `tls_ca=PATH`
 /// names a PEM file of additional trusted root certificates. User and password are percent-encoded.
+/// `auth=xoauth2&token_file=PATH` takes an access token in the place of the password: the file is read
+/// for each connection, so that another program can renew the token.
 /// Neither `Display` nor `Debug` shows the password.
 #[derive(Clone)]
 pub struct MailerConfig {
@@ -89,16 +91,24 @@ pub enum MailerConfigError {
     #[error("the address must be scheme://host:port without a path")]
     Path,
     /// An unknown or repeated query parameter.
-    #[error("unknown or repeated parameter {0:?}, the known ones are tls and tls_ca")]
+    #[error(
+        "unknown or repeated parameter {0:?}, the known ones are tls, tls_ca, auth and token_file"
+    )]
     Parameter(String),
     /// An unknown value of `tls`.
     #[error("tls={0:?} is unknown, use required, opportunistic or none")]
     Tls(String),
+    /// An unknown value of `auth`.
+    #[error("auth={0:?} is unknown, use xoauth2, or leave it out for a password")]
+    Auth(String),
+    /// `auth=xoauth2` without a user or a file, or with a password, or `token_file` without it.
+    #[error("a token needs user@host without a password, auth=xoauth2 and token_file=PATH")]
+    Token,
     /// `tls` combined with `smtps://`.
     #[error("smtps:// is always encrypted, leave tls out")]
     TlsTwice,
     /// Credentials with opportunistic TLS: an attacker could remove STARTTLS and read them.
-    #[error("an attacker can strip tls=opportunistic and read the password, use tls=required")]
+    #[error("an attacker can strip tls=opportunistic and read the credentials, use tls=required")]
     CredentialsInClear,
     /// The root certificates of `tls_ca` cannot be used.
     #[error("tls_ca {path}: {why}")]
@@ -156,8 +166,18 @@ fn server(text: &str) -> Result<Server, MailerConfigError> {
     if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
         return Err(MailerConfigError::Path);
     }
-    let (tls, tls_ca) = parameters(&url)?;
-    let account = account(&url)?;
+    let Parameters {
+        tls,
+        tls_ca,
+        auth,
+        token_file,
+    } = parameters(&url)?;
+    let account = match auth.as_deref() {
+        None if token_file.is_some() => return Err(MailerConfigError::Token),
+        None => password_account(&url)?,
+        Some("xoauth2") => Some(token_account(&url, token_file)?),
+        Some(other) => return Err(MailerConfigError::Auth(other.to_owned())),
+    };
     let security = security(url.scheme(), tls.as_deref(), account.is_some())?;
     let (host, name) = host(&url)?;
     Ok(Server {
@@ -166,32 +186,65 @@ fn server(text: &str) -> Result<Server, MailerConfigError> {
         name,
         connector: connector(security, tls_ca.as_ref())?,
         security,
-        user: account.as_ref().map(|(user, _)| user.clone()),
-        credentials: account.map(Credentials::from),
+        account,
         tls_ca,
         ehlo_name: None,
     })
 }
 
-fn parameters(url: &Url) -> Result<(Option<String>, Option<PathBuf>), MailerConfigError> {
-    let (mut tls, mut tls_ca) = (None, None);
-    for (key, value) in url.query_pairs() {
-        match key.as_ref() {
-            "tls" if tls.is_none() => tls = Some(value.into_owned()),
-            "tls_ca" if tls_ca.is_none() => tls_ca = Some(PathBuf::from(value.as_ref())),
-            _ => return Err(MailerConfigError::Parameter(key.into_owned())),
-        }
-    }
-    Ok((tls, tls_ca))
+/// The query parameters, not yet validated.
+#[derive(Default)]
+struct Parameters {
+    tls: Option<String>,
+    tls_ca: Option<PathBuf>,
+    auth: Option<String>,
+    token_file: Option<PathBuf>,
 }
 
-fn account(url: &Url) -> Result<Option<(String, String)>, MailerConfigError> {
+fn parameters(url: &Url) -> Result<Parameters, MailerConfigError> {
+    let mut parameters = Parameters::default();
+    for (key, value) in url.query_pairs() {
+        let value = value.into_owned();
+        let is_repeated = match key.as_ref() {
+            "tls" => parameters.tls.replace(value).is_some(),
+            "tls_ca" => parameters.tls_ca.replace(value.into()).is_some(),
+            "auth" => parameters.auth.replace(value).is_some(),
+            "token_file" => parameters.token_file.replace(value.into()).is_some(),
+            _ => true,
+        };
+        if is_repeated {
+            return Err(MailerConfigError::Parameter(key.into_owned()));
+        }
+    }
+    Ok(parameters)
+}
+
+fn password_account(url: &Url) -> Result<Option<Account>, MailerConfigError> {
     match (url.username(), url.password()) {
         ("", None) => Ok(None),
         (user, Some(password)) if !user.is_empty() && !password.is_empty() => {
-            Ok(Some((decoded(user)?, decoded(password)?)))
+            let user = decoded(user)?;
+            Ok(Some(Account::Password {
+                credentials: Credentials::new(user.clone(), decoded(password)?),
+                user,
+            }))
         }
         _ => Err(MailerConfigError::HalfCredentials),
+    }
+}
+
+fn token_account(url: &Url, file: Option<PathBuf>) -> Result<Account, MailerConfigError> {
+    let file = file.filter(|path| !path.as_os_str().is_empty());
+    match (url.username(), url.password(), file) {
+        ("", ..) | (_, Some(_), _) | (_, _, None) => Err(MailerConfigError::Token),
+        (user, None, Some(path)) => {
+            let user = decoded(user)?;
+            // It would end the field of the user.
+            if user.contains('\x01') {
+                return Err(MailerConfigError::Token);
+            }
+            Ok(Account::TokenFile { user, path })
+        }
     }
 }
 

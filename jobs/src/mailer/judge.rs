@@ -26,6 +26,8 @@ pub(super) fn judge_error(error: &SmtpError) -> VerdictClass {
         | SmtpError::Injected
         | SmtpError::Certificate(_)
         | SmtpError::OnlyHelo
+        | SmtpError::NoXoauth2
+        | SmtpError::TokenFile { .. }
         | SmtpError::NoMechanism
         | SmtpError::Challenge => VerdictClass::SenderRefused,
         SmtpError::NoSmtpUtf8 => VerdictClass::Refused,

@@ -18,7 +18,8 @@ pub(super) fn of_connection(error: &SmtpError) -> Option<&'static str> {
         SmtpError::OnlyHelo => {
             Some("remove user and password from SMTP_URL, or use another server")
         }
-        SmtpError::NoMechanism | SmtpError::Challenge => {
+        SmtpError::TokenFile { .. } => Some("write an access token to this file"),
+        SmtpError::NoXoauth2 | SmtpError::NoMechanism | SmtpError::Challenge => {
             Some("check which ways to sign in the mail server offers")
         }
         _ => None,
@@ -28,7 +29,7 @@ pub(super) fn of_connection(error: &SmtpError) -> Option<&'static str> {
 /// Returns the advice for a negative reply.
 pub(super) fn of_reply(stage: Stage, code: u16) -> &'static str {
     match (stage, code) {
-        (Stage::Auth, _) => "check user and password in SMTP_URL",
+        (Stage::Auth, _) => "check user and password in SMTP_URL, or the token in token_file",
         (Stage::Hello, _) => {
             "set GUESTLIST_EHLO_NAME to a name of this host that the server accepts"
         }

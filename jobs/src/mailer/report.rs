@@ -41,7 +41,7 @@ impl Report {
             address: format!("{}:{}", server.host, server.port),
             name: connection.capabilities().name.clone(),
             encrypted: connection.is_encrypted(),
-            signed_in: server.credentials.is_some(),
+            signed_in: server.account.is_some(),
             smtputf8: connection.capabilities().smtputf8,
         };
         connection.quit().await;

@@ -16,6 +16,7 @@ pub(crate) struct Capabilities {
     pub(crate) pipelining: bool,
     plain: bool,
     login: bool,
+    xoauth2: bool,
 }
 
 impl Capabilities {
@@ -59,8 +60,14 @@ impl Capabilities {
         match mechanism {
             "PLAIN" => self.plain = true,
             "LOGIN" => self.login = true,
+            "XOAUTH2" => self.xoauth2 = true,
             _ => {}
         }
+    }
+
+    /// Returns whether the server takes an access token.
+    pub(crate) fn takes_token(&self) -> bool {
+        self.xoauth2
     }
 
     /// Returns PLAIN if the server offers it, else LOGIN.

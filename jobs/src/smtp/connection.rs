@@ -6,13 +6,14 @@ use std::time::Duration;
 use futures::FutureExt;
 use guestlist::EmailAddress;
 use lettre::Address;
-use lettre::transport::smtp::authentication::Mechanism;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::commands::Mail as MailFrom;
 use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Quit, Rcpt, Rset, Starttls};
 use lettre::transport::smtp::extension::{MailBodyParameter, MailParameter};
 use lettre::transport::smtp::response::Response;
 use tokio::net::{TcpStream, lookup_host};
 
+use super::account::{Account, read_token};
 use super::capabilities::Capabilities;
 use super::counters::SmtpCounters;
 use super::deadlines::Deadlines;
@@ -81,7 +82,7 @@ impl Connection {
             letters: 0,
         };
         // Before STARTTLS, which HELO does not offer either.
-        if connection.capabilities.knows_only_helo && server.credentials.is_some() {
+        if connection.capabilities.knows_only_helo && server.account.is_some() {
             return Err(SmtpError::OnlyHelo);
         }
         if matches!(
@@ -127,11 +128,36 @@ impl Connection {
         Ok(self)
     }
 
-    /// Signs in with PLAIN or LOGIN (RFC 4954) if there are credentials.
+    /// Signs in (RFC 4954) if there is an account.
     async fn sign_in(&mut self, server: &Server) -> Result<(), SmtpError> {
-        let Some(credentials) = &server.credentials else {
+        match &server.account {
+            None => Ok(()),
+            Some(Account::Password { credentials, .. }) => self.sign_in_with(credentials).await,
+            Some(Account::TokenFile { user, path }) => {
+                if !self.capabilities.takes_token() {
+                    return Err(SmtpError::NoXoauth2);
+                }
+                let token = read_token(user, path).await?;
+                self.sign_in_with_token(token).await
+            }
+        }
+    }
+
+    /// Signs in by XOAUTH2 with an access token. After a wrong token the server describes the error in
+    /// a challenge, and refuses only after an empty answer.
+    async fn sign_in_with_token(&mut self, token: Credentials) -> Result<(), SmtpError> {
+        let auth = Auth::new(Mechanism::Xoauth2, token, None).map_err(|_| SmtpError::Challenge)?;
+        if self.authenticate(auth).await?.code == 235 {
             return Ok(());
-        };
+        }
+        self.stream
+            .command(Stage::Auth, "\r\n", &[235], self.deadlines.mail)
+            .await
+            .map(drop)
+    }
+
+    /// Signs in with PLAIN or LOGIN.
+    async fn sign_in_with(&mut self, credentials: &Credentials) -> Result<(), SmtpError> {
         let mechanism = self
             .capabilities
             .mechanism()
@@ -444,11 +470,7 @@ fn is_unknown_command(reply: &Reply) -> bool {
 }
 
 /// Returns the answer to a SASL challenge, if the challenge is understood.
-fn answer(
-    mechanism: Mechanism,
-    credentials: &lettre::transport::smtp::authentication::Credentials,
-    challenge: &Reply,
-) -> Option<Auth> {
+fn answer(mechanism: Mechanism, credentials: &Credentials, challenge: &Reply) -> Option<Auth> {
     let challenge: Response = format!("334 {}\r\n", challenge.lines.first()?)
         .parse()
         .ok()?;

@@ -1,6 +1,7 @@
 //! Failures of a connection or of a letter on it.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_rustls::rustls;
@@ -43,6 +44,10 @@ pub(crate) enum SmtpError {
         "the server does not know EHLO, only HELO, so it takes no credentials: those in SMTP_URL cannot be used"
     )]
     OnlyHelo,
+    #[error("the server does not offer AUTH XOAUTH2")]
+    NoXoauth2,
+    #[error("token_file {}: {why}", path.display())]
+    TokenFile { path: PathBuf, why: String },
     #[error("the server offers neither AUTH PLAIN nor LOGIN")]
     NoMechanism,
     #[error("the server sent an AUTH challenge that is not supported")]
@@ -74,7 +79,11 @@ impl SmtpError {
             | Self::OutOfOrder { stage, .. } => Some(*stage),
             Self::OpportunisticTls(_) => Some(Stage::Tls),
             Self::NoStartTls | Self::Injected | Self::Certificate(_) => Some(Stage::StartTls),
-            Self::OnlyHelo | Self::NoMechanism | Self::Challenge => Some(Stage::Auth),
+            Self::OnlyHelo
+            | Self::NoXoauth2
+            | Self::TokenFile { .. }
+            | Self::NoMechanism
+            | Self::Challenge => Some(Stage::Auth),
             Self::NoSmtpUtf8 | Self::NoEightBit | Self::Withdrawn => None,
         }
     }

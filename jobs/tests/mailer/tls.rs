@@ -1,5 +1,5 @@
 use guestlist_jobs::mailer::{Mailer, MailerSettings, VerdictClass};
-use guestlist_testkit::smtp::{Action, Certificate, Script, SmtpServer, Stage};
+use guestlist_testkit::smtp::{Action, Certificate, PASSWORD, Script, SmtpServer, Stage};
 use tempfile::NamedTempFile;
 
 use crate::{accepted, mail, mailer_with};
@@ -201,6 +201,67 @@ async fn credentials_are_accepted_by_plain_and_by_login() {
                 .to_string()
                 .contains(", signed in,")
         );
+    }
+}
+
+#[tokio::test]
+async fn token_is_read_again_for_each_connection() {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "ya29.stale\n").unwrap();
+    let server = Script::default()
+        .offers("AUTH LOGIN PLAIN XOAUTH2")
+        .requires_auth();
+    let server = server.start().await.unwrap();
+    let url = format!(
+        "smtp://me%40acme.example@127.0.0.1:{}?tls=none&auth=xoauth2&token_file={}",
+        server.port(),
+        file.path().display()
+    );
+    let refused = mailer(&url);
+    let verdict = refused.send(mail()).await;
+    assert_eq!(verdict.class, VerdictClass::NotTried, "{verdict:?}");
+    let why = refused.paused().expect("a person has to act");
+    assert!(why.contains("535 5.7.8"), "{why}");
+    assert!(why.contains("token_file"), "{why}");
+    assert!(!format!("{why} {verdict:?}").contains("ya29"), "{why}");
+
+    std::fs::write(file.path(), format!("{PASSWORD}\n")).unwrap();
+    let mailer = mailer(&url);
+    assert!(accepted(&mailer.send(mail()).await));
+    let user = server.seen().letters[0].user.clone();
+    assert_eq!(user.as_deref(), Some("me@acme.example"));
+    std::fs::write(file.path(), "ya29.stale").unwrap();
+    assert!(mailer.check().await.is_err());
+    std::fs::write(file.path(), PASSWORD).unwrap();
+    mailer.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn unusable_token_or_server_without_xoauth2_is_told() {
+    let file = NamedTempFile::new().unwrap();
+    let path = file.path().display().to_string();
+    let with = Script::default().offers("AUTH XOAUTH2");
+    let without = Script::default().offers("AUTH PLAIN LOGIN");
+    for (script, path, token, expected) in [
+        (
+            &without,
+            path.as_str(),
+            "ya29.token",
+            "not offer AUTH XOAUTH2",
+        ),
+        (&with, &path, " \n", "contains no token"),
+        (&with, &path, "ya29\u{1}x", "contains no token"),
+        (&with, &path, &"ya29".repeat(2049), "longer than"),
+        (&with, "/nowhere/token", "", "/nowhere/token: No such file"),
+    ] {
+        std::fs::write(file.path(), token).unwrap();
+        let server = script.clone().start().await.unwrap();
+        let port = server.port();
+        let url = format!("smtp://me@127.0.0.1:{port}?tls=none&auth=xoauth2&token_file={path}");
+        let why = mailer(&url).check().await.unwrap_err().to_string();
+        assert!(why.contains(expected), "{why}");
+        assert!(!why.contains("ya29"), "{why}");
+        assert_eq!(server.seen().heard("AUTH"), 0);
     }
 }
 

@@ -47,6 +47,14 @@ fn ports_and_tls_follow_from_scheme_and_credentials() {
         ("smtp://[::1]:2525", "smtp://[::1]:2525?tls=opportunistic"),
         ("smtps://u:p@mx.example", "smtps://u:***@mx.example:465"),
         ("SMTPS://mx.example", "smtps://mx.example:465"),
+        (
+            "smtp://u@mx.example?auth=xoauth2&token_file=/run/token",
+            "smtp://u@mx.example:587?tls=required&auth=xoauth2&token_file=/run/token",
+        ),
+        (
+            "smtps://u@mx.example?auth=xoauth2&token_file=token",
+            "smtps://u@mx.example:465?auth=xoauth2&token_file=token",
+        ),
     ] {
         assert_eq!(shown(text), expected, "{text}");
     }
@@ -107,6 +115,16 @@ fn each_mistake_has_its_own_answer() {
             E::CredentialsInClear,
         ),
         ("smtp://mx.example?tls_ca=ca.pem", E::RootsUnused),
+        ("smtp://u:p@mx.example?auth=plain", E::Auth("plain".into())),
+        ("smtp://u@mx.example?auth=xoauth2", E::Token),
+        ("smtp://u@mx.example?auth=xoauth2&token_file=", E::Token),
+        ("smtp://mx.example?auth=xoauth2&token_file=t", E::Token),
+        ("smtp://u:p@mx.example?auth=xoauth2&token_file=t", E::Token),
+        ("smtp://u@mx.example?token_file=t", E::Token),
+        (
+            "smtp://u@mx.example?tls=opportunistic&auth=xoauth2&token_file=t",
+            E::CredentialsInClear,
+        ),
     ] {
         assert_eq!(error(text), expected, "{text}");
     }
@@ -139,7 +157,10 @@ fn credentials_are_percent_decoded() {
         panic!("a server")
     };
     let expected = Credentials::new("me@b.co".into(), "p:/ +%é".into());
-    assert!(server.credentials == Some(expected));
+    let Some(Account::Password { credentials, .. }) = server.account else {
+        panic!("an account")
+    };
+    assert!(credentials == expected);
 }
 
 #[test]
