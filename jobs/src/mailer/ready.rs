@@ -178,7 +178,7 @@ impl Mailer {
                 let cause = Cause {
                     text: reply.to_string(),
                     remedy: (class == VerdictClass::SenderRefused)
-                        .then(|| remedy::of_reply(stage, reply.code)),
+                        .then(|| remedy::of_reply(stage, reply)),
                     probe: match stage.precedes_recipient() {
                         true => Probe::Connection,
                         false => Probe::Letter(evidence.recipients),

@@ -1,13 +1,11 @@
 //! The advice to the person that has to fix a refusal of the sender.
 
-use crate::smtp::{SmtpError, Stage};
+use crate::smtp::{Reply, SmtpError, Stage};
 
 /// Returns the advice for a connection that could not be opened, if a person has to act.
 pub(super) fn of_connection(error: &SmtpError) -> Option<&'static str> {
     match error {
-        SmtpError::Negative { stage, reply } if reply.code >= 500 => {
-            Some(of_reply(*stage, reply.code))
-        }
+        SmtpError::Negative { stage, reply } if reply.code >= 500 => Some(of_reply(*stage, reply)),
         SmtpError::NoStartTls | SmtpError::Certificate(_) => {
             Some("check tls and tls_ca in SMTP_URL")
         }
@@ -27,12 +25,12 @@ pub(super) fn of_connection(error: &SmtpError) -> Option<&'static str> {
 }
 
 /// Returns the advice for a negative reply.
-pub(super) fn of_reply(stage: Stage, code: u16) -> &'static str {
-    match (stage, code) {
-        (Stage::Auth, _) => "check user and password in SMTP_URL, or the token in token_file",
-        (Stage::Hello, _) => {
+pub(super) fn of_reply(stage: Stage, reply: &Reply) -> &'static str {
+    match (stage, reply.code) {
+        _ if is_about_name(stage, reply) => {
             "set GUESTLIST_EHLO_NAME to a name of this host that the server accepts"
         }
+        (Stage::Auth, _) => "check user and password in SMTP_URL, or the token in token_file",
         (Stage::Greeting, _) => {
             "check that the server accepts connections from this address, and its reputation"
         }
@@ -43,4 +41,10 @@ pub(super) fn of_reply(stage: Stage, code: u16) -> &'static str {
              domain"
         }
     }
+}
+
+/// Returns whether a reply refuses the name in EHLO. Postfix does so at RCPT, in words only.
+fn is_about_name(stage: Stage, reply: &Reply) -> bool {
+    let words = reply.lines.join(" ").to_ascii_lowercase();
+    stage == Stage::Hello || words.contains("helo ") || words.contains("ehlo ")
 }

@@ -1,7 +1,7 @@
-use guestlist_jobs::mailer::{EhloName, Mailer, MailerConfig};
+use guestlist_jobs::mailer::{EhloName, Mailer, MailerConfig, MailerSettings};
 use guestlist_testkit::smtp::{Certificate, Script, SmtpServer, Stage};
 
-use crate::{accepted, mail, mailer, mailer_with, settings};
+use crate::{accepted, mail, mail_to, mailer, mailer_with, settings};
 
 /// The names that the server was given in EHLO.
 fn names(server: &SmtpServer) -> Vec<String> {
@@ -70,6 +70,21 @@ async fn refused_name_is_not_tried_with_helo() {
         let (_, words) = reply.split_once(' ').unwrap();
         assert!(why.contains(words), "{why}");
         assert_eq!(server.seen().heard("HELO"), 0, "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn refused_name_is_told_with_its_setting() {
+    let reply = "504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname";
+    for stage in [Stage::Ehlo, Stage::Rcpt] {
+        let server = Script::default().always(stage, reply);
+        let server = server.start().await.unwrap();
+        let mailer = mailer_with(&server.url(), 1, MailerSettings::default());
+        for domain in ["a.example", "b.example", "c.example"] {
+            mailer.send(mail_to(&format!("bob@{domain}"))).await;
+        }
+        let why = mailer.paused().expect("a person has to act");
+        assert!(why.contains("GUESTLIST_EHLO_NAME"), "{why}");
     }
 }
 
