@@ -19,8 +19,8 @@ use super::output::{Row, moment, or_dash};
     after_help = "Examples:\n  guestlist jobs\n  guestlist jobs --state dead\n  guestlist jobs retry --all-dead"
 )]
 pub(crate) struct Command {
-    /// List the jobs in this state instead of counting: ready (waiting until due or leased), leased
-    /// (held by a worker) or dead (given up).
+    /// List the jobs in this state instead of counting: ready (waiting for its time or for a
+    /// worker), leased (taken by a worker) or dead (given up).
     #[arg(long, value_parser = states())]
     state: Option<State>,
     /// Stop after this many.
@@ -32,7 +32,7 @@ pub(crate) struct Command {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make a dead or waiting job due now, with all its attempts.
+    /// Make a dead or waiting job due now, and count its attempts from zero.
     Retry(Retry),
     /// Delete a job without doing it.
     Discard {

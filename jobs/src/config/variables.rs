@@ -36,14 +36,17 @@ variables! {
         "The Redis that distributes jobs to several workers. If unset, jobs are queued in the memory \
          of the worker, and only one worker may run.";
     SMTP_URL: "SMTP_URL" = "file:letters",
-        "smtp://user:password@host:port, smtps://… or file:FOLDER",
+        "smtp://user:password@host:port, smtps://… or file:FOLDER; ?tls=required, opportunistic or none \
+         (smtp:// only), ?tls_ca=PATH. Without a port: 465 for smtps://, 587 with credentials or \
+         tls=required, else 25",
         "The mail server that letters are sent to. With `file:` no letter is sent: each is written to \
-         the folder as an .eml file. With smtp://user@host?auth=xoauth2&token_file=PATH the worker \
-         signs in with the access token in that file, which is read for each connection.";
+         the folder as an .eml file. With ?auth=xoauth2&token_file=PATH and a user without a password \
+         the worker signs in with the access token in that file, which is read for each connection. \
+         Write @ in the user as %40.";
     EHLO_NAME: "GUESTLIST_EHLO_NAME" = "",
-        "a domain name with a dot, such as worker.acme.example, or an address such as [192.0.2.1]",
+        "a domain name with a dot, such as worker.acme.example, or an address such as [192.0.2.1] or [IPv6:2001:db8::1]",
         "The name that the worker gives to the mail server in EHLO. If unset, it is the name of the \
-         host or, if that has no dot, the address from which the connection comes.";
+         host or, if that is not a domain name with a dot, the address from which the connection comes.";
     SMTP_RATE: "GUESTLIST_SMTP_RATE" = "none",
         "none, or letters per second from 0.01 to 10000, such as 14 or 0.5",
         "The maximum number of letters per second that all workers together send, or write to a \
@@ -51,19 +54,22 @@ variables! {
          there is no maximum.";
     FROM: "GUESTLIST_FROM" = "Guestlist <guestlist@example.com>",
         "an address, or a name and an address such as Acme <team@acme.example>",
-        "The sender of letters, in the From header and at the mail server.";
+        "The sender of letters: the From header, and the envelope sender unless GUESTLIST_ENVELOPE_FROM \
+         is set. An envelope sender that is not ASCII needs a mail server with SMTPUTF8.";
     ENVELOPE_FROM: "GUESTLIST_ENVELOPE_FROM" = "",
-        "an address, such as bounces@acme.example or bounces+{letter}@acme.example",
-        "The envelope sender: the address that mail servers return letters to. With {letter} each \
+        "an address, such as bounces@acme.example or bounces+{letter}@acme.example; +{letter} stands \
+         right before the @, after at most 15 bytes",
+        "The envelope sender: the address that mail servers return letters to. With +{letter} each \
          letter of an invitation gets an address of its own, by which `guestlist bounce` finds the \
-         invitation. If unset, it is the address of GUESTLIST_FROM.";
+         invitation; notices get the address without it. Without +{letter} no bounce can be assigned. \
+         If unset, it is the address of GUESTLIST_FROM.";
     REPLY_TO: "GUESTLIST_REPLY_TO" = "",
         "an address in ASCII, or a name and such an address, as in Acme <help@acme.example>",
         "The address that answers to a letter go to. If unset, it is that of GUESTLIST_FROM.";
     HEADERS: "GUESTLIST_HEADERS" = "",
         "a list such as X-SES-CONFIGURATION-SET: acme; Feedback-ID: 1:acme, in ASCII",
         "Additional headers of every letter, as mail providers ask for them, separated by semicolons. \
-         Headers that Guestlist or mail servers write cannot be given.";
+         A value has no semicolon. Headers that Guestlist or mail servers write cannot be given.";
     LINK: "GUESTLIST_LINK" = "http://localhost:3000/invitations/{token}",
         "an http or https URL with {token} once, in its path, query or fragment",
         "The page of your application that the link in an invitation leads to. The invitation's token \
@@ -143,7 +149,7 @@ variables! {
         "The time for which each attempt to send a letter is kept, with the reply of the mail server. With \
          `failures` only attempts that were not accepted are recorded, and kept for 30d; with `off` \
          none are. Without the accepted ones, a refusal that does not name a missing mailbox never becomes \
-         final: the letter is tried until its invitation expires.";
+         final: the letter is tried every two hours until its invitation expires, a notice for five days.";
     LOG: "GUESTLIST_LOG" = "pretty",
         "pretty or json",
         "The format of the log on stderr: lines for people, or one JSON object per line for programs. \

@@ -29,6 +29,7 @@ pub(super) fn judge_error(error: &SmtpError) -> VerdictClass {
         | SmtpError::NoXoauth2
         | SmtpError::TokenFile { .. }
         | SmtpError::NoMechanism
+        | SmtpError::NoSmtpUtf8ForSender
         | SmtpError::Challenge => VerdictClass::SenderRefused,
         SmtpError::NoSmtpUtf8 => VerdictClass::Refused,
         SmtpError::NoEightBit => VerdictClass::LetterFault,

@@ -12,6 +12,9 @@ pub(super) fn of_connection(error: &SmtpError) -> Option<&'static str> {
         SmtpError::OpportunisticTls(_) => {
             Some("repair TLS on the mail server, or add tls=none to SMTP_URL")
         }
+        SmtpError::NoSmtpUtf8ForSender => {
+            Some("set an ASCII address in GUESTLIST_FROM, or use a server with SMTPUTF8")
+        }
         SmtpError::Injected => Some("check the network between this worker and the mail server"),
         SmtpError::OnlyHelo => {
             Some("remove user and password from SMTP_URL, or use another server")

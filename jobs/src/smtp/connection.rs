@@ -300,7 +300,10 @@ impl Connection {
         let mut parameters = Vec::new();
         if !(mail.from.as_str().is_ascii() && mail.to.as_str().is_ascii()) {
             if !self.capabilities.smtputf8 {
-                return Err(SmtpError::NoSmtpUtf8);
+                return Err(match mail.from.as_str().is_ascii() {
+                    true => SmtpError::NoSmtpUtf8,
+                    false => SmtpError::NoSmtpUtf8ForSender,
+                });
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }

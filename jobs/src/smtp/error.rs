@@ -54,6 +54,8 @@ pub(crate) enum SmtpError {
     Challenge,
     #[error("the mail server does not support non-ASCII addresses (it lacks SMTPUTF8)")]
     NoSmtpUtf8,
+    #[error("the mail server does not support our non-ASCII sender address (it lacks SMTPUTF8)")]
+    NoSmtpUtf8ForSender,
     #[error("the letter contains 8-bit text and the server lacks 8BITMIME")]
     NoEightBit,
     #[error("the letter was withdrawn before its final dot")]
@@ -84,7 +86,9 @@ impl SmtpError {
             | Self::TokenFile { .. }
             | Self::NoMechanism
             | Self::Challenge => Some(Stage::Auth),
-            Self::NoSmtpUtf8 | Self::NoEightBit | Self::Withdrawn => None,
+            Self::NoSmtpUtf8 | Self::NoSmtpUtf8ForSender | Self::NoEightBit | Self::Withdrawn => {
+                None
+            }
         }
     }
 
@@ -97,7 +101,7 @@ impl SmtpError {
                     matches!(stage, Stage::Mail | Stage::Rcpt | Stage::Data | Stage::End);
                 is_of_letter && reply.code != 421
             }
-            Self::NoSmtpUtf8 | Self::NoEightBit => true,
+            Self::NoSmtpUtf8 | Self::NoSmtpUtf8ForSender | Self::NoEightBit => true,
             _ => false,
         }
     }

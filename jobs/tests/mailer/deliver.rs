@@ -138,6 +138,17 @@ async fn utf8_local_part_needs_smtputf8_and_delays_no_other() {
 }
 
 #[tokio::test]
+async fn utf8_sender_without_smtputf8_fails_no_recipient() {
+    let server = Script::default().offers("8BITMIME").start().await.unwrap();
+    let mailer = mailer_with(&clear(&server), 1, MailerSettings::default());
+    let mut mail = mail();
+    mail.from = "jürgen@example.org".parse().unwrap();
+    assert_eq!(label(&mailer.send(mail).await), "sender_refused");
+    let problem = mailer.paused().expect("a person has to act");
+    assert!(problem.contains("GUESTLIST_FROM"), "{problem}");
+}
+
+#[tokio::test]
 async fn smtputf8_and_8bitmime_are_used_if_offered() {
     let server = Script::default()
         .offers("8BITMIME")
