@@ -20,6 +20,7 @@ mod settings;
 mod throttle;
 mod verdict;
 
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,8 @@ struct Shared {
     throttle_queue: Mutex<()>,
     metrics: MailerMetrics,
     back_off: Duration,
+    /// True while a task tries connections.
+    has_probe: AtomicBool,
     /// The sender of the last letter, for probes without a letter.
     sender: std::sync::Mutex<Option<EmailAddress>>,
 }
@@ -120,6 +123,7 @@ impl Mailer {
                 throttle_queue: Mutex::default(),
                 metrics,
                 back_off: settings.back_off.first,
+                has_probe: AtomicBool::new(false),
                 sender: std::sync::Mutex::default(),
             }
         }))
@@ -242,8 +246,12 @@ impl Mailer {
         self.spawn_connection_probe();
     }
 
-    /// Tries a connection, up to `MAIL`, whenever the back-off is over, until one succeeds.
+    /// Tries a connection, up to `MAIL`, whenever the back-off is over, until one succeeds. One task
+    /// does it for all failures.
     pub(crate) fn spawn_connection_probe(&self) {
+        if self.0.has_probe.swap(true, SeqCst) {
+            return;
+        }
         let weak = Arc::downgrade(&self.0);
         tokio::spawn(async move {
             loop {
@@ -251,6 +259,11 @@ impl Mailer {
                     return;
                 };
                 let Some(at) = mailer.0.breaker.connection_probe_at() else {
+                    mailer.0.has_probe.store(false, SeqCst);
+                    // A failure of this moment still found the task.
+                    if mailer.0.breaker.connection_probe_at().is_some() {
+                        mailer.spawn_connection_probe();
+                    }
                     return;
                 };
                 drop(mailer);
@@ -273,8 +286,12 @@ impl Mailer {
         let permit = self.0.breaker.admit_connection();
         let sender = self.sender();
         let opened = async {
-            let mut connection = pool.open().await?;
-            if let Some(sender) = sender {
+            let mut connection = match pool.take_idle() {
+                Some(connection) => connection,
+                None => pool.open().await?,
+            };
+            // A sender beyond ASCII would need SMTPUTF8, which only a letter decides.
+            if let Some(sender) = sender.filter(|sender| sender.as_str().is_ascii()) {
                 connection.probe(&sender).await?;
             }
             Ok(connection)

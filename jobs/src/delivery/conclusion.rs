@@ -6,12 +6,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use guestlist::outbox::{Cost, Message};
 
 use super::retry_schedule;
+use crate::back_off::BackOff;
 use crate::mailer::{Verdict, VerdictClass};
 use crate::next::Next;
 
 /// The number of times the same letter may be left without an answer before a person has to look at
 /// it.
 const MAX_UNKNOWN: i64 = 20;
+
+/// The delay of a letter that was left without an answer, which its recipient may have got.
+const UNANSWERED: BackOff = BackOff::new(Duration::from_millis(500), Duration::from_secs(1800));
 
 /// The number of refusals, and the time from the first to the last, after which a refusal is final.
 const CONFIRMED: (i64, TimeDelta) = (3, TimeDelta::hours(2));
@@ -70,7 +74,10 @@ impl Conclusion {
             }
             VerdictClass::LetterFault => Self::Dead { text },
             VerdictClass::Unknown if message.faults >= MAX_UNKNOWN => Self::Dead { text },
-            VerdictClass::Unknown => Self::waiting(text, retry_after, Cost::Fault),
+            VerdictClass::Unknown => {
+                let after = retry_after.max(UNANSWERED.after(message.faults + 1));
+                Self::waiting(text, after, Cost::Fault)
+            }
             VerdictClass::Throttled
             | VerdictClass::ServerFault
             | VerdictClass::SenderRefused

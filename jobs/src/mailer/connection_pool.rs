@@ -23,8 +23,9 @@ const UPKEEP: Duration = Duration::from_millis(200);
 /// The time after which a connection that is not yet open no longer keeps another from being opened.
 const SLOW: Duration = Duration::from_millis(400);
 
-/// The time that the server has to open a connection while others are open. The five minutes of RFC
-/// 5321 section 4.5.3.2.1 hold for the only one.
+/// The time that the server has at least to open a connection while others are open: it has twice as
+/// long as it took for the last one. The five minutes of RFC 5321 section 4.5.3.2.1 hold for the only
+/// one.
 const SLOW_BESIDE_OTHERS: Duration = Duration::from_secs(5);
 
 /// The number of connections that are opened at the same time: a burst can overflow the server's
@@ -70,6 +71,8 @@ struct State {
     growth_pause: Duration,
     /// The time since which letters wait, or of the last growth since then.
     busy_since: Option<Instant>,
+    /// The time that the last connection took to open.
+    last_opening: Duration,
 }
 
 struct Idle {
@@ -118,6 +121,7 @@ impl ConnectionPool {
                 grow_after: None,
                 growth_pause: GROWTH_PAUSES.0,
                 busy_since: None,
+                last_opening: Duration::ZERO,
             }),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -157,6 +161,11 @@ impl ConnectionPool {
     /// Returns true if a connection is open, lent or idle.
     pub(super) fn is_open(&self) -> bool {
         self.0.lock().open() > 0
+    }
+
+    /// Takes an idle connection out of the pool, for a probe.
+    pub(super) fn take_idle(&self) -> Option<Connection> {
+        self.0.lock().take_idle()
     }
 
     /// Opens a connection beside the pool's, for a check or a probe.
@@ -262,8 +271,13 @@ impl Shared {
 
     /// Keeps the pool to so many connections for a while.
     fn shrink(&self, state: &mut State, allowed: usize) {
+        let now = Instant::now();
         state.allowed = allowed.max(1);
-        state.grow_after = Some(Instant::now() + state.growth_pause);
+        // Several refusals at the same moment are one.
+        if state.grow_after.is_some_and(|after| now < after) {
+            return;
+        }
+        state.grow_after = Some(now + state.growth_pause);
         info!(
             "the mail server refuses another connection; letters are sent on {} now, and another is \
              tried in {} s",
@@ -311,6 +325,10 @@ impl State {
         let may_grow = self.grow_after.is_none_or(|after| now >= after);
         if may_grow && self.allowed < most {
             self.allowed += 1;
+            self.grow_after = None;
+            if self.allowed == most {
+                self.growth_pause = GROWTH_PAUSES.0;
+            }
         }
     }
 
@@ -325,12 +343,16 @@ impl State {
         }
     }
 
+    /// The number of connections that are being opened and not slow.
+    fn fresh_openings(&self, now: Instant) -> usize {
+        let openings = self.openings.iter();
+        openings
+            .filter(|opening| now.saturating_duration_since(opening.began) < SLOW)
+            .count()
+    }
+
     fn wants_connection(&self, now: Instant, most: usize) -> bool {
-        let slow = self.openings.iter();
-        let slow = slow
-            .filter(|opening| now.saturating_duration_since(opening.began) >= SLOW)
-            .count();
-        let opening = self.openings.len() - slow;
+        let opening = self.fresh_openings(now);
         self.waiters.len() > opening
             && opening < OPENED_AT_ONCE
             && self.openings.len() < OPENED_AT_MOST
@@ -347,29 +369,39 @@ async fn open(pool: Arc<Shared>, id: u64, given_up: CancellationToken) {
         () = pool.closing.cancelled() => None,
     };
     if let Some(Ok(connection)) = opened {
-        pool.hand_over(connection, false, |state| state.forget_opening(id));
+        pool.hand_over(connection, false, |state| {
+            let opening = state.openings.iter().find(|opening| opening.id == id);
+            state.last_opening = opening.map_or(state.last_opening, |it| it.began.elapsed());
+            state.forget_opening(id);
+        });
         return;
     }
     let mut state = pool.lock();
     state.forget_opening(id);
     match opened {
+        // After a failure the upkeep opens the next one, so that failures follow each other with a pause.
         Some(Err(error)) if state.open() > 0 => {
             debug!(%error, "another connection to the mail server could not be opened: {error}");
-            let open = state.open();
-            pool.shrink(&mut state, open);
+            if error.reply().is_some() {
+                let open = state.open();
+                pool.shrink(&mut state, open);
+            }
         }
-        Some(Err(error)) if state.openings.is_empty() => {
+        Some(Err(error)) if state.fresh_openings(Instant::now()) == 0 => {
+            state.allowed = 1;
             state.waiters.clear();
             drop(state);
             (pool.on_failure)(error);
-            return;
         }
         Some(Err(error)) => {
+            state.allowed = 1;
             debug!(%error, "a connection to the mail server could not be opened: {error}");
         }
-        _ => debug!("a connection that the mail server did not greet in time was given up"),
+        _ => {
+            debug!("a connection that the mail server did not greet in time was given up");
+            pool.open_more(&mut state);
+        }
     }
-    pool.open_more(&mut state);
 }
 
 /// Closes connections that were idle for long, gives up those that take long to open beside others,
@@ -393,8 +425,9 @@ async fn keep_up(pool: Weak<Shared>, closing: CancellationToken) {
             pool.quit(connection);
         }
         if state.open() > 0 {
+            let longest = SLOW_BESIDE_OTHERS.max(2 * state.last_opening);
             for opening in &state.openings {
-                if now.saturating_duration_since(opening.began) >= SLOW_BESIDE_OTHERS {
+                if now.saturating_duration_since(opening.began) >= longest {
                     opening.given_up.cancel();
                 }
             }

@@ -43,7 +43,9 @@ pub(super) fn judge_reply(
     prior: &Prior,
     evidence: &Evidence,
 ) -> VerdictClass {
-    if prior.hint == Some(Hint::SlowDown) {
+    // At RCPT it may be the recipient's domain that asks, through a relay that passes its words on.
+    let is_of_domain = stage == Stage::Rcpt && evidence.others_are_accepted && evidence.domains < 2;
+    if prior.hint == Some(Hint::SlowDown) && !is_of_domain {
         return VerdictClass::Throttled;
     }
     if stage.precedes_recipient() {
@@ -53,8 +55,11 @@ pub(super) fn judge_reply(
             _ => VerdictClass::ServerFault,
         };
     }
-    // RFC 5321 section 3.8: the server closes the channel, whatever it was asked.
-    if code == 421 && !prior.class.may_be_caused_by_one_organization() {
+    // RFC 5321 section 3.8: the server closes the channel, whatever it was asked. If it goes on with
+    // other letters, it is this recipient's, unless it only wants fewer connections.
+    let is_of_connection =
+        prior.hint == Some(Hint::FewerConnections) || !evidence.others_are_accepted;
+    if code == 421 && is_of_connection && !prior.class.may_be_caused_by_one_organization() {
         return VerdictClass::ServerFault;
     }
     if evidence.is_everybody() {

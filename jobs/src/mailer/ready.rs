@@ -127,7 +127,7 @@ impl Mailer {
                     let refusal = fingerprint(reply, recipient.local_part());
                     self.judge_refusal(letter, permit, stage, reply, &refusal)
                 }
-                None => self.judge_failure(permit, &error),
+                None => self.judge_failure(letter, permit, &error),
             },
         }
     }
@@ -191,24 +191,44 @@ impl Mailer {
                 }
                 verdict.after(retry_after.max(self.0.back_off))
             }
-            _ if reply.code == 421 => verdict.after(self.0.back_off),
+            _ if prior.hint == Some(Hint::FewerConnections) => verdict.after(LOST),
             _ => verdict.after(UNCERTAIN),
         }
     }
 
     /// Judges a failure without a reply: the connection was lost or timed out, or the server lacks what
     /// the configuration or the letter needs.
-    fn judge_failure(&self, permit: BreakerPermit, error: &SmtpError) -> Verdict {
+    ///
+    /// A connection that is lost once a recipient was named may be due to this letter. While letters to
+    /// others are accepted it stops no other.
+    fn judge_failure(
+        &self,
+        letter: LetterKey,
+        permit: BreakerPermit,
+        error: &SmtpError,
+    ) -> Verdict {
         let class = judge_error(error);
         let verdict = Verdict::new(class, Detail::of_error(error));
+        let now = Instant::now();
+        let mut openers = Vec::new();
+        if let Some(stage) = error.stage().filter(|stage| !stage.precedes_recipient()) {
+            let failure = format!("lost at {stage}");
+            let evidence = self.0.memory.refused(now, letter, &failure);
+            if evidence.others_are_accepted && !evidence.is_everybody() {
+                return verdict.after(LOST);
+            }
+            if evidence.is_everybody() {
+                openers = evidence.recipients;
+            }
+        }
         match class {
             VerdictClass::ServerFault | VerdictClass::SenderRefused | VerdictClass::Unknown => {
                 let cause = Cause {
                     text: error.to_string(),
                     remedy: remedy::of_connection(error),
-                    probe: Probe::Letter(Vec::new()),
+                    probe: Probe::Letter(openers),
                 };
-                verdict.after(permit.failed(Instant::now(), cause))
+                verdict.after(permit.failed(now, cause).max(self.0.back_off))
             }
             _ => verdict,
         }
@@ -232,6 +252,9 @@ impl Mailer {
         }
     }
 }
+
+/// The delay of a letter whose connection was lost.
+const LOST: Duration = Duration::from_secs(5);
 
 /// The delay of a letter whose refusal may be the server's or its own.
 const UNCERTAIN: Duration = Duration::from_secs(30);

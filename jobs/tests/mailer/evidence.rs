@@ -172,3 +172,36 @@ async fn a_lost_probe_lets_another_try() {
     assert!(probe.await.is_err(), "the probe is given up");
     deliver_all(&mailer, 4, Duration::from_secs(20)).await;
 }
+
+#[tokio::test]
+async fn a_letter_that_breaks_its_connection_stops_no_other() {
+    let breaks = Rule::new(Stage::Data, Action::HangUp).to("bad");
+    let server = Script::default().rule(breaks).start().await.unwrap();
+    let mailer = mailer(&server);
+    assert!(send(&mailer, 0..3).await.iter().all(accepted));
+    for number in 0..5 {
+        let bad = mailer.send(mail_to("bad@domain1.example")).await;
+        assert_eq!(bad.class, VerdictClass::ServerFault, "{bad:?}");
+        assert_eq!(mailer.state(), BreakerState::Closed);
+        assert!(send(&mailer, number..number + 1).await.iter().all(accepted));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_is_not_tried_in_a_loop() {
+    let server = Script::default().start().await.unwrap();
+    let mailer = mailer_with(&clear(&server), 8, MailerSettings::default());
+    let many = (0..50).map(|number| {
+        let mailer = mailer.clone();
+        async move { mailer.send(mail_to(&format!("p{number}@a.example"))).await }
+    });
+    assert!(futures::future::join_all(many).await.iter().all(accepted));
+    let refused = Action::reply_and_hang_up("421 4.3.2 going down");
+    server.add_rule(Rule::new(Stage::Mail, Action::HangUp));
+    server.add_rule(Rule::new(Stage::Connect, refused));
+    let before = server.seen().connections;
+    futures::future::join_all((0..8).map(|_| mailer.send(mail_to("bob@b.example")))).await;
+    let tried = server.seen().connections - before;
+    assert!(tried <= 20, "{tried} connections");
+    assert_ne!(mailer.state(), BreakerState::Closed);
+}
