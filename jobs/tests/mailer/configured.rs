@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{accepted, mail};
 
-/// What the jobs of a worker with these variables work with.
+/// The context of a worker that is configured by these variables.
 async fn context(variables: &[(&str, &str)]) -> (Context, TempDir) {
     let folder = TempDir::new().unwrap();
     let database = format!("sqlite:{}", folder.path().join("guestlist.db").display());

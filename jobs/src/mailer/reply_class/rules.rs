@@ -33,9 +33,9 @@ const DOT: &[Stage] = &[Stage::Block, Stage::End];
 const RCPT_OR_DOT: &[Stage] = &[Stage::Rcpt, Stage::Block, Stage::End];
 /// After a recipient was named.
 const NAMED: &[Stage] = &[Stage::Rcpt, Stage::Data, Stage::Block, Stage::End];
-/// Where a missing login is noticed.
+/// The steps at which a server notices a missing login.
 const LOGIN: &[Stage] = &[Stage::Auth, Stage::Mail, Stage::Rcpt, Stage::Data];
-/// Where a letter's size is judged.
+/// The steps at which a server judges the size of a letter.
 const LETTER_SIZE: &[Stage] = &[
     Stage::Mail,
     Stage::Rcpt,
