@@ -118,58 +118,9 @@ mod tests {
     use guestlist::OrganizationId;
 
     use super::super::memory::{LetterKey, Memory};
+    use super::super::reply_class::documented::{Row, reply, rows};
     use super::super::reply_class::{classify, fingerprint};
     use super::*;
-    use crate::smtp::Reply;
-
-    /// A documented reply and the fault that it stands for.
-    struct Row {
-        stage: Stage,
-        reply: Reply,
-        text: String,
-        alone: String,
-        may_suppress: bool,
-    }
-
-    fn rows() -> Vec<Row> {
-        let data = include_str!("../../tests/data/replies.tsv");
-        let rows = data.lines().filter(|line| !line.starts_with('#'));
-        rows.map(|line| {
-            let cells: Vec<&str> = line.split('\t').collect();
-            Row {
-                stage: stage(cells[0]),
-                reply: reply(cells[1]),
-                text: cells[1].to_owned(),
-                alone: cells[4].to_owned(),
-                may_suppress: cells[6] == "yes",
-            }
-        })
-        .collect()
-    }
-
-    fn stage(name: &str) -> Stage {
-        match name {
-            "connect" => Stage::Greeting,
-            "ehlo" => Stage::Hello,
-            "starttls" => Stage::StartTls,
-            "auth" => Stage::Auth,
-            "mail" => Stage::Mail,
-            "rcpt" => Stage::Rcpt,
-            "data" => Stage::Data,
-            "end" => Stage::End,
-            other => panic!("unknown stage {other}"),
-        }
-    }
-
-    fn reply(text: &str) -> Reply {
-        let lines = text.split("\\n");
-        Reply {
-            code: text[..3].parse().expect("a code"),
-            lines: lines
-                .map(|line| line.get(4..).unwrap_or("").to_owned())
-                .collect(),
-        }
-    }
 
     /// The letters of several organizations to several domains, through one server.
     struct Mail {
@@ -201,14 +152,13 @@ mod tests {
         }
 
         fn refuse(&mut self, number: usize, row: &Row) -> VerdictClass {
+            let reply = reply(row.text);
             self.now += Duration::from_millis(100);
-            let evidence = self.memory.refused(
-                self.now,
-                self.letter(number),
-                &fingerprint(&row.reply, "user"),
-            );
-            let prior = classify(row.stage, &row.reply).expect("a negative reply");
-            judge_reply(row.stage, row.reply.code, &prior, &evidence)
+            let evidence =
+                self.memory
+                    .refused(self.now, self.letter(number), &fingerprint(&reply, "user"));
+            let prior = classify(row.stage, &reply).expect("a negative reply");
+            judge_reply(row.stage, reply.code, &prior, &evidence)
         }
     }
 
@@ -230,14 +180,11 @@ mod tests {
             let class = mail.refuse(11, row);
             let is_final = class == VerdictClass::Refused;
             assert!(!is_final || row.may_suppress, "suppresses: {}", row.text);
-            let may_hold_back = matches!(
-                row.alone.as_str(),
-                "server-later" | "sender" | "consequence"
-            );
+            let may_hold_back = matches!(row.one, "server-later" | "sender" | "consequence");
             assert!(
                 !holds_back(class) || may_hold_back,
                 "{class:?} for {}: {}",
-                row.alone,
+                row.one,
                 row.text
             );
             mail.accept(12);
@@ -256,7 +203,7 @@ mod tests {
             );
             assert!(
                 verdicts[4..].iter().all(|class| holds_back(*class))
-                    || row.stage == Stage::Mail && row.alone == "letter",
+                    || row.stage == Stage::Mail && row.one == "letter",
                 "{verdicts:?}: {}",
                 row.text
             );
@@ -266,7 +213,7 @@ mod tests {
     #[test]
     fn one_organization_alone_holds_back_no_other() {
         for row in rows().iter().filter(|row| !row.stage.precedes_recipient()) {
-            let prior = classify(row.stage, &row.reply).expect("a negative reply");
+            let prior = classify(row.stage, &reply(row.text)).expect("a negative reply");
             let is_of_sender = prior.everybody == ReplyClass::Sender;
             if !prior.class.may_be_caused_by_one_organization() || is_of_sender {
                 continue;

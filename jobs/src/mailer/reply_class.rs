@@ -80,4 +80,6 @@ pub(super) fn classify(stage: Stage, reply: &Reply) -> Option<Prior> {
 }
 
 #[cfg(test)]
+pub(super) mod documented;
+#[cfg(test)]
 mod tests;

@@ -3,10 +3,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::documented::{lines, reply, rows};
 use super::rule::Codes;
 use super::*;
 
-const REPLIES: &str = include_str!("../../../tests/data/replies.tsv");
 const UNDECIDED: &str = include_str!("../../../tests/data/replies-undecided.tsv");
 
 const STAGES: [Stage; 13] = [
@@ -24,62 +24,6 @@ const STAGES: [Stage; 13] = [
     Stage::Reset,
     Stage::Quit,
 ];
-
-/// A documented reply and what it means.
-struct Row {
-    stage: Stage,
-    text: &'static str,
-    one: &'static str,
-    everybody: &'static str,
-    may_suppress: bool,
-}
-
-fn rows() -> Vec<Row> {
-    lines(REPLIES)
-        .map(|columns| {
-            let [stage, text, _, source, one, everybody, may_suppress, ..] = columns[..] else {
-                panic!("columns are missing: {columns:?}");
-            };
-            assert!(!source.is_empty(), "no source: {text}");
-            Row {
-                stage: stage_of(stage),
-                text,
-                one,
-                everybody,
-                may_suppress: may_suppress == "yes",
-            }
-        })
-        .collect()
-}
-
-fn lines(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
-    let lines = table.lines().filter(|line| !line.starts_with('#'));
-    lines.map(|line| line.split('\t').collect())
-}
-
-fn stage_of(name: &str) -> Stage {
-    match name {
-        "connect" => Stage::Greeting,
-        "ehlo" => Stage::Hello,
-        "starttls" => Stage::StartTls,
-        "auth" => Stage::Auth,
-        "mail" => Stage::Mail,
-        "rcpt" => Stage::Rcpt,
-        "data" => Stage::Data,
-        "end" => Stage::End,
-        _ => panic!("no stage: {name}"),
-    }
-}
-
-fn reply(text: &str) -> Reply {
-    Reply {
-        code: text[..3].parse().unwrap(),
-        lines: text
-            .split("\\n")
-            .map(|line| line.get(4..).unwrap_or("").to_owned())
-            .collect(),
-    }
-}
 
 fn prior(stage: Stage, text: &str) -> Prior {
     classify(stage, &reply(text)).unwrap()
