@@ -1,6 +1,6 @@
 //! A worker for tests, on either stack.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use guestlist::{Database, Invitation, outbox};
@@ -64,6 +64,8 @@ pub(crate) struct Harness {
 pub(crate) struct Running {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<Drained>,
+    /// Held by every task of the worker that can still do something.
+    alive: Weak<()>,
 }
 
 impl Harness {
@@ -93,6 +95,11 @@ impl Harness {
     }
 
     pub(crate) fn context(&self) -> Context {
+        self.context_holding(Arc::new(()))
+    }
+
+    /// A context that keeps `alive` until its last copy is dropped.
+    fn context_holding(&self, alive: Arc<()>) -> Context {
         let rest = BackOff::new(Duration::from_millis(20), Duration::from_millis(100));
         let mut mailer = MailerSettings::default();
         mailer.connections = self.settings.letters;
@@ -104,7 +111,10 @@ impl Harness {
             self.team.guestlist.clone(),
             Mailer::new(url, mailer),
             "Acme <team@example.org>".parse().expect("a sender"),
-            |token| format!("https://app.example.com/join/{}", token.expose()),
+            move |token| {
+                let _ = &alive;
+                format!("https://app.example.com/join/{}", token.expose())
+            },
         );
         context.sessions.clone_from(&self.sessions);
         context
@@ -125,8 +135,12 @@ impl Harness {
 
     pub(crate) fn start(&self) -> Running {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(self.worker().run(stop.clone()));
-        Running { stop, task }
+        let held = Arc::new(());
+        let alive = Arc::downgrade(&held);
+        let context = self.context_holding(held);
+        let worker = Worker::new(context, self.queue.clone(), self.settings);
+        let task = tokio::spawn(worker.run(stop.clone()));
+        Running { stop, task, alive }
     }
 
     /// The letters as received by the mail server, one string each.
@@ -176,9 +190,16 @@ impl Running {
     }
 
     /// Ends the worker as a crash would, without a shutdown.
+    ///
+    /// Tokio ends an aborted task's own tasks a moment later. Until then they could still postpone
+    /// a message, which the tasks of a killed process cannot.
     pub(crate) async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
+        eventually("the worker's tasks end", async || {
+            self.alive.strong_count() == 0
+        })
+        .await;
     }
 }
 
