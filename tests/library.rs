@@ -33,6 +33,8 @@ mod forgetting;
 mod inviting;
 #[path = "library/known_holes.rs"]
 mod known_holes;
+#[path = "library/lateness.rs"]
+mod lateness;
 #[path = "library/leasing.rs"]
 mod leasing;
 #[path = "library/letters.rs"]

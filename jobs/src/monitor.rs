@@ -215,7 +215,7 @@ impl Gauges {
         );
         registry.register_with_unit(
             "outbox_oldest_due_age",
-            "Time since the oldest due message of a lane became due; 0 if none is due",
+            "Age of the oldest due message of a lane, leased or not, since it was first due; a wait that the recipient's mail server asked for does not count; 0 if none is due",
             Unit::Seconds,
             self.oldest.clone(),
         );

@@ -86,15 +86,18 @@ pub async fn counts_within(
     Ok(connection.lend().fetch_all(statement).await?)
 }
 
-/// Returns the due time of the message of this priority that has waited longest, of those that are
-/// due as of `now` and not leased. One index look-up.
+/// Returns the time since which the message of this priority that has waited longest is due as of
+/// `now`, leased or not; `None` if none is due. Two index look-ups.
+///
+/// A postponement moves this time only if the recipient's mail server asked for it, so the age of a
+/// message that waits for the mail server or fails again and again keeps growing.
 ///
 /// ```
 /// # use chrono::{DateTime, Utc};
 /// # use guestlist::{Connection, Error, outbox};
 /// # async fn example(connection: &mut Connection<'_>, now: DateTime<Utc>) -> Result<(), Error> {
 /// let oldest = outbox::oldest_due(&mut *connection, now, outbox::Priority::LETTER).await?;
-/// let delay = oldest.map(|run_at| now - run_at);
+/// let age = oldest.map(|due_since| now - due_since);
 /// # Ok(())
 /// # }
 /// ```
@@ -106,13 +109,18 @@ pub async fn oldest_due(
     now: DateTime<Utc>,
     priority: Priority,
 ) -> Result<Option<DateTime<Utc>>, Error> {
-    let statement = sql("SELECT run_at FROM guestlist_outbox
-             WHERE dead_at IS NULL AND priority = $2 AND run_at <= $1
-               AND (leased_until IS NULL OR leased_until <= $1)
-             ORDER BY run_at LIMIT 1");
+    let statement = sql("SELECT
+             (SELECT run_at FROM guestlist_outbox
+              WHERE dead_at IS NULL AND priority = $2 AND run_at <= $1
+              ORDER BY run_at LIMIT 1),
+             (SELECT late_since FROM guestlist_outbox
+              WHERE dead_at IS NULL AND priority = $2 AND late_since IS NOT NULL
+              ORDER BY late_since LIMIT 1)");
     let statement = statement.bind(now).bind(priority.get());
-    let row: Option<(DateTime<Utc>,)> = connection.lend().fetch_optional(statement).await?;
-    Ok(row.map(|(run_at,)| run_at))
+    let row: Option<(Option<DateTime<Utc>>, Option<DateTime<Utc>>)> =
+        connection.lend().fetch_optional(statement).await?;
+    let (due, late) = row.unwrap_or_default();
+    Ok(due.into_iter().chain(late).min())
 }
 
 /// Returns the priorities that have a message due as of `now` and not leased, highest first. One
@@ -264,7 +272,8 @@ pub async fn retry(
 ) -> Result<bool, Error> {
     let statement = sql(
         "UPDATE guestlist_outbox SET run_at = $2, attempts = 0, faults = 0, refusals = 0,
-                 refused_at = NULL, dead_at = NULL
+                 refused_at = NULL, dead_at = NULL,
+                 late_since = CASE WHEN dead_at IS NULL THEN late_since END
              WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2)",
     );
     Ok(connection
@@ -290,7 +299,7 @@ pub async fn retry(
 pub async fn retry_dead(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<u64, Error> {
     let statement = sql(
         "UPDATE guestlist_outbox SET run_at = $1, attempts = 0, faults = 0, refusals = 0,
-                 refused_at = NULL, dead_at = NULL
+                 refused_at = NULL, late_since = NULL, dead_at = NULL
              WHERE dead_at IS NOT NULL",
     );
     Ok(connection.lend().execute(statement.bind(now)).await?)

@@ -72,6 +72,9 @@ pub enum Cost {
 
 /// Postpones a message until `now + after`, unless it was leased again.
 ///
+/// A delay that the recipient's mail server asked for moves the time at which the message is due. Any
+/// other delay makes it late, so [`oldest_due`](super::oldest_due) goes on counting.
+///
 /// ```
 /// # use chrono::{DateTime, Utc};
 /// # use guestlist::{Connection, Error, outbox};
@@ -95,7 +98,8 @@ pub async fn postpone(
 ) -> Result<(), Error> {
     let statement = sql("UPDATE guestlist_outbox
              SET run_at = $3, attempts = attempts + $4, faults = faults + $5, refusals = refusals + $6,
-                 refused_at = COALESCE(refused_at, $7), last_error = $8, leased_until = NULL
+                 refused_at = COALESCE(refused_at, $7), last_error = $8, leased_until = NULL,
+                 late_since = CASE WHEN $9 > 0 THEN NULL ELSE COALESCE(late_since, run_at) END
              WHERE id = $1 AND generation = $2 AND dead_at IS NULL");
     let statement = statement
         .bind(ticket.message.as_uuid())
@@ -109,10 +113,18 @@ pub async fn postpone(
                 .bind(i64::from(cost == Cost::Fault))
                 .bind(i64::from(cost == Cost::Refusal))
                 .bind((cost == Cost::Refusal).then_some(now))
-                .bind(one_line(why).as_str()),
+                .bind(one_line(why).as_str())
+                .bind(i64::from(cost.is_of_recipient())),
         )
         .await?;
     Ok(())
+}
+
+impl Cost {
+    /// Returns `true` if the recipient's mail server caused the delay.
+    fn is_of_recipient(self) -> bool {
+        matches!(self, Self::Attempt | Self::Refusal)
+    }
 }
 
 /// Gives a message up, unless it was leased again. It stays until an operator retries or discards

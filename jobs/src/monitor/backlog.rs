@@ -18,7 +18,7 @@ const MOST: u32 = 100_000;
 #[derive(Debug, Clone)]
 pub(super) struct Backlog {
     counts: Vec<Count>,
-    /// The time since which the oldest message of each lane is due.
+    /// The time since which the message of each lane that has waited longest is due.
     due_since: [(Lane, Option<DateTime<Utc>>); 2],
 }
 
