@@ -109,18 +109,18 @@ pub async fn oldest_due(
     now: DateTime<Utc>,
     priority: Priority,
 ) -> Result<Option<DateTime<Utc>>, Error> {
-    let statement = sql("SELECT
-             (SELECT run_at FROM guestlist_outbox
-              WHERE dead_at IS NULL AND priority = $2 AND run_at <= $1
-              ORDER BY run_at LIMIT 1),
-             (SELECT late_since FROM guestlist_outbox
-              WHERE dead_at IS NULL AND priority = $2 AND late_since IS NOT NULL
-              ORDER BY late_since LIMIT 1)");
+    let statement = sql("SELECT run_at FROM (
+             SELECT run_at FROM guestlist_outbox
+             WHERE dead_at IS NULL AND priority = $2 AND run_at <= $1
+             ORDER BY run_at LIMIT 1) AS due
+         UNION ALL
+         SELECT late_since FROM (
+             SELECT late_since FROM guestlist_outbox
+             WHERE dead_at IS NULL AND priority = $2 AND late_since IS NOT NULL
+             ORDER BY late_since LIMIT 1) AS late");
     let statement = statement.bind(now).bind(priority.get());
-    let row: Option<(Option<DateTime<Utc>>, Option<DateTime<Utc>>)> =
-        connection.lend().fetch_optional(statement).await?;
-    let (due, late) = row.unwrap_or_default();
-    Ok(due.into_iter().chain(late).min())
+    let oldest: Vec<(DateTime<Utc>,)> = connection.lend().fetch_all(statement).await?;
+    Ok(oldest.into_iter().map(|(since,)| since).min())
 }
 
 /// Returns the priorities that have a message due as of `now` and not leased, highest first. One
