@@ -14,6 +14,7 @@ pub(crate) struct Capabilities {
     pub(crate) smtputf8: bool,
     pub(crate) eight_bit: bool,
     pub(crate) pipelining: bool,
+    pub(crate) size: bool,
     plain: bool,
     login: bool,
     xoauth2: bool,
@@ -38,6 +39,7 @@ impl Capabilities {
                 Some("SMTPUTF8") => capabilities.smtputf8 = true,
                 Some("8BITMIME") => capabilities.eight_bit = true,
                 Some("PIPELINING") => capabilities.pipelining = true,
+                Some("SIZE") => capabilities.size = true,
                 Some("AUTH") => words.for_each(|mechanism| capabilities.add(mechanism)),
                 _ => {}
             }
@@ -91,6 +93,7 @@ mod tests {
             "smtputf8",
             "8bitmime",
             "Pipelining",
+            "size 10240000",
             "AUTH CRAM-MD5 login",
         ];
         let capabilities = Capabilities::read(&Reply {
@@ -98,7 +101,8 @@ mod tests {
             lines: lines.map(str::to_owned).into(),
         });
         assert!(!capabilities.starttls);
-        assert!(capabilities.smtputf8 && capabilities.eight_bit && capabilities.pipelining);
+        assert!(capabilities.smtputf8 && capabilities.eight_bit);
+        assert!(capabilities.pipelining && capabilities.size);
         assert_eq!(capabilities.mechanism(), Some(Mechanism::Login));
     }
 

@@ -295,7 +295,9 @@ impl Connection {
         self.in_step
     }
 
-    /// Returns SMTPUTF8 (RFC 6531 section 3.4) and BODY (RFC 6152) if the letter needs them.
+    /// Returns SMTPUTF8 (RFC 6531 section 3.4) and BODY (RFC 6152) if the letter needs them, and SIZE
+    /// (RFC 1870) if the server knows it, so that it refuses a letter that is too large before the
+    /// letter is sent.
     fn parameters(&self, mail: &Mail) -> Result<Vec<MailParameter>, SmtpError> {
         let mut parameters = Vec::new();
         if !(mail.from.as_str().is_ascii() && mail.to.as_str().is_ascii()) {
@@ -312,6 +314,9 @@ impl Connection {
                 return Err(SmtpError::NoEightBit);
             }
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        if self.capabilities.size {
+            parameters.push(MailParameter::Size(mail.bytes.len()));
         }
         Ok(parameters)
     }

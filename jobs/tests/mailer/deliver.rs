@@ -17,7 +17,7 @@ async fn letter_arrives_unchanged() {
     assert_eq!(
         seen.commands[1..],
         [
-            "MAIL FROM:<team@example.org>",
+            "MAIL FROM:<team@example.org> SIZE=37",
             "RCPT TO:<bob@example.com>",
             "DATA"
         ]

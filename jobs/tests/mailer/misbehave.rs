@@ -195,6 +195,23 @@ async fn surplus_reply_closes_the_connection() {
 }
 
 #[tokio::test]
+async fn letter_beyond_the_size_limit_is_not_sent() {
+    for script in with_and_without_pipelining() {
+        let size = mail().bytes.len();
+        let server = script.size_limit(size).start().await.unwrap();
+        let mailer = mailer(&server);
+        let mut large = mail();
+        large.bytes.extend(b"!\r\n");
+        let verdict = bounded(&mailer, large).await;
+        assert_eq!(verdict.class, VerdictClass::Provisional, "{verdict:?}");
+        assert_eq!(verdict.detail.stage, Some("mail"));
+        assert!(accepted(&bounded(&mailer, mail()).await));
+        let seen = server.seen();
+        assert_eq!((seen.letters.len(), seen.connections), (1, 1));
+    }
+}
+
+#[tokio::test]
 async fn abandoned_send_does_not_affect_the_next_letter() {
     for stage in [Stage::Mail, Stage::Rcpt, Stage::Data, Stage::End] {
         for script in with_and_without_pipelining() {

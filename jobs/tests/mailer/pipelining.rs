@@ -14,7 +14,7 @@ async fn envelope_is_sent_at_once_and_the_letter_after() {
     let script = pipelining().on(Stage::Mail, Action::Hold);
     let server = script.on(Stage::Data, Action::Hold).start().await.unwrap();
     let envelope = [
-        "MAIL FROM:<team@example.org>",
+        "MAIL FROM:<team@example.org> SIZE=37",
         "RCPT TO:<bob@example.com>",
         "DATA",
     ];
