@@ -58,6 +58,10 @@ pub(crate) struct Harness {
     pub(crate) queue: Queue,
     pub(crate) sessions: Vec<Arc<dyn SessionStore>>,
     pub(crate) settings: Settings,
+    /// The URL of a mail server in the place of `smtp`.
+    pub(crate) smtp_url: Option<String>,
+    /// The settings of the mailer; its connections are as many as the worker's letters.
+    pub(crate) mailer: MailerSettings,
 }
 
 /// A running worker.
@@ -73,12 +77,18 @@ impl Harness {
         let mut settings = Settings::default();
         settings.letters = 4;
         settings.drain = Duration::from_secs(10);
+        let rest = BackOff::new(Duration::from_millis(20), Duration::from_millis(100));
+        let mut mailer = MailerSettings::default();
+        mailer.back_off = rest;
+        mailer.pause = rest;
         Self {
             team,
             smtp: Arc::new(SmtpServer::start().await.unwrap()),
             queue,
             sessions: Vec::new(),
             settings,
+            smtp_url: None,
+            mailer,
         }
     }
 
@@ -100,12 +110,10 @@ impl Harness {
 
     /// A context that keeps `alive` until its last copy is dropped.
     fn context_holding(&self, alive: Arc<()>) -> Context {
-        let rest = BackOff::new(Duration::from_millis(20), Duration::from_millis(100));
-        let mut mailer = MailerSettings::default();
+        let mut mailer = self.mailer;
         mailer.connections = self.settings.letters;
-        mailer.back_off = rest;
-        mailer.pause = rest;
-        let url = self.smtp.url().parse().expect("an SMTP URL");
+        let url = self.smtp_url.clone().unwrap_or_else(|| self.smtp.url());
+        let url = url.parse().expect("an SMTP URL");
         let mut context = Context::new(
             self.team.database.clone(),
             self.team.guestlist.clone(),
@@ -134,13 +142,19 @@ impl Harness {
     }
 
     pub(crate) fn start(&self) -> Running {
+        self.start_with_mailer().0
+    }
+
+    /// Starts a worker, and returns its mailer too.
+    pub(crate) fn start_with_mailer(&self) -> (Running, Mailer) {
         let stop = CancellationToken::new();
         let held = Arc::new(());
         let alive = Arc::downgrade(&held);
         let context = self.context_holding(held);
+        let mailer = context.mailer.clone();
         let worker = Worker::new(context, self.queue.clone(), self.settings);
         let task = tokio::spawn(worker.run(stop.clone()));
-        Running { stop, task, alive }
+        (Running { stop, task, alive }, mailer)
     }
 
     /// The letters as received by the mail server, one string each.

@@ -51,6 +51,8 @@ async fn worker_with_a_wrong_clock_does_nothing() {
         smtp: harness.smtp.clone(),
         sessions: Vec::new(),
         settings: harness.settings,
+        smtp_url: None,
+        mailer: harness.mailer,
     };
     for shift in [TimeDelta::hours(2), TimeDelta::hours(-2)] {
         let right = with_clock(Clock::System);
@@ -88,6 +90,8 @@ async fn workers_with_different_clocks_keep_their_leases() {
             smtp: harness.smtp.clone(),
             sessions: Vec::new(),
             settings: harness.settings,
+            smtp_url: None,
+            mailer: harness.mailer,
         };
         let (right, wrong) = (
             with_clock(Clock::System),
