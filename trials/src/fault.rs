@@ -33,6 +33,10 @@ pub(crate) enum Fault {
     SmtpOutage,
     /// The mail server misbehaving.
     Misbehaviour,
+    /// The mail server refusing a few recipients for policy.
+    PolicyRefusal,
+    /// The mail server taking fewer letters a second than are sent.
+    Throttling,
     /// Not injected: a worker exited by itself. Allowed only while it starts and Postgres is down.
     WorkerExit,
 }
@@ -52,6 +56,8 @@ impl fmt::Display for Fault {
             Self::RedisReadOnly => "Redis read-only",
             Self::SmtpOutage => "mail server down",
             Self::Misbehaviour => "mail server misbehaving",
+            Self::PolicyRefusal => "mail server refusing some recipients for policy",
+            Self::Throttling => "mail server throttling",
             Self::WorkerExit => "worker starts that failed because Postgres was down",
         })
     }

@@ -9,6 +9,7 @@ mod host;
 mod oracle;
 mod postgres;
 mod proc_field;
+mod replies;
 mod results;
 mod sink;
 mod steps;

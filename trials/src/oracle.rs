@@ -1,11 +1,13 @@
 //! Compares the messages that the outbox held with the letters that the mail server received.
 //!
 //! Triggers copy every outbox message and its deletion in the same transaction, and Postgres keeps the
-//! time of each commit, so the oracle does not rely on what workers report.
+//! time of each commit, so the oracle does not rely on what workers report. Another trigger keeps every
+//! failure that an inviter was shown.
 
 mod duplicate;
 mod history;
 mod observations;
+mod shown;
 mod verdict;
 
 use anyhow::bail;
@@ -24,6 +26,12 @@ const TRIGGERS: &str = "
         INSERT INTO trials_messages VALUES (NEW.id, NEW.kind, NEW.ids); RETURN NULL; END $$;
     CREATE FUNCTION trials_settle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         INSERT INTO trials_settled VALUES (OLD.id, OLD.generation); RETURN NULL; END $$;
+    CREATE TABLE trials_shown (invitation uuid NOT NULL, delivery text NOT NULL, words text NOT NULL);
+    CREATE FUNCTION trials_show() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO trials_shown VALUES (NEW.id, NEW.delivery, coalesce(NEW.delivery_detail, ''));
+        RETURN NULL; END $$;
+    CREATE TRIGGER trials_show AFTER UPDATE OF delivery, delivery_detail ON guestlist_invitations
+        FOR EACH ROW WHEN (NEW.delivery IN ('deferred', 'failed')) EXECUTE FUNCTION trials_show();
     CREATE TRIGGER trials_copy AFTER INSERT ON guestlist_outbox
         FOR EACH ROW EXECUTE FUNCTION trials_copy();
     CREATE TRIGGER trials_settle AFTER DELETE ON guestlist_outbox

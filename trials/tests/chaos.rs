@@ -16,8 +16,15 @@ fn chaos_loses_no_letter_and_sends_no_obsolete_one() {
         "immediate shutdowns of Postgres",
         "restarted empty",
         "FLUSHALL",
+        "mail server refusing some recipients for policy",
+        "mail server throttling",
     ] {
         assert!(output.contains(fault), "{fault}: {output}");
+    }
+    for attempts in ["attempts refused for policy", "attempts throttled"] {
+        let line = output.lines().find(|line| line.ends_with(attempts));
+        let count = line.and_then(|line| line.trim().split(' ').next()?.parse::<u32>().ok());
+        assert!(count.is_some_and(|count| count > 0), "{attempts}: {output}");
     }
     measured("trial", &output);
 }

@@ -53,6 +53,14 @@ pub(crate) struct Counts {
     /// treated like this all the time, whatever this number is; see --easy-recipients.
     #[arg(long, default_value_t = 4)]
     smtp_faults: u32,
+    /// A tenth of the recipients refused by the mail server for 3 to 6 seconds, with 550 5.7.1 at RCPT
+    /// or at the final dot.
+    #[arg(long, default_value_t = 2)]
+    smtp_refusals: u32,
+    /// The mail server throttling for 3 to 8 seconds: it takes 2 to 6 letters a second and answers the
+    /// others with 421, 452 or 454.
+    #[arg(long, default_value_t = 2)]
+    smtp_throttles: u32,
 }
 
 impl Counts {
@@ -71,6 +79,8 @@ impl Counts {
             redis_read_onlys: 0,
             smtp_outages: 0,
             smtp_faults: 0,
+            smtp_refusals: 0,
+            smtp_throttles: 0,
         }
     }
 
@@ -78,7 +88,7 @@ impl Counts {
         self.redis_flushes
     }
 
-    fn each(&self) -> [(Fault, u32); 12] {
+    fn each(&self) -> [(Fault, u32); 14] {
         [
             (Fault::WorkerKill, self.worker_kills),
             (Fault::HostKill, self.host_kills),
@@ -92,6 +102,8 @@ impl Counts {
             (Fault::RedisReadOnly, self.redis_read_onlys),
             (Fault::SmtpOutage, self.smtp_outages),
             (Fault::Misbehaviour, self.smtp_faults),
+            (Fault::PolicyRefusal, self.smtp_refusals),
+            (Fault::Throttling, self.smtp_throttles),
         ]
     }
 }

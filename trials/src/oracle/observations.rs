@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::history::{Change, History};
 use crate::fault::{Fault, Incident};
 use crate::host::{self, Operation};
+use crate::replies::MISSING_MAILBOX;
 use crate::sink::{self, Accepted, Entry};
 
 /// The data of a finished trial.
@@ -31,6 +32,12 @@ pub(crate) struct Observations {
     pub(super) strays: Vec<Accepted>,
     /// Error replies by recipient.
     pub(super) refusals: HashMap<String, Vec<String>>,
+    /// Failures that inviters were shown.
+    pub(super) shown: Vec<Shown>,
+    /// Suppressed addresses.
+    pub(super) suppressed: Vec<String>,
+    /// Recorded attempts, counted by verdict and reply.
+    pub(super) attempts: Vec<Attempts>,
     /// Operations whose commit a host had confirmed.
     pub(super) operations: Vec<Operation>,
     pub(super) incidents: Vec<Incident>,
@@ -107,6 +114,22 @@ pub(super) struct Settled {
     pub(super) committed_at: DateTime<Utc>,
 }
 
+/// A failure of delivery that an inviter was shown, with the words beside it.
+#[derive(FromRow)]
+pub(super) struct Shown {
+    pub(super) invitation: Uuid,
+    pub(super) delivery: String,
+    pub(super) words: String,
+}
+
+/// Recorded attempts with the same verdict and reply.
+#[derive(FromRow)]
+pub(super) struct Attempts {
+    pub(super) verdict: String,
+    pub(super) reply: String,
+    pub(super) count: i64,
+}
+
 impl Observations {
     pub(crate) async fn gather(
         database: &Database,
@@ -137,6 +160,13 @@ impl Observations {
             letters: HashMap::new(),
             strays: Vec::new(),
             refusals: HashMap::new(),
+            shown: all(pool, SHOWN).await?,
+            suppressed: all::<(String,)>(pool, SUPPRESSED)
+                .await?
+                .into_iter()
+                .map(|row| row.0)
+                .collect(),
+            attempts: all(pool, ATTEMPTS).await?,
             operations: operations(folder)?,
             incidents: incidents.to_vec(),
             exited_at_work: exited_at_work(folder, incidents)?,
@@ -171,10 +201,11 @@ impl Observations {
         }
     }
 
-    /// Returns true if the mail server ever refused this recipient permanently.
-    pub(super) fn was_refused(&self, to: &str) -> bool {
+    /// Returns true if the mail server said that this recipient's mailbox is missing, which is the only
+    /// refusal that may be final.
+    pub(super) fn is_missing(&self, to: &str) -> bool {
         let replies = self.refusals.get(to);
-        replies.is_some_and(|replies| replies.iter().any(|reply| reply.starts_with('5')))
+        replies.is_some_and(|replies| replies.iter().any(|reply| reply == MISSING_MAILBOX))
     }
 }
 
@@ -186,6 +217,13 @@ const EVENTS: &str =
 
 const SETTLED: &str =
     "SELECT id, generation, pg_xact_commit_timestamp(xmin) AS committed_at FROM trials_settled";
+
+const SHOWN: &str = "SELECT invitation, delivery, words FROM trials_shown";
+
+const SUPPRESSED: &str = "SELECT email_key FROM guestlist_suppressions";
+
+const ATTEMPTS: &str = "SELECT verdict, coalesce(reply, '') AS reply, count(*) AS count
+    FROM guestlist_attempts GROUP BY 1, 2";
 
 async fn all<T>(pool: &PgPool, statement: &'static str) -> anyhow::Result<Vec<T>>
 where

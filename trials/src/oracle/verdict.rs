@@ -30,6 +30,8 @@ pub(crate) struct Verdict {
     not_sent: BTreeMap<&'static str, usize>,
     recovered: usize,
     waiting: usize,
+    /// Attempts refused for policy, and attempts throttled.
+    refused: (i64, i64),
     close_calls: usize,
     duplicates: BTreeMap<&'static str, usize>,
     faults: BTreeMap<Fault, usize>,
@@ -57,6 +59,7 @@ impl Observations {
                 .count(),
             recovered: self.recovered(),
             waiting: self.waiting.len(),
+            refused: self.refused_attempts(),
             ..Verdict::default()
         };
         for incident in &self.incidents {
@@ -67,6 +70,7 @@ impl Observations {
         self.judge_messages(&mut verdict);
         self.judge_letters(&mut verdict);
         self.judge_state(&mut verdict);
+        verdict.wrong.extend(self.wrongly_shown());
         verdict
     }
 
@@ -161,7 +165,7 @@ impl Observations {
             });
             return match (obsolete, self.recipient(message)) {
                 (Some(obsolete), _) => Ok(obsolete.as_str()),
-                (None, Some(email)) if self.was_refused(email) => Ok("refused permanently"),
+                (None, Some(email)) if self.is_missing(email) => Ok("its mailbox is missing"),
                 (None, email) => Err(format!(
                     "letter {letter} of invitation {invitation} to {} was settled at {} and never sent",
                     email.unwrap_or("an unknown recipient"),
@@ -177,7 +181,7 @@ impl Observations {
             .get(&event)
             .ok_or_else(|| format!("the event of notice {id} is not in the database"))?;
         match self.recipient(message) {
-            Some(email) if self.was_refused(email) => Ok("refused permanently"),
+            Some(email) if self.is_missing(email) => Ok("its mailbox is missing"),
             _ => Err(format!(
                 "the notice of {} {} was settled and never sent",
                 event.kind, event.subject
@@ -270,13 +274,9 @@ impl Observations {
     /// Requires that the final state of the database agrees with the mail server's log.
     fn judge_state(&self, verdict: &mut Verdict) {
         for (id, why) in &self.dead {
-            let message = self.messages.get(id);
-            let email = message.and_then(|message| self.recipient(message));
-            if !email.is_some_and(|email| self.was_refused(email)) {
-                verdict.wrong.push(format!(
-                    "message {id} was given up although no permanent refusal was received: {why}"
-                ));
-            }
+            verdict
+                .wrong
+                .push(format!("message {id} was given up: {why}"));
         }
         for message in self.messages.values() {
             let Some((invitation, letter)) = message.letter() else {
@@ -375,6 +375,9 @@ impl fmt::Display for Verdict {
             "{:>8}  recovered: delivered under a second or later lease",
             self.recovered
         )?;
+        let (policy, throttled) = self.refused;
+        writeln!(f, "{policy:>8}  attempts refused for policy")?;
+        writeln!(f, "{throttled:>8}  attempts throttled")?;
         writeln!(
             f,
             "{:>8}  close calls: begun within the grace period after becoming obsolete",

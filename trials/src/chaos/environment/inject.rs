@@ -136,6 +136,16 @@ impl Environment {
                 smtp_faults::add_random_rule(self.sink.server(), duration, schedule);
                 next = Some((duration, Step::End(fault)));
             }
+            Fault::PolicyRefusal => {
+                let duration = schedule.draw_duration(3.0..6.0);
+                smtp_faults::add_policy_rule(self.sink.server(), duration, schedule);
+                next = Some((duration, Step::End(fault)));
+            }
+            Fault::Throttling => {
+                let duration = schedule.draw_duration(3.0..8.0);
+                smtp_faults::add_throttle_rule(self.sink.server(), duration, schedule);
+                next = Some((duration, Step::End(fault)));
+            }
             Fault::WorkerExit => {}
         }
         self.incidents.push(Incident {

@@ -7,6 +7,7 @@ use guestlist_testkit::smtp::{Action, Rule, Stage};
 
 use crate::chaos::schedule::Schedule;
 use crate::host::MARKS;
+use crate::replies;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -15,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(super) fn add_recipient_rules(server: &SmtpServer) {
     for (mark, _) in MARKS {
         let rule = match mark {
-            "gone" => Rule::new(Stage::Rcpt, "550 5.1.1 no such user"),
+            "gone" => Rule::new(Stage::Rcpt, replies::MISSING_MAILBOX),
             "grey" => Rule::new(Stage::Rcpt, "451 4.7.1 greylisted, come back later").times(1),
             "big" => Rule::new(Stage::End, "552 5.3.4 too big for us").times(1),
             "hang" => Rule::new(Stage::End, Action::HangUp).times(1),
@@ -61,4 +62,20 @@ pub(super) fn add_random_rule(server: &SmtpServer, duration: Duration, schedule:
     ];
     let (stage, action) = faults[schedule.draw_index(faults.len())].clone();
     server.add_rule(Rule::new(stage, action).ending_in(duration));
+}
+
+/// Refuses for policy, until `duration` is over, the recipients whose number ends with a drawn digit.
+pub(super) fn add_policy_rule(server: &SmtpServer, duration: Duration, schedule: &mut Schedule) {
+    let (stage, reply) = replies::POLICY[schedule.draw_index(replies::POLICY.len())];
+    let digit = schedule.draw_index(10);
+    let rule = Rule::new(stage, reply).to(format!("{digit}@"));
+    server.add_rule(rule.ending_in(duration));
+}
+
+/// Takes a drawn number of letters a second, until `duration` is over.
+pub(super) fn add_throttle_rule(server: &SmtpServer, duration: Duration, schedule: &mut Schedule) {
+    let (stage, reply) = replies::THROTTLING[schedule.draw_index(replies::THROTTLING.len())];
+    let per_second = 2 + schedule.draw_index(5);
+    let rule = Rule::new(stage, replies::action(reply)).above_rate(per_second);
+    server.add_rule(rule.ending_in(duration));
 }
