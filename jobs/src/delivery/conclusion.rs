@@ -69,7 +69,10 @@ impl Conclusion {
             },
             VerdictClass::Deferred => {
                 let deferrals = message.attempts - message.faults - message.refusals;
-                let after = retry_schedule::after_deferral(deferrals);
+                let after = match retry_after.is_zero() {
+                    true => retry_schedule::after_deferral(deferrals),
+                    false => retry_schedule::after_doubtful_deferral(deferrals, retry_after),
+                };
                 Self::deferred(text, after, Cost::Attempt)
             }
             VerdictClass::LetterFault => Self::Dead { text },

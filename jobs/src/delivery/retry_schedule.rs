@@ -20,6 +20,15 @@ pub(super) fn after_deferral(deferrals: i64) -> Duration {
     jittered(Duration::from_secs(60 * minutes))
 }
 
+/// Returns the delay after a deferral that may be the server's to everybody, given the deferrals before
+/// it: `first` the first time, because a server may defer everybody for seconds, then by the schedule.
+pub(super) fn after_doubtful_deferral(deferrals: i64, first: Duration) -> Duration {
+    match deferrals {
+        ..=0 => jittered(first),
+        _ => after_deferral(deferrals - 1),
+    }
+}
+
 /// Returns the delay after a refusal that has to be confirmed, given the refusals before it: half a
 /// minute, because a server may refuse everybody for seconds, then ten minutes, then two hours each
 /// time.
@@ -35,6 +44,18 @@ pub(super) fn after_refusal(refusals: i64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn doubtful_deferrals_are_tried_sooner_once() {
+        let first = Duration::from_secs(30);
+        for (deferrals, expected) in (0..4).zip([0.5, 5.0, 15.0, 30.0]) {
+            let minutes = after_doubtful_deferral(deferrals, first).as_secs_f64() / 60.0;
+            assert!(
+                (expected..1.2 * expected).contains(&minutes),
+                "{minutes} for {expected}"
+            );
+        }
+    }
 
     #[test]
     fn deferrals_wait_by_the_schedule() {

@@ -191,6 +191,7 @@ impl Mailer {
                 }
                 verdict.after(retry_after.max(self.0.back_off))
             }
+            VerdictClass::Deferred if prior.is_surely_of_recipient => verdict,
             _ if prior.hint == Some(Hint::FewerConnections) => verdict.after(LOST),
             _ => verdict.after(UNCERTAIN),
         }

@@ -59,6 +59,8 @@ pub(super) struct Prior {
     /// The recipient's address may be suppressed, provided that other recipients are accepted.
     pub(super) may_suppress: bool,
     pub(super) hint: Option<Hint>,
+    /// True if the words say that this recipient alone is to be tried later, whatever others get.
+    pub(super) is_surely_of_recipient: bool,
     /// The name of the rule that matched.
     pub(super) rule: &'static str,
 }
@@ -75,6 +77,7 @@ pub(super) fn classify(stage: Stage, reply: &Reply) -> Option<Prior> {
         everybody: rule.everybody,
         may_suppress: rule.class == ReplyClass::MailboxMissing,
         hint: rule.hint,
+        is_surely_of_recipient: rule.is_surely_of_recipient(),
         rule: rule.name,
     })
 }

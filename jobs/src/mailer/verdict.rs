@@ -15,7 +15,8 @@ pub struct Verdict {
     /// The description for people and for the record of attempts.
     pub detail: Detail,
     /// The time until the next attempt, if the class leaves it to the mailer: after a failure of the
-    /// server, a refusal of our account, throttling, or no answer.
+    /// server, a refusal of our account, throttling, or no answer; after a deferral if the server may
+    /// mean everybody.
     pub retry_after: Duration,
 }
 

@@ -174,6 +174,21 @@ on_both_stacks! {
         assert_eq!(harness.reread(&invitation).await.delivery, Delivery::Sent);
     }
 
+    async fn temporary_refusal_that_may_mean_everybody_is_retried_soon(harness: Harness) {
+        let harness = harness
+            .with_mail_server(Script::default().on(Stage::Rcpt, "450 4.7.1 come again"))
+            .await;
+        let invitation = harness.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
+        harness.work_until_idle().await;
+        assert_eq!(harness.reread(&invitation).await.delivery, Delivery::Deferred);
+        harness.team.advance_clock(TimeDelta::seconds(20));
+        harness.work_until_idle().await;
+        assert!(harness.letters().is_empty(), "too early");
+        harness.team.advance_clock(TimeDelta::seconds(20));
+        harness.work_until_idle().await;
+        assert_eq!(harness.reread(&invitation).await.delivery, Delivery::Sent);
+    }
+
     async fn unknown_recipient_is_suppressed_and_the_inviter_notified(harness: Harness) {
         let unknown = Rule::new(Stage::Rcpt, "550 5.1.1 no such user").to("bob@").times(1);
         let harness = harness.with_mail_server(Script::default().rule(unknown)).await;

@@ -40,6 +40,12 @@ pub(super) enum Codes {
 pub(super) struct Status(pub(super) u16, pub(super) u16, pub(super) u16);
 
 impl Rule {
+    /// Returns true for known words about one mailbox, which no server says instead of its own fault.
+    pub(super) fn is_surely_of_recipient(&self) -> bool {
+        let is_known = !self.words.is_empty() || !self.status.is_empty();
+        is_known && self.class == ReplyClass::RecipientLater && self.everybody != ReplyClass::Sender
+    }
+
     pub(super) fn matches(&self, stage: Stage, text: &Text) -> bool {
         let any = |lists: &[&[&str]]| {
             let mut phrases = lists.iter().flat_map(|list| list.iter());

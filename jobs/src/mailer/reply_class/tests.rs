@@ -137,6 +137,25 @@ fn positive_replies_have_no_class() {
 }
 
 #[test]
+fn only_known_words_are_surely_of_the_recipient() {
+    for text in [
+        "451 4.7.1 greylisted, come back later",
+        "452 4.2.2 mailbox full",
+        "450 4.2.1 the user you are trying to contact is receiving mail at a rate that prevents it",
+    ] {
+        assert!(prior(Stage::Rcpt, text).is_surely_of_recipient, "{text}");
+    }
+    for text in [
+        "451 Temporary local problem",
+        "454 4.7.1 Relay access denied",
+        "450 4.7.1 come again",
+        "451 4.3.0 try again",
+    ] {
+        assert!(!prior(Stage::Rcpt, text).is_surely_of_recipient, "{text}");
+    }
+}
+
+#[test]
 fn an_address_does_not_steer_the_class() {
     for row in rows() {
         let steered = row
