@@ -56,11 +56,16 @@ pub(crate) struct Options {
     /// built first if cargo runs this program.
     #[arg(long, value_name = "FILE")]
     guestlist: Option<PathBuf>,
+    /// File of another `guestlist` command, such as that of an earlier release, for the subject beside.
+    #[arg(long, value_name = "FILE")]
+    beside: Option<PathBuf>,
 }
 
 /// Measures the subjects and prints the table. Missed targets do not change the exit status.
 pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let command = GuestlistCommand::find(options.guestlist.as_deref())?;
+    let beside = options.beside.as_deref();
+    let beside = beside.map(|file| command.other(file)).transpose()?;
     if cfg!(debug_assertions) {
         eprintln!(
             "this is a debug build: its results say nothing about speed; measure with cargo run --release"
@@ -68,7 +73,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     }
     let folder = temporary_folder(options.folder.as_deref())?;
     let subjects = if options.only.is_empty() {
-        Subject::ALL.to_vec()
+        let all = Subject::ALL.into_iter();
+        all.filter(|subject| beside.is_some() || *subject != Subject::Beside)
+            .collect()
     } else {
         options.only.clone()
     };
@@ -78,8 +85,15 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let mut rows = Vec::new();
     {
         let amounts = options.size.amounts();
-        let mut environment =
-            Environment::start(folder.path(), command, amounts, options.repeat, progress).await?;
+        let mut environment = Environment::start(
+            folder.path(),
+            command,
+            beside,
+            amounts,
+            options.repeat,
+            progress,
+        )
+        .await?;
         for (index, subject) in subjects.iter().enumerate() {
             environment
                 .progress

@@ -71,6 +71,15 @@ impl GuestlistCommand {
         })
     }
 
+    /// Returns another command with the same keys.
+    pub(crate) fn other(&self, file: &Path) -> anyhow::Result<Self> {
+        let program = Self::find(Some(file))?.program;
+        Ok(Self {
+            program,
+            keys: self.keys.clone(),
+        })
+    }
+
     pub(crate) fn keys(&self) -> &str {
         &self.keys
     }
@@ -212,6 +221,11 @@ impl GuestlistProcess {
             bail!("guestlist ended with {status}\n{}", self.end_of_log());
         }
         Ok(())
+    }
+
+    /// Returns what it has written to stdout and stderr.
+    pub(crate) fn log(&self) -> anyhow::Result<String> {
+        std::fs::read_to_string(&self.log).context("cannot read the log of guestlist")
     }
 
     fn end_of_log(&self) -> String {

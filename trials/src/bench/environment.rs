@@ -19,6 +19,8 @@ pub(crate) struct Environment {
     pub(crate) repeat: u16,
     pub(crate) progress: Progress,
     pub(crate) command: GuestlistCommand,
+    /// Another command, to compare it with.
+    pub(crate) beside: Option<GuestlistCommand>,
     pub(crate) redis: RedisServer,
     postgres: PostgresServer,
     databases: u32,
@@ -28,6 +30,7 @@ impl Environment {
     pub(crate) async fn start(
         folder: &Path,
         command: GuestlistCommand,
+        beside: Option<GuestlistCommand>,
         amounts: Amounts,
         repeat: u16,
         progress: Progress,
@@ -41,6 +44,7 @@ impl Environment {
             repeat,
             progress,
             command,
+            beside,
             databases: 0,
         })
     }
@@ -85,13 +89,25 @@ impl Environment {
         smtp_url: String,
         arguments: &[&str],
     ) -> anyhow::Result<GuestlistProcess> {
+        self.start_worker_of(&self.command, store, smtp_url, arguments, &[])
+    }
+
+    /// Like [`start_worker`](Self::start_worker), of another command and with more environment variables.
+    pub(crate) fn start_worker_of(
+        &self,
+        command: &GuestlistCommand,
+        store: &Store,
+        smtp_url: String,
+        arguments: &[&str],
+        variables: &[(&str, String)],
+    ) -> anyhow::Result<GuestlistProcess> {
         let arguments = [&["work"], arguments].concat();
-        let variables = [
+        let servers = [
             ("DATABASE_URL", store.url.clone()),
             ("REDIS_URL", self.redis.url()),
             ("SMTP_URL", smtp_url),
         ];
-        self.command.start(&self.folder, &arguments, &variables)
+        command.start(&self.folder, &arguments, &[&servers, variables].concat())
     }
 }
 

@@ -1,7 +1,7 @@
 //! A host that invites as fast as it can.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use guestlist::{Actor, Database, Error, Guestlist, Invite, OrganizationId, User, UserId};
@@ -50,29 +50,42 @@ pub(crate) async fn invite_many(
     name: &str,
     count: u64,
 ) -> anyhow::Result<Duration> {
-    let next = Arc::new(AtomicU64::new(0));
-    let teams: Arc<[Team]> = teams.into();
-    let mut tasks = JoinSet::new();
     let began = Instant::now();
+    let address = |index| format!("{name}-{index}@invitee.example");
+    let addresses = (0..count).map(address).collect();
+    invite_each(database, guestlist, teams, addresses).await?;
+    Ok(began.elapsed())
+}
+
+/// Invites people, each in its own transaction, to the organizations in turn.
+pub(crate) async fn invite_each(
+    database: &Database,
+    guestlist: &Guestlist,
+    teams: &[Team],
+    addresses: Vec<String>,
+) -> anyhow::Result<()> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let (teams, addresses): (Arc<[Team]>, Arc<[String]>) = (teams.into(), addresses.into());
+    let mut tasks = JoinSet::new();
     for _ in 0..TASKS {
         let (database, guestlist) = (database.clone(), guestlist.clone());
-        let (next, teams, name) = (Arc::clone(&next), Arc::clone(&teams), name.to_owned());
+        let (next, teams) = (Arc::clone(&next), Arc::clone(&teams));
+        let addresses = Arc::clone(&addresses);
         tasks.spawn(async move {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= count {
+                let Some(address) = addresses.get(index) else {
                     return anyhow::Ok(());
-                }
-                let team = usize::try_from(index)? % teams.len();
-                let address = format!("{name}-{index}@invitee.example");
-                invite(&database, &guestlist, &teams[team], &address).await?;
+                };
+                let team = &teams[index % teams.len()];
+                invite(&database, &guestlist, team, address).await?;
             }
         });
     }
     while let Some(ended) = tasks.join_next().await {
         ended??;
     }
-    Ok(began.elapsed())
+    Ok(())
 }
 
 /// Invites one person in its own transaction.

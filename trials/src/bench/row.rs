@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::statistics::Figures;
 
-/// The condition that the median has to meet.
+/// The condition that the median, or every value, has to meet.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Target {
     /// At least this value.
@@ -17,6 +17,12 @@ pub(crate) enum Target {
     MinRatio(f64),
     /// At most this multiple of the reference.
     MaxRatio(f64),
+    /// Every value at least this one.
+    EachMin(f64),
+    /// Every value at most this one.
+    EachMax(f64),
+    /// Every value exactly this one.
+    Each(f64),
 }
 
 /// A measurement.
@@ -106,6 +112,12 @@ impl Row {
             Target::Max(bound) => median <= bound,
             Target::MinRatio(bound) => self.ratio()? >= bound,
             Target::MaxRatio(bound) => self.ratio()? <= bound,
+            Target::EachMin(bound) => self.result.lowest() >= bound,
+            Target::EachMax(bound) => self.result.highest() <= bound,
+            Target::Each(value) => {
+                let all = self.result.all();
+                all.iter().all(|figure| *figure == value)
+            }
         })
     }
 
@@ -229,6 +241,9 @@ impl fmt::Display for Target {
             Self::Max(bound) => write!(f, "≤ {}", plain(bound)),
             Self::MinRatio(bound) => write!(f, "≥ {bound} ×"),
             Self::MaxRatio(bound) => write!(f, "≤ {bound} ×"),
+            Self::EachMin(bound) => write!(f, "each ≥ {}", plain(bound)),
+            Self::EachMax(bound) => write!(f, "each ≤ {}", plain(bound)),
+            Self::Each(value) => write!(f, "each {}", plain(value)),
         }
     }
 }
@@ -273,6 +288,23 @@ mod tests {
     fn the_median_is_compared_with_the_target() {
         let row = Row::new("drain", "letters", "a second", vec![1.0, 11.0, 12.0]).unwrap();
         assert_eq!(row.target(Target::Min(10.0)).is_met(), Some(true));
+    }
+
+    #[test]
+    fn every_value_is_compared_where_each_must_meet_the_target() {
+        let row = |figures: [f64; 3]| Row::new("refusal", "wait", "s", figures.into()).unwrap();
+        for (target, met, missed) in [
+            (Target::EachMin(10.0), [10.0, 11.0, 12.0], [9.9, 11.0, 12.0]),
+            (
+                Target::EachMax(12.0),
+                [10.0, 11.0, 12.0],
+                [10.0, 11.0, 12.1],
+            ),
+            (Target::Each(1.0), [1.0; 3], [1.0, 1.0, 2.0]),
+        ] {
+            assert_eq!(row(met).target(target).verdict(), "met", "{target}");
+            assert_eq!(row(missed).target(target).verdict(), "MISSED", "{target}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 pub(crate) enum Size {
     /// Shows only that everything works; the values mean nothing.
     Tiny,
-    /// Takes one to two minutes for all subjects; the values are roughly right.
+    /// Takes about ten minutes for all subjects; the values are roughly right.
     Quick,
     /// Takes about an hour and 20 GB of disk; the targets apply to this size on an otherwise idle machine.
     Full,
@@ -38,6 +38,12 @@ pub(crate) struct Amounts {
     pub(crate) sessions: u64,
     pub(crate) files: u64,
     pub(crate) pushes: u64,
+    pub(crate) ordinary: u64,
+    pub(crate) refusals: usize,
+    pub(crate) refusal: Duration,
+    pub(crate) settling: Duration,
+    pub(crate) throttled: Duration,
+    pub(crate) limited: u64,
 }
 
 impl Size {
@@ -72,6 +78,12 @@ impl Size {
                 sessions: 1_200,
                 files: 64,
                 pushes: 1_000,
+                ordinary: 40,
+                refusals: 4,
+                refusal: Duration::from_secs(2),
+                settling: Duration::from_secs(2),
+                throttled: Duration::from_secs(2),
+                limited: 60,
             },
             Self::Quick => Amounts {
                 organizations: 100,
@@ -94,6 +106,12 @@ impl Size {
                 sessions: 20_000,
                 files: 500,
                 pushes: 100_000,
+                ordinary: 300,
+                refusals: 12,
+                refusal: Duration::from_secs(30),
+                settling: Duration::from_secs(60),
+                throttled: Duration::from_secs(60),
+                limited: 600,
             },
             Self::Full => Amounts {
                 organizations: 500,
@@ -116,6 +134,12 @@ impl Size {
                 sessions: 100_000,
                 files: 5_000,
                 pushes: 1_000_000,
+                ordinary: 300,
+                refusals: 12,
+                refusal: Duration::from_secs(30),
+                settling: Duration::from_secs(60),
+                throttled: Duration::from_secs(120),
+                limited: 600,
             },
         }
     }

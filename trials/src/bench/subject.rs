@@ -1,18 +1,25 @@
 //! The subjects of a benchmark, one file for each.
 
+mod beside;
 mod both;
 mod bulk;
+mod connections;
 mod drain;
 mod expiry;
+mod greeting;
+mod installation;
 mod invite;
 mod memory;
 mod open_loop;
 mod purge;
 mod redis;
+mod refusal;
+mod refused_few;
 mod relay;
 mod size;
 mod sqlite;
 mod start;
+mod throttle;
 mod warm_worker;
 
 use std::time::Duration;
@@ -55,13 +62,31 @@ pub(crate) enum Subject {
     /// Time to lease a batch with many messages waiting, and after many were processed; the reference is a
     /// small, new outbox.
     Relay,
+    /// Time of ordinary letters while the mail server refuses five other recipients for policy; the reference
+    /// is the same without those.
+    Policy,
+    /// Time of ordinary letters while the mail server refuses 20 letters of another organization for their
+    /// content; the reference is the same without those.
+    Content,
+    /// Time from the end of a refusal of everything by the mail server, in several words and at several
+    /// stages, to the last letter.
+    Refusal,
+    /// Letters per second to a mail server that takes 14 a second, and the tries that it refuses.
+    Throttle,
+    /// Letters per second to a mail server that allows 4 connections, with 16 configured; the reference is 4
+    /// configured.
+    Connections,
+    /// Longest time from an invite to its letter while the mail server never greets 3 of 16 connections.
+    Greeting,
+    /// Letters per second of a backlog by one worker; the reference is the command of --beside.
+    Beside,
 }
 
 /// Maximum time to wait for a result.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(900);
 
 impl Subject {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Invite,
         Self::Bulk,
         Self::Drain,
@@ -75,6 +100,13 @@ impl Subject {
         Self::Sqlite,
         Self::Redis,
         Self::Relay,
+        Self::Policy,
+        Self::Content,
+        Self::Refusal,
+        Self::Throttle,
+        Self::Connections,
+        Self::Greeting,
+        Self::Beside,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -92,6 +124,13 @@ impl Subject {
             Self::Sqlite => "sqlite",
             Self::Redis => "redis",
             Self::Relay => "relay",
+            Self::Policy => "policy",
+            Self::Content => "content",
+            Self::Refusal => "refusal",
+            Self::Throttle => "throttle",
+            Self::Connections => "connections",
+            Self::Greeting => "greeting",
+            Self::Beside => "beside",
         }
     }
 
@@ -111,6 +150,13 @@ impl Subject {
             Self::Sqlite => sqlite::measure(environment).await,
             Self::Redis => redis::measure(environment).await,
             Self::Relay => relay::measure(environment).await,
+            Self::Policy => refused_few::measure_policy(environment).await,
+            Self::Content => refused_few::measure_content(environment).await,
+            Self::Refusal => refusal::measure(environment).await,
+            Self::Throttle => throttle::measure(environment).await,
+            Self::Connections => connections::measure(environment).await,
+            Self::Greeting => greeting::measure(environment).await,
+            Self::Beside => beside::measure(environment).await,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use guestlist_testkit::SmtpServer;
 use tempfile::TempDir;
 
 use crate::sink::{self, Accepted, Entry, Sink};
@@ -31,6 +32,11 @@ impl TimingSink {
 
     pub(crate) fn url(&self) -> String {
         self.sink.url("worker")
+    }
+
+    /// The mail server, to change its rules.
+    pub(crate) fn server(&self) -> &SmtpServer {
+        self.sink.server()
     }
 
     /// Returns true if no letter has arrived yet.

@@ -1,5 +1,6 @@
 //! One worker that sends a backlog.
 
+use crate::bench::command::{Finished, GuestlistCommand};
 use crate::bench::environment::Environment;
 use crate::bench::fill::Filler;
 use crate::bench::row::{Row, Target};
@@ -18,21 +19,10 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
         );
         let sink = SmtpSink::start(&environment.folder).await?;
         reference.push(rate(count, sink.send_with_smtp_source(count, bytes).await?));
-        let store = environment.create_store().await?;
-        let filler = Filler::new(environment, &store, environment.amounts.organizations).await?;
-        filler.backlog(1, count).await?;
-        store.vacuum().await?;
-        let sink = SmtpSink::start(&environment.folder).await?;
-        let worker = environment.start_worker(&store, sink.url(), &["--until-idle"])?;
-        let finished = worker.wait().await?;
+        let command = environment.command.clone();
+        let finished = drain(environment, &command, count).await?;
         result.push(rate(count, finished.duration));
         memory.push(finished.peak.0);
-        sink.require(count)?;
-        store.require("guestlist_outbox", 0).await?;
-        store
-            .require("guestlist_invitations WHERE delivery = 'sent'", count)
-            .await?;
-        environment.drop_store(store).await?;
     }
     Ok(vec![
         Row::new(
@@ -49,6 +39,29 @@ pub(super) async fn measure(environment: &mut Environment) -> anyhow::Result<Vec
         .counted(count),
         Row::new("drain", "peak of the worker's memory", "MB", memory)?.target(Target::Max(60.0)),
     ])
+}
+
+/// Drains a backlog with one worker of this command.
+pub(super) async fn drain(
+    environment: &mut Environment,
+    command: &GuestlistCommand,
+    count: u64,
+) -> anyhow::Result<Finished> {
+    let store = environment.create_store().await?;
+    let filler = Filler::new(environment, &store, environment.amounts.organizations).await?;
+    filler.backlog(1, count).await?;
+    store.vacuum().await?;
+    let sink = SmtpSink::start(&environment.folder).await?;
+    let arguments = ["--until-idle"];
+    let worker = environment.start_worker_of(command, &store, sink.url(), &arguments, &[])?;
+    let finished = worker.wait().await?;
+    sink.require(count)?;
+    store.require("guestlist_outbox", 0).await?;
+    store
+        .require("guestlist_invitations WHERE delivery = 'sent'", count)
+        .await?;
+    environment.drop_store(store).await?;
+    Ok(finished)
 }
 
 /// Returns the size of a letter in bytes, so that those of smtp-source have the same size.
