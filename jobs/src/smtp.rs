@@ -15,6 +15,7 @@ mod error;
 mod reply;
 mod send_guard;
 mod server;
+mod sign_in;
 mod stage;
 mod stream;
 pub(crate) mod tls;

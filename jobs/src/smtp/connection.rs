@@ -6,14 +6,11 @@ use std::time::Duration;
 use futures::FutureExt;
 use guestlist::EmailAddress;
 use lettre::Address;
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::commands::Mail as MailFrom;
-use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Quit, Rcpt, Rset, Starttls};
+use lettre::transport::smtp::commands::{Data, Ehlo, Quit, Rcpt, Rset, Starttls};
 use lettre::transport::smtp::extension::{MailBodyParameter, MailParameter};
-use lettre::transport::smtp::response::Response;
 use tokio::net::{TcpStream, lookup_host};
 
-use super::account::{Account, read_token};
 use super::capabilities::Capabilities;
 use super::counters::SmtpCounters;
 use super::deadlines::Deadlines;
@@ -22,6 +19,7 @@ use super::error::SmtpError;
 use super::reply::Reply;
 use super::send_guard::SendGuard;
 use super::server::{Security, Server};
+use super::sign_in::sign_in;
 use super::stage::Stage;
 use super::stream::{SmtpStream, within};
 use crate::failpoint::fail_point;
@@ -91,7 +89,14 @@ impl Connection {
         ) {
             connection = connection.start_tls(server, &name).await?;
         }
-        connection.sign_in(server).await?;
+        if let Some(account) = &server.account {
+            let Self {
+                stream,
+                capabilities,
+                ..
+            } = &mut connection;
+            sign_in(account, capabilities, stream, deadlines.mail).await?;
+        }
         Ok(connection)
     }
 
@@ -126,62 +131,6 @@ impl Connection {
         self.capabilities = hello(&mut self.stream, name, &self.deadlines).await?;
         self.encrypted = true;
         Ok(self)
-    }
-
-    /// Signs in (RFC 4954) if there is an account.
-    async fn sign_in(&mut self, server: &Server) -> Result<(), SmtpError> {
-        match &server.account {
-            None => Ok(()),
-            Some(Account::Password { credentials, .. }) => self.sign_in_with(credentials).await,
-            Some(Account::TokenFile { user, path }) => {
-                if !self.capabilities.takes_token() {
-                    return Err(SmtpError::NoXoauth2);
-                }
-                let token = read_token(user, path).await?;
-                self.sign_in_with_token(token).await
-            }
-        }
-    }
-
-    /// Signs in by XOAUTH2 with an access token. After a wrong token the server describes the error in
-    /// a challenge, and refuses only after an empty answer.
-    async fn sign_in_with_token(&mut self, token: Credentials) -> Result<(), SmtpError> {
-        let auth = Auth::new(Mechanism::Xoauth2, token, None).map_err(|_| SmtpError::Challenge)?;
-        if self.authenticate(auth).await?.code == 235 {
-            return Ok(());
-        }
-        self.stream
-            .command(Stage::Auth, "\r\n", &[235], self.deadlines.mail)
-            .await
-            .map(drop)
-    }
-
-    /// Signs in with PLAIN or LOGIN.
-    async fn sign_in_with(&mut self, credentials: &Credentials) -> Result<(), SmtpError> {
-        let mechanism = self
-            .capabilities
-            .mechanism()
-            .ok_or(SmtpError::NoMechanism)?;
-        let mut auth =
-            Auth::new(mechanism, credentials.clone(), None).map_err(|_| SmtpError::Challenge)?;
-        // LOGIN sends two challenges, for user and password.
-        for _ in 0..2 {
-            let reply = self.authenticate(auth).await?;
-            if reply.code == 235 {
-                return Ok(());
-            }
-            auth = answer(mechanism, credentials, &reply).ok_or(SmtpError::Challenge)?;
-        }
-        match self.authenticate(auth).await?.code {
-            235 => Ok(()),
-            _ => Err(SmtpError::Challenge),
-        }
-    }
-
-    async fn authenticate(&mut self, auth: Auth) -> Result<Reply, SmtpError> {
-        self.stream
-            .command(Stage::Auth, auth, &[235, 334], self.deadlines.mail)
-            .await
     }
 
     /// Sends one letter. `Ok` is the server's 250 to the end of the data, nothing less.
@@ -475,12 +424,4 @@ fn is_unknown_command(reply: &Reply) -> bool {
         501 | 504 => names_command,
         _ => false,
     }
-}
-
-/// Returns the answer to a SASL challenge, if the challenge is understood.
-fn answer(mechanism: Mechanism, credentials: &Credentials, challenge: &Reply) -> Option<Auth> {
-    let challenge: Response = format!("334 {}\r\n", challenge.lines.first()?)
-        .parse()
-        .ok()?;
-    Auth::new_from_response(mechanism, credentials.clone(), &challenge).ok()
 }
