@@ -5,11 +5,13 @@
 //! lately; a circuit breaker stops all letters while the server fails or refuses us. With `file:`
 //! letters are written as files instead.
 
+mod cause;
 mod circuit_breaker;
 mod config;
 mod connection_pool;
 mod folder;
 mod judge;
+mod lent;
 mod memory;
 mod metrics;
 mod ready;
@@ -39,7 +41,8 @@ pub(crate) use self::memory::LetterKey;
 pub(crate) use self::metrics::MailerMetrics;
 pub(crate) use self::ready::{ClosedWhileIdle, Ready};
 
-use self::circuit_breaker::{BreakerPermit, Cause, CircuitBreaker, Probe};
+use self::cause::Cause;
+use self::circuit_breaker::{BreakerPermit, CircuitBreaker};
 use self::config::Transport;
 use self::connection_pool::ConnectionPool;
 use self::folder::Folder;
@@ -236,13 +239,8 @@ impl Mailer {
 
     /// Stops letters because the server could not be reached or refuses the connection.
     fn could_not_connect(&self, error: &SmtpError) {
-        let cause = Cause {
-            text: error.to_string(),
-            remedy: remedy::of_connection(error),
-            probe: Probe::Connection,
-        };
         let permit = self.0.breaker.admit_connection();
-        permit.failed(Instant::now(), cause);
+        permit.failed(Instant::now(), Cause::of_connection(error));
         self.spawn_connection_probe();
     }
 
@@ -302,12 +300,7 @@ impl Mailer {
                 pool.add(connection);
             }
             Err(error) => {
-                let cause = Cause {
-                    text: SmtpError::to_string(&error),
-                    remedy: remedy::of_connection(&error),
-                    probe: Probe::Connection,
-                };
-                permit.failed(Instant::now(), cause);
+                permit.failed(Instant::now(), Cause::of_connection(&error));
             }
         }
     }
@@ -370,16 +363,12 @@ impl Mailer {
 }
 
 fn no_connection_in_time(permit: BreakerPermit) -> Unavailable {
-    let cause = Cause {
-        text: format!(
-            "no connection to the mail server became ready within {} s",
-            CHECKOUT_TIMEOUT.as_secs()
-        ),
-        remedy: None,
-        probe: Probe::Letter(Vec::new()),
-    };
+    let why = format!(
+        "no connection to the mail server became ready within {} s",
+        CHECKOUT_TIMEOUT.as_secs()
+    );
     Unavailable {
-        why: cause.text.clone(),
-        retry_after: permit.failed(Instant::now(), cause),
+        retry_after: permit.failed(Instant::now(), Cause::of_text(why.clone())),
+        why,
     }
 }

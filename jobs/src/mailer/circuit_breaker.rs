@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use super::cause::{Cause, Probe};
 use super::memory::LetterKey;
 use super::settings::MailerSettings;
 use crate::back_off::BackOff;
@@ -56,26 +57,6 @@ struct State {
 struct Opening {
     until: Instant,
     cause: Cause,
-}
-
-/// The reason why letters are stopped.
-#[derive(Debug, Clone)]
-pub(super) struct Cause {
-    /// The server's words, or a description.
-    pub(super) text: String,
-    /// The remedy, if a person has to fix the cause.
-    pub(super) remedy: Option<&'static str>,
-    /// The way to find out that it is over.
-    pub(super) probe: Probe,
-}
-
-/// The way to find out that the mail server takes letters again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Probe {
-    /// A connection up to `MAIL`, without a letter.
-    Connection,
-    /// A letter, if possible not one to these recipients, whose refusal opened the breaker.
-    Letter(Vec<u64>),
 }
 
 /// The right to try one letter. Dropped without a report, it lets another letter be the probe.
@@ -199,30 +180,6 @@ impl CircuitBreaker {
             tracing::info!("the mail server accepts letters again");
             state.turn(None);
             self.changed.notify_waiters();
-        }
-    }
-}
-
-impl Cause {
-    fn is_of_several_letters(&self) -> bool {
-        matches!(&self.probe, Probe::Letter(openers) if !openers.is_empty())
-    }
-
-    /// Logs a failure: loudly once if a person has to fix it, quietly while it lasts.
-    fn log(&self, retry_in: Duration, failures: u32, is_announced: bool) {
-        let text = &self.text;
-        match self.remedy {
-            Some(remedy) if !is_announced => tracing::error!(
-                ?retry_in,
-                failures,
-                "the mail server refuses this sender, and no letter is sent until that is fixed: {text}; {remedy}"
-            ),
-            None if !is_announced => tracing::warn!(
-                ?retry_in,
-                failures,
-                "the mail server failed, and letters wait until the next try: {text}"
-            ),
-            _ => tracing::info!(?retry_in, failures, "the mail server still fails: {text}"),
         }
     }
 }

@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
+use super::lent::{EndedLoan, Lender, Lent};
 use super::settings::MailerSettings;
-use crate::mail::Mail;
-use crate::smtp::{Connection, Reply, SendGuard, Server, SmtpCounters, SmtpError};
+use crate::smtp::{Connection, Server, SmtpCounters, SmtpError};
 
 /// The interval of the upkeep: idle connections, and connections that take long to open.
 const UPKEEP: Duration = Duration::from_millis(200);
@@ -90,15 +90,6 @@ struct OpeningConnection {
 #[derive(Debug)]
 pub(super) struct NoConnection;
 
-/// A connection that is lent to one letter. Dropped unused it goes back; dropped while a letter is
-/// being sent it is closed, so that a late reply is never taken for the answer to another letter.
-pub(super) struct Lent {
-    pool: Arc<Shared>,
-    connection: Option<Connection>,
-    /// True if it was idle, so that the server may have closed it meanwhile.
-    is_reused: bool,
-}
-
 impl ConnectionPool {
     /// Creates a pool without connections; the first is opened for the first letter.
     pub(super) fn new(
@@ -143,7 +134,7 @@ impl ConnectionPool {
                 return Err(NoConnection);
             }
             if let Some(connection) = state.take_idle() {
-                return Ok(state.lend(&self.0, connection, true));
+                return Ok(self.0.lend(&mut state, connection, true));
             }
             let (sender, waiter) = oneshot::channel();
             state.waiters.push_back(sender);
@@ -245,7 +236,7 @@ impl Shared {
             });
             return;
         };
-        let lent = state.lend(self, connection, is_reused);
+        let lent = self.lend(&mut state, connection, is_reused);
         drop(state);
         // A letter that stopped waiting at this moment drops the loan, which comes back here.
         let _ = waiter.send(lent);
@@ -290,18 +281,37 @@ impl Shared {
     fn quit(&self, connection: Connection) {
         self.tasks.spawn(connection.quit());
     }
+
+    fn lend(self: &Arc<Self>, state: &mut State, connection: Connection, is_reused: bool) -> Lent {
+        state.lent += 1;
+        let lender = Arc::clone(self);
+        let letters = self.settings.letters_per_connection;
+        Lent::new(lender, connection, is_reused, letters)
+    }
+}
+
+impl Lender for Shared {
+    fn end(self: Arc<Self>, loan: EndedLoan) {
+        match loan {
+            EndedLoan::Usable(connection) => {
+                self.hand_over(connection, true, |state| state.lent -= 1);
+            }
+            EndedLoan::UsedUp(connection) => {
+                self.quit(connection);
+                let mut state = self.lock();
+                state.lent -= 1;
+                self.open_more(&mut state);
+            }
+            EndedLoan::Closed => {
+                let mut state = self.lock();
+                state.lent -= 1;
+                self.open_more(&mut state);
+            }
+        }
+    }
 }
 
 impl State {
-    fn lend(&mut self, pool: &Arc<Shared>, connection: Connection, is_reused: bool) -> Lent {
-        self.lent += 1;
-        Lent {
-            pool: Arc::clone(pool),
-            connection: Some(connection),
-            is_reused,
-        }
-    }
-
     /// The number of connections that are open.
     fn open(&self) -> usize {
         self.idle.len() + self.lent
@@ -434,68 +444,5 @@ async fn keep_up(pool: Weak<Shared>, closing: CancellationToken) {
         }
         state.grow_if_busy(now, pool.settings.connections);
         pool.open_more(&mut state);
-    }
-}
-
-impl Lent {
-    /// Returns whether the connection was idle before.
-    pub(super) fn is_reused(&self) -> bool {
-        self.is_reused
-    }
-
-    /// Sends a letter. The connection goes back to the pool if the next letter may use it.
-    pub(super) async fn send(
-        &mut self,
-        mail: &Mail,
-        guard: &SendGuard,
-    ) -> Result<Reply, SmtpError> {
-        let mut connection = self.connection.take().expect("one letter for each loan");
-        let result = connection.send(mail, guard).await;
-        let is_usable = match &result {
-            Ok(_) => true,
-            Err(error) => error.leaves_connection_usable(),
-        };
-        if is_usable && connection.is_in_step() {
-            self.connection = Some(connection);
-        }
-        result
-    }
-
-    /// Ends the loan and closes the connection.
-    pub(super) fn quit(mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.pool.quit(connection);
-        }
-    }
-
-    /// Ends the loan after a letter: resets a refused transaction and gives the connection back.
-    pub(super) async fn give_back(mut self) {
-        let Some(mut connection) = self.connection.take() else {
-            return;
-        };
-        if let Err(error) = connection.reset().await {
-            debug!(%error, "a connection was dropped: {error}");
-            return;
-        }
-        if connection.letters() >= self.pool.settings.letters_per_connection {
-            self.pool.quit(connection);
-        } else {
-            self.connection = Some(connection);
-        }
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        match self.connection.take() {
-            Some(connection) => self
-                .pool
-                .hand_over(connection, true, |state| state.lent -= 1),
-            None => {
-                let mut state = self.pool.lock();
-                state.lent -= 1;
-                self.pool.open_more(&mut state);
-            }
-        }
     }
 }

@@ -7,13 +7,14 @@ use guestlist::EmailAddress;
 
 use tracing::debug;
 
-use super::circuit_breaker::{BreakerPermit, Cause, Probe};
-use super::connection_pool::Lent;
+use super::cause::{Cause, Probe};
+use super::circuit_breaker::BreakerPermit;
 use super::judge::{concerns_all, judge_error, judge_reply};
+use super::lent::Lent;
 use super::memory::LetterKey;
 use super::reply_class::{Hint, classify, fingerprint};
 use super::verdict::{Detail, Verdict, VerdictClass};
-use super::{Mailer, Post, remedy};
+use super::{Mailer, Post};
 use crate::mail::Mail;
 use crate::smtp::{Reply, SendGuard, SmtpError, Stage};
 
@@ -175,15 +176,8 @@ impl Mailer {
         match class {
             VerdictClass::Throttled => verdict.after(self.0.throttle.refused(now)),
             _ if concerns_all => {
-                let cause = Cause {
-                    text: reply.to_string(),
-                    remedy: (class == VerdictClass::SenderRefused)
-                        .then(|| remedy::of_reply(stage, reply)),
-                    probe: match stage.precedes_recipient() {
-                        true => Probe::Connection,
-                        false => Probe::Letter(evidence.recipients),
-                    },
-                };
+                let is_of_sender = class == VerdictClass::SenderRefused;
+                let cause = Cause::of_reply(stage, reply, is_of_sender, evidence.recipients);
                 let probes_connection = cause.probe == Probe::Connection;
                 let retry_after = permit.failed(now, cause);
                 if probes_connection {
@@ -224,11 +218,7 @@ impl Mailer {
         }
         match class {
             VerdictClass::ServerFault | VerdictClass::SenderRefused | VerdictClass::Unknown => {
-                let cause = Cause {
-                    text: error.to_string(),
-                    remedy: remedy::of_connection(error),
-                    probe: Probe::Letter(openers),
-                };
+                let cause = Cause::of_letter(error, openers);
                 verdict.after(permit.failed(now, cause).max(self.0.back_off))
             }
             _ => verdict,
@@ -242,11 +232,7 @@ impl Mailer {
                 Verdict::new(VerdictClass::Accepted, Detail::of_text(text))
             }
             Err(text) => {
-                let cause = Cause {
-                    text: text.clone(),
-                    remedy: None,
-                    probe: Probe::Letter(Vec::new()),
-                };
+                let cause = Cause::of_text(text.clone());
                 let retry_after = permit.failed(Instant::now(), cause);
                 Verdict::new(VerdictClass::ServerFault, Detail::of_text(text)).after(retry_after)
             }
