@@ -13,6 +13,7 @@ mod deadlines;
 mod ehlo_name;
 mod error;
 mod reply;
+mod secrets;
 mod send_guard;
 mod server;
 mod sign_in;

@@ -17,6 +17,8 @@ mod strength;
 mod addresses;
 #[path = "mailer/configured.rs"]
 mod configured;
+#[path = "mailer/credentials.rs"]
+mod credentials;
 #[path = "mailer/deliver.rs"]
 mod deliver;
 #[path = "mailer/evidence.rs"]

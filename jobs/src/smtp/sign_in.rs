@@ -10,6 +10,7 @@ use super::account::{Account, read_token};
 use super::capabilities::Capabilities;
 use super::error::SmtpError;
 use super::reply::Reply;
+use super::secrets::Secrets;
 use super::stage::Stage;
 use super::stream::SmtpStream;
 
@@ -20,19 +21,25 @@ pub(super) async fn sign_in(
     stream: &mut SmtpStream,
     deadline: Duration,
 ) -> Result<(), SmtpError> {
-    let mut exchange = Exchange { stream, deadline };
-    match account {
+    let (mechanism, credentials) = match account {
         Account::Password { credentials, .. } => {
             let mechanism = capabilities.mechanism().ok_or(SmtpError::NoMechanism)?;
-            exchange.by_password(mechanism, credentials).await
+            (mechanism, credentials.clone())
         }
         Account::TokenFile { user, path } => {
             if !capabilities.takes_token() {
                 return Err(SmtpError::NoXoauth2);
             }
-            exchange.by_token(read_token(user, path).await?).await
+            (Mechanism::Xoauth2, read_token(user, path).await?)
         }
-    }
+    };
+    let secrets = Secrets::of(mechanism, &credentials);
+    let mut exchange = Exchange { stream, deadline };
+    let signed_in = match mechanism {
+        Mechanism::Xoauth2 => exchange.by_token(credentials).await,
+        _ => exchange.by_password(mechanism, &credentials).await,
+    };
+    signed_in.map_err(|error| secrets.remove_from(error))
 }
 
 /// The commands and replies of AUTH on one connection.
