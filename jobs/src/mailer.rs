@@ -5,6 +5,7 @@
 //! lately; a circuit breaker stops all letters while the server fails or refuses us. With `file:`
 //! letters are written as files instead.
 
+mod candidates;
 mod cause;
 mod circuit_breaker;
 mod config;
@@ -41,11 +42,13 @@ pub(crate) use self::memory::LetterKey;
 pub(crate) use self::metrics::MailerMetrics;
 pub(crate) use self::ready::{ClosedWhileIdle, Ready};
 
+use self::candidates::Candidate;
 use self::cause::Cause;
 use self::circuit_breaker::{BreakerPermit, CircuitBreaker};
 use self::config::Transport;
 use self::connection_pool::ConnectionPool;
 use self::folder::Folder;
+use self::lent::Lent;
 use self::memory::Memory;
 use self::throttle::Throttle;
 use crate::mail::Mail;
@@ -197,10 +200,16 @@ impl Mailer {
         deadline: Instant,
     ) -> Result<BreakerPermit, Unavailable> {
         let breaker = &self.0.breaker;
+        let since = Instant::now();
+        let waiting = breaker.wait(Candidate {
+            letter,
+            is_domain_accepted: self.0.memory.accepts_domain(since, letter),
+            since,
+        });
         loop {
             let changed = breaker.changed();
             let now = Instant::now();
-            let wait = match breaker.admit(now, letter) {
+            let wait = match waiting.admit(now) {
                 Ok(permit) => return Ok(permit),
                 Err(wait) => wait,
             };

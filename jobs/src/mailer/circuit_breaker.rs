@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use super::candidates::{Candidate, Candidates};
 use super::cause::{Cause, Probe};
 use super::memory::LetterKey;
 use super::settings::MailerSettings;
@@ -49,6 +50,7 @@ struct State {
     failures: u32,
     opening: Option<Opening>,
     is_probing: bool,
+    candidates: Candidates,
     /// True once the failure was logged for a person.
     is_announced: bool,
 }
@@ -64,6 +66,17 @@ struct Opening {
 pub(super) struct BreakerPermit {
     breaker: Arc<CircuitBreaker>,
     epoch: u64,
+    /// `None` for a connection without a letter.
+    letter: Option<LetterKey>,
+}
+
+/// A letter that waits for its permit. While it waits, a letter that would be a worse probe is not
+/// admitted.
+#[derive(Debug)]
+pub(super) struct WaitingLetter {
+    breaker: Arc<CircuitBreaker>,
+    candidate: Candidate,
+    number: u64,
 }
 
 impl CircuitBreaker {
@@ -74,6 +87,7 @@ impl CircuitBreaker {
                 failures: 0,
                 opening: None,
                 is_probing: false,
+                candidates: Candidates::default(),
                 is_announced: false,
             }),
             changed: Notify::new(),
@@ -116,25 +130,13 @@ impl CircuitBreaker {
         (opening.cause.probe == Probe::Connection).then_some(opening.until)
     }
 
-    /// Admits a letter, or returns the time to wait.
-    pub(super) fn admit(
-        self: &Arc<Self>,
-        now: Instant,
-        letter: LetterKey,
-    ) -> Result<BreakerPermit, Duration> {
-        let mut state = self.lock();
-        match state.breaker_state(now, self.back_off.first) {
-            BreakerState::Open { retry_after } => return Err(retry_after),
-            BreakerState::HalfOpen if !state.takes_as_probe(now, letter) => {
-                return Err(self.back_off.first);
-            }
-            BreakerState::HalfOpen => state.is_probing = true,
-            BreakerState::Closed => {}
-        }
-        Ok(BreakerPermit {
+    /// Lets a letter wait for its permit.
+    pub(super) fn wait(self: &Arc<Self>, candidate: Candidate) -> WaitingLetter {
+        WaitingLetter {
             breaker: Arc::clone(self),
-            epoch: state.epoch,
-        })
+            number: self.lock().candidates.add(candidate),
+            candidate,
+        }
     }
 
     /// Makes the permit of a connection probe.
@@ -144,6 +146,7 @@ impl CircuitBreaker {
         BreakerPermit {
             breaker: Arc::clone(self),
             epoch: state.epoch,
+            letter: None,
         }
     }
 
@@ -202,14 +205,16 @@ impl State {
     }
 
     /// Returns whether the letter may be the probe of a half-open breaker.
-    fn takes_as_probe(&self, now: Instant, letter: LetterKey) -> bool {
+    fn takes_as_probe(&self, now: Instant, candidate: &Candidate) -> bool {
         let Some(opening) = &self.opening else {
             return true;
         };
         match &opening.cause.probe {
             Probe::Connection => false,
             Probe::Letter(openers) => {
-                !openers.contains(&letter.recipient()) || now >= opening.until + PREFERENCE
+                let is_opener = openers.contains(&candidate.letter.recipient());
+                (!is_opener || now >= opening.until + PREFERENCE)
+                    && self.candidates.is_best(now, candidate, openers)
             }
         }
     }
@@ -218,6 +223,39 @@ impl State {
         self.epoch += 1;
         self.opening = opening;
         self.is_probing = false;
+        self.candidates.forget_probes();
+    }
+}
+
+impl WaitingLetter {
+    /// Admits the letter, or returns the time to wait.
+    pub(super) fn admit(&self, now: Instant) -> Result<BreakerPermit, Duration> {
+        let mut state = self.breaker.lock();
+        let a_moment = self.breaker.back_off.first;
+        match state.breaker_state(now, a_moment) {
+            BreakerState::Open { retry_after } => return Err(retry_after),
+            BreakerState::HalfOpen if !state.takes_as_probe(now, &self.candidate) => {
+                return Err(a_moment);
+            }
+            BreakerState::HalfOpen => state.is_probing = true,
+            BreakerState::Closed => {}
+        }
+        Ok(BreakerPermit {
+            breaker: Arc::clone(&self.breaker),
+            epoch: state.epoch,
+            letter: Some(self.candidate.letter),
+        })
+    }
+}
+
+impl Drop for WaitingLetter {
+    fn drop(&mut self) {
+        let mut state = self.breaker.lock();
+        state.candidates.remove(self.number);
+        let a_moment = self.breaker.back_off.first;
+        if state.breaker_state(Instant::now(), a_moment) == BreakerState::HalfOpen {
+            self.breaker.changed.notify_waiters();
+        }
     }
 }
 
@@ -255,7 +293,7 @@ impl BreakerPermit {
     }
 
     /// Reports a failure that concerns all letters, and returns the time until the next try.
-    pub(super) fn failed(self, now: Instant, cause: Cause) -> Duration {
+    pub(super) fn failed(&self, now: Instant, cause: Cause) -> Duration {
         let mut state = self.breaker.lock();
         if state.epoch == self.epoch {
             return self.breaker.open(&mut state, now, cause);
@@ -272,6 +310,9 @@ impl Drop for BreakerPermit {
         let mut state = self.breaker.lock();
         if state.epoch == self.epoch && state.is_probing {
             state.is_probing = false;
+            if let Some(letter) = self.letter {
+                state.candidates.was_inconclusive(letter);
+            }
             self.breaker.changed.notify_waiters();
         }
     }

@@ -17,6 +17,9 @@ const WINDOW: Duration = Duration::from_secs(10 * 60);
 /// The maximum number of refusals that are remembered.
 const CAPACITY: usize = 512;
 
+/// The number of acceptances whose domains are remembered.
+const DOMAINS: usize = 64;
+
 /// The number of recipients whose same refusal speaks of the server or the sender.
 const EVERYBODY: usize = 3;
 
@@ -43,6 +46,11 @@ impl LetterKey {
     pub(super) fn recipient(self) -> u64 {
         self.recipient
     }
+
+    /// Returns the hash of the recipient's domain.
+    pub(super) fn domain(self) -> u64 {
+        self.domain
+    }
 }
 
 fn hashed(value: &impl Hash) -> u64 {
@@ -62,6 +70,8 @@ struct State {
     accepted: Option<(Instant, LetterKey)>,
     /// The acceptance before it of a letter to another recipient.
     accepted_other: Option<(Instant, LetterKey)>,
+    /// The domains of the last accepted letters.
+    accepted_domains: VecDeque<(Instant, u64)>,
 }
 
 #[derive(Debug)]
@@ -107,6 +117,17 @@ impl Memory {
             state.accepted_other = Some(last);
         }
         state.accepted = Some((now, letter));
+        state.accepted_domains.truncate(DOMAINS - 1);
+        state.accepted_domains.push_front((now, letter.domain));
+    }
+
+    /// Returns whether another letter to the same domain was accepted lately.
+    pub(super) fn accepts_domain(&self, now: Instant, letter: LetterKey) -> bool {
+        let state = self.lock();
+        let mut accepted = state.accepted_domains.iter();
+        accepted.any(|(at, domain)| {
+            *domain == letter.domain && now.saturating_duration_since(*at) <= WINDOW
+        })
     }
 
     /// Records a refused letter and returns the evidence about its refusal, given in the form that is
