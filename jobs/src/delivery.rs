@@ -119,8 +119,9 @@ impl Delivery {
         let guard = SendGuard::new(held.watched());
         let span = trace::delivery(message);
         let mut began;
+        let mut replaced = 0;
         let verdict = loop {
-            let ready = self.mailer.ready(key).map_err(NotAdmitted::from);
+            let ready = self.mailer.ready(key, replaced).map_err(NotAdmitted::from);
             let ready = self.unless_ended(held, ready).await?;
             if !state.is_fresh() {
                 state = letter.read().await.map_err(NotDelivered::Letter)?;
@@ -135,7 +136,7 @@ impl Delivery {
             };
             match sent {
                 Ok(verdict) => break verdict,
-                Err(ClosedWhileIdle) => continue,
+                Err(ClosedWhileIdle) => replaced += 1,
             }
         };
         trace::delivered(&span, &verdict);

@@ -153,43 +153,73 @@ impl Mailer {
     ) -> Verdict {
         let guard = SendGuard::new(stands);
         let letter = LetterKey::new(mail.to.as_str(), None);
+        let mut replaced = 0;
         loop {
-            let ready = match self.ready(letter).await {
+            let ready = match self.ready(letter, replaced).await {
                 Ok(ready) => ready,
                 Err(Unavailable { why, retry_after }) => {
                     return Verdict::not_tried(&why, retry_after);
                 }
             };
-            if let Ok(verdict) = ready.send(&mail, &guard).await {
-                return verdict;
+            match ready.send(&mail, &guard).await {
+                Ok(verdict) => return verdict,
+                Err(ClosedWhileIdle) => replaced += 1,
             }
         }
     }
 
     /// Waits until a letter can be sent at once: for the circuit breaker, for a connection, and for
-    /// the pace that the server asked for.
+    /// the pace that the server asked for. `replaced` is the number of connections on which the server
+    /// did not take the letter because they were closed.
     ///
     /// # Errors
     /// [`Unavailable`] if none of it comes within seconds.
-    pub(crate) async fn ready(&self, letter: LetterKey) -> Result<Ready, Unavailable> {
+    pub(crate) async fn ready(
+        &self,
+        letter: LetterKey,
+        replaced: usize,
+    ) -> Result<Ready, Unavailable> {
         let deadline = Instant::now() + BREAKER_PATIENCE;
         loop {
             let permit = self.permit(letter, deadline).await?;
-            let lent = match &self.0.post {
-                Post::Folder(_) => None,
-                Post::Smtp(pool) => match timeout(CHECKOUT_TIMEOUT, pool.checkout()).await {
-                    Ok(Ok(lent)) => Some(lent),
-                    Ok(Err(_)) if pool.is_closed() => return Err(self.unavailable()),
-                    // None could be opened: the breaker tells how long to wait.
-                    Ok(Err(_)) => continue,
-                    Err(_) if pool.is_open() => return Err(self.unavailable()),
-                    Err(_) => return Err(no_connection_in_time(permit)),
-                },
+            let Post::Smtp(pool) = &self.0.post else {
+                return Ok(Ready::to_folder(self.clone(), letter, permit));
+            };
+            let Some(mut lent) = self.checkout(pool, &permit).await? else {
+                continue;
             };
             self.wait_for_throttle().await;
+            // The server may have closed it meanwhile. The slot is the letter's already.
+            if lent.drop_if_closed() {
+                drop(lent);
+                let Some(other) = self.checkout(pool, &permit).await? else {
+                    continue;
+                };
+                lent = other;
+            }
             // Letters may have been stopped while this one waited; the connection goes back then.
             if permit.revoked(Instant::now()).is_none() {
-                return Ok(Ready::new(self.clone(), letter, permit, lent));
+                let may_replace = replaced < pool.most_connections();
+                return Ok(Ready::on(self.clone(), letter, permit, lent, may_replace));
+            }
+        }
+    }
+
+    /// Waits for a connection. Returns `None` if none could be opened: the breaker tells then how long
+    /// to wait.
+    async fn checkout(
+        &self,
+        pool: &ConnectionPool,
+        permit: &BreakerPermit,
+    ) -> Result<Option<Lent>, Unavailable> {
+        match timeout(CHECKOUT_TIMEOUT, pool.checkout()).await {
+            Ok(Ok(lent)) => Ok(Some(lent)),
+            Ok(Err(_)) if pool.is_closed() => Err(self.unavailable()),
+            Ok(Err(_)) => Ok(None),
+            Err(_) if pool.is_open() => Err(self.unavailable()),
+            Err(_) => {
+                pool.was_too_slow();
+                Err(self.no_connection_in_time(permit))
             }
         }
     }
@@ -253,6 +283,16 @@ impl Mailer {
         self.spawn_connection_probe();
     }
 
+    fn no_connection_in_time(&self, permit: &BreakerPermit) -> Unavailable {
+        let why = format!(
+            "no connection to the mail server became ready within {} s",
+            CHECKOUT_TIMEOUT.as_secs()
+        );
+        let retry_after = permit.failed(Instant::now(), Cause::of_no_connection(why.clone()));
+        self.spawn_connection_probe();
+        Unavailable { why, retry_after }
+    }
+
     /// Tries a connection, up to `MAIL`, whenever the back-off is over, until one succeeds. One task
     /// does it for all failures.
     pub(crate) fn spawn_connection_probe(&self) {
@@ -278,36 +318,35 @@ impl Mailer {
                 let Some(mailer) = weak.upgrade().map(Self) else {
                     return;
                 };
-                mailer.probe_connection().await;
+                let Post::Smtp(pool) = &mailer.0.post else {
+                    return;
+                };
+                if pool.is_closed() {
+                    return;
+                }
+                mailer.probe_connection(pool).await;
             }
         });
     }
 
-    async fn probe_connection(&self) {
-        let Post::Smtp(pool) = &self.0.post else {
-            return;
-        };
+    /// Tries a connection of the pool, so that one that is not greeted gives way to another.
+    async fn probe_connection(&self, pool: &ConnectionPool) {
         if self.0.breaker.connection_probe_at().is_none() {
             return;
         }
         let permit = self.0.breaker.admit_connection();
-        let sender = self.sender();
-        let opened = async {
-            let mut connection = match pool.take_idle() {
-                Some(connection) => connection,
-                None => pool.open().await?,
-            };
-            // A sender beyond ASCII would need SMTPUTF8, which only a letter decides.
-            if let Some(sender) = sender.filter(|sender| sender.as_str().is_ascii()) {
-                connection.probe(&sender).await?;
-            }
-            Ok(connection)
+        // If there is none, the breaker was told why.
+        let Ok(Some(mut lent)) = self.checkout(pool, &permit).await else {
+            return;
         };
-        match opened.await {
-            Ok(connection) => {
-                permit.connected();
-                pool.add(connection);
-            }
+        // A sender beyond ASCII would need SMTPUTF8, which only a letter decides.
+        let sender = self.sender().filter(|sender| sender.as_str().is_ascii());
+        let probed = match sender {
+            Some(sender) => lent.probe(&sender).await,
+            None => Ok(()),
+        };
+        match probed {
+            Ok(()) => permit.connected(),
             Err(error) => {
                 permit.failed(Instant::now(), Cause::of_connection(&error));
             }
@@ -368,16 +407,5 @@ impl Mailer {
         if let Post::Smtp(pool) = &self.0.post {
             pool.close().await;
         }
-    }
-}
-
-fn no_connection_in_time(permit: BreakerPermit) -> Unavailable {
-    let why = format!(
-        "no connection to the mail server became ready within {} s",
-        CHECKOUT_TIMEOUT.as_secs()
-    );
-    Unavailable {
-        retry_after: permit.failed(Instant::now(), Cause::of_text(why.clone())),
-        why,
     }
 }

@@ -31,6 +31,10 @@ mod greeting;
 mod misbehave;
 #[path = "mailer/pipelining.rs"]
 mod pipelining;
+#[path = "mailer/pool.rs"]
+mod pool;
+#[path = "mailer/probe.rs"]
+mod probe;
 #[path = "mailer/reuse.rs"]
 mod reuse;
 #[path = "mailer/sink.rs"]

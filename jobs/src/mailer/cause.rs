@@ -31,6 +31,14 @@ impl Cause {
         Self::of_failure(error, Probe::Connection)
     }
 
+    /// Makes the cause of connections of which none became ready.
+    pub(super) fn of_no_connection(text: String) -> Self {
+        Self {
+            probe: Probe::Connection,
+            ..Self::of_text(text)
+        }
+    }
+
     /// Makes the cause of a letter that failed without a reply. `recipients` are those that met the same
     /// failure, if they are several.
     pub(super) fn of_letter(error: &SmtpError, recipients: Vec<u64>) -> Self {

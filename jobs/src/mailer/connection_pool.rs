@@ -62,6 +62,8 @@ struct State {
     idle: Vec<Idle>,
     /// Connections that are lent to letters.
     lent: usize,
+    /// Connections whose `QUIT` is not answered yet; the server counts them.
+    quitting: usize,
     openings: Vec<OpeningConnection>,
     next_opening: u64,
     waiters: VecDeque<oneshot::Sender<Lent>>,
@@ -73,6 +75,9 @@ struct State {
     busy_since: Option<Instant>,
     /// The time that the last connection took to open.
     last_opening: Duration,
+    /// The time at which a connection last became ready or the server last was at fault. A failure of
+    /// a connection that was begun before says nothing new.
+    judged: Option<Instant>,
 }
 
 struct Idle {
@@ -105,6 +110,7 @@ impl ConnectionPool {
             state: Mutex::new(State {
                 idle: Vec::new(),
                 lent: 0,
+                quitting: 0,
                 openings: Vec::new(),
                 next_opening: 0,
                 waiters: VecDeque::new(),
@@ -113,6 +119,7 @@ impl ConnectionPool {
                 growth_pause: GROWTH_PAUSES.0,
                 busy_since: None,
                 last_opening: Duration::ZERO,
+                judged: None,
             }),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -134,7 +141,7 @@ impl ConnectionPool {
                 return Err(NoConnection);
             }
             if let Some(connection) = state.take_idle() {
-                return Ok(self.0.lend(&mut state, connection, true));
+                return Ok(self.0.lend(&mut state, connection));
             }
             let (sender, waiter) = oneshot::channel();
             state.waiters.push_back(sender);
@@ -154,19 +161,14 @@ impl ConnectionPool {
         self.0.lock().open() > 0
     }
 
-    /// Takes an idle connection out of the pool, for a probe.
-    pub(super) fn take_idle(&self) -> Option<Connection> {
-        self.0.lock().take_idle()
-    }
-
-    /// Opens a connection beside the pool's, for a check or a probe.
+    /// Opens a connection beside the pool's, for a check.
     pub(super) async fn open(&self) -> Result<Connection, SmtpError> {
         self.0.connect().await
     }
 
-    /// Adds a connection that was opened beside the pool.
-    pub(super) fn add(&self, connection: Connection) {
-        self.0.hand_over(connection, false, |_| ());
+    /// Returns the maximum number of connections.
+    pub(super) fn most_connections(&self) -> usize {
+        self.0.settings.connections
     }
 
     /// Records an accepted letter: the pool may have one more connection.
@@ -176,24 +178,29 @@ impl ConnectionPool {
         self.0.open_more(&mut state);
     }
 
+    /// Records that no connection became ready in time. Those that are being opened say nothing new if
+    /// they fail.
+    pub(super) fn was_too_slow(&self) {
+        self.0.lock().judged = Some(Instant::now());
+    }
+
     /// Records that the server wants fewer connections than there are.
     pub(super) fn refused_one(&self) {
         let mut state = self.0.lock();
-        let fewer = state.open().saturating_sub(1);
+        let fewer = state.standing().saturating_sub(1);
         self.0.shrink(&mut state, fewer);
     }
 
     /// Finishes the letters that have a connection, closes the connections with `QUIT` and lends no
     /// more.
     pub(super) async fn close(&self) {
-        let idle = {
+        {
             let mut state = self.0.lock();
             self.0.closing.cancel();
             state.waiters.clear();
-            std::mem::take(&mut state.idle)
-        };
-        for idle in idle {
-            self.0.quit(idle.connection);
+            for idle in std::mem::take(&mut state.idle) {
+                self.0.quit(&mut state, idle.connection);
+            }
         }
         self.0.tasks.close();
         self.0.tasks.wait().await;
@@ -216,16 +223,11 @@ impl Shared {
 
     /// Gives a ready connection to the first waiting letter, or keeps it. `account` removes it from
     /// where it was counted, in the same step, so that no other is opened in its place.
-    fn hand_over(
-        self: &Arc<Self>,
-        connection: Connection,
-        is_reused: bool,
-        account: impl FnOnce(&mut State),
-    ) {
+    fn hand_over(self: &Arc<Self>, connection: Connection, account: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         account(&mut state);
         if self.closing.is_cancelled() {
-            self.quit(connection);
+            self.quit(&mut state, connection);
             return;
         }
         state.waiters.retain(|waiter| !waiter.is_closed());
@@ -236,7 +238,7 @@ impl Shared {
             });
             return;
         };
-        let lent = self.lend(&mut state, connection, is_reused);
+        let lent = self.lend(&mut state, connection);
         drop(state);
         // A letter that stopped waiting at this moment drops the loan, which comes back here.
         let _ = waiter.send(lent);
@@ -278,15 +280,23 @@ impl Shared {
         state.growth_pause = (state.growth_pause * 2).min(GROWTH_PAUSES.1);
     }
 
-    fn quit(&self, connection: Connection) {
-        self.tasks.spawn(connection.quit());
+    /// Closes a connection with `QUIT`. Until that is answered or its deadline is over, no other is opened
+    /// in its place.
+    fn quit(self: &Arc<Self>, state: &mut State, connection: Connection) {
+        state.quitting += 1;
+        let pool = Arc::clone(self);
+        self.tasks.spawn(async move {
+            connection.quit().await;
+            let mut state = pool.lock();
+            state.quitting -= 1;
+            pool.open_more(&mut state);
+        });
     }
 
-    fn lend(self: &Arc<Self>, state: &mut State, connection: Connection, is_reused: bool) -> Lent {
+    fn lend(self: &Arc<Self>, state: &mut State, connection: Connection) -> Lent {
         state.lent += 1;
         let lender = Arc::clone(self);
-        let letters = self.settings.letters_per_connection;
-        Lent::new(lender, connection, is_reused, letters)
+        Lent::new(lender, connection, self.settings.letters_per_connection)
     }
 }
 
@@ -294,13 +304,12 @@ impl Lender for Shared {
     fn end(self: Arc<Self>, loan: EndedLoan) {
         match loan {
             EndedLoan::Usable(connection) => {
-                self.hand_over(connection, true, |state| state.lent -= 1);
+                self.hand_over(connection, |state| state.lent -= 1);
             }
             EndedLoan::UsedUp(connection) => {
-                self.quit(connection);
                 let mut state = self.lock();
                 state.lent -= 1;
-                self.open_more(&mut state);
+                self.quit(&mut state, connection);
             }
             EndedLoan::Closed => {
                 let mut state = self.lock();
@@ -312,13 +321,20 @@ impl Lender for Shared {
 }
 
 impl State {
-    /// The number of connections that are open.
+    /// The number of connections that letters can use, now or later.
     fn open(&self) -> usize {
         self.idle.len() + self.lent
     }
 
-    fn forget_opening(&mut self, id: u64) {
-        self.openings.retain(|opening| opening.id != id);
+    /// The number of connections that the server counts.
+    fn standing(&self) -> usize {
+        self.open() + self.quitting
+    }
+
+    /// Removes a connection that is no longer being opened, and returns when it was begun.
+    fn end_opening(&mut self, id: u64) -> Option<Instant> {
+        let place = self.openings.iter().position(|opening| opening.id == id)?;
+        Some(self.openings.remove(place).began)
     }
 
     /// Takes the connection that was used last and is still open.
@@ -345,11 +361,25 @@ impl State {
     /// Grows if letters have waited for long and every connection is busy.
     fn grow_if_busy(&mut self, now: Instant, most: usize) {
         self.waiters.retain(|waiter| !waiter.is_closed());
-        if self.waiters.is_empty() || self.open() < self.allowed {
+        if self.waiters.is_empty() || self.standing() < self.allowed {
             self.busy_since = None;
         } else if now.saturating_duration_since(*self.busy_since.get_or_insert(now)) >= BUSY {
             self.grow(now, most);
             self.busy_since = Some(now);
+        }
+    }
+
+    /// Gives up connections that take long to open. While no other is open, the oldest keeps its
+    /// deadlines, and the rest make room for new ones after the time that a connection may take.
+    fn give_up_slow_openings(&self, now: Instant, connect: Duration) {
+        let (kept, longest) = match self.open() {
+            0 => (1, connect),
+            _ => (0, SLOW_BESIDE_OTHERS.max(2 * self.last_opening)),
+        };
+        for opening in self.openings.iter().skip(kept) {
+            if now.saturating_duration_since(opening.began) >= longest {
+                opening.given_up.cancel();
+            }
         }
     }
 
@@ -361,13 +391,19 @@ impl State {
             .count()
     }
 
+    /// Returns whether a connection is being opened that was begun about then.
+    fn is_opening_beside(&self, began: Option<Instant>) -> bool {
+        let mut openings = self.openings.iter();
+        openings.any(|opening| began.is_some_and(|began| opening.began < began + SLOW))
+    }
+
     fn wants_connection(&self, now: Instant, most: usize) -> bool {
         let opening = self.fresh_openings(now);
         self.waiters.len() > opening
             && opening < OPENED_AT_ONCE
             && self.openings.len() < OPENED_AT_MOST
-            && self.open() + opening < self.allowed
-            && self.open() + self.openings.len() < most
+            && self.standing() + opening < self.allowed
+            && self.standing() + self.openings.len() < most
     }
 }
 
@@ -379,26 +415,31 @@ async fn open(pool: Arc<Shared>, id: u64, given_up: CancellationToken) {
         () = pool.closing.cancelled() => None,
     };
     if let Some(Ok(connection)) = opened {
-        pool.hand_over(connection, false, |state| {
-            let opening = state.openings.iter().find(|opening| opening.id == id);
-            state.last_opening = opening.map_or(state.last_opening, |it| it.began.elapsed());
-            state.forget_opening(id);
+        pool.hand_over(connection, |state| {
+            let now = Instant::now();
+            let began = state.end_opening(id).unwrap_or(now);
+            state.last_opening = now.saturating_duration_since(began);
+            state.judged = Some(now);
         });
         return;
     }
     let mut state = pool.lock();
-    state.forget_opening(id);
+    let began = state.end_opening(id);
     match opened {
         // After a failure the upkeep opens the next one, so that failures follow each other with a pause.
         Some(Err(error)) if state.open() > 0 => {
             debug!(%error, "another connection to the mail server could not be opened: {error}");
             if error.reply().is_some() {
-                let open = state.open();
-                pool.shrink(&mut state, open);
+                let standing = state.standing();
+                pool.shrink(&mut state, standing);
             }
         }
-        Some(Err(error)) if state.fresh_openings(Instant::now()) == 0 => {
+        Some(Err(error)) if began < state.judged => {
+            debug!(%error, "a connection to the mail server failed after a later one: {error}");
+        }
+        Some(Err(error)) if !state.is_opening_beside(began) => {
             state.allowed = 1;
+            state.judged = Some(Instant::now());
             state.waiters.clear();
             drop(state);
             (pool.on_failure)(error);
@@ -432,16 +473,9 @@ async fn keep_up(pool: Weak<Shared>, closing: CancellationToken) {
         state.idle = kept;
         state.idle.retain_mut(|kept| !kept.connection.is_broken());
         for Idle { connection, .. } in old {
-            pool.quit(connection);
+            pool.quit(&mut state, connection);
         }
-        if state.open() > 0 {
-            let longest = SLOW_BESIDE_OTHERS.max(2 * state.last_opening);
-            for opening in &state.openings {
-                if now.saturating_duration_since(opening.began) >= longest {
-                    opening.given_up.cancel();
-                }
-            }
-        }
+        state.give_up_slow_openings(now, pool.settings.deadlines.connect);
         state.grow_if_busy(now, pool.settings.connections);
         pool.open_more(&mut state);
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use guestlist::EmailAddress;
 use tracing::debug;
 
 use crate::mail::Mail;
@@ -29,8 +30,6 @@ pub(super) struct Lent {
     /// The pool, until the loan ends.
     lender: Option<Arc<dyn Lender>>,
     connection: Option<Connection>,
-    /// True if it was idle, so that the server may have closed it meanwhile.
-    is_reused: bool,
     letters_per_connection: u32,
 }
 
@@ -38,20 +37,34 @@ impl Lent {
     pub(super) fn new(
         lender: Arc<dyn Lender>,
         connection: Connection,
-        is_reused: bool,
         letters_per_connection: u32,
     ) -> Self {
         Self {
             lender: Some(lender),
             connection: Some(connection),
-            is_reused,
             letters_per_connection,
         }
     }
 
-    /// Returns whether the connection was idle before.
+    /// Returns whether a letter was sent on the connection before, so that the server may have closed
+    /// it since.
     pub(super) fn is_reused(&self) -> bool {
-        self.is_reused
+        let connection = self.connection.as_ref();
+        connection.is_some_and(|connection| connection.letters() > 0)
+    }
+
+    /// Drops the connection if the server closed it, and returns whether it did.
+    pub(super) fn drop_if_closed(&mut self) -> bool {
+        self.connection.take_if(Connection::is_broken).is_some()
+    }
+
+    /// Checks without a letter that the server takes letters of this sender. After a failure the
+    /// connection is closed.
+    pub(super) async fn probe(&mut self, from: &EmailAddress) -> Result<(), SmtpError> {
+        let mut connection = self.connection.take().expect("a connection for each loan");
+        connection.probe(from).await?;
+        self.connection = Some(connection);
+        Ok(())
     }
 
     /// Sends a letter. The connection goes back to the pool if the next letter may use it.
@@ -60,7 +73,7 @@ impl Lent {
         mail: &Mail,
         guard: &SendGuard,
     ) -> Result<Reply, SmtpError> {
-        let mut connection = self.connection.take().expect("one letter for each loan");
+        let mut connection = self.connection.take().expect("a connection for each loan");
         let result = connection.send(mail, guard).await;
         let is_usable = match &result {
             Ok(_) => true,

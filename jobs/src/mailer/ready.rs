@@ -25,20 +25,36 @@ pub(crate) struct Ready {
     permit: BreakerPermit,
     /// `None` where letters are written to a folder.
     lent: Option<Lent>,
+    /// True if the letter may go on another connection if this one turns out to be closed.
+    may_replace: bool,
 }
 
 impl Ready {
-    pub(super) fn new(
+    /// Makes the turn of a letter on a connection.
+    pub(super) fn on(
         mailer: Mailer,
         letter: LetterKey,
         permit: BreakerPermit,
-        lent: Option<Lent>,
+        lent: Lent,
+        may_replace: bool,
     ) -> Self {
         Self {
             mailer,
             letter,
             permit,
-            lent,
+            lent: Some(lent),
+            may_replace,
+        }
+    }
+
+    /// Makes the turn of a letter that is written to a folder.
+    pub(super) fn to_folder(mailer: Mailer, letter: LetterKey, permit: BreakerPermit) -> Self {
+        Self {
+            mailer,
+            letter,
+            permit,
+            lent: None,
+            may_replace: false,
         }
     }
 
@@ -56,21 +72,23 @@ impl Ready {
             letter,
             permit,
             lent,
+            may_replace,
         } = self;
         let verdict = match (&mailer.0.post, lent) {
             (Post::Smtp(_), Some(mut lent)) => {
                 mailer.remember_sender(mail);
-                let is_reused = lent.is_reused();
+                let may_replace = may_replace && lent.is_reused();
                 let result = lent.send(mail, guard).await;
                 let is_used_up = result.as_ref().is_err_and(asks_to_reconnect);
+                let quits = is_used_up || result.as_ref().is_err_and(SmtpError::is_of_host);
                 let verdict = match result {
-                    Err(error) if is_reused && (is_used_up || error.is_stale_connection()) => {
+                    Err(error) if may_replace && (is_used_up || error.is_stale_connection()) => {
                         Err(ClosedWhileIdle)
                     }
                     // Before the connection goes back, so that the next letter on it is no evidence.
                     result => Ok(mailer.judge(letter, &mail.to, permit, result)),
                 };
-                if is_used_up {
+                if quits {
                     lent.quit();
                 } else {
                     // Before the caller goes on, whose next letter must not wait for this.

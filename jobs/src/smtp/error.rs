@@ -106,6 +106,11 @@ impl SmtpError {
         }
     }
 
+    /// Returns whether another host behind the name of the server may take the letter.
+    pub(crate) fn is_of_host(&self) -> bool {
+        matches!(self, Self::NoSmtpUtf8 | Self::NoSmtpUtf8ForSender)
+    }
+
     /// Returns whether a reused connection turned out to be closed before the server saw the
     /// letter.
     pub(crate) fn is_stale_connection(&self) -> bool {
