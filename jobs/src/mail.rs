@@ -38,4 +38,25 @@ impl Mail {
             bytes: bytes.into(),
         }
     }
+
+    /// Returns whether a header names a sender in UTF-8, which only a server with SMTPUTF8 accepts (RFC
+    /// 6532 section 3).
+    pub(crate) fn has_utf8_sender(&self) -> bool {
+        let mut is_sender = false;
+        for line in self.bytes.split(|byte| *byte == b'\n') {
+            if line.trim_ascii().is_empty() {
+                return false;
+            }
+            // A line that begins with a space continues the one before it.
+            if !line.starts_with(b" ") && !line.starts_with(b"\t") {
+                let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+                let senders: [&[u8]; 3] = [b"From", b"Sender", b"Reply-To"];
+                is_sender = senders.iter().any(|it| name.eq_ignore_ascii_case(it));
+            }
+            if is_sender && !line.is_ascii() {
+                return true;
+            }
+        }
+        false
+    }
 }

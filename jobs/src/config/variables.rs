@@ -55,7 +55,7 @@ variables! {
     FROM: "GUESTLIST_FROM" = "Guestlist <guestlist@example.com>",
         "an address, or a name and an address such as Acme <team@acme.example>",
         "The sender of letters: the From header, and the envelope sender unless GUESTLIST_ENVELOPE_FROM \
-         is set. An envelope sender that is not ASCII needs a mail server with SMTPUTF8.";
+         is set. A sender that is not ASCII needs a mail server with SMTPUTF8.";
     ENVELOPE_FROM: "GUESTLIST_ENVELOPE_FROM" = "",
         "an address, such as bounces@acme.example or bounces+{letter}@acme.example; +{letter} stands \
          right before the @, after at most 15 bytes",

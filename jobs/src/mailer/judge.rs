@@ -31,7 +31,8 @@ pub(super) fn judge_error(error: &SmtpError) -> VerdictClass {
         | SmtpError::NoMechanism
         | SmtpError::NoSmtpUtf8ForSender
         | SmtpError::Challenge => VerdictClass::SenderRefused,
-        SmtpError::NoSmtpUtf8 => VerdictClass::Refused,
+        // Another host, or another server, may have it.
+        SmtpError::NoSmtpUtf8 => VerdictClass::Provisional,
         SmtpError::NoEightBit => VerdictClass::LetterFault,
     }
 }

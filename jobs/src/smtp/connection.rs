@@ -249,12 +249,17 @@ impl Connection {
     /// letter is sent.
     fn parameters(&self, mail: &Mail) -> Result<Vec<MailParameter>, SmtpError> {
         let mut parameters = Vec::new();
-        if !(mail.from.as_str().is_ascii() && mail.to.as_str().is_ascii()) {
+        let lack = if !mail.from.as_str().is_ascii() {
+            Some(SmtpError::NoSmtpUtf8ForSender)
+        } else if !mail.to.as_str().is_ascii() {
+            Some(SmtpError::NoSmtpUtf8)
+        } else {
+            mail.has_utf8_sender()
+                .then_some(SmtpError::NoSmtpUtf8ForSender)
+        };
+        if let Some(lack) = lack {
             if !self.capabilities.smtputf8 {
-                return Err(match mail.from.as_str().is_ascii() {
-                    true => SmtpError::NoSmtpUtf8,
-                    false => SmtpError::NoSmtpUtf8ForSender,
-                });
+                return Err(lack);
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }

@@ -129,12 +129,59 @@ async fn utf8_local_part_needs_smtputf8_and_delays_no_other() {
     let server = Script::default().offers("8BITMIME").start().await.unwrap();
     let mailer = mailer(&server);
     let verdict = mailer.send(mail_to("jürgen@example.com")).await;
-    assert_eq!(label(&verdict), "refused");
+    assert_eq!(label(&verdict), "provisional");
+    assert!(!verdict.detail.says_mailbox_is_missing);
     let why = verdict.detail.text;
     assert!(why.contains("SMTPUTF8"), "{why}");
+    assert_eq!(mailer.state(), BreakerState::Closed);
+    // The next letter may meet another host of the same name.
     assert!(accepted(&mailer.send(mail()).await));
     let seen = server.seen();
-    assert_eq!((seen.connections, seen.heard("MAIL")), (1, 1));
+    assert_eq!((seen.connections, seen.heard("MAIL")), (2, 1));
+    assert_eq!(seen.heard("QUIT"), 1);
+}
+
+/// Headers with a sender in UTF-8, as written with a display name, without one and folded.
+const UTF8_SENDERS: [&str; 5] = [
+    "From: jürgen@example.org",
+    "from: \"Acme\" <jürgen@example.org>",
+    "From: =?utf-8?b?SsO8cmdlbg==?=\r\n <jürgen@example.org>",
+    "Subject: Hello\r\nReply-To: jürgen@example.org",
+    "Sender: jürgen@example.org\r\nFrom: team@example.org",
+];
+
+#[tokio::test]
+async fn utf8_sender_in_a_header_needs_smtputf8() {
+    for header in UTF8_SENDERS {
+        let mut mail = mail();
+        mail.bytes = format!("{header}\r\nTo: bob@example.com\r\n\r\nHello\r\n").into();
+        let server = Script::default().offers("8BITMIME").offers("SMTPUTF8");
+        let server = server.start().await.unwrap();
+        assert!(accepted(&mailer(&server).send(mail.clone()).await));
+        let expected = "MAIL FROM:<team@example.org> SMTPUTF8 BODY=8BITMIME";
+        assert_eq!(server.seen().heard(expected), 1, "{:?}", server.seen());
+
+        let server = Script::default().offers("8BITMIME").start().await.unwrap();
+        let mailer = mailer_with(&clear(&server), 1, MailerSettings::default());
+        let verdict = mailer.send(mail).await;
+        assert_eq!(label(&verdict), "sender_refused", "{verdict:?}");
+        let problem = mailer.paused().expect("a person has to act");
+        assert!(problem.contains("GUESTLIST_FROM"), "{problem}");
+        assert_eq!(server.seen().heard("MAIL"), 0);
+    }
+}
+
+#[tokio::test]
+async fn utf8_elsewhere_needs_no_smtputf8() {
+    for text in [
+        "From: team@example.org\r\nSubject: Hello\r\n\r\nFrom: jürgen@example.org\r\n",
+        "From: team@example.org\r\nX-From: jürgen\r\n\r\nHello\r\n",
+    ] {
+        let mut mail = mail();
+        mail.bytes = text.into();
+        let server = Script::default().offers("8BITMIME").start().await.unwrap();
+        assert!(accepted(&mailer(&server).send(mail).await), "{text}");
+    }
 }
 
 #[tokio::test]
