@@ -150,6 +150,10 @@ pub struct Message {
     pub generation: i64,
     /// The time until which a worker holds it.
     pub leased_until: Option<DateTime<Utc>>,
+    /// The time at which it was leased, unless a worker of an earlier release did it.
+    pub leased_at: Option<DateTime<Utc>>,
+    /// The `Date` of its letter, if the mail server may have received it already.
+    pub letter_date: Option<DateTime<Utc>>,
     /// The time at which it was given up.
     pub dead_at: Option<DateTime<Utc>>,
     /// The text of the last error.
@@ -168,6 +172,13 @@ impl Message {
     /// Returns the ticket of its latest lease.
     pub fn ticket(&self) -> Ticket {
         Ticket::new(self.id, self.generation)
+    }
+
+    /// Returns the `Date` of its letter under this lease: the time of the lease under which the mail
+    /// server was first sent the letter, or may have been. Every attempt from then on has the same.
+    pub fn date(&self) -> DateTime<Utc> {
+        let leased_at = self.leased_at.unwrap_or(self.created_at);
+        self.letter_date.unwrap_or(leased_at)
     }
 
     /// Returns the state as of `now`.
@@ -193,4 +204,5 @@ crate::text_enum::text_enum! {
 }
 
 const COLUMNS: &str = "id, kind, ids, organization_id, run_at, created_at, attempts, faults, \
-                       refusals, refused_at, generation, leased_until, dead_at, last_error, trace_parent";
+                       refusals, refused_at, generation, leased_until, leased_at, letter_date, dead_at, \
+                       last_error, trace_parent";

@@ -37,6 +37,8 @@ mod known_holes;
 mod lateness;
 #[path = "library/leasing.rs"]
 mod leasing;
+#[path = "library/letter_dates.rs"]
+mod letter_dates;
 #[path = "library/letters.rs"]
 mod letters;
 #[path = "library/limits.rs"]

@@ -29,7 +29,6 @@ use crate::mail::Mail;
 use crate::mailer::{ClosedWhileIdle, LetterKey, Mailer, Verdict};
 use crate::metrics::Metrics;
 use crate::rate_limiter::RateLimiter;
-use crate::smtp::SendGuard;
 use crate::timestamped::Timestamped;
 use crate::trace;
 
@@ -116,7 +115,6 @@ impl Delivery {
             Some(message.organization),
         );
         let permit = self.unless_ended(held, self.admission.permit()).await?;
-        let guard = SendGuard::new(held.watched());
         let span = trace::delivery(message);
         let mut began;
         let mut replaced = 0;
@@ -128,7 +126,9 @@ impl Delivery {
             }
             let mail = letter.render(&state.value).map_err(NotDelivered::Letter)?;
             began = (self.guestlist.now(), Instant::now());
-            let sending = ready.send(&mail, &guard).instrument(span.clone());
+            let sending = ready
+                .send(&mail, held.send_guard())
+                .instrument(span.clone());
             let sent = tokio::select! {
                 biased;
                 () = held.lost() => return Err(NotAdmitted::LeaseLost.into()),

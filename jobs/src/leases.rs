@@ -19,6 +19,7 @@ use crate::deadline::in_time;
 use crate::failpoint::fail_point;
 use crate::loader::Loader;
 use crate::skew::DatabaseClock;
+use crate::smtp::SendGuard;
 
 /// The validity of a lease without renewal. The messages of a dead process are due again after it.
 pub(crate) const LEASE: Duration = Duration::from_secs(20);
@@ -49,6 +50,7 @@ pub(crate) struct Held {
     leases: Leases,
     ticket: Ticket,
     until: watch::Receiver<Instant>,
+    guard: SendGuard,
 }
 
 impl Leases {
@@ -118,10 +120,12 @@ impl Leases {
                 until: sender,
             },
         );
+        let until = receiver.clone();
         Some(Held {
             leases: self.clone(),
             ticket,
             until: receiver,
+            guard: SendGuard::new(move || *until.borrow() > Instant::now()),
         })
     }
 
@@ -189,10 +193,9 @@ impl Held {
         self.ticket
     }
 
-    /// Returns a predicate that tells whether the lease is still held when it is called.
-    pub(crate) fn watched(&self) -> impl Fn() -> bool + Send + Sync + 'static + use<> {
-        let until = self.until.clone();
-        move || *until.borrow() > Instant::now()
+    /// Returns the guard of the message's letter, which allows it while the lease is held.
+    pub(crate) fn send_guard(&self) -> &SendGuard {
+        &self.guard
     }
 
     /// Waits until the lease is lost; returns at once if it is.

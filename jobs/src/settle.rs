@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use guestlist::outbox::Cost;
 use guestlist::{Attempt, Database, Delivery, MessageId, outbox, worker};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -42,6 +43,12 @@ struct Settlement {
 impl Settlement {
     fn is_done(&self) -> bool {
         matches!(self.outcome.next, Next::Done | Next::Cancel { .. })
+    }
+
+    /// Returns the date that the letter keeps because the mail server may have received a part of it.
+    fn letter_date(&self) -> Option<DateTime<Utc>> {
+        let has_begun = self.held.send_guard().has_begun();
+        has_begun.then(|| self.message.date())
     }
 }
 
@@ -193,12 +200,24 @@ async fn put_back(
     let mut transaction = worker::begin(database).await?;
     for settlement in batch {
         let ticket = settlement.held.ticket();
+        let letter_date = settlement.letter_date();
         match &settlement.outcome.next {
             Next::Done | Next::Cancel { .. } => continue,
             Next::Retry { after, why, cost } => {
-                outbox::postpone(&mut transaction, ticket, now, *after, *cost, why).await?;
+                outbox::postpone(
+                    &mut transaction,
+                    ticket,
+                    now,
+                    *after,
+                    *cost,
+                    why,
+                    letter_date,
+                )
+                .await?;
             }
-            Next::Dead { why } => outbox::give_up(&mut transaction, ticket, now, why).await?,
+            Next::Dead { why } => {
+                outbox::give_up(&mut transaction, ticket, now, why, letter_date).await?
+            }
         }
         if let Some(report) = &settlement.outcome.report {
             worker::record_delivery(&mut transaction, now, report).await?;

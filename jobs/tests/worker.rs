@@ -22,6 +22,8 @@ mod fairness;
 mod faults;
 #[path = "worker/harness.rs"]
 mod harness;
+#[path = "worker/letter_dates.rs"]
+mod letter_dates;
 #[path = "worker/monitor.rs"]
 mod monitor;
 #[path = "worker/notices.rs"]

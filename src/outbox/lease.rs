@@ -40,15 +40,34 @@ impl Lease {
     }
 }
 
+/// Sets the columns of a lease. If the previous lease has expired, its worker may have sent the
+/// letter, so the letter keeps the date that it had under that lease.
+macro_rules! leased {
+    ($now:literal, $until:literal) => {
+        concat!(
+            "letter_date = CASE WHEN leased_until IS NULL THEN letter_date
+                 ELSE COALESCE(letter_date, leased_at, created_at) END,
+             leased_at = ",
+            $now,
+            ", leased_until = ",
+            $until,
+            ", generation = generation + 1"
+        )
+    };
+}
+
 /// Leases the messages that a preceding `due` selected. Their ids are passed as an array; otherwise
 /// Postgres would scan the whole table for a few ids.
 #[cfg(feature = "postgres")]
 macro_rules! lease_due {
     () => {
-        " UPDATE guestlist_outbox SET leased_until = $3, generation = generation + 1
-          WHERE id = ANY (ARRAY (SELECT due_id FROM due))
+        concat!(
+            " UPDATE guestlist_outbox SET ",
+            leased!("$2", "$3"),
+            " WHERE id = ANY (ARRAY (SELECT due_id FROM due))
           RETURNING id, organization_id, generation, CAST(priority AS bigint) AS priority,
               id = ANY (ARRAY (SELECT due_id FROM due WHERE lapsed)) AS lapsed"
+        )
     };
 }
 
@@ -254,12 +273,14 @@ impl Order {
             let wanted = due.iter().filter(|(_, lapsed)| *lapsed || !only_lapsed);
             wanted.map(|(id, _)| json!(id.as_uuid().simple())).collect()
         };
-        let statement = sql("UPDATE guestlist_outbox
-             SET leased_until = $2, generation = generation + 1
-             WHERE id IN (SELECT unhex(value) FROM json_each($3)) AND dead_at IS NULL AND run_at <= $1
+        let statement = sql(concat!(
+            "UPDATE guestlist_outbox SET ",
+            leased!("$1", "$2"),
+            " WHERE id IN (SELECT unhex(value) FROM json_each($3)) AND dead_at IS NULL AND run_at <= $1
                AND (leased_until IS NULL OR leased_until <= $1)
              RETURNING id, organization_id, generation, CAST(priority AS bigint) AS priority,
-                 id IN (SELECT unhex(value) FROM json_each($4)) AS lapsed");
+                 id IN (SELECT unhex(value) FROM json_each($4)) AS lapsed"
+        ));
         let statement = statement.bind(self.now).bind(self.until);
         Ok(connection
             .fetch_all(statement.bind(ids(false)).bind(ids(true)))
@@ -388,13 +409,13 @@ pub async fn release(connection: impl Lend<'_>, tickets: &[Ticket]) -> Result<()
     let text = match connection.dialect() {
         #[cfg(feature = "postgres")]
         Dialect::Postgres => {
-            "UPDATE guestlist_outbox AS message SET leased_until = NULL
+            "UPDATE guestlist_outbox AS message SET leased_until = NULL, leased_at = NULL
              FROM jsonb_to_recordset($1) AS held (id uuid, generation bigint)
              WHERE message.id = held.id AND message.generation = held.generation"
         }
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => {
-            "UPDATE guestlist_outbox SET leased_until = NULL
+            "UPDATE guestlist_outbox SET leased_until = NULL, leased_at = NULL
              WHERE (id, generation) IN
                  (SELECT unhex(value ->> 'id'), value ->> 'generation' FROM json_each($1))"
         }

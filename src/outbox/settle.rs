@@ -75,13 +75,17 @@ pub enum Cost {
 /// A delay that the recipient's mail server asked for moves the time at which the message is due. Any
 /// other delay makes it late, so [`oldest_due`](super::oldest_due) goes on counting.
 ///
+/// `letter_date` is the [date](super::Message::date) of its letter, if the mail server was sent the
+/// letter, or a part of it; the next attempt has the same date then, and otherwise that of its own
+/// lease.
+///
 /// ```
 /// # use chrono::{DateTime, Utc};
 /// # use guestlist::{Connection, Error, outbox};
 /// # async fn example(tx: &mut Connection<'_>, now: DateTime<Utc>, lease: outbox::Lease) -> Result<(), Error> {
 /// let after = std::time::Duration::from_secs(5 * 60);
 /// let (cost, why) = (outbox::Cost::Attempt, "451 try again later");
-/// outbox::postpone(&mut *tx, lease.ticket, now, after, cost, why).await?;
+/// outbox::postpone(&mut *tx, lease.ticket, now, after, cost, why, None).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -95,11 +99,13 @@ pub async fn postpone(
     after: Duration,
     cost: Cost,
     why: &str,
+    letter_date: Option<DateTime<Utc>>,
 ) -> Result<(), Error> {
     let statement = sql("UPDATE guestlist_outbox
              SET run_at = $3, attempts = attempts + $4, faults = faults + $5, refusals = refusals + $6,
-                 refused_at = COALESCE(refused_at, $7), last_error = $8, leased_until = NULL,
-                 late_since = CASE WHEN $9 > 0 THEN NULL ELSE COALESCE(late_since, run_at) END
+                 refused_at = COALESCE(refused_at, $7), last_error = $8,
+                 late_since = CASE WHEN $9 > 0 THEN NULL ELSE COALESCE(late_since, run_at) END,
+                 letter_date = COALESCE(letter_date, $10), leased_until = NULL, leased_at = NULL
              WHERE id = $1 AND generation = $2 AND dead_at IS NULL");
     let statement = statement
         .bind(ticket.message.as_uuid())
@@ -114,7 +120,8 @@ pub async fn postpone(
                 .bind(i64::from(cost == Cost::Refusal))
                 .bind((cost == Cost::Refusal).then_some(now))
                 .bind(one_line(why).as_str())
-                .bind(i64::from(cost.is_of_recipient())),
+                .bind(i64::from(cost.is_of_recipient()))
+                .bind(letter_date),
         )
         .await?;
     Ok(())
@@ -128,14 +135,14 @@ impl Cost {
 }
 
 /// Gives a message up, unless it was leased again. It stays until an operator retries or discards
-/// it.
+/// it. `letter_date` is that of [`postpone`].
 ///
 /// ```
 /// # use chrono::{DateTime, Utc};
 /// # use guestlist::{Connection, Error, outbox};
 /// # async fn example(tx: &mut Connection<'_>, now: DateTime<Utc>, lease: outbox::Lease) -> Result<(), Error> {
 /// let why = "550 no such user";
-/// outbox::give_up(&mut *tx, lease.ticket, now, why).await?;
+/// outbox::give_up(&mut *tx, lease.ticket, now, why, None).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -147,9 +154,11 @@ pub async fn give_up(
     ticket: Ticket,
     now: DateTime<Utc>,
     why: &str,
+    letter_date: Option<DateTime<Utc>>,
 ) -> Result<(), Error> {
     let statement = sql("UPDATE guestlist_outbox
-             SET dead_at = $3, attempts = attempts + 1, last_error = $4, leased_until = NULL
+             SET dead_at = $3, attempts = attempts + 1, last_error = $4,
+                 letter_date = COALESCE(letter_date, $5), leased_until = NULL, leased_at = NULL
              WHERE id = $1 AND generation = $2 AND dead_at IS NULL");
     connection
         .lend()
@@ -158,7 +167,8 @@ pub async fn give_up(
                 .bind(ticket.message.as_uuid())
                 .bind(ticket.generation)
                 .bind(now)
-                .bind(one_line(why).as_str()),
+                .bind(one_line(why).as_str())
+                .bind(letter_date),
         )
         .await?;
     Ok(())

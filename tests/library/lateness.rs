@@ -24,7 +24,7 @@ async fn lease(team: &Team) -> Ticket {
 async fn postpone(team: &Team, cost: Cost) -> MessageId {
     let ticket = lease(team).await;
     let postpone = async |tx: &mut guestlist::Transaction| {
-        outbox::postpone(tx, ticket, team.now(), AN_HOUR, cost, "later").await
+        outbox::postpone(tx, ticket, team.now(), AN_HOUR, cost, "later", None).await
     };
     team.in_transaction(postpone).await.expect("postponed");
     ticket.message
@@ -73,7 +73,7 @@ on_both_databases! {
         for retry_all in [false, true] {
             team.advance_clock(TimeDelta::hours(1));
             let ticket = lease(&team).await;
-            team.in_transaction(async |tx| outbox::give_up(tx, ticket, team.now(), "no").await).await.unwrap();
+            team.in_transaction(async |tx| outbox::give_up(tx, ticket, team.now(), "no", None).await).await.unwrap();
             assert_eq!(oldest_due(&team).await, None, "a dead message is not late");
             team.in_transaction(async |tx| match retry_all {
                 true => outbox::retry_dead(tx, team.now()).await.map(|count| count == 1),

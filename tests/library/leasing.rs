@@ -70,7 +70,7 @@ on_both_databases! {
         let second = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
         let given_up = first.iter().find(|lease| lease.ticket.message != second.ticket.message).unwrap();
-        outbox::give_up(&mut tx, given_up.ticket, team.now(), "no").await.unwrap();
+        outbox::give_up(&mut tx, given_up.ticket, team.now(), "no", None).await.unwrap();
         let asked: Vec<_> = first.iter().map(|lease| lease.ticket).collect();
         let taken = outbox::take_all(&mut tx, &asked).await.unwrap();
         let taken: HashSet<_> = taken.iter().map(|message| message.id).collect();
@@ -91,7 +91,7 @@ on_both_databases! {
         let held = lease(&team, 1).await[0];
         assert!(!is_idle().await, "a worker has leased it");
         let mut tx = team.begin().await;
-        outbox::postpone(&mut tx, held.ticket, team.now(), FIVE_MINUTES, Cost::Attempt, "later").await.unwrap();
+        outbox::postpone(&mut tx, held.ticket, team.now(), FIVE_MINUTES, Cost::Attempt, "later", None).await.unwrap();
         tx.commit().await.unwrap();
         assert!(is_idle().await, "it is due later");
         team.join("bob", "agent").await;
@@ -116,7 +116,7 @@ on_both_databases! {
         assert!(first.iter().all(|lease| !lease.follows_a_lapse), "they were not leased before");
         let mut tx = team.begin().await;
         outbox::release(&mut tx, &[first[0].ticket]).await.unwrap();
-        outbox::postpone(&mut tx, first[1].ticket, team.now(), Duration::ZERO, Cost::Attempt, "later").await.unwrap();
+        outbox::postpone(&mut tx, first[1].ticket, team.now(), Duration::ZERO, Cost::Attempt, "later", None).await.unwrap();
         tx.commit().await.unwrap();
         team.advance_clock(TimeDelta::seconds(20));
         let mut second = lease(&team, 10).await;
@@ -129,7 +129,7 @@ on_both_databases! {
         invite(&team, 5).await;
         let held = lease(&team, 2).await;
         let mut tx = team.begin().await;
-        outbox::give_up(&mut tx, held[0].ticket, team.now(), "no").await.unwrap();
+        outbox::give_up(&mut tx, held[0].ticket, team.now(), "no", None).await.unwrap();
         tx.commit().await.unwrap();
         let counts = async |most| {
             let mut tx = team.begin().await;
@@ -244,7 +244,7 @@ on_both_databases! {
         invite(&team, 1).await;
         let held = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
-        outbox::postpone(&mut tx, held.ticket, team.now(), FIVE_MINUTES, Cost::Attempt, "450 busy").await.unwrap();
+        outbox::postpone(&mut tx, held.ticket, team.now(), FIVE_MINUTES, Cost::Attempt, "450 busy", None).await.unwrap();
         tx.commit().await.unwrap();
         assert!(lease(&team, 1).await.is_empty());
         team.advance_clock(TimeDelta::minutes(5));
@@ -252,9 +252,9 @@ on_both_databases! {
         let mut tx = team.begin().await;
         let message = take(&mut tx, &held).await.unwrap();
         assert_eq!((message.attempts, message.last_error.as_deref()), (1, Some("450 busy")));
-        outbox::give_up(&mut tx, other_generation(held.ticket, -1), team.now(), "stale").await.unwrap();
+        outbox::give_up(&mut tx, other_generation(held.ticket, -1), team.now(), "stale", None).await.unwrap();
         assert!(take(&mut tx, &held).await.is_some(), "a stale generation gives up nothing");
-        outbox::give_up(&mut tx, held.ticket, team.now(), "554 no").await.unwrap();
+        outbox::give_up(&mut tx, held.ticket, team.now(), "554 no", None).await.unwrap();
         let dead = outbox::list(&mut tx, team.now(), State::Dead, None, 10).await.unwrap();
         assert_eq!((dead.len(), dead[0].state(team.now())), (1, State::Dead));
         tx.commit().await.unwrap();
@@ -311,8 +311,8 @@ on_both_databases! {
         team.advance_clock(TimeDelta::seconds(20));
         let held = lease(&team, 1).await[0];
         let mut tx = team.begin().await;
-        outbox::postpone(&mut tx, stale.ticket, team.now(), FIVE_MINUTES, Cost::Refusal, "stale").await.unwrap();
-        outbox::give_up(&mut tx, stale.ticket, team.now(), "stale").await.unwrap();
+        outbox::postpone(&mut tx, stale.ticket, team.now(), FIVE_MINUTES, Cost::Refusal, "stale", None).await.unwrap();
+        outbox::give_up(&mut tx, stale.ticket, team.now(), "stale", None).await.unwrap();
         let message = take(&mut tx, &held).await.expect("still held");
         assert_eq!((message.attempts, message.refusals, message.last_error), (0, 0, None));
     }
@@ -324,7 +324,7 @@ on_both_databases! {
         let counted = [(1, 0, 0), (2, 0, 1), (2, 0, 1), (3, 1, 1), (4, 1, 2)];
         for (cost, expected) in costs.into_iter().zip(counted) {
             let held = lease(&team, 1).await[0];
-            team.in_transaction(async |tx| outbox::postpone(tx, held.ticket, team.now(), FIVE_MINUTES, cost, "no").await).await.unwrap();
+            team.in_transaction(async |tx| outbox::postpone(tx, held.ticket, team.now(), FIVE_MINUTES, cost, "no", None).await).await.unwrap();
             let message = list(&team, State::Ready).await.remove(0);
             assert_eq!((message.attempts, message.faults, message.refusals), expected, "{cost:?}");
             assert_eq!(message.refused_at, (message.refusals > 0).then_some(first_refusal), "{cost:?}");
@@ -336,8 +336,8 @@ on_both_databases! {
         assert_eq!((message.attempts, message.refusals, message.refused_at), (0, 0, None), "retried anew");
         let held = lease(&team, 1).await[0];
         team.in_transaction(async |tx| {
-            outbox::postpone(&mut *tx, held.ticket, team.now(), Duration::ZERO, Cost::Refusal, "no").await?;
-            outbox::give_up(&mut *tx, held.ticket, team.now(), "no").await?;
+            outbox::postpone(&mut *tx, held.ticket, team.now(), Duration::ZERO, Cost::Refusal, "no", None).await?;
+            outbox::give_up(&mut *tx, held.ticket, team.now(), "no", None).await?;
             outbox::retry_dead(&mut *tx, team.now()).await
         }).await.unwrap();
         let message = list(&team, State::Ready).await.remove(0);
@@ -350,7 +350,7 @@ on_both_databases! {
         let mut tx = team.begin().await;
         for lease in &held {
             assert!(!outbox::retry(&mut tx, team.now(), lease.ticket.message).await.unwrap(), "a worker has leased it");
-            outbox::give_up(&mut tx, lease.ticket, team.now(), "554 \0no\r\n").await.unwrap();
+            outbox::give_up(&mut tx, lease.ticket, team.now(), "554 \0no\r\n", None).await.unwrap();
         }
         let dead = outbox::list(&mut tx, team.now(), State::Dead, None, 10).await.unwrap();
         assert_eq!((dead[0].attempts, dead[0].last_error.as_deref()), (1, Some("554  no  ")));

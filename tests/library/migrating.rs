@@ -7,9 +7,13 @@
 
 use std::borrow::Cow;
 
+use chrono::{DateTime, Utc};
+use guestlist::outbox::{self, State};
 use guestlist::{Database, Error, Guestlist, InvitationId, Key, KeyRing};
 use sqlx::migrate::Migrator;
 use uuid::Uuid;
+
+const NOW: &str = "2026-01-01T00:00:00+00:00";
 
 const NONCES: [u128; 3] = [1, 2, 3];
 
@@ -22,13 +26,22 @@ fn first(all: Migrator) -> Migrator {
     }
 }
 
-/// An invitation whose link was replaced twice, as stored by the first version, in SQL for both
-/// databases.
+/// An invitation whose link was replaced twice, and messages that are new, leased and tried, as stored
+/// by the first version, in SQL for both databases.
 fn rows(id: Uuid, literal: impl Fn(&[u8]) -> String, now: &str) -> Vec<String> {
     let [first, second, current] = NONCES.map(u128::to_be_bytes);
     let (id, replaced) = (literal(id.as_bytes()), [first, second].concat());
     let (current, replaced) = (literal(&current), literal(&replaced));
-    vec![
+    let leased = format!("'{now}'");
+    let messages = [("0", "NULL"), ("0", &leased), ("1", "NULL")].map(|(attempts, leased_until)| {
+        let message = literal(Uuid::now_v7().as_bytes());
+        format!(
+            "INSERT INTO guestlist_outbox
+                 (id, kind, ids, organization_id, priority, run_at, created_at, attempts, leased_until)
+             VALUES ({message}, 'send_notice', '{{}}', {id}, 1, '{now}', '{now}', {attempts}, {leased_until})"
+        )
+    });
+    let mut rows = vec![
         format!(
             "INSERT INTO guestlist_organizations (id, name, created_at, updated_at)
              VALUES ({id}, 'Acme', '{now}', '{now}')"
@@ -40,7 +53,20 @@ fn rows(id: Uuid, literal: impl Fn(&[u8]) -> String, now: &str) -> Vec<String> {
              VALUES ({id}, {id}, 'bob@example.com', 'bob@example.com', 'agent', 'en', 'pending', 'sent', {current},
                      {replaced}, 'olivia', 3, '{now}', '{now}', '9000-01-01T00:00:00+00:00')"
         ),
-    ]
+    ];
+    rows.extend(messages);
+    rows
+}
+
+/// Requires that a letter that an earlier release may have sent keeps its date.
+async fn dates_keep_what_they_were(database: &Database) {
+    let now: DateTime<Utc> = NOW.parse().unwrap();
+    let mut tx = database.begin().await.unwrap();
+    let messages = outbox::list(&mut tx, now, State::Ready, None, 10)
+        .await
+        .unwrap();
+    let dates: Vec<_> = messages.iter().map(|message| message.letter_date).collect();
+    assert_eq!(dates, [None, Some(now), Some(now)]);
 }
 
 /// Migrates twice at the same time: each migration is counted once, by the caller that applied it.
@@ -87,7 +113,7 @@ async fn links_keep_what_they_were(database: &Database, id: Uuid) {
 
 #[cfg(feature = "postgres")]
 #[tokio::test]
-async fn first_version_replaced_links_are_known_on_postgres() {
+async fn first_version_links_and_dates_are_kept_on_postgres() {
     let database = crate::postgres::schema().await;
     let Database::Postgres(pool) = &database else {
         unreachable!("a schema of Postgres")
@@ -98,24 +124,24 @@ async fn first_version_replaced_links_are_known_on_postgres() {
     first(all).run(pool).await.unwrap();
     let literal = |bytes: &[u8]| {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let kind = if bytes == id.as_bytes() {
-            ("", "uuid")
-        } else {
-            ("\\x", "bytea")
-        };
-        format!("'{}{hex}'::{}", kind.0, kind.1)
+        let is_id = Uuid::from_slice(bytes).is_ok_and(|id| id.get_version_num() == 7);
+        match is_id {
+            true => format!("'{hex}'::uuid"),
+            false => format!("'\\x{hex}'::bytea"),
+        }
     };
-    for row in rows(id, literal, "2026-01-01T00:00:00+00:00") {
+    for row in rows(id, literal, NOW) {
         let insert = sqlx::query(sqlx::AssertSqlSafe(row));
         insert.execute(pool).await.unwrap();
     }
     migrates(&database, left).await;
     links_keep_what_they_were(&database, id).await;
+    dates_keep_what_they_were(&database).await;
 }
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]
-async fn first_version_replaced_links_are_known_on_sqlite() {
+async fn first_version_links_and_dates_are_kept_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let database = crate::sqlite::file(folder.path()).await;
     let Database::Sqlite(pool) = &database else {
@@ -129,10 +155,11 @@ async fn first_version_replaced_links_are_known_on_sqlite() {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("X'{hex}'")
     };
-    for row in rows(id, literal, "2026-01-01T00:00:00+00:00") {
+    for row in rows(id, literal, NOW) {
         let insert = sqlx::query(sqlx::AssertSqlSafe(row));
         insert.execute(pool).await.unwrap();
     }
     migrates(&database, left).await;
     links_keep_what_they_were(&database, id).await;
+    dates_keep_what_they_were(&database).await;
 }

@@ -44,7 +44,8 @@ pub(crate) fn letter_facts_loader(context: &Context) -> LetterFactsLoader {
 
 /// Renders the letter of a message.
 ///
-/// Message-ID and date come from the message, so every attempt sends the same letter. `number` is the
+/// Message-ID and date come from the message, so every attempt sends the same letter once the mail
+/// server has received a part of it. `number` is the
 /// number of the letter, if it is one of an invitation.
 pub(super) fn render(
     context: &Context,
@@ -60,7 +61,7 @@ pub(super) fn render(
         to: to.clone(),
         locale: locale.to_string(),
         message_id: format!("{}@{}", message.id, context.domain()),
-        date: message.created_at,
+        date: message.date(),
         headers: context.headers.clone(),
     };
     let mail = context.letters.mail(letter, &envelope)?;

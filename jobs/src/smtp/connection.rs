@@ -177,6 +177,7 @@ impl Connection {
             self.one_by_one(&envelope).await?;
         }
         fail_point!("letter::final_dot", SmtpError::lost(Stage::Block));
+        guard.begin();
         self.stream.letter(&mail.bytes, guard, block).await?;
         // RFC 5321 section 4.1.1.4: any answer to the final dot ends the transaction.
         self.begun = false;

@@ -1,23 +1,41 @@
-//! The last check before a letter is finished.
+//! The last check before a letter is finished, and whether the server was sent a part of it.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::error::SmtpError;
 
 /// A predicate that is called at the last moment at which a letter can be held back: before its
-/// final dot.
+/// final dot. It remembers whether the letter was begun, also if its sending is cancelled. Clones
+/// share both.
 #[derive(Clone)]
-pub(crate) struct SendGuard(Arc<dyn Fn() -> bool + Send + Sync>);
+pub(crate) struct SendGuard {
+    stands: Arc<dyn Fn() -> bool + Send + Sync>,
+    has_begun: Arc<AtomicBool>,
+}
 
 impl SendGuard {
     pub(crate) fn new(stands: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(stands))
+        Self {
+            stands: Arc::new(stands),
+            has_begun: Arc::default(),
+        }
+    }
+
+    /// Notes that the server is about to receive the letter, which may arrive from now on.
+    pub(super) fn begin(&self) {
+        self.has_begun.store(true, Relaxed);
+    }
+
+    /// Returns whether the server was sent the letter, or a part of it, in any attempt.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.load(Relaxed)
     }
 
     /// Returns an error once the letter must not be sent any more.
     pub(crate) fn check(&self) -> Result<(), SmtpError> {
-        if (self.0)() {
+        if (self.stands)() {
             Ok(())
         } else {
             Err(SmtpError::Withdrawn)
