@@ -61,7 +61,7 @@ on_both_servers! {
         }
         let words = match program {
             Program::Postfix => "Connection concurrency limit exceeded: 5 ",
-            Program::Exim => "too many connections from that host",
+            Program::Exim => "too many connections from that IP address",
         };
         assert!(installation.server.log().contains(words), "the limit was never met");
     }

@@ -2,11 +2,12 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use guestlist_testkit::process::child_command;
 
-use crate::server::{DOMAINS, MailServer, OWNER, installed};
+use crate::server::{DOMAINS, MailServer, OWNER, files, installed};
 
 /// Writes the configuration.
 pub(crate) fn configure(server: &MailServer) {
@@ -181,6 +182,13 @@ pub(crate) fn command(server: &MailServer) -> Command {
         .env("NSS_WRAPPER_PASSWD", server.path("passwd"))
         .env("NSS_WRAPPER_GROUP", server.path("group"));
     command
+}
+
+/// Returns the letters in the queue: their headers, which Exim writes once a letter is complete.
+pub(crate) fn queued(server: &MailServer) -> Vec<PathBuf> {
+    let queued = files(&server.path("spool/input")).into_iter();
+    let is_header = |path: &PathBuf| path.display().to_string().ends_with("-H");
+    queued.filter(is_header).collect()
 }
 
 /// Returns whether a line of the log belongs to a letter that was accepted, or to a connection that

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use guestlist_testkit::process::child_command;
 
-use crate::server::{DOMAINS, MailServer, OWNER, installed};
+use crate::server::{DOMAINS, MailServer, OWNER, files, installed};
 
 /// Writes the configuration.
 pub(crate) fn configure(server: &MailServer) {
@@ -211,6 +213,18 @@ pub(crate) fn command(server: &MailServer) -> Command {
     let mut command = child_command(&master, "TERM");
     command.args(["-c", &config, "-d"]);
     command
+}
+
+/// Returns the letters in the queue. Postfix makes the file of a letter executable once the letter is
+/// complete; others are left behind by a server that ended while it received them.
+pub(crate) fn queued(server: &MailServer) -> Vec<PathBuf> {
+    let queues = ["incoming", "active", "deferred"];
+    let queued = queues.map(|queue| files(&server.path("queue").join(queue)));
+    let is_complete = |path: &PathBuf| {
+        let metadata = fs::metadata(path);
+        metadata.is_ok_and(|metadata| metadata.mode() & 0o100 != 0)
+    };
+    queued.concat().into_iter().filter(is_complete).collect()
 }
 
 /// Returns whether a line of the log belongs to a letter that was accepted, or to a connection that

@@ -239,18 +239,11 @@ impl MailServer {
 
     /// Returns true once every letter that the server took is in a mailbox.
     pub(crate) fn has_empty_queue(&self) -> bool {
-        let queues: &[&str] = match self.program {
-            Program::Postfix => &[
-                "queue/maildrop",
-                "queue/incoming",
-                "queue/active",
-                "queue/deferred",
-            ],
-            Program::Exim => &["spool/input"],
+        let queued = match self.program {
+            Program::Postfix => postfix::queued(self),
+            Program::Exim => exim::queued(self),
         };
-        queues
-            .iter()
-            .all(|queue| files(&self.path(queue)).is_empty())
+        queued.is_empty()
     }
 
     /// Returns everything that the server wrote.
@@ -302,7 +295,7 @@ pub(crate) fn installed(names: &[&str]) -> PathBuf {
 }
 
 /// Returns the files of a folder and of the folders in it.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .flat_map(|entry| {
