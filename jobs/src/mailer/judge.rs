@@ -95,11 +95,20 @@ pub(super) fn judge_reply(
 }
 
 /// Returns whether the verdict on a reply concerns all letters, so that the circuit breaker opens.
-pub(super) fn concerns_all(stage: Stage, class: VerdictClass, evidence: &Evidence) -> bool {
+///
+/// Greylisting meets everybody and stops nobody: the server takes each letter at its second try, so
+/// letters that are not tried for the first time would only wait longer.
+pub(super) fn concerns_all(
+    stage: Stage,
+    class: VerdictClass,
+    prior: &Prior,
+    evidence: &Evidence,
+) -> bool {
     matches!(
         class,
         VerdictClass::SenderRefused | VerdictClass::ServerFault
-    ) && (stage.precedes_recipient() || evidence.is_everybody())
+    ) && prior.hint != Some(Hint::TryEach)
+        && (stage.precedes_recipient() || evidence.is_everybody())
 }
 
 impl ReplyClass {
@@ -153,13 +162,19 @@ mod tests {
         }
 
         fn refuse(&mut self, number: usize, row: &Row) -> VerdictClass {
+            self.judge(number, row).0
+        }
+
+        /// Returns the verdict, and whether it concerns all letters.
+        fn judge(&mut self, number: usize, row: &Row) -> (VerdictClass, bool) {
             let reply = reply(row.text);
             self.now += Duration::from_millis(100);
             let evidence =
                 self.memory
                     .refused(self.now, self.letter(number), &fingerprint(&reply, "user"));
             let prior = classify(row.stage, &reply).expect("a negative reply");
-            judge_reply(row.stage, reply.code, &prior, &evidence)
+            let class = judge_reply(row.stage, reply.code, &prior, &evidence);
+            (class, concerns_all(row.stage, class, &prior, &evidence))
         }
     }
 
@@ -226,5 +241,20 @@ mod tests {
                 assert!(!holds_back(class), "{class:?}: {}", row.text);
             }
         }
+    }
+
+    #[test]
+    fn greylisting_of_everybody_stops_no_letter() {
+        let rows = rows();
+        let greylisted = rows.iter().filter(|row| row.text.contains("reylist"));
+        let mut count = 0;
+        for row in greylisted.filter(|row| row.stage == Stage::Rcpt) {
+            let mut mail = Mail::new();
+            for number in 0..8 {
+                assert!(!mail.judge(number, row).1, "{}", row.text);
+            }
+            count += 1;
+        }
+        assert!(count >= 4, "{count}");
     }
 }

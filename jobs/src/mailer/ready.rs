@@ -190,7 +190,7 @@ impl Mailer {
         {
             pool.refused_one();
         }
-        let concerns_all = concerns_all(stage, class, &evidence);
+        let concerns_all = concerns_all(stage, class, &prior, &evidence);
         match class {
             VerdictClass::Throttled => verdict.after(self.0.throttle.refused(now)),
             _ if concerns_all => {

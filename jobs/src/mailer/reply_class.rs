@@ -47,6 +47,8 @@ pub(super) enum Hint {
     FewerConnections,
     /// Open another connection; this one takes no more letters.
     Reconnect,
+    /// Try each letter again by itself: the server waits for the second try of each recipient.
+    TryEach,
 }
 
 /// A classified reply.

@@ -52,16 +52,16 @@ impl Installation {
     }
 
     pub(crate) async fn invite(&self, addresses: &[String]) -> Vec<Invitation> {
-        self.invite_with(addresses, None).await
+        self.invite_by(&self.harness.team, addresses, None).await
     }
 
-    /// Invites addresses with a personal message.
-    pub(crate) async fn invite_with(
+    /// Invites addresses to the organization of a team, with a personal message.
+    pub(crate) async fn invite_by(
         &self,
+        team: &Team,
         addresses: &[String],
         message: Option<PersonalMessage>,
     ) -> Vec<Invitation> {
-        let team = &self.harness.team;
         let invites = addresses.iter().map(|address| {
             let invite = team.invitation_of(address, "agent");
             match &message {

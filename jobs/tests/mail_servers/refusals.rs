@@ -2,11 +2,12 @@
 
 use guestlist::outbox::{Message, State};
 use guestlist::{Delivery, Invitation};
+use guestlist_jobs::mailer::BreakerState;
 
 use crate::fixture::{Installation, Time, address, ordinary};
 use crate::on_both_servers;
 use crate::server::{Program, Rules};
-use crate::support::OLIVIA;
+use crate::support::{OLIVIA, Team};
 
 /// The number of ordinary letters beside those that are refused.
 const OTHERS: usize = 40;
@@ -104,7 +105,7 @@ on_both_servers! {
         let rules = Rules { letter_size: Some(LETTER_SIZE), ..Rules::default() };
         let installation = Installation::new(program, rules).await;
         let message = "Welcome to all of us! ".repeat(45).parse().unwrap();
-        let large = installation.invite_with(&["large@example.com".to_owned()], Some(message)).await;
+        let large = installation.invite_by(&installation.harness.team, &["large@example.com".to_owned()], Some(message)).await;
         let others = installation.invite(&ordinary(OTHERS)).await;
         deliver_others(&installation, &others, &large).await;
         assert_deferred(&installation, &large[0], "size").await;
@@ -132,7 +133,8 @@ on_both_servers! {
     async fn greylisted_letters_are_delivered_later(program: Program) {
         let rules = Rules { greylists: true, ..Rules::default() };
         let installation = Installation::new(program, rules).await;
-        let invitations = installation.invite(&ordinary(OTHERS)).await;
+        let addresses = ordinary(OTHERS);
+        let invitations = installation.invite(&addresses).await;
         let (running, mailer) = installation.start();
         installation.until(Time::Real, async || {
             assert_eq!(mailer.paused(), None);
@@ -141,10 +143,27 @@ on_both_servers! {
         assert_eq!(installation.server.received(), [].into());
         installation.until(Time::Jumping, async || installation.is_done().await).await;
         running.stop().await;
-        installation.assert_one_each(&ordinary(OTHERS));
-        assert_eq!(installation.deliveries(&invitations).await, [("sent", OTHERS)].into());
+        installation.assert_one_each(&addresses);
         for invitation in &invitations {
             assert_eq!(installation.attempts(invitation).await.len(), 2);
         }
+    }
+
+    async fn greylisting_of_several_organizations_stops_none(program: Program) {
+        let rules = Rules { greylists: true, ..Rules::default() };
+        let installation = Installation::new(program, rules).await;
+        let addresses = ordinary(OTHERS);
+        let (ours, theirs) = addresses.split_at(OTHERS / 2);
+        let other = Team::on(installation.harness.database().clone()).await;
+        let mut invitations = installation.invite(ours).await;
+        invitations.extend(installation.invite_by(&other, theirs, None).await);
+        let (running, mailer) = installation.start();
+        installation.until(Time::Jumping, async || {
+            assert_eq!(mailer.state(), BreakerState::Closed);
+            installation.is_done().await
+        }).await;
+        running.stop().await;
+        installation.assert_one_each(&addresses);
+        assert_eq!(installation.deliveries(&invitations).await, [("sent", OTHERS)].into());
     }
 }

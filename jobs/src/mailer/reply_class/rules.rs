@@ -5,7 +5,7 @@
 //! To add a rule: add a documented reply to `jobs/tests/data/replies.tsv`, see the test fail, and widen a
 //! list of phrases or add a row at the place where its group begins.
 
-use super::Hint::{FewerConnections, Reconnect, SlowDown};
+use super::Hint::{FewerConnections, Reconnect, SlowDown, TryEach};
 use super::ReplyClass::{
     Consequence, Letter, MailboxMissing, Recipient, RecipientLater, Sender, ServerLater,
 };
@@ -234,6 +234,7 @@ pub(super) const RULES: &[Rule] = &[
         name: "greylisted", stages: NAMED,
         words: &[GREYLIST],
         class: RecipientLater,
+        hint: Some(TryEach),
         source: "RFC 6647 section 5.2",
         ..ANY
     },

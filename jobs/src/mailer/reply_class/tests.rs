@@ -265,13 +265,22 @@ fn a_used_up_connection_asks_for_another() {
 
 #[test]
 fn limits_of_one_mailbox_do_not_slow_everybody() {
-    for text in [
-        "450 4.2.1 The recipient has exceeded message rate limit. Try again later.",
-        "421 4.7.1 Messages to user@example.com deferred due to excessive volume. Try again later",
-        "451 4.7.1 Greylisting in action, please come back in 00:05:00",
+    for (text, hint) in [
+        (
+            "450 4.2.1 The recipient has exceeded message rate limit. Try again later.",
+            None,
+        ),
+        (
+            "421 4.7.1 Messages to user@example.com deferred due to excessive volume. Try again later",
+            None,
+        ),
+        (
+            "451 4.7.1 Greylisting in action, please come back in 00:05:00",
+            Some(Hint::TryEach),
+        ),
     ] {
         let prior = prior(Stage::Rcpt, text);
-        assert_eq!(prior.hint, None, "{text}: {prior:?}");
+        assert_eq!(prior.hint, hint, "{text}: {prior:?}");
         assert_eq!(prior.class, ReplyClass::RecipientLater, "{text}");
     }
 }
