@@ -43,6 +43,10 @@ const BUSY: Duration = Duration::from_millis(500);
 /// ten.
 const GROWTH_PAUSES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 
+/// The time that connections have to open once the pool closes. One that is open by then ends with
+/// `QUIT`; servers log a connection that is dropped as lost.
+const OPENED_AT_CLOSE: Duration = Duration::from_millis(500);
+
 /// The pool. Clones share it.
 #[derive(Clone)]
 pub(super) struct ConnectionPool(Arc<Shared>);
@@ -409,10 +413,14 @@ impl State {
 
 /// Opens one connection of the pool.
 async fn open(pool: Arc<Shared>, id: u64, given_up: CancellationToken) {
+    let closed = async {
+        pool.closing.cancelled().await;
+        tokio::time::sleep(OPENED_AT_CLOSE).await;
+    };
     let opened = tokio::select! {
         opened = pool.connect() => Some(opened),
         () = given_up.cancelled() => None,
-        () = pool.closing.cancelled() => None,
+        () = closed => None,
     };
     if let Some(Ok(connection)) = opened {
         pool.hand_over(connection, |state| {

@@ -126,8 +126,28 @@ async fn closing_finishes_accepted_letters_and_quits() {
     assert_eq!(sent + left, 50, "{verdicts:?}");
     let seen = server.until(|seen| seen.closed == seen.connections).await;
     assert_eq!(seen.letters.len(), sent);
-    // A connection that is not greeted yet is dropped.
-    assert!(seen.heard("QUIT") + 1 >= seen.connections, "{seen:?}");
+    assert_eq!(seen.heard("QUIT"), seen.connections, "{seen:?}");
     let verdict = mailer.send(mail()).await;
     assert!(verdict.class == VerdictClass::NotTried, "{verdict:?}");
+}
+
+#[tokio::test]
+async fn connection_being_opened_at_close_ends_with_quit() {
+    let server = Script::default().on(Stage::Connect, Action::Hold);
+    let server = server.start().await.unwrap();
+    let mailer = mailer(&server);
+    let sent = tokio::spawn({
+        let mailer = mailer.clone();
+        async move { mailer.send(mail()).await }
+    });
+    server.until(|seen| seen.connections == 1).await;
+    let closed = mailer.close();
+    let greeted = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        server.release();
+    };
+    tokio::join!(closed, greeted);
+    assert_eq!(sent.await.unwrap().class, VerdictClass::NotTried);
+    let seen = server.until(|seen| seen.closed == 1).await;
+    assert_eq!((seen.heard("MAIL"), seen.heard("QUIT")), (0, 1));
 }
