@@ -87,6 +87,12 @@ impl Attempt {
     /// The verdict on a letter that the mail server took responsibility for.
     pub const ACCEPTED: &str = "accepted";
 
+    /// The verdict on a letter whose recipient cannot be reached now.
+    pub const DEFERRED: &str = "deferred";
+
+    /// The verdict on a letter that the mail server did not take because too many came at once.
+    pub const THROTTLED: &str = "throttled";
+
     /// Makes an attempt of `worker` to send the letter of a message, begun at `at`, without a reply
     /// and a duration. Invitation and letter are those of an invitation's letter.
     pub fn new(

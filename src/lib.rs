@@ -159,6 +159,7 @@ mod text;
 mod text_enum;
 mod token;
 mod trace_parent;
+mod tried_letters;
 mod user;
 pub mod worker;
 

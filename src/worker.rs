@@ -26,6 +26,7 @@ pub use crate::session::{
     EndedSession, ended as ended_sessions, forget_ended as forget_ended_sessions,
 };
 pub use crate::suppression::{Suppression, lift_suppression, suppression, suppressions};
+pub use crate::tried_letters::{TriedLetters, tried_letters};
 
 /// Begins a transaction that gives way to those of hosts. On Postgres it waits half a second for a
 /// row and then fails with [`Error::Conflict`], to be run again. It ends after five seconds without

@@ -43,6 +43,8 @@ mod letter_dates;
 mod letters;
 #[path = "library/limits.rs"]
 mod limits;
+#[path = "library/mass_deferral.rs"]
+mod mass_deferral;
 #[path = "library/members.rs"]
 mod members;
 #[path = "library/migrating.rs"]
