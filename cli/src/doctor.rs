@@ -3,11 +3,13 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use chrono::SecondsFormat;
+use guestlist::worker::{self, TriedLetters};
 use guestlist::{Database, Key, Schema};
 use guestlist_jobs::config::{Config, SessionStoreConfig};
 use guestlist_jobs::letters::Letters;
 use guestlist_jobs::mailer::{Mailer, MailerSettings};
-use guestlist_jobs::{clock_skew, is_too_much_skew, work};
+use guestlist_jobs::{AttemptLog, clock_skew, is_too_much_skew, work};
 use serde_json::json;
 
 use super::failure::{Done, Status};
@@ -64,7 +66,7 @@ pub(crate) async fn run(config: &Config, output: Output) -> Done {
     checks.report("redis", redis)?;
     let sessions = sessions(config, database.as_ref(), redis_is_healthy).await;
     checks.report("sessions", sessions)?;
-    checks.report("smtp", smtp(config).await)?;
+    checks.report("smtp", smtp(config, database.as_ref()).await)?;
     checks.report("keys", keys(config))?;
     checks.report("templates", templates(config))?;
     if let Some(database) = database {
@@ -185,20 +187,57 @@ async fn redis(config: &Config) -> Finding {
     }
 }
 
-async fn smtp(config: &Config) -> Finding {
+/// Signs in to the mail server, and reads what the workers found out about it lately.
+async fn smtp(config: &Config, database: Option<&Database>) -> Finding {
     let mut settings = MailerSettings::default();
     settings.deadlines.connect = CHECK_TIMEOUT / 2;
     settings.deadlines.greeting = CHECK_TIMEOUT / 2;
     let mailer = Mailer::new(config.mailer.clone(), settings);
-    match within(mailer.check()).await {
-        Ok(report) => Healthy(match config.smtp_rate {
-            Some(rate) => format!("{report}; at most {rate} over all workers"),
-            None => report.to_string(),
-        }),
-        Err(why) => Broken(format!(
-            "{why}: repair the mail server, or correct SMTP_URL"
-        )),
+    let report = match within(mailer.check()).await {
+        Ok(report) => report,
+        Err(why) => {
+            return Broken(format!(
+                "{why}: repair the mail server, or correct SMTP_URL"
+            ));
+        }
+    };
+    let rate = config
+        .smtp_rate
+        .map(|rate| format!("; at most {rate} over all workers"));
+    let well = format!("{report}{}", rate.unwrap_or_default());
+    // A database that does not answer is reported by its own check.
+    let Some(database) = database else {
+        return Healthy(well);
+    };
+    let finding = within(mail_of_workers(config, database, &well)).await;
+    finding.unwrap_or(Healthy(well))
+}
+
+/// Reads from the database whether the workers send letters, and how many were deferred lately.
+async fn mail_of_workers(
+    config: &Config,
+    database: &Database,
+    well: &str,
+) -> Result<Finding, guestlist::Error> {
+    let now = config.guestlist(guestlist::KeyRing::default()).now();
+    let mut connection = database.acquire().await?;
+    if let Some(pause) = worker::mail_pause(&mut connection, now).await? {
+        return Ok(Broken(format!(
+            "the mail server answers, but the worker {} sends no letter since {}: {}: see the log of \
+             that worker",
+            pause.worker,
+            pause.since.to_rfc3339_opts(SecondsFormat::Secs, true),
+            pause.reason
+        )));
     }
+    let tried = match config.attempt_log {
+        AttemptLog::All(_) => worker::tried_letters(&mut connection, now).await?,
+        _ => TriedLetters::default(),
+    };
+    Ok(Healthy(match tried.mass_deferral() {
+        Some(deferral) => format!("{well}; {deferral}"),
+        None => well.to_owned(),
+    }))
 }
 
 fn keys(config: &Config) -> Finding {

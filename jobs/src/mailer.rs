@@ -375,6 +375,20 @@ impl Mailer {
         self.0.breaker.paused()
     }
 
+    /// Returns for how long letters have been tried and none was accepted, because the server fails,
+    /// refuses us or asks to slow down.
+    pub(crate) fn stopped_for(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let stopped = self.0.breaker.stopped_since(now);
+        let since = stopped.or_else(|| self.0.throttle.refused_since(now))?;
+        Some(now.saturating_duration_since(since))
+    }
+
+    /// Returns the pace in letters a second if the server asked to send more slowly lately.
+    pub(crate) fn throttled_pace(&self) -> Option<f64> {
+        self.0.throttle.recent_pace(Instant::now())
+    }
+
     /// Returns the counters since the mailer was created.
     pub(crate) fn metrics(&self) -> &MailerMetrics {
         &self.0.metrics

@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use guestlist::worker::{self, TriedLetters};
 use guestlist::{Database, Guestlist};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, prometheus_text};
@@ -23,6 +24,7 @@ use tokio::time::{Instant, timeout};
 
 use self::backlog::Backlog;
 pub use self::readiness::{Check, Readiness};
+use crate::attempt_log::AttemptLog;
 use crate::context::Context;
 use crate::mailer::{BreakerState, Mailer};
 use crate::metrics::Metrics;
@@ -56,10 +58,12 @@ struct Instruments {
     mailer: Mailer,
     queue: Queue,
     rounds: Rounds,
+    attempt_log: AttemptLog,
     registry: Registry,
     gauges: Gauges,
     readiness: Recent<Readiness>,
     backlog: Recent<Option<Backlog>>,
+    tried_letters: Recent<Option<TriedLetters>>,
     /// Held while gauges are set and encoded, so that two scrapes do not mix.
     encoding: Mutex<()>,
 }
@@ -72,7 +76,14 @@ struct Gauges {
     messages: Family<[(&'static str, &'static str); 2], Gauge>,
     oldest: Family<[(&'static str, &'static str); 1], Gauge<f64, std::sync::atomic::AtomicU64>>,
     resting: Gauge,
+    sender_refused: Gauge,
+    tried_letters: UnlabelledGauge,
+    deferred_letters: UnlabelledGauge,
+    deferred_domains: UnlabelledGauge,
 }
+
+/// A gauge that can be left out.
+type UnlabelledGauge = Family<[(&'static str, &'static str); 0], Gauge>;
 
 /// The last answer and the time until which it is reused.
 struct Recent<T>(tokio::sync::Mutex<Option<(Instant, T)>>);
@@ -105,7 +116,13 @@ impl<T: Clone> Recent<T> {
 }
 
 impl Monitor {
-    pub(crate) fn new(context: &Context, queue: Queue, metrics: &Metrics, rounds: Rounds) -> Self {
+    pub(crate) fn new(
+        context: &Context,
+        queue: Queue,
+        metrics: &Metrics,
+        rounds: Rounds,
+        attempt_log: AttemptLog,
+    ) -> Self {
         let mut registry = Registry::with_prefix("guestlist");
         let gauges = Gauges::default();
         gauges.register(&mut registry);
@@ -120,10 +137,12 @@ impl Monitor {
             mailer: context.mailer.clone(),
             queue,
             rounds,
+            attempt_log,
             registry,
             gauges,
             readiness: Recent::default(),
             backlog: Recent::default(),
+            tried_letters: Recent::default(),
             encoding: Mutex::default(),
         }))
     }
@@ -146,11 +165,12 @@ impl Monitor {
         let look = async { timeout(CHECK_TIMEOUT, Backlog::look(instruments)).await };
         let look = async { look.await.ok().flatten() };
         let backlog = instruments.backlog.get(look, backlog_holds).await;
+        let tried = instruments.tried_letters().await;
         let _encoding = instruments
             .encoding
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        instruments.set_gauges(&readiness, backlog.as_ref());
+        instruments.set_gauges(&readiness, backlog.as_ref(), tried.as_ref());
         let mut text = String::new();
         prometheus_text::encode(&mut text, &instruments.registry)
             .expect("a String takes whatever is written");
@@ -158,9 +178,9 @@ impl Monitor {
     }
 }
 
-fn backlog_holds(backlog: &Option<Backlog>, took: Duration) -> Duration {
+fn backlog_holds<T>(read: &Option<T>, took: Duration) -> Duration {
     let [least, most] = BACKLOG_HOLDS;
-    match backlog {
+    match read {
         Some(_) => (took * BACKLOG_SHARE).clamp(least, most),
         // It took long because the database did not answer.
         None => least,
@@ -174,7 +194,26 @@ impl fmt::Debug for Monitor {
 }
 
 impl Instruments {
-    fn set_gauges(&self, readiness: &Readiness, backlog: Option<&Backlog>) {
+    /// Reads the letters that were tried lately, as seldom as the backlog. `None` if the database does
+    /// not answer or accepted attempts are not recorded.
+    async fn tried_letters(&self) -> Option<TriedLetters> {
+        if !matches!(self.attempt_log, AttemptLog::All(_)) {
+            return None;
+        }
+        let look = async {
+            let mut connection = self.database.acquire().await?;
+            worker::tried_letters(&mut connection, self.guestlist.now()).await
+        };
+        let look = async { timeout(CHECK_TIMEOUT, look).await.ok()?.ok() };
+        self.tried_letters.get(look, backlog_holds).await
+    }
+
+    fn set_gauges(
+        &self,
+        readiness: &Readiness,
+        backlog: Option<&Backlog>,
+        tried: Option<&TriedLetters>,
+    ) {
         let gauges = &self.gauges;
         gauges.checks.clear();
         for check in &readiness.checks {
@@ -187,6 +226,21 @@ impl Instruments {
         }
         let is_resting = self.mailer.state() != BreakerState::Closed;
         gauges.resting.set(i64::from(is_resting));
+        let is_refused = self.mailer.paused().is_some();
+        gauges.sender_refused.set(i64::from(is_refused));
+        for (gauge, value) in [
+            (&gauges.tried_letters, tried.map(|tried| tried.letters)),
+            (&gauges.deferred_letters, tried.map(|tried| tried.deferred)),
+            (
+                &gauges.deferred_domains,
+                tried.map(|tried| tried.deferred_domains),
+            ),
+        ] {
+            gauge.clear();
+            if let Some(value) = value {
+                gauge.get_or_create_owned(&[]).set(value);
+            }
+        }
         gauges.messages.clear();
         gauges.oldest.clear();
         if let Some(backlog) = backlog {
@@ -223,6 +277,26 @@ impl Gauges {
             "mailer_resting",
             "1 while the circuit breaker stops letters or lets one try, after a failure of the mail server or of the configuration",
             self.resting.clone(),
+        );
+        registry.register(
+            "mailer_sender_refused",
+            "1 while the mail server refuses our credentials, sender address or reputation, and a person has to repair that",
+            self.sender_refused.clone(),
+        );
+        registry.register(
+            "recently_tried_letters",
+            "Letters tried in the last 30 minutes, of the newest 5000 attempts of all workers; left out if accepted attempts are not recorded",
+            self.tried_letters.clone(),
+        );
+        registry.register(
+            "recently_deferred_letters",
+            "Recently tried letters whose latest attempt was deferred or throttled",
+            self.deferred_letters.clone(),
+        );
+        registry.register(
+            "recently_deferred_domains",
+            "Domains of the recipients of recently deferred letters",
+            self.deferred_domains.clone(),
         );
     }
 }

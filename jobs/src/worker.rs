@@ -104,6 +104,7 @@ impl Worker {
             self.queue.clone(),
             &self.metrics,
             self.rounds.clone(),
+            self.settings.attempt_log,
         )
     }
 

@@ -12,6 +12,8 @@ mod support;
 #[path = "support/exposition.rs"]
 mod exposition;
 
+#[path = "worker/alerting.rs"]
+mod alerting;
 #[path = "worker/attempts.rs"]
 mod attempts;
 #[path = "worker/delivery.rs"]

@@ -1,6 +1,6 @@
 //! The doctor's report on a wrong setup: the failed check and the remedy.
 
-use guestlist_testkit::smtp::{Action, Script, Stage};
+use guestlist_testkit::smtp::{Action, Rule, Script, Stage};
 use serde_json::Value as Json;
 
 use guestlist_testkit::{RedisServer, free_port};
@@ -244,4 +244,38 @@ fn session_store_is_missing() {
         "sessions",
         &["nosuch", "correct GUESTLIST_SESSIONS"],
     );
+}
+
+/// The line about the mail server.
+fn smtp(command_line: &CommandLine, status: i32) -> String {
+    let checks = command_line.run("doctor --json").ended(status).json();
+    let smtp = checks.iter().find(|check| check["check"] == "smtp");
+    text(&smtp.unwrap()["detail"])
+}
+
+#[test]
+fn results_of_workers_are_shown() {
+    let full = Script::default().rule(Rule::new(Stage::Rcpt, "452 4.2.2 mailbox full"));
+    let installation = Installation::with_mail_server(full);
+    let command_line = &installation.command_line;
+    let line = installation.people(0);
+    let rows: String = (0..24)
+        .map(|n| format!("p{n}@d{}.example,agent\n", n % 4))
+        .collect();
+    command_line.write("people.csv", format!("email,role\n{rows}"));
+    command_line.run(&line).done();
+    assert!(!smtp(command_line, 0).contains("deferred"));
+    command_line.run("work --until-idle").done();
+    let detail = smtp(command_line, 0);
+    let deferral = "24 of the 24 letters tried in the last 30 minutes were deferred or throttled, to 4 \
+                    domains; the latest reply: 452 4.2.2 mailbox full";
+    assert!(detail.contains(deferral), "{detail}");
+    command_line.sql(
+        "INSERT INTO guestlist_mail_pause (id, since, reason, worker, until)
+         VALUES (1, now(), '535 5.7.8 no', 'worker-1', now())",
+    );
+    let detail = smtp(command_line, 1);
+    for part in ["the worker worker-1 sends no letter", "535 5.7.8 no"] {
+        assert!(detail.contains(part), "{detail}");
+    }
 }

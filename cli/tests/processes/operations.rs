@@ -56,8 +56,13 @@ fn assert_exposed(expression: &str, exposition: &Exposition) {
         assert!(names.contains(metric), "{metric} of {expression}");
         let matchers = tail.strip_prefix('{').and_then(|tail| tail.split_once('}'));
         for matcher in matchers.map_or("", |(matchers, _)| matchers).split(',') {
-            let ours = matcher.trim().replace("!=", "=");
-            if !ours.is_empty() && !ours.starts_with("instance=~") {
+            let matcher = matcher.trim().replace("!=", "=");
+            let Some((label, values)) = matcher.split_once('=') else {
+                continue;
+            };
+            let values = values.trim_start_matches('~').trim_matches('"').split('|');
+            for value in values.filter(|_| label != "instance") {
+                let ours = format!("{label}=\"{value}\"");
                 let known = exposition.labels(metric);
                 assert!(known.contains(ours.as_str()), "{ours} of {expression}");
             }

@@ -1,7 +1,7 @@
 //! Redis, Postgres and the mail server become unavailable and come back while workers run.
 
 use guestlist_testkit::PostgresServer;
-use guestlist_testkit::smtp::Script;
+use guestlist_testkit::smtp::{Rule, Script, Stage};
 
 use crate::installation::Installation;
 use crate::support::CommandLine;
@@ -64,6 +64,29 @@ fn worker_started_without_redis_recovers() {
     installation.assert_delivered(20);
     worker.stop();
     assert!(worker.warnings().len() <= 12, "{}", worker.log());
+}
+
+#[test]
+fn refusal_of_the_sender_is_logged_once() {
+    let refusal = "550 5.7.60 not allowed to send as this sender";
+    let script = Script::default()
+        .on(Stage::Mail, "421 4.3.2 shutting down")
+        .rule(Rule::new(Stage::Mail, refusal));
+    let installation = Installation::with_mail_server(script);
+    let worker = installation.worker("worker");
+    installation.invite(50);
+    eventually("it fails again", || {
+        worker.said("the mail server still fails") >= 1
+    });
+    let warnings = worker.warnings();
+    let [failure, refused] = warnings.as_slice() else {
+        panic!("{}", worker.log())
+    };
+    assert!(failure.contains("421 4.3.2 shutting down"), "{failure}");
+    assert!(refused.contains("ERROR"), "{refused}");
+    for part in [refusal, "check that the server allows this sender address"] {
+        assert!(refused.contains(part), "{refused}");
+    }
 }
 
 #[test]

@@ -16,6 +16,15 @@ pub(super) struct Cause {
     pub(super) probe: Probe,
 }
 
+/// A kind of failure that is logged once, and again only if a worse one follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Announced {
+    /// The server fails.
+    Failure,
+    /// A person has to fix it.
+    Refusal,
+}
+
 /// The way to find out that the mail server takes letters again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Probe {
@@ -81,6 +90,13 @@ impl Cause {
 
     pub(super) fn is_of_several_letters(&self) -> bool {
         matches!(&self.probe, Probe::Letter(openers) if !openers.is_empty())
+    }
+
+    pub(super) fn announced(&self) -> Announced {
+        match self.remedy {
+            None => Announced::Failure,
+            Some(_) => Announced::Refusal,
+        }
     }
 
     /// Logs a failure: loudly once if a person has to fix it, quietly while it lasts.

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use super::candidates::{Candidate, Candidates};
-use super::cause::{Cause, Probe};
+use super::cause::{Announced, Cause, Probe};
 use super::memory::LetterKey;
 use super::settings::MailerSettings;
 use crate::back_off::BackOff;
@@ -30,6 +30,9 @@ pub enum BreakerState {
 /// that did may try: it may be the only one.
 const PREFERENCE: Duration = Duration::from_secs(5);
 
+/// The time after the back-off without a probe from which on no letter waits for the breaker.
+const NOTHING_WAITS: Duration = Duration::from_secs(30);
+
 /// Stops letters after a failure that concerns all of them. Once the back-off is over it admits one
 /// probe, and all letters after its success.
 ///
@@ -48,11 +51,13 @@ struct State {
     epoch: u64,
     /// Failures since the last accepted letter.
     failures: u32,
+    /// The time of the first of them.
+    failing_since: Option<Instant>,
     opening: Option<Opening>,
     is_probing: bool,
     candidates: Candidates,
-    /// True once the failure was logged for a person.
-    is_announced: bool,
+    /// The kind of failure that was logged since the last accepted letter, if one was.
+    announced: Option<Announced>,
 }
 
 #[derive(Debug)]
@@ -85,10 +90,11 @@ impl CircuitBreaker {
             state: Mutex::new(State {
                 epoch: 0,
                 failures: 0,
+                failing_since: None,
                 opening: None,
                 is_probing: false,
                 candidates: Candidates::default(),
-                is_announced: false,
+                announced: None,
             }),
             changed: Notify::new(),
             back_off: settings.back_off,
@@ -121,6 +127,14 @@ impl CircuitBreaker {
         let cause = state.opening.as_ref().map(|opening| &opening.cause)?;
         let remedy = cause.remedy?;
         Some(format!("{}; {remedy}", cause.text))
+    }
+
+    /// Returns the time since which no letter was accepted while letters are stopped and tried.
+    pub(super) fn stopped_since(&self, now: Instant) -> Option<Instant> {
+        let state = self.lock();
+        let opening = state.opening.as_ref()?;
+        let is_tried = state.is_probing || now < opening.until + NOTHING_WAITS;
+        state.failing_since.filter(|_| is_tried)
     }
 
     /// Returns the time of the next connection probe, if that is how the breaker is to be closed.
@@ -161,14 +175,16 @@ impl CircuitBreaker {
     fn open(&self, state: &mut State, now: Instant, cause: Cause) -> Duration {
         let is_suspicion = state.failures == 0 && cause.is_of_several_letters();
         state.failures = state.failures.saturating_add(1);
+        state.failing_since.get_or_insert(now);
         let wait = match (is_suspicion, cause.remedy) {
             (true, _) => Duration::ZERO,
             (false, None) => self.back_off.after(state.failures),
             (false, Some(_)) => self.pause.after(state.failures),
         };
         if !is_suspicion {
-            cause.log(wait, state.failures, state.is_announced);
-            state.is_announced = true;
+            let announced = cause.announced();
+            cause.log(wait, state.failures, state.announced >= Some(announced));
+            state.announced = state.announced.max(Some(announced));
         }
         state.turn(Some(Opening {
             until: now + wait,
@@ -278,7 +294,8 @@ impl BreakerPermit {
         let mut state = self.breaker.lock();
         if state.epoch == self.epoch {
             state.failures = 0;
-            state.is_announced = false;
+            state.failing_since = None;
+            state.announced = None;
             self.breaker.close(&mut state);
         }
     }
@@ -315,5 +332,44 @@ impl Drop for BreakerPermit {
             }
             self.breaker.changed.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes the permit of a letter that is the only one.
+    fn permit(breaker: &Arc<CircuitBreaker>, now: Instant) -> BreakerPermit {
+        let letter = breaker.wait(Candidate {
+            letter: LetterKey::new("a@example.com", None),
+            is_domain_accepted: false,
+            since: now,
+        });
+        letter.admit(now).expect("admitted")
+    }
+
+    #[test]
+    fn stop_counts_from_the_first_failure_while_letters_are_tried() {
+        let breaker = CircuitBreaker::new(&MailerSettings::default());
+        let cause = || Cause::of_text("421 busy".to_owned());
+        let first = Instant::now();
+        assert_eq!(breaker.stopped_since(first), None);
+        let mut now = first;
+        for failures in 0..5 {
+            let permit = permit(&breaker, now);
+            let is_tried = breaker.stopped_since(now + NOTHING_WAITS * 9) == Some(first);
+            assert_eq!(is_tried, failures > 0, "as long as the probe takes");
+            let wait = permit.failed(now, cause());
+            assert_eq!(breaker.stopped_since(now), Some(first));
+            now += wait;
+        }
+        assert_eq!(breaker.stopped_since(now), Some(first));
+        now += NOTHING_WAITS;
+        assert_eq!(breaker.stopped_since(now), None, "no probe came");
+        permit(&breaker, now).accepted();
+        assert_eq!(breaker.stopped_since(now), None);
+        permit(&breaker, now).failed(now, cause());
+        assert_eq!(breaker.stopped_since(now), Some(now));
     }
 }

@@ -37,6 +37,9 @@ const SETTLED: Duration = Duration::from_secs(4);
 /// The time without a request after which the server's limit is taken to have risen.
 const LIFTED: Duration = Duration::from_secs(60);
 
+/// The time after a request during which letters count as throttled.
+const THROTTLED: Duration = Duration::from_secs(10 * 60);
+
 /// The pace, in letters a second, at which the limit is given up.
 const UNLIMITED: f64 = 2_000.0;
 
@@ -52,6 +55,8 @@ struct State {
     /// The times of the letters accepted lately.
     accepted: VecDeque<Instant>,
     limit: Option<Limit>,
+    /// The time of the first request to slow down since a letter was last accepted.
+    refused_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -82,6 +87,7 @@ impl Throttle {
         let mut state = self.lock();
         state.forget(now);
         state.accepted.push_back(now);
+        state.refused_since = None;
         if let Some(limit) = &mut state.limit {
             limit.raise(now);
             if limit.pace >= UNLIMITED {
@@ -94,6 +100,7 @@ impl Throttle {
     pub(super) fn refused(&self, now: Instant) -> Duration {
         let mut state = self.lock();
         state.forget(now);
+        state.refused_since.get_or_insert(now);
         let measured = state.accepted.len() as f64 / MEASURED.as_secs_f64();
         let limit = state.limit.get_or_insert_with(|| {
             let pace = measured.max(SLOWEST);
@@ -109,6 +116,21 @@ impl Throttle {
     /// Returns the limit in letters a second, if there is one.
     pub(super) fn pace(&self) -> Option<f64> {
         self.lock().limit.as_ref().map(|limit| limit.pace)
+    }
+
+    /// Returns the limit if the server asked to slow down lately.
+    pub(super) fn recent_pace(&self, now: Instant) -> Option<f64> {
+        let state = self.lock();
+        let limit = state.limit.as_ref()?;
+        (now.saturating_duration_since(limit.reduced) < THROTTLED).then_some(limit.pace)
+    }
+
+    /// Returns the time since which the server asks to slow down and accepts no letter.
+    pub(super) fn refused_since(&self, now: Instant) -> Option<Instant> {
+        let state = self.lock();
+        let limit = state.limit.as_ref()?;
+        let is_tried = now.saturating_duration_since(limit.reduced) < LIFTED;
+        state.refused_since.filter(|_| is_tried)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -257,6 +279,23 @@ mod tests {
             throttle.accepted(now);
         }
         assert_eq!(throttle.pace(), None);
+    }
+
+    #[test]
+    fn refusals_count_from_the_first_while_letters_are_tried() {
+        let (throttle, first) = (Throttle::default(), Instant::now());
+        assert_eq!(throttle.refused_since(first), None);
+        let mut now = first;
+        for _ in 0..5 {
+            throttle.refused(now);
+            assert_eq!(throttle.refused_since(now), Some(first));
+            now += Duration::from_secs(10);
+        }
+        assert_eq!(throttle.refused_since(now + LIFTED), None, "none is tried");
+        assert!(throttle.recent_pace(now + LIFTED).is_some());
+        assert_eq!(throttle.recent_pace(now + THROTTLED), None);
+        throttle.accepted(now);
+        assert_eq!(throttle.refused_since(now), None);
     }
 
     #[test]

@@ -69,11 +69,11 @@ impl VerdictClass {
     pub fn label(self) -> &'static str {
         match self {
             Self::Accepted => Attempt::ACCEPTED,
-            Self::Deferred => "deferred",
+            Self::Deferred => Attempt::DEFERRED,
             Self::Provisional => "provisional",
             Self::Refused => "refused",
             Self::LetterFault => "letter_fault",
-            Self::Throttled => "throttled",
+            Self::Throttled => Attempt::THROTTLED,
             Self::ServerFault => "server_fault",
             Self::SenderRefused => "sender_refused",
             Self::Unknown => "unknown",

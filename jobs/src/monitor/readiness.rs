@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use guestlist::worker::TriedLetters;
 use serde::Serialize;
 use serde::ser::SerializeStruct;
 use tokio::time::timeout;
@@ -12,6 +13,10 @@ use crate::skew;
 /// The time without a round after which the relay counts as hanging. Rounds are at most a second
 /// apart; one that waits for Redis or for a database connection takes longer.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The time without an accepted letter after which the check of the mailer fails: a restart of the mail
+/// server takes less.
+const STOPPED_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The result of checking a worker. As JSON: `{"ready": false, "checks": [{"check": "queue",
 /// "status": "failed", "detail": "…"}, …]}`.
@@ -32,6 +37,8 @@ pub struct Check {
     pub name: &'static str,
     /// The problem, safe for a log; `None` if there is none.
     pub problem: Option<String>,
+    /// A remark for an operator although the check passes, safe for a log.
+    pub remark: Option<String>,
 }
 
 impl Readiness {
@@ -43,13 +50,17 @@ impl Readiness {
 
     /// Checks all parts, concurrently where a check takes time.
     pub(super) async fn look(instruments: &Instruments) -> Self {
-        let (skew, queue) = tokio::join!(database(instruments), queue(instruments));
+        let (skew, queue, tried) = tokio::join!(
+            database(instruments),
+            queue(instruments),
+            instruments.tried_letters()
+        );
         let mut checks = vec![
             Check::of("worker", worker(instruments)),
             Check::of("relay", relay(instruments)),
             Check::of("database", skew.as_ref().err().cloned()),
             Check::of("queue", queue.err()),
-            Check::of("mailer", mailer(instruments)),
+            mailer(instruments, tried.as_ref()),
         ];
         let skew = skew.ok();
         if let Some(skew) = skew {
@@ -64,7 +75,11 @@ impl Readiness {
 
 impl Check {
     fn of(name: &'static str, problem: Option<String>) -> Self {
-        Self { name, problem }
+        Self {
+            name,
+            problem,
+            remark: None,
+        }
     }
 }
 
@@ -115,9 +130,28 @@ async fn queue(instruments: &Instruments) -> Result<(), String> {
     }
 }
 
-fn mailer(instruments: &Instruments) -> Option<String> {
-    let why = instruments.mailer.paused()?;
-    Some(format!("no letter is sent until this is fixed: {why}"))
+fn mailer(instruments: &Instruments, tried: Option<&TriedLetters>) -> Check {
+    let mailer = &instruments.mailer;
+    let refused = mailer
+        .paused()
+        .map(|why| format!("no letter is sent until this is fixed: {why}"));
+    let stopped = mailer.stopped_for().filter(|it| *it >= STOPPED_TIMEOUT);
+    let stopped = stopped.map(|stopped| {
+        format!(
+            "no letter was accepted for {} s: {}",
+            stopped.as_secs(),
+            mailer.unavailable().why
+        )
+    });
+    let throttled = mailer.throttled_pace().map(|pace| {
+        format!("the mail server asks to send more slowly; letters are sent at {pace:.1} a second")
+    });
+    let deferred = tried.and_then(TriedLetters::mass_deferral);
+    let remarks: Vec<String> = throttled.into_iter().chain(deferred).collect();
+    Check {
+        remark: (!remarks.is_empty()).then(|| remarks.join("; ")),
+        ..Check::of("mailer", refused.or(stopped))
+    }
 }
 
 fn no_answer(name: &str) -> String {
@@ -139,7 +173,8 @@ impl Serialize for Check {
         let mut object = serializer.serialize_struct("Check", 3)?;
         object.serialize_field("check", self.name)?;
         object.serialize_field("status", if is_well { "ok" } else { "failed" })?;
-        object.serialize_field("detail", &self.problem)?;
+        let detail = self.problem.as_ref().or(self.remark.as_ref());
+        object.serialize_field("detail", &detail)?;
         object.end()
     }
 }

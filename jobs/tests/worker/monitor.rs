@@ -15,14 +15,14 @@ use crate::on_both_stacks;
 use crate::support::{OLIVIA, Team, user};
 
 /// A running worker and its monitor.
-struct Watched {
-    monitor: Monitor,
+pub(crate) struct Watched {
+    pub(crate) monitor: Monitor,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<guestlist_jobs::queue::Drained>,
 }
 
 impl Watched {
-    fn start(harness: &Harness) -> Self {
+    pub(crate) fn start(harness: &Harness) -> Self {
         let worker = harness.worker();
         let (monitor, stop) = (worker.monitor(), CancellationToken::new());
         let task = tokio::spawn(worker.run(stop.clone()));
@@ -60,7 +60,7 @@ fn problem(readiness: &Readiness, name: &str) -> String {
     check.unwrap().problem.clone().unwrap()
 }
 
-async fn scrape(monitor: &Monitor) -> Exposition {
+pub(crate) async fn scrape(monitor: &Monitor) -> Exposition {
     Exposition::read(&monitor.metrics().await)
 }
 
@@ -90,6 +90,7 @@ on_both_stacks! {
         assert_eq!(metrics.value("guestlist_letter_attempts_total{verdict=\"sender_refused\"}"), 1.0);
         assert_eq!(metrics.value("guestlist_check_ok{check=\"mailer\"}"), 0.0);
         assert_eq!(metrics.value("guestlist_mailer_resting"), 1.0);
+        assert_eq!(metrics.value("guestlist_mailer_sender_refused"), 1.0);
         harness.smtp.clear_rules();
         // The clock stands still, so the test has to make the letter's next attempt due.
         eventually("the letter leaves", async || {
@@ -102,6 +103,7 @@ on_both_stacks! {
         assert!(metrics.value("guestlist_smtp_replies_total{class=\"5xx\"}") >= 1.0);
         assert_eq!(metrics.value("guestlist_check_ok{check=\"mailer\"}"), 1.0);
         assert_eq!(metrics.value("guestlist_mailer_resting"), 0.0);
+        assert_eq!(metrics.value("guestlist_mailer_sender_refused"), 0.0);
         worker.stop().await;
     }
 

@@ -1,0 +1,157 @@
+//! The metrics that alerts on mail use and the readiness, in each case that concerns all letters, and
+//! in the cases that concern one recipient.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use guestlist_testkit::smtp::{Action, Rule, Script, Stage};
+use tokio::time::Instant;
+
+use crate::exposition::Exposition;
+use crate::harness::{Harness, eventually};
+use crate::monitor::{Watched, scrape};
+use crate::on_both_stacks;
+use crate::support::OLIVIA;
+
+const ACCEPTED: &str = "guestlist_letter_attempts_total{verdict=\"accepted\"}";
+const THROTTLED: &str = "guestlist_letter_attempts_total{verdict=\"throttled\"}";
+const AGE: &str = "guestlist_outbox_oldest_due_age_seconds{lane=\"letters\"}";
+const MAILER: &str = "guestlist_check_ok{check=\"mailer\"}";
+const REFUSED: &str = "guestlist_mailer_sender_refused";
+const TRIED: &str = "guestlist_recently_tried_letters";
+const DEFERRED: &str = "guestlist_recently_deferred_letters";
+const DOMAINS: &str = "guestlist_recently_deferred_domains";
+
+/// Waits until samples of one scrape fulfil a condition, and returns that scrape.
+async fn until(worker: &Watched, what: &str, holds: impl Fn(&Exposition) -> bool) -> Exposition {
+    let mut last = Exposition::default();
+    eventually(what, async || {
+        last = scrape(&worker.monitor).await;
+        holds(&last)
+    })
+    .await;
+    last
+}
+
+/// The problem and the remark of the check of the mailer.
+async fn mailer(worker: &Watched) -> (Option<String>, Option<String>) {
+    let readiness = worker.monitor.readiness().await;
+    let mut checks = readiness.checks.into_iter();
+    let check = checks.find(|check| check.name == "mailer").unwrap();
+    (check.problem, check.remark)
+}
+
+/// Waits for a remark of the check of the mailer, and asserts that it passes until then.
+async fn remark(worker: &Watched) -> String {
+    let mut found = None;
+    eventually("a remark", async || {
+        let (problem, remark) = mailer(worker).await;
+        assert_eq!(problem, None);
+        found = remark;
+        found.is_some()
+    })
+    .await;
+    found.unwrap()
+}
+
+/// Invites so many addresses of each domain.
+async fn invite(harness: &Harness, count: usize, domains: &[&str]) {
+    for domain in domains {
+        for number in 0..count {
+            let address = format!("p{number}@{domain}");
+            harness
+                .team
+                .invite(OLIVIA, &address, "agent")
+                .await
+                .unwrap();
+        }
+    }
+}
+
+/// Moves the clock on and lets letters be tried and postponed.
+async fn pass(harness: &Harness, minutes: i64) {
+    harness.team.advance_clock(TimeDelta::minutes(minutes));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+on_both_stacks! {
+    async fn server_that_never_greets_fails_readiness(harness: Harness) {
+        let stalls = Script::default().rule(Rule::new(Stage::Connect, Action::Stall));
+        let mut harness = harness.with_mail_server(stalls).await;
+        harness.mailer.deadlines.greeting = Duration::from_secs(1);
+        let worker = Watched::start(&harness);
+        let began = Instant::now();
+        invite(&harness, 3, &["example.com"]).await;
+        // Longer than the scrape of the outbox is reused, and through several postponements.
+        let old = async |seconds: f64| {
+            until(&worker, "the age grows", |metrics| metrics.value(AGE) >= seconds).await
+        };
+        pass(&harness, 10).await;
+        old(600.0).await;
+        pass(&harness, 10).await;
+        let metrics = old(1200.0).await;
+        assert_eq!((metrics.value(ACCEPTED), metrics.value(REFUSED)), (0.0, 0.0));
+        until(&worker, "the check fails", |metrics| metrics.value(MAILER) == 0.0).await;
+        assert!(began.elapsed() >= Duration::from_secs(30), "a restart takes less");
+        let (problem, _) = mailer(&worker).await;
+        let problem = problem.unwrap();
+        assert!(problem.starts_with("no letter was accepted for ") && problem.contains("greeting"), "{problem}");
+        harness.smtp.clear_rules();
+        eventually("the letters leave", async || {
+            pass(&harness, 1).await;
+            harness.letters().len() == 3
+        }).await;
+        let metrics = until(&worker, "nothing waits", |metrics| {
+            metrics.value(AGE) == 0.0 && metrics.value(MAILER) == 1.0
+        }).await;
+        assert_eq!(metrics.value(ACCEPTED), 3.0);
+    }
+
+    async fn mass_deferral_shows_in_readiness(harness: Harness) {
+        let full = Script::default().rule(Rule::new(Stage::Rcpt, "452 4.2.2 mailbox full"));
+        let harness = harness.with_mail_server(full).await;
+        let worker = Watched::start(&harness);
+        invite(&harness, 6, &["a.example", "b.example", "c.example", "d.example"]).await;
+        let metrics = until(&worker, "all are deferred", |metrics| metrics.value(DEFERRED) == 24.0).await;
+        let samples = [TRIED, DOMAINS, AGE, MAILER, REFUSED].map(|sample| metrics.value(sample));
+        assert_eq!(samples, [24.0, 4.0, 0.0, 1.0, 0.0]);
+        let remark = remark(&worker).await;
+        assert!(remark.starts_with("24 of the 24 letters") && remark.ends_with("452 4.2.2 mailbox full"), "{remark}");
+    }
+
+    async fn throttling_shows_in_readiness(harness: Harness) {
+        let throttles = Script::default()
+            .rule(Rule::new(Stage::End, "454 Throttling failure: Maximum sending rate exceeded."));
+        let harness = harness.with_mail_server(throttles).await;
+        let worker = Watched::start(&harness);
+        invite(&harness, 3, &["example.com"]).await;
+        until(&worker, "one is throttled", |metrics| metrics.value(THROTTLED) > 0.0).await;
+        pass(&harness, 40).await;
+        let metrics = until(&worker, "the age grows", |metrics| metrics.value(AGE) > 1800.0).await;
+        assert_eq!((metrics.value(ACCEPTED), metrics.value(REFUSED)), (0.0, 0.0));
+        let remark = remark(&worker).await;
+        assert!(remark.starts_with("the mail server asks to send more slowly"), "{remark}");
+    }
+
+    async fn recipients_alone_concern_no_alert(harness: Harness) {
+        let script = Script::default()
+            .rule(Rule::new(Stage::Rcpt, "550 5.7.1 rejected for policy").to("p0@refused.example"))
+            .rule(Rule::new(Stage::Rcpt, "452 4.2.2 mailbox full").to("p0@full.example"))
+            .rule(Rule::new(Stage::Rcpt, "451 4.7.1 greylisted, try again later").to("@grey.example"));
+        let harness = harness.with_mail_server(script).await;
+        let worker = Watched::start(&harness);
+        invite(&harness, 5, &["example.com"]).await;
+        harness.smtp.until(|seen| seen.letters.len() == 5).await;
+        invite(&harness, 1, &["refused.example", "full.example"]).await;
+        invite(&harness, 30, &["grey.example"]).await;
+        let metrics = until(&worker, "all were tried", |metrics| metrics.value(TRIED) == 37.0).await;
+        assert_eq!([AGE, DOMAINS, MAILER, REFUSED].map(|sample| metrics.value(sample)), [0.0, 2.0, 1.0, 0.0]);
+        assert_eq!(mailer(&worker).await, (None, None));
+        // None of them becomes late, however often it is tried.
+        for _ in 0..4 {
+            pass(&harness, 30).await;
+            assert!(scrape(&worker.monitor).await.value(AGE) < 300.0);
+        }
+        assert_eq!(mailer(&worker).await, (None, None));
+    }
+}
