@@ -25,11 +25,11 @@ mod verdict;
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use guestlist::EmailAddress;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub use self::circuit_breaker::BreakerState;
 pub use self::config::{MailerConfig, MailerConfigError};
@@ -314,7 +314,7 @@ impl Mailer {
                     return;
                 };
                 drop(mailer);
-                tokio::time::sleep_until(at.into()).await;
+                tokio::time::sleep_until(at).await;
                 let Some(mailer) = weak.upgrade().map(Self) else {
                     return;
                 };

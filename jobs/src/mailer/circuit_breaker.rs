@@ -1,10 +1,11 @@
 //! The circuit breaker in front of the mail server.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio::time::Instant;
 
 use super::candidates::{Candidate, Candidates};
 use super::cause::{Announced, Cause, Probe};

@@ -123,9 +123,10 @@ impl ReplyClass {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use guestlist::OrganizationId;
+    use tokio::time::Instant;
 
     use super::super::memory::{LetterKey, Memory};
     use super::super::reply_class::documented::{Row, reply, rows};

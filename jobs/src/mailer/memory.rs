@@ -7,9 +7,10 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use guestlist::OrganizationId;
+use tokio::time::Instant;
 
 /// The time for which results count.
 const WINDOW: Duration = Duration::from_secs(10 * 60);

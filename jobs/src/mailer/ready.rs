@@ -1,10 +1,10 @@
 //! A letter's turn at the mail server: a connection that is ready, and the judgement of its attempt.
 
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use guestlist::EmailAddress;
-
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::cause::{Cause, Probe};

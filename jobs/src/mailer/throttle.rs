@@ -5,7 +5,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// The time over which accepted letters are counted.
 const MEASURED: Duration = Duration::from_secs(3);
