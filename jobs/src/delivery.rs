@@ -7,6 +7,8 @@ mod admission;
 mod conclusion;
 mod not_admitted;
 mod rate_wait;
+#[cfg(test)]
+mod replay;
 mod retry_schedule;
 
 use std::time::{Duration, Instant};

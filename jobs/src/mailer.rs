@@ -41,6 +41,8 @@ pub use crate::smtp::{Deadlines, EhloName, InvalidEhloName};
 pub(crate) use self::memory::LetterKey;
 pub(crate) use self::metrics::MailerMetrics;
 pub(crate) use self::ready::{ClosedWhileIdle, Ready};
+#[cfg(test)]
+pub(crate) use self::reply_class::documented;
 
 use self::candidates::Candidate;
 use self::cause::Cause;

@@ -1,6 +1,8 @@
 //! The choice of the letter that tries whether the mail server takes letters again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::memory::LetterKey;
 

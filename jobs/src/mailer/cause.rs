@@ -12,6 +12,8 @@ pub(super) struct Cause {
     pub(super) text: String,
     /// The remedy, if a person has to fix the cause.
     pub(super) remedy: Option<&'static str>,
+    /// The remedy, if a person has to fix the cause should it meet the next try too.
+    pub(super) remedy_if_lasting: Option<&'static str>,
     /// The way to find out that it is over.
     pub(super) probe: Probe,
 }
@@ -64,6 +66,7 @@ impl Cause {
         Self {
             text: reply.to_string(),
             remedy: is_of_sender.then(|| remedy::of_reply(stage, reply)),
+            remedy_if_lasting: None,
             probe: match stage.precedes_recipient() {
                 true => Probe::Connection,
                 false => Probe::Letter(recipients),
@@ -76,6 +79,7 @@ impl Cause {
         Self {
             text,
             remedy: None,
+            remedy_if_lasting: None,
             probe: Probe::Letter(Vec::new()),
         }
     }
@@ -84,6 +88,7 @@ impl Cause {
         Self {
             text: error.to_string(),
             remedy: remedy::of_connection(error),
+            remedy_if_lasting: remedy::of_lasting_failure(error),
             probe,
         }
     }

@@ -173,8 +173,11 @@ impl CircuitBreaker {
     ///
     /// A refusal of several letters is a suspicion: the first probe follows at once, and only its
     /// failure is logged.
-    fn open(&self, state: &mut State, now: Instant, cause: Cause) -> Duration {
+    fn open(&self, state: &mut State, now: Instant, mut cause: Cause) -> Duration {
         let is_suspicion = state.failures == 0 && cause.is_of_several_letters();
+        if state.failures > 0 {
+            cause.remedy = cause.remedy.or(cause.remedy_if_lasting);
+        }
         state.failures = state.failures.saturating_add(1);
         state.failing_since.get_or_insert(now);
         let wait = match (is_suspicion, cause.remedy) {

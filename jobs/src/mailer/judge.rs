@@ -44,24 +44,19 @@ pub(super) fn judge_reply(
     prior: &Prior,
     evidence: &Evidence,
 ) -> VerdictClass {
-    // At RCPT it may be the recipient's domain that asks, through a relay that passes its words on.
-    let is_of_domain = stage == Stage::Rcpt && evidence.others_are_accepted && evidence.domains < 2;
-    if prior.hint == Some(Hint::SlowDown) && !is_of_domain {
+    if prior.hint == Some(Hint::SlowDown) && asks_for_slower_pace(stage, prior, evidence) {
         return VerdictClass::Throttled;
     }
     if stage.precedes_recipient() {
-        return match prior.class {
+        let class = match evidence.is_everybody() {
+            true => prior.everybody,
+            false => prior.class,
+        };
+        return match class {
             ReplyClass::Letter => VerdictClass::Provisional,
             ReplyClass::Sender => VerdictClass::SenderRefused,
             _ => VerdictClass::ServerFault,
         };
-    }
-    // RFC 5321 section 3.8: the server closes the channel, whatever it was asked. If it goes on with
-    // other letters, it is this recipient's, unless it only wants fewer connections.
-    let is_of_connection =
-        prior.hint == Some(Hint::FewerConnections) || !evidence.others_are_accepted;
-    if code == 421 && is_of_connection && !prior.class.may_be_caused_by_one_organization() {
-        return VerdictClass::ServerFault;
     }
     if evidence.is_everybody() {
         // One organization may cause these refusals alone, by its addresses or its name: its letters
@@ -76,6 +71,13 @@ pub(super) fn judge_reply(
             _ => VerdictClass::ServerFault,
         };
     }
+    // RFC 5321 section 3.8: the server closes the channel, whatever it was asked. If it goes on with
+    // other letters, it is this recipient's, unless it only wants fewer connections.
+    let is_of_connection =
+        prior.hint == Some(Hint::FewerConnections) || !evidence.others_are_accepted;
+    if code == 421 && is_of_connection && !prior.class.may_be_caused_by_one_organization() {
+        return VerdictClass::ServerFault;
+    }
     match prior.class {
         // Final at once, unless the server said the same of others since it last accepted a letter.
         ReplyClass::MailboxMissing
@@ -89,9 +91,21 @@ pub(super) fn judge_reply(
         ReplyClass::ServerLater if evidence.others_are_accepted => VerdictClass::Deferred,
         // Nothing shows yet that it is this recipient's alone; it costs the letter nothing.
         ReplyClass::ServerLater | ReplyClass::Consequence => VerdictClass::ServerFault,
+        ReplyClass::Sender if code < 500 && !evidence.others_are_accepted => {
+            VerdictClass::ServerFault
+        }
         _ if code < 500 => VerdictClass::Deferred,
         _ => VerdictClass::Provisional,
     }
+}
+
+/// Returns whether a slower pace of all letters answers a reply that asks for it.
+fn asks_for_slower_pace(stage: Stage, prior: &Prior, evidence: &Evidence) -> bool {
+    // At RCPT it may be the recipient's domain that asks, through a relay that passes its words on.
+    let is_of_domain = stage == Stage::Rcpt && evidence.others_are_accepted && evidence.domains < 2;
+    // A slower pace helps as long as some letters are accepted.
+    let is_senders = prior.everybody == ReplyClass::Sender && evidence.is_everybody();
+    !(is_of_domain || is_senders || evidence.is_of_one_letter())
 }
 
 /// Returns whether the verdict on a reply concerns all letters, so that the circuit breaker opens.

@@ -87,6 +87,8 @@ struct Refusal {
 pub(super) struct Evidence {
     /// The recipients with the same refusal since a letter was last accepted.
     pub(super) recipients: Vec<u64>,
+    /// The number of these refusals.
+    pub(super) times: usize,
     /// The number of their domains.
     pub(super) domains: usize,
     /// The number of their organizations.
@@ -99,6 +101,12 @@ impl Evidence {
     /// Returns true if the same refusal met several recipients that have little in common.
     pub(super) fn is_everybody(&self) -> bool {
         self.recipients.len() >= EVERYBODY && (self.domains >= 2 || self.organizations >= 2)
+    }
+
+    /// Returns true if the same letter met the same refusal again, and no other letter did, although
+    /// letters to others are accepted.
+    pub(super) fn is_of_one_letter(&self) -> bool {
+        self.others_are_accepted && self.times >= 2 && self.recipients.len() == 1
     }
 
     /// Returns true if it also met several organizations, so that no organization caused it alone.
@@ -173,6 +181,7 @@ impl State {
         };
         Evidence {
             recipients: recipients.into_iter().collect(),
+            times: same().count(),
             domains: domains.len(),
             organizations: organizations.len(),
             others_are_accepted: [self.accepted, self.accepted_other]

@@ -1,11 +1,15 @@
 //! The advice to the person that has to fix a refusal of the sender.
 
+use super::reply_class::{ReplyClass, classify};
 use crate::smtp::{Reply, SmtpError, Stage};
 
 /// Returns the advice for a connection that could not be opened, if a person has to act.
 pub(super) fn of_connection(error: &SmtpError) -> Option<&'static str> {
     match error {
-        SmtpError::Negative { stage, reply } if reply.code >= 500 => Some(of_reply(*stage, reply)),
+        SmtpError::Negative { stage, reply } => {
+            let is_senders = classify(*stage, reply)?.class == ReplyClass::Sender;
+            is_senders.then(|| of_reply(*stage, reply))
+        }
         SmtpError::NoStartTls | SmtpError::Certificate(_) => {
             Some("check tls and tls_ca in SMTP_URL")
         }
@@ -25,6 +29,14 @@ pub(super) fn of_connection(error: &SmtpError) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// Returns the advice for a connection that could not be opened again and again, if a person has to act
+/// then.
+pub(super) fn of_lasting_failure(error: &SmtpError) -> Option<&'static str> {
+    let (stage, reply) = error.reply()?;
+    let is_senders = classify(stage, reply)?.everybody == ReplyClass::Sender;
+    is_senders.then(|| of_reply(stage, reply))
 }
 
 /// Returns the advice for a negative reply.

@@ -85,6 +85,6 @@ pub(super) fn classify(stage: Stage, reply: &Reply) -> Option<Prior> {
 }
 
 #[cfg(test)]
-pub(super) mod documented;
+pub(crate) mod documented;
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,14 @@ const UNLIMITED: f64 = 2_000.0;
 /// The slowest pace: a letter in ten seconds.
 const SLOWEST: f64 = 0.1;
 
+/// The least pace after the first request: with few letters lately, their number says nothing about the
+/// server's limit.
+const FIRST: f64 = 1.0;
+
+/// The factor by which the pace grows with each letter after the server took none for a while, up to the
+/// pace before (slow start, RFC 5681 section 3.1).
+const SLOW_START: f64 = 2.0;
+
 /// The pace of one mailer.
 #[derive(Debug, Default)]
 pub(super) struct Throttle(Mutex<State>);
@@ -70,6 +78,9 @@ struct Limit {
     raised: Instant,
     /// The pace at which the server last asked to slow down, if letters were paced then.
     ceiling: f64,
+    /// True if the server accepted nothing in the time before its last request, so that the request tells
+    /// nothing about its limit.
+    is_silent: bool,
 }
 
 impl Throttle {
@@ -105,7 +116,7 @@ impl Throttle {
         state.refused_since.get_or_insert(now);
         let measured = state.accepted.len() as f64 / MEASURED.as_secs_f64();
         let limit = state.limit.get_or_insert_with(|| {
-            let pace = measured.max(SLOWEST);
+            let pace = measured.max(FIRST);
             tracing::warn!(
                 "the mail server asks to send more slowly; letters are sent at {pace:.1} a second now"
             );
@@ -157,6 +168,7 @@ impl Limit {
             reduced: now,
             raised: now,
             ceiling: f64::INFINITY,
+            is_silent: false,
         }
     }
 
@@ -165,12 +177,16 @@ impl Limit {
         if since < REACTION {
             return;
         }
+        let is_silent = measured == 0.0;
         let reduced = if since < SETTLED || self.ceiling.is_infinite() {
             measured.clamp(self.pace * STEEP_DECREASE, self.pace * DECREASE)
         } else {
             self.pace * DECREASE
         };
-        self.ceiling = self.pace;
+        if !is_silent {
+            self.ceiling = self.pace;
+        }
+        self.is_silent = is_silent;
         self.pace = reduced.max(SLOWEST);
         self.reduced = now;
         self.raised = now;
@@ -178,6 +194,12 @@ impl Limit {
     }
 
     fn raise(&mut self, now: Instant) {
+        if self.is_silent {
+            self.pace = (self.pace * SLOW_START).min(self.ceiling);
+            self.is_silent = self.pace < self.ceiling;
+            self.raised = now;
+            return;
+        }
         let elapsed = now
             .saturating_duration_since(self.raised)
             .as_secs_f64()
@@ -271,6 +293,45 @@ mod tests {
                 "{rate}/{burst}: {utilised:.3} used, {wasted:.3} refused"
             );
         }
+    }
+
+    /// Lets a server refuse everything for half a minute, after so many seconds in which it took ten
+    /// letters each, and returns how long a hundred letters take after that.
+    fn recover(seconds_before: u32) -> Duration {
+        let (throttle, mut now) = (Throttle::default(), Instant::now());
+        for _ in 0..seconds_before * 10 {
+            now += Duration::from_millis(100);
+            throttle.accepted(now);
+        }
+        let mended = now + Duration::from_secs(30);
+        while now < mended {
+            now += throttle.reserve(now).max(Duration::from_millis(20));
+            throttle.refused(now);
+        }
+        for _ in 0..100 {
+            now += throttle.reserve(now).max(Duration::from_millis(20));
+            throttle.accepted(now);
+        }
+        now - mended
+    }
+
+    #[test]
+    fn letters_leave_soon_after_a_server_that_took_none() {
+        for seconds_before in [0, 1, 10] {
+            let took = recover(seconds_before);
+            assert!(took < Duration::from_secs(60), "{took:?}");
+        }
+    }
+
+    #[test]
+    fn one_request_does_not_stop_a_mailer_that_sends_little() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
+        throttle.refused(now);
+        let wait: Duration = (0..5)
+            .map(|_| throttle.reserve(now))
+            .max()
+            .unwrap_or_default();
+        assert!(wait <= Duration::from_secs(4), "{wait:?}");
     }
 
     #[test]

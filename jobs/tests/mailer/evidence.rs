@@ -63,40 +63,6 @@ async fn refusals_of_some_recipients_delay_no_other() {
 }
 
 #[tokio::test]
-async fn the_same_refusal_of_everybody_stops_all_until_it_ends() {
-    for reply in [
-        "550 5.4.5 Daily user sending limit exceeded",
-        "554 5.2.252 SendAsDenied; not allowed to send as <team@example.org>",
-        "550 relay not permitted",
-        "451 4.3.0 Temporary local problem",
-    ] {
-        for stage in [Stage::Rcpt, Stage::End] {
-            let server = Script::default()
-                .rule(Rule::new(stage, reply))
-                .start()
-                .await
-                .unwrap();
-            let mailer = mailer(&server);
-            let verdicts = send(&mailer, 0..8).await;
-            let refused = |verdict: &Verdict| verdict.class == VerdictClass::Refused;
-            assert!(
-                !verdicts.iter().any(refused),
-                "{reply} at {stage}: {verdicts:?}"
-            );
-            assert_ne!(
-                mailer.state(),
-                BreakerState::Closed,
-                "{reply} at {stage}: {verdicts:?}"
-            );
-            server.clear_rules();
-            deliver_all(&mailer, 8, Duration::from_secs(20)).await;
-            assert_eq!(mailer.state(), BreakerState::Closed);
-            assert_eq!(mailer.paused(), None);
-        }
-    }
-}
-
-#[tokio::test]
 async fn unknown_mailbox_is_final_only_if_others_are_accepted() {
     let unknown = Rule::new(Stage::Rcpt, "550 5.1.1 User unknown").to("gone");
     let server = Script::default().rule(unknown).start().await.unwrap();

@@ -2,24 +2,37 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+
 use crate::smtp::{Reply, Stage};
 
 const REPLIES: &str = include_str!("../../../tests/data/replies.tsv");
 
+const UNDECIDED: &str = include_str!("../../../tests/data/replies-undecided.tsv");
+
 /// A documented reply and what it means.
-pub(in crate::mailer) struct Row {
-    pub(in crate::mailer) stage: Stage,
-    pub(in crate::mailer) text: &'static str,
+pub(crate) struct Row {
+    pub(crate) stage: Stage,
+    /// The stage as the table names it.
+    pub(crate) stage_name: &'static str,
+    pub(crate) text: &'static str,
     /// The cause if one recipient among others gets it.
-    pub(in crate::mailer) one: &'static str,
+    pub(crate) one: &'static str,
     /// The cause if everybody gets it.
-    pub(in crate::mailer) everybody: &'static str,
-    pub(in crate::mailer) may_suppress: bool,
+    pub(crate) everybody: &'static str,
+    pub(crate) may_suppress: bool,
+    /// False if the text alone does not tell its cause.
+    pub(crate) is_decided: bool,
 }
 
-/// Reads the documented replies.
-pub(in crate::mailer) fn rows() -> Vec<Row> {
-    lines(REPLIES)
+/// Reads the documented replies, or those of the file that `GUESTLIST_TEST_REPLIES` names.
+pub(crate) fn rows() -> Vec<Row> {
+    let table = match std::env::var_os("GUESTLIST_TEST_REPLIES") {
+        Some(path) => std::fs::read_to_string(path).expect("a table").leak(),
+        None => REPLIES,
+    };
+    let undecided = undecided();
+    lines(table)
         .map(|columns| {
             let [stage, text, _, source, one, everybody, may_suppress, ..] = columns[..] else {
                 panic!("columns are missing: {columns:?}");
@@ -27,17 +40,25 @@ pub(in crate::mailer) fn rows() -> Vec<Row> {
             assert!(!source.is_empty(), "no source: {text}");
             Row {
                 stage: stage_of(stage),
+                stage_name: stage,
                 text,
                 one,
                 everybody,
                 may_suppress: may_suppress == "yes",
+                is_decided: !undecided.contains_key(text),
             }
         })
         .collect()
 }
 
+/// Returns the texts that do not tell their cause, each with the reason.
+pub(in crate::mailer) fn undecided() -> BTreeMap<&'static str, &'static str> {
+    let rows = lines(UNDECIDED);
+    rows.map(|columns| (columns[1], columns[2])).collect()
+}
+
 /// Returns the rows of a table, without comments.
-pub(in crate::mailer) fn lines(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
+fn lines(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     let lines = table.lines().filter(|line| !line.starts_with('#'));
     lines.map(|line| line.split('\t').collect())
 }

@@ -1,13 +1,11 @@
 #![allow(clippy::unwrap_used)]
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::documented::{lines, reply, rows};
+use super::documented::{reply, rows, undecided};
 use super::rule::Codes;
 use super::*;
-
-const UNDECIDED: &str = include_str!("../../../tests/data/replies-undecided.tsv");
 
 const STAGES: [Stage; 13] = [
     Stage::Connect,
@@ -42,9 +40,7 @@ fn name(class: ReplyClass) -> &'static str {
 
 #[test]
 fn documented_replies_are_classified_except_undecided_ones() {
-    let undecided: BTreeMap<_, _> = lines(UNDECIDED)
-        .map(|columns| (columns[1], columns[2]))
-        .collect();
+    let undecided = undecided();
     let mut missed = BTreeSet::new();
     for row in rows() {
         let prior = prior(row.stage, row.text);
