@@ -62,8 +62,10 @@ impl Play {
         }
         let server = Arc::new(script.start().await.expect("a mail server"));
         let url = format!("{prefix}:{}{more}", server.port());
-        let mut settings = MailerSettings::default();
-        settings.connections = CONNECTIONS;
+        let mut settings = MailerSettings {
+            connections: CONNECTIONS,
+            ..MailerSettings::default()
+        };
         if row.stage.precedes_recipient() {
             // New connections are needed, so that the reply is met.
             settings.letters_per_connection = 2;
