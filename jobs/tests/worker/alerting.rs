@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use guestlist_jobs::AttemptLog;
 use guestlist_testkit::smtp::{Action, Rule, Script, Stage};
 use tokio::time::Instant;
 
@@ -117,6 +118,15 @@ on_both_stacks! {
         assert_eq!(samples, [24.0, 4.0, 0.0, 1.0, 0.0]);
         let remark = remark(&worker).await;
         assert!(remark.starts_with("24 of the 24 letters") && remark.ends_with("452 4.2.2 mailbox full"), "{remark}");
+    }
+
+    async fn share_of_deferred_letters_needs_all_attempts(harness: Harness) {
+        let mut harness = harness;
+        for (attempt_log, shown) in [(AttemptLog::default(), Some(0.0)), (AttemptLog::Failures, None), (AttemptLog::Off, None)] {
+            harness.settings.attempt_log = attempt_log;
+            let metrics = scrape(&harness.worker().monitor()).await;
+            assert_eq!([TRIED, DEFERRED, DOMAINS].map(|sample| metrics.get(sample)), [shown; 3], "{attempt_log:?}");
+        }
     }
 
     async fn throttling_shows_in_readiness(harness: Harness) {
