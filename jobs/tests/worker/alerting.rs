@@ -16,6 +16,8 @@ use crate::support::OLIVIA;
 
 const ACCEPTED: &str = "guestlist_letter_attempts_total{verdict=\"accepted\"}";
 const THROTTLED: &str = "guestlist_letter_attempts_total{verdict=\"throttled\"}";
+const SERVER_FAULT: &str = "guestlist_letter_attempts_total{verdict=\"server_fault\"}";
+const RESTING: &str = "guestlist_mailer_resting";
 const AGE: &str = "guestlist_outbox_oldest_due_age_seconds{lane=\"letters\"}";
 const MAILER: &str = "guestlist_check_ok{check=\"mailer\"}";
 const REFUSED: &str = "guestlist_mailer_sender_refused";
@@ -141,6 +143,19 @@ on_both_stacks! {
         assert_eq!((metrics.value(ACCEPTED), metrics.value(REFUSED)), (0.0, 0.0));
         let remark = remark(&worker).await;
         assert!(remark.starts_with("the mail server asks to send more slowly"), "{remark}");
+    }
+
+    async fn lone_doubtful_letter_opens_no_breaker(harness: Harness) {
+        let fails = Script::default().rule(Rule::new(Stage::Rcpt, "451 4.3.0 temporary local problem"));
+        let harness = harness.with_mail_server(fails).await;
+        let worker = Watched::start(&harness);
+        invite(&harness, 1, &["example.com"]).await;
+        for tries in 1..4 {
+            let metrics = until(&worker, "it is tried", |metrics| metrics.value(SERVER_FAULT) >= f64::from(tries)).await;
+            assert_eq!((metrics.value(RESTING), metrics.value(MAILER)), (0.0, 1.0));
+            pass(&harness, 10).await;
+        }
+        until(&worker, "it is late", |metrics| metrics.value(AGE) >= 1800.0).await;
     }
 
     async fn recipients_alone_concern_no_alert(harness: Harness) {
