@@ -90,7 +90,15 @@ impl Installation {
 
     /// Returns true if no letter is left to be sent, and the server has delivered all that it took.
     pub(crate) async fn is_done(&self) -> bool {
-        self.harness.counts().await.is_empty() && self.server.has_empty_queue()
+        self.left().await == 0 && self.server.has_empty_queue()
+    }
+
+    /// Returns the number of messages that are not settled.
+    pub(crate) async fn left(&self) -> usize {
+        let counts = self.harness.counts().await.into_iter();
+        counts
+            .map(|count| usize::try_from(count.count).unwrap())
+            .sum()
     }
 
     /// Waits for a condition.

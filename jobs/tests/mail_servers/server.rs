@@ -16,8 +16,12 @@ use tokio::net::TcpStream;
 use crate::authority::Authority;
 use crate::{exim, postfix};
 
-/// The time limit for the start and for the end of a server.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// The time limit for the start of a server.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The time after which the processes of a server that ends are killed. Exim's do not end by themselves
+/// while a client is connected.
+const END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The number of ports that are tried: another program can take a port between its choice and its use.
 const ATTEMPTS: u32 = 5;
@@ -117,7 +121,7 @@ impl MailServer {
         let name = format!("{:?}", self.program);
         let log = self.path("output.log");
         self.process = Some(Process::start(&name, command, &log).unwrap());
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + START_TIMEOUT;
         while Instant::now() < deadline {
             if self.greets().await {
                 return true;
@@ -160,7 +164,7 @@ impl MailServer {
         };
         signal("-TERM");
         process.end_by(Signal::Terminate);
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = Instant::now() + END_TIMEOUT;
         while signal("-0") {
             if Instant::now() > deadline {
                 signal("-KILL");
