@@ -98,6 +98,13 @@ on_both_servers! {
             let message = assert_deferred(&installation, invitation, words).await;
             assert_eq!(message.refused_at, None, "it is not counted as a refusal");
         }
+        let (running, _) = installation.start();
+        installation.until(Time::Jumping, async || {
+            let [full, overquota] = [&refused[0], &refused[1]];
+            installation.attempts(full).await.len() >= 2 && installation.attempts(overquota).await.len() >= 2
+        }).await;
+        running.stop().await;
+        assert_eq!(installation.deliveries(&refused).await, [("deferred", 2)].into());
         assert_eq!(installation.suppressed().await, [""; 0]);
     }
 

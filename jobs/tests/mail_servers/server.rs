@@ -41,7 +41,7 @@ pub(crate) enum Program {
 
 /// The configuration of a server.
 ///
-/// Every server refuses recipients by the begin of their address: `unknown` does not exist, the mailboxes
+/// Every server refuses recipients by the first letters of their address: `unknown` does not exist, the mailboxes
 /// of `full` and `overquota` are full, `policy` is refused at RCPT and `content` at the final dot.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rules {
@@ -193,7 +193,7 @@ impl MailServer {
         format!("mx{}-{}.example.com", self.port, std::process::id())
     }
 
-    /// The address of the server, with the credentials of an account if letters need one.
+    /// Returns the URL of the server, without credentials.
     pub(crate) fn url(&self) -> String {
         format!("smtp://127.0.0.1:{}", self.port)
     }
