@@ -27,6 +27,8 @@ pub(super) fn judge_error(error: &SmtpError) -> VerdictClass {
         | SmtpError::Certificate(_)
         | SmtpError::OnlyHelo
         | SmtpError::NoXoauth2
+        | SmtpError::OnlyXoauth2
+        | SmtpError::OnlyOauthBearer
         | SmtpError::TokenFile { .. }
         | SmtpError::NoMechanism
         | SmtpError::NoSmtpUtf8ForSender

@@ -3,6 +3,10 @@
 use super::reply_class::{ReplyClass, classify};
 use crate::smtp::{Reply, SmtpError, Stage};
 
+/// The advice for a server that takes access tokens and no password.
+const USE_TOKEN: &str =
+    "remove the password from SMTP_URL and add auth=xoauth2&token_file=PATH to it";
+
 /// Returns the advice for a connection that could not be opened, if a person has to act.
 pub(super) fn of_connection(error: &SmtpError) -> Option<&'static str> {
     match error {
@@ -24,6 +28,8 @@ pub(super) fn of_connection(error: &SmtpError) -> Option<&'static str> {
             Some("remove user and password from SMTP_URL, or use another server")
         }
         SmtpError::TokenFile { .. } => Some("write an access token to this file"),
+        SmtpError::OnlyXoauth2 => Some(USE_TOKEN),
+        SmtpError::OnlyOauthBearer => Some("use a server that offers XOAUTH2, PLAIN or LOGIN"),
         SmtpError::NoXoauth2 | SmtpError::NoMechanism | SmtpError::Challenge => {
             Some("check which ways to sign in the mail server offers")
         }
@@ -45,6 +51,7 @@ pub(super) fn of_reply(stage: Stage, reply: &Reply) -> &'static str {
         _ if is_about_name(stage, reply) => {
             "set GUESTLIST_EHLO_NAME to a name of this host that the server accepts"
         }
+        (Stage::Auth, _) if refuses_passwords(reply) => USE_TOKEN,
         (Stage::Auth, _) => "check user and password in SMTP_URL, or the token in token_file",
         (Stage::Greeting, _) => {
             "check that the server accepts connections from this address, and its reputation"
@@ -56,6 +63,13 @@ pub(super) fn of_reply(stage: Stage, reply: &Reply) -> &'static str {
              domain"
         }
     }
+}
+
+/// Returns whether a server refuses every password, as Exchange Online does: "535 5.7.139 Authentication
+/// unsuccessful, basic authentication is disabled."
+fn refuses_passwords(reply: &Reply) -> bool {
+    let words = reply.lines.join(" ").to_ascii_lowercase();
+    words.contains("basic authentication is disabled")
 }
 
 /// Returns whether a reply refuses the name in EHLO. Postfix does so at RCPT, in words only.

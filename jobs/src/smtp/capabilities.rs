@@ -18,6 +18,7 @@ pub(crate) struct Capabilities {
     plain: bool,
     login: bool,
     xoauth2: bool,
+    oauthbearer: bool,
 }
 
 impl Capabilities {
@@ -63,6 +64,7 @@ impl Capabilities {
             "PLAIN" => self.plain = true,
             "LOGIN" => self.login = true,
             "XOAUTH2" => self.xoauth2 = true,
+            "OAUTHBEARER" => self.oauthbearer = true,
             _ => {}
         }
     }
@@ -70,6 +72,11 @@ impl Capabilities {
     /// Returns whether the server takes an access token.
     pub(crate) fn takes_token(&self) -> bool {
         self.xoauth2
+    }
+
+    /// Returns whether the server takes an access token by RFC 7628, which the worker does not know.
+    pub(crate) fn takes_token_by_oauthbearer(&self) -> bool {
+        self.oauthbearer
     }
 
     /// Returns PLAIN if the server offers it, else LOGIN.

@@ -48,6 +48,14 @@ pub(crate) enum SmtpError {
     NoXoauth2,
     #[error("token_file {}: {why}", path.display())]
     TokenFile { path: PathBuf, why: String },
+    #[error(
+        "the server takes no password, only an access token: use auth=xoauth2&token_file=PATH in SMTP_URL"
+    )]
+    OnlyXoauth2,
+    #[error(
+        "the server takes no password, only an access token by OAUTHBEARER, and the worker sends tokens by XOAUTH2 (auth=xoauth2 in SMTP_URL)"
+    )]
+    OnlyOauthBearer,
     #[error("the server offers neither AUTH PLAIN nor LOGIN")]
     NoMechanism,
     #[error("the server sent an AUTH challenge that is not supported")]
@@ -84,6 +92,8 @@ impl SmtpError {
             Self::OnlyHelo
             | Self::NoXoauth2
             | Self::TokenFile { .. }
+            | Self::OnlyXoauth2
+            | Self::OnlyOauthBearer
             | Self::NoMechanism
             | Self::Challenge => Some(Stage::Auth),
             Self::NoSmtpUtf8 | Self::NoSmtpUtf8ForSender | Self::NoEightBit | Self::Withdrawn => {

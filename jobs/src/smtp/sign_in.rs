@@ -23,7 +23,8 @@ pub(super) async fn sign_in(
 ) -> Result<(), SmtpError> {
     let (mechanism, credentials) = match account {
         Account::Password { credentials, .. } => {
-            let mechanism = capabilities.mechanism().ok_or(SmtpError::NoMechanism)?;
+            let mechanism = capabilities.mechanism();
+            let mechanism = mechanism.ok_or_else(|| no_password(capabilities))?;
             (mechanism, credentials.clone())
         }
         Account::TokenFile { user, path } => {
@@ -40,6 +41,17 @@ pub(super) async fn sign_in(
         _ => exchange.by_password(mechanism, &credentials).await,
     };
     signed_in.map_err(|error| secrets.remove_from(error))
+}
+
+/// Returns the error of a server that takes no password.
+fn no_password(capabilities: &Capabilities) -> SmtpError {
+    if capabilities.takes_token() {
+        SmtpError::OnlyXoauth2
+    } else if capabilities.takes_token_by_oauthbearer() {
+        SmtpError::OnlyOauthBearer
+    } else {
+        SmtpError::NoMechanism
+    }
 }
 
 /// The commands and replies of AUTH on one connection.

@@ -266,6 +266,30 @@ async fn unusable_token_or_server_without_xoauth2_is_told() {
 }
 
 #[tokio::test]
+async fn password_for_a_server_of_tokens_names_the_remedy() {
+    let disabled = "535 5.7.139 Authentication unsuccessful, basic authentication is disabled.";
+    for (offer, is_refused) in [
+        ("AUTH XOAUTH2", false),
+        ("AUTH OAUTHBEARER XOAUTH2", false),
+        ("AUTH=XOAUTH2", false),
+        ("AUTH OAUTHBEARER", false),
+        ("AUTH LOGIN XOAUTH2", true),
+    ] {
+        let script = Script::default().offers(offer).requires_auth();
+        let server = script.always(Stage::Auth, disabled).start().await.unwrap();
+        let url = format!("smtp://me:hunter2@127.0.0.1:{}?tls=none", server.port());
+        let mailer = mailer(&url);
+        assert_eq!(mailer.send(mail()).await.class, VerdictClass::NotTried);
+        let why = mailer.paused().expect("a person has to act");
+        assert!(why.contains("auth=xoauth2"), "{offer}: {why}");
+        assert!(!why.contains("hunter2"), "{offer}: {why}");
+        assert_eq!(server.seen().heard("AUTH") > 0, is_refused, "{offer}");
+        let why = mailer.check().await.unwrap_err().to_string();
+        assert!(why.contains("auth=xoauth2") || is_refused, "{offer}: {why}");
+    }
+}
+
+#[tokio::test]
 async fn wrong_credentials_pause_the_mailer() {
     for offer in ["AUTH PLAIN", "AUTH LOGIN", "AUTH CRAM-MD5"] {
         let server = Script::default().offers(offer).start().await.unwrap();
