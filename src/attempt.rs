@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::connection::{Dialect, Insert, Lend, sql};
+use crate::connection::{Connection, Dialect, Insert, Lend, sql};
 use crate::email_address::EmailAddress;
 use crate::error::Error;
 use crate::guestlist::Guestlist;
@@ -170,8 +170,8 @@ impl Guestlist {
     }
 }
 
-/// Records attempts in one statement. An attempt that is recorded already is skipped, so that a
-/// transaction whose commit was not answered can be repeated.
+/// Records attempts in one statement. It fails if one is recorded already; see
+/// [`record_attempts_again`].
 ///
 /// ```
 /// # use chrono::{DateTime, Utc};
@@ -188,9 +188,36 @@ impl Guestlist {
 /// # Errors
 /// [`Error::NoTransaction`], [`Error::Database`].
 pub async fn record_attempts(connection: impl Lend<'_>, attempts: &[Attempt]) -> Result<(), Error> {
-    const INTO: &str = const_format::formatcp!("guestlist_attempts ({COLUMNS})");
-    let mut connection = connection.lend();
+    insert(&mut connection.lend(), rows(attempts)).await
+}
+
+/// Records attempts like [`record_attempts`], and skips those that are recorded already: for a
+/// transaction that is repeated because its commit was not answered. Every row costs more than there.
+///
+/// ```
+/// # use guestlist::{Attempt, Connection, Error, worker};
+/// # async fn example(tx: &mut Connection<'_>, attempts: &[Attempt]) -> Result<(), Error> {
+/// worker::record_attempts_again(&mut *tx, attempts).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`Error::NoTransaction`], [`Error::Database`].
+pub async fn record_attempts_again(
+    connection: impl Lend<'_>,
+    attempts: &[Attempt],
+) -> Result<(), Error> {
+    insert(&mut connection.lend(), rows(attempts).skip_existing()).await
+}
+
+async fn insert(connection: &mut Connection<'_>, rows: Insert<'_>) -> Result<(), Error> {
     connection.require_transaction()?;
+    Ok(connection.insert(vec![rows]).await?)
+}
+
+fn rows(attempts: &[Attempt]) -> Insert<'_> {
+    const INTO: &str = const_format::formatcp!("guestlist_attempts ({COLUMNS})");
     let rows = attempts.iter().map(|attempt| {
         let detail = &attempt.detail;
         let short =
@@ -215,8 +242,7 @@ pub async fn record_attempts(connection: impl Lend<'_>, attempts: &[Attempt]) ->
             attempt.domain.as_str().into(),
         ]
     });
-    let rows = Insert::new(INTO, rows).skip_existing();
-    Ok(connection.insert(vec![rows]).await?)
+    Insert::new(INTO, rows)
 }
 
 /// Deletes up to `limit` attempts older than `before`, to the millisecond, and returns how many.

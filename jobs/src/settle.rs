@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use guestlist::outbox::Cost;
-use guestlist::{Attempt, Database, Delivery, MessageId, outbox, worker};
+use guestlist::{Attempt, Database, Delivery, MessageId, Transaction, outbox, worker};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
@@ -119,11 +119,15 @@ impl Settling {
             let batch = &mut batch.items;
             // Rows are locked in the order of their ids, as renewals lock them.
             batch.sort_by_key(|settlement| settlement.message.id);
-            while let Err(error) = in_time(complete(database, clock, batch)).await {
+            let mut is_repeat = false;
+            while let Err(error) = in_time(complete(database, clock, batch, is_repeat)).await {
                 pause_after(&error).await;
+                is_repeat = true;
             }
-            while let Err(error) = in_time(put_back(database, clock, batch)).await {
+            is_repeat = false;
+            while let Err(error) = in_time(put_back(database, clock, batch, is_repeat)).await {
                 pause_after(&error).await;
+                is_repeat = true;
             }
             for settlement in batch.drain(..) {
                 // Only now may another letter be sent: a process killed before the commit sends this
@@ -150,6 +154,7 @@ async fn complete(
     database: &Database,
     clock: &DatabaseClock,
     batch: &[Settlement],
+    is_repeat: bool,
 ) -> Result<(), guestlist::Error> {
     let done: Vec<&Settlement> = batch
         .iter()
@@ -180,7 +185,7 @@ async fn complete(
     for report in others {
         worker::record_delivery(&mut transaction, clock.now(), report).await?;
     }
-    worker::record_attempts(&mut transaction, &attempts).await?;
+    record(&mut transaction, &attempts, is_repeat).await?;
     fail_point!("settle::commit", sqlx::Error::Io);
     transaction.commit().await?;
     fail_point!("settle::committed", sqlx::Error::Io);
@@ -192,6 +197,7 @@ async fn put_back(
     database: &Database,
     clock: &DatabaseClock,
     batch: &[Settlement],
+    is_repeat: bool,
 ) -> Result<(), guestlist::Error> {
     if batch.iter().all(Settlement::is_done) {
         return Ok(());
@@ -224,7 +230,7 @@ async fn put_back(
         }
     }
     let put_back = batch.iter().filter(|settlement| !settlement.is_done());
-    worker::record_attempts(&mut transaction, &attempts(put_back)).await?;
+    record(&mut transaction, &attempts(put_back), is_repeat).await?;
     transaction.commit().await
 }
 
@@ -234,6 +240,19 @@ fn attempts<'a>(settlements: impl Iterator<Item = &'a Settlement>) -> Vec<Attemp
     settlements
         .filter_map(|settlement| settlement.outcome.attempt.as_deref().cloned())
         .collect()
+}
+
+/// Records attempts. The transaction before may have recorded those of a repeat, if the reply to its
+/// commit was lost.
+async fn record(
+    transaction: &mut Transaction,
+    attempts: &[Attempt],
+    is_repeat: bool,
+) -> Result<(), guestlist::Error> {
+    match is_repeat {
+        false => worker::record_attempts(transaction, attempts).await,
+        true => worker::record_attempts_again(transaction, attempts).await,
+    }
 }
 
 fn log(message: &outbox::Message, outcome: &Outcome) {

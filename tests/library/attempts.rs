@@ -90,10 +90,12 @@ on_both_databases! {
         let message = letter_to(&team, "bob@example.com").await;
         let once = attempt(&team, &message, "deferred");
         record(&team, std::slice::from_ref(&once)).await;
+        let plain = team.in_transaction(async |tx| worker::record_attempts(tx, std::slice::from_ref(&once)).await).await;
+        assert!(matches!(plain, Err(Error::Database(_))), "{plain:?}");
         let again = attempt(&team, &message, Attempt::ACCEPTED);
-        record(&team, &[once.clone(), again.clone()]).await;
-        record(&team, std::slice::from_ref(&once)).await;
-        record(&team, &[]).await;
+        for repeated in [&[once.clone(), again.clone()][..], std::slice::from_ref(&once), &[]] {
+            team.in_transaction(async |tx| worker::record_attempts_again(tx, repeated).await).await.unwrap();
+        }
         assert_eq!(list(&team, &message, &Paging::first(9)).await.items, [again, once]);
     }
 
@@ -102,6 +104,8 @@ on_both_databases! {
         let attempts = [attempt(&team, &message, "deferred")];
         let mut connection = team.database.acquire().await.unwrap();
         let alone = worker::record_attempts(&mut connection, &attempts).await;
+        assert!(matches!(alone, Err(Error::NoTransaction)), "{alone:?}");
+        let alone = worker::record_attempts_again(&mut connection, &attempts).await;
         assert!(matches!(alone, Err(Error::NoTransaction)), "{alone:?}");
         drop(connection);
         let mut tx = team.begin().await;

@@ -6,7 +6,7 @@ use guestlist::outbox::{self, Cost, FairCursor, Lease, Message, Priority, State}
 use guestlist::{Ticket, Transaction};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team};
+use crate::support::{OLIVIA, Team, member};
 
 const LEASE: Duration = Duration::from_secs(20);
 const FIVE_MINUTES: Duration = Duration::from_secs(5 * 60);
@@ -372,4 +372,35 @@ on_both_databases! {
         assert!(take(&mut tx, &held[0]).await.is_none());
         assert!(take(&mut tx, &held[1]).await.is_some());
     }
+}
+
+/// An update that is not heap-only writes an entry into each index of the outbox.
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn leases_write_no_index_entries() {
+    let team = Team::on(crate::postgres::schema().await).await;
+    let invites = (0..500).map(|n| team.invitation_of(&format!("p{n}@example.com"), "agent"));
+    let acting = team.guestlist.act(member(OLIVIA));
+    let acting = acting.in_organization(team.organization.id);
+    let invites = invites.collect();
+    team.in_transaction(async |tx| acting.invite_all(tx, invites).await)
+        .await
+        .unwrap();
+    let mut tx = team.begin().await;
+    let mut cursor = FairCursor::of(Priority::LETTER);
+    let leases = outbox::lease(&mut tx, &mut cursor, team.now(), LEASE, 500)
+        .await
+        .unwrap();
+    assert_eq!(leases.len(), 500);
+    #[allow(irrefutable_let_patterns)]
+    let Transaction::Postgres(tx) = &mut tx else {
+        unreachable!("a schema of Postgres")
+    };
+    let heap_only = "SELECT n_tup_hot_upd FROM pg_stat_xact_user_tables
+                     WHERE relid = 'guestlist_outbox'::regclass";
+    let heap_only: i64 = sqlx::query_scalar(heap_only)
+        .fetch_one(&mut **tx)
+        .await
+        .unwrap();
+    assert!(heap_only >= 490, "{heap_only} of 500");
 }
