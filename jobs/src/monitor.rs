@@ -40,12 +40,12 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time an answer about readiness is reused.
 const READINESS_HOLDS: Duration = Duration::from_secs(1);
 
-/// The time a count of the outbox is reused, minimum and maximum.
-const BACKLOG_HOLDS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
+/// The time a count of the outbox or of attempts is reused, minimum and maximum.
+const COUNT_HOLDS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
 
-/// The ratio of reuse to duration of a count of the outbox: the database spends at most a fiftieth
+/// The ratio of reuse to duration of a count: the database spends at most a fiftieth
 /// of its time on it.
-const BACKLOG_SHARE: u32 = 50;
+const COUNT_SHARE: u32 = 50;
 
 /// Shows whether a [`Worker`](crate::Worker) is healthy and what it did. Clones share the state.
 /// Each worker has its own; there is no state of the process.
@@ -164,7 +164,7 @@ impl Monitor {
         let readiness = self.readiness().await;
         let look = async { timeout(CHECK_TIMEOUT, Backlog::look(instruments)).await };
         let look = async { look.await.ok().flatten() };
-        let backlog = instruments.backlog.get(look, backlog_holds).await;
+        let backlog = instruments.backlog.get(look, count_holds).await;
         let tried = instruments.tried_letters().await;
         let _encoding = instruments
             .encoding
@@ -178,10 +178,10 @@ impl Monitor {
     }
 }
 
-fn backlog_holds<T>(read: &Option<T>, took: Duration) -> Duration {
-    let [least, most] = BACKLOG_HOLDS;
+fn count_holds<T>(read: &Option<T>, took: Duration) -> Duration {
+    let [least, most] = COUNT_HOLDS;
     match read {
-        Some(_) => (took * BACKLOG_SHARE).clamp(least, most),
+        Some(_) => (took * COUNT_SHARE).clamp(least, most),
         // It took long because the database did not answer.
         None => least,
     }
@@ -205,7 +205,7 @@ impl Instruments {
             worker::tried_letters(&mut connection, self.guestlist.now()).await
         };
         let look = async { timeout(CHECK_TIMEOUT, look).await.ok()?.ok() };
-        self.tried_letters.get(look, backlog_holds).await
+        self.tried_letters.get(look, count_holds).await
     }
 
     fn set_gauges(
