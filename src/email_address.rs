@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
+use crate::stored_text::stored_text;
+
 /// An address a letter can be sent to: a dot-atom local part (RFC 5321 section 4.1.2, in UTF-8 by
 /// RFC 6531) and a domain name of at least two labels, kept in its ASCII form (RFC 5891).
 ///
@@ -217,6 +219,8 @@ fn is_label(label: &str) -> bool {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
+
+stored_text!(EmailAddress);
 
 impl TryFrom<String> for EmailAddress {
     type Error = InvalidEmailAddress;

@@ -25,7 +25,6 @@ pub struct Event {
     #[sqlx(rename = "organization_id")]
     pub organization: OrganizationId,
     /// The kind of change.
-    #[sqlx(try_from = "String")]
     pub kind: EventKind,
     /// The actor and the origin of the request.
     #[sqlx(flatten)]

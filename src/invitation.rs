@@ -47,7 +47,6 @@ pub struct Invitation {
     #[sqlx(rename = "organization_id")]
     pub organization: OrganizationId,
     /// The invited address.
-    #[sqlx(try_from = "String")]
     pub email: EmailAddress,
     /// The role that acceptance grants.
     pub role: Role,
@@ -56,10 +55,8 @@ pub struct Invitation {
     /// The personal message of the inviter.
     pub message: Option<PersonalMessage>,
     /// The stored status. For the status at a given time use [`Invitation::status_at`].
-    #[sqlx(try_from = "String")]
     pub status: Status,
     /// The delivery state of the newest letter, as of the time of the read.
-    #[sqlx(try_from = "String")]
     pub delivery: Delivery,
     /// The mail server's reply, or the reason why no letter was sent.
     pub delivery_detail: Option<String>,

@@ -154,6 +154,7 @@ mod seats;
 mod session;
 mod smtp_reply_line;
 mod status;
+mod stored_text;
 mod suppression;
 mod text;
 mod text_enum;

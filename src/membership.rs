@@ -42,7 +42,6 @@ pub struct Membership {
     #[sqlx(rename = "user_id")]
     pub user: UserId,
     /// The address they joined with.
-    #[sqlx(try_from = "String")]
     pub email: EmailAddress,
     /// The name shown to others.
     pub name: Option<Name>,

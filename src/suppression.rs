@@ -19,7 +19,7 @@ pub(crate) const LIFETIME: TimeDelta = TimeDelta::days(30);
 #[non_exhaustive]
 pub struct Suppression {
     /// The address, in its canonical form.
-    #[sqlx(rename = "email_key", try_from = "String")]
+    #[sqlx(rename = "email_key")]
     pub email: EmailAddress,
     /// The mail server's reply. For operators only: another organization may have caused it.
     pub reason: String,

@@ -40,6 +40,8 @@ macro_rules! text_enum {
             }
         }
 
+        $crate::stored_text::stored_text!($name);
+
         impl TryFrom<String> for $name {
             type Error = String;
 

@@ -16,7 +16,6 @@ pub struct Count {
     /// The kind of task.
     pub kind: String,
     /// The state.
-    #[sqlx(try_from = "String")]
     pub state: State,
     /// The number of messages.
     pub count: i64,

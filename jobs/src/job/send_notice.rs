@@ -1,5 +1,7 @@
 //! The job that notifies a person of an event by letter.
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Instant;
 
 use chrono::TimeDelta;
@@ -30,6 +32,30 @@ struct Notice {
     locale: Locale,
     /// The invitation that it is about, if any.
     invitation: Option<InvitationId>,
+}
+
+/// The reason why there is no notice of an event.
+enum NoNotice {
+    /// The event, its organization or its recipient is gone.
+    Gone,
+    /// The event holds a value that cannot be read; a person has to look at it.
+    Unreadable {
+        field: &'static str,
+        problem: String,
+    },
+}
+
+impl From<NoNotice> for Next {
+    fn from(reason: NoNotice) -> Self {
+        match reason {
+            NoNotice::Gone => Self::Cancel {
+                why: "the event, its organization or its recipient is gone".to_owned(),
+            },
+            NoNotice::Unreadable { field, problem } => Self::Dead {
+                why: format!("the {field} in the event cannot be read: {problem}"),
+            },
+        }
+    }
 }
 
 /// A notice on its way.
@@ -84,10 +110,9 @@ impl delivery::Letter for NoticeLetter<'_> {
     async fn read(&self) -> Result<Timestamped<Notice>, Unsent> {
         let context = &self.jobs.context;
         let asked = Instant::now();
-        let Some(notice) = in_time(gather(context, self.event)).await? else {
-            return Err(
-                Outcome::cancelled("the event, its organization or its recipient is gone").into(),
-            );
+        let notice = match in_time(gather(context, self.event)).await? {
+            Ok(notice) => notice,
+            Err(reason) => return Err(Outcome::from(Next::from(reason)).into()),
         };
         if let Some(reason) = in_time(context.suppression(&notice.to)).await? {
             let why = format!("an earlier letter to this address was refused: {reason}");
@@ -118,24 +143,25 @@ impl delivery::Letter for NoticeLetter<'_> {
     }
 }
 
-async fn gather(context: &Context, id: EventId) -> Result<Option<Notice>, Error> {
+async fn gather(context: &Context, id: EventId) -> Result<Result<Notice, NoNotice>, Error> {
     let mut connection = context.database.acquire().await?;
     let Some(event) = Event::find(&mut connection, id).await? else {
-        return Ok(None);
+        return Ok(Err(NoNotice::Gone));
     };
     let organization = context
         .guestlist
         .organization(&mut connection, event.organization)
         .await?;
     let Some(organization) = organization else {
-        return Ok(None);
+        return Ok(Err(NoNotice::Gone));
     };
     match event.kind.addressee() {
         Some(Addressee::Inviter) => {
-            to_inviter(context, &mut connection, &event, organization).await
+            let notice = to_inviter(context, &mut connection, &event, organization).await?;
+            Ok(notice.ok_or(NoNotice::Gone))
         }
         Some(Addressee::Member) => to_member(context, &mut connection, &event, organization).await,
-        None => Ok(None),
+        None => Ok(Err(NoNotice::Gone)),
     }
 }
 
@@ -226,7 +252,7 @@ async fn to_member(
     connection: &mut PooledConnection,
     event: &Event,
     organization: Organization,
-) -> Result<Option<Notice>, Error> {
+) -> Result<Result<Notice, NoNotice>, Error> {
     let actor = event.attribution.actor.as_ref();
     let by = match actor.and_then(Actor::user_id) {
         Some(actor) => membership(context, connection, event, actor)
@@ -248,31 +274,42 @@ fn about_member(
     event: &Event,
     organization: String,
     by: Option<Person>,
-) -> Option<Notice> {
-    let before = event.before.as_ref()?;
-    let role = |fields: &Json| Some(title(context, &text(fields, "role")?.parse().ok()?));
+) -> Result<Notice, NoNotice> {
+    let before = event.before.as_ref().ok_or(NoNotice::Gone)?;
     let letter = match event.kind {
         EventKind::MemberSuspended => Letter::Suspended { organization, by },
         EventKind::MemberReinstated => Letter::Reinstated { organization, by },
         EventKind::MemberRemoved => Letter::Removed { organization, by },
         EventKind::RoleChanged | EventKind::OwnershipTransferred => {
-            let (before, after) = (role(before)?, role(event.after.as_ref()?)?);
+            let after = event.after.as_ref().ok_or(NoNotice::Gone)?;
+            let (before, after): (Role, Role) = (parsed(before, "role")?, parsed(after, "role")?);
             Letter::RoleChanged {
                 organization,
-                before,
-                after,
+                before: title(context, &before),
+                after: title(context, &after),
                 by,
             }
         }
-        _ => return None,
+        _ => return Err(NoNotice::Gone),
     };
     let locale = text(before, "locale").and_then(|locale| locale.parse().ok());
-    Some(Notice {
+    Ok(Notice {
         letter,
-        to: text(before, "email")?.parse().ok()?,
+        to: parsed(before, "email")?,
         locale: locale.unwrap_or_default(),
         invitation: None,
     })
+}
+
+/// Reads a field of an event.
+fn parsed<T>(fields: &Json, field: &'static str) -> Result<T, NoNotice>
+where
+    T: FromStr<Err: Display>,
+{
+    let unreadable = |problem: String| NoNotice::Unreadable { field, problem };
+    let text = text(fields, field).ok_or_else(|| unreadable("it is missing".to_owned()))?;
+    text.parse()
+        .map_err(|problem: T::Err| unreadable(problem.to_string()))
 }
 
 async fn membership(

@@ -9,7 +9,7 @@ use redis::AsyncCommands;
 
 use crate::harness::{Harness, eventually, invite_many};
 use crate::on_both_stacks;
-use crate::support::Team;
+use crate::support::{OLIVIA, Team};
 
 fn assert_one_letter_each(harness: &Harness, count: usize) {
     assert_eq!(harness.letters().len(), count);
@@ -115,11 +115,34 @@ on_both_stacks! {
         assert_eq!(harness.letters().len(), 1);
         let waiting = harness.waiting(outbox::State::Ready).await;
         assert_eq!((waiting.len(), waiting[0].faults), (1, 1));
-        assert!(waiting[0].last_error.as_ref().unwrap().contains("column email"));
+        let error = waiting[0].last_error.as_ref().unwrap();
+        assert!(error.contains("\"email\": the part after the @ is not a domain name"), "{error}");
         execute(&harness, "UPDATE guestlist_invitations SET email = 'p0@example.com' WHERE email = 'p0@localhost'").await;
         harness.team.advance_clock(TimeDelta::seconds(2));
         harness.work_until_idle().await;
         assert_one_letter_each(&harness, 2);
+    }
+
+    async fn notice_of_an_unreadable_event_is_given_up_with_the_reason(harness: Harness) {
+        harness.team.join("bob", "agent").await;
+        harness.team.join("adam", "agent").await;
+        harness.work_until_idle().await;
+        harness.team.remove(OLIVIA, "bob").await.unwrap();
+        harness.team.change_role(OLIVIA, "adam", "manager").await.unwrap();
+        for edit in [
+            r#"UPDATE guestlist_events SET before = '{"email":"bob","role":"agent"}' WHERE kind = 'member_removed'"#,
+            r#"UPDATE guestlist_events SET after = '{"email":"adam@example.com"}' WHERE kind = 'role_changed'"#,
+        ] {
+            execute(&harness, edit).await;
+        }
+        harness.work_until_idle().await;
+        let dead = harness.waiting(outbox::State::Dead).await;
+        let mut errors: Vec<_> = dead.iter().map(|message| message.last_error.as_deref().unwrap()).collect();
+        errors.sort_unstable();
+        assert_eq!(errors, [
+            "the email in the event cannot be read: an e-mail address has exactly one @",
+            "the role in the event cannot be read: it is missing",
+        ]);
     }
 
     async fn two_workers_send_no_letter_twice(harness: Harness) {
