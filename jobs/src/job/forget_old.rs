@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use guestlist::worker::{
     self, delete_closed_invitations, delete_expired_suppressions, delete_old_attempts,
     delete_old_events, delete_old_letters,
@@ -30,13 +31,17 @@ pub(crate) async fn forget_old(
 ) -> Result<bool, guestlist::Error> {
     let now = context.guestlist.now();
     let mut transaction = worker::begin(&context.database).await?;
-    let letters = delete_old_letters(&mut transaction, now - retention.letters, BATCH).await?;
-    let attempts = delete_old_attempts(&mut transaction, now - retention.attempts, BATCH).await?;
+    let (mut letters, mut attempts, mut events, mut invitations) = (0, 0, 0, 0);
+    if let Some(before) = before(now, retention.letters) {
+        letters = delete_old_letters(&mut transaction, before, BATCH).await?;
+    }
+    if let Some(before) = before(now, retention.attempts) {
+        attempts = delete_old_attempts(&mut transaction, before, BATCH).await?;
+    }
     let suppressions = delete_expired_suppressions(&mut transaction, now, BATCH).await?;
-    let (mut events, mut invitations) = (0, 0);
-    if let Some(history) = retention.history {
-        events = delete_old_events(&mut transaction, now - history, BATCH).await?;
-        invitations = delete_closed_invitations(&mut transaction, now - history, BATCH).await?;
+    if let Some(before) = retention.history.and_then(|history| before(now, history)) {
+        events = delete_old_events(&mut transaction, before, BATCH).await?;
+        invitations = delete_closed_invitations(&mut transaction, before, BATCH).await?;
     }
     transaction.commit().await?;
     if events + invitations + attempts > 0 {
@@ -44,4 +49,29 @@ pub(crate) async fn forget_old(
     }
     let deleted = [letters, attempts, suppressions, events, invitations];
     Ok(deleted.contains(&u64::from(BATCH)))
+}
+
+/// Returns the time before which rows are too old, or `None` if the retention is longer than any row
+/// can be old.
+fn before(now: DateTime<Utc>, retention: Duration) -> Option<DateTime<Utc>> {
+    let retention = TimeDelta::from_std(retention).ok()?;
+    let before = now.checked_sub_signed(retention)?;
+    (before > DateTime::UNIX_EPOCH).then_some(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retention_of_any_length_has_a_meaning() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
+        let day = Duration::from_secs(24 * 60 * 60);
+        assert_eq!(before(now, day), Some(now - TimeDelta::days(1)));
+        assert_eq!(before(now, Duration::ZERO), Some(now));
+        for years in [100, 10_000, 1_000_000, 500_000_000_000] {
+            assert_eq!(before(now, Duration::from_secs(years * 31_557_600)), None);
+        }
+        assert_eq!(before(now, Duration::MAX), None);
+    }
 }
