@@ -286,6 +286,10 @@ pub async fn delete_old_attempts(
 /// newest 1000 attempts: after so many that were not accepted the answer is `false`, as it is if
 /// accepted attempts are not recorded.
 ///
+/// The limit can only turn `true` into `false`: a letter that was refused is then tried again instead
+/// of given up, until one of the newest 1000 attempts was accepted. So many without an acceptance in
+/// between do not show that the server accepts letters now.
+///
 /// ```
 /// # use guestlist::{Connection, Error, Guestlist, worker};
 /// # async fn example(guestlist: Guestlist, connection: &mut Connection<'_>) -> Result<(), Error> {
