@@ -193,7 +193,10 @@ async fn smtp(config: &Config, database: Option<&Database>) -> Finding {
     settings.deadlines.connect = CHECK_TIMEOUT / 2;
     settings.deadlines.greeting = CHECK_TIMEOUT / 2;
     let mailer = Mailer::new(config.mailer.clone(), settings);
-    let report = match within(mailer.check()).await {
+    let address = &config.from.address;
+    let envelope = config.envelope_from.as_ref();
+    let envelope = envelope.map_or(address, |envelope| &envelope.address);
+    let report = match within(mailer.check_sender(envelope, address)).await {
         Ok(report) => report,
         Err(why) => {
             return Broken(format!(

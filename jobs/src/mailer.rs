@@ -402,10 +402,29 @@ impl Mailer {
     /// # Errors
     /// The problem to fix, without the password.
     pub async fn check(&self) -> Result<Report, CheckError> {
+        self.check_as(None).await
+    }
+
+    /// Like [`check`](Self::check), and asks the server whether it takes a letter of this envelope
+    /// sender to the sender's own `address` (`MAIL`, `RCPT`, `RSET`), because many servers judge a
+    /// session only then. A refusal of that recipient alone is no problem.
+    ///
+    /// # Errors
+    /// The problem to fix, without the password.
+    pub async fn check_sender(
+        &self,
+        envelope: &EmailAddress,
+        address: &EmailAddress,
+    ) -> Result<Report, CheckError> {
+        self.check_as(Some((envelope, address))).await
+    }
+
+    async fn check_as(
+        &self,
+        sender: Option<(&EmailAddress, &EmailAddress)>,
+    ) -> Result<Report, CheckError> {
         match &self.0.post {
-            Post::Smtp(pool) => Report::on(pool)
-                .await
-                .map_err(|error| CheckError(error.to_string())),
+            Post::Smtp(pool) => Ok(Report::on(pool, sender).await?),
             Post::Folder(folder) => match folder.check().await {
                 Ok(()) => Ok(Report::Folder(folder.0.clone())),
                 Err(error) => Err(CheckError(format!(

@@ -34,6 +34,8 @@ use crate::mail::Mail;
 pub(crate) struct Connection {
     stream: SmtpStream,
     capabilities: Capabilities,
+    /// The name that was given in EHLO.
+    name: EhloName,
     deadlines: Deadlines,
     encrypted: bool,
     /// A transaction was begun and refused; RSET has to be sent before the next letter.
@@ -73,6 +75,7 @@ impl Connection {
         let mut connection = Self {
             stream,
             capabilities,
+            name,
             deadlines: *deadlines,
             encrypted: implicit,
             begun: false,
@@ -87,7 +90,7 @@ impl Connection {
             server.security,
             Security::Required | Security::Opportunistic
         ) {
-            connection = connection.start_tls(server, &name).await?;
+            connection = connection.start_tls(server).await?;
         }
         if let Some(account) = &server.account {
             let Self {
@@ -102,7 +105,7 @@ impl Connection {
 
     /// Upgrades by STARTTLS (RFC 3207). Without STARTTLS only an opportunistic connection
     /// continues.
-    async fn start_tls(mut self, server: &Server, name: &EhloName) -> Result<Self, SmtpError> {
+    async fn start_tls(mut self, server: &Server) -> Result<Self, SmtpError> {
         let required = server.security == Security::Required;
         if !self.capabilities.starttls {
             return if required {
@@ -128,7 +131,7 @@ impl Connection {
             false => encrypted.map_err(SmtpError::of_opportunistic_tls)?,
         };
         // RFC 3207 section 4.2: capabilities announced in clear are discarded.
-        self.capabilities = hello(&mut self.stream, name, &self.deadlines).await?;
+        self.capabilities = hello(&mut self.stream, &self.name, &self.deadlines).await?;
         self.encrypted = true;
         Ok(self)
     }
@@ -297,6 +300,33 @@ impl Connection {
         self.reset().await
     }
 
+    /// Checks without a letter that the server takes letters of this sender to a recipient: `MAIL`,
+    /// `RCPT`, then `RSET`. Some servers judge a session only at `RCPT`.
+    pub(crate) async fn probe_recipient(
+        &mut self,
+        from: &EmailAddress,
+        to: &EmailAddress,
+    ) -> Result<(), SmtpError> {
+        let mut parameters = Vec::new();
+        if !(from.as_str().is_ascii() && to.as_str().is_ascii()) {
+            if !self.capabilities.smtputf8 {
+                return Err(SmtpError::NoSmtpUtf8ForSender);
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        let Deadlines { mail, rcpt, .. } = self.deadlines;
+        let command = MailFrom::new(Some(path(from)), parameters);
+        self.begun = true;
+        self.stream
+            .command(Stage::Mail, command, &[250], mail)
+            .await?;
+        let command = Rcpt::new(path(to), vec![]);
+        self.stream
+            .command(Stage::Rcpt, command, &[250, 251], rcpt)
+            .await?;
+        self.reset().await
+    }
+
     /// Returns true if the server closed the unused connection or sent something unexpected.
     pub(crate) fn is_broken(&mut self) -> bool {
         self.stream.broken().now_or_never().is_some()
@@ -316,6 +346,11 @@ impl Connection {
         {
             tracing::debug!(%failure, "the mail server did not answer QUIT");
         }
+    }
+
+    /// Returns the name that was given in EHLO.
+    pub(crate) fn ehlo_name(&self) -> &EhloName {
+        &self.name
     }
 
     pub(crate) fn capabilities(&self) -> &Capabilities {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use guestlist_jobs::BackOff;
 use guestlist_jobs::mailer::{BreakerState, MailerSettings, Verdict};
-use guestlist_testkit::smtp::{Script, Stage};
+use guestlist_testkit::smtp::{Script, SmtpServer, Stage};
 
 use crate::{accepted, clear, mail, mail_to, mailer, mailer_with, settings};
 
@@ -242,13 +242,99 @@ async fn reply_is_shown_without_the_recipients_address() {
 async fn check_sends_no_letter() {
     let server = Script::default().offers("SMTPUTF8").start().await.unwrap();
     let report = mailer(&server).check().await.unwrap();
+    let seen = server.until(|seen| seen.closed == 1).await;
+    assert_eq!((seen.heard("QUIT"), seen.heard("MAIL")), (1, 0));
+    let name = seen.commands[0].strip_prefix("EHLO ").unwrap();
     let expected = format!(
-        "127.0.0.1:{} (test): not encrypted, not signed in, SMTPUTF8",
+        "127.0.0.1:{} (test): not encrypted, not signed in, SMTPUTF8; our name in EHLO: {name}",
         server.port()
     );
     assert_eq!(report.to_string(), expected);
+}
+
+async fn check_sender(server: &SmtpServer) -> Result<String, String> {
+    let (envelope, address) = ("bounces@example.org", "team@example.org");
+    let mailer = mailer(server);
+    let (envelope, address) = (envelope.parse().unwrap(), address.parse().unwrap());
+    let checked = mailer.check_sender(&envelope, &address).await;
+    checked
+        .map(|report| report.to_string())
+        .map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn check_of_a_sender_sends_no_letter() {
+    let server = Script::default().start().await.unwrap();
+    check_sender(&server).await.unwrap();
     let seen = server.until(|seen| seen.closed == 1).await;
-    assert_eq!((seen.heard("QUIT"), seen.heard("MAIL")), (1, 0));
+    let expected = [
+        "MAIL FROM:<bounces@example.org>",
+        "RCPT TO:<team@example.org>",
+        "RSET",
+        "QUIT",
+    ];
+    assert_eq!(seen.commands[1..], expected);
+}
+
+#[tokio::test]
+async fn check_tells_what_a_server_refuses_only_at_rcpt() {
+    for (stage, reply, expected) in [
+        (
+            Stage::Rcpt,
+            "504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname",
+            Err("GUESTLIST_EHLO_NAME"),
+        ),
+        (
+            Stage::Mail,
+            "550 5.7.1 sender not allowed",
+            Err("sender address"),
+        ),
+        (
+            Stage::Rcpt,
+            "553 5.7.1 Sender address rejected: not owned by user",
+            Err("not owned"),
+        ),
+        (
+            Stage::Rcpt,
+            "554 5.7.1 Client host rejected: Access denied",
+            Err("Client host"),
+        ),
+        (
+            Stage::Rcpt,
+            "554 5.7.1 <team@example.org>: Relay access denied",
+            Err("relay"),
+        ),
+        (Stage::Rcpt, "454 4.7.1 Relay access denied", Err("Relay")),
+        (
+            Stage::Rcpt,
+            "451 4.3.0 Temporary local problem",
+            Err("local problem"),
+        ),
+        (Stage::Rcpt, "421 4.3.2 closing", Err("closing")),
+        (Stage::Rcpt, "550 5.1.1 no such user", Ok(())),
+        (Stage::Rcpt, "450 4.2.0 greylisted", Ok(())),
+        (Stage::Rcpt, "452 4.2.2 mailbox full", Ok(())),
+    ] {
+        let server = Script::default()
+            .always(stage, reply)
+            .start()
+            .await
+            .unwrap();
+        match (check_sender(&server).await, expected) {
+            (Ok(_), Ok(())) => {}
+            (Err(why), Err(expected)) => assert!(why.contains(expected), "{reply}: {why}"),
+            (checked, _) => panic!("{reply}: {checked:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_of_servers_are_shown_without_controls() {
+    let reply = "250 mx\u{1b}[2J\u{202e}evil\u{7} hello";
+    let server = Script::default().always(Stage::Ehlo, reply);
+    let server = server.start().await.unwrap();
+    let report = mailer(&server).check().await.unwrap().to_string();
+    assert!(report.contains("(mx?[2J?evil?)"), "{report}");
 }
 
 #[tokio::test]
