@@ -190,34 +190,46 @@ impl Mailer {
             let Some(mut lent) = self.checkout(pool, &permit).await? else {
                 continue;
             };
-            self.wait_for_throttle().await;
-            // The server may have closed it meanwhile. The slot is the letter's already.
-            if lent.drop_if_closed() {
+            // The server may have closed it while it waited.
+            let is_closed = self.wait_for_throttle().await && lent.drop_if_closed();
+            // Letters may have been stopped while this one waited; the connection goes back then.
+            if permit.revoked(Instant::now()).is_some() {
+                continue;
+            }
+            if is_closed {
                 drop(lent);
+                // Without another wait: the slot is the letter's already.
                 let Some(other) = self.checkout(pool, &permit).await? else {
                     continue;
                 };
                 lent = other;
+                if permit.revoked(Instant::now()).is_some() {
+                    continue;
+                }
             }
-            // Letters may have been stopped while this one waited; the connection goes back then.
-            if permit.revoked(Instant::now()).is_none() {
-                let may_replace = replaced < pool.most_connections();
-                return Ok(Ready::on(self.clone(), letter, permit, lent, may_replace));
-            }
+            let may_replace = replaced < pool.most_connections();
+            return Ok(Ready::on(self.clone(), letter, permit, lent, may_replace));
         }
     }
 
-    /// Waits for a connection. Returns `None` if none could be opened: the breaker tells then how long
-    /// to wait.
+    /// Waits for a connection. Returns `None` if letters were stopped meanwhile, also because none could be
+    /// opened: the breaker tells then how long to wait.
     async fn checkout(
         &self,
         pool: &ConnectionPool,
         permit: &BreakerPermit,
     ) -> Result<Option<Lent>, Unavailable> {
-        match timeout(CHECKOUT_TIMEOUT, pool.checkout()).await {
-            Ok(Ok(lent)) => Ok(Some(lent)),
-            Ok(Err(_)) if pool.is_closed() => Err(self.unavailable()),
-            Ok(Err(_)) => Ok(None),
+        let checkout = async {
+            tokio::select! {
+                biased;
+                lent = pool.checkout() => lent.ok(),
+                () = permit.revocation() => None,
+            }
+        };
+        match timeout(CHECKOUT_TIMEOUT, checkout).await {
+            Ok(Some(lent)) => Ok(Some(lent)),
+            Ok(None) if pool.is_closed() => Err(self.unavailable()),
+            Ok(None) => Ok(None),
             Err(_) if pool.is_open() => Err(self.unavailable()),
             Err(_) => {
                 pool.was_too_slow();
@@ -256,15 +268,16 @@ impl Mailer {
         }
     }
 
-    /// Waits for a slot. One letter at a time reserves and waits, so a change of the pace takes effect
-    /// at once.
-    async fn wait_for_throttle(&self) {
+    /// Waits for a slot, and returns whether there is a pace. One letter at a time reserves and waits, so
+    /// a change of the pace takes effect at once.
+    async fn wait_for_throttle(&self) -> bool {
         if self.0.throttle.pace().is_none() {
-            return;
+            return false;
         }
         let _queue = self.0.throttle_queue.lock().await;
         let wait = self.0.throttle.reserve(Instant::now());
         tokio::time::sleep(wait).await;
+        true
     }
 
     pub(crate) fn unavailable(&self) -> Unavailable {

@@ -293,6 +293,17 @@ impl BreakerPermit {
         }
     }
 
+    /// Resolves once letters are stopped after this one was admitted.
+    pub(super) async fn revocation(&self) {
+        loop {
+            let changed = self.breaker.changed();
+            if self.revoked(Instant::now()).is_some() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Reports an accepted letter: letters pass again.
     pub(super) fn accepted(self) {
         let mut state = self.breaker.lock();

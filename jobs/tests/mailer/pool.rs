@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use guestlist_jobs::mailer::{BreakerState, Mailer, VerdictClass};
+use guestlist_jobs::mailer::{BreakerState, Mailer, MailerSettings, VerdictClass};
 use guestlist_testkit::smtp::{Action, Rule, Script, Stage};
 
 use crate::{accepted, clear, mail, mail_to, mailer_with, settings};
@@ -53,6 +53,31 @@ async fn new_connection_closed_at_mail_is_the_servers_fault() {
         tokio::time::sleep(MOMENT).await;
     }
     assert_eq!(server.seen().connections, 2);
+}
+
+#[tokio::test]
+async fn server_that_closes_each_new_connection_is_left_in_peace() {
+    for rule in [
+        Rule::new(Stage::Ehlo, Action::reply_and_hang_up("250 test")),
+        Rule::new(Stage::Mail, Action::HangUp),
+        Rule::new(Stage::Mail, Action::reply_and_hang_up("421 4.4.2 closing")),
+    ] {
+        let server = Script::default().rule(rule).start().await.unwrap();
+        let mailer = mailer_with(&clear(&server), 4, MailerSettings::default());
+        let letters = (0..8).map(|_| mailer.send(mail()));
+        let letters = futures::future::join_all(letters);
+        let verdicts = tokio::time::timeout(Duration::from_secs(10), letters).await;
+        for verdict in verdicts.unwrap() {
+            assert!(!accepted(&verdict), "{verdict:?}");
+        }
+        assert!(matches!(mailer.state(), BreakerState::Open { .. }));
+        let connections = server.seen().connections;
+        assert!(
+            connections <= 10,
+            "{connections} connections: {:?}",
+            server.seen().commands
+        );
+    }
 }
 
 #[tokio::test]
