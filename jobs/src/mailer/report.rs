@@ -41,10 +41,13 @@ pub struct CheckError(pub(super) String);
 impl From<SmtpError> for CheckError {
     /// Adds the advice to the error, if there is one.
     fn from(error: SmtpError) -> Self {
-        Self(match remedy::of_connection(&error) {
-            Some(remedy) => format!("{error}; {remedy}"),
-            None => error.to_string(),
-        })
+        let remedy = remedy::of_connection(&error);
+        Self(
+            match remedy.or_else(|| remedy::of_lasting_failure(&error)) {
+                Some(remedy) => format!("{error}; {remedy}"),
+                None => error.to_string(),
+            },
+        )
     }
 }
 
