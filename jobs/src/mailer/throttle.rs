@@ -90,9 +90,11 @@ impl Throttle {
         let Some(limit) = &mut state.limit else {
             return Duration::ZERO;
         };
-        let due = limit.next.max(now);
-        limit.next = due + Duration::from_secs_f64(1.0 / limit.pace);
-        due - now
+        // A letter that came late does not delay those behind it, unless it came a whole slot late.
+        let slot = limit.slot();
+        let due = limit.next.max(now.checked_sub(slot).unwrap_or(now));
+        limit.next = due + slot;
+        due.saturating_duration_since(now)
     }
 
     /// Records an accepted letter.
@@ -172,6 +174,11 @@ impl Limit {
         }
     }
 
+    /// The time between two letters.
+    fn slot(&self) -> Duration {
+        Duration::from_secs_f64(1.0 / self.pace)
+    }
+
     fn reduce(&mut self, now: Instant, measured: f64) {
         let since = now.saturating_duration_since(self.reduced);
         if since < REACTION {
@@ -190,7 +197,7 @@ impl Limit {
         self.pace = reduced.max(SLOWEST);
         self.reduced = now;
         self.raised = now;
-        self.next = self.next.max(now) + REACTION / 3;
+        self.next = self.next.max(now) + self.slot().min(REACTION / 3);
     }
 
     fn raise(&mut self, now: Instant) {
