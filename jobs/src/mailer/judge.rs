@@ -1,6 +1,6 @@
 //! The judgement of a failed attempt: a reply is evidence, and other letters confirm or refute it.
 
-use super::memory::Evidence;
+use super::memory::{Asker, Evidence};
 use super::reply_class::{Hint, Prior, ReplyClass};
 use super::verdict::VerdictClass;
 use crate::smtp::{SmtpError, Stage};
@@ -46,8 +46,13 @@ pub(super) fn judge_reply(
     prior: &Prior,
     evidence: &Evidence,
 ) -> VerdictClass {
-    if prior.hint == Some(Hint::SlowDown) && asks_for_slower_pace(stage, prior, evidence) {
-        return VerdictClass::Throttled;
+    if prior.hint == Some(Hint::SlowDown) && helps_if_slower(prior, evidence) {
+        match asker(stage, evidence) {
+            Asker::Server => return VerdictClass::Throttled,
+            // It costs the letter nothing, and slows down no other.
+            Asker::Unclear => return VerdictClass::ServerFault,
+            Asker::Domain => {}
+        }
     }
     if stage.precedes_recipient() {
         let class = match evidence.is_everybody() {
@@ -101,13 +106,19 @@ pub(super) fn judge_reply(
     }
 }
 
-/// Returns whether a slower pace of all letters answers a reply that asks for it.
-fn asks_for_slower_pace(stage: Stage, prior: &Prior, evidence: &Evidence) -> bool {
-    // At RCPT it may be the recipient's domain that asks, through a relay that passes its words on.
-    let is_of_domain = stage == Stage::Rcpt && evidence.others_are_accepted && evidence.domains < 2;
-    // A slower pace helps as long as some letters are accepted.
+/// Returns whether a slower pace of all letters can help with a reply that asks for it: it helps as long
+/// as some letters are accepted, and not if one letter alone meets it again and again.
+fn helps_if_slower(prior: &Prior, evidence: &Evidence) -> bool {
     let is_senders = prior.everybody == ReplyClass::Sender && evidence.is_everybody();
-    !(is_of_domain || is_senders || evidence.is_of_one_letter())
+    !(is_senders || evidence.is_of_one_letter())
+}
+
+/// Returns the side that a request to slow down comes from.
+fn asker(stage: Stage, evidence: &Evidence) -> Asker {
+    match stage {
+        Stage::Rcpt => evidence.asker(),
+        _ => Asker::Server,
+    }
 }
 
 /// Returns whether the verdict on a reply concerns all letters, so that the circuit breaker opens.
@@ -222,6 +233,47 @@ mod tests {
             );
             mail.accept(12);
         }
+    }
+
+    /// A documented request to slow down at RCPT.
+    fn slow_down() -> Row {
+        let asks = |row: &Row| {
+            let prior = classify(row.stage, &reply(row.text));
+            prior.is_some_and(|prior| prior.hint == Some(Hint::SlowDown))
+        };
+        let rows = rows();
+        let mut rows = rows.into_iter().filter(|row| row.stage == Stage::Rcpt);
+        rows.find(asks).expect("a documented reply")
+    }
+
+    #[test]
+    fn a_domain_that_asks_alone_slows_down_no_other() {
+        let (mut mail, row) = (Mail::new(), slow_down());
+        let verdicts = [0, 5, 10, 15].map(|number| {
+            mail.accept(number + 1);
+            mail.refuse(number, &row)
+        });
+        let (first, later) = verdicts.split_at(2);
+        assert_eq!(first, [VerdictClass::ServerFault; 2]);
+        assert_eq!(later, [VerdictClass::Deferred; 2]);
+    }
+
+    #[test]
+    fn a_server_that_throttles_at_rcpt_slows_down_all_letters() {
+        let (mut mail, row) = (Mail::new(), slow_down());
+        let verdicts = [0, 1, 2, 0].map(|number| {
+            mail.accept(number + 3);
+            mail.refuse(number, &row)
+        });
+        assert_eq!(verdicts[0], VerdictClass::ServerFault);
+        assert_eq!(verdicts[1..], [VerdictClass::Throttled; 3]);
+    }
+
+    #[test]
+    fn throttling_of_the_only_domain_slows_down_its_letters() {
+        let (mut mail, row) = (Mail::new(), slow_down());
+        mail.accept(5);
+        assert_eq!(mail.refuse(0, &row), VerdictClass::Throttled);
     }
 
     #[test]

@@ -15,6 +15,9 @@ use tokio::time::Instant;
 /// The time for which results count.
 const WINDOW: Duration = Duration::from_secs(10 * 60);
 
+/// The time for which a refusal counts although letters were accepted since.
+const RECENT: Duration = Duration::from_secs(60);
+
 /// The maximum number of refusals that are remembered.
 const CAPACITY: usize = 512;
 
@@ -23,6 +26,9 @@ const DOMAINS: usize = 64;
 
 /// The number of recipients whose same refusal speaks of the server or the sender.
 const EVERYBODY: usize = 3;
+
+/// The number of requests to slow down after which a domain is taken to ask, if no other domain does.
+const ASKED: usize = 3;
 
 /// A letter, as far as the judgement needs it: hashes, so that no address is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +74,8 @@ pub(super) struct Memory(Mutex<State>);
 struct State {
     /// The refusals since the last acceptance.
     refusals: VecDeque<Refusal>,
+    /// The refusals of the last minute, also those before the last acceptance.
+    recent: VecDeque<Refusal>,
     accepted: Option<(Instant, LetterKey)>,
     /// The acceptance before it of a letter to another recipient.
     accepted_other: Option<(Instant, LetterKey)>,
@@ -75,7 +83,7 @@ struct State {
     accepted_domains: VecDeque<(Instant, u64)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Refusal {
     at: Instant,
     letter: LetterKey,
@@ -95,6 +103,23 @@ pub(super) struct Evidence {
     pub(super) organizations: usize,
     /// True if a letter to another recipient was accepted within the window.
     pub(super) others_are_accepted: bool,
+    /// True if a letter to another domain was accepted within the window.
+    pub(super) other_domains_are_accepted: bool,
+    /// The number of the same refusals in the last minute, whatever was accepted since.
+    pub(super) recent: usize,
+    /// The number of their domains.
+    pub(super) recent_domains: usize,
+}
+
+/// The side that a request to slow down at RCPT comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// The server, for all letters.
+    Server,
+    /// The domain of the recipient, through a server that passes its words on.
+    Domain,
+    /// Either; the next requests will tell.
+    Unclear,
 }
 
 impl Evidence {
@@ -107,6 +132,18 @@ impl Evidence {
     /// letters to others are accepted.
     pub(super) fn is_of_one_letter(&self) -> bool {
         self.others_are_accepted && self.times >= 2 && self.recipients.len() == 1
+    }
+
+    /// Returns the side that a request to slow down comes from. A domain that asks for itself must not
+    /// slow down the letters to others.
+    pub(super) fn asker(&self) -> Asker {
+        if self.recent_domains >= 2 || !self.other_domains_are_accepted {
+            Asker::Server
+        } else if self.recent >= ASKED {
+            Asker::Domain
+        } else {
+            Asker::Unclear
+        }
     }
 
     /// Returns true if it also met several organizations, so that no organization caused it alone.
@@ -145,11 +182,13 @@ impl Memory {
         let fingerprint = hashed(&refusal);
         let mut state = self.lock();
         state.forget(now);
-        state.refusals.push_back(Refusal {
+        let refusal = Refusal {
             at: now,
             letter,
             fingerprint,
-        });
+        };
+        state.refusals.push_back(refusal);
+        state.recent.push_back(refusal);
         state.evidence(now, letter, fingerprint)
     }
 
@@ -160,9 +199,11 @@ impl Memory {
 
 impl State {
     fn forget(&mut self, now: Instant) {
-        let is_old = |refusal: &Refusal| now.saturating_duration_since(refusal.at) > WINDOW;
-        while self.refusals.front().is_some_and(is_old) || self.refusals.len() >= CAPACITY {
-            self.refusals.pop_front();
+        for (refusals, time) in [(&mut self.refusals, WINDOW), (&mut self.recent, RECENT)] {
+            let is_old = |refusal: &Refusal| now.saturating_duration_since(refusal.at) > time;
+            while refusals.front().is_some_and(is_old) || refusals.len() >= CAPACITY {
+                refusals.pop_front();
+            }
         }
     }
 
@@ -175,6 +216,11 @@ impl State {
         let recipients: HashSet<u64> = same().map(|letter| letter.recipient).collect();
         let domains: HashSet<u64> = same().map(|letter| letter.domain).collect();
         let organizations: HashSet<u64> = same().map(|letter| letter.organization).collect();
+        let recent = self.recent.iter();
+        let recent = recent.filter(|refusal| refusal.fingerprint == fingerprint);
+        let recent: Vec<u64> = recent.map(|refusal| refusal.letter.domain).collect();
+        let recent_domains: HashSet<u64> = recent.iter().copied().collect();
+        let mut accepted_domains = self.accepted_domains.iter();
         let is_other = |accepted: &(Instant, LetterKey)| {
             let (at, accepted) = accepted;
             accepted.recipient != letter.recipient && now.saturating_duration_since(*at) <= WINDOW
@@ -188,6 +234,11 @@ impl State {
                 .iter()
                 .flatten()
                 .any(is_other),
+            other_domains_are_accepted: accepted_domains.any(|(at, domain)| {
+                *domain != letter.domain && now.saturating_duration_since(*at) <= WINDOW
+            }),
+            recent: recent.len(),
+            recent_domains: recent_domains.len(),
         }
     }
 }
