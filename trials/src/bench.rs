@@ -45,7 +45,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write the table, the machine and the date into a section of this Markdown file. The section replaces
-    /// that of an earlier run with the same size.
+    /// that of an earlier run with the same size and subjects.
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
     /// Folder for the temporary data of the servers, on the disk to measure. Default: the system's folder for
@@ -105,7 +105,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         noise.measure()?;
         rows.extend(noise.rows()?);
     }
-    let results = Results::new(machine, options.size, options.repeat, rows);
+    let only = options.only.iter().map(|subject| subject.name()).collect();
+    let results = Results::new(machine, options.size, options.repeat, only, rows);
     println!("{}", results.table());
     if let Some(file) = &options.json {
         results.write_json(file)?;

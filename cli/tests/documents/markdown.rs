@@ -160,6 +160,7 @@ pub(crate) fn documents() -> Vec<String> {
     documents.extend(files("operations", "md").iter().map(|path| relative(path)));
     documents.extend(files(".github", "md").iter().map(|path| relative(path)));
     documents.push("examples/team/README.md".to_owned());
+    documents.push("trials/README.md".to_owned());
     documents.push("trials/RESULTS.md".to_owned());
     let top = fs::read_dir(workspace()).unwrap();
     let top = top.map(|entry| entry.unwrap().file_name().into_string().unwrap());

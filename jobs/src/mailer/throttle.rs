@@ -31,7 +31,7 @@ const STEEP_INCREASE: (f64, f64) = (0.25, 0.04);
 const SEARCH_INCREASE: (f64, f64) = (0.25, 0.25);
 
 /// The time after a decrease in which further requests belong to letters sent before it.
-const REACTION: Duration = Duration::from_millis(750);
+const REACTION: Duration = Duration::from_secs(1);
 
 /// The time without a request after which the pace fits the server.
 const SETTLED: Duration = Duration::from_secs(4);

@@ -18,15 +18,24 @@ pub(crate) struct Results {
     machine: Machine,
     size: Size,
     repeat: u16,
+    /// The names of the subjects, if not all of them were measured.
+    only: Vec<&'static str>,
     rows: Vec<Row>,
 }
 
 impl Results {
-    pub(crate) fn new(machine: Machine, size: Size, repeat: u16, rows: Vec<Row>) -> Self {
+    pub(crate) fn new(
+        machine: Machine,
+        size: Size,
+        repeat: u16,
+        only: Vec<&'static str>,
+        rows: Vec<Row>,
+    ) -> Self {
         Self {
             machine,
             size,
             repeat,
+            only,
             rows,
         }
     }
@@ -86,18 +95,25 @@ impl Results {
         fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
     }
 
-    /// Writes the section into the file. It replaces the one with the same size.
+    /// Writes the section into the file. It replaces the one with the same size and subjects.
     pub(crate) fn write_markdown(&self, file: &Path) -> anyhow::Result<()> {
-        let title = format!("Speed, {}", self.size.name());
+        let mut title = format!("Speed, {}", self.size.name());
+        if !self.only.is_empty() {
+            title.push_str(&format!(", only {}", self.only.join(" ")));
+        }
         results::write_section(file, &title, &self.section())
     }
 
     fn section(&self) -> String {
         let mut text = format!(
-            "Written by `trials bench --size {} --repeat {}`: medians, in parentheses the lowest and the \
+            "Written by `trials bench --size {} --repeat {}{}`: medians, in parentheses the lowest and the \
              highest value. {}\n\n",
             self.size.name(),
             self.repeat,
+            match self.only.as_slice() {
+                [] => String::new(),
+                only => format!(" --only {}", only.join(" ")),
+            },
             self.summary()
         );
         text.push_str(&line(&HEADER.map(str::to_owned)));
@@ -134,10 +150,11 @@ mod tests {
     fn sections_stay_whole_in_either_order() {
         let folder = tempfile::tempdir().unwrap();
         let machine = Machine::inspect(folder.path());
-        let bench = |file: &Path, repeat| {
-            let results = Results::new(machine.clone(), Size::Tiny, repeat, Vec::new());
+        let bench_only = |file: &Path, repeat, only| {
+            let results = Results::new(machine.clone(), Size::Tiny, repeat, only, Vec::new());
             results.write_markdown(file).unwrap();
         };
+        let bench = |file: &Path, repeat| bench_only(file, repeat, Vec::new());
         let chaos =
             |file: &Path, body| results::write_section(file, "Chaos, seed 1", body).unwrap();
         for bench_is_first in [true, false] {
@@ -162,6 +179,18 @@ mod tests {
             bench(&file, 2);
             bench(&file, 1);
             assert_eq!(read(), lost);
+
+            bench_only(&file, 1, vec!["drain", "both"]);
+            let document = read();
+            assert!(
+                document.contains("## Speed, tiny, only drain both\n"),
+                "{document}"
+            );
+            assert!(
+                document.contains("--repeat 1 --only drain both`"),
+                "{document}"
+            );
+            assert_eq!(document.matches("## ").count(), 3, "{document}");
         }
     }
 
