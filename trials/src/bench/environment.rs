@@ -49,15 +49,33 @@ impl Environment {
         })
     }
 
-    /// Creates a database and empties Redis.
+    /// Creates a database with the tables of this program, and empties Redis.
     pub(crate) async fn create_store(&mut self) -> anyhow::Result<Store> {
+        Store::open(&self.create_database().await?).await
+    }
+
+    /// Like [`create_store`](Self::create_store), with the tables of this command: an earlier one refuses
+    /// those of a later one.
+    pub(crate) async fn create_store_of(
+        &mut self,
+        command: &GuestlistCommand,
+    ) -> anyhow::Result<Store> {
+        let url = self.create_database().await?;
+        let variables = [("DATABASE_URL", url.clone())];
+        let migration = command.start(&self.folder, &["migrate"], &variables)?;
+        migration.wait().await?;
+        Store::connect(&url).await
+    }
+
+    /// Creates a database, empties Redis, and returns the URL.
+    async fn create_database(&mut self) -> anyhow::Result<String> {
         self.redis.command::<()>("FLUSHALL").await?;
         self.databases += 1;
         let name = format!("bench_{}", self.databases);
         self.administer(&format!("CREATE DATABASE {name}")).await?;
         let url = self.postgres.url();
         let (server, _) = url.rsplit_once('/').expect("the URL of a database");
-        Store::open(&format!("{server}/{name}")).await
+        Ok(format!("{server}/{name}"))
     }
 
     /// Drops a database, to free its disk space.

@@ -22,11 +22,16 @@ pub(crate) struct Store {
 impl Store {
     /// Connects to a database and migrates it.
     pub(crate) async fn open(url: &str) -> anyhow::Result<Self> {
-        let database = Database::connect(url, CONNECTIONS).await?;
-        guestlist::migrate(&database).await?;
+        let store = Self::connect(url).await?;
+        guestlist::migrate(&store.database).await?;
+        Ok(store)
+    }
+
+    /// Connects to a database that has its tables.
+    pub(crate) async fn connect(url: &str) -> anyhow::Result<Self> {
         Ok(Self {
             url: url.to_owned(),
-            database,
+            database: Database::connect(url, CONNECTIONS).await?,
         })
     }
 

@@ -47,7 +47,7 @@ pub(super) async fn drain(
     command: &GuestlistCommand,
     count: u64,
 ) -> anyhow::Result<Finished> {
-    let store = environment.create_store().await?;
+    let store = environment.create_store_of(command).await?;
     let filler = Filler::new(environment, &store, environment.amounts.organizations).await?;
     filler.backlog(1, count).await?;
     store.vacuum().await?;
