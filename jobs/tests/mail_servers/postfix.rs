@@ -59,6 +59,7 @@ inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 smtpd_peername_lookup = no
 smtpd_client_event_limit_exceptions =
+smtpd_error_sleep_time = 0
 virtual_mailbox_domains = {domains}
 virtual_mailbox_maps = regexp:{{ {{!/^unknown/ mail/}} }}
 virtual_mailbox_base = {folder}

@@ -90,6 +90,27 @@ on_both_servers! {
         assert_eq!(installation.copies(&[inviter]), [1], "the inviter is told");
     }
 
+    async fn many_unknown_users_harm_no_other(program: Program) {
+        let mut installation = Installation::new(program, Rules::default()).await;
+        installation.harness.settings.letters = 2;
+        let unknown: Vec<String> = (0..OTHERS).map(|number| address("unknown", number)).collect();
+        let addresses: Vec<String> = ordinary(OTHERS).into_iter().zip(unknown).flat_map(|(known, unknown)| [known, unknown]).collect();
+        let invitations = installation.invite(&addresses).await;
+        let (running, mailer) = installation.start();
+        installation.until(Time::Jumping, async || {
+            assert_eq!(mailer.state(), BreakerState::Closed, "{}", installation.server.end_of_log());
+            installation.is_done().await
+        }).await;
+        running.stop().await;
+        installation.assert_one_each(&ordinary(OTHERS));
+        assert_eq!(installation.deliveries(&invitations).await, [("failed", OTHERS), ("sent", OTHERS)].into());
+        assert_eq!(installation.suppressed().await.len(), OTHERS);
+        if program == Program::Postfix {
+            // Postfix ends a connection after twenty errors, with 421 for the letter that comes next.
+            assert!(installation.server.log().contains("too many errors after"));
+        }
+    }
+
     async fn full_mailboxes_are_tried_again(program: Program) {
         let installation = Installation::new(program, Rules::default()).await;
         let (others, refused) = invite(&installation, &["full", "overquota"]).await;
