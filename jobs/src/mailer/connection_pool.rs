@@ -4,7 +4,8 @@
 //! letters, up to the setting. It shrinks to what the server allows when the server refuses another
 //! connection. A letter waits for a connection that is ready, never for one that is being opened.
 
-use std::collections::VecDeque;
+mod state;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -14,35 +15,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
+use self::state::{GROWTH_PAUSES, Idle, OpeningConnection, State};
 use super::lent::{EndedLoan, Lender, Lent};
 use super::settings::MailerSettings;
 use crate::smtp::{Connection, Server, SmtpCounters, SmtpError};
 
 /// The interval of the upkeep: idle connections, and connections that take long to open.
 const UPKEEP: Duration = Duration::from_millis(200);
-
-/// The time after which a connection that is not yet open no longer keeps another from being opened.
-const SLOW: Duration = Duration::from_millis(400);
-
-/// The time that the server has at least to open a connection while others are open: it has twice as
-/// long as it took for the last one. The five minutes of RFC 5321 section 4.5.3.2.1 hold for the only
-/// one.
-const SLOW_BESIDE_OTHERS: Duration = Duration::from_secs(5);
-
-/// The number of connections that are opened at the same time: a burst can overflow the server's
-/// listen queue, and some of its connections would never be greeted.
-const OPENED_AT_ONCE: usize = 2;
-
-/// The maximum number of connections being opened, slow ones included.
-const OPENED_AT_MOST: usize = 8;
-
-/// The time that letters wait for a busy connection before the pool may have one more, although none
-/// of them was accepted yet: the server may be slow with some letters only.
-const BUSY: Duration = Duration::from_millis(500);
-
-/// The wait before another connection is tried after the server refused one: one minute, doubling to
-/// ten.
-const GROWTH_PAUSES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 
 /// The time that connections have to open once the pool closes. One that is open by then ends with
 /// `QUIT`; servers log a connection that is dropped as lost.
@@ -63,39 +42,6 @@ struct Shared {
     on_failure: Box<dyn Fn(SmtpError) + Send + Sync>,
 }
 
-struct State {
-    idle: Vec<Idle>,
-    /// Connections that are lent to letters.
-    lent: usize,
-    /// Connections whose `QUIT` is not answered yet; the server counts them.
-    quitting: usize,
-    openings: Vec<OpeningConnection>,
-    next_opening: u64,
-    waiters: VecDeque<oneshot::Sender<Lent>>,
-    /// The number of connections that the pool may have now.
-    allowed: usize,
-    grow_after: Option<Instant>,
-    growth_pause: Duration,
-    /// The time since which letters wait, or of the last growth since then.
-    busy_since: Option<Instant>,
-    /// The time that the last connection took to open.
-    last_opening: Duration,
-    /// The time at which a connection last became ready or the server last was at fault. A failure of
-    /// a connection that was begun before says nothing new.
-    judged: Option<Instant>,
-}
-
-struct Idle {
-    connection: Connection,
-    since: Instant,
-}
-
-struct OpeningConnection {
-    id: u64,
-    began: Instant,
-    given_up: CancellationToken,
-}
-
 /// The pool has no connection for a letter: it is closed, or none could be opened.
 #[derive(Debug)]
 pub(super) struct NoConnection;
@@ -112,20 +58,7 @@ impl ConnectionPool {
             server: Arc::new(server),
             settings,
             counters,
-            state: Mutex::new(State {
-                idle: Vec::new(),
-                lent: 0,
-                quitting: 0,
-                openings: Vec::new(),
-                next_opening: 0,
-                waiters: VecDeque::new(),
-                allowed: 1,
-                grow_after: None,
-                growth_pause: GROWTH_PAUSES.0,
-                busy_since: None,
-                last_opening: Duration::ZERO,
-                judged: None,
-            }),
+            state: Mutex::new(State::new()),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
             on_failure: Box::new(on_failure),
@@ -322,93 +255,6 @@ impl Lender for Shared {
                 self.open_more(&mut state);
             }
         }
-    }
-}
-
-impl State {
-    /// The number of connections that letters can use, now or later.
-    fn open(&self) -> usize {
-        self.idle.len() + self.lent
-    }
-
-    /// The number of connections that the server counts.
-    fn standing(&self) -> usize {
-        self.open() + self.quitting
-    }
-
-    /// Removes a connection that is no longer being opened, and returns when it was begun.
-    fn end_opening(&mut self, id: u64) -> Option<Instant> {
-        let place = self.openings.iter().position(|opening| opening.id == id)?;
-        Some(self.openings.remove(place).began)
-    }
-
-    /// Takes the connection that was used last and is still open.
-    fn take_idle(&mut self) -> Option<Connection> {
-        while let Some(Idle { mut connection, .. }) = self.idle.pop() {
-            if !connection.is_broken() {
-                return Some(connection);
-            }
-        }
-        None
-    }
-
-    fn grow(&mut self, now: Instant, most: usize) {
-        let may_grow = self.grow_after.is_none_or(|after| now >= after);
-        if may_grow && self.allowed < most {
-            self.allowed += 1;
-            self.grow_after = None;
-            if self.allowed == most {
-                self.growth_pause = GROWTH_PAUSES.0;
-            }
-        }
-    }
-
-    /// Grows if letters have waited for long and every connection is busy.
-    fn grow_if_busy(&mut self, now: Instant, most: usize) {
-        self.waiters.retain(|waiter| !waiter.is_closed());
-        if self.waiters.is_empty() || self.standing() < self.allowed {
-            self.busy_since = None;
-        } else if now.saturating_duration_since(*self.busy_since.get_or_insert(now)) >= BUSY {
-            self.grow(now, most);
-            self.busy_since = Some(now);
-        }
-    }
-
-    /// Gives up connections that take long to open. While no other is open, the oldest keeps its
-    /// deadlines, and the rest make room for new ones after the time that a connection may take.
-    fn give_up_slow_openings(&self, now: Instant, connect: Duration) {
-        let (kept, longest) = match self.open() {
-            0 => (1, connect),
-            _ => (0, SLOW_BESIDE_OTHERS.max(2 * self.last_opening)),
-        };
-        for opening in self.openings.iter().skip(kept) {
-            if now.saturating_duration_since(opening.began) >= longest {
-                opening.given_up.cancel();
-            }
-        }
-    }
-
-    /// The number of connections that are being opened and not slow.
-    fn fresh_openings(&self, now: Instant) -> usize {
-        let openings = self.openings.iter();
-        openings
-            .filter(|opening| now.saturating_duration_since(opening.began) < SLOW)
-            .count()
-    }
-
-    /// Returns whether a connection is being opened that was begun about then.
-    fn is_opening_beside(&self, began: Option<Instant>) -> bool {
-        let mut openings = self.openings.iter();
-        openings.any(|opening| began.is_some_and(|began| opening.began < began + SLOW))
-    }
-
-    fn wants_connection(&self, now: Instant, most: usize) -> bool {
-        let opening = self.fresh_openings(now);
-        self.waiters.len() > opening
-            && opening < OPENED_AT_ONCE
-            && self.openings.len() < OPENED_AT_MOST
-            && self.standing() + opening < self.allowed
-            && self.standing() + self.openings.len() < most
     }
 }
 

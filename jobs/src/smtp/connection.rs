@@ -1,27 +1,27 @@
 //! One SMTP connection, from TCP to QUIT.
 
-use std::io;
 use std::time::Duration;
 
 use futures::FutureExt;
 use guestlist::EmailAddress;
 use lettre::Address;
 use lettre::transport::smtp::commands::Mail as MailFrom;
-use lettre::transport::smtp::commands::{Data, Ehlo, Quit, Rcpt, Rset, Starttls};
+use lettre::transport::smtp::commands::{Data, Quit, Rcpt, Rset, Starttls};
 use lettre::transport::smtp::extension::{MailBodyParameter, MailParameter};
-use tokio::net::{TcpStream, lookup_host};
 
 use super::capabilities::Capabilities;
 use super::counters::SmtpCounters;
 use super::deadlines::Deadlines;
+use super::dial::dial;
 use super::ehlo_name::EhloName;
 use super::error::SmtpError;
+use super::hello::{ehlo_name, hello};
 use super::reply::Reply;
 use super::send_guard::SendGuard;
 use super::server::{Security, Server};
 use super::sign_in::sign_in;
 use super::stage::Stage;
-use super::stream::{SmtpStream, within};
+use super::stream::SmtpStream;
 use crate::failpoint::fail_point;
 use crate::mail::Mail;
 
@@ -368,40 +368,6 @@ fn path(address: &EmailAddress) -> Address {
     Address::new_dangerous(address.local_part(), address.domain())
 }
 
-/// Connects to the first of the host's addresses that answers.
-async fn dial(server: &Server, deadlines: &Deadlines) -> Result<TcpStream, SmtpError> {
-    let unreachable = |source| SmtpError::Unreachable {
-        host: server.host.clone(),
-        port: server.port,
-        source,
-    };
-    let target = (server.host.as_str(), server.port);
-    let addresses = within(Stage::Connect, deadlines.connect, lookup_host(target))
-        .await?
-        .map_err(unreachable)?;
-    let mut failure = unreachable(io::Error::new(
-        io::ErrorKind::NotFound,
-        "the host has no address",
-    ));
-    for address in addresses {
-        match within(
-            Stage::Connect,
-            deadlines.connect,
-            TcpStream::connect(address),
-        )
-        .await
-        {
-            Ok(Ok(stream)) => {
-                stream.set_nodelay(true).map_err(unreachable)?;
-                return Ok(stream);
-            }
-            Ok(Err(source)) => failure = unreachable(source),
-            Err(deadline) => failure = deadline,
-        }
-    }
-    Err(failure)
-}
-
 async fn encrypt(
     stream: SmtpStream,
     server: &Server,
@@ -410,59 +376,4 @@ async fn encrypt(
     stream
         .encrypt(&server.connector, server.name.clone(), deadlines.connect)
         .await
-}
-
-fn ehlo_name(server: &Server, stream: &TcpStream) -> Result<EhloName, SmtpError> {
-    match &server.ehlo_name {
-        Some(name) => Ok(name.clone()),
-        None => {
-            let local = stream
-                .local_addr()
-                .map_err(SmtpError::lost(Stage::Connect))?;
-            Ok(EhloName::of_host(local.ip()))
-        }
-    }
-}
-
-async fn hello(
-    stream: &mut SmtpStream,
-    name: &EhloName,
-    deadlines: &Deadlines,
-) -> Result<Capabilities, SmtpError> {
-    let ehlo = Ehlo::new(name.client_id());
-    let reply = stream
-        .command(Stage::Hello, ehlo, &[250], deadlines.mail)
-        .await;
-    match reply {
-        Ok(reply) => Ok(Capabilities::read(&reply)),
-        Err(SmtpError::Negative { reply, .. }) if is_unknown_command(&reply) => {
-            let helo = format!("HELO {name}\r\n");
-            let reply = stream
-                .command(Stage::Hello, helo, &[250], deadlines.mail)
-                .await?;
-            Ok(Capabilities::of_helo(&reply))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Returns whether a server does not know EHLO, so that HELO has to be tried (RFC 5321 section 3.2).
-///
-/// 501 and 504 usually refuse the name, which HELO would not change; only words tell that they mean
-/// the command.
-fn is_unknown_command(reply: &Reply) -> bool {
-    let text = reply.lines.join(" ").to_ascii_lowercase();
-    let names_command = [
-        "not implemented",
-        "unimplemented",
-        "recognized",
-        "recognised",
-    ]
-    .into_iter()
-    .any(|words| text.contains(words));
-    match reply.code {
-        500 | 502 => true,
-        501 | 504 => names_command,
-        _ => false,
-    }
 }
