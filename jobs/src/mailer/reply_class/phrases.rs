@@ -19,6 +19,7 @@ pub(super) const MISSING: &[&str] = &[
     "not have an account", "no mail box", "no such email", "no such mail drop", "no such id",
     "no one with that", "bad destination mailbox address", "nie ma takiego", "nie istnieje",
     "sconosciuto", "indirizzo inesistente",
+    "not listed in * directory",
 ];
 
 pub(super) const DISABLED: &[&str] = &[
@@ -76,12 +77,14 @@ pub(super) const CONNECTIONS: &[&str] = &[
     "concurrent session", "simultaneous connection", "connection limit", "connections limit",
     "thread limit", "maximum number of connections", "maximum * connections", "max * connections",
     "connections per", "too many * connections", "server ports are busy", "trop de connexions",
+    "hl icc",
 ];
 
 /// The connection takes no more letters, and another one does.
 pub(super) const USED_UP: &[&str] = &[
     "in this connection", "in this session", "per connection", "per session",
     "too many messages sent", "try reconnecting",
+    "mi dmc", "rp drc",
 ];
 
 pub(super) const THROTTLED: &[&str] = &[
@@ -92,6 +95,7 @@ pub(super) const THROTTLED: &[&str] = &[
     "agent busy", "too busy", "frequency limited", "too frequent", "too fast", "too quickly",
     "threshold exceeded", "unexpected volume", "smtp relay limit", "try again in * second",
     "enabled in * second",
+    "hl ifc", "mi sfq",
 ];
 
 /// An amount that the sender's account may send is used up for long.
@@ -99,6 +103,7 @@ pub(super) const SENDER_QUOTA: &[&str] = &[
     "daily", "per day", "24 hour", "monthly", "per month", "sending quota", "sending limit",
     "submission quota", "submissionquota", "relay quota", "message quota", "outgoing email quota",
     "outbound quota", "quota exceeded for sender", "credits exceeded",
+    "exceeded your * quota",
 ];
 
 pub(super) const RELAY: &[&str] = &[
@@ -115,6 +120,7 @@ pub(super) const BLOCK_LIST: &[&str] = &[
     "black list", "blocked see", "listed at", "listed in", "listed by", "listed on", "listing in",
     "found on one or more", "reputation", "banned sending", "banned sender", "block for spam",
     "blocked for spam", "sending spam", "address is blocked",
+    "hl rep", "hl mep",
 ];
 
 /// A lookup of the sender's domain failed for now.
@@ -160,6 +166,8 @@ pub(super) const SENDER: &[&str] = &[
     "sender name", "sender email", "not allowed from your", "authenticate first",
     "must authenticate", "please authenticate", "outgoing mail", "outgoing message",
     "unusual sending",
+    "denies the sender", "fake sender", "sender is rejected", "sender is unvalidated", "remote ip", 
+    "invalid ip", "ip is rejected", "originating from your",
 ];
 
 /// The recipient, or the rule of the recipient's organization, refuses the sender.
@@ -215,6 +223,7 @@ pub(super) const SERVER_FAULT: &[&str] = &[
     "system resources", "system storage", "resources temporarily", "lookup failure",
     "local problem", "local error", "requested action aborted", "account service", "system busy",
     "system * busy", "server is busy", "high load", "disk", "write error",
+    "database", "out of memory", "queue unavailable",
 ];
 
 pub(super) const LATER: &[&str] = &[

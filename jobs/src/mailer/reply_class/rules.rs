@@ -330,7 +330,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "listed", stages: NAMED,
-        words: &[BLOCK_LIST], unless: &[&["spam pattern", "spam content"]],
+        words: &[BLOCK_LIST], unless: &[&["spam pattern", "spam content", "listed in * directory"]],
         class: Sender, everybody: Sender,
         source: "Postfix default_rbl_reply; Microsoft 5.7.511 and 5.7.606; sisimai Blocked and \
             BadReputation",
@@ -359,6 +359,13 @@ pub(super) const RULES: &[Rule] = &[
         ..ANY
     },
     Rule {
+        name: "throttled-temporary", stages: NAMED, codes: Temporary,
+        words: &[THROTTLED],
+        hint: Some(SlowDown),
+        source: "Gandi; Rackspace: a limit of the sender, in words that name the sender too",
+        ..ANY
+    },
+    Rule {
         name: "sender-status", stages: NAMED, status: &[Status(1, 7, 8)],
         class: Sender, everybody: Sender,
         source: "RFC 3463 section 3.2",
@@ -366,7 +373,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "sender-named", stages: NAMED,
-        words: &[SENDER], unless: &[],
+        words: &[SENDER], unless: &[&["contact abuse", "report abuse"]],
         class: Sender, everybody: Sender,
         source: "Postfix smtpd_check.c; Exim acl.c; Microsoft 5.7.60 and 5.7.7xx; sisimai Rejected \
             and SecurityError",
@@ -451,6 +458,19 @@ pub(super) const RULES: &[Rule] = &[
         ..ANY
     },
     Rule {
+        name: "recipients-server", stages: RCPT_OR_DOT, codes: Temporary,
+        words: &[&["recipient's server", "recipient's mail server", "recipient server"]],
+        class: RecipientLater,
+        source: "Rackspace",
+        ..ANY
+    },
+    Rule {
+        name: "server-fault", stages: RCPT_OR_DOT, codes: Temporary,
+        words: &[SERVER_FAULT],
+        source: "RFC 5321 section 4.2.2; Exim smtp_in.c; Microsoft 4.3.2; Dovecot",
+        ..ANY
+    },
+    Rule {
         name: "mailbox-temporary", stages: RCPT_OR_DOT, codes: Temporary,
         status: &[Status(1, 0, 999), Status(2, 0, 999)],
         class: RecipientLater,
@@ -460,12 +480,6 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "letter-temporary", stages: DOT, codes: Temporary,
         source: "RFC 5321 section 4.2.1",
-        ..ANY
-    },
-    Rule {
-        name: "server-fault", stages: RCPT, codes: Temporary,
-        words: &[SERVER_FAULT],
-        source: "RFC 5321 section 4.2.2; Exim smtp_in.c; Microsoft 4.3.2",
         ..ANY
     },
     Rule {
@@ -543,7 +557,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "unavailable", stages: RCPT, codes: Permanent,
-        words: &[&["unavailable", "config", "recipient list", "marked as invalid", "suspended", "locked", "be verified", "not a member"]],
+        words: &[&["unavailable", "config", "recipient list", "recipient verif", "marked as invalid", "suspended", "locked", "be verified", "not a member"]],
         class: Recipient,
         source: "RFC 5321 section 4.2.3; Courier submit.C; Sendmail",
         ..ANY
