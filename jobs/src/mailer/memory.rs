@@ -4,7 +4,7 @@
 //! several recipients, with no letter accepted in between, is the server's or the sender's; a refusal
 //! of one recipient while others are accepted is that recipient's.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +23,9 @@ const CAPACITY: usize = 512;
 
 /// The number of acceptances whose domains are remembered.
 const DOMAINS: usize = 64;
+
+/// The time for which a refusal is known to be its recipient's: until its last try before it is final.
+const INDIVIDUAL: Duration = Duration::from_secs(3 * 60 * 60);
 
 /// The number of recipients whose same refusal speaks of the server or the sender.
 const EVERYBODY: usize = 3;
@@ -76,6 +79,8 @@ struct State {
     refusals: VecDeque<Refusal>,
     /// The refusals of the last minute, also those before the last acceptance.
     recent: VecDeque<Refusal>,
+    /// The recipients and refusals after which a letter to another recipient was accepted.
+    individual: HashMap<(u64, u64), Instant>,
     accepted: Option<(Instant, LetterKey)>,
     /// The acceptance before it of a letter to another recipient.
     accepted_other: Option<(Instant, LetterKey)>,
@@ -99,8 +104,8 @@ pub(super) struct Evidence {
     pub(super) times: usize,
     /// The number of their domains.
     pub(super) domains: usize,
-    /// The number of their organizations.
-    pub(super) organizations: usize,
+    /// Those of them whose refusal is not known to be their own.
+    pub(super) doubtful: Spread,
     /// True if a letter to another recipient was accepted within the window.
     pub(super) others_are_accepted: bool,
     /// True if a letter to another domain was accepted within the window.
@@ -122,10 +127,24 @@ pub(super) enum Asker {
     Unclear,
 }
 
+/// The numbers of recipients, of their domains and of their organizations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Spread {
+    recipients: usize,
+    domains: usize,
+    organizations: usize,
+}
+
 impl Evidence {
-    /// Returns true if the same refusal met several recipients that have little in common.
+    /// Returns true if the same refusal met several recipients that have little in common. Those who
+    /// met it before, while others were accepted, do not count.
     pub(super) fn is_everybody(&self) -> bool {
-        self.recipients.len() >= EVERYBODY && (self.domains >= 2 || self.organizations >= 2)
+        let Spread {
+            recipients,
+            domains,
+            organizations,
+        } = self.doubtful;
+        recipients >= EVERYBODY && (domains >= 2 || organizations >= 2)
     }
 
     /// Returns true if the same letter met the same refusal again, and no other letter did, although
@@ -148,7 +167,7 @@ impl Evidence {
 
     /// Returns true if it also met several organizations, so that no organization caused it alone.
     pub(super) fn is_of_several_organizations(&self) -> bool {
-        self.is_everybody() && self.organizations >= 2
+        self.is_everybody() && self.doubtful.organizations >= 2
     }
 }
 
@@ -156,7 +175,7 @@ impl Memory {
     /// Records an accepted letter.
     pub(super) fn accepted(&self, now: Instant, letter: LetterKey) {
         let mut state = self.lock();
-        state.refusals.clear();
+        state.keep_individual(now, letter);
         if let Some(last) = state.accepted
             && last.1.recipient != letter.recipient
         {
@@ -207,29 +226,61 @@ impl State {
         }
     }
 
+    /// Forgets the refusals because a letter was accepted, and keeps that they are their recipients' own.
+    fn keep_individual(&mut self, now: Instant, accepted: LetterKey) {
+        for Refusal {
+            letter,
+            fingerprint,
+            ..
+        } in self.refusals.drain(..)
+        {
+            if letter.recipient != accepted.recipient {
+                self.individual.insert((letter.recipient, fingerprint), now);
+            }
+        }
+        if self.individual.len() > CAPACITY {
+            self.individual
+                .retain(|_, at| now.saturating_duration_since(*at) <= WINDOW);
+        }
+        if self.individual.len() > 2 * CAPACITY {
+            self.individual.clear();
+        }
+    }
+
     fn evidence(&self, now: Instant, letter: LetterKey, fingerprint: u64) -> Evidence {
         let same = || {
             let same = self.refusals.iter();
             same.filter(|refusal| refusal.fingerprint == fingerprint)
                 .map(|refusal| refusal.letter)
         };
-        let recipients: HashSet<u64> = same().map(|letter| letter.recipient).collect();
-        let domains: HashSet<u64> = same().map(|letter| letter.domain).collect();
-        let organizations: HashSet<u64> = same().map(|letter| letter.organization).collect();
         let recent = self.recent.iter();
         let recent = recent.filter(|refusal| refusal.fingerprint == fingerprint);
         let recent: Vec<u64> = recent.map(|refusal| refusal.letter.domain).collect();
         let recent_domains: HashSet<u64> = recent.iter().copied().collect();
         let mut accepted_domains = self.accepted_domains.iter();
+        let is_doubtful = |letter: &LetterKey| {
+            let individual = self.individual.get(&(letter.recipient, fingerprint));
+            individual.is_none_or(|at| now.saturating_duration_since(*at) > INDIVIDUAL)
+        };
         let is_other = |accepted: &(Instant, LetterKey)| {
             let (at, accepted) = accepted;
             accepted.recipient != letter.recipient && now.saturating_duration_since(*at) <= WINDOW
         };
         Evidence {
-            recipients: recipients.into_iter().collect(),
+            recipients: distinct(same().map(|letter| letter.recipient))
+                .into_iter()
+                .collect(),
             times: same().count(),
-            domains: domains.len(),
-            organizations: organizations.len(),
+            domains: distinct(same().map(|letter| letter.domain)).len(),
+            doubtful: Spread {
+                recipients: distinct(same().filter(is_doubtful).map(|letter| letter.recipient))
+                    .len(),
+                domains: distinct(same().filter(is_doubtful).map(|letter| letter.domain)).len(),
+                organizations: distinct(
+                    same().filter(is_doubtful).map(|letter| letter.organization),
+                )
+                .len(),
+            },
             others_are_accepted: [self.accepted, self.accepted_other]
                 .iter()
                 .flatten()
@@ -240,5 +291,41 @@ impl State {
             recent: recent.len(),
             recent_domains: recent_domains.len(),
         }
+    }
+}
+
+fn distinct(values: impl Iterator<Item = u64>) -> HashSet<u64> {
+    values.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(number: usize) -> LetterKey {
+        LetterKey::new(&format!("user{number}@domain{number}.example"), None)
+    }
+
+    #[test]
+    fn refusals_known_to_be_individual_are_not_everybodys() {
+        let (memory, now) = (Memory::default(), Instant::now());
+        let refuse = |now, numbers: std::ops::Range<usize>| {
+            let refused = numbers.map(|number| memory.refused(now, letter(number), "550"));
+            refused.last().unwrap_or_default()
+        };
+        assert!(refuse(now, 0..5).is_everybody());
+        memory.accepted(now, letter(9));
+        let later = now + Duration::from_secs(2 * 60 * 60);
+        assert!(
+            !refuse(later, 0..5).is_everybody(),
+            "they were refused before"
+        );
+        assert!(!refuse(later, 5..7).is_everybody(), "two others");
+        assert!(refuse(later, 7..8).is_everybody(), "three others");
+        memory.accepted(later, letter(9));
+        assert!(
+            refuse(later + 2 * INDIVIDUAL, 0..3).is_everybody(),
+            "long ago"
+        );
     }
 }
