@@ -26,10 +26,22 @@ fn a_reply_to_one_recipient_is_that_recipients() {
 
 #[test]
 fn a_reply_to_everybody_costs_no_letter() {
-    for (is_warm, rounds) in [(false, 1), (true, 1), (false, 3)] {
-        let outage = Outage { is_warm, rounds };
-        play_all(|row, message| everybody::play(row, message, outage));
-    }
+    play_to_everybody(false, 1);
+}
+
+#[test]
+fn a_reply_to_everybody_amid_a_run_costs_no_letter() {
+    play_to_everybody(true, 1);
+}
+
+#[test]
+fn a_reply_to_everybody_for_hours_costs_no_letter() {
+    play_to_everybody(false, 3);
+}
+
+fn play_to_everybody(is_warm: bool, rounds: u32) {
+    let outage = Outage { is_warm, rounds };
+    play_all(|row, message| everybody::play(row, message, outage));
 }
 
 /// Plays every documented reply, on all processors, and fails with a table of all that went wrong.
