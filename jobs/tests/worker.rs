@@ -32,6 +32,8 @@ mod monitor;
 mod notices;
 #[path = "worker/rate.rs"]
 mod rate;
+#[path = "worker/refusals.rs"]
+mod refusals;
 #[path = "worker/sessions.rs"]
 mod sessions;
 #[path = "worker/silence.rs"]
