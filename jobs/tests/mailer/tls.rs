@@ -1,8 +1,11 @@
+use std::time::{Duration, Instant};
+
+use guestlist_jobs::BackOff;
 use guestlist_jobs::mailer::{Mailer, MailerSettings, VerdictClass};
 use guestlist_testkit::smtp::{Action, Certificate, PASSWORD, Script, SmtpServer, Stage};
 use tempfile::NamedTempFile;
 
-use crate::{accepted, mail, mailer_with};
+use crate::{accepted, mail, mailer_with, settings};
 
 /// A certificate for localhost, and the file of the authority that signed it.
 fn certificate() -> (Certificate, NamedTempFile) {
@@ -234,6 +237,27 @@ async fn token_is_read_again_for_each_connection() {
     assert!(mailer.check().await.is_err());
     std::fs::write(file.path(), PASSWORD).unwrap();
     mailer.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn letters_leave_after_an_expired_token_is_renewed() {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "ya29.expired").unwrap();
+    let script = Script::default().offers("AUTH XOAUTH2").requires_auth();
+    let server = script.start().await.unwrap();
+    let (port, path) = (server.port(), file.path().display());
+    let url = format!("smtp://me@127.0.0.1:{port}?tls=none&auth=xoauth2&token_file={path}");
+    let mut settings = settings();
+    settings.pause = BackOff::new(Duration::from_millis(20), Duration::from_millis(100));
+    let mailer = mailer_with(&url, 1, settings);
+    assert!(!accepted(&mailer.send(mail()).await));
+    assert!(mailer.paused().is_some());
+    std::fs::write(file.path(), PASSWORD).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !accepted(&mailer.send(mail()).await) {
+        assert!(Instant::now() < deadline, "{:?}", mailer.paused());
+    }
+    assert_eq!(mailer.paused(), None);
 }
 
 #[tokio::test]
