@@ -253,7 +253,7 @@ impl MailServer {
     /// Returns everything that the server wrote.
     pub(crate) fn log(&self) -> String {
         let read = |name: &str| fs::read_to_string(self.path(name)).unwrap_or_default();
-        ["server.log", "output.log", "log/main", "log/panic"]
+        ["output.log", "log/panic", "log/main", "server.log"]
             .map(read)
             .concat()
     }
