@@ -49,7 +49,7 @@ primary_hostname = {host}
 local_interfaces = 127.0.0.1
 host_lookup =
 domainlist ours = {domains}
-log_selector = +smtp_connection +smtp_protocol_error +smtp_syntax_error
+log_selector = +smtp_connection +smtp_protocol_error +smtp_syntax_error -skip_delivery
 smtp_accept_max = 100
 acl_smtp_mail = sender
 acl_smtp_rcpt = recipient
@@ -171,13 +171,14 @@ pub(crate) fn set_password(server: &MailServer, password: &str) {
     server.write("password", password);
 }
 
-/// Makes the command that runs the server, and the queue once when it starts.
+/// Makes the command that runs the server, and its queue every two seconds: a letter whose process was
+/// killed stays there.
 pub(crate) fn command(server: &MailServer) -> Command {
     let mut command = child_command(&server.path("exim"), "TERM");
     command
         .arg("-C")
         .arg(server.path("exim.conf"))
-        .args(["-bdf", "-q1h"])
+        .args(["-bdf", "-q2s"])
         .env("LD_PRELOAD", "libnss_wrapper.so")
         .env("NSS_WRAPPER_PASSWD", server.path("passwd"))
         .env("NSS_WRAPPER_GROUP", server.path("group"));
