@@ -51,7 +51,7 @@ pub(super) fn judge_reply(
             Asker::Server => return VerdictClass::Throttled,
             // It costs the letter nothing, and slows down no other.
             Asker::Unclear => return VerdictClass::ServerFault,
-            Asker::Domain => {}
+            Asker::Recipient => {}
         }
     }
     if stage.precedes_recipient() {
@@ -106,18 +106,18 @@ pub(super) fn judge_reply(
     }
 }
 
-/// Returns whether a slower pace of all letters can help with a reply that asks for it: it helps as long
-/// as some letters are accepted, and not if one letter alone meets it again and again.
+/// Returns whether a slower pace can help with a reply that asks for it: it helps as long as some letters
+/// are accepted.
 fn helps_if_slower(prior: &Prior, evidence: &Evidence) -> bool {
-    let is_senders = prior.everybody == ReplyClass::Sender && evidence.is_everybody();
-    !(is_senders || evidence.is_of_one_letter())
+    !(prior.everybody == ReplyClass::Sender && evidence.is_everybody())
 }
 
 /// Returns the side that a request to slow down comes from.
 fn asker(stage: Stage, evidence: &Evidence) -> Asker {
     match stage {
-        Stage::Rcpt => evidence.asker(),
-        _ => Asker::Server,
+        _ if stage.precedes_recipient() => Asker::Server,
+        Stage::Rcpt => evidence.asker_or_domain(),
+        _ => evidence.asker(),
     }
 }
 
@@ -237,12 +237,21 @@ mod tests {
 
     /// A documented request to slow down at RCPT.
     fn slow_down() -> Row {
+        request_at(Stage::Rcpt)
+    }
+
+    /// A documented request to slow down at the final dot.
+    fn throttling() -> Row {
+        request_at(Stage::End)
+    }
+
+    fn request_at(stage: Stage) -> Row {
         let asks = |row: &Row| {
             let prior = classify(row.stage, &reply(row.text));
             prior.is_some_and(|prior| prior.hint == Some(Hint::SlowDown))
         };
         let rows = rows();
-        let mut rows = rows.into_iter().filter(|row| row.stage == Stage::Rcpt);
+        let mut rows = rows.into_iter().filter(|row| row.stage == stage);
         rows.find(asks).expect("a documented reply")
     }
 
@@ -267,6 +276,24 @@ mod tests {
         });
         assert_eq!(verdicts[0], VerdictClass::ServerFault);
         assert_eq!(verdicts[1..], [VerdictClass::Throttled; 3]);
+    }
+
+    #[test]
+    fn a_letter_that_a_slow_server_refuses_twice_is_not_charged() {
+        let (mut mail, row) = (Mail::new(), throttling());
+        for number in 0..5 {
+            mail.accept(number);
+        }
+        let verdicts = [7; 3].map(|number| mail.refuse(number, &row));
+        let [first, later @ ..] = verdicts;
+        assert_eq!(first, VerdictClass::Throttled);
+        assert_eq!(later, [VerdictClass::ServerFault; 2]);
+        mail.accept(8);
+        assert_eq!(
+            mail.refuse(7, &row),
+            VerdictClass::Deferred,
+            "again and again"
+        );
     }
 
     #[test]

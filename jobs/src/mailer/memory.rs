@@ -30,7 +30,8 @@ const INDIVIDUAL: Duration = Duration::from_secs(3 * 60 * 60);
 /// The number of recipients whose same refusal speaks of the server or the sender.
 const EVERYBODY: usize = 3;
 
-/// The number of requests to slow down after which a domain is taken to ask, if no other domain does.
+/// The number of requests to slow down after which a domain, or a recipient, is taken to ask if no other
+/// does.
 const ASKED: usize = 3;
 
 /// A letter, as far as the judgement needs it: hashes, so that no address is kept.
@@ -100,8 +101,6 @@ struct Refusal {
 pub(super) struct Evidence {
     /// The recipients with the same refusal since a letter was last accepted.
     pub(super) recipients: Vec<u64>,
-    /// The number of these refusals.
-    pub(super) times: usize,
     /// The number of their domains.
     pub(super) domains: usize,
     /// Those of them whose refusal is not known to be their own.
@@ -114,15 +113,19 @@ pub(super) struct Evidence {
     pub(super) recent: usize,
     /// The number of their domains.
     pub(super) recent_domains: usize,
+    /// The number of their recipients.
+    pub(super) recent_recipients: usize,
+    /// True if a letter to another recipient was accepted after the first of them.
+    pub(super) others_are_accepted_meanwhile: bool,
 }
 
-/// The side that a request to slow down at RCPT comes from.
+/// The side that a request to slow down comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asker {
     /// The server, for all letters.
     Server,
-    /// The domain of the recipient, through a server that passes its words on.
-    Domain,
+    /// The recipient or its domain, through a server that passes its words on.
+    Recipient,
     /// Either; the next requests will tell.
     Unclear,
 }
@@ -147,19 +150,26 @@ impl Evidence {
         recipients >= EVERYBODY && (domains >= 2 || organizations >= 2)
     }
 
-    /// Returns true if the same letter met the same refusal again, and no other letter did, although
-    /// letters to others are accepted.
-    pub(super) fn is_of_one_letter(&self) -> bool {
-        self.others_are_accepted && self.times >= 2 && self.recipients.len() == 1
-    }
-
-    /// Returns the side that a request to slow down comes from. A domain that asks for itself must not
-    /// slow down the letters to others.
-    pub(super) fn asker(&self) -> Asker {
+    /// Returns the side that a request to slow down comes from, if a relay may pass on what a domain
+    /// says. A domain that asks for itself must not slow down the letters to others.
+    pub(super) fn asker_or_domain(&self) -> Asker {
         if self.recent_domains >= 2 || !self.other_domains_are_accepted {
             Asker::Server
         } else if self.recent >= ASKED {
-            Asker::Domain
+            Asker::Recipient
+        } else {
+            Asker::Unclear
+        }
+    }
+
+    /// Returns the side that a request to slow down comes from. One letter that meets it again while
+    /// others are accepted must not slow them down.
+    pub(super) fn asker(&self) -> Asker {
+        let is_of_one_letter = self.recent >= 2 && self.recent_recipients == 1;
+        if !is_of_one_letter || !self.others_are_accepted {
+            Asker::Server
+        } else if self.recent >= ASKED && self.others_are_accepted_meanwhile {
+            Asker::Recipient
         } else {
             Asker::Unclear
         }
@@ -255,8 +265,11 @@ impl State {
         };
         let recent = self.recent.iter();
         let recent = recent.filter(|refusal| refusal.fingerprint == fingerprint);
-        let recent: Vec<u64> = recent.map(|refusal| refusal.letter.domain).collect();
-        let recent_domains: HashSet<u64> = recent.iter().copied().collect();
+        let recent: Vec<&Refusal> = recent.collect();
+        let recent_letters = || recent.iter().map(|refusal| refusal.letter);
+        let recent_domains = distinct(recent_letters().map(|letter| letter.domain));
+        let recent_recipients = distinct(recent_letters().map(|letter| letter.recipient));
+        let since = recent.first().map_or(now, |refusal| refusal.at);
         let mut accepted_domains = self.accepted_domains.iter();
         let is_doubtful = |letter: &LetterKey| {
             let individual = self.individual.get(&(letter.recipient, fingerprint));
@@ -266,11 +279,12 @@ impl State {
             let (at, accepted) = accepted;
             accepted.recipient != letter.recipient && now.saturating_duration_since(*at) <= WINDOW
         };
+        let accepted = [self.accepted, self.accepted_other];
+        let others = || accepted.iter().flatten();
         Evidence {
             recipients: distinct(same().map(|letter| letter.recipient))
                 .into_iter()
                 .collect(),
-            times: same().count(),
             domains: distinct(same().map(|letter| letter.domain)).len(),
             doubtful: Spread {
                 recipients: distinct(same().filter(is_doubtful).map(|letter| letter.recipient))
@@ -281,15 +295,15 @@ impl State {
                 )
                 .len(),
             },
-            others_are_accepted: [self.accepted, self.accepted_other]
-                .iter()
-                .flatten()
-                .any(is_other),
+            others_are_accepted: others().any(is_other),
             other_domains_are_accepted: accepted_domains.any(|(at, domain)| {
                 *domain != letter.domain && now.saturating_duration_since(*at) <= WINDOW
             }),
             recent: recent.len(),
             recent_domains: recent_domains.len(),
+            recent_recipients: recent_recipients.len(),
+            others_are_accepted_meanwhile: others()
+                .any(|accepted| is_other(accepted) && accepted.0 >= since),
         }
     }
 }
