@@ -171,14 +171,16 @@ pub(crate) fn set_password(server: &MailServer, password: &str) {
     server.write("password", password);
 }
 
-/// Makes the command that runs the server, and its queue every two seconds: a letter whose process was
-/// killed stays there.
+/// Makes the command that runs the server. A restarted one runs its queue every two seconds, because a
+/// letter whose process was killed stays there. One that was not would log letters which both a run and
+/// their own process deliver.
 pub(crate) fn command(server: &MailServer) -> Command {
+    let interval = if server.is_restarted { "-q2s" } else { "-q1h" };
     let mut command = child_command(&server.path("exim"), "TERM");
     command
         .arg("-C")
         .arg(server.path("exim.conf"))
-        .args(["-bdf", "-q2s"])
+        .args(["-bdf", interval])
         .env("LD_PRELOAD", "libnss_wrapper.so")
         .env("NSS_WRAPPER_PASSWD", server.path("passwd"))
         .env("NSS_WRAPPER_GROUP", server.path("group"));

@@ -68,6 +68,8 @@ pub(crate) struct MailServer {
     /// The port with TLS from the first byte, if TLS is required.
     pub(crate) tls_port: u16,
     pub(crate) authority: Authority,
+    /// True once the server was ended and started again.
+    pub(crate) is_restarted: bool,
     process: Option<Process>,
     folder: TempDir,
 }
@@ -92,6 +94,7 @@ impl MailServer {
             port: free_port(),
             tls_port: free_port(),
             authority: Authority::create(folder.path()),
+            is_restarted: false,
             process: None,
             folder,
         };
@@ -110,6 +113,7 @@ impl MailServer {
 
     /// Starts the server again, on the same ports and with its queue.
     pub(crate) async fn restart(&mut self) {
+        self.is_restarted = true;
         assert!(self.try_start().await, "{}", self.end_of_log());
     }
 
