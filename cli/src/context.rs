@@ -166,7 +166,7 @@ impl Context {
             let MailPause { reason, worker, .. } = &pause;
             let (since, until) = (moment(pause.since), moment(pause.until));
             self.output.note(printable(&format!(
-                "Sending is paused for everybody since {since}: {reason}. The worker {worker} tries again at {until}."
+                "A worker has paused sending since {since}: {reason}. The worker {worker} tries again at {until}."
             )));
         }
         Ok(())

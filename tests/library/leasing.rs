@@ -6,7 +6,7 @@ use guestlist::outbox::{self, Cost, FairCursor, Lease, Message, Priority, State}
 use guestlist::{Ticket, Transaction};
 
 use crate::on_both_databases;
-use crate::support::{OLIVIA, Team, member};
+use crate::support::{OLIVIA, Team};
 
 const LEASE: Duration = Duration::from_secs(20);
 const FIVE_MINUTES: Duration = Duration::from_secs(5 * 60);
@@ -380,7 +380,7 @@ on_both_databases! {
 async fn leases_write_no_index_entries() {
     let team = Team::on(crate::postgres::schema().await).await;
     let invites = (0..500).map(|n| team.invitation_of(&format!("p{n}@example.com"), "agent"));
-    let acting = team.guestlist.act(member(OLIVIA));
+    let acting = team.guestlist.act(crate::support::member(OLIVIA));
     let acting = acting.in_organization(team.organization.id);
     let invites = invites.collect();
     team.in_transaction(async |tx| acting.invite_all(tx, invites).await)

@@ -217,7 +217,7 @@ stories! {
         assert_eq!(command_line.one(&list)["delivery"], "paused");
         for command in [list.as_str(), "jobs"] {
             let told = command_line.run(command).done().stderr;
-            assert_eq!(told, "Sending is paused for everybody since 2020-01-01 00:00:00: 535 5.7.8 bad credentials. The worker w1 tries again at 2999-01-01 00:00:00.\n");
+            assert_eq!(told, "A worker has paused sending since 2020-01-01 00:00:00: 535 5.7.8 bad credentials. The worker w1 tries again at 2999-01-01 00:00:00.\n");
         }
     }
 
