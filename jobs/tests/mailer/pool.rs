@@ -187,6 +187,27 @@ async fn connections_that_fail_together_count_once() {
     );
 }
 
+#[tokio::test]
+async fn ungreeted_connection_hides_no_refusal() {
+    let server = Script::default()
+        .on(Stage::Connect, Action::Stall)
+        .always(
+            Stage::Connect,
+            Action::reply_and_hang_up("554 5.7.1 your address is not welcome"),
+        )
+        .start()
+        .await
+        .unwrap();
+    let mut settings = settings();
+    settings.back_off.first = Duration::from_secs(10);
+    settings.back_off.longest = Duration::from_secs(10);
+    let mailer = mailer_with(&clear(&server), 4, settings);
+    let sent = tokio::time::timeout(Duration::from_secs(10), mailer.send(mail())).await;
+    assert!(!accepted(&sent.expect("the refusal ends the wait")));
+    let connections = server.seen().connections;
+    assert!(connections <= 6, "{connections} connections");
+}
+
 fn retry_after(mailer: &Mailer) -> Duration {
     match mailer.state() {
         BreakerState::Open { retry_after } => retry_after,

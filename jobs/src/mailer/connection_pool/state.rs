@@ -159,10 +159,12 @@ impl State {
             .count()
     }
 
-    /// Returns whether a connection is being opened that was begun about then.
+    /// Returns whether a connection is being opened that was begun about then. One that was begun long
+    /// before and is not greeted says nothing about a failure now.
     pub(super) fn is_opening_beside(&self, began: Option<Instant>) -> bool {
-        let mut openings = self.openings.iter();
-        openings.any(|opening| began.is_some_and(|began| opening.began < began + SLOW))
+        let mut openings = self.openings.iter().map(|opening| opening.began);
+        began
+            .is_some_and(|began| openings.any(|other| other < began + SLOW && began < other + SLOW))
     }
 
     pub(super) fn wants_connection(&self, now: Instant, most: usize) -> bool {
