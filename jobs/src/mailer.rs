@@ -380,14 +380,15 @@ impl Mailer {
 
     /// Returns why no letter is sent now and when the next try is; `None` while letters pass.
     pub(crate) fn stopped(&self) -> Option<Unavailable> {
-        (self.state() != BreakerState::Closed).then(|| self.unavailable())
+        let stops = self.0.breaker.stops(Instant::now());
+        stops.then(|| self.unavailable())
     }
 
     /// Returns the problem that a person has to fix before letters leave again: the server refuses
     /// our credentials, our sender address or our reputation. `None` while letters leave, and while
     /// the circuit breaker is open because of a failure of the server itself.
     pub fn paused(&self) -> Option<String> {
-        self.0.breaker.paused()
+        self.0.breaker.paused(Instant::now())
     }
 
     /// Returns for how long letters have been tried and none was accepted, because the server fails,

@@ -122,20 +122,24 @@ impl CircuitBreaker {
         )
     }
 
-    /// Returns the reason why letters are stopped, if a person has to fix it.
-    pub(super) fn paused(&self) -> Option<String> {
+    /// Returns the reason why letters are stopped, if a person has to fix it. It is unknown whether
+    /// they have to be while none is tried.
+    pub(super) fn paused(&self, now: Instant) -> Option<String> {
         let state = self.lock();
-        let cause = state.opening.as_ref().map(|opening| &opening.cause)?;
+        let cause = state.tried(now).map(|opening| &opening.cause)?;
         let remedy = cause.remedy?;
         Some(format!("{}; {remedy}", cause.text))
+    }
+
+    /// Returns whether letters are stopped and tried.
+    pub(super) fn stops(&self, now: Instant) -> bool {
+        self.lock().tried(now).is_some()
     }
 
     /// Returns the time since which no letter was accepted while letters are stopped and tried.
     pub(super) fn stopped_since(&self, now: Instant) -> Option<Instant> {
         let state = self.lock();
-        let opening = state.opening.as_ref()?;
-        let is_tried = state.is_probing || now < opening.until + NOTHING_WAITS;
-        state.failing_since.filter(|_| is_tried)
+        state.failing_since.filter(|_| state.tried(now).is_some())
     }
 
     /// Returns the time of the next connection probe, if that is how the breaker is to be closed.
@@ -208,6 +212,13 @@ impl CircuitBreaker {
 }
 
 impl State {
+    /// Returns why letters are stopped, unless none was tried since long after the back-off: then no
+    /// letter waits here, and the server may have recovered.
+    fn tried(&self, now: Instant) -> Option<&Opening> {
+        let opening = self.opening.as_ref()?;
+        (self.is_probing || now < opening.until + NOTHING_WAITS).then_some(opening)
+    }
+
     /// Returns the state at `now`. While a probe is under way its end is unknown, so other letters
     /// are told to wait `a_moment`.
     fn breaker_state(&self, now: Instant, a_moment: Duration) -> BreakerState {
@@ -386,5 +397,26 @@ mod tests {
         assert_eq!(breaker.stopped_since(now), None);
         permit(&breaker, now).failed(now, cause());
         assert_eq!(breaker.stopped_since(now), Some(now));
+    }
+
+    /// Another worker may send all letters meanwhile.
+    #[test]
+    fn pause_ends_when_no_letter_probes() {
+        let breaker = CircuitBreaker::new(&MailerSettings::default());
+        let mut cause = Cause::of_text("535 no".to_owned());
+        cause.remedy = Some("look at SMTP_URL");
+        let now = Instant::now();
+        let wait = permit(&breaker, now).failed(now, cause);
+        let last = now + wait + NOTHING_WAITS - Duration::from_millis(1);
+        assert!(breaker.stops(last) && breaker.paused(last).is_some());
+        let later = now + wait + NOTHING_WAITS;
+        assert!(!breaker.stops(later) && breaker.paused(later).is_none());
+        let probe = permit(&breaker, later);
+        assert!(
+            breaker.stops(later) && breaker.paused(later).is_some(),
+            "tried again"
+        );
+        probe.accepted();
+        assert!(!breaker.stops(later));
     }
 }
