@@ -70,7 +70,8 @@ pub enum Cost {
     Fault,
 }
 
-/// Postpones a message until `now + after`, unless it was leased again.
+/// Postpones a message until `now + after`, unless it was leased again or is postponed already: a
+/// transaction whose commit was not answered can be repeated.
 ///
 /// A delay that the recipient's mail server asked for moves the time at which the message is due. Any
 /// other delay makes it late, so [`oldest_due`](super::oldest_due) goes on counting.
@@ -106,7 +107,7 @@ pub async fn postpone(
                  refused_at = COALESCE(refused_at, $7), last_error = $8,
                  late_since = CASE WHEN $9 > 0 THEN NULL ELSE COALESCE(late_since, run_at) END,
                  letter_date = COALESCE(letter_date, $10), leased_until = NULL, leased_at = NULL
-             WHERE id = $1 AND generation = $2 AND dead_at IS NULL");
+             WHERE id = $1 AND generation = $2 AND leased_until IS NOT NULL AND dead_at IS NULL");
     let statement = statement
         .bind(ticket.message.as_uuid())
         .bind(ticket.generation);

@@ -83,6 +83,18 @@ on_both_databases! {
         assert!(outbox::take_all(&mut tx, &[]).await.unwrap().is_empty());
     }
 
+    async fn a_repeated_postponement_counts_once(team: Team) {
+        invite(&team, 1).await;
+        let held = lease(&team, 1).await[0];
+        for _ in 0..2 {
+            let mut tx = team.begin().await;
+            outbox::postpone(&mut tx, held.ticket, team.now(), FIVE_MINUTES, Cost::Refusal, "no", None).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        let messages = outbox::list(&mut team.begin().await, team.now(), State::Ready, None, 10).await.unwrap();
+        assert_eq!((messages[0].attempts, messages[0].refusals), (1, 1));
+    }
+
     async fn an_outbox_is_idle_when_nothing_is_due_or_held(team: Team) {
         let is_idle = async || outbox::is_idle(&mut team.begin().await, team.now()).await.unwrap();
         assert!(is_idle().await);
