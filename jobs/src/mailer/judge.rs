@@ -155,7 +155,7 @@ mod tests {
     use guestlist::OrganizationId;
     use tokio::time::Instant;
 
-    use super::super::memory::{LetterKey, Memory};
+    use super::super::memory::{LetterKey, Memory, UNCERTAIN};
     use super::super::reply_class::documented::{Row, reply, rows};
     use super::super::reply_class::{classify, fingerprint};
     use super::*;
@@ -294,6 +294,25 @@ mod tests {
             VerdictClass::Deferred,
             "again and again"
         );
+    }
+
+    /// Lets the delay pass after which a letter is tried again whose refusal is uncertain.
+    fn wait_for_retry(mail: &mut Mail) {
+        mail.now += UNCERTAIN + Duration::from_millis(200);
+    }
+
+    #[test]
+    fn a_letter_asked_to_slow_down_alone_is_deferred_in_the_end() {
+        for row in [slow_down(), throttling()] {
+            let mut mail = Mail::new();
+            let verdicts = [1; 8].map(|letter| {
+                mail.accept(letter + 1);
+                wait_for_retry(&mut mail);
+                mail.refuse(letter, &row)
+            });
+            let (_, later) = verdicts.split_at(2);
+            assert_eq!(later, [VerdictClass::Deferred; 6], "{}", row.text);
+        }
     }
 
     #[test]

@@ -15,8 +15,12 @@ use tokio::time::Instant;
 /// The time for which results count.
 const WINDOW: Duration = Duration::from_secs(10 * 60);
 
-/// The time for which a refusal counts although letters were accepted since.
-const RECENT: Duration = Duration::from_secs(60);
+/// The delay of a letter whose refusal may be the server's or its own.
+pub(super) const UNCERTAIN: Duration = Duration::from_secs(30);
+
+/// The time for which a refusal counts although letters were accepted since: [`ASKED`] tries of a letter
+/// that is uncertain, and two delays of slack.
+const RECENT: Duration = UNCERTAIN.saturating_mul(ASKED as u32 + 2);
 
 /// The maximum number of refusals that are remembered.
 const CAPACITY: usize = 512;
@@ -78,7 +82,7 @@ pub(super) struct Memory(Mutex<State>);
 struct State {
     /// The refusals since the last acceptance.
     refusals: VecDeque<Refusal>,
-    /// The refusals of the last minute, also those before the last acceptance.
+    /// The refusals within [`RECENT`], also those before the last acceptance.
     recent: VecDeque<Refusal>,
     /// The recipients and refusals after which a letter to another recipient was accepted.
     individual: HashMap<(u64, u64), Instant>,
@@ -109,7 +113,7 @@ pub(super) struct Evidence {
     pub(super) others_are_accepted: bool,
     /// True if a letter to another domain was accepted within the window.
     pub(super) other_domains_are_accepted: bool,
-    /// The number of the same refusals in the last minute, whatever was accepted since.
+    /// The number of the same refusals within [`RECENT`], whatever was accepted since.
     pub(super) recent: usize,
     /// The number of their domains.
     pub(super) recent_domains: usize,

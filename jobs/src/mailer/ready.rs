@@ -11,7 +11,7 @@ use super::cause::{Cause, Probe};
 use super::circuit_breaker::BreakerPermit;
 use super::judge::{concerns_all, judge_error, judge_reply};
 use super::lent::Lent;
-use super::memory::LetterKey;
+use super::memory::{LetterKey, UNCERTAIN};
 use super::reply_class::{Hint, classify, fingerprint};
 use super::verdict::{Detail, Verdict, VerdictClass};
 use super::{Mailer, Post};
@@ -260,6 +260,3 @@ impl Mailer {
 
 /// The delay of a letter whose connection was lost.
 const LOST: Duration = Duration::from_secs(5);
-
-/// The delay of a letter whose refusal may be the server's or its own.
-const UNCERTAIN: Duration = Duration::from_secs(30);
