@@ -25,6 +25,9 @@ const RECENT: Duration = UNCERTAIN.saturating_mul(ASKED as u32 + 2);
 /// The maximum number of refusals that are remembered.
 const CAPACITY: usize = 512;
 
+/// The maximum number of refusals that are known to be their recipients'.
+const INDIVIDUALS: usize = 1_024;
+
 /// The number of acceptances whose domains are remembered.
 const DOMAINS: usize = 64;
 
@@ -252,12 +255,20 @@ impl State {
                 self.individual.insert((letter.recipient, fingerprint), now);
             }
         }
-        if self.individual.len() > CAPACITY {
-            self.individual
-                .retain(|_, at| now.saturating_duration_since(*at) <= WINDOW);
+        if self.individual.len() > INDIVIDUALS {
+            self.forget_oldest_individual(now);
         }
-        if self.individual.len() > 2 * CAPACITY {
-            self.individual.clear();
+    }
+
+    fn forget_oldest_individual(&mut self, now: Instant) {
+        self.individual
+            .retain(|_, at| now.saturating_duration_since(*at) <= INDIVIDUAL);
+        let entries = self.individual.iter();
+        let mut by_time: Vec<_> = entries.map(|(known, at)| (*at, *known)).collect();
+        by_time.sort_unstable();
+        let excess = by_time.len().saturating_sub(INDIVIDUALS);
+        for (_, known) in &by_time[..excess] {
+            self.individual.remove(known);
         }
     }
 
@@ -345,5 +356,26 @@ mod tests {
             refuse(later + 2 * INDIVIDUAL, 0..3).is_everybody(),
             "long ago"
         );
+    }
+
+    #[test]
+    fn the_latest_individual_refusals_stay_known() {
+        let (memory, mut now) = (Memory::default(), Instant::now());
+        for number in 0..INDIVIDUALS + 100 {
+            now += Duration::from_secs(2);
+            memory.refused(now, letter(number), "550");
+            memory.accepted(now, letter(9_999));
+        }
+        assert_eq!(memory.lock().individual.len(), INDIVIDUALS);
+        let late = now + Duration::from_secs(60 * 60);
+        memory.refused(late, letter(9_998), "550");
+        memory.accepted(late, letter(9_999));
+        let latest = (INDIVIDUALS..INDIVIDUALS + 100).map(|number| {
+            let evidence = memory.refused(late, letter(number), "550");
+            evidence.doubtful.recipients
+        });
+        assert_eq!(latest.max(), Some(0), "known for hours");
+        let oldest = memory.refused(late, letter(0), "550");
+        assert_eq!(oldest.doubtful.recipients, 1, "forgotten");
     }
 }
