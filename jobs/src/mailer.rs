@@ -11,6 +11,7 @@ mod circuit_breaker;
 mod config;
 mod connection_pool;
 mod folder;
+mod individual;
 mod judge;
 mod lent;
 mod memory;

@@ -149,6 +149,9 @@ impl ReplyClass {
 }
 
 #[cfg(test)]
+mod throttling;
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 

@@ -4,13 +4,15 @@
 //! several recipients, with no letter accepted in between, is the server's or the sender's; a refusal
 //! of one recipient while others are accepted is that recipient's.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use guestlist::OrganizationId;
 use tokio::time::Instant;
+
+use super::individual::IndividualRefusals;
 
 /// The time for which results count.
 const WINDOW: Duration = Duration::from_secs(10 * 60);
@@ -25,14 +27,8 @@ const RECENT: Duration = UNCERTAIN.saturating_mul(ASKED as u32 + 2);
 /// The maximum number of refusals that are remembered.
 const CAPACITY: usize = 512;
 
-/// The maximum number of refusals that are known to be their recipients'.
-const INDIVIDUALS: usize = 1_024;
-
 /// The number of acceptances whose domains are remembered.
 const DOMAINS: usize = 64;
-
-/// The time for which a refusal is known to be its recipient's: until its last try before it is final.
-const INDIVIDUAL: Duration = Duration::from_secs(3 * 60 * 60);
 
 /// The number of recipients whose same refusal speaks of the server or the sender.
 const EVERYBODY: usize = 3;
@@ -40,6 +36,12 @@ const EVERYBODY: usize = 3;
 /// The number of requests to slow down after which a domain, or a recipient, is taken to ask if no other
 /// does.
 const ASKED: usize = 3;
+
+/// The odds against chance above which the requests that one recipient meets slow down no other.
+const LIKELY: f64 = 10.0;
+
+/// The odds against chance above which these requests are the recipient's own.
+const SURE: f64 = 1_000_000.0;
 
 /// A letter, as far as the judgement needs it: hashes, so that no address is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +90,11 @@ struct State {
     /// The refusals within [`RECENT`], also those before the last acceptance.
     recent: VecDeque<Refusal>,
     /// The recipients and refusals after which a letter to another recipient was accepted.
-    individual: HashMap<(u64, u64), Instant>,
+    individual: IndividualRefusals,
+    /// The recipients and refusals that came too often to be the server's to everybody.
+    repeated: IndividualRefusals,
+    /// The number of letters accepted so far.
+    acceptances: u64,
     accepted: Option<(Instant, LetterKey)>,
     /// The acceptance before it of a letter to another recipient.
     accepted_other: Option<(Instant, LetterKey)>,
@@ -101,15 +107,15 @@ struct Refusal {
     at: Instant,
     letter: LetterKey,
     fingerprint: u64,
+    /// The number of letters accepted before it.
+    acceptances: u64,
 }
 
 /// The results of other letters, at the time of a refusal.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Evidence {
     /// The recipients with the same refusal since a letter was last accepted.
     pub(super) recipients: Vec<u64>,
-    /// The number of their domains.
-    pub(super) domains: usize,
     /// Those of them whose refusal is not known to be their own.
     pub(super) doubtful: Spread,
     /// True if a letter to another recipient was accepted within the window.
@@ -124,6 +130,11 @@ pub(super) struct Evidence {
     pub(super) recent_recipients: usize,
     /// True if a letter to another recipient was accepted after the first of them.
     pub(super) others_are_accepted_meanwhile: bool,
+    /// The odds against meeting the refusal so often by chance, if the server refused each letter with the
+    /// same probability.
+    pub(super) odds: f64,
+    /// True if the refusal was met too often to be the server's to everybody.
+    pub(super) is_repeated: bool,
 }
 
 /// The side that a request to slow down comes from.
@@ -169,16 +180,19 @@ impl Evidence {
         }
     }
 
-    /// Returns the side that a request to slow down comes from. One letter that meets it again while
-    /// others are accepted must not slow them down.
+    /// Returns the side that a request to slow down comes from. A letter that meets it again and again
+    /// while others are accepted must not slow them down.
     pub(super) fn asker(&self) -> Asker {
         let is_of_one_letter = self.recent >= 2 && self.recent_recipients == 1;
-        if !is_of_one_letter || !self.others_are_accepted {
+        let is_asked_long = self.recent >= ASKED && self.others_are_accepted_meanwhile;
+        if !self.others_are_accepted {
             Asker::Server
-        } else if self.recent >= ASKED && self.others_are_accepted_meanwhile {
+        } else if self.is_repeated || is_of_one_letter && is_asked_long {
             Asker::Recipient
-        } else {
+        } else if is_of_one_letter || self.odds >= LIKELY {
             Asker::Unclear
+        } else {
+            Asker::Server
         }
     }
 
@@ -193,6 +207,7 @@ impl Memory {
     pub(super) fn accepted(&self, now: Instant, letter: LetterKey) {
         let mut state = self.lock();
         state.keep_individual(now, letter);
+        state.acceptances += 1;
         if let Some(last) = state.accepted
             && last.1.recipient != letter.recipient
         {
@@ -222,14 +237,23 @@ impl Memory {
             at: now,
             letter,
             fingerprint,
+            acceptances: state.acceptances,
         };
         state.refusals.push_back(refusal);
         state.recent.push_back(refusal);
-        state.evidence(now, letter, fingerprint)
+        state.keep_repeated(&refusal);
+        state.evidence(&refusal)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Refusal {
+    /// Returns the recipient and the fingerprint.
+    fn key(&self) -> (u64, u64) {
+        (self.letter.recipient, self.fingerprint)
     }
 }
 
@@ -245,34 +269,49 @@ impl State {
 
     /// Forgets the refusals because a letter was accepted, and keeps that they are their recipients' own.
     fn keep_individual(&mut self, now: Instant, accepted: LetterKey) {
-        for Refusal {
+        let refusals = self.refusals.drain(..).map(|refusal| refusal.key());
+        let others = refusals.filter(|(recipient, _)| *recipient != accepted.recipient);
+        self.individual.extend(now, others);
+    }
+
+    /// Keeps that a refusal is its recipient's own if it came too often.
+    fn keep_repeated(&mut self, refusal: &Refusal) {
+        let (odds, rounds) = self.odds(refusal);
+        if odds >= SURE && rounds >= ASKED {
+            self.repeated
+                .extend(refusal.at, [refusal.key()].into_iter());
+        }
+    }
+
+    /// Returns the odds against meeting a refusal so often by chance, and the number of times. Refusals
+    /// without a letter accepted between them count as one.
+    ///
+    /// The probability of one more is taken from the other recipients: those with the same refusal
+    /// lately, and the letters accepted since the first refusal of this one.
+    fn odds(&self, refusal: &Refusal) -> (f64, usize) {
+        let recent = self.recent.iter();
+        let (own, others): (Vec<&Refusal>, Vec<&Refusal>) = recent
+            .filter(|other| other.fingerprint == refusal.fingerprint)
+            .partition(|other| other.letter.recipient == refusal.letter.recipient);
+        let is_doubtful = |(recipient, fingerprint): &(u64, u64)| {
+            !self.repeated.contains(refusal.at, *recipient, *fingerprint)
+        };
+        let others = others.iter().map(|other| other.key()).filter(is_doubtful);
+        let refused = distinct(others.map(|(recipient, _)| recipient)).len();
+        let rounds = distinct(own.iter().map(|own| own.acceptances)).len();
+        let before = own.first().map_or(self.acceptances, |own| own.acceptances);
+        let accepted = self.acceptances - before;
+        let one_in = 1.0 + accepted as f64 / refused.max(1) as f64;
+        (one_in.powi(rounds as i32 - 1), rounds)
+    }
+
+    fn evidence(&self, refusal: &Refusal) -> Evidence {
+        let Refusal {
+            at: now,
             letter,
             fingerprint,
             ..
-        } in self.refusals.drain(..)
-        {
-            if letter.recipient != accepted.recipient {
-                self.individual.insert((letter.recipient, fingerprint), now);
-            }
-        }
-        if self.individual.len() > INDIVIDUALS {
-            self.forget_oldest_individual(now);
-        }
-    }
-
-    fn forget_oldest_individual(&mut self, now: Instant) {
-        self.individual
-            .retain(|_, at| now.saturating_duration_since(*at) <= INDIVIDUAL);
-        let entries = self.individual.iter();
-        let mut by_time: Vec<_> = entries.map(|(known, at)| (*at, *known)).collect();
-        by_time.sort_unstable();
-        let excess = by_time.len().saturating_sub(INDIVIDUALS);
-        for (_, known) in &by_time[..excess] {
-            self.individual.remove(known);
-        }
-    }
-
-    fn evidence(&self, now: Instant, letter: LetterKey, fingerprint: u64) -> Evidence {
+        } = *refusal;
         let same = || {
             let same = self.refusals.iter();
             same.filter(|refusal| refusal.fingerprint == fingerprint)
@@ -287,8 +326,8 @@ impl State {
         let since = recent.first().map_or(now, |refusal| refusal.at);
         let mut accepted_domains = self.accepted_domains.iter();
         let is_doubtful = |letter: &LetterKey| {
-            let individual = self.individual.get(&(letter.recipient, fingerprint));
-            individual.is_none_or(|at| now.saturating_duration_since(*at) > INDIVIDUAL)
+            let individual = &self.individual;
+            !individual.contains(now, letter.recipient, fingerprint)
         };
         let is_other = |accepted: &(Instant, LetterKey)| {
             let (at, accepted) = accepted;
@@ -300,7 +339,6 @@ impl State {
             recipients: distinct(same().map(|letter| letter.recipient))
                 .into_iter()
                 .collect(),
-            domains: distinct(same().map(|letter| letter.domain)).len(),
             doubtful: Spread {
                 recipients: distinct(same().filter(is_doubtful).map(|letter| letter.recipient))
                     .len(),
@@ -319,6 +357,8 @@ impl State {
             recent_recipients: recent_recipients.len(),
             others_are_accepted_meanwhile: others()
                 .any(|accepted| is_other(accepted) && accepted.0 >= since),
+            odds: self.odds(refusal).0,
+            is_repeated: self.repeated.contains(now, letter.recipient, fingerprint),
         }
     }
 }
@@ -329,6 +369,7 @@ fn distinct(values: impl Iterator<Item = u64>) -> HashSet<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::individual::INDIVIDUAL;
     use super::*;
 
     fn letter(number: usize) -> LetterKey {
@@ -356,26 +397,5 @@ mod tests {
             refuse(later + 2 * INDIVIDUAL, 0..3).is_everybody(),
             "long ago"
         );
-    }
-
-    #[test]
-    fn the_latest_individual_refusals_stay_known() {
-        let (memory, mut now) = (Memory::default(), Instant::now());
-        for number in 0..INDIVIDUALS + 100 {
-            now += Duration::from_secs(2);
-            memory.refused(now, letter(number), "550");
-            memory.accepted(now, letter(9_999));
-        }
-        assert_eq!(memory.lock().individual.len(), INDIVIDUALS);
-        let late = now + Duration::from_secs(60 * 60);
-        memory.refused(late, letter(9_998), "550");
-        memory.accepted(late, letter(9_999));
-        let latest = (INDIVIDUALS..INDIVIDUALS + 100).map(|number| {
-            let evidence = memory.refused(late, letter(number), "550");
-            evidence.doubtful.recipients
-        });
-        assert_eq!(latest.max(), Some(0), "known for hours");
-        let oldest = memory.refused(late, letter(0), "550");
-        assert_eq!(oldest.doubtful.recipients, 1, "forgotten");
     }
 }
