@@ -18,7 +18,7 @@ fn date_of(letter: &str) -> DateTime<Utc> {
     date.expect("of RFC 5322").to_utc()
 }
 
-/// Whether a letter is dated by the clock of the test, to the second.
+/// Returns true if a letter is dated by the clock of the test, to the second.
 fn is_dated_now(harness: &Harness, letter: &str) -> bool {
     date_of(letter).timestamp() == harness.team.now().timestamp()
 }
