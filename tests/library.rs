@@ -65,6 +65,9 @@ mod resending;
 mod seats;
 #[path = "library/sessions.rs"]
 mod sessions;
+#[cfg(feature = "postgres")]
+#[path = "library/statements.rs"]
+mod statements;
 #[path = "library/suppressions.rs"]
 mod suppressions;
 #[path = "library/suspending.rs"]

@@ -97,15 +97,13 @@ async fn oldest_due_reads_two_entries_of_indexes() {
     let fill = "INSERT INTO guestlist_outbox (id, kind, ids, organization_id, priority, run_at, created_at, late_since)
          SELECT gen_random_uuid(), 'send_notice', '{}', gen_random_uuid(), 1, now(), now(), now()
          FROM generate_series(1, 20000)";
-    for statement in [fill, "ANALYZE guestlist_outbox", "DEALLOCATE ALL"] {
+    for statement in [fill, "ANALYZE guestlist_outbox"] {
         sqlx::raw_sql(statement)
             .execute(&mut *connection)
             .await
             .unwrap();
     }
-    sqlx::Connection::clear_cached_statements(&mut *connection)
-        .await
-        .unwrap();
+    crate::statements::forget(&mut connection).await;
     outbox::oldest_due(&mut *connection, team.now(), Priority::LETTER)
         .await
         .unwrap();

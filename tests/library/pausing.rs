@@ -110,13 +110,7 @@ async fn pause_is_read_once_in_the_same_statement() {
         unreachable!("a schema of Postgres")
     };
     let mut connection = pool.acquire().await.unwrap();
-    sqlx::raw_sql("DEALLOCATE ALL")
-        .execute(&mut *connection)
-        .await
-        .unwrap();
-    sqlx::Connection::clear_cached_statements(&mut *connection)
-        .await
-        .unwrap();
+    crate::statements::forget(&mut connection).await;
     let read = team
         .guestlist
         .invitation(&mut *connection, invitation.id)

@@ -297,13 +297,7 @@ async fn invite_takes_one_lock_one_query_and_one_insert() {
         unreachable!("a schema of Postgres")
     };
     let mut connection = pool.acquire().await.unwrap();
-    sqlx::raw_sql("DEALLOCATE ALL")
-        .execute(&mut *connection)
-        .await
-        .unwrap();
-    sqlx::Connection::clear_cached_statements(&mut *connection)
-        .await
-        .unwrap();
+    crate::statements::forget(&mut connection).await;
     let mut tx = sqlx::Connection::begin(&mut *connection).await.unwrap();
     for email in ["a@example.com", "b@example.com"] {
         let invite = team.invitation_of(email, "agent");
