@@ -44,17 +44,19 @@ async fn mailer(worker: &Watched) -> (Option<String>, Option<String>) {
     (check.problem, check.remark)
 }
 
-/// Waits for a remark of the check of the mailer, and asserts that it passes until then.
-async fn remark(worker: &Watched) -> String {
-    let mut found = None;
-    eventually("a remark", async || {
+/// Waits for a remark of the check of the mailer that begins so, returns it, and asserts that the check passes until then.
+///
+/// Readiness and metrics read the database separately, so a remark may count fewer letters than a scrape before it.
+async fn remark(worker: &Watched, beginning: &str) -> String {
+    let mut found = String::new();
+    eventually(beginning, async || {
         let (problem, remark) = mailer(worker).await;
         assert_eq!(problem, None);
-        found = remark;
-        found.is_some()
+        found = remark.unwrap_or_default();
+        found.starts_with(beginning)
     })
     .await;
-    found.unwrap()
+    found
 }
 
 /// Invites so many addresses of each domain.
@@ -118,8 +120,8 @@ on_both_stacks! {
         let metrics = until(&worker, "all are deferred", |metrics| metrics.value(DEFERRED) == 24.0).await;
         let samples = [TRIED, DOMAINS, AGE, MAILER, REFUSED].map(|sample| metrics.value(sample));
         assert_eq!(samples, [24.0, 4.0, 0.0, 1.0, 0.0]);
-        let remark = remark(&worker).await;
-        assert!(remark.starts_with("24 of the 24 letters") && remark.ends_with("452 4.2.2 mailbox full"), "{remark}");
+        let remark = remark(&worker, "24 of the 24 letters").await;
+        assert!(remark.ends_with("452 4.2.2 mailbox full"), "{remark}");
     }
 
     async fn share_of_deferred_letters_needs_all_attempts(harness: Harness) {
@@ -141,8 +143,7 @@ on_both_stacks! {
         pass(&harness, 40).await;
         let metrics = until(&worker, "the age grows", |metrics| metrics.value(AGE) > 1800.0).await;
         assert_eq!((metrics.value(ACCEPTED), metrics.value(REFUSED)), (0.0, 0.0));
-        let remark = remark(&worker).await;
-        assert!(remark.starts_with("the mail server asks to send more slowly"), "{remark}");
+        remark(&worker, "the mail server asks to send more slowly").await;
     }
 
     async fn lone_doubtful_letter_opens_no_breaker(harness: Harness) {
