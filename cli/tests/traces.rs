@@ -186,11 +186,9 @@ fn given_up_job_is_an_error_span_with_a_fixed_name() {
 
 #[test]
 fn unreachable_collector_delays_no_letter() {
-    let closed = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap()
-    };
-    let command_line = CommandLine::on_sqlite().with(ENDPOINT, &format!("http://{closed}"));
+    let closed = guestlist_testkit::free_port();
+    let endpoint = format!("http://127.0.0.1:{closed}");
+    let command_line = CommandLine::on_sqlite().with(ENDPOINT, &endpoint);
     let acme = command_line.organization();
     command_line.one(&format!(
         "invite bob@acme.example --organization {acme} --role agent --as ann"

@@ -1,6 +1,7 @@
 //! Ports for private servers.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::sync::{Mutex, PoisonError};
 
 use rand::RngExt as _;
 
@@ -8,15 +9,32 @@ use rand::RngExt as _;
 /// a server that is down for a moment.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
-/// A port of 127.0.0.1 that no program listens on now. Another program may take it at any time.
+/// A socket for each port that this process was given. A UDP socket takes no TCP port from the server,
+/// shows other processes that the port is given away, and ends with this process.
+static GIVEN: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+
+/// A port of 127.0.0.1 that no program listens on now. No other call returns it as long as this process
+/// lives, also not while a server is down. A program that chooses its port otherwise may take it.
 ///
 /// # Panics
 /// If none of many ports is free.
 pub fn free_port() -> u16 {
     (0..1000)
         .map(|_| rand::rng().random_range(PORTS))
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .find(|port| give(*port))
         .expect("one of a thousand ports of 127.0.0.1 is free")
+}
+
+/// Reserves a port for this process. Returns false if a program listens on it, or if this or another
+/// process was given it.
+fn give(port: u16) -> bool {
+    let address = (Ipv4Addr::LOCALHOST, port);
+    let (Ok(_), Ok(reservation)) = (TcpListener::bind(address), UdpSocket::bind(address)) else {
+        return false;
+    };
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    given.push(reservation);
+    true
 }
 
 #[cfg(test)]
@@ -24,9 +42,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn free_port_skips_a_taken_one() {
-        let taken = free_port();
-        let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, taken)).expect("it was free");
-        assert!((0..200).all(|_| free_port() != taken));
+    fn used_port_is_not_given() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let used = listener.local_addr().expect("an address").port();
+        assert!(!give(used));
+    }
+
+    #[test]
+    fn port_is_given_once() {
+        assert!(!give(free_port()));
     }
 }

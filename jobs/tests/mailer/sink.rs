@@ -14,10 +14,7 @@ struct Sink {
 
 impl Sink {
     async fn start() -> Self {
-        let port = {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.local_addr().unwrap().port()
-        };
+        let port = guestlist_testkit::free_port();
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
         let mut command = Command::new("/usr/sbin/smtp-sink");
@@ -44,7 +41,7 @@ impl Sink {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), listening)
+        tokio::time::timeout(Duration::from_secs(60), listening)
             .await
             .unwrap();
         sink
