@@ -21,7 +21,7 @@ fn accept(command_line: &CommandLine, link: &str) -> crate::support::Ran {
 
 #[test]
 fn expired_invitation_is_refused_notified_and_resent() {
-    let installation = Installation::new().with("GUESTLIST_TTL", "2s");
+    let installation = Installation::new().with("GUESTLIST_TTL", "6s");
     let command_line = &installation.command_line;
     let acme = command_line.organization();
     let invited = command_line.one(&format!(

@@ -108,6 +108,11 @@ impl Installation {
         self.smtp.as_ref().map_or(0, SmtpServer::count)
     }
 
+    /// Releases a reply that the mail server holds.
+    pub(crate) fn release(&self) {
+        self.smtp.as_ref().unwrap().release();
+    }
+
     pub(crate) fn until_letters(&self, count: usize) {
         eventually(&format!("{count} letters"), || self.letters() >= count);
     }

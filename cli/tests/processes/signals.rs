@@ -1,6 +1,6 @@
 //! Workers that get one signal, two signals, or SIGKILL.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use guestlist_testkit::smtp::{Action, Rule, Script, Stage};
 
@@ -22,10 +22,11 @@ fn restarted_workers_finish_their_letters() {
     let mut beside = installation.worker("beside");
     for (tenths, signal) in (1..8).zip(["TERM", "INT"].into_iter().cycle()) {
         installation.until_letters(PEOPLE / 10 * tenths);
+        let asked = Instant::now();
         first.signal(signal);
-        let (status, time) = first.ended();
-        assert_eq!(status, 0, "{}", first.log());
-        assert!(time < Duration::from_secs(5), "{time:?}");
+        assert_eq!(first.ended(), 0, "{}", first.log());
+        let time = asked.elapsed();
+        assert!(time < Duration::from_secs(20), "it drained for {time:?}");
         first = installation.worker(signal);
     }
     installation.until_done();
@@ -57,8 +58,9 @@ fn killed_worker_repeats_at_most_two_letters_per_connection() {
 #[test]
 fn second_signal_ends_the_worker_without_loss() {
     const STALLED: usize = 4;
-    let installation =
-        Installation::with_mail_server(stalling(STALLED)).with("GUESTLIST_CONCURRENCY", "4");
+    let installation = Installation::with_mail_server(stalling(STALLED))
+        .with("GUESTLIST_CONCURRENCY", "4")
+        .with("GUESTLIST_DRAIN", "2m");
     installation.invite(20);
     let mut worker = installation.worker("stopped");
     eventually("the mail server stalls", || {
@@ -66,10 +68,11 @@ fn second_signal_ends_the_worker_without_loss() {
     });
     worker.signal("TERM");
     eventually("it is told", || worker.said("stopping") == 1);
+    let asked = Instant::now();
     worker.signal("INT");
-    let (status, time) = worker.ended();
-    assert_eq!(status, 1, "{}", worker.log());
-    assert!(time < Duration::from_secs(1), "{time:?}");
+    assert_eq!(worker.ended(), 1, "{}", worker.log());
+    let time = asked.elapsed();
+    assert!(time < Duration::from_secs(20), "it drained for {time:?}");
     assert_eq!(installation.letters(), 0);
     let mut next = installation.worker("next");
     installation.until_done();
@@ -89,11 +92,10 @@ fn work_beyond_the_drain_time_is_left_to_the_next_worker() {
     eventually("the mail server stalls", || {
         installation.seen().heard("DATA") == STALLED
     });
-    let time = worker.stop();
-    assert!(
-        (Duration::from_secs(1)..Duration::from_secs(4)).contains(&time),
-        "{time:?}"
-    );
+    let asked = Instant::now();
+    worker.stop();
+    let (time, drain) = (asked.elapsed(), Duration::from_secs(2));
+    assert!((drain..10 * drain).contains(&time), "{time:?}");
     assert_eq!(
         worker.said("4 jobs were interrupted"),
         1,

@@ -235,7 +235,7 @@ pub(crate) async fn invite_many(team: &Team, count: usize) {
 
 /// Waits for a condition, and fails if it does not become true.
 pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(40);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(100);
     while !holds().await {
         assert!(
             tokio::time::Instant::now() < deadline,

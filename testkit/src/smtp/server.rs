@@ -17,7 +17,7 @@ use super::shared::Shared;
 use crate::Error;
 
 /// The time limit of [`SmtpServer::until`].
-const TIMEOUT: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(100);
 
 /// A running mail server; it and all its connections end when it is dropped.
 ///
@@ -138,7 +138,7 @@ impl SmtpServer {
     /// Waits until `condition` holds for everything the server has seen.
     ///
     /// # Panics
-    /// If it does not hold within 40 s.
+    /// If it does not hold within 100 s.
     pub async fn until(&self, condition: impl FnMut(&Seen) -> bool) -> Seen {
         let mut seen = self.watch();
         let reached = tokio::time::timeout(TIMEOUT, seen.wait_for(condition)).await;

@@ -16,7 +16,7 @@ use crate::letters::Letters;
 use crate::window::Window;
 
 /// The time limit for waiting.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Site {
     pub(crate) url: String,

@@ -10,7 +10,7 @@ use reqwest::{Method, Url};
 use serde_json::{Value as Json, json};
 
 /// The time limit for waiting.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The pause between two checks of the page.
 const PAUSE: Duration = Duration::from_millis(25);

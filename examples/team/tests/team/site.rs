@@ -19,7 +19,7 @@ use crate::browser::{Browser, Page};
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// The time limit for waiting.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Site {
     pub(crate) url: String,
