@@ -71,7 +71,8 @@ fn broken_template_is_named_and_the_built_in_one_sent() {
 #[test]
 fn permanently_refused_letters_do_not_stop_others() {
     let refusal = Script::default().on(Stage::Rcpt, "550 5.1.1 no such user");
-    let installation = Installation::with_mail_server(refusal);
+    // One connection, so that no other letter is accepted before the refusal.
+    let installation = Installation::with_mail_server(refusal).with("GUESTLIST_CONCURRENCY", "1");
     installation.invite(10);
     installation.command_line.run("work --until-idle").done();
     let acme = text(&installation.command_line.one("organization list")["organization"]);

@@ -72,7 +72,8 @@ fn refusal_of_the_sender_is_logged_once() {
     let script = Script::default()
         .on(Stage::Mail, "421 4.3.2 shutting down")
         .rule(Rule::new(Stage::Mail, refusal));
-    let installation = Installation::with_mail_server(script);
+    // One connection, so that the replies come in this order.
+    let installation = Installation::with_mail_server(script).with("GUESTLIST_CONCURRENCY", "1");
     let worker = installation.worker("worker");
     installation.invite(50);
     eventually("it fails again", || {
