@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use guestlist_jobs::BackOff;
 use guestlist_jobs::mailer::{BreakerState, MailerSettings, Verdict};
+use guestlist_testkit::free_port;
 use guestlist_testkit::smtp::{Script, SmtpServer, Stage};
 
 use crate::{accepted, clear, mail, mail_to, mailer, mailer_with, settings};
@@ -65,15 +66,8 @@ fn label(verdict: &Verdict) -> &'static str {
 
 #[tokio::test]
 async fn refused_connection_pauses_the_mailer() {
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
-    let mailer = mailer_with(
-        &format!("smtp://127.0.0.1:{port}?tls=none"),
-        1,
-        MailerSettings::default(),
-    );
+    let url = format!("smtp://127.0.0.1:{}?tls=none", free_port());
+    let mailer = mailer_with(&url, 1, MailerSettings::default());
     for _ in 0..2 {
         let verdict = mailer.send(mail()).await;
         assert_eq!(label(&verdict), "not_tried");
@@ -94,7 +88,7 @@ async fn while_the_server_is_down_a_connection_is_tried_and_no_letter() {
         .await
         .unwrap();
     let mut settings = settings();
-    settings.back_off = BackOff::new(Duration::from_millis(400), Duration::from_millis(800));
+    settings.back_off = BackOff::new(Duration::from_millis(50), Duration::from_millis(100));
     let mailer = mailer_with(&clear(&server), 4, settings);
     // A letter waits for seconds before it goes back.
     assert!(accepted(&mailer.send(mail()).await));

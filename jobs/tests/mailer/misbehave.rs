@@ -62,7 +62,8 @@ async fn stall_at_any_verb_ends_at_its_deadline() {
                     "{stage}: {verdict:?}"
                 ),
             }
-            server.until(|seen| seen.closed == 1).await;
+            // A second connection may have missed its short deadline too.
+            server.until(|seen| seen.closed >= 1).await;
         }
     }
 }
@@ -154,7 +155,9 @@ async fn late_reply_is_not_taken_for_the_next_letter() {
             .start()
             .await
             .unwrap();
-        let mailer = mailer_with(&clear(&server), 1, short_deadline_at(Stage::Rcpt));
+        let mut settings = settings();
+        settings.deadlines.rcpt = Duration::from_secs(1);
+        let mailer = mailer_with(&clear(&server), 1, settings);
         let verdict = mailer.send(mail()).await;
         assert!(verdict.class == VerdictClass::ServerFault, "{verdict:?}");
         let verdict = mailer.send(mail()).await;

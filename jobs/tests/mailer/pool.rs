@@ -13,7 +13,7 @@ const MOMENT: Duration = Duration::from_millis(100);
 async fn letter_does_not_change_connections_without_end() {
     // Every second MAIL ends its connection: always that of the unlucky letter, which takes a
     // connection that the other letters have used and left idle.
-    let ended = Rule::new(Stage::Mail, Action::StallFor(MOMENT)).every(2);
+    let ended = Rule::new(Stage::Mail, Action::StallFor(10 * MOMENT)).every(2);
     let server = Script::default().rule(ended).start().await.unwrap();
     let mailer = mailer_with(&clear(&server), 2, settings());
     assert!(accepted(&mailer.send(mail()).await));
