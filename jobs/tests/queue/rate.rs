@@ -85,7 +85,7 @@ async fn rate_state_is_one_expiring_key_in_the_shared_slot() {
 #[tokio::test]
 async fn wrong_clock_or_key_type_delays_nobody() {
     let server = RedisServer::start().await.unwrap();
-    let limiter = limiter(&server, "odd", "10");
+    let limiter = limiter(&server, "odd", "0.1");
     let key = "{core:apalis:queues:list}:odd:turns";
     for odd in [
         &["SET", key, "99999999999999999"][..],

@@ -54,6 +54,10 @@ impl Outbox {
         let row = rows.get_mut(&dispatch.message).unwrap();
         let ours = !row.done && row.generation == dispatch.generation;
         row.effects += usize::from(ours);
+        if ours {
+            // A worker renews the lease of what it works on.
+            row.leased = Some(Instant::now() + LEASE);
+        }
         ours
     }
 
@@ -194,16 +198,19 @@ async fn idle_worker_polls_redis_a_few_times_a_second() {
     push_all(&queue, Lane::Letters, &dispatches(100)).await;
     until("all have run", async || runs.len() == 100).await;
     server.command::<()>("CONFIG RESETSTAT").await.unwrap();
+    let began = Instant::now();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let stats: String = server.command("INFO commandstats").await.unwrap();
+    let seconds = began.elapsed().as_secs_f64();
     running.end().await;
     let fetches = stats
         .lines()
         .find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="))
-        .and_then(|line| line.split(',').next()?.parse::<usize>().ok());
-    println!("{fetches:?} scripts in two idle seconds");
+        .and_then(|line| line.split(',').next()?.parse::<f64>().ok());
+    println!("{fetches:?} scripts in {seconds} idle seconds");
     // Two lanes poll ten times a second, and the supervisor sweeps both four times.
-    assert!(fetches.unwrap() < 120, "{fetches:?} in two seconds");
+    let per_second = fetches.unwrap() / seconds;
+    assert!(per_second < 60.0, "{per_second} a second");
 }
 
 async fn assert_only_constant_keys_remain(server: &RedisServer) {
