@@ -194,9 +194,9 @@ on_both_stacks! {
         let harness = harness.with_mail_server(Script::default().rule(unknown)).await;
         let other = crate::support::Team::on(harness.team.database.clone()).await;
         // The server has accepted a letter to somebody else, so the refusal is final at once.
-        harness.team.invite(OLIVIA, "carol@example.com", "agent").await.unwrap();
+        let carol = harness.team.invite(OLIVIA, "carol@example.com", "agent").await.unwrap();
         let worker = harness.start();
-        harness.smtp.until(|seen| seen.letters.len() == 1).await;
+        eventually("it is accepted", async || harness.reread(&carol).await.delivery == Delivery::Sent).await;
         let invitation = harness.team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         eventually("the inviter is told", async || !harness.letters_to("olivia@example.com").is_empty()).await;
         worker.stop().await;

@@ -221,6 +221,7 @@ async fn at_most_two_letters_per_connection_are_unrecorded() {
     let held: (i64,) = sqlx::query_as(lock).fetch_one(&mut *holding).await.unwrap();
     assert_eq!(held.0, 40);
     let worker = harness.start();
+    harness.smtp.until(|seen| seen.letters.len() == 8).await;
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
                  AND datname = current_database() AND query LIKE '%guestlist_invitations%'";
     for _ in 0..3 {

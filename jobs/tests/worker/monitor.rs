@@ -1,5 +1,7 @@
 //! The worker's status and metrics, as read by a host that runs it in its own process.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use guestlist::{Clock, Database};
 use guestlist_jobs::Monitor;
@@ -13,6 +15,10 @@ use crate::exposition::Exposition;
 use crate::harness::{Harness, eventually, invite_many};
 use crate::on_both_stacks;
 use crate::support::{OLIVIA, Team, user};
+
+/// The number of scrapes, and the pause between two, until a test gives up.
+const LOOKS: u32 = 2000;
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A running worker and its monitor.
 pub(crate) struct Watched {
@@ -45,6 +51,27 @@ impl Watched {
         })
         .await;
         self.monitor.readiness().await
+    }
+
+    /// Waits until one scrape shows all these values, and returns it. They belong to different moments:
+    /// counters are read at once, the outbox up to five seconds before.
+    async fn until_shown(&self, expected: &[(&str, f64)]) -> Exposition {
+        let mut missing = Vec::new();
+        for _ in 0..LOOKS {
+            let metrics = scrape(&self.monitor).await;
+            missing.clear();
+            for (sample, value) in expected {
+                let found = metrics.get(&format!("guestlist_{sample}"));
+                if found != Some(*value) {
+                    missing.push(format!("{sample} is {found:?}, not {value}"));
+                }
+            }
+            if missing.is_empty() {
+                return metrics;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        panic!("waited in vain: {missing:#?}");
     }
 }
 
@@ -86,11 +113,12 @@ on_both_stacks! {
         invite_many(&harness.team, 1).await;
         let readiness = worker.until_failed(&["mailer"]).await;
         assert!(problem(&readiness, "mailer").contains("535 5.7.8 bad credentials"), "{readiness:?}");
-        let metrics = scrape(&worker.monitor).await;
-        assert_eq!(metrics.value("guestlist_letter_attempts_total{verdict=\"sender_refused\"}"), 1.0);
-        assert_eq!(metrics.value("guestlist_check_ok{check=\"mailer\"}"), 0.0);
-        assert_eq!(metrics.value("guestlist_mailer_resting"), 1.0);
-        assert_eq!(metrics.value("guestlist_mailer_sender_refused"), 1.0);
+        worker.until_shown(&[
+            ("letter_attempts_total{verdict=\"sender_refused\"}", 1.0),
+            ("check_ok{check=\"mailer\"}", 0.0),
+            ("mailer_resting", 1.0),
+            ("mailer_sender_refused", 1.0),
+        ]).await;
         harness.smtp.clear_rules();
         // The clock stands still, so the test has to make the letter's next attempt due.
         eventually("the letter leaves", async || {
@@ -98,12 +126,13 @@ on_both_stacks! {
             harness.letters().len() == 1
         }).await;
         worker.until_failed(&[]).await;
-        let metrics = scrape(&worker.monitor).await;
-        assert_eq!(metrics.value("guestlist_letter_attempts_total{verdict=\"accepted\"}"), 1.0);
+        let metrics = worker.until_shown(&[
+            ("letter_attempts_total{verdict=\"accepted\"}", 1.0),
+            ("check_ok{check=\"mailer\"}", 1.0),
+            ("mailer_resting", 0.0),
+            ("mailer_sender_refused", 0.0),
+        ]).await;
         assert!(metrics.value("guestlist_smtp_replies_total{class=\"5xx\"}") >= 1.0);
-        assert_eq!(metrics.value("guestlist_check_ok{check=\"mailer\"}"), 1.0);
-        assert_eq!(metrics.value("guestlist_mailer_resting"), 0.0);
-        assert_eq!(metrics.value("guestlist_mailer_sender_refused"), 0.0);
         worker.stop().await;
     }
 
@@ -114,17 +143,7 @@ on_both_stacks! {
         let harness = harness.with_mail_server(script).await;
         invite_many(&harness.team, 12).await;
         let worker = Watched::start(&harness);
-        let settled = async || {
-            let metrics = scrape(&worker.monitor).await;
-            metrics.sum("guestlist_runs_total") == 12.0
-        };
-        eventually("all ran", settled).await;
-        eventually("two wait", async || {
-            let metrics = scrape(&worker.monitor).await;
-            metrics.sum("guestlist_outbox_messages") == 2.0
-        }).await;
-        let metrics = scrape(&worker.monitor).await;
-        for (sample, expected) in [
+        let metrics = worker.until_shown(&[
             ("letter_attempts_total{verdict=\"accepted\"}", 10.0),
             ("letter_attempts_total{verdict=\"provisional\"}", 1.0),
             ("letter_attempts_total{verdict=\"deferred\"}", 1.0),
@@ -141,9 +160,9 @@ on_both_stacks! {
             ("outbox_messages{kind=\"send_invitation\",state=\"ready\"}", 2.0),
             ("outbox_oldest_due_age_seconds{lane=\"letters\"}", 0.0),
             ("queue_running", 0.0),
-        ] {
-            assert_eq!(metrics.value(&format!("guestlist_{sample}")), expected, "{sample}");
-        }
+        ]).await;
+        assert_eq!(metrics.sum("guestlist_runs_total"), 12.0);
+        assert_eq!(metrics.sum("guestlist_outbox_messages"), 2.0);
         assert_eq!(harness.letters().len(), 10);
         let connections = metrics.value("guestlist_smtp_connections_total");
         assert_eq!(connections as usize, harness.smtp.seen().connections);
@@ -175,9 +194,10 @@ on_both_stacks! {
         harness.smtp.until(|seen| seen.letters.len() == 1).await;
         invite_more(&harness.team).await;
         harness.smtp.until(|seen| seen.letters.len() == 2).await;
-        let metrics = scrape(&worker.monitor).await;
-        assert_eq!(metrics.value("guestlist_lease_expiries_total"), 1.0);
-        assert_eq!(metrics.value("guestlist_dispatches_total{lane=\"letters\"}"), 2.0);
+        worker.until_shown(&[
+            ("lease_expiries_total", 1.0),
+            ("dispatches_total{lane=\"letters\"}", 2.0),
+        ]).await;
         worker.stop().await;
     }
 
@@ -210,12 +230,10 @@ on_both_stacks! {
             _ => unreachable!("neither Postgres nor SQLite"),
         }
         let worker = Watched::start(&harness);
-        eventually("it is dead", async || {
-            let metrics = scrape(&worker.monitor).await;
-            metrics.get("guestlist_outbox_messages{kind=\"other\",state=\"dead\"}") == Some(1.0)
-        }).await;
-        let metrics = scrape(&worker.monitor).await;
-        assert_eq!(metrics.value("guestlist_runs_total{kind=\"other\",outcome=\"dead\"}"), 1.0);
+        worker.until_shown(&[
+            ("outbox_messages{kind=\"other\",state=\"dead\"}", 1.0),
+            ("runs_total{kind=\"other\",outcome=\"dead\"}", 1.0),
+        ]).await;
         worker.stop().await;
     }
 }

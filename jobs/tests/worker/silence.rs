@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use guestlist::SessionKey;
@@ -68,6 +67,8 @@ async fn behind_a_proxy(before: impl AsyncFnOnce(&Team)) -> (Harness, Proxy, Can
     proxied.set_port(Some(proxy.port)).unwrap();
     let team = Team::on(postgres::at(&url).await).await;
     before(&team).await;
+    // Rows leased by a swallowed answer come back when their lease ends, so the clock has to run by itself.
+    let team = team.configured(|builder| builder.clock(guestlist::Clock::System));
     let harness = Harness::new(team, redis()).await;
     let mut context = harness.context();
     context.database = postgres::at(proxied.as_str()).await;
@@ -83,16 +84,9 @@ async fn worker_recovers_from_silent_connections() {
     eventually("it asks for work", async || harness.queue.is_polling()).await;
     proxy.mute();
     invite_many(&harness.team, 200).await;
-    // A row leased by a swallowed answer comes back when its lease ends, after 20 s, each time,
-    // and a failed one after a second: by the team's clock, which runs no faster than the real one.
-    eventually("letters leave", async || {
-        harness.team.advance_clock(TimeDelta::milliseconds(10));
-        harness.letters().len() > 50
-    })
-    .await;
+    eventually("letters leave", async || harness.letters().len() > 50).await;
     proxy.mute();
     eventually("all letters leave", async || {
-        harness.team.advance_clock(TimeDelta::milliseconds(10));
         harness.counts().await.is_empty()
     })
     .await;
@@ -113,7 +107,6 @@ async fn notices_are_sent_after_silent_connections() {
     eventually("notices leave", async || harness.letters().len() > 12).await;
     proxy.mute();
     eventually("all notices leave", async || {
-        harness.team.advance_clock(TimeDelta::milliseconds(10));
         harness.counts().await.is_empty()
     })
     .await;
@@ -162,7 +155,7 @@ async fn purge_over_a_silent_connection_ends_with_an_error() {
     let database = postgres::at(proxied.as_str()).await;
     let stores: [Arc<dyn SessionStore>; 1] = [Arc::new(Silencing(proxy.muted.clone()))];
     let purge = sessions::purge(&database, &stores, id, None);
-    let purged = tokio::time::timeout(Duration::from_secs(20), purge).await;
+    let purged = tokio::time::timeout(Duration::from_secs(60), purge).await;
     let error = purged.expect("it ends").unwrap_err();
     assert!(error.to_string().contains("no answer"), "{error}");
     proxy.task.abort();
