@@ -1,6 +1,8 @@
 //! The library on a real database: performs an operation and returns its answer.
 
 pub mod call;
+mod task;
+mod worker_step;
 
 use guestlist::{
     Database, Error, Guestlist, Invitation, InvitationId, Key, KeyRing, Lend as _, ManualClock,
