@@ -66,9 +66,9 @@ async fn behind_a_proxy(before: impl AsyncFnOnce(&Team)) -> (Harness, Proxy, Can
     let proxy = Proxy::to(proxied.port().unwrap()).await;
     proxied.set_port(Some(proxy.port)).unwrap();
     let team = Team::on(postgres::at(&url).await).await;
-    before(&team).await;
     // Rows leased by a swallowed answer come back when their lease ends, so the clock has to run by itself.
     let team = team.configured(|builder| builder.clock(guestlist::Clock::System));
+    before(&team).await;
     let harness = Harness::new(team, redis()).await;
     let mut context = harness.context();
     context.database = postgres::at(proxied.as_str()).await;
