@@ -70,6 +70,9 @@
 //! with its data in a temporary folder. They can be killed and started again. Their programs must be
 //! installed; an [`Error`] names what is missing and how to install it.
 //!
+//! [`PostgresServer::standby`] starts a server that follows another and can be promoted, and a
+//! [`Forwarder`] stands for the name that moves from one to the other.
+//!
 //! # The end
 //!
 //! A server ends when its value is dropped, also by a panic. On Linux it ends together with the
@@ -77,6 +80,7 @@
 
 pub mod error;
 mod folder;
+pub mod forwarder;
 pub mod mailbox;
 pub mod port;
 pub mod postgres;
@@ -87,6 +91,7 @@ pub mod smtp;
 pub mod worker;
 
 pub use error::Error;
+pub use forwarder::Forwarder;
 pub use guestlist::ManualClock;
 pub use mailbox::Mailbox;
 pub use port::free_port;

@@ -105,7 +105,9 @@ impl PostgresServer {
             let text = fs::read_to_string(&state).unwrap_or_default();
             let mut lines = text.lines();
             lines.next() == Some(&process.id().to_string())
-                && lines.nth(6).is_some_and(|state| state.trim() == "ready")
+                && lines
+                    .nth(6)
+                    .is_some_and(|state| matches!(state.trim(), "ready" | "standby"))
         };
         match &mut self.process {
             Some(process) => process.until(START_TIMEOUT, is_ready).await,
@@ -113,20 +115,67 @@ impl PostgresServer {
         }
     }
 
+    /// Starts a standby of this server, which follows it by streaming replication and has the same
+    /// settings.
+    ///
+    /// # Errors
+    /// If `pg_basebackup` or `postgres` is not installed or fails.
+    pub async fn standby(&self) -> Result<Self, Error> {
+        let mut standby = Self {
+            port: free_port(),
+            settings: self.settings.clone(),
+            process: None,
+            folder: Folder::create(None)?,
+        };
+        let port = format!("--port={}", self.port);
+        let connection = ["--host=127.0.0.1", &port, "--username=guestlist"];
+        let copy = [
+            "--pgdata=data",
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+        ];
+        let arguments = connection.into_iter().chain(copy).chain(["--no-sync"]);
+        standby.give_folder()?;
+        standby.run("pg_basebackup", arguments).await?;
+        standby.start_on_a_free_port().await.map(|()| standby)
+    }
+
+    /// Makes a standby a primary, and waits until it is one. Its connections stay open.
+    ///
+    /// # Errors
+    /// If `pg_ctl` is not installed or fails, as for a server that is no standby.
+    pub async fn promote(&self) -> Result<(), Error> {
+        self.run("pg_ctl", ["promote", "--pgdata=data", "--wait"])
+            .await
+    }
+
     async fn create(&self) -> Result<(), Error> {
-        let folder = self.folder.path();
-        if is_root() {
-            let given = chown(folder, Some(NOBODY), Some(NOBODY));
-            given.map_err(Error::io("the folder cannot be given to the user nobody"))?;
+        self.give_folder()?;
+        let user = ["--username=guestlist", "--auth=trust", "--no-locale"];
+        let data = ["--pgdata=data", "--encoding=UTF8", "--no-sync"];
+        self.run("initdb", user.into_iter().chain(data)).await
+    }
+
+    fn give_folder(&self) -> Result<(), Error> {
+        if !is_root() {
+            return Ok(());
         }
-        let mut command = unprivileged_child_command(&program::find("initdb")?, "QUIT");
+        let given = chown(self.folder.path(), Some(NOBODY), Some(NOBODY));
+        given.map_err(Error::io("the folder cannot be given to the user nobody"))
+    }
+
+    /// Runs one of Postgres' programs in the folder until it ends.
+    async fn run(
+        &self,
+        program: &str,
+        arguments: impl IntoIterator<Item = &str>,
+    ) -> Result<(), Error> {
+        let mut command = unprivileged_child_command(&program::find(program)?, "QUIT");
         command
-            .arg("--pgdata=data")
-            .args(["--username=guestlist", "--auth=trust", "--no-locale"])
-            .args(["--encoding=UTF8", "--no-sync"])
-            .current_dir(folder)
+            .args(arguments)
+            .current_dir(self.folder.path())
             .stdin(Stdio::null());
-        let failed = || Error::io("initdb cannot be run");
+        let failed = || Error::io(format!("{program} cannot be run"));
         let output = tokio::task::spawn_blocking(move || command.output()).await;
         let output = output.map_err(|error| failed()(error.into()))?;
         let output = output.map_err(failed())?;
@@ -134,9 +183,19 @@ impl PostgresServer {
             return Ok(());
         }
         Err(Error::Ended {
-            program: "initdb".to_owned(),
+            program: program.to_owned(),
             log: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
+    }
+
+    async fn start_on_a_free_port(&mut self) -> Result<(), Error> {
+        for _ in 1..ATTEMPTS {
+            match self.restart().await {
+                Err(Error::Ended { .. }) => self.port = free_port(),
+                started => return started,
+            }
+        }
+        self.restart().await
     }
 }
 
@@ -200,12 +259,6 @@ impl Builder {
         if !server.folder.path().join("data").exists() {
             server.create().await?;
         }
-        for _ in 1..ATTEMPTS {
-            match server.restart().await {
-                Err(Error::Ended { .. }) => server.port = free_port(),
-                started => return started.map(|()| server),
-            }
-        }
-        server.restart().await.map(|()| server)
+        server.start_on_a_free_port().await.map(|()| server)
     }
 }

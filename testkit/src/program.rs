@@ -24,7 +24,7 @@ pub fn find(program: &str) -> Result<PathBuf, Error> {
 
 fn advice(program: &str) -> &'static str {
     match program {
-        "initdb" | "postgres" => {
+        "initdb" | "postgres" | "pg_basebackup" | "pg_ctl" => {
             "install the Postgres server (Debian: apt install postgresql; macOS: brew install postgresql@17; Fedora: dnf install postgresql-server), or run bin/setup in a checkout of guestlist"
         }
         "redis-server" => {
