@@ -65,22 +65,30 @@ impl From<&Database> for Database {
     }
 }
 
-/// The longest idle time after which a connection is used without a ping.
+/// The longest idle time after which a connection is used without a check.
 #[cfg(feature = "postgres")]
-const MAX_IDLE_WITHOUT_PING: Duration = Duration::from_secs(1);
+const MAX_IDLE_WITHOUT_CHECK: Duration = Duration::from_secs(1);
 
-/// The time a connection has to answer a ping before it is closed. A connection that was lost silently
+/// The time a connection has to answer a check before it is closed. A connection that was lost silently
 /// would otherwise keep its place in the pool, and its user waiting, for a quarter of an hour.
 #[cfg(feature = "postgres")]
-const PING_TIMEOUT: Duration = Duration::from_secs(1);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Pings a connection; an error if it does not answer in time.
+/// Checks a connection: an error if it does not answer in time, false if it cannot write. The pool
+/// then closes it and opens another, perhaps to another server.
+///
+/// After a failover the old primary may answer as a standby, or with
+/// `default_transaction_read_only`, for as long as its connections are open. Every other error that
+/// ends the use of a connection (SQLSTATE classes 08 and 57P, 25P03) closes it on the server's side.
+///
+/// `SHOW` is sent by itself, so it takes one round trip, as a ping does.
 #[cfg(feature = "postgres")]
-async fn answers(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
-    use sqlx::Connection;
-    let answer = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
-    answer.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??;
-    Ok(true)
+async fn can_write(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
+    use sqlx::Row;
+    let shown = sqlx::raw_sql("SHOW transaction_read_only").fetch_one(connection);
+    let answer = tokio::time::timeout(CHECK_TIMEOUT, shown).await;
+    let row = answer.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))??;
+    Ok(row.try_get::<&str, _>(0)? == "off")
 }
 
 /// The time to wait for a free connection, or for another writer, before failing with an error.
@@ -111,20 +119,19 @@ impl Database {
                     sqlx::postgres::PgConnectOptions::from_str(url)?.application_name("guestlist");
                 // A pool would retry a refused connection until the time-out, and then report only the time-out.
                 options.connect().await?.close().await?;
-                let pool =
-                    sqlx::postgres::PgPoolOptions::new()
-                        .max_connections(connections)
-                        .acquire_timeout(WAIT_TIMEOUT)
-                        .test_before_acquire(false)
-                        .before_acquire(|connection, meta| {
-                            Box::pin(async move {
-                                Ok(meta.idle_for < MAX_IDLE_WITHOUT_PING
-                                    || answers(connection).await?)
-                            })
+                let pool = sqlx::postgres::PgPoolOptions::new()
+                    .max_connections(connections)
+                    .acquire_timeout(WAIT_TIMEOUT)
+                    .test_before_acquire(false)
+                    .before_acquire(|connection, meta| {
+                        Box::pin(async move {
+                            Ok(meta.idle_for < MAX_IDLE_WITHOUT_CHECK
+                                || can_write(connection).await?)
                         })
-                        .after_release(|connection, _| Box::pin(answers(connection)))
-                        .connect_with(options)
-                        .await?;
+                    })
+                    .after_release(|connection, _| Box::pin(can_write(connection)))
+                    .connect_with(options)
+                    .await?;
                 Ok(Self::Postgres(pool))
             }
             #[cfg(feature = "sqlite")]

@@ -145,6 +145,7 @@ mod organization;
 pub mod outbox;
 mod page;
 mod personal_message;
+mod read_only;
 mod retention;
 mod role;
 mod role_model;

@@ -21,6 +21,7 @@ pub use crate::attempt::{
 };
 pub use crate::invitation::{DeliveryReport, expire_due, record_delivery, record_sent, remind_due};
 pub use crate::mail_pause::{MailPause, mail_pause, pause_mail, resume_mail};
+pub use crate::read_only::{ReadOnly, read_only};
 pub use crate::retention::{
     delete_closed_invitations, delete_expired_suppressions, delete_old_events, delete_old_letters,
 };

@@ -94,12 +94,8 @@ async fn database(
             return Ok(None);
         }
     };
-    let kind = match &database {
-        Database::Postgres(_) => "Postgres answers",
-        Database::Sqlite(_) => "the SQLite file can be used",
-        _ => "the database answers",
-    };
-    checks.report("database", Healthy(kind.to_owned()))?;
+    let writing = within(writing(&database)).await.unwrap_or_else(Broken);
+    checks.report("database", writing)?;
     checks.report(
         "schema",
         within(schema(&database)).await.unwrap_or_else(Broken),
@@ -111,6 +107,21 @@ async fn database(
             .unwrap_or_else(Broken),
     )?;
     Ok(Some(database))
+}
+
+/// Checks that the database accepts writes.
+async fn writing(database: &Database) -> Result<Finding, guestlist::Error> {
+    if let Some(reason) = worker::read_only(database).await? {
+        return Ok(Broken(format!(
+            "{reason}: make it writable, or correct DATABASE_URL"
+        )));
+    }
+    let kind = match database {
+        Database::Postgres(_) => "Postgres answers",
+        Database::Sqlite(_) => "the SQLite file can be used",
+        _ => "the database answers",
+    };
+    Ok(Healthy(kind.to_owned()))
 }
 
 async fn schema(database: &Database) -> Result<Finding, guestlist::Error> {

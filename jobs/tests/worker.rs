@@ -18,6 +18,8 @@ mod alerting;
 mod attempts;
 #[path = "worker/delivery.rs"]
 mod delivery;
+#[path = "worker/failover.rs"]
+mod failover;
 #[path = "worker/fairness.rs"]
 mod fairness;
 #[path = "worker/faults.rs"]

@@ -3,7 +3,7 @@
 use guestlist_testkit::smtp::{Action, Rule, Script, Stage};
 use serde_json::Value as Json;
 
-use guestlist_testkit::{RedisServer, free_port};
+use guestlist_testkit::{PostgresServer, RedisServer, free_port};
 
 use crate::installation::Installation;
 use crate::support::{CommandLine, text};
@@ -89,6 +89,40 @@ fn the_tables_are_missing() {
         "schema",
         &["run `guestlist migrate`"],
     );
+}
+
+#[test]
+fn postgres_is_read_only() {
+    let installation = Installation::new();
+    let url = installation.command_line.database_url();
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let option = "options=-c%20default_transaction_read_only%3Don";
+    let installation = installation.with("DATABASE_URL", &format!("{url}{separator}{option}"));
+    let failed_checks = failed_checks(&installation.command_line, 1);
+    let says = ["default_transaction_read_only is on", "make it writable"];
+    assert_only_failure(&failed_checks, "database", &says);
+}
+
+#[test]
+fn postgres_is_a_standby() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let primary = runtime.block_on(PostgresServer::start()).unwrap();
+    let mut installation = Installation::on_database(&primary.url());
+    installation.start_mail_server(Script::default());
+    let standby = runtime.block_on(primary.standby()).unwrap();
+    let installation = installation.with("DATABASE_URL", &standby.url());
+    let failed_checks = failed_checks(&installation.command_line, 1);
+    assert_only_failure(&failed_checks, "database", &["the server is a standby"]);
+}
+
+#[test]
+fn sqlite_file_is_read_only() {
+    let command_line = CommandLine::on_sqlite();
+    command_line.run("organization list").done();
+    let url = format!("{}?mode=ro", command_line.database_url());
+    let command_line = command_line.with("DATABASE_URL", &url);
+    let failed_checks = failed_checks(&command_line, 1);
+    assert_only_failure(&failed_checks, "database", &["the file or its folder"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use guestlist::worker::TriedLetters;
+use guestlist::worker::{self, TriedLetters};
 use serde::Serialize;
 use serde::ser::SerializeStruct;
 use tokio::time::timeout;
@@ -56,7 +56,7 @@ impl Readiness {
             instruments.tried_letters()
         );
         let mut checks = vec![
-            Check::of("worker", worker(instruments)),
+            Check::of("worker", queue_worker(instruments)),
             Check::of("relay", relay(instruments)),
             Check::of("database", skew.as_ref().err().cloned()),
             Check::of("queue", queue.err()),
@@ -83,7 +83,7 @@ impl Check {
     }
 }
 
-fn worker(instruments: &Instruments) -> Option<String> {
+fn queue_worker(instruments: &Instruments) -> Option<String> {
     let is_polling = instruments.queue.is_polling();
     (!is_polling).then(|| "no queue worker of this process is polling for jobs".to_owned())
 }
@@ -99,11 +99,18 @@ fn relay(instruments: &Instruments) -> Option<String> {
     }
 }
 
-/// Asks the database for its time, which also shows whether it answers.
+/// Asks the database for its time, which also shows whether it answers, and whether it accepts writes.
 async fn database(instruments: &Instruments) -> Result<chrono::TimeDelta, String> {
-    let look = skew::clock_skew(&instruments.guestlist, &instruments.database);
-    match timeout(CHECK_TIMEOUT, look).await {
-        Ok(Ok(skew)) => Ok(skew),
+    let look = async {
+        let skew = skew::clock_skew(&instruments.guestlist, &instruments.database).await?;
+        Ok((skew, worker::read_only(&instruments.database).await?))
+    };
+    let answer: Result<Result<_, guestlist::Error>, _> = timeout(CHECK_TIMEOUT, look).await;
+    match answer {
+        Ok(Ok((skew, None))) => Ok(skew),
+        Ok(Ok((_, Some(reason)))) => Err(format!(
+            "{reason}; no letter leaves until it accepts writes"
+        )),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(no_answer("the database")),
     }

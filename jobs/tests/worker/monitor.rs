@@ -39,7 +39,7 @@ impl Watched {
         }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap();
     }
@@ -82,9 +82,9 @@ fn names(readiness: &Readiness) -> Vec<&'static str> {
     failed.map(|check| check.name).collect()
 }
 
-fn problem(readiness: &Readiness, name: &str) -> String {
+pub(crate) fn problem(readiness: &Readiness, name: &str) -> Option<String> {
     let check = readiness.checks.iter().find(|check| check.name == name);
-    check.unwrap().problem.clone().unwrap()
+    check.unwrap().problem.clone()
 }
 
 pub(crate) async fn scrape(monitor: &Monitor) -> Exposition {
@@ -112,7 +112,7 @@ on_both_stacks! {
         worker.until_failed(&[]).await;
         invite_many(&harness.team, 1).await;
         let readiness = worker.until_failed(&["mailer"]).await;
-        assert!(problem(&readiness, "mailer").contains("535 5.7.8 bad credentials"), "{readiness:?}");
+        assert!(problem(&readiness, "mailer").unwrap().contains("535 5.7.8 bad credentials"), "{readiness:?}");
         worker.until_shown(&[
             ("letter_attempts_total{verdict=\"sender_refused\"}", 1.0),
             ("check_ok{check=\"mailer\"}", 0.0),
@@ -260,6 +260,21 @@ async fn clock_offset_fails_readiness() {
         assert!((skew - f64::from(seconds)).abs() < 5.0, "{skew}");
         worker.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn read_only_file_fails_readiness() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut team = Team::on(crate::sqlite::file(folder.path()).await).await;
+    let url = format!("sqlite:{}/guestlist.db?mode=ro", folder.path().display());
+    team.database = Database::connect(&url, 5).await.unwrap();
+    let monitor = Harness::new(team, Queue::memory()).await.worker().monitor();
+    let readiness = monitor.readiness().await;
+    let problem = problem(&readiness, "database").unwrap();
+    assert!(
+        problem.contains("the file or its folder cannot be written"),
+        "{problem}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
