@@ -192,6 +192,16 @@ pub(crate) fn sql(sql: &'static str) -> Statement<'static> {
     }
 }
 
+/// Makes a statement that runs seldom and is not kept as a prepared one.
+#[cfg(feature = "postgres")]
+pub(crate) fn rare(sql: String) -> Statement<'static> {
+    Statement {
+        sql: sql.into(),
+        values: Vec::new(),
+        is_kept: false,
+    }
+}
+
 /// Appends `count` placeholders that follow `bound` others.
 fn placeholders(sql: &mut String, bound: usize, count: usize) {
     for number in bound + 1..=bound + count {

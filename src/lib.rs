@@ -147,6 +147,7 @@ mod page;
 mod personal_message;
 mod read_only;
 mod retention;
+mod right;
 mod role;
 mod role_model;
 mod seal;

@@ -25,6 +25,7 @@ pub use crate::read_only::{ReadOnly, read_only};
 pub use crate::retention::{
     delete_closed_invitations, delete_expired_suppressions, delete_old_events, delete_old_letters,
 };
+pub use crate::right::{Right, missing_rights};
 pub use crate::session::{
     EndedSession, ended as ended_sessions, forget_ended as forget_ended_sessions,
 };

@@ -61,6 +61,9 @@ mod pending_role;
 mod presets;
 #[path = "library/resending.rs"]
 mod resending;
+#[cfg(feature = "postgres")]
+#[path = "library/rights.rs"]
+mod rights;
 #[path = "library/seats.rs"]
 mod seats;
 #[path = "library/sessions.rs"]

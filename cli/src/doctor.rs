@@ -126,8 +126,9 @@ async fn writing(database: &Database) -> Result<Finding, guestlist::Error> {
 
 async fn schema(database: &Database) -> Result<Finding, guestlist::Error> {
     let embedded = matches!(database, Database::Sqlite(_));
-    Ok(match Schema::of(&mut database.acquire().await?).await? {
-        Schema::Current => Healthy("the tables are up to date".to_owned()),
+    let mut connection = database.acquire().await?;
+    Ok(match Schema::of(&mut connection).await? {
+        Schema::Current => rights(&worker::missing_rights(&mut connection).await?),
         Schema::Missing | Schema::Outdated if embedded => {
             Healthy("the tables are created when the file is first used".to_owned())
         }
@@ -137,6 +138,19 @@ async fn schema(database: &Database) -> Result<Finding, guestlist::Error> {
         }
         _ => Broken("the tables are of a newer version than this program".to_owned()),
     })
+}
+
+fn rights(missing: &[worker::Right]) -> Finding {
+    if missing.is_empty() {
+        return Healthy("the tables are up to date".to_owned());
+    }
+    let grants = missing
+        .iter()
+        .map(|right| format!("GRANT {right} TO CURRENT_USER"));
+    Broken(format!(
+        "the worker's role lacks rights on tables: run as their owner, with the role's name in the place of CURRENT_USER: {}",
+        grants.collect::<Vec<_>>().join("; ")
+    ))
 }
 
 async fn clock(config: &Config, database: &Database) -> Result<Finding, guestlist::Error> {

@@ -126,6 +126,28 @@ fn sqlite_file_is_read_only() {
 }
 
 #[test]
+fn right_on_a_table_is_missing() {
+    let installation = Installation::new();
+    let url = installation.command_line.database_url();
+    let role = format!("worker_{}", guestlist::Key::generate().id());
+    installation.command_line.sql(&format!(
+        "CREATE ROLE {role}; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};
+         REVOKE INSERT ON guestlist_events FROM {role}"
+    ));
+    let separator = if url.contains('?') { '&' } else { '?' };
+    let option = format!("{separator}options=-c%20role%3D{role}");
+    let installation = installation.with("DATABASE_URL", &format!("{url}{option}"));
+    let failed_checks = failed_checks(&installation.command_line, 1);
+    let installation = installation.with("DATABASE_URL", &url);
+    installation
+        .command_line
+        .sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+    let says = ["GRANT INSERT ON guestlist_events TO CURRENT_USER"];
+    assert_only_failure(&failed_checks, "schema", &says);
+    assert_eq!(failed_checks[0].1.matches("GRANT").count(), 1);
+}
+
+#[test]
 fn redis_does_not_answer() {
     let mut installation = Installation::new();
     installation.redis.kill();
