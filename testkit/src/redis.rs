@@ -5,13 +5,15 @@ mod reply;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use redis::AsyncConnectionConfig;
+
 pub use self::reply::{FromReply, Reply};
 use crate::folder::Folder;
 use crate::process::{Process, child_command};
 use crate::{Error, free_port, program};
 
 /// The time limit for the start of the server.
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The time limit for the answer to a command.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -133,7 +135,13 @@ impl RedisServer {
     pub async fn words<T: FromReply>(&self, words: &[&str]) -> Result<T, Error> {
         let answer = async {
             let client = redis::Client::open(self.url())?;
-            let mut connection = client.get_multiplexed_async_connection().await?;
+            // Without limits of its own, which are half a second for an answer: ours are longer.
+            let unlimited = AsyncConnectionConfig::new()
+                .set_connection_timeout(None)
+                .set_response_timeout(None);
+            let mut connection = client
+                .get_multiplexed_async_connection_with_config(&unlimited)
+                .await?;
             let mut command = redis::Cmd::new();
             command.arg(words);
             command.query_async::<redis::Value>(&mut connection).await

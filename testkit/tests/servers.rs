@@ -85,7 +85,11 @@ async fn redis_password_is_required_and_in_the_url() {
         format!("redis://:word@127.0.0.1:{}/", server.port())
     );
     let without = redis::Client::open(server.url().replace(":word@", "")).unwrap();
-    let refused = without.get_multiplexed_async_connection().await;
+    let unlimited = redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None);
+    let refused = without.get_multiplexed_async_connection_with_config(&unlimited);
+    let refused = refused.await;
     let refused = match refused {
         Ok(mut connection) => redis::cmd("PING")
             .query_async::<String>(&mut connection)

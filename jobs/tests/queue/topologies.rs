@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU16, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use guestlist::SessionKey;
@@ -20,6 +21,9 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::fixture::{DRAIN, Runs, SLOTS, dispatches, keys, polling, push_all, run, until};
+
+/// The time limit of the tests' own client.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The hash tag of every key of the queue.
 const TAG: &str = "{core:apalis:queues:list}";
@@ -38,7 +42,7 @@ async fn push_until_run(queue: &Queue, runs: &Runs) {
                 if runs.all_once(&fresh) {
                     return true;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
             false
         })
@@ -228,13 +232,14 @@ async fn move_half_way([one, other]: &[RedisServer; 2], key: &str) {
 #[tokio::test]
 async fn sessions_end_in_every_cluster_slot() {
     let nodes = cluster().await;
-    let client = redis::cluster::ClusterClient::new([url_of(&nodes)
-        .replace("redis+cluster", "redis")
-        .split(',')
-        .next()
-        .unwrap()
-        .to_owned()])
-    .unwrap();
+    let node = url_of(&nodes).replace("redis+cluster", "redis");
+    let node = node.split(',').next().unwrap().to_owned();
+    // The client's own limits are short for a busy machine.
+    let client = redis::cluster::ClusterClient::builder([node])
+        .connection_timeout(LIMIT)
+        .response_timeout(LIMIT)
+        .build()
+        .unwrap();
     let mut connection = client.get_async_connection().await.unwrap();
     for number in 0..50 {
         for whose in ["hers", "his"] {

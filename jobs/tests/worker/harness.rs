@@ -141,6 +141,25 @@ impl Harness {
             .expect("the database answers");
     }
 
+    /// Runs `work` while the team's clock runs as fast as the real one.
+    ///
+    /// A task of a killed worker may have leased a message a moment after the kill. That lease, too, has
+    /// to end before another worker gets the message.
+    pub(crate) async fn while_time_passes<T>(&self, work: impl Future<Output = T>) -> T {
+        const STEP: Duration = Duration::from_millis(100);
+        let passing = async {
+            loop {
+                tokio::time::sleep(STEP).await;
+                let step = chrono::TimeDelta::from_std(STEP).expect("it is short");
+                self.team.advance_clock(step);
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            never = passing => never,
+        }
+    }
+
     pub(crate) fn start(&self) -> Running {
         self.start_with_mailer().0
     }

@@ -121,11 +121,11 @@ on_both_stacks! {
         let (stalled, stopped) = (Rule::new(Stage::Connect, Action::Stall), fresh_queue(harness).await);
         stopped.smtp.add_rule(stalled);
         let worker = stopped.start();
-        stopped.smtp.until(|seen| seen.connections >= 2).await;
+        stopped.while_time_passes(stopped.smtp.until(|seen| seen.connections >= 2)).await;
         worker.stop().await;
         let harness = fresh_queue(stopped).await;
         harness.smtp.clear_rules();
-        harness.work_until_idle().await;
+        harness.while_time_passes(harness.work_until_idle()).await;
         let letters = harness.letters_to("bob@example.com");
         assert_eq!(letters.len(), 2);
         assert_eq!(letters[0], letters[1]);

@@ -132,7 +132,11 @@ on_both_stacks! {
         let store = RedisSessions::new(&redis_url().parse().unwrap(), pattern.parse().unwrap());
         let harness = Harness { sessions: vec![Arc::new(store)], ..harness };
         let client = redis::Client::open(redis_url()).unwrap();
-        let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+        // The client's own limit of half a second is short for a busy machine.
+        let unlimited = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None);
+        let mut redis = client.get_multiplexed_async_connection_with_config(&unlimited).await.unwrap();
         let other = Team::on(harness.team.database.clone()).await;
         harness.team.join("bob", "agent").await;
         other.join("bob", "agent").await;

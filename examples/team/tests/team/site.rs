@@ -243,7 +243,12 @@ impl Site {
     pub(crate) async fn has_session(&self, session: &str) -> bool {
         if let Some(url) = &self.config.worker.redis_url {
             let client = redis::Client::open(url.expose()).unwrap();
-            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+            // The client's own limit of half a second is short for a busy machine.
+            let unlimited = redis::AsyncConnectionConfig::new()
+                .set_connection_timeout(None)
+                .set_response_timeout(None);
+            let connection = client.get_multiplexed_async_connection_with_config(&unlimited);
+            let mut connection = connection.await.unwrap();
             return redis::cmd("EXISTS")
                 .arg(session)
                 .query_async(&mut connection)
