@@ -65,7 +65,7 @@ enum Topology {
 }
 
 /// Time-out of every wait: for a promotion, a replica to synchronize, the last letter.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The Redis servers of a trial.
 enum Redis {

@@ -9,7 +9,7 @@ use guestlist_testkit::{RedisServer, redis as redis_server};
 pub(super) const TAG: &str = "core:apalis:queues:list";
 
 /// Time-out of a command. A server that was just killed does not answer.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A private Redis server with its own folder, which can be killed and restarted.
 pub(super) struct Node(RedisServer);
