@@ -116,9 +116,13 @@ impl Jobs {
             database,
             ..
         } = &self.context;
+        // Boxed because few verdicts ask, and the future of every letter would hold its kilobytes.
         let others_were_accepted = async |since| {
-            let mut connection = database.acquire().await?;
-            worker::accepted_since(&mut connection, since).await
+            Box::pin(async move {
+                let mut connection = database.acquire().await?;
+                worker::accepted_since(&mut connection, since).await
+            })
+            .await
         };
         let now = guestlist.now();
         Ok(Conclusion::of(message, now, verdict, others_were_accepted).await?)

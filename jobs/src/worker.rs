@@ -354,7 +354,8 @@ impl DispatchHandler {
     /// Runs the job of a message and settles it, within its span.
     async fn work(&self, message: Message, held: Held, span: &Span) {
         let began = Instant::now();
-        let job = self.jobs.run(&message, &held);
+        // Boxed because the futures around it would move its kilobytes at each of their steps.
+        let job = Box::pin(self.jobs.run(&message, &held));
         let outcome = AssertUnwindSafe(job).catch_unwind().await;
         let outcome = outcome.unwrap_or_else(|panic| {
             let why = format!("the job panicked: {}", panic_text(&*panic));
