@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
-pub use self::delivery::{DeliveryReport, record_delivery, record_sent};
+pub use self::delivery::{DeliveryReport, record_delivery};
 pub use self::expire::{expire_due, remind_due};
 pub use self::invite::{Invite, Outcome};
 pub use self::list::Filter;

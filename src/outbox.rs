@@ -20,7 +20,7 @@ pub use self::lease::{Lease, lease, release, renew, take_all};
 pub use self::overview::{
     Count, counts, counts_within, discard, due, is_idle, list, oldest_due, retry, retry_dead,
 };
-pub use self::settle::{Cost, complete, give_up, postpone};
+pub use self::settle::{Completion, Cost, complete, give_up, postpone};
 pub use self::ticket::Ticket;
 use crate::connection::{Connection, Insert};
 use crate::error::Error;

@@ -19,7 +19,7 @@ pub use self::invitation_letter::{LetterFacts, grant_holds, letter_facts};
 pub use crate::attempt::{
     accepted_since, delete_old_attempts, record_attempts, record_attempts_again,
 };
-pub use crate::invitation::{DeliveryReport, expire_due, record_delivery, record_sent, remind_due};
+pub use crate::invitation::{DeliveryReport, expire_due, record_delivery, remind_due};
 pub use crate::mail_pause::{MailPause, mail_pause, pause_mail, resume_mail};
 pub use crate::read_only::{ReadOnly, read_only};
 pub use crate::retention::{

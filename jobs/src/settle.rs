@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use guestlist::outbox::Cost;
+use guestlist::outbox::{Completion, Cost};
 use guestlist::{Attempt, Database, Delivery, MessageId, Transaction, outbox, worker};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::{debug, error, info, warn};
@@ -43,6 +43,18 @@ struct Settlement {
 impl Settlement {
     fn is_done(&self) -> bool {
         matches!(self.outcome.next, Next::Done | Next::Cancel { .. })
+    }
+
+    /// Returns the completion of the message, with the letter if the report on it says only that it
+    /// was sent.
+    fn completion(&self) -> Completion {
+        let id = self.message.id;
+        match &self.outcome.report {
+            Some(report) if report.delivery == Delivery::Sent && report.detail.is_none() => {
+                Completion::of_letter(id, report.invitation, report.letter)
+            }
+            _ => id.into(),
+        }
     }
 
     /// Returns the date that the letter keeps because the mail server may have received a part of it.
@@ -163,27 +175,21 @@ async fn complete(
     if done.is_empty() {
         return Ok(());
     }
-    let ids: Vec<MessageId> = done
+    let completions: Vec<Completion> = done
         .iter()
-        .map(|settlement| settlement.message.id)
+        .map(|settlement| settlement.completion())
         .collect();
     let attempts = attempts(done.iter().copied());
     let mut transaction = worker::begin(database).await?;
-    let completed = outbox::complete(&mut transaction, &ids).await?;
+    let completed = outbox::complete(&mut transaction, &completions).await?;
     let completed: HashSet<MessageId> = completed.into_iter().collect();
-    let reports = done
-        .into_iter()
-        .filter(|settlement| completed.contains(&settlement.message.id))
-        .filter_map(|settlement| settlement.outcome.report.as_ref());
-    let (sent, others): (Vec<_>, Vec<_>) =
-        reports.partition(|report| report.delivery == Delivery::Sent && report.detail.is_none());
-    let sent: Vec<_> = sent
-        .into_iter()
-        .map(|report| (report.invitation, report.letter))
-        .collect();
-    worker::record_sent(&mut transaction, &sent).await?;
-    for report in others {
-        worker::record_delivery(&mut transaction, clock.now(), report).await?;
+    for (settlement, completion) in done.into_iter().zip(completions) {
+        if let Some(report) = &settlement.outcome.report
+            && completion.sent.is_none()
+            && completed.contains(&completion.message)
+        {
+            worker::record_delivery(&mut transaction, clock.now(), report).await?;
+        }
     }
     record(&mut transaction, &attempts, is_repeat).await?;
     fail_point!("settle::commit", sqlx::Error::Io);

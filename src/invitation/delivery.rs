@@ -1,10 +1,10 @@
 //! Delivery results of invitation letters, recorded by the worker.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::Delivery;
-use crate::connection::{Dialect, Lend, sql};
+use crate::connection::{Lend, sql};
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::id::{InvitationId, OrganizationId};
@@ -150,53 +150,4 @@ pub async fn record_delivery(
     .after(facts)
     .record(&mut connection)
     .await
-}
-
-/// Records several letters as sent in one statement, each by invitation and letter number;
-/// otherwise like [`record_delivery`].
-///
-/// ```
-/// # use guestlist::{Connection, Error, InvitationId, worker};
-/// # async fn example(tx: &mut Connection<'_>, id: InvitationId) -> Result<(), Error> {
-/// let first_letter = 1;
-/// worker::record_sent(&mut *tx, &[(id, first_letter)]).await?;
-/// # Ok(())
-/// # }
-/// ```
-///
-/// # Errors
-/// [`Error::NoTransaction`], [`Error::Database`].
-pub async fn record_sent(
-    connection: impl Lend<'_>,
-    letters: &[(InvitationId, i64)],
-) -> Result<(), Error> {
-    let mut connection = connection.lend();
-    connection.require_transaction()?;
-    if letters.is_empty() {
-        return Ok(());
-    }
-    // Postgres estimates a hundred rows for any JSON list, and would scan a small table for them;
-    // the ids in an array make it use the index.
-    let text = match connection.dialect() {
-        #[cfg(feature = "postgres")]
-        Dialect::Postgres => {
-            "UPDATE guestlist_invitations AS invitation SET delivery = 'sent', delivery_detail = NULL
-             FROM jsonb_to_recordset($1) AS sent (id uuid, letter bigint)
-             WHERE invitation.id = sent.id AND letters = sent.letter AND delivery <> 'failed'
-               AND invitation.id = ANY (ARRAY(
-                   SELECT (value ->> 'id')::uuid FROM jsonb_array_elements($1) AS sent (value)))"
-        }
-        #[cfg(feature = "sqlite")]
-        Dialect::Sqlite => {
-            "UPDATE guestlist_invitations SET delivery = 'sent', delivery_detail = NULL
-             WHERE delivery <> 'failed' AND (id, letters) IN
-                 (SELECT unhex(value ->> 'id'), value ->> 'letter' FROM json_each($1))"
-        }
-    };
-    let sent: Json = letters
-        .iter()
-        .map(|(id, letter)| json!({ "id": id.as_uuid().simple(), "letter": letter }))
-        .collect();
-    connection.execute(sql(text).bind(sent)).await?;
-    Ok(())
 }

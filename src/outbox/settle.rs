@@ -8,53 +8,122 @@ use serde_json::{Value as Json, json};
 use super::Ticket;
 use crate::connection::{Dialect, Lend, sql};
 use crate::error::Error;
-use crate::id::MessageId;
+use crate::id::{InvitationId, MessageId};
 use crate::smtp_reply_line::one_line;
 
-/// Deletes messages whose effect is confirmed, even if another worker holds them now. Returns those
-/// that still existed, so that the caller records each effect once.
+/// A message whose effect is confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Completion {
+    /// The message.
+    pub message: MessageId,
+    /// The invitation whose letter was sent, and the number of the letter.
+    pub sent: Option<(InvitationId, i64)>,
+}
+
+impl From<MessageId> for Completion {
+    fn from(message: MessageId) -> Self {
+        Self {
+            message,
+            sent: None,
+        }
+    }
+}
+
+impl Completion {
+    /// Makes the completion of a message by whose task the letter of this number was sent.
+    pub fn of_letter(message: MessageId, invitation: InvitationId, letter: i64) -> Self {
+        Self {
+            message,
+            sent: Some((invitation, letter)),
+        }
+    }
+}
+
+/// Deletes messages whose effect is confirmed, even if another worker holds them now, and records
+/// the sent letters among them as [`Delivery::Sent`](crate::Delivery::Sent); a report on an older
+/// letter, or on one that already failed for good, changes nothing. Returns the messages that still
+/// existed, so that the caller records each effect once; the letter of any other is not recorded.
+///
+/// One statement on Postgres.
 ///
 /// ```
-/// # use guestlist::{Connection, Error, MessageId, outbox};
-/// # async fn example(tx: &mut Connection<'_>, message: MessageId) -> Result<(), Error> {
-/// let completed = outbox::complete(&mut *tx, &[message]).await?;
+/// # use guestlist::{Connection, Error, InvitationId, MessageId, outbox};
+/// # async fn example(tx: &mut Connection<'_>, message: MessageId, id: InvitationId) -> Result<(), Error> {
+/// let first_letter = 1;
+/// let completion = outbox::Completion::of_letter(message, id, first_letter);
+/// let completed = outbox::complete(&mut *tx, &[completion]).await?;
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// # Errors
-/// [`Error::Database`].
+/// [`Error::NoTransaction`], [`Error::Database`].
 pub async fn complete(
     connection: impl Lend<'_>,
-    messages: &[MessageId],
+    completions: &[Completion],
 ) -> Result<Vec<MessageId>, Error> {
-    if messages.is_empty() {
+    let mut connection = connection.lend();
+    connection.require_transaction()?;
+    if completions.is_empty() {
         return Ok(Vec::new());
     }
-    let mut connection = connection.lend();
-    let text = match connection.dialect() {
+    let completed: Vec<(MessageId,)> = match connection.dialect() {
+        // Postgres estimates a hundred rows for any JSON list, and would scan a small table for
+        // them; the ids in an array make it use the index.
         #[cfg(feature = "postgres")]
         Dialect::Postgres => {
-            "WITH done AS MATERIALIZED (
-                 SELECT id AS done_id FROM guestlist_outbox
-                 WHERE id = ANY (ARRAY(
-                     SELECT value::uuid FROM jsonb_array_elements_text($1) AS done (value)))
-                 ORDER BY id FOR UPDATE)
-             DELETE FROM guestlist_outbox WHERE id = ANY (ARRAY (SELECT done_id FROM done))
-             RETURNING id"
+            let statement = sql("WITH asked AS MATERIALIZED (
+                     SELECT * FROM jsonb_to_recordset($1)
+                         AS asked (message uuid, invitation uuid, letter bigint)),
+                 done AS MATERIALIZED (
+                     SELECT id AS done_id FROM guestlist_outbox
+                     WHERE id = ANY (ARRAY (SELECT message FROM asked))
+                     ORDER BY id FOR UPDATE),
+                 sent AS (
+                     UPDATE guestlist_invitations AS invitation
+                     SET delivery = 'sent', delivery_detail = NULL
+                     FROM asked
+                     WHERE invitation.id = asked.invitation AND letters = asked.letter
+                       AND delivery <> 'failed' AND asked.message IN (SELECT done_id FROM done)
+                       AND invitation.id = ANY (ARRAY (SELECT asked.invitation FROM asked)))
+                 DELETE FROM guestlist_outbox WHERE id = ANY (ARRAY (SELECT done_id FROM done))
+                 RETURNING id");
+            connection
+                .fetch_all(statement.bind(as_json(completions)))
+                .await?
         }
         #[cfg(feature = "sqlite")]
         Dialect::Sqlite => {
-            "DELETE FROM guestlist_outbox
-             WHERE id IN (SELECT unhex(value) FROM json_each($1)) RETURNING id"
+            let statement = sql(
+                "UPDATE guestlist_invitations SET delivery = 'sent', delivery_detail = NULL
+                 WHERE delivery <> 'failed' AND (id, letters) IN
+                     (SELECT unhex(value ->> 'invitation'), value ->> 'letter' FROM json_each($1)
+                      WHERE unhex(value ->> 'message') IN (SELECT id FROM guestlist_outbox))",
+            );
+            connection
+                .execute(statement.bind(as_json(completions)))
+                .await?;
+            let statement = sql("DELETE FROM guestlist_outbox
+                 WHERE id IN (SELECT unhex(value ->> 'message') FROM json_each($1)) RETURNING id");
+            connection
+                .fetch_all(statement.bind(as_json(completions)))
+                .await?
         }
     };
-    let ids: Json = messages
-        .iter()
-        .map(|id| json!(id.as_uuid().simple()))
-        .collect();
-    let completed: Vec<(MessageId,)> = connection.fetch_all(sql(text).bind(ids)).await?;
     Ok(completed.into_iter().map(|(id,)| id).collect())
+}
+
+fn as_json(completions: &[Completion]) -> Json {
+    let row = |completion: &Completion| {
+        let (invitation, letter) = completion.sent.unzip();
+        json!({
+            "message": completion.message.as_uuid().simple(),
+            "invitation": invitation.map(|id| id.as_uuid().simple()),
+            "letter": letter,
+        })
+    };
+    completions.iter().map(row).collect()
 }
 
 /// The cost of postponing a message.

@@ -122,8 +122,8 @@ on_both_databases! {
     async fn bounce_may_come_before_its_letter_is_settled(team: Team) {
         let invitation = team.invite(OLIVIA, "bob@example.com", "agent").await.unwrap();
         assert_eq!(record(&team, invitation.id, 1, &hard("unknown user")).await, BounceEffect::Suppressed);
-        let sent = [(invitation.id, 1)];
-        team.in_transaction(async |tx| worker::record_sent(tx, &sent).await).await.unwrap();
+        let sent = DeliveryReport::new(invitation.id, 1, Delivery::Sent, None);
+        team.in_transaction(async |tx| worker::record_delivery(tx, team.now(), &sent).await).await.unwrap();
         assert_eq!(team.invitation(invitation.id).await.delivery, Delivery::Bounced);
     }
 

@@ -113,10 +113,10 @@ on_both_databases! {
         assert_eq!(urgent.len(), 1, "a purge is due");
         let mut tx = team.begin().await;
         for letter in outbox::list(&mut tx, team.now(), State::Leased, None, 10).await.unwrap() {
-            outbox::complete(&mut tx, &[letter.id]).await.unwrap();
+            outbox::complete(&mut tx, &[letter.id.into()]).await.unwrap();
         }
         for letter in outbox::list(&mut tx, team.now(), State::Ready, None, 10).await.unwrap() {
-            if letter.kind != "purge_sessions" { outbox::complete(&mut tx, &[letter.id]).await.unwrap(); }
+            if letter.kind != "purge_sessions" { outbox::complete(&mut tx, &[letter.id.into()]).await.unwrap(); }
         }
         tx.commit().await.unwrap();
         assert!(!is_idle().await, "nothing but the purge is left");
@@ -217,8 +217,8 @@ on_both_databases! {
         }
         renewals.await.unwrap();
         let mut tx = team.begin().await;
-        let ids: Vec<_> = tickets.iter().map(|ticket| ticket.message).collect();
-        outbox::complete(&mut tx, &ids).await.unwrap();
+        let completions: Vec<_> = tickets.iter().map(|ticket| ticket.message.into()).collect();
+        outbox::complete(&mut tx, &completions).await.unwrap();
         assert!(outbox::is_idle(&mut tx, team.now()).await.unwrap());
     }
 
@@ -286,7 +286,7 @@ on_both_databases! {
         team.advance_clock(TimeDelta::seconds(20));
         lease(&team, 1).await;
         let mut tx = team.begin().await;
-        outbox::complete(&mut tx, &[stale.ticket.message]).await.unwrap();
+        outbox::complete(&mut tx, &[stale.ticket.message.into()]).await.unwrap();
         tx.commit().await.unwrap();
         let mut tx = team.begin().await;
         assert_eq!(outbox::counts(&mut tx, team.now()).await.unwrap(), []);
@@ -380,7 +380,7 @@ on_both_databases! {
         let held = lease(&team, 2).await;
         let mut tx = team.begin().await;
         outbox::complete(&mut tx, &[]).await.unwrap();
-        outbox::complete(&mut tx, &[held[0].ticket.message]).await.unwrap();
+        outbox::complete(&mut tx, &[held[0].ticket.message.into()]).await.unwrap();
         assert!(take(&mut tx, &held[0]).await.is_none());
         assert!(take(&mut tx, &held[1]).await.is_some());
     }

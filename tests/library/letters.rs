@@ -1,7 +1,8 @@
 //! Reading and recording many letters at once gives the same result as one at a time.
 
+use guestlist::outbox::{self, Completion, State, Task};
 use guestlist::worker::{self, DeliveryReport};
-use guestlist::{Delivery, Invitation, InvitationId};
+use guestlist::{Delivery, Invitation, InvitationId, MessageId};
 
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team, member};
@@ -17,6 +18,19 @@ async fn report(team: &Team, invitation: &Invitation, letter: i64, delivery: Del
     team.in_transaction(async |tx| worker::record_delivery(tx, team.now(), &report).await)
         .await
         .unwrap();
+}
+
+/// Returns the message that sends the first letter of an invitation.
+async fn message_of(team: &Team, invitation: &Invitation) -> MessageId {
+    let mut tx = team.begin().await;
+    let listed = outbox::list(&mut tx, team.now(), State::Ready, None, 100).await;
+    let task = Task::SendInvitation {
+        invitation: invitation.id,
+        letter: 1,
+    };
+    let mut messages = listed.unwrap().into_iter();
+    let message = messages.find(|message| message.task().as_ref() == Some(&task));
+    message.unwrap().id
 }
 
 /// Asserts that the batch read gives the same facts as single reads; returns how many were found.
@@ -91,15 +105,22 @@ on_both_databases! {
 
     async fn batch_of_sent_letters_equals_single_records(team: Team) {
         let mut invitations = Vec::new();
-        for number in 0..4 {
+        for number in 0..5 {
             invitations.push(team.invite(OLIVIA, &format!("p{number}@example.com"), "agent").await.unwrap());
         }
-        let [sent, newer, failed, untouched] = &invitations[..] else { panic!("four") };
+        let [sent, newer, failed, settled, untouched] = &invitations[..] else { panic!("five") };
         report(&team, sent, 1, Delivery::Deferred).await;
         report(&team, failed, 1, Delivery::Failed).await;
-        let letters = [(sent.id, 1), (newer.id, 2), (failed.id, 1)];
+        let mut completions = Vec::new();
+        for (invitation, letter) in [(sent, 1), (newer, 2), (failed, 1), (settled, 1)] {
+            completions.push(Completion::of_letter(message_of(&team, invitation).await, invitation.id, letter));
+        }
+        let already = [Completion::from(message_of(&team, settled).await)];
+        team.in_transaction(async |tx| outbox::complete(tx, &already).await).await.unwrap();
         let history = team.history().await;
-        team.in_transaction(async |tx| worker::record_sent(tx, &letters).await).await.unwrap();
+        let mut completed = team.in_transaction(async |tx| outbox::complete(tx, &completions).await).await.unwrap();
+        completed.sort();
+        assert_eq!(completed, completions[..3].iter().map(|completion| completion.message).collect::<Vec<_>>());
         let fares = async |of: &Invitation| {
             let now = team.invitation(of.id).await;
             (now.delivery, now.delivery_detail.is_some())
@@ -107,11 +128,13 @@ on_both_databases! {
         assert_eq!(fares(sent).await, (Delivery::Sent, false));
         assert_eq!(fares(newer).await, (Delivery::Queued, false), "it speaks of another letter");
         assert_eq!(fares(failed).await, (Delivery::Failed, true), "a permanent failure is final");
+        assert_eq!(fares(settled).await, (Delivery::Queued, false), "another worker has completed it");
         assert_eq!(fares(untouched).await, (Delivery::Queued, false));
         assert_eq!(team.history().await, history);
-        team.in_transaction(async |tx| worker::record_sent(tx, &[]).await).await.unwrap();
+        let none = team.in_transaction(async |tx| outbox::complete(tx, &[]).await).await.unwrap();
+        assert_eq!(none, []);
         let mut connection = team.database.acquire().await.unwrap();
-        let refused = worker::record_sent(&mut connection, &letters).await;
+        let refused = outbox::complete(&mut connection, &completions).await;
         assert!(matches!(refused, Err(guestlist::Error::NoTransaction)), "{refused:?}");
     }
 }

@@ -189,13 +189,15 @@ async fn worker_yields_to_a_waiting_host() {
 async fn locks_of_a_silent_worker_are_freed_within_seconds() {
     let team = crate::support::Team::on(crate::postgres::schema().await).await;
     let invitation = team.invite(OLIVIA, "a@example.com", "agent").await.unwrap();
-    let sent = [(invitation.id, 1)];
+    let sent = worker::DeliveryReport::new(invitation.id, 1, guestlist::Delivery::Sent, None);
     let mut silent = worker::begin(&team.database).await.unwrap();
-    worker::record_sent(&mut silent, &sent).await.unwrap();
+    worker::record_delivery(&mut silent, team.now(), &sent)
+        .await
+        .unwrap();
     let mut tries = 0;
     loop {
         let mut next = worker::begin(&team.database).await.unwrap();
-        match worker::record_sent(&mut next, &sent).await {
+        match worker::record_delivery(&mut next, team.now(), &sent).await {
             Ok(()) => break next.commit().await.unwrap(),
             Err(error) => assert!(matches!(error, Error::Conflict(_)), "{error:?}"),
         }

@@ -130,11 +130,15 @@ impl<'a> Outbox<'a> {
             leased == batch,
             "{batch} messages were due, but {leased} were leased"
         );
-        let ids: Vec<_> = leases.iter().map(|lease| lease.ticket.message).collect();
-        let mut connection = self.store.database.acquire().await?;
-        let completed = outbox::complete(&mut connection, &ids).await?.len();
+        let done: Vec<_> = leases
+            .iter()
+            .map(|lease| lease.ticket.message.into())
+            .collect();
+        let mut transaction = self.store.database.begin().await?;
+        let completed = outbox::complete(&mut transaction, &done).await?.len();
+        transaction.commit().await?;
         anyhow::ensure!(
-            completed == ids.len(),
+            completed == done.len(),
             "{leased} messages were leased, but {completed} were settled"
         );
         self.filler.messages(self.next, batch).await?;
