@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guestlist::outbox::{self, Cost, FairCursor, Message, Priority, State};
+use guestlist::outbox::{self, Completion, Cost, FairCursor, Message, Priority, State};
 use guestlist::worker::{self, DeliveryReport};
 use guestlist::{
     Attempt, Database, Delivery, Error, Event, InvitationId, PooledConnection, Schema, Transaction,
@@ -162,7 +162,8 @@ async fn write(team: &Team, rows: &Rows, tx: &mut Transaction) -> Result<(), Err
     let attempt = Attempt::new(now, &messages[0], &bob, "worker-1", Attempt::ACCEPTED);
     worker::record_attempts(&mut *tx, std::slice::from_ref(&attempt)).await?;
     worker::record_attempts_again(&mut *tx, &[attempt]).await?;
-    worker::record_sent(&mut *tx, &[(rows.invitation, 1)]).await?;
+    let sent = Completion::of_letter(rows.letters[2].id, rows.invitation, 1);
+    outbox::complete(&mut *tx, &[sent]).await?;
     let why = Some("550 5.1.1 no such user".to_owned());
     let failed = DeliveryReport::new(rows.invitation, 1, Delivery::Failed, why).suppressing();
     worker::record_delivery(&mut *tx, now, &failed).await?;
@@ -170,7 +171,6 @@ async fn write(team: &Team, rows: &Rows, tx: &mut Transaction) -> Result<(), Err
     outbox::postpone(&mut *tx, tickets[0], now, after, Cost::Fault, "later", None).await?;
     outbox::give_up(&mut *tx, tickets[1], now, "never", None).await?;
     outbox::release(&mut *tx, &tickets).await?;
-    outbox::complete(&mut *tx, &[rows.letters[2].id]).await?;
     let organization = team.organization.id;
     let ended = worker::ended_sessions(&mut *tx, organization, None, 10).await?;
     assert_eq!(
