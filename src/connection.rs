@@ -5,6 +5,8 @@
 //! there are two databases.
 
 mod insert;
+#[cfg(feature = "postgres")]
+pub(crate) mod pooler;
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -31,6 +33,14 @@ pub enum Connection<'c> {
     /// A Postgres connection.
     #[cfg(feature = "postgres")]
     Postgres(&'c mut sqlx::PgConnection),
+    /// A connection to a pooler of Postgres that hands out its server connections by transaction, such as
+    /// PgBouncer with `pool_mode = transaction`. Statements have no name, and each runs inside a
+    /// transaction: one of its own if none is open.
+    ///
+    /// A [`Database`](crate::Database) whose URL has `pgbouncer=true` lends these. A host with a pool
+    /// of its own lends `Connection::PostgresPooler(&mut *tx)`, also for an operation that only reads.
+    #[cfg(feature = "postgres")]
+    PostgresPooler(&'c mut sqlx::PgConnection),
     /// An SQLite connection.
     #[cfg(feature = "sqlite")]
     Sqlite(&'c mut sqlx::SqliteConnection),
@@ -84,6 +94,8 @@ impl<'c> Lend<'c> for &'c mut Connection<'_> {
         match self {
             #[cfg(feature = "postgres")]
             Connection::Postgres(connection) => Connection::Postgres(connection),
+            #[cfg(feature = "postgres")]
+            Connection::PostgresPooler(connection) => Connection::PostgresPooler(connection),
             #[cfg(feature = "sqlite")]
             Connection::Sqlite(connection) => Connection::Sqlite(connection),
         }
@@ -95,7 +107,7 @@ macro_rules! on_driver {
     ($self:ident, $connection:ident => $body:expr) => {
         match $self {
             #[cfg(feature = "postgres")]
-            Connection::Postgres($connection) => $body,
+            Connection::Postgres($connection) | Connection::PostgresPooler($connection) => $body,
             #[cfg(feature = "sqlite")]
             Connection::Sqlite($connection) => $body,
         }
@@ -110,8 +122,9 @@ macro_rules! query {
         $statement.values.into_iter().fold(
             match $statement.sql {
                 Cow::Borrowed(sql) => $of(sql),
-                Cow::Owned(sql) => $of(AssertSqlSafe(sql)).persistent($statement.is_kept),
-            },
+                Cow::Owned(sql) => $of(AssertSqlSafe(sql)),
+            }
+            .persistent($statement.is_kept),
             |query, value| match value {
                 Value::Uuid(value) => query.bind(value),
                 Value::Text(value) => query.bind(value),
@@ -128,7 +141,7 @@ impl Connection<'_> {
     pub(crate) fn dialect(&self) -> Dialect {
         match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => Dialect::Postgres,
+            Self::Postgres(_) | Self::PostgresPooler(_) => Dialect::Postgres,
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => Dialect::Sqlite,
         }
@@ -146,6 +159,15 @@ impl Connection<'_> {
 
     /// Runs a statement and returns the number of affected rows.
     pub(crate) async fn execute(&mut self, statement: Statement<'_>) -> sqlx::Result<u64> {
+        #[cfg(feature = "postgres")]
+        if let Self::PostgresPooler(connection) = self {
+            let statement = statement.unnamed();
+            return pooler::in_transaction(connection, async |connection| {
+                let query = query!(sqlx::query, statement);
+                Ok(query.execute(connection).await?.rows_affected())
+            })
+            .await;
+        }
         on_driver!(self, connection => {
             let query = query!(sqlx::query, statement);
             Ok(query.execute(&mut **connection).await?.rows_affected())
@@ -156,6 +178,15 @@ impl Connection<'_> {
         &mut self,
         statement: Statement<'_>,
     ) -> sqlx::Result<Vec<T>> {
+        #[cfg(feature = "postgres")]
+        if let Self::PostgresPooler(connection) = self {
+            let statement = statement.unnamed();
+            return pooler::in_transaction(connection, async |connection| {
+                let query = query!(sqlx::query_as::<_, T>, statement);
+                query.fetch_all(connection).await
+            })
+            .await;
+        }
         on_driver!(self, connection => {
             let query = query!(sqlx::query_as::<_, T>, statement);
             query.fetch_all(&mut **connection).await
@@ -237,6 +268,14 @@ impl<'a> Statement<'a> {
             sql: Cow::Owned(self.sql.replacen("{}", &marks, 1)),
             is_kept: self.is_kept && values.len() == bound + 1,
             values,
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    fn unnamed(self) -> Self {
+        Self {
+            is_kept: false,
+            ..self
         }
     }
 

@@ -6,6 +6,8 @@ use std::future::Future;
 use std::str::FromStr;
 use std::time::Duration;
 
+#[cfg(feature = "postgres")]
+use crate::connection::pooler;
 use crate::connection::{Connection, Lend};
 use crate::error::Error;
 
@@ -16,6 +18,10 @@ pub enum Database {
     /// A Postgres pool.
     #[cfg(feature = "postgres")]
     Postgres(sqlx::PgPool),
+    /// A pool of connections to a pooler of Postgres, as for
+    /// [`Connection::PostgresPooler`](crate::Connection::PostgresPooler).
+    #[cfg(feature = "postgres")]
+    PostgresPooler(sqlx::PgPool),
     /// An SQLite pool.
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::SqlitePool),
@@ -28,6 +34,9 @@ pub enum Transaction {
     /// A Postgres transaction.
     #[cfg(feature = "postgres")]
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    /// A transaction through a pooler of Postgres.
+    #[cfg(feature = "postgres")]
+    PostgresPooler(sqlx::Transaction<'static, sqlx::Postgres>),
     /// An SQLite transaction, begun with `BEGIN IMMEDIATE`.
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
@@ -40,6 +49,9 @@ pub enum PooledConnection {
     /// A Postgres connection.
     #[cfg(feature = "postgres")]
     Postgres(sqlx::pool::PoolConnection<sqlx::Postgres>),
+    /// A connection to a pooler of Postgres.
+    #[cfg(feature = "postgres")]
+    PostgresPooler(sqlx::pool::PoolConnection<sqlx::Postgres>),
     /// An SQLite connection.
     #[cfg(feature = "sqlite")]
     Sqlite(sqlx::pool::PoolConnection<sqlx::Sqlite>),
@@ -98,6 +110,9 @@ impl Database {
     /// Opens a pool of at most `connections` connections to `postgres://…` or `sqlite:FILE`, and
     /// checks that one of them works. Creates the SQLite file if it does not exist.
     ///
+    /// With `?pgbouncer=true` in the URL, the connections are to a pooler of Postgres that hands out
+    /// its own by transaction.
+    ///
     /// ```
     /// # use guestlist::{Database, Error};
     /// # async fn example() -> Result<(), Error> {
@@ -115,8 +130,13 @@ impl Database {
             #[cfg(feature = "postgres")]
             Some("postgres" | "postgresql") => {
                 use sqlx::{ConnectOptions, Connection};
-                let options =
-                    sqlx::postgres::PgConnectOptions::from_str(url)?.application_name("guestlist");
+                let (url, is_pooler) = pooler::split(url)?;
+                let mut options =
+                    sqlx::postgres::PgConnectOptions::from_str(&url)?.application_name("guestlist");
+                if is_pooler {
+                    // PgBouncer refuses it unless it is configured to ignore it.
+                    options = options.extra_float_digits(None);
+                }
                 // A pool would retry a refused connection until the time-out, and then report only the time-out.
                 options.connect().await?.close().await?;
                 let pool = sqlx::postgres::PgPoolOptions::new()
@@ -132,7 +152,10 @@ impl Database {
                     .after_release(|connection, _| Box::pin(can_write(connection)))
                     .connect_with(options)
                     .await?;
-                Ok(Self::Postgres(pool))
+                Ok(match is_pooler {
+                    true => Self::PostgresPooler(pool),
+                    false => Self::Postgres(pool),
+                })
             }
             #[cfg(feature = "sqlite")]
             Some("sqlite") => {
@@ -143,6 +166,30 @@ impl Database {
                     .await?;
                 Ok(Self::Sqlite(pool))
             }
+            _ => Err(Error::UnknownDatabase),
+        }
+    }
+
+    /// Checks the form of a URL, without connecting.
+    ///
+    /// ```
+    /// use guestlist::Database;
+    ///
+    /// assert!(Database::check_url("postgres://host/app?pgbouncer=true").is_ok());
+    /// assert!(Database::check_url("postgres://host:port/app").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::UnknownDatabase`] for another scheme, [`Error::Database`] with the mistake.
+    pub fn check_url(url: &str) -> Result<(), Error> {
+        match url.split(':').next() {
+            #[cfg(feature = "postgres")]
+            Some("postgres" | "postgresql") => {
+                sqlx::postgres::PgConnectOptions::from_str(&pooler::split(url)?.0)?;
+                Ok(())
+            }
+            #[cfg(feature = "sqlite")]
+            Some("sqlite") => sqlite_options(url).map(drop).map_err(Error::from),
             _ => Err(Error::UnknownDatabase),
         }
     }
@@ -158,6 +205,8 @@ impl Database {
             match database {
                 #[cfg(feature = "postgres")]
                 Self::Postgres(pool) => Ok(Transaction::Postgres(pool.begin().await?)),
+                #[cfg(feature = "postgres")]
+                Self::PostgresPooler(pool) => Ok(Transaction::PostgresPooler(pool.begin().await?)),
                 #[cfg(feature = "sqlite")]
                 Self::Sqlite(pool) => Ok(Transaction::Sqlite(
                     pool.begin_with("BEGIN IMMEDIATE").await?,
@@ -183,6 +232,10 @@ impl Database {
         match self {
             #[cfg(feature = "postgres")]
             Self::Postgres(pool) => Ok(PooledConnection::Postgres(pool.acquire().await?)),
+            #[cfg(feature = "postgres")]
+            Self::PostgresPooler(pool) => {
+                Ok(PooledConnection::PostgresPooler(pool.acquire().await?))
+            }
             #[cfg(feature = "sqlite")]
             Self::Sqlite(pool) => Ok(PooledConnection::Sqlite(pool.acquire().await?)),
         }
@@ -200,7 +253,7 @@ impl Database {
     pub async fn close(&self) {
         match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(pool) | Self::PostgresPooler(pool) => pool.close().await,
             #[cfg(feature = "sqlite")]
             Self::Sqlite(pool) => pool.close().await,
         }
@@ -242,7 +295,9 @@ impl Transaction {
     pub async fn commit(self) -> Result<(), Error> {
         match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres(transaction) => Ok(transaction.commit().await?),
+            Self::Postgres(transaction) | Self::PostgresPooler(transaction) => {
+                Ok(transaction.commit().await?)
+            }
             #[cfg(feature = "sqlite")]
             Self::Sqlite(transaction) => Ok(transaction.commit().await?),
         }
@@ -267,7 +322,9 @@ impl Transaction {
     pub async fn rollback(self) -> Result<(), Error> {
         match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres(transaction) => Ok(transaction.rollback().await?),
+            Self::Postgres(transaction) | Self::PostgresPooler(transaction) => {
+                Ok(transaction.rollback().await?)
+            }
             #[cfg(feature = "sqlite")]
             Self::Sqlite(transaction) => Ok(transaction.rollback().await?),
         }
@@ -279,6 +336,10 @@ impl<'c> Lend<'c> for &'c mut Transaction {
         match self {
             #[cfg(feature = "postgres")]
             Transaction::Postgres(transaction) => Connection::Postgres(&mut *transaction),
+            #[cfg(feature = "postgres")]
+            Transaction::PostgresPooler(transaction) => {
+                Connection::PostgresPooler(&mut *transaction)
+            }
             #[cfg(feature = "sqlite")]
             Transaction::Sqlite(transaction) => Connection::Sqlite(&mut *transaction),
         }
@@ -290,6 +351,8 @@ impl<'c> Lend<'c> for &'c mut PooledConnection {
         match self {
             #[cfg(feature = "postgres")]
             PooledConnection::Postgres(connection) => Connection::Postgres(connection),
+            #[cfg(feature = "postgres")]
+            PooledConnection::PostgresPooler(connection) => Connection::PostgresPooler(connection),
             #[cfg(feature = "sqlite")]
             PooledConnection::Sqlite(connection) => Connection::Sqlite(connection),
         }

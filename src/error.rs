@@ -158,6 +158,13 @@ pub enum Error {
     /// The database reported an error or did not answer.
     #[error("the database failed: {0}")]
     Database(#[source] sqlx::Error),
+    /// A pooler of Postgres that hands out its connections by transaction is in the way of prepared
+    /// statements. Add `pgbouncer=true` to the URL of the database, or lend
+    /// [`Connection::PostgresPooler`](crate::Connection::PostgresPooler).
+    #[error(
+        "the database is behind a pooler that hands out connections by transaction: add pgbouncer=true to its URL: {0}"
+    )]
+    Pooler(#[source] sqlx::Error),
     /// The schema could not be brought up to date.
     #[error("the schema could not be brought up to date: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -255,6 +262,7 @@ impl Error {
             Self::UnknownDatabase => "unknown_database",
             Self::Conflict(_) => "conflict",
             Self::Database(_) => "database",
+            Self::Pooler(_) => "pooler",
             Self::Migrate(_) => "migrate",
         }
     }
@@ -293,6 +301,7 @@ impl Error {
             | Self::UnknownDatabase
             | Self::Conflict(_)
             | Self::Database(_)
+            | Self::Pooler(_)
             | Self::Migrate(_) => Fault::Infrastructure,
         }
     }
@@ -300,6 +309,10 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
+        #[cfg(feature = "postgres")]
+        if error.as_database_error().is_some_and(is_pooler_in_the_way) {
+            return Self::Pooler(error);
+        }
         let code = error.as_database_error().and_then(|error| error.code());
         if code.is_some_and(|code| is_conflict(&code)) {
             Self::Conflict(error)
@@ -317,6 +330,18 @@ fn is_conflict(code: &str) -> bool {
     match code {
         "40001" | "40P01" | "55P03" => true,
         _ if code.len() < 5 => matches!(code.parse().map(|code: u16| code & 0xff), Ok(5 | 6)),
+        _ => false,
+    }
+}
+
+/// Detects the errors of a pooler that hands out connections by transaction: a prepared statement that
+/// exists already or does not exist (SQLSTATE 42P05 and 26000), or a parameter of the connection
+/// that PgBouncer does not know.
+#[cfg(feature = "postgres")]
+fn is_pooler_in_the_way(error: &dyn sqlx::error::DatabaseError) -> bool {
+    match error.code().as_deref() {
+        Some("42P05" | "26000") => true,
+        Some("08P01") => error.message().contains("unsupported startup parameter"),
         _ => false,
     }
 }

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 
+#[cfg(feature = "postgres")]
+use crate::connection::Connection;
 use crate::connection::{Dialect, Lend, sql};
 use crate::database::Database;
 use crate::error::Error;
@@ -46,6 +48,8 @@ pub async fn migrate(database: impl Into<Database>) -> Result<usize, Error> {
     match database.into() {
         #[cfg(feature = "postgres")]
         Database::Postgres(pool) => Ok(run(&POSTGRES, &mut *pool.acquire().await?).await?),
+        #[cfg(feature = "postgres")]
+        Database::PostgresPooler(pool) => through_pooler(&pool).await,
         #[cfg(feature = "sqlite")]
         // SQLite has no advisory lock for migrations, so one write transaction covers all of them.
         Database::Sqlite(pool) => {
@@ -55,6 +59,51 @@ pub async fn migrate(database: impl Into<Database>) -> Result<usize, Error> {
             Ok(applied)
         }
     }
+}
+
+/// Migrates in one transaction, because sqlx's lock belongs to a session and its statements have
+/// names.
+#[cfg(feature = "postgres")]
+async fn through_pooler(pool: &sqlx::PgPool) -> Result<usize, Error> {
+    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('guestlist_migrations'))";
+    let mut transaction = pool.begin().await?;
+    sqlx::raw_sql(LOCK).execute(&mut *transaction).await?;
+    transaction.ensure_migrations_table(TABLE).await?;
+    let recorded = sql("SELECT version, checksum FROM guestlist_migrations ORDER BY version");
+    let mut connection = Connection::PostgresPooler(&mut transaction);
+    let recorded: Vec<(i64, Vec<u8>)> = connection.fetch_all(recorded).await?;
+    for (version, checksum) in &recorded {
+        let known = POSTGRES.iter().find(|known| known.version == *version);
+        match known {
+            None => return Err(MigrateError::VersionMissing(*version).into()),
+            Some(known) if *known.checksum != **checksum => {
+                return Err(MigrateError::VersionMismatch(*version).into());
+            }
+            Some(_) => {}
+        }
+    }
+    let is_new = |version| recorded.iter().all(|(known, _)| *known != version);
+    let mut applied = 0;
+    for migration in POSTGRES
+        .iter()
+        .filter(|migration| is_new(migration.version))
+    {
+        sqlx::raw_sql(migration.sql.clone())
+            .execute(&mut *transaction)
+            .await?;
+        let record = sql(
+            "INSERT INTO guestlist_migrations
+            (version, description, success, checksum, execution_time) VALUES ($1, $2, TRUE, $3, 0)",
+        );
+        let record = record.bind(migration.version).bind(&*migration.description);
+        let mut connection = Connection::PostgresPooler(&mut transaction);
+        connection
+            .execute(record.bind(&*migration.checksum))
+            .await?;
+        applied += 1;
+    }
+    transaction.commit().await?;
+    Ok(applied)
 }
 
 /// Migrates under sqlx's lock, taken here so that only the migrations of this run are counted.

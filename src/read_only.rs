@@ -1,5 +1,7 @@
 //! Databases that can be read and not written.
 
+#[cfg(feature = "postgres")]
+use crate::connection::{Lend, sql};
 use crate::database::Database;
 use crate::error::Error;
 
@@ -43,21 +45,22 @@ impl std::fmt::Display for ReadOnly {
 pub async fn read_only(database: &Database) -> Result<Option<ReadOnly>, Error> {
     match database {
         #[cfg(feature = "postgres")]
-        Database::Postgres(pool) => postgres(pool).await,
+        Database::Postgres(_) | Database::PostgresPooler(_) => postgres(database).await,
         #[cfg(feature = "sqlite")]
         Database::Sqlite(pool) => sqlite(pool).await,
     }
 }
 
 #[cfg(feature = "postgres")]
-async fn postgres(pool: &sqlx::PgPool) -> Result<Option<ReadOnly>, Error> {
-    let text =
-        "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'";
-    let row: (bool, bool) = sqlx::query_as(text).fetch_one(pool).await?;
+async fn postgres(database: &Database) -> Result<Option<ReadOnly>, Error> {
+    let statement =
+        sql("SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'");
+    let mut connection = database.acquire().await?;
+    let row: Option<(bool, bool)> = connection.lend().fetch_optional(statement).await?;
     Ok(match row {
-        (true, _) => Some(ReadOnly::Standby),
-        (false, true) => Some(ReadOnly::Setting),
-        (false, false) => None,
+        Some((true, _)) => Some(ReadOnly::Standby),
+        Some((false, true)) => Some(ReadOnly::Setting),
+        _ => None,
     })
 }
 

@@ -66,7 +66,7 @@ const NEEDED: [(&str, &[&str]); 12] = [
 /// # Errors
 /// [`Error::Database`], also if a table does not exist.
 pub async fn missing_rights(connection: impl Lend<'_>) -> Result<Vec<Right>, Error> {
-    let mut connection = connection.lend();
+    let connection = &mut connection.lend();
     match connection.dialect() {
         #[cfg(feature = "postgres")]
         Dialect::Postgres => Ok(connection.fetch_all(missing()).await?),

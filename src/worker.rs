@@ -32,6 +32,10 @@ pub use crate::session::{
 pub use crate::suppression::{Suppression, lift_suppression, suppression, suppressions};
 pub use crate::tried_letters::{TriedLetters, tried_letters};
 
+#[cfg(feature = "postgres")]
+const YIELDING: &str = "BEGIN; SET LOCAL lock_timeout = '500ms';
+    SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
 /// Begins a transaction that gives way to those of hosts. On Postgres it waits half a second for a
 /// row and then fails with [`Error::Conflict`], to be run again. It ends after five seconds without
 /// a statement: Postgres does not notice a connection that was lost silently, and its rows would
@@ -56,11 +60,11 @@ pub use crate::tried_letters::{TriedLetters, tried_letters};
 pub async fn begin(database: &Database) -> Result<Transaction, Error> {
     match database {
         #[cfg(feature = "postgres")]
-        Database::Postgres(pool) => {
-            let begin = "BEGIN; SET LOCAL lock_timeout = '500ms';
-                SET LOCAL idle_in_transaction_session_timeout = '5s'";
-            Ok(Transaction::Postgres(pool.begin_with(begin).await?))
-        }
+        Database::Postgres(pool) => Ok(Transaction::Postgres(pool.begin_with(YIELDING).await?)),
+        #[cfg(feature = "postgres")]
+        Database::PostgresPooler(pool) => Ok(Transaction::PostgresPooler(
+            pool.begin_with(YIELDING).await?,
+        )),
         #[cfg(feature = "sqlite")]
         Database::Sqlite(_) => database.begin().await,
     }

@@ -118,6 +118,7 @@ async fn writing(database: &Database) -> Result<Finding, guestlist::Error> {
     }
     let kind = match database {
         Database::Postgres(_) => "Postgres answers",
+        Database::PostgresPooler(_) => "Postgres answers through its pooler",
         Database::Sqlite(_) => "the SQLite file can be used",
         _ => "the database answers",
     };

@@ -32,6 +32,8 @@ mod letter_dates;
 mod monitor;
 #[path = "worker/notices.rs"]
 mod notices;
+#[path = "worker/pooler.rs"]
+mod pooler;
 #[path = "worker/rate.rs"]
 mod rate;
 #[path = "worker/refusals.rs"]

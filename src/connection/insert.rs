@@ -50,7 +50,7 @@ impl Connection<'_> {
         }
         match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres(connection) => postgres::insert(connection, inserts).await,
+            Self::Postgres(_) | Self::PostgresPooler(_) => postgres::insert(self, inserts).await,
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => sqlite::insert(self, inserts).await,
         }
@@ -64,11 +64,11 @@ impl Connection<'_> {
 mod postgres {
     use std::fmt::{self, Write};
 
-    use super::super::Statement;
+    use super::super::{Statement, pooler};
     use super::{Connection, Insert, Value};
 
     pub(super) async fn insert(
-        connection: &mut sqlx::PgConnection,
+        connection: &mut Connection<'_>,
         inserts: Vec<Insert<'_>>,
     ) -> sqlx::Result<()> {
         let is_one_of_each = inserts.iter().all(Insert::is_one_row);
@@ -83,11 +83,23 @@ mod postgres {
                 values: Vec::from_iter(inserts.into_iter().flat_map(|insert| insert.values)),
                 is_kept: true,
             };
-            Connection::Postgres(connection).execute(statement).await?;
-        } else {
-            let columns = inserts.into_iter().flat_map(columns);
-            let query = columns.fold(sqlx::query(sqlx::AssertSqlSafe(text)), bind);
-            query.execute(connection).await?;
+            connection.execute(statement).await?;
+            return Ok(());
+        }
+        let columns = inserts.into_iter().flat_map(columns);
+        let query = columns.fold(sqlx::query(sqlx::AssertSqlSafe(text)), bind);
+        match connection {
+            Connection::PostgresPooler(connection) => {
+                let query = query.persistent(false);
+                let run =
+                    async |connection: &mut sqlx::PgConnection| query.execute(connection).await;
+                pooler::in_transaction(connection, run).await?;
+            }
+            Connection::Postgres(connection) => {
+                query.execute(&mut **connection).await?;
+            }
+            #[cfg(feature = "sqlite")]
+            Connection::Sqlite(_) => unreachable!("SQLite has inserts of its own"),
         }
         Ok(())
     }

@@ -70,7 +70,7 @@
 //! with its data in a temporary folder. They can be killed and started again. Their programs must be
 //! installed; an [`Error`] names what is missing and how to install it.
 //!
-//! [`PostgresServer::standby`] starts a server that follows another and can be promoted, and a
+//! A [`PgBouncer`] hands out the connections of a Postgres by transaction. [`PostgresServer::standby`] starts a server that follows another and can be promoted, and a
 //! [`Forwarder`] stands for the name that moves from one to the other.
 //!
 //! # The end
@@ -82,6 +82,7 @@ pub mod error;
 mod folder;
 pub mod forwarder;
 pub mod mailbox;
+pub mod pgbouncer;
 pub mod port;
 pub mod postgres;
 pub mod process;
@@ -94,6 +95,7 @@ pub use error::Error;
 pub use forwarder::Forwarder;
 pub use guestlist::ManualClock;
 pub use mailbox::Mailbox;
+pub use pgbouncer::PgBouncer;
 pub use port::free_port;
 pub use postgres::PostgresServer;
 pub use redis::RedisServer;

@@ -30,6 +30,9 @@ fn advice(program: &str) -> &'static str {
         "redis-server" => {
             "install the Redis server (Debian: apt install redis-server; macOS: brew install redis; Fedora: dnf install valkey-compat-redis), or run bin/setup in a checkout of guestlist"
         }
+        "pgbouncer" => {
+            "install PgBouncer (Debian: apt install pgbouncer; macOS: brew install pgbouncer; Fedora: dnf install pgbouncer), or run bin/setup in a checkout of guestlist"
+        }
         _ => {
             "install it into a folder of the PATH, or run bin/setup in a checkout of guestlist, which installs what its tests need"
         }

@@ -1,7 +1,7 @@
 //! Redis, Postgres and the mail server become unavailable and come back while workers run.
 
-use guestlist_testkit::PostgresServer;
 use guestlist_testkit::smtp::{Rule, Script, Stage};
+use guestlist_testkit::{PgBouncer, PostgresServer};
 
 use crate::installation::Installation;
 use crate::support::CommandLine;
@@ -130,4 +130,29 @@ fn workers_survive_a_crash_of_postgres() {
         worker.stop();
     }
     assert_eq!(installation.received_letters().repeated(), 0);
+}
+
+#[test]
+fn commands_and_workers_run_behind_pgbouncer() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let postgres = runtime.block_on(PostgresServer::start()).unwrap();
+    let pooler = runtime.block_on(PgBouncer::start(&postgres, 10)).unwrap();
+    let unset = CommandLine::on_sqlite().with("DATABASE_URL", &pooler.url());
+    let refused = unset.run("migrate").ended(1);
+    assert!(
+        refused.stderr.contains("add pgbouncer=true to its URL"),
+        "{refused:?}"
+    );
+    let mut installation = Installation::on_database(&format!("{}?pgbouncer=true", pooler.url()));
+    installation.start_mail_server(Script::default());
+    installation.invite(100);
+    let mut workers = [installation.worker("one"), installation.worker("two")];
+    installation.until_done();
+    installation.assert_delivered(100);
+    assert_eq!(installation.received_letters().repeated(), 0);
+    installation.command_line.run("doctor").done();
+    for worker in &mut workers {
+        worker.stop();
+        assert_eq!(worker.warnings(), [""; 0], "{}", worker.log());
+    }
 }

@@ -5,7 +5,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use guestlist::{Database, Schema};
-use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use url::Url;
 
@@ -61,20 +60,17 @@ const TURN: Duration = Duration::from_millis(20);
 
 /// Checks that a database can be opened with this URL.
 pub(super) fn check(url: &str) -> Result<String, InvalidDatabaseUrl> {
-    let form = |error: sqlx::Error| InvalidDatabaseUrl::Form(root_cause(&error));
     match url.split(':').next() {
         Some("sqlite") => {
             let place = url.trim_start_matches("sqlite:").trim_start_matches("//");
             if place.is_empty() || place.starts_with(":memory:") || place.contains("mode=memory") {
                 return Err(InvalidDatabaseUrl::Memory);
             }
-            SqliteConnectOptions::from_str(url).map_err(form)?;
         }
-        Some("postgres" | "postgresql") => {
-            PgConnectOptions::from_str(url).map_err(form)?;
-        }
+        Some("postgres" | "postgresql") => {}
         _ => return Err(InvalidDatabaseUrl::Scheme),
     }
+    Database::check_url(url).map_err(|error| InvalidDatabaseUrl::Form(root_cause(&error)))?;
     Ok(url.to_owned())
 }
 
@@ -109,7 +105,7 @@ pub(super) async fn connect(url: &str, connections: u32) -> Result<Database, Dat
         problem,
     };
     match tokio::time::timeout(CONNECT_TIMEOUT, connect_in_turn(url, connections)).await {
-        Ok(connected) => connected.map_err(|error| unreachable(root_cause(&error))),
+        Ok(connected) => connected.map_err(|error| unreachable(problem(&error))),
         Err(_) => Err(unreachable(format!(
             "no answer within {} seconds",
             CONNECT_TIMEOUT.as_secs()
@@ -135,7 +131,7 @@ pub(super) async fn open(url: &str, connections: u32) -> Result<Database, Databa
     let name = || redacted(url);
     let unreachable = |error: guestlist::Error| DatabaseError::Unreachable {
         database: name(),
-        problem: root_cause(&error),
+        problem: problem(&error),
     };
     match schema(&database).await.map_err(unreachable)? {
         Schema::Newer => Err(DatabaseError::Newer { database: name() }),
@@ -157,6 +153,14 @@ pub(super) async fn open(url: &str, connections: u32) -> Result<Database, Databa
 
 async fn schema(database: &Database) -> Result<Schema, guestlist::Error> {
     Schema::of(&mut database.acquire().await?).await
+}
+
+/// Returns the cause of an error, and what to do about a pooler.
+fn problem(error: &guestlist::Error) -> String {
+    match error {
+        guestlist::Error::Pooler(_) => error.to_string(),
+        error => root_cause(error),
+    }
 }
 
 /// Returns the innermost cause in one line, without the text of the layers around it.

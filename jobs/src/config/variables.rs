@@ -26,7 +26,7 @@ macro_rules! variables {
 
 variables! {
     DATABASE_URL: "DATABASE_URL" = "sqlite:guestlist.db",
-        "sqlite:FILE or postgres://user:password@host/database",
+        "sqlite:FILE or postgres://user:password@host/database, with ?pgbouncer=true for a pooler that hands out connections by transaction",
         "The database of organizations, members, invitations and jobs. An SQLite file is created and \
          migrated when it is first used; for Postgres run `guestlist migrate`.";
     REDIS_URL: "REDIS_URL" = "",

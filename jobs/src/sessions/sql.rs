@@ -62,12 +62,17 @@ impl SqlSessions {
     async fn delete_all(&self, sessions: &[SessionKey]) -> Result<(), sqlx::Error> {
         let keys: Vec<&str> = sessions.iter().map(SessionKey::as_str).collect();
         match &self.database {
-            Database::Postgres(pool) => match delete(pool, self.column.by_value(), &keys).await {
-                Err(error) if is_no_such_value(&error) => {
-                    delete(pool, self.column.by_text(), &keys).await
+            Database::Postgres(pool) | Database::PostgresPooler(pool) => {
+                let is_pooler = matches!(self.database, Database::PostgresPooler(_));
+                let delete = async |statement| match is_pooler {
+                    true => delete_through_pooler(pool, statement, &keys).await,
+                    false => delete(pool, statement, &keys).await,
+                };
+                match delete(self.column.by_value()).await {
+                    Err(error) if is_no_such_value(&error) => delete(self.column.by_text()).await,
+                    done => done,
                 }
-                done => done,
-            },
+            }
             Database::Sqlite(pool) => {
                 sqlx::query(AssertSqlSafe(self.column.by_any()))
                     .bind(Json(keys))
@@ -124,6 +129,22 @@ async fn delete(pool: &PgPool, statement: String, keys: &[&str]) -> Result<(), s
         .execute(pool)
         .await?;
     Ok(())
+}
+
+/// Deletes by a statement without a name, inside a transaction: a pooler may otherwise execute it on
+/// another server than the one that prepared it.
+async fn delete_through_pooler(
+    pool: &PgPool,
+    statement: String,
+    keys: &[&str],
+) -> Result<(), sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(keys)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await
 }
 
 /// Returns whether the error says that a key is not of the column's type: class 22, data exception.

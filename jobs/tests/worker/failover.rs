@@ -129,9 +129,9 @@ async fn invite_more(harness: &Harness) {
     .await;
 }
 
-/// Lets the team's clock go as the real one does: a letter whose dispatch could not be read is due
+/// Moves the team's clock on as the real one goes, without an end: a letter whose dispatch could not be read is due
 /// again when its lease ends.
-async fn pass_time(team: Team) {
+pub(crate) async fn pass_time(team: Team) {
     let mut last = Instant::now();
     loop {
         tokio::time::sleep(Duration::from_millis(20)).await;
