@@ -9,6 +9,8 @@
 mod apalis_worker;
 mod backlog_target;
 mod check;
+mod junk_log;
+mod keys;
 mod lane_liveness;
 mod memory;
 mod payload;
@@ -28,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use backlog_target::BacklogTarget;
 pub use check::Health;
+use junk_log::JunkLog;
 use lane_liveness::LaneLiveness;
 use memory::Memory;
 use runner::Unstarted;
@@ -192,6 +195,7 @@ pub struct Queue {
     liveness: Lanes<Arc<LaneLiveness>>,
     backlog_target: Arc<BacklogTarget>,
     unstarted: Arc<Unstarted>,
+    junk_log: Arc<JunkLog>,
 }
 
 #[derive(Clone)]
@@ -206,17 +210,20 @@ impl Queue {
     /// Connects on first use, so Redis may be down now. Call it inside a Tokio runtime.
     #[must_use]
     pub fn redis(url: &RedisUrl, prefix: &str) -> Self {
-        Self::on(Transport::Redis(Arc::new(Store::new(url, prefix))))
+        let junk_log = Arc::default();
+        let store = Store::new(url, prefix, Arc::clone(&junk_log));
+        Self::on(Transport::Redis(Arc::new(store)), junk_log)
     }
 
     /// Creates a queue inside this process, the default for embedding.
     #[must_use]
     pub fn memory() -> Self {
-        Self::on(Transport::Memory(Arc::default()))
+        Self::on(Transport::Memory(Arc::default()), Arc::default())
     }
 
-    fn on(transport: Transport) -> Self {
+    fn on(transport: Transport, junk_log: Arc<JunkLog>) -> Self {
         Self {
+            junk_log,
             transport,
             liveness: Lanes::each(|_| Arc::default()),
             backlog_target: Arc::default(),
@@ -230,7 +237,7 @@ impl Queue {
     pub fn rate_limiter(&self, rate: Rate) -> RateLimiter {
         match &self.transport {
             Transport::Redis(store) => {
-                RateLimiter::on_redis(rate, store.connection(), store.slots().to_owned())
+                RateLimiter::on_redis(rate, store.connection(), store.slots())
             }
             Transport::Memory(_) => RateLimiter::of_process(rate),
         }
@@ -376,6 +383,16 @@ impl Queue {
         match &self.transport {
             Transport::Redis(store) => check::redis(store).await,
             Transport::Memory(_) => Ok(Health::default()),
+        }
+    }
+
+    /// Returns the names of all keys of the queue in Redis and their types. `*` stands for the id of a
+    /// dispatch or the name of a worker. Empty for a queue in memory.
+    #[must_use]
+    pub fn keys(&self) -> Vec<(String, &'static str)> {
+        match &self.transport {
+            Transport::Redis(store) => store.keys().all(),
+            Transport::Memory(_) => Vec::new(),
         }
     }
 

@@ -6,11 +6,11 @@
 local interval, ahead, horizon = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('time')
 local now = time[1] * 1000000 + time[2]
--- A key of the wrong type is overwritten.
+-- A key of the wrong type or without a number is overwritten.
 local stored = redis.pcall('get', KEYS[1])
 local due = type(stored) == 'string' and tonumber(stored) or now
--- A slot farther ahead than all workers can reserve means that the clock was set back.
-if due < now or due > now + horizon then due = now end
+-- A slot farther ahead than all workers can reserve means that the clock was set back. NaN is in no range.
+if not (due >= now and due <= now + horizon) then due = now end
 local following = due + interval
 local keep = math.ceil((following - now) / 1000)
 redis.call('set', KEYS[1], string.format('%.0f', following), 'px', keep)

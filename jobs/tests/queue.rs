@@ -3,6 +3,8 @@
 
 #[path = "queue/conformance.rs"]
 mod conformance;
+#[path = "queue/damage.rs"]
+mod damage;
 #[path = "queue/fixture.rs"]
 mod fixture;
 #[path = "queue/order.rs"]

@@ -56,7 +56,7 @@ pub(super) async fn redis(store: &Store) -> Result<Health, QueueError> {
         .cmd("PING")
         .ignore()
         .cmd("SET")
-        .arg(store.key(Lane::Urgent, "check"))
+        .arg(store.keys().of(Lane::Urgent, "check"))
         .arg(1)
         .arg("PX")
         .arg(1_000)
@@ -76,7 +76,7 @@ pub(super) async fn redis(store: &Store) -> Result<Health, QueueError> {
 /// memory answer too, but accept no dispatch.
 pub(super) async fn answers(store: &Store) -> Result<(), QueueError> {
     redis::cmd("SET")
-        .arg(store.key(Lane::Urgent, "check"))
+        .arg(store.keys().of(Lane::Urgent, "check"))
         .arg(1)
         .arg("PX")
         .arg(1)

@@ -10,7 +10,7 @@ use guestlist::Ticket;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Handler, Lane, lane_liveness::LaneLiveness, payload::Payload};
+use super::{Handler, Lane, junk_log::JunkLog, lane_liveness::LaneLiveness, payload::Payload};
 use crate::panic_text::panic_text;
 
 /// The state that handlers need to outlive the worker that fetched their dispatches.
@@ -23,6 +23,7 @@ pub(super) struct Runner {
     pub(super) handler: Handler,
     pub(super) liveness: Arc<LaneLiveness>,
     pub(super) unstarted: Arc<Unstarted>,
+    pub(super) junk_log: Arc<JunkLog>,
     pub(super) slots: Arc<Semaphore>,
     pub(super) handlers: TaskTracker,
     pub(super) stop: CancellationToken,
@@ -52,13 +53,7 @@ impl Runner {
     /// when its lease expires.
     pub(super) async fn run(self, payload: Payload, task: String) {
         let Payload(Some(dispatch)) = payload else {
-            tracing::error!(
-                task = shown(&task),
-                lane = self.lane.name(),
-                "dropped a queue entry that cannot be decoded: {}",
-                shown(&task)
-            );
-            return;
+            return self.junk_log.entries(1, &task);
         };
         let Ok(_slot) = self.slots.acquire().await else {
             return;
@@ -87,12 +82,4 @@ impl Runner {
             );
         }
     }
-}
-
-/// Returns the beginning of an id for a log line, escaped, because an id in Redis may be any text.
-pub(super) fn shown(task: &str) -> String {
-    task.chars()
-        .take(64)
-        .flat_map(char::escape_default)
-        .collect()
 }

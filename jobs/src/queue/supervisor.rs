@@ -17,8 +17,7 @@ use tokio_util::{
 use uuid::Uuid;
 
 use super::{
-    Concurrency, Drained, Handler, Lane, Lanes, Queue, Transport, apalis_worker,
-    runner::{Runner, shown},
+    Concurrency, Drained, Handler, Lane, Lanes, Queue, Transport, apalis_worker, runner::Runner,
     store::Store,
 };
 use crate::back_off::BackOff;
@@ -90,6 +89,7 @@ impl WorkerSet {
                 handler: Arc::clone(handler),
                 liveness,
                 unstarted: Arc::clone(&queue.unstarted),
+                junk_log: Arc::clone(&queue.junk_log),
                 slots: Arc::new(Semaphore::new(slots)),
                 handlers: handlers.clone(),
                 stop: stop.clone(),
@@ -178,7 +178,7 @@ impl WorkerSet {
         };
         liveness.stopped();
         self.live().retain(|(_, live)| *live != name);
-        self.remove_workers(lane, &[name]).await;
+        self.remove_workers(lane, &[name.into_bytes()]).await;
         ended.unwrap_or_else(|error| Err(error.to_string()))
     }
 
@@ -203,10 +203,15 @@ impl WorkerSet {
             for lane in Lane::ALL {
                 self.sweep(store, lane).await;
             }
+            store.junk_log.flush();
         }
         let clean_up = async {
             for lane in Lane::ALL {
-                let names = self.names(lane);
+                let names: Vec<_> = self
+                    .names(lane)
+                    .into_iter()
+                    .map(String::into_bytes)
+                    .collect();
                 self.live().retain(|(of, _)| *of != lane);
                 self.remove_workers(lane, &names).await;
                 self.sweep(store, lane).await;
@@ -235,29 +240,12 @@ impl WorkerSet {
     }
 
     /// Removes workers and repairs their lane. After a failure the next sweep finds the rest.
-    async fn remove_workers(&self, lane: Lane, workers: &[String]) {
+    async fn remove_workers(&self, lane: Lane, workers: &[Vec<u8>]) {
         let Transport::Redis(store) = &self.transport else {
             return;
         };
-        let Ok(repaired) = store.repair(lane, workers).await else {
-            return;
-        };
-        for id in &repaired.broken {
-            let task = shown(id);
-            tracing::error!(
-                task,
-                lane = lane.name(),
-                "dropped a broken queue entry {task}; if it belongs to a job, the job runs when its lease expires"
-            );
-        }
-        if repaired.abandoned + repaired.orphans > 0 {
-            tracing::warn!(
-                lane = lane.name(),
-                abandoned = repaired.abandoned,
-                orphans = repaired.orphans,
-                "dropped queue entries of workers that ended and entries with missing keys; their \
-                 jobs run again when their leases expire"
-            );
+        if let Err(error) = store.repair(lane, workers).await {
+            tracing::debug!(%error, "the lane {lane} could not be repaired: {error}");
         }
     }
 

@@ -1,10 +1,12 @@
 -- Deletes finished dispatches, sends heartbeats for this process's workers, and counts the lane.
--- KEYS: data, active, scheduled, done, dead, workers; then the prefixes meta, inflight
+-- KEYS: data, active, scheduled, done, dead, workers; then the prefix inflight, then the prefix meta
 -- ARGV: how many to delete at most, seconds after which a worker is dead, names of live workers
 -- Returns {held, waiting, counted, forgotten, names of dead workers}. Held and counted differ only when
 -- keys were lost or changed by another program.
-local data, active, scheduled, done, dead, workers, meta, inflight = unpack(KEYS)
+local data, active, scheduled, done, dead, workers, inflight, meta = unpack(KEYS)
 local now = tonumber(redis.call('time')[1])
+-- No heartbeat of ours is that far ahead; without this bound a foreign name would stay for ever.
+local latest = now + 3600
 
 local forgotten = 0
 for _, set in ipairs({done, dead}) do
@@ -22,8 +24,11 @@ for i = 3, #ARGV do redis.pcall('zadd', workers, 'xx', now, ARGV[i]) end
 local waiting = redis.call('llen', active)
 local counted = waiting + redis.call('zcard', scheduled)
   + redis.call('scard', done) + redis.call('scard', dead)
-for _, worker in ipairs(redis.call('zrange', workers, 0, -1)) do
-  counted = counted + redis.call('scard', inflight .. ':' .. worker)
+local gone = {}
+local beats = redis.call('zrange', workers, 0, -1, 'withscores')
+for i = 1, #beats, 2 do
+  counted = counted + redis.call('scard', inflight .. ':' .. beats[i])
+  local beat = tonumber(beats[i + 1])
+  if beat <= now - ARGV[2] or beat > latest then gone[#gone + 1] = beats[i] end
 end
-local gone = redis.call('zrangebyscore', workers, '-inf', now - tonumber(ARGV[2]))
 return {redis.call('hlen', data), waiting, counted, forgotten, gone}

@@ -80,14 +80,16 @@ async fn undecodable_payloads_are_dropped_with_an_alert() {
         "only the id that apalis rewrites costs a worker: {restarts}"
     );
     running.end().await;
-    for id in ["random-bytes", "empty", "truncated", "from-the-future"] {
-        assert!(
-            log().contains(&format!(
-                "dropped a queue entry that cannot be decoded: {id}"
-            )),
-            "{id}"
-        );
-    }
+    let ids = [
+        "random-bytes",
+        "empty",
+        "truncated",
+        "from-the-future",
+        "007",
+    ];
+    let log = log();
+    let alert = |id: &&str| log.contains(&format!("broken queue entries, such as {id};"));
+    assert!(ids.iter().any(alert), "{log}");
 }
 
 #[tokio::test]
@@ -106,8 +108,7 @@ async fn entries_with_missing_or_broken_data_stop_nothing() {
     let restarts = test.queue.status().restarts;
     assert!(restarts <= 3, "{restarts} restarts for a thousand entries");
     running.end().await;
-    assert!(log().contains("dropped a broken queue entry no-data-999"));
-    assert!(log().contains("dropped a broken queue entry bad-meta"));
+    assert!(log().contains("broken queue entries, such as "));
 }
 
 #[tokio::test]

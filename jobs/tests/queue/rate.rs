@@ -90,6 +90,8 @@ async fn wrong_clock_or_key_type_delays_nobody() {
         &["SET", key, "99999999999999999"][..],
         &["SET", key, "1"],
         &["SET", key, "tomorrow"],
+        &["SET", key, "nan"],
+        &["SET", key, "-inf"],
         &["RPUSH", key, "1"],
     ] {
         server.command::<()>("FLUSHALL").await.unwrap();

@@ -277,6 +277,33 @@ async fn redis_flush_during_work_loses_and_repeats_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_keys_of_other_types_lose_and_repeat_nothing() {
+    let redis = RedisServer::start().await.unwrap();
+    let queue = Queue::redis(&redis.url().parse().unwrap(), "damaged");
+    let harness = Harness::new(Team::on(crate::postgres::schema().await).await, queue).await;
+    // Leases follow the team's clock, so it has to run by itself here.
+    let harness = Harness {
+        team: harness
+            .team
+            .configured(|builder| builder.clock(guestlist::Clock::System)),
+        ..harness
+    };
+    invite_many(&harness.team, 300).await;
+    let worker = harness.start();
+    harness.smtp.until(|seen| seen.letters.len() >= 30).await;
+    let keys = harness.queue.keys();
+    for (key, _) in keys.iter().filter(|(key, _)| !key.contains('*')) {
+        redis.words::<()>(&["SET", key, "not ours"]).await.unwrap();
+    }
+    eventually("everything is sent", async || {
+        harness.counts().await.is_empty()
+    })
+    .await;
+    worker.stop().await;
+    assert_one_letter_each(&harness, 300);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn letters_wait_until_redis_is_back() {
     let mut redis = RedisServer::start().await.unwrap();
     let queue = Queue::redis(&redis.url().parse().unwrap(), "down");
