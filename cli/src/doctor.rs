@@ -9,6 +9,7 @@ use guestlist::{Database, Key, Schema};
 use guestlist_jobs::config::{Config, SessionStoreConfig};
 use guestlist_jobs::letters::Letters;
 use guestlist_jobs::mailer::{Mailer, MailerSettings};
+use guestlist_jobs::queue::QueueError;
 use guestlist_jobs::{AttemptLog, clock_skew, is_too_much_skew, work};
 use serde_json::json;
 
@@ -61,7 +62,7 @@ pub(crate) async fn run(config: &Config, output: Output) -> Done {
         broken: false,
     };
     let database = database(config, &mut checks).await?;
-    let redis = redis(config).await;
+    let redis = redis(config, database.as_ref()).await;
     let redis_is_healthy = matches!(redis, Healthy(_));
     checks.report("redis", redis)?;
     let sessions = sessions(config, database.as_ref(), redis_is_healthy).await;
@@ -202,15 +203,26 @@ async fn sessions(config: &Config, database: Option<&Database>, redis_is_healthy
     })
 }
 
-async fn redis(config: &Config) -> Finding {
+/// Does in Redis what a worker does, on keys of its own beside those of the workers' queue.
+async fn redis(config: &Config, database: Option<&Database>) -> Finding {
     if config.redis_url.is_none() {
         return Healthy("not configured; the queue is in the memory of the worker".to_owned());
     }
-    let queue = work::queue(config, uuid::Uuid::nil());
-    match within(queue.check()).await {
-        Ok(health) => Healthy(health.to_string()),
-        Err(why) => Broken(format!("{why}: start it, or correct REDIS_URL")),
-    }
+    // Without a database, the keys of no installation are tried.
+    let installation = async {
+        worker::installation(&mut database?.acquire().await.ok()?)
+            .await
+            .ok()
+    };
+    let queue = work::queue(config, installation.await.unwrap_or_default());
+    let check = async {
+        match queue.check().await {
+            Err(why @ QueueError::Rights { .. }) => Ok(Broken(why.to_string())),
+            checked => checked.map(|health| Healthy(health.to_string())),
+        }
+    };
+    let finding = within(check).await;
+    finding.unwrap_or_else(|why| Broken(format!("{why}: start it, or correct REDIS_URL")))
 }
 
 /// Signs in to the mail server, and reads what the workers found out about it lately.

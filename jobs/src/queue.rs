@@ -14,6 +14,7 @@ mod keys;
 mod lane_liveness;
 mod memory;
 mod payload;
+mod rights;
 mod runner;
 mod store;
 mod supervisor;
@@ -182,6 +183,17 @@ pub enum QueueError {
         address: String,
         /// The error of the client.
         problem: redis::RedisError,
+    },
+    /// The user of the URL of Redis lacks rights that the worker needs. Only the checks return this.
+    #[error(
+        "redis at {address}: the user lacks {}: see ACL SETUSER under Redis in the operations guide",
+        missing.join(" ")
+    )]
+    Rights {
+        /// The address of Redis, without credentials.
+        address: String,
+        /// The missing rights as rules of `ACL SETUSER`, such as `+hset`.
+        missing: Vec<String>,
     },
 }
 
@@ -364,21 +376,24 @@ impl Queue {
         }
     }
 
-    /// Checks that the queue takes dispatches now: its server answers and accepts writes.
+    /// Checks that the queue takes dispatches now: its server answers, accepts writes, and allows what
+    /// the worker does.
     ///
     /// # Errors
-    /// [`QueueError::Redis`] if it does not.
+    /// [`QueueError::Redis`] if it does not answer or accept writes, [`QueueError::Rights`] if the user
+    /// lacks rights.
     pub async fn answers(&self) -> Result<(), QueueError> {
         match &self.transport {
-            Transport::Redis(store) => check::answers(store).await,
+            Transport::Redis(store) => rights::check(store).await,
             Transport::Memory(_) => Ok(()),
         }
     }
 
-    /// Checks that the queue's server is reachable and writable, and returns its configuration.
+    /// Checks that the queue takes dispatches now, as [`answers`](Self::answers) does, and returns the
+    /// configuration of its server.
     ///
     /// # Errors
-    /// [`QueueError::Redis`] if it cannot be reached or does not accept writes.
+    /// As [`answers`](Self::answers).
     pub async fn check(&self) -> Result<Health, QueueError> {
         match &self.transport {
             Transport::Redis(store) => check::redis(store).await,

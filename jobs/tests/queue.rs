@@ -15,6 +15,8 @@ mod outages;
 mod rate;
 #[path = "queue/relay.rs"]
 mod relay;
+#[path = "queue/rights.rs"]
+mod rights;
 #[path = "queue/tls.rs"]
 mod tls;
 #[path = "queue/topologies.rs"]

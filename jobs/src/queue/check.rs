@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{Lane, QueueError, store::Store};
+use redis::{ErrorKind, ServerErrorKind};
+
+use super::{QueueError, rights, store::Store};
 
 /// The state of the queue's server as read by [`Queue::check`](super::Queue::check). A queue in
 /// memory has no server, so every field is empty.
@@ -49,40 +51,22 @@ impl fmt::Display for Health {
     }
 }
 
-/// Pings, writes a key that expires after a second, and reads the configuration from `INFO`, which
-/// managed servers allow even if they refuse `CONFIG`.
+/// Checks the rights, and reads the configuration from `INFO`, which managed servers allow even if they
+/// refuse `CONFIG`. The worker needs neither.
 pub(super) async fn redis(store: &Store) -> Result<Health, QueueError> {
-    let (info,): (String,) = redis::pipe()
-        .cmd("PING")
-        .ignore()
-        .cmd("SET")
-        .arg(store.keys().of(Lane::Urgent, "check"))
-        .arg(1)
-        .arg("PX")
-        .arg(1_000)
-        .ignore()
-        .cmd("INFO")
+    rights::check(store).await?;
+    let info = redis::cmd("INFO")
         .query_async(&mut store.connection())
-        .await
-        .map_err(|source| store.failed(source))?;
+        .await;
+    let info: String = match info {
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => String::new(),
+        info => info.map_err(|source| store.failed(source))?,
+    };
     Ok(Health {
         address: Some(store.address().to_owned()),
         version: field(&info, "redis_version"),
         eviction: field(&info, "maxmemory_policy"),
     })
-}
-
-/// Writes a key that expires at once: a replica that was never promoted and a server with full
-/// memory answer too, but accept no dispatch.
-pub(super) async fn answers(store: &Store) -> Result<(), QueueError> {
-    redis::cmd("SET")
-        .arg(store.keys().of(Lane::Urgent, "check"))
-        .arg(1)
-        .arg("PX")
-        .arg(1)
-        .query_async(&mut store.connection())
-        .await
-        .map_err(|source| store.failed(source))
 }
 
 fn field(info: &str, name: &str) -> Option<String> {
