@@ -226,6 +226,58 @@ fn redis_is_a_cluster() {
     assert!(detail.contains(&place), "{detail}");
 }
 
+/// The line of the operations guide, for a user with the password `secret`.
+fn documented_rights() -> String {
+    let guide = include_str!("../../../docs/operations.md");
+    let line = guide
+        .lines()
+        .find(|line| line.starts_with("ACL SETUSER guestlist "));
+    let line = line.expect("the guide has the line");
+    line.replace("PASSWORD", "secret")
+}
+
+#[test]
+fn redis_user_needs_the_documented_rights() {
+    let installation = Installation::new();
+    let port = installation.redis.port();
+    let url = format!("redis://guestlist:secret@127.0.0.1:{port}/");
+    let installation = installation
+        .with("REDIS_URL", &url)
+        .with("GUESTLIST_SESSIONS", "redis:sess:{session}");
+    let rights = documented_rights();
+    let _: () = installation.redis(&format!("{rights} ~sess:*"));
+    let command_line = &installation.command_line;
+    assert_eq!(failed_checks(command_line, 0), []);
+    let acme = command_line.organization();
+    command_line.member(&acme, "bob", "agent");
+    let _: () = installation.redis("SET sess:bob-1 data");
+    command_line
+        .run(&format!(
+            "session record bob-1 --user bob --organization {acme}"
+        ))
+        .done();
+    command_line
+        .run(&format!("remove bob --organization {acme} --as ann"))
+        .done();
+    installation.invite(20);
+    command_line.run("work --until-idle").done();
+    assert_eq!(installation.redis::<i64>("EXISTS sess:bob-1"), 0);
+    assert!(installation.letters() >= 20);
+    for (missing, named) in [
+        ("-hset", "+hset"),
+        ("-@scripting", "+script|load"),
+        ("resetkeys", "~{core:apalis:queues:list}:guestlist-"),
+    ] {
+        let _: () = installation.redis(&format!("{rights} ~sess:* {missing}"));
+        let failed_checks = failed_checks(command_line, 1);
+        assert_only_failure(
+            &failed_checks[..1],
+            "redis",
+            &["lacks", named, "ACL SETUSER"],
+        );
+    }
+}
+
 #[test]
 fn the_sentinels_do_not_answer() {
     let port = free_port();

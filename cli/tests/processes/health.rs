@@ -120,6 +120,25 @@ fn readiness_follows_redis() {
 }
 
 #[test]
+fn readiness_names_a_missing_right_in_redis() {
+    let installation = Installation::new();
+    let url = format!(
+        "redis://lacking:secret@127.0.0.1:{}/",
+        installation.redis.port()
+    );
+    let installation = installation.with("REDIS_URL", &url);
+    let _: () = installation.redis("ACL SETUSER lacking on >secret allkeys +@all");
+    let mut worker = Worker::listening(&installation.command_line, "worker");
+    until_ready(&worker);
+    let _: () = installation.redis("ACL SETUSER lacking -zadd");
+    let why = until_fails(&worker, "queue");
+    assert!(why.contains("lacks +zadd"), "{why}");
+    let _: () = installation.redis("ACL SETUSER lacking +zadd");
+    until_ready(&worker);
+    worker.stop();
+}
+
+#[test]
 fn readiness_follows_postgres() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut postgres = runtime.block_on(PostgresServer::start()).unwrap();

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use redis::{ErrorKind, ServerErrorKind};
-
-use super::{QueueError, rights, store::Store};
+use super::{
+    Lane, QueueError,
+    rights::{self, is_denied},
+    store::Store,
+};
 
 /// The state of the queue's server as read by [`Queue::check`](super::Queue::check). A queue in
 /// memory has no server, so every field is empty.
@@ -55,11 +57,16 @@ impl fmt::Display for Health {
 /// refuse `CONFIG`. The worker needs neither.
 pub(super) async fn redis(store: &Store) -> Result<Health, QueueError> {
     rights::check(store).await?;
-    let info = redis::cmd("INFO")
+    // The first command has a key, so that in a cluster one node answers, which holds the queue.
+    let info = redis::pipe()
+        .cmd("TYPE")
+        .arg(store.keys().of(Lane::Urgent, "data"))
+        .ignore()
+        .cmd("INFO")
         .query_async(&mut store.connection())
         .await;
-    let info: String = match info {
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => String::new(),
+    let (info,): (String,) = match info {
+        Err(error) if is_denied(&error) => (String::new(),),
         info => info.map_err(|source| store.failed(source))?,
     };
     Ok(Health {

@@ -54,7 +54,8 @@ pub(super) async fn check(store: &Store) -> Result<(), QueueError> {
     })
 }
 
-fn is_denied(error: &RedisError) -> bool {
+/// Returns whether the user lacks the right to a command or to a key.
+pub(super) fn is_denied(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm)
 }
 
