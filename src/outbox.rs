@@ -4,6 +4,7 @@
 //! them out and settles them; a row stays until its effect is confirmed. Hosts write here only
 //! through changes; everything public in this module is for workers.
 
+mod crash;
 mod fair_cursor;
 mod lease;
 mod overview;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 
+pub use self::crash::{Interrupted, begin_counted, interrupt};
 pub use self::fair_cursor::FairCursor;
 pub use self::lease::{Lease, lease, release, renew, take_all};
 pub use self::overview::{
@@ -154,6 +156,9 @@ pub struct Message {
     pub leased_at: Option<DateTime<Utc>>,
     /// The `Date` of its letter, if the mail server may have received it already.
     pub letter_date: Option<DateTime<Utc>>,
+    /// The number of workers that may have ended because of its task. `None` if its previous lease did
+    /// not expire.
+    pub crashes: Option<i64>,
     /// The time at which it was given up.
     pub dead_at: Option<DateTime<Utc>>,
     /// The text of the last error.
@@ -204,5 +209,5 @@ crate::text_enum::text_enum! {
 }
 
 const COLUMNS: &str = "id, kind, ids, organization_id, run_at, created_at, attempts, faults, \
-                       refusals, refused_at, generation, leased_until, leased_at, letter_date, dead_at, \
-                       last_error, trace_parent";
+                       refusals, refused_at, generation, leased_until, leased_at, letter_date, crashes, \
+                       dead_at, last_error, trace_parent";

@@ -25,6 +25,8 @@ mod addresses;
 mod attempts;
 #[path = "library/bounces.rs"]
 mod bounces;
+#[path = "library/crashes.rs"]
+mod crashes;
 #[path = "library/fairness.rs"]
 mod fairness;
 #[path = "library/forgetting.rs"]

@@ -17,6 +17,8 @@ mod tables;
 mod at_rest;
 #[path = "processes/bulk.rs"]
 mod bulk;
+#[path = "processes/crashes.rs"]
+mod crashes;
 #[path = "processes/doctor.rs"]
 mod doctor;
 #[path = "processes/embedded.rs"]

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use guestlist::{Database, MessageId, Ticket, outbox};
+use guestlist::outbox::{self, Interrupted};
+use guestlist::{Database, MessageId, Ticket};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
@@ -35,6 +36,7 @@ pub(crate) struct Leases {
     clock: DatabaseClock,
     messages: Loader<Ticket, outbox::Message>,
     held: Arc<Mutex<HashMap<MessageId, Entry>>>,
+    cut_off: Arc<Mutex<Vec<Interrupted>>>,
 }
 
 struct Entry {
@@ -45,10 +47,11 @@ struct Entry {
     until: watch::Sender<Instant>,
 }
 
-/// The lease of a running job; dropping it ends the renewal.
+/// The lease of a running job; dropping it ends the renewal. If it was not settled, its job was cut off.
 pub(crate) struct Held {
     leases: Leases,
     ticket: Ticket,
+    is_settled: bool,
     until: watch::Receiver<Instant>,
     guard: SendGuard,
 }
@@ -68,6 +71,7 @@ impl Leases {
             clock,
             messages,
             held: Arc::default(),
+            cut_off: Arc::default(),
         }
     }
 
@@ -124,6 +128,7 @@ impl Leases {
         Some(Held {
             leases: self.clone(),
             ticket,
+            is_settled: false,
             until: receiver,
             guard: SendGuard::new(move || *until.borrow() > Instant::now()),
         })
@@ -182,6 +187,15 @@ impl Leases {
         in_time(renewal).await
     }
 
+    /// Takes the leases of jobs that were cut off, with the progress of their letters.
+    pub(crate) fn take_cut_off(&self) -> Vec<Interrupted> {
+        std::mem::take(&mut *self.cut_off())
+    }
+
+    fn cut_off(&self) -> MutexGuard<'_, Vec<Interrupted>> {
+        self.cut_off.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<MessageId, Entry>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -196,6 +210,11 @@ impl Held {
     /// Returns the guard of the message's letter, which allows it while the lease is held.
     pub(crate) fn send_guard(&self) -> &SendGuard {
         &self.guard
+    }
+
+    /// Notes that the outcome of the job is recorded.
+    pub(crate) fn settled(&mut self) {
+        self.is_settled = true;
     }
 
     /// Waits until the lease is lost; returns at once if it is.
@@ -215,6 +234,12 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.leases.lock().remove(&self.ticket.message);
+        let entry = self.leases.lock().remove(&self.ticket.message);
+        let was_taken = entry.is_some_and(|entry| entry.is_taken);
+        if was_taken && !self.is_settled {
+            let Self { ticket, guard, .. } = &*self;
+            let progress = Interrupted::new(*ticket, guard.has_begun(), guard.has_ended());
+            self.leases.cut_off().push(progress);
+        }
     }
 }

@@ -42,6 +42,7 @@ pub mod sessions;
 mod settle;
 mod skew;
 mod smtp;
+mod suspects;
 mod timestamped;
 mod trace;
 pub mod work;

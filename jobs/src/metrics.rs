@@ -69,7 +69,7 @@ impl RunOutcome {
     /// Returns the outcome of a message that is retried at this cost.
     pub(crate) fn put_back(cost: Cost) -> Self {
         match cost {
-            Cost::Nothing => Self::Postponed,
+            Cost::Nothing | Cost::NotBegun => Self::Postponed,
             Cost::Attempt | Cost::Refusal | Cost::Fault => Self::Retried,
         }
     }

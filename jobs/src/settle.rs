@@ -141,7 +141,8 @@ impl Settling {
                 pause_after(&error).await;
                 is_repeat = true;
             }
-            for settlement in batch.drain(..) {
+            for mut settlement in batch.drain(..) {
+                settlement.held.settled();
                 // Only now may another letter be sent: a process killed before the commit sends this
                 // one again.
                 drop(settlement.outcome.unsettled);
@@ -269,7 +270,7 @@ fn log(message: &outbox::Message, outcome: &Outcome) {
         // While a mail server is down every letter waits, and the mailer has logged it once.
         Next::Retry {
             why,
-            cost: Cost::Nothing,
+            cost: Cost::Nothing | Cost::NotBegun,
             ..
         } => debug!(%id, kind, why, "{kind} waits: {why}"),
         Next::Retry { after, why, .. } => {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use guestlist::Ticket;
-use guestlist::outbox::{self, Message};
+use guestlist::outbox::{self, Interrupted, Message};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, error, info, warn};
@@ -27,6 +27,7 @@ use crate::restart_on_panic::restart_on_panic;
 use crate::scheduler::Scheduler;
 use crate::settle::Settler;
 use crate::skew::DatabaseClock;
+use crate::suspects::{Admission, Suspects};
 use crate::trace;
 use crate::worker_id::worker_id;
 
@@ -117,8 +118,9 @@ impl Worker {
     /// Works until `stop`, then leases nothing more, finishes the running jobs, settles them and
     /// returns.
     ///
-    /// Jobs that do not finish within the drain time are cut off; another worker runs them again
-    /// after their leases expire.
+    /// Jobs that do not finish within the drain time are cut off, and their leases are released. The
+    /// mail server may have accepted a letter whose end was sent, so the lease of such a letter is kept
+    /// until it expires.
     pub async fn run(self, stop: CancellationToken) -> Drained {
         let clock = self.clock();
         clock.set().await;
@@ -161,6 +163,7 @@ impl Worker {
             scheduler.clone().run(stopping.clone())
         }));
         info!(worker = worker_id(), "working");
+        let held = leases.clone();
         let drained = self.dispatch(leases, settler, clock, limiter, stop).await;
         let ending = async {
             while let Some(ended) = background.join_next().await {
@@ -170,7 +173,8 @@ impl Worker {
             }
         };
         within_shutdown_timeout("the relay and the scheduler did not stop", ending).await;
-        self.release_unstarted().await;
+        self.release(&self.queue.take_unstarted(), &held.take_cut_off())
+            .await;
         // Finished jobs waited for their commit, so only outcomes of jobs that were cut off are left.
         if tokio::time::timeout(PART_SHUTDOWN_TIMEOUT, &mut settling)
             .await
@@ -267,19 +271,21 @@ impl Worker {
             self.settings.letters,
             stop.clone(),
         );
+        let suspects = Suspects::new(context.database.clone());
         let jobs = Jobs::new(context, delivery, self.metrics.clone());
         let dispatches = Arc::new(DispatchHandler {
             jobs,
             leases,
+            suspects,
             settler,
             metrics: self.metrics.clone(),
         });
-        let handler = move |_lane, dispatch: Ticket| {
+        let handler = move |lane, dispatch: Ticket| {
             let dispatches = Arc::clone(&dispatches);
             let is_skewed = clock.is_too_skewed();
             async move {
                 if !is_skewed {
-                    dispatches.handle(dispatch).await;
+                    dispatches.handle(lane, dispatch).await;
                 }
             }
             .boxed()
@@ -289,19 +295,19 @@ impl Worker {
             .await
     }
 
-    /// Releases the leases of dispatches that were fetched and not started, so that another worker
-    /// can run them now.
-    async fn release_unstarted(&self) {
-        let unstarted = self.queue.take_unstarted();
+    /// Releases the leases of dispatches that were fetched and not started, and of jobs that were cut
+    /// off, so that another worker can run them now.
+    async fn release(&self, unstarted: &[Ticket], cut_off: &[Interrupted]) {
         let released = async {
             let mut connection = self.context.database.acquire().await?;
-            outbox::release(&mut connection, &unstarted).await
+            outbox::release(&mut connection, unstarted).await?;
+            outbox::interrupt(&mut connection, cut_off).await
         };
         if let Ok(Err(error)) = tokio::time::timeout(PART_SHUTDOWN_TIMEOUT, released).await {
             warn!(
                 %error,
-                "leases of jobs that were not started could not be released; the jobs run when \
-                 their leases expire: {error}"
+                "leases of jobs that were not started or not finished could not be released; the jobs \
+                 run when their leases expire: {error}"
             );
         }
     }
@@ -323,6 +329,7 @@ async fn within_shutdown_timeout(otherwise: &str, part: impl Future<Output = ()>
 struct DispatchHandler {
     jobs: Jobs,
     leases: Leases,
+    suspects: Suspects,
     settler: Settler,
     metrics: Metrics,
 }
@@ -330,7 +337,7 @@ struct DispatchHandler {
 impl DispatchHandler {
     /// Takes a dispatched message, runs its job and settles it. After a failure before the job, the
     /// message is dispatched again when its lease expires.
-    async fn handle(&self, dispatch: Ticket) {
+    async fn handle(&self, lane: Lane, dispatch: Ticket) {
         let (message, held) = match self.leases.take(dispatch).await {
             Ok(Some(taken)) => taken,
             Ok(None) => return,
@@ -343,6 +350,24 @@ impl DispatchHandler {
                      lease expires: {error}"
                 );
                 return;
+            }
+        };
+        let admission = match self.suspects.admit(lane, &message).await {
+            Ok(admission) => admission,
+            Err(error) => {
+                warn!(
+                    id = %dispatch.message,
+                    %error,
+                    "the start of a job whose lease expired before could not be counted; it is dispatched \
+                     again when its lease expires: {error}"
+                );
+                return;
+            }
+        };
+        let _alone = match admission {
+            Admission::Run(alone) => alone,
+            Admission::Settle(next) => {
+                return self.settler.settle(message, held, next.into()).await;
             }
         };
         let span = trace::job(&message);

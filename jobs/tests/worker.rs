@@ -42,5 +42,7 @@ mod refusals;
 mod sessions;
 #[path = "worker/silence.rs"]
 mod silence;
+#[path = "worker/suspects.rs"]
+mod suspects;
 #[path = "worker/time.rs"]
 mod time;

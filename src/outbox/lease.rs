@@ -41,12 +41,14 @@ impl Lease {
 }
 
 /// Sets the columns of a lease. If the previous lease has expired, its worker may have sent the
-/// letter, so the letter keeps the date that it had under that lease.
+/// letter, so the letter keeps the date that it had under that lease. Its job may also have ended
+/// that worker, so starts of the job are counted from now on.
 macro_rules! leased {
     ($now:literal, $until:literal) => {
         concat!(
             "letter_date = CASE WHEN leased_until IS NULL THEN letter_date
                  ELSE COALESCE(letter_date, leased_at, created_at) END,
+             crashes = CASE WHEN leased_until IS NULL THEN crashes ELSE COALESCE(crashes, 0) END,
              leased_at = ",
             $now,
             ", leased_until = ",

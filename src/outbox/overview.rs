@@ -271,7 +271,7 @@ pub async fn retry(
 ) -> Result<bool, Error> {
     let statement = sql(
         "UPDATE guestlist_outbox SET run_at = $2, attempts = 0, faults = 0, refusals = 0,
-                 refused_at = NULL, dead_at = NULL,
+                 refused_at = NULL, crashes = NULL, dead_at = NULL,
                  late_since = CASE WHEN dead_at IS NULL THEN late_since END
              WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2)",
     );
@@ -298,7 +298,7 @@ pub async fn retry(
 pub async fn retry_dead(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<u64, Error> {
     let statement = sql(
         "UPDATE guestlist_outbox SET run_at = $1, attempts = 0, faults = 0, refusals = 0,
-                 refused_at = NULL, late_since = NULL, dead_at = NULL
+                 refused_at = NULL, crashes = NULL, late_since = NULL, dead_at = NULL
              WHERE dead_at IS NOT NULL",
     );
     Ok(connection.lend().execute(statement.bind(now)).await?)

@@ -137,6 +137,8 @@ pub enum Cost {
     Refusal,
     /// An attempt and a fault, of which a message may have only a few: the task itself failed.
     Fault,
+    /// No attempt: the task was not begun, because it has to be carried out alone.
+    NotBegun,
 }
 
 /// Postpones a message until `now + after`, unless it was leased again or is postponed already: a
@@ -144,6 +146,9 @@ pub enum Cost {
 ///
 /// A delay that the recipient's mail server asked for moves the time at which the message is due. Any
 /// other delay makes it late, so [`oldest_due`](super::oldest_due) goes on counting.
+///
+/// An attempt shows that the task ends no worker, so its [crashes](super::Message::crashes) are
+/// forgotten.
 ///
 /// `letter_date` is the [date](super::Message::date) of its letter, if the mail server was sent the
 /// letter, or a part of it; the next attempt has the same date then, and otherwise that of its own
@@ -175,7 +180,8 @@ pub async fn postpone(
              SET run_at = $3, attempts = attempts + $4, faults = faults + $5, refusals = refusals + $6,
                  refused_at = COALESCE(refused_at, $7), last_error = $8,
                  late_since = CASE WHEN $9 > 0 THEN NULL ELSE COALESCE(late_since, run_at) END,
-                 letter_date = COALESCE(letter_date, $10), leased_until = NULL, leased_at = NULL
+                 letter_date = COALESCE(letter_date, $10), leased_until = NULL, leased_at = NULL,
+                 crashes = CASE WHEN $11 > 0 THEN crashes - $12 END
              WHERE id = $1 AND generation = $2 AND leased_until IS NOT NULL AND dead_at IS NULL");
     let statement = statement
         .bind(ticket.message.as_uuid())
@@ -185,19 +191,25 @@ pub async fn postpone(
         .execute(
             statement
                 .bind(now + after)
-                .bind(i64::from(cost != Cost::Nothing))
+                .bind(i64::from(cost.is_attempt()))
                 .bind(i64::from(cost == Cost::Fault))
                 .bind(i64::from(cost == Cost::Refusal))
                 .bind((cost == Cost::Refusal).then_some(now))
                 .bind(one_line(why).as_str())
                 .bind(i64::from(cost.is_of_recipient()))
-                .bind(letter_date),
+                .bind(letter_date)
+                .bind(i64::from(!cost.is_attempt()))
+                .bind(i64::from(cost == Cost::Nothing)),
         )
         .await?;
     Ok(())
 }
 
 impl Cost {
+    fn is_attempt(self) -> bool {
+        !matches!(self, Self::Nothing | Self::NotBegun)
+    }
+
     /// Returns `true` if the recipient's mail server caused the delay.
     fn is_of_recipient(self) -> bool {
         matches!(self, Self::Attempt | Self::Refusal)

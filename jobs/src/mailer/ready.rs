@@ -97,7 +97,11 @@ impl Ready {
                 verdict?
             }
             (Post::Folder(folder), _) => match guard.check() {
-                Ok(()) => mailer.judge_file(permit, folder.send(mail.clone()).await),
+                Ok(()) => {
+                    // The file is written to its end even if this is cancelled.
+                    guard.end();
+                    mailer.judge_file(permit, folder.send(mail.clone()).await)
+                }
                 Err(_) => Verdict::not_tried("the letter was withdrawn", mailer.0.back_off),
             },
             (Post::Smtp(_), None) => unreachable!("a letter for a server has a connection"),

@@ -1,4 +1,4 @@
-//! The last check before a letter is finished, and whether the server was sent a part of it.
+//! The last check before a letter is finished, and whether the server was sent a part or all of it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use super::error::SmtpError;
 
 /// A predicate that is called at the last moment at which a letter can be held back: before its
-/// final dot. It remembers whether the letter was begun, also if its sending is cancelled. Clones
-/// share both.
+/// final dot. It remembers whether the letter was begun and whether its final dot may have been sent,
+/// also if its sending is cancelled. Clones share all of it.
 #[derive(Clone)]
 pub(crate) struct SendGuard {
     stands: Arc<dyn Fn() -> bool + Send + Sync>,
     has_begun: Arc<AtomicBool>,
+    has_ended: Arc<AtomicBool>,
 }
 
 impl SendGuard {
@@ -20,6 +21,7 @@ impl SendGuard {
         Self {
             stands: Arc::new(stands),
             has_begun: Arc::default(),
+            has_ended: Arc::default(),
         }
     }
 
@@ -31,6 +33,16 @@ impl SendGuard {
     /// Returns whether the server was sent the letter, or a part of it, in any attempt.
     pub(crate) fn has_begun(&self) -> bool {
         self.has_begun.load(Relaxed)
+    }
+
+    /// Notes that the end of the letter is about to be sent, after which the server may accept it.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Relaxed);
+    }
+
+    /// Returns whether the server may have accepted the letter in any attempt.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Relaxed)
     }
 
     /// Returns an error once the letter must not be sent any more.

@@ -133,8 +133,13 @@ impl SmtpStream {
         if !self.stream.buffer().is_empty() {
             return Err(SmtpError::lost(Stage::Block)(unasked()));
         }
-        for block in dotted(bytes).chunks(BLOCK) {
+        let dotted = dotted(bytes);
+        let mut blocks = dotted.chunks(BLOCK).peekable();
+        while let Some(block) = blocks.next() {
             guard.check()?;
+            if blocks.peek().is_none() {
+                guard.end();
+            }
             within(Stage::Block, deadline, self.write(block))
                 .await?
                 .map_err(SmtpError::lost(Stage::Block))?;

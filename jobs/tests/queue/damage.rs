@@ -44,8 +44,8 @@ impl Damaged {
             redis.call('del', KEYS[1])
             redis.call(unpack(ARGV, 3))
             return 1";
-        let of_worker = [":workers:metadata:", ":inflight:"].into_iter();
-        let of_worker = of_worker.find_map(|part| key.split_once(part));
+        let mut parts = [":workers:metadata:", ":inflight:"].into_iter();
+        let of_worker = parts.find_map(|part| key.split_once(part));
         let (workers, name) = match of_worker {
             Some((queue, name)) => (format!("{queue}:workers"), name),
             None => (String::new(), ""),

@@ -194,7 +194,11 @@ on_both_stacks! {
         let worker = tokio::spawn(worker.run(stop.clone()));
         eventually("the others are sent", async || harness.letters().len() == 2).await;
         eventually("it is given up", async || {
-            harness.team.advance_clock(TimeDelta::minutes(11));
+            // Only while it waits: a lease that ends during the job would count as the end of a worker.
+            let ready = harness.waiting(outbox::State::Ready).await;
+            if ready.iter().all(|message| message.run_at > harness.team.now()) && !ready.is_empty() {
+                harness.team.advance_clock(TimeDelta::minutes(11));
+            }
             harness.waiting(guestlist::outbox::State::Dead).await.len() == 1
         }).await;
         stop.cancel();

@@ -66,7 +66,7 @@ impl Letter {
     /// Puts the letter back, as `guestlist::outbox::postpone` does.
     pub(super) fn postpone(&mut self, now: DateTime<Utc>, after: Duration, cost: Cost) {
         self.due = Instant::now() + after;
-        self.message.attempts += i64::from(cost != Cost::Nothing);
+        self.message.attempts += i64::from(!matches!(cost, Cost::Nothing | Cost::NotBegun));
         self.message.faults += i64::from(cost == Cost::Fault);
         self.message.refusals += i64::from(cost == Cost::Refusal);
         if cost == Cost::Refusal {
