@@ -27,6 +27,10 @@ pub struct EndedSession {
 impl Guestlist {
     /// Records a session of a member, under its key in the host's session store.
     ///
+    /// The key must not be the value of the session's cookie, because it is at rest here and in that
+    /// store: somebody who can read either could sign in with it. Sign the cookie, or store sessions
+    /// under a hash of it.
+    ///
     /// ```
     /// # use guestlist::{Connection, Error, Guestlist, OrganizationId, SessionKey, UserId};
     /// # async fn example(guestlist: Guestlist, tx: &mut Connection<'_>, bob: UserId, acme: OrganizationId, session: SessionKey) -> Result<(), Error> {

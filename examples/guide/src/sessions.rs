@@ -4,6 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use guestlist::{Error, OrganizationId, Paging, SessionKey, UserId};
+use sha2::{Digest, Sha256};
 use sqlx::{SqliteConnection, query, query_as};
 use tower_cookies::Cookies;
 
@@ -15,12 +16,23 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS sessions (
     id TEXT PRIMARY KEY,
     user_id INTEGER NOT NULL REFERENCES users (id))";
 
-/// The cookie that holds a session's id.
+/// The name of the session cookie.
 pub(crate) const COOKIE: &str = "session";
 
-/// Creates a session and records it for every organization of the account.
-pub(crate) async fn begin(app: &App, account: &Account) -> Result<SessionKey, Error> {
-    let key: SessionKey = format!("{:032x}", rand::random::<u128>()).parse()?;
+/// Returns the key under which the session of a cookie is stored: its hash. Somebody who reads the database finds no
+/// text that works as a cookie.
+fn key_of(cookie: &str) -> Result<SessionKey, Error> {
+    let hash: String = Sha256::digest(cookie)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ok(hash.parse()?)
+}
+
+/// Creates a session and records it for every organization of the account. Returns the value of its cookie.
+pub(crate) async fn begin(app: &App, account: &Account) -> Result<String, Error> {
+    let cookie = format!("{:032x}", rand::random::<u128>());
+    let key = key_of(&cookie)?;
     let user = account.user_id()?;
     let mut tx = app.pool.begin_with("BEGIN IMMEDIATE").await?;
     query("INSERT INTO sessions (id, user_id) VALUES ($1, $2)")
@@ -39,7 +51,7 @@ pub(crate) async fn begin(app: &App, account: &Account) -> Result<SessionKey, Er
         }
     }
     tx.commit().await?;
-    Ok(key)
+    Ok(cookie)
 }
 
 /// Ends a session at sign-out and removes it from Guestlist's records.
@@ -81,18 +93,15 @@ pub(crate) async fn find(app: &App, cookies: &Cookies) -> Result<Option<SignedIn
     let Some(cookie) = cookies.get(COOKIE) else {
         return Ok(None);
     };
+    let session = key_of(cookie.value())?;
     let account: Option<Account> = query_as(
         "SELECT users.id, email, email_verified, name
          FROM sessions JOIN users ON users.id = user_id WHERE sessions.id = $1",
     )
-    .bind(cookie.value())
+    .bind(session.as_str())
     .fetch_optional(&app.pool)
     .await?;
-    let Some(account) = account else {
-        return Ok(None);
-    };
-    let session = cookie.value().parse()?;
-    Ok(Some(SignedIn { account, session }))
+    Ok(account.map(|account| SignedIn { account, session }))
 }
 
 impl FromRequestParts<App> for SignedIn {

@@ -51,8 +51,8 @@ async fn sign_in(
     .bind(form.name)
     .fetch_one(&app.pool)
     .await?;
-    let key = sessions::begin(&app, &account).await?;
-    let cookie = Cookie::build((COOKIE, key.as_str().to_owned()))
+    let session = sessions::begin(&app, &account).await?;
+    let cookie = Cookie::build((COOKIE, session))
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax); // add .secure(true) for an application on https

@@ -191,6 +191,17 @@ impl Site {
         cookie.split(';').next().unwrap().to_owned()
     }
 
+    /// Reads the keys of sessions that the database holds.
+    async fn stored_sessions(&self) -> Vec<String> {
+        let file = self.folder.path().join("guestlist.db");
+        let pool = SqlitePool::connect(&format!("sqlite:{}", file.display()))
+            .await
+            .unwrap();
+        let keys = "SELECT id FROM sessions UNION ALL SELECT session FROM guestlist_sessions";
+        let keys: Vec<(String,)> = sqlx::query_as(keys).fetch_all(&pool).await.unwrap();
+        keys.into_iter().map(|(key,)| key).collect()
+    }
+
     /// Waits for the only letter, and returns the path of its link.
     async fn link(&self) -> String {
         let began = Instant::now();
@@ -259,6 +270,17 @@ async fn the_application_invites_admits_and_signs_out() {
     assert_eq!(status, StatusCode::SEE_OTHER);
     for session in [&bob, &phone] {
         assert_eq!(site.get("/", session).await.0, StatusCode::SEE_OTHER); // to /sign-in
+    }
+
+    let stored = site.stored_sessions().await;
+    assert_eq!(
+        stored.len(),
+        3,
+        "those of Olivia and Eve, and the one recorded for Acme: {stored:?}"
+    );
+    for key in stored {
+        let (status, _) = site.get("/", &format!("session={key}")).await;
+        assert_eq!(status, StatusCode::SEE_OTHER, "{key} works as a cookie");
     }
     assert_eq!(site.get("/", &eve).await.0, StatusCode::OK);
 

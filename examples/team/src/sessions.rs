@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use chrono::Utc;
 use fred::prelude::{ClientLike, Config as RedisConfig, PerformanceConfig, Pool, ReconnectPolicy};
 use guestlist::{Database, OrganizationId, Paging, SessionKey, UserId};
+use sha2::{Digest, Sha256};
 use tower_sessions::cookie::SameSite;
 use tower_sessions::cookie::time::Duration;
 use tower_sessions::session::{Id, Record};
@@ -36,7 +37,8 @@ const REDIS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 /// The number of connections to Redis.
 const CONNECTIONS: usize = 4;
 
-/// The session store.
+/// The session store. It keeps each session under the hash of its id: the id is the value of the cookie, and
+/// somebody who reads the store or Guestlist's records should find no text that works as a cookie.
 #[derive(Clone)]
 pub(crate) enum Store {
     Redis(RedisStore<Pool>),
@@ -180,9 +182,25 @@ async fn forget(app: &App, session: &Session) -> Result<(), Problem> {
 fn key(session: &Session) -> Result<Option<SessionKey>, Problem> {
     let id = session.id();
     Ok(id
-        .map(|id| id.to_string().parse())
+        .map(|id| hashed(id).to_string().parse())
         .transpose()
         .map_err(guestlist::Error::from)?)
+}
+
+/// Returns the id under which the store keeps a session: the first 128 bits of a hash of its id, which has 128 random
+/// bits.
+fn hashed(Id(id): Id) -> Id {
+    let hash = Sha256::digest(id.to_le_bytes());
+    let (beginning, _) = hash.split_first_chunk().expect("SHA-256 has 256 bits");
+    Id(i128::from_le_bytes(*beginning))
+}
+
+/// Returns a record as the store keeps it.
+fn stored(record: &Record) -> Record {
+    Record {
+        id: hashed(record.id),
+        ..record.clone()
+    }
 }
 
 async fn organizations_of(app: &App, user: &UserId) -> Result<Vec<OrganizationId>, Problem> {
@@ -201,7 +219,7 @@ async fn organizations_of(app: &App, user: &UserId) -> Result<Vec<OrganizationId
 
 /// Calls a method on the configured store.
 macro_rules! of_store {
-    ($self:ident.$method:ident($argument:ident)) => {
+    ($self:ident.$method:ident($argument:expr)) => {
         match $self {
             Self::Redis(store) => store.$method($argument).await,
             Self::Sql(store) => store.$method($argument).await,
@@ -212,19 +230,29 @@ macro_rules! of_store {
 #[async_trait]
 impl SessionStore for Store {
     async fn create(&self, record: &mut Record) -> StoreResult<()> {
-        of_store!(self.create(record))
+        loop {
+            let mut created = stored(record);
+            of_store!(self.create(&mut created))?;
+            if created.id == hashed(record.id) {
+                return Ok(());
+            }
+            // The id was taken, and the store chose another, of which there is no cookie.
+            of_store!(self.delete(&created.id))?;
+            record.id = Id::default();
+        }
     }
 
     async fn save(&self, record: &Record) -> StoreResult<()> {
-        of_store!(self.save(record))
+        of_store!(self.save(&stored(record)))
     }
 
     async fn load(&self, id: &Id) -> StoreResult<Option<Record>> {
-        of_store!(self.load(id))
+        let found = of_store!(self.load(&hashed(*id)))?;
+        Ok(found.map(|record| Record { id: *id, ..record }))
     }
 
     async fn delete(&self, id: &Id) -> StoreResult<()> {
-        of_store!(self.delete(id))
+        of_store!(self.delete(&hashed(*id)))
     }
 }
 

@@ -3,14 +3,15 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use guestlist::Database;
 
+use crate::browser::Browser;
 use crate::deployment::{Deployment, in_both_deployments};
-use crate::site::{Site, link_in};
+use crate::site::{Site, link_in, stored_id};
 
 #[tokio::test]
 async fn use_extends_a_session() {
     let site = Site::embedded(&[]).await;
     let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
-    let session = olivia.cookie("team_session").unwrap().to_owned();
+    let session = stored_id(olivia.cookie("team_session").unwrap());
     let Database::Sqlite(pool) = &site.database else {
         unreachable!("the site is on SQLite");
     };
@@ -35,6 +36,33 @@ async fn use_extends_a_session() {
 
 in_both_deployments! {
     removal_signs_out_every_browser_of_the_member
+    nothing_stored_works_as_a_cookie
+}
+
+async fn nothing_stored_works_as_a_cookie(deployment: Deployment) {
+    let site = deployment.site(&[]).await;
+    let mut olivia = site.sign_up("Olivia", "olivia@acme.example").await;
+    site.create_organization(&mut olivia, "Acme").await;
+    let cookie = olivia.cookie("team_session").unwrap().to_owned();
+    let mut stored = site.stored_sessions().await;
+    assert!(stored.contains(&stored_id(&cookie)), "{stored:?}");
+    let recorded = site.texts("SELECT session FROM guestlist_sessions").await;
+    assert_eq!(recorded, [stored_id(&cookie)]);
+    stored.extend(recorded);
+    stored.extend(site.texts("SELECT record FROM team_sessions").await);
+    assert!(
+        !stored.iter().any(|text| text.contains(&cookie)),
+        "{stored:?}"
+    );
+    for text in stored {
+        let mut thief = Browser::new(&site.url);
+        thief.set_cookie(
+            "team_session",
+            &text.replace(|sign: char| sign.is_control() || sign == ';', ""),
+        );
+        thief.open("/organizations").await.must_say("Sign in");
+    }
+    olivia.open("/organizations").await.must_say("Acme");
 }
 
 async fn removal_signs_out_every_browser_of_the_member(deployment: Deployment) {

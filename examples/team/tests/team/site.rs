@@ -3,9 +3,12 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use guestlist::{Actor, Database, Guestlist, Invite, OrganizationId, Role, User, UserId};
 use guestlist_jobs::{Worker, work};
 use mail_parser::MessageParser;
+use sha2::{Digest, Sha256};
 use sqlx::Connection as _;
 use team::Config;
 use tempfile::TempDir;
@@ -239,30 +242,40 @@ impl Site {
         tx.commit().await.unwrap();
     }
 
-    /// Returns true if a session is in the store.
-    pub(crate) async fn has_session(&self, session: &str) -> bool {
-        if let Some(url) = &self.config.worker.redis_url {
-            let client = redis::Client::open(url.expose()).unwrap();
-            // The client's own limit of half a second is short for a busy machine.
-            let unlimited = redis::AsyncConnectionConfig::new()
-                .set_connection_timeout(None)
-                .set_response_timeout(None);
-            let connection = client.get_multiplexed_async_connection_with_config(&unlimited);
-            let mut connection = connection.await.unwrap();
-            return redis::cmd("EXISTS")
-                .arg(session)
-                .query_async(&mut connection)
-                .await
-                .unwrap();
-        }
-        const COUNT: &str = "SELECT count(*) FROM team_sessions WHERE id = $1";
-        let (count,): (i64,) = match &self.database {
-            Database::Postgres(pool) => sqlx::query_as(COUNT).bind(session).fetch_one(pool).await,
-            Database::Sqlite(pool) => sqlx::query_as(COUNT).bind(session).fetch_one(pool).await,
+    /// Returns true if the session of a cookie is in the store.
+    pub(crate) async fn has_session(&self, cookie: &str) -> bool {
+        let session = stored_id(cookie);
+        self.stored_sessions().await.contains(&session)
+    }
+
+    /// Reads the ids in the session store.
+    pub(crate) async fn stored_sessions(&self) -> Vec<String> {
+        let Some(url) = &self.config.worker.redis_url else {
+            return self.texts("SELECT id FROM team_sessions").await;
+        };
+        let client = redis::Client::open(url.expose()).unwrap();
+        // The client's own limit of half a second is short for a busy machine.
+        let unlimited = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None);
+        let connection = client.get_multiplexed_async_connection_with_config(&unlimited);
+        let mut connection = connection.await.unwrap();
+        let mut keys = redis::cmd("KEYS");
+        let of_a_session = "?".repeat(22);
+        keys.arg(of_a_session)
+            .query_async(&mut connection)
+            .await
+            .unwrap()
+    }
+
+    /// Reads texts from the database.
+    pub(crate) async fn texts(&self, query: &'static str) -> Vec<String> {
+        let read: Vec<(String,)> = match &self.database {
+            Database::Postgres(pool) => sqlx::query_as(query).fetch_all(pool).await.unwrap(),
+            Database::Sqlite(pool) => sqlx::query_as(query).fetch_all(pool).await.unwrap(),
             _ => unreachable!("neither Postgres nor SQLite"),
-        }
-        .unwrap();
-        count == 1
+        };
+        read.into_iter().map(|(text,)| text).collect()
     }
 }
 
@@ -290,6 +303,13 @@ pub(crate) async fn wait_until_says(browser: &mut Browser, address: &str, words:
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Returns the id in the store of the session of a cookie.
+pub(crate) fn stored_id(cookie: &str) -> String {
+    let cookie = BASE64_URL_SAFE_NO_PAD.decode(cookie).unwrap();
+    let hash = Sha256::digest(cookie);
+    BASE64_URL_SAFE_NO_PAD.encode(&hash[..16])
 }
 
 /// Returns the link in the text of a letter.
