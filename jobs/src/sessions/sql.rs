@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use guestlist::{Database, SessionKey};
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{SessionStore, StoreError};
 
@@ -19,7 +19,7 @@ pub struct Column {
 
 /// The error of a text that is not the name of a column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not TABLE.COLUMN made of letters, digits and _")]
+#[error("{0:?} is not TABLE.COLUMN made of letters, digits, _ and -")]
 pub struct InvalidColumn(String);
 
 impl FromStr for Column {
@@ -62,16 +62,30 @@ impl SqlSessions {
     async fn delete_all(&self, sessions: &[SessionKey]) -> Result<(), sqlx::Error> {
         let keys: Vec<&str> = sessions.iter().map(SessionKey::as_str).collect();
         match &self.database {
-            Database::Postgres(pool) | Database::PostgresPooler(pool) => {
-                let is_pooler = matches!(self.database, Database::PostgresPooler(_));
-                let delete = async |statement| match is_pooler {
-                    true => delete_through_pooler(pool, statement, &keys).await,
-                    false => delete(pool, statement, &keys).await,
-                };
-                match delete(self.column.by_value()).await {
-                    Err(error) if is_no_such_value(&error) => delete(self.column.by_text()).await,
+            Database::Postgres(pool) => {
+                let mut connection = pool.acquire().await?;
+                match self.column.delete(&mut connection, &keys, true).await {
+                    Err(error) if is_no_such_value(&error) => {
+                        let statement = self.column.by_text();
+                        execute(&mut connection, statement, &keys, true).await
+                    }
                     done => done,
                 }
+            }
+            // Without names and inside a transaction: the pooler may otherwise execute a statement on
+            // another server than the one that prepared it.
+            Database::PostgresPooler(pool) => {
+                let mut transaction = pool.begin().await?;
+                match self.column.delete(&mut transaction, &keys, false).await {
+                    Err(error) if is_no_such_value(&error) => {
+                        transaction.rollback().await?;
+                        transaction = pool.begin().await?;
+                        let statement = self.column.by_text();
+                        execute(&mut transaction, statement, &keys, false).await?;
+                    }
+                    done => done?,
+                }
+                transaction.commit().await
             }
             Database::Sqlite(pool) => {
                 sqlx::query(AssertSqlSafe(self.column.by_any()))
@@ -88,16 +102,39 @@ impl SqlSessions {
 }
 
 impl Column {
+    /// Deletes the rows with these keys, of which each must be a value of the column's type.
+    async fn delete(
+        &self,
+        connection: &mut PgConnection,
+        keys: &[&str],
+        is_named: bool,
+    ) -> Result<(), sqlx::Error> {
+        // The type below all domains, whose checks are of no concern here.
+        const TYPE: &str = "WITH RECURSIVE type AS (
+                 SELECT type.oid, type.typtype, type.typbasetype
+                 FROM pg_attribute JOIN pg_type AS type ON type.oid = pg_attribute.atttypid
+                 WHERE attrelid = to_regclass($1) AND attname = $2 AND NOT attisdropped
+                 UNION ALL
+                 SELECT base.oid, base.typtype, base.typbasetype
+                 FROM type JOIN pg_type AS base ON base.oid = type.typbasetype
+                 WHERE type.typtype = 'd')
+             SELECT format_type(oid, -1) FROM type WHERE typtype <> 'd'";
+        let found = sqlx::query_scalar(TYPE)
+            .persistent(is_named)
+            .bind(&self.table)
+            .bind(self.column.trim_matches('"'))
+            .fetch_optional(&mut *connection)
+            .await?;
+        // A table that does not exist has no type; the statement then says what is missing.
+        let statement = found.map_or_else(|| self.by_text(), |of: String| self.by_value(&of));
+        execute(connection, statement, keys, is_named).await
+    }
+
     /// Returns the statement for keys of the column's type. Postgres parses each key as a value of
     /// that type, so that an index on the column is used.
-    fn by_value(&self) -> String {
+    fn by_value(&self, of: &str) -> String {
         let Self { table, column } = self;
-        let name = column.trim_matches('"');
-        format!(
-            "DELETE FROM {table} WHERE {column} IN (
-                 SELECT (jsonb_populate_record(NULL::{table}, jsonb_build_object('{name}', key))).{column}
-                 FROM unnest($1::text[]) AS key)"
-        )
+        format!("DELETE FROM {table} WHERE {column} = ANY($1::text[]::{of}[])")
     }
 
     /// Returns the statement for keys of which some are not of the column's type: slower, because
@@ -123,28 +160,18 @@ impl Column {
     }
 }
 
-async fn delete(pool: &PgPool, statement: String, keys: &[&str]) -> Result<(), sqlx::Error> {
-    sqlx::query(AssertSqlSafe(statement))
-        .bind(keys)
-        .execute(pool)
-        .await?;
-    Ok(())
-}
-
-/// Deletes by a statement without a name, inside a transaction: a pooler may otherwise execute it on
-/// another server than the one that prepared it.
-async fn delete_through_pooler(
-    pool: &PgPool,
+async fn execute(
+    connection: &mut PgConnection,
     statement: String,
     keys: &[&str],
+    is_named: bool,
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
     sqlx::query(AssertSqlSafe(statement))
-        .persistent(false)
+        .persistent(is_named)
         .bind(keys)
-        .execute(&mut *transaction)
+        .execute(connection)
         .await?;
-    transaction.commit().await
+    Ok(())
 }
 
 /// Returns whether the error says that a key is not of the column's type: class 22, data exception.
@@ -153,13 +180,13 @@ fn is_no_such_value(error: &sqlx::Error) -> bool {
     database.is_some_and(|error| error.code().is_some_and(|code| code.starts_with("22")))
 }
 
-/// Accepts only names that need no escaping.
+/// Accepts only names that are quoted without escaping.
 fn is_identifier(part: &str) -> bool {
     let mut bytes = part.bytes();
     bytes
         .next()
         .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
         && part.len() <= 63
 }
 
@@ -185,7 +212,11 @@ mod tests {
 
     #[test]
     fn only_plain_names_are_columns() {
-        for text in ["sessions.id", "auth.Sessions._x1"] {
+        for text in [
+            "sessions.id",
+            "auth.Sessions._x1",
+            "web-auth.user-sessions.session-id",
+        ] {
             assert!(text.parse::<Column>().is_ok(), "{text}");
         }
         for text in [

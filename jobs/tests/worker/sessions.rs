@@ -292,3 +292,36 @@ on_both_stacks! {
         assert_eq!(rows(database, "by_number").await, 1);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn domains_and_dashes_stop_no_purge() {
+    let database = crate::postgres::schema().await;
+    let setup = "CREATE DOMAIN filled AS text NOT NULL CHECK (value <> '');
+         CREATE DOMAIN session_id AS uuid NOT NULL CHECK (value::text LIKE '0%');
+         CREATE DOMAIN own_id AS session_id;
+         CREATE TABLE \"user-sessions\" (\"session-id\" own_id PRIMARY KEY, agent filled DEFAULT 'x');
+         INSERT INTO \"user-sessions\" VALUES ('0198f3c0-1111-7000-8000-000000000001'),
+             ('0198f3c0-1111-7000-8000-000000000002');
+         CREATE TABLE padded (id char(3) PRIMARY KEY, agent filled DEFAULT 'x');
+         INSERT INTO padded VALUES ('k1'), ('k2')";
+    execute(&database, setup).await;
+    let uuid = "0198f3c0-1111-7000-8000-000000000001";
+    for (column, keys, left) in [
+        // The second key breaks a check, so no row has it.
+        (
+            "user-sessions.session-id",
+            [uuid, "9198f3c0-1111-7000-8000-000000000001"],
+            1,
+        ),
+        ("padded.id", ["k1", "longer than any"], 1),
+    ] {
+        let store = SqlSessions::new(database.clone(), &column.parse().unwrap());
+        store.delete(&keys.map(key)).await.unwrap();
+        let table = column.split('.').next().unwrap();
+        assert_eq!(
+            rows(&database, &format!("\"{table}\"")).await,
+            left,
+            "{column}"
+        );
+    }
+}
