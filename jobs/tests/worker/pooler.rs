@@ -14,8 +14,8 @@ use crate::harness::{Harness, eventually, redis};
 use crate::support::{OLIVIA, Team};
 
 /// The statements that may be sent outside a transaction: each is one message, which the pooler gives to
-/// one server.
-const ALONE: [&str; 2] = ["BEGIN", "SHOW transaction_read_only"];
+/// one server. A BEGIN that is cut off is followed by its ROLLBACK before the client reads an answer.
+const ALONE: [&str; 3] = ["BEGIN", "ROLLBACK", "SHOW transaction_read_only"];
 
 /// A proxy that reads the protocol between clients and the pooler.
 struct Witness {
@@ -131,9 +131,7 @@ impl Seen {
                 _ => false,
             };
         self.prepared += usize::from(message[0] == b'P');
-        // After an error the client ends the transaction.
-        let is_end = status == b'E' && text.starts_with("ROLLBACK");
-        if is_named || is_outside && !is_end {
+        if is_named || is_outside {
             let kind = char::from(message[0]);
             self.astray
                 .push(format!("{kind} in {}: {text}", char::from(status)));
