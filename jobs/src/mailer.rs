@@ -10,6 +10,7 @@ mod cause;
 mod circuit_breaker;
 mod config;
 mod connection_pool;
+mod evidence;
 mod folder;
 mod individual;
 mod judge;

@@ -1,6 +1,6 @@
 //! The judgement of a failed attempt: a reply is evidence, and other letters confirm or refute it.
 
-use super::memory::{Asker, Evidence};
+use super::evidence::{Asker, Evidence};
 use super::reply_class::{Hint, Prior, ReplyClass};
 use super::verdict::VerdictClass;
 use crate::smtp::{SmtpError, Stage};

@@ -12,6 +12,7 @@ use std::time::Duration;
 use guestlist::OrganizationId;
 use tokio::time::Instant;
 
+use super::evidence::{ASKED, Evidence, Spread};
 use super::individual::IndividualRefusals;
 
 /// The time for which results count.
@@ -29,16 +30,6 @@ const CAPACITY: usize = 512;
 
 /// The number of acceptances whose domains are remembered.
 const DOMAINS: usize = 64;
-
-/// The number of recipients whose same refusal speaks of the server or the sender.
-const EVERYBODY: usize = 3;
-
-/// The number of requests to slow down after which a domain, or a recipient, is taken to ask if no other
-/// does.
-const ASKED: usize = 3;
-
-/// The odds against chance above which the requests that one recipient meets slow down no other.
-const LIKELY: f64 = 10.0;
 
 /// The odds against chance above which these requests are the recipient's own.
 const SURE: f64 = 1_000_000.0;
@@ -109,97 +100,6 @@ struct Refusal {
     fingerprint: u64,
     /// The number of letters accepted before it.
     acceptances: u64,
-}
-
-/// The results of other letters, at the time of a refusal.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Evidence {
-    /// The recipients with the same refusal since a letter was last accepted.
-    pub(super) recipients: Vec<u64>,
-    /// Those of them whose refusal is not known to be their own.
-    pub(super) doubtful: Spread,
-    /// True if a letter to another recipient was accepted within the window.
-    pub(super) others_are_accepted: bool,
-    /// True if a letter to another domain was accepted within the window.
-    pub(super) other_domains_are_accepted: bool,
-    /// The number of the same refusals within [`RECENT`], whatever was accepted since.
-    pub(super) recent: usize,
-    /// The number of their domains.
-    pub(super) recent_domains: usize,
-    /// The number of their recipients.
-    pub(super) recent_recipients: usize,
-    /// True if a letter to another recipient was accepted after the first of them.
-    pub(super) others_are_accepted_meanwhile: bool,
-    /// The odds against meeting the refusal so often by chance, if the server refused each letter with the
-    /// same probability.
-    pub(super) odds: f64,
-    /// True if the refusal was met too often to be the server's to everybody.
-    pub(super) is_repeated: bool,
-}
-
-/// The side that a request to slow down comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asker {
-    /// The server, for all letters.
-    Server,
-    /// The recipient or its domain, through a server that passes its words on.
-    Recipient,
-    /// Either; the next requests will tell.
-    Unclear,
-}
-
-/// The numbers of recipients, of their domains and of their organizations.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Spread {
-    recipients: usize,
-    domains: usize,
-    organizations: usize,
-}
-
-impl Evidence {
-    /// Returns true if the same refusal met several recipients that have little in common. Those who
-    /// met it before, while others were accepted, do not count.
-    pub(super) fn is_everybody(&self) -> bool {
-        let Spread {
-            recipients,
-            domains,
-            organizations,
-        } = self.doubtful;
-        recipients >= EVERYBODY && (domains >= 2 || organizations >= 2)
-    }
-
-    /// Returns the side that a request to slow down comes from, if a relay may pass on what a domain
-    /// says. A domain that asks for itself must not slow down the letters to others.
-    pub(super) fn asker_or_domain(&self) -> Asker {
-        if self.recent_domains >= 2 || !self.other_domains_are_accepted {
-            Asker::Server
-        } else if self.recent >= ASKED {
-            Asker::Recipient
-        } else {
-            Asker::Unclear
-        }
-    }
-
-    /// Returns the side that a request to slow down comes from. A letter that meets it again and again
-    /// while others are accepted must not slow them down.
-    pub(super) fn asker(&self) -> Asker {
-        let is_of_one_letter = self.recent >= 2 && self.recent_recipients == 1;
-        let is_asked_long = self.recent >= ASKED && self.others_are_accepted_meanwhile;
-        if !self.others_are_accepted {
-            Asker::Server
-        } else if self.is_repeated || is_of_one_letter && is_asked_long {
-            Asker::Recipient
-        } else if is_of_one_letter || self.odds >= LIKELY {
-            Asker::Unclear
-        } else {
-            Asker::Server
-        }
-    }
-
-    /// Returns true if it also met several organizations, so that no organization caused it alone.
-    pub(super) fn is_of_several_organizations(&self) -> bool {
-        self.is_everybody() && self.doubtful.organizations >= 2
-    }
 }
 
 impl Memory {
