@@ -10,6 +10,7 @@ mod cause;
 mod circuit_breaker;
 mod config;
 mod connection_pool;
+mod connection_probe;
 mod evidence;
 mod folder;
 mod individual;
@@ -21,17 +22,18 @@ mod ready;
 mod remedy;
 mod reply_class;
 mod report;
+mod send;
 mod settings;
 mod throttle;
 mod verdict;
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use guestlist::EmailAddress;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 pub use self::circuit_breaker::BreakerState;
 pub use self::config::{MailerConfig, MailerConfigError};
@@ -42,30 +44,16 @@ pub use crate::smtp::{Deadlines, EhloName, InvalidEhloName};
 
 pub(crate) use self::memory::LetterKey;
 pub(crate) use self::metrics::MailerMetrics;
-pub(crate) use self::ready::{ClosedWhileIdle, Ready};
+pub(crate) use self::ready::ClosedWhileIdle;
 #[cfg(test)]
 pub(crate) use self::reply_class::documented;
 
-use self::candidates::Candidate;
-use self::cause::Cause;
-use self::circuit_breaker::{BreakerPermit, CircuitBreaker};
+use self::circuit_breaker::CircuitBreaker;
 use self::config::Transport;
 use self::connection_pool::ConnectionPool;
 use self::folder::Folder;
-use self::lent::Lent;
 use self::memory::Memory;
 use self::throttle::Throttle;
-use crate::mail::Mail;
-use crate::smtp::{SendGuard, SmtpError};
-
-/// The time that a letter waits for the circuit breaker before it goes back to the outbox.
-const BREAKER_PATIENCE: Duration = Duration::from_secs(2);
-
-/// The shortest wait for a change of the circuit breaker.
-const SHORTEST_WAIT: Duration = Duration::from_millis(1);
-
-/// The time that a letter waits for a connection before it goes back to the outbox.
-const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Delivers letters. Clones share the connections and what the mailer has learnt about the server.
 #[derive(Clone)]
@@ -139,149 +127,6 @@ impl Mailer {
         }))
     }
 
-    /// Attempts to deliver one letter that belongs to no organization, such as one of the host's own.
-    ///
-    /// Returns [`VerdictClass::NotTried`] while the circuit breaker is open. Dropping the future
-    /// cancels the letter: it is not sent, or its connection is dropped.
-    pub async fn send(&self, mail: Mail) -> Verdict {
-        self.send_while(|| true, mail).await
-    }
-
-    /// Like [`send`](Self::send), but only as long as `stands` returns true. It is called right before
-    /// the final dot, the last moment at which the letter can be held back. Once it returns false,
-    /// nothing is sent, and the verdict is [`VerdictClass::NotTried`].
-    pub async fn send_while(
-        &self,
-        stands: impl Fn() -> bool + Send + Sync + 'static,
-        mail: Mail,
-    ) -> Verdict {
-        let guard = SendGuard::new(stands);
-        let letter = LetterKey::new(mail.to.as_str(), None);
-        let mut replaced = 0;
-        loop {
-            let ready = match self.ready(letter, replaced).await {
-                Ok(ready) => ready,
-                Err(Unavailable { why, retry_after }) => {
-                    return Verdict::not_tried(&why, retry_after);
-                }
-            };
-            match ready.send(&mail, &guard).await {
-                Ok(verdict) => return verdict,
-                Err(ClosedWhileIdle) => replaced += 1,
-            }
-        }
-    }
-
-    /// Waits until a letter can be sent at once: for the circuit breaker, for a connection, and for
-    /// the pace that the server asked for. `replaced` is the number of connections on which the server
-    /// did not take the letter because they were closed.
-    ///
-    /// # Errors
-    /// [`Unavailable`] if none of it comes within seconds.
-    pub(crate) async fn ready(
-        &self,
-        letter: LetterKey,
-        replaced: usize,
-    ) -> Result<Ready, Unavailable> {
-        let deadline = Instant::now() + BREAKER_PATIENCE;
-        loop {
-            let permit = self.permit(letter, deadline).await?;
-            let Post::Smtp(pool) = &self.0.post else {
-                return Ok(Ready::to_folder(self.clone(), letter, permit));
-            };
-            let Some(mut lent) = self.checkout(pool, &permit).await? else {
-                continue;
-            };
-            // The server may have closed it while it waited.
-            let is_closed = self.wait_for_throttle().await && lent.drop_if_closed();
-            // Letters may have been stopped while this one waited; the connection goes back then.
-            if permit.revoked(Instant::now()).is_some() {
-                continue;
-            }
-            if is_closed {
-                drop(lent);
-                // Without another wait: the slot is the letter's already.
-                let Some(other) = self.checkout(pool, &permit).await? else {
-                    continue;
-                };
-                lent = other;
-                if permit.revoked(Instant::now()).is_some() {
-                    continue;
-                }
-            }
-            let may_replace = replaced < pool.most_connections();
-            return Ok(Ready::on(self.clone(), letter, permit, lent, may_replace));
-        }
-    }
-
-    /// Waits for a connection. Returns `None` if letters were stopped meanwhile, also because none could be
-    /// opened: the breaker tells then how long to wait.
-    async fn checkout(
-        &self,
-        pool: &ConnectionPool,
-        permit: &BreakerPermit,
-    ) -> Result<Option<Lent>, Unavailable> {
-        let checkout = async {
-            tokio::select! {
-                biased;
-                lent = pool.checkout() => lent.ok(),
-                () = permit.revocation() => None,
-            }
-        };
-        match timeout(CHECKOUT_TIMEOUT, checkout).await {
-            Ok(Some(lent)) => Ok(Some(lent)),
-            Ok(None) if pool.is_closed() => Err(self.unavailable()),
-            Ok(None) => Ok(None),
-            Err(_) if pool.is_open() => Err(self.unavailable()),
-            Err(_) => {
-                pool.was_too_slow();
-                Err(self.no_connection_in_time(permit))
-            }
-        }
-    }
-
-    async fn permit(
-        &self,
-        letter: LetterKey,
-        deadline: Instant,
-    ) -> Result<BreakerPermit, Unavailable> {
-        let breaker = &self.0.breaker;
-        let since = Instant::now();
-        let waiting = breaker.wait(Candidate {
-            letter,
-            is_domain_accepted: self.0.memory.accepts_domain(since, letter),
-            since,
-        });
-        loop {
-            let changed = breaker.changed();
-            let now = Instant::now();
-            let wait = match waiting.admit(now) {
-                Ok(permit) => return Ok(permit),
-                Err(wait) => wait,
-            };
-            if now >= deadline || wait > BREAKER_PATIENCE {
-                return Err(Unavailable {
-                    retry_after: wait,
-                    ..self.unavailable()
-                });
-            }
-            let wait = wait.min(deadline - now).max(SHORTEST_WAIT);
-            let _ = timeout(wait, changed).await;
-        }
-    }
-
-    /// Waits for a slot, and returns whether there is a pace. One letter at a time reserves and waits, so
-    /// a change of the pace takes effect at once.
-    async fn wait_for_throttle(&self) -> bool {
-        if self.0.throttle.pace().is_none() {
-            return false;
-        }
-        let _queue = self.0.throttle_queue.lock().await;
-        let wait = self.0.throttle.reserve(Instant::now());
-        tokio::time::sleep(wait).await;
-        true
-    }
-
     pub(crate) fn unavailable(&self) -> Unavailable {
         let retry_after = match self.state() {
             BreakerState::Open { retry_after } => retry_after,
@@ -291,88 +136,6 @@ impl Mailer {
             why: self.0.breaker.cause(),
             retry_after,
         }
-    }
-
-    /// Stops letters because the server could not be reached or refuses the connection.
-    fn could_not_connect(&self, error: &SmtpError) {
-        let permit = self.0.breaker.admit_connection();
-        permit.failed(Instant::now(), Cause::of_connection(error));
-        self.spawn_connection_probe();
-    }
-
-    fn no_connection_in_time(&self, permit: &BreakerPermit) -> Unavailable {
-        let why = format!(
-            "no connection to the mail server became ready within {} s",
-            CHECKOUT_TIMEOUT.as_secs()
-        );
-        let retry_after = permit.failed(Instant::now(), Cause::of_no_connection(why.clone()));
-        self.spawn_connection_probe();
-        Unavailable { why, retry_after }
-    }
-
-    /// Tries a connection, up to `MAIL`, whenever the back-off is over, until one succeeds. One task
-    /// does it for all failures.
-    pub(crate) fn spawn_connection_probe(&self) {
-        if self.0.has_probe.swap(true, SeqCst) {
-            return;
-        }
-        let weak = Arc::downgrade(&self.0);
-        tokio::spawn(async move {
-            loop {
-                let Some(mailer) = weak.upgrade().map(Self) else {
-                    return;
-                };
-                let Some(at) = mailer.0.breaker.connection_probe_at() else {
-                    mailer.0.has_probe.store(false, SeqCst);
-                    // A failure of this moment still found the task.
-                    if mailer.0.breaker.connection_probe_at().is_some() {
-                        mailer.spawn_connection_probe();
-                    }
-                    return;
-                };
-                drop(mailer);
-                tokio::time::sleep_until(at).await;
-                let Some(mailer) = weak.upgrade().map(Self) else {
-                    return;
-                };
-                let Post::Smtp(pool) = &mailer.0.post else {
-                    return;
-                };
-                if pool.is_closed() {
-                    return;
-                }
-                mailer.probe_connection(pool).await;
-            }
-        });
-    }
-
-    /// Tries a connection of the pool, so that one that is not greeted gives way to another.
-    async fn probe_connection(&self, pool: &ConnectionPool) {
-        if self.0.breaker.connection_probe_at().is_none() {
-            return;
-        }
-        let permit = self.0.breaker.admit_connection();
-        // If there is none, the breaker was told why.
-        let Ok(Some(mut lent)) = self.checkout(pool, &permit).await else {
-            return;
-        };
-        // A sender beyond ASCII would need SMTPUTF8, which only a letter decides.
-        let sender = self.sender().filter(|sender| sender.as_str().is_ascii());
-        let probed = match sender {
-            Some(sender) => lent.probe(&sender).await,
-            None => Ok(()),
-        };
-        match probed {
-            Ok(()) => permit.connected(),
-            Err(error) => {
-                permit.failed(Instant::now(), Cause::of_connection(&error));
-            }
-        }
-    }
-
-    fn sender(&self) -> Option<EmailAddress> {
-        let sender = self.0.sender.lock();
-        sender.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the state of the circuit breaker; to be checked before messages are leased.
