@@ -39,6 +39,13 @@ impl Mail {
         }
     }
 
+    /// Returns whether every byte after the headers is ASCII.
+    pub(crate) fn has_ascii_body(&self) -> bool {
+        let end = b"\r\n\r\n";
+        let place = self.bytes.windows(end.len()).position(|it| it == end);
+        place.is_none_or(|place| self.bytes[place..].is_ascii())
+    }
+
     /// Returns whether a header names a sender in UTF-8, which only a server with SMTPUTF8 accepts (RFC
     /// 6532 section 3).
     pub(crate) fn has_utf8_sender(&self) -> bool {

@@ -75,7 +75,6 @@ impl Conclusion {
                 };
                 Self::deferred(text, after, Cost::Attempt)
             }
-            VerdictClass::LetterFault => Self::Dead { text },
             VerdictClass::Unknown if message.faults >= MAX_UNKNOWN => Self::Dead { text },
             VerdictClass::Unknown => {
                 let after = retry_after.max(UNANSWERED.after(message.faults + 1));

@@ -34,8 +34,7 @@ pub(super) fn judge_error(error: &SmtpError) -> VerdictClass {
         | SmtpError::NoSmtpUtf8ForSender
         | SmtpError::Challenge => VerdictClass::SenderRefused,
         // Another host, or another server, may have it.
-        SmtpError::NoSmtpUtf8 => VerdictClass::Provisional,
-        SmtpError::NoEightBit => VerdictClass::LetterFault,
+        SmtpError::NoSmtpUtf8 | SmtpError::NoEightBit => VerdictClass::Provisional,
     }
 }
 

@@ -34,8 +34,6 @@ pub enum VerdictClass {
     Provisional,
     /// The recipient cannot be reached at all.
     Refused,
-    /// This letter can never be sent; a person should look at it.
-    LetterFault,
     /// The server asks to send more slowly.
     Throttled,
     /// The server can take no letter now.
@@ -52,12 +50,11 @@ pub enum VerdictClass {
 
 impl VerdictClass {
     /// Every class of an attempt, in the order of the metrics.
-    pub(crate) const TRIED: [Self; 9] = [
+    pub(crate) const TRIED: [Self; 8] = [
         Self::Accepted,
         Self::Deferred,
         Self::Provisional,
         Self::Refused,
-        Self::LetterFault,
         Self::Throttled,
         Self::ServerFault,
         Self::SenderRefused,
@@ -72,7 +69,6 @@ impl VerdictClass {
             Self::Deferred => Attempt::DEFERRED,
             Self::Provisional => "provisional",
             Self::Refused => "refused",
-            Self::LetterFault => "letter_fault",
             Self::Throttled => Attempt::THROTTLED,
             Self::ServerFault => "server_fault",
             Self::SenderRefused => "sender_refused",

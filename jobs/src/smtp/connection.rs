@@ -251,6 +251,9 @@ impl Connection {
     /// Returns SMTPUTF8 (RFC 6531 section 3.4) and BODY (RFC 6152) if the letter needs them, and SIZE
     /// (RFC 1870) if the server knows it, so that it refuses a letter that is too large before the
     /// letter is sent.
+    ///
+    /// SMTPUTF8 covers the headers, so a letter with a 7-bit body needs no BODY: those of the worker are in
+    /// quoted-printable or base64.
     fn parameters(&self, mail: &Mail) -> Result<Vec<MailParameter>, SmtpError> {
         let mut parameters = Vec::new();
         let lack = if !mail.from.as_str().is_ascii() {
@@ -261,17 +264,17 @@ impl Connection {
             mail.has_utf8_sender()
                 .then_some(SmtpError::NoSmtpUtf8ForSender)
         };
+        let uses_utf8 = lack.is_some();
         if let Some(lack) = lack {
             if !self.capabilities.smtputf8 {
                 return Err(lack);
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
-        if !mail.bytes.is_ascii() {
-            if !self.capabilities.eight_bit {
-                return Err(SmtpError::NoEightBit);
-            }
+        if !mail.bytes.is_ascii() && self.capabilities.eight_bit {
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        } else if !(mail.bytes.is_ascii() || uses_utf8 && mail.has_ascii_body()) {
+            return Err(SmtpError::NoEightBit);
         }
         if self.capabilities.size {
             parameters.push(MailParameter::Size(mail.bytes.len()));

@@ -64,7 +64,7 @@ pub(crate) enum SmtpError {
     NoSmtpUtf8,
     #[error("the mail server does not support our non-ASCII sender address (it lacks SMTPUTF8)")]
     NoSmtpUtf8ForSender,
-    #[error("the letter contains 8-bit text and the server lacks 8BITMIME")]
+    #[error("the letter contains 8-bit text and the mail server does not take it (it lacks 8BITMIME)")]
     NoEightBit,
     #[error("the letter was withdrawn before its final dot")]
     Withdrawn,
@@ -118,7 +118,10 @@ impl SmtpError {
 
     /// Returns whether another host behind the name of the server may take the letter.
     pub(crate) fn is_of_host(&self) -> bool {
-        matches!(self, Self::NoSmtpUtf8 | Self::NoSmtpUtf8ForSender)
+        matches!(
+            self,
+            Self::NoSmtpUtf8 | Self::NoSmtpUtf8ForSender | Self::NoEightBit
+        )
     }
 
     /// Returns whether a reused connection turned out to be closed before the server saw the

@@ -163,6 +163,7 @@ fn every_letter_arrives_as_it_was_written() {
                 .render(&letter, envelope.to.as_str(), locale)
                 .unwrap();
             let mail = built_in.mail(&letter, &envelope).unwrap();
+            assert!(mail.bytes.is_ascii(), "every server takes it");
             assert_well_formed(&mail);
             let message = parse(&mail);
             assert_eq!(message.subject(), Some(written.subject.as_str()));

@@ -210,12 +210,39 @@ async fn smtputf8_and_8bitmime_are_used_if_offered() {
 }
 
 #[tokio::test]
-async fn eight_bit_text_is_not_sent_to_a_seven_bit_server() {
-    let server = Script::default().start().await.unwrap();
-    let mut mail = mail();
-    mail.bytes = "Grüße\r\n".into();
-    assert_eq!(label(&mailer(&server).send(mail).await), "letter_fault");
-    assert_eq!(server.seen().heard("MAIL"), 0);
+async fn eight_bit_text_waits_for_a_server_that_takes_it() {
+    for (offer, text) in [
+        ("SIZE", "Grüße\r\n"),
+        ("SIZE", "Subject: Hello\r\n\r\nGrüße\r\n"),
+        ("SMTPUTF8", "Subject: Grüße\r\n\r\nhello\r\n"),
+        ("SMTPUTF8", "From: jürgen@example.org\r\n\r\nGrüße\r\n"),
+    ] {
+        let server = Script::default().offers(offer).start().await.unwrap();
+        let mut mail = mail();
+        mail.bytes = text.into();
+        let mailer = mailer(&server);
+        let verdict = mailer.send(mail).await;
+        assert_eq!(label(&verdict), "provisional", "{text}: {verdict:?}");
+        assert!(verdict.detail.text.contains("8BITMIME"), "{verdict:?}");
+        assert_eq!(server.seen().heard("MAIL"), 0);
+        assert_eq!(mailer.state(), BreakerState::Closed);
+    }
+}
+
+#[tokio::test]
+async fn utf8_in_headers_alone_needs_no_8bitmime() {
+    for (to, header) in [
+        ("jürgen@example.com", "To: jürgen@example.com"),
+        ("bob@example.com", "Reply-To: jürgen@example.org"),
+    ] {
+        let server = Script::default().offers("SMTPUTF8").start().await.unwrap();
+        let mut mail = mail_to(to);
+        mail.bytes = format!("{header}\r\n\r\nhello\r\n").into();
+        let verdict = mailer(&server).send(mail).await;
+        assert!(accepted(&verdict), "{verdict:?}");
+        let seen = server.seen();
+        assert_eq!(seen.commands[1], "MAIL FROM:<team@example.org> SMTPUTF8");
+    }
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ impl Attempts {
             count,
         } = self;
         let is_wrong = match verdict.as_str() {
-            "refused" | "letter_fault" => is_policy(reply) || is_throttling(reply),
+            "refused" => is_policy(reply) || is_throttling(reply),
             "deferred" | "provisional" => is_throttling(reply),
             _ => false,
         };
@@ -111,14 +111,14 @@ mod tests {
 
     #[test]
     fn refusals_for_policy_are_not_final() {
-        assert!(objects("refused", POLICY) && objects("letter_fault", POLICY));
+        assert!(objects("refused", POLICY));
         assert!(!objects("provisional", POLICY) && !objects("sender_refused", POLICY));
         assert!(!objects("refused", MISSING_MAILBOX));
     }
 
     #[test]
     fn throttling_is_not_charged_to_recipients() {
-        for verdict in ["refused", "letter_fault", "deferred", "provisional"] {
+        for verdict in ["refused", "deferred", "provisional"] {
             assert!(objects(verdict, THROTTLING), "{verdict}");
         }
         assert!(!objects("throttled", THROTTLING) && !objects("server_fault", THROTTLING));
