@@ -64,7 +64,9 @@ pub(crate) enum SmtpError {
     NoSmtpUtf8,
     #[error("the mail server does not support our non-ASCII sender address (it lacks SMTPUTF8)")]
     NoSmtpUtf8ForSender,
-    #[error("the letter contains 8-bit text and the mail server does not take it (it lacks 8BITMIME)")]
+    #[error(
+        "the letter contains 8-bit text and the mail server does not take it (it lacks 8BITMIME)"
+    )]
     NoEightBit,
     #[error("the letter was withdrawn before its final dot")]
     Withdrawn,
