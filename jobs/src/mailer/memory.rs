@@ -13,7 +13,7 @@ use guestlist::OrganizationId;
 use tokio::time::Instant;
 
 use super::evidence::{ASKED, Evidence, Spread};
-use super::individual::IndividualRefusals;
+use super::known_refusals::IndividualRefusals;
 
 /// The time for which results count.
 const WINDOW: Duration = Duration::from_secs(10 * 60);
@@ -269,7 +269,7 @@ fn distinct(values: impl Iterator<Item = u64>) -> HashSet<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::individual::INDIVIDUAL;
+    use super::super::known_refusals::INDIVIDUAL;
     use super::*;
 
     fn letter(number: usize) -> LetterKey {
