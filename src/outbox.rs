@@ -4,6 +4,19 @@
 //! them out and settles them; a row stays until its effect is confirmed. Hosts write here only
 //! through changes; everything public in this module is for workers.
 
+/// The date that a letter has to keep, in SQL; `NULL` if it has none yet.
+///
+/// A worker of a release before `letter_date` dates a letter by its creation. If the mail server did not answer
+/// its last byte, that worker counts a fault and leaves `late_since` empty, which a fault of this release sets.
+/// If it also counted a deferral, the row looks like one of this release, whose letter is dated anew.
+macro_rules! kept_letter_date {
+    () => {
+        "CASE WHEN letter_date IS NULL AND faults > 0 AND late_since IS NULL
+                  AND attempts = faults + CASE WHEN dead_at IS NULL THEN 0 ELSE 1 END THEN created_at
+              ELSE letter_date END"
+    };
+}
+
 mod crash;
 mod fair_cursor;
 mod lease;

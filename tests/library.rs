@@ -27,6 +27,8 @@ mod attempts;
 mod bounces;
 #[path = "library/crashes.rs"]
 mod crashes;
+#[path = "library/earlier_release.rs"]
+mod earlier_release;
 #[path = "library/fairness.rs"]
 mod fairness;
 #[path = "library/forgetting.rs"]

@@ -46,8 +46,9 @@ impl Lease {
 macro_rules! leased {
     ($now:literal, $until:literal) => {
         concat!(
-            "letter_date = CASE WHEN leased_until IS NULL THEN letter_date
-                 ELSE COALESCE(letter_date, leased_at, created_at) END,
+            "letter_date = CASE WHEN leased_until IS NULL THEN ",
+            kept_letter_date!(),
+            " ELSE COALESCE(letter_date, leased_at, created_at) END,
              crashes = CASE WHEN leased_until IS NULL THEN crashes ELSE COALESCE(crashes, 0) END,
              leased_at = ",
             $now,

@@ -1,6 +1,6 @@
 //! Reads of the outbox for operators, and commands on its messages.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -85,6 +85,10 @@ pub async fn counts_within(
     Ok(connection.lend().fetch_all(statement).await?)
 }
 
+/// The longest delay of a message whose age goes on. A longer one is a deferral that a worker of an earlier
+/// release recorded, which does not know of ages.
+const LONGEST_OWN_DELAY: TimeDelta = TimeDelta::hours(1);
+
 /// Returns the time since which the message of this priority that has waited longest is due as of
 /// `now`, leased or not; `None` if none is due. Two index look-ups.
 ///
@@ -115,9 +119,10 @@ pub async fn oldest_due(
          UNION ALL
          SELECT late_since FROM (
              SELECT late_since FROM guestlist_outbox
-             WHERE dead_at IS NULL AND priority = $2 AND late_since IS NOT NULL
+             WHERE dead_at IS NULL AND priority = $2 AND late_since IS NOT NULL AND run_at <= $3
              ORDER BY late_since LIMIT 1) AS late");
     let statement = statement.bind(now).bind(priority.get());
+    let statement = statement.bind(now + LONGEST_OWN_DELAY);
     let oldest: Vec<(DateTime<Utc>,)> = connection.lend().fetch_all(statement).await?;
     Ok(oldest.into_iter().map(|(since,)| since).min())
 }
@@ -269,12 +274,14 @@ pub async fn retry(
     now: DateTime<Utc>,
     id: MessageId,
 ) -> Result<bool, Error> {
-    let statement = sql(
+    let statement = sql(concat!(
         "UPDATE guestlist_outbox SET run_at = $2, attempts = 0, faults = 0, refusals = 0,
-                 refused_at = NULL, crashes = NULL, dead_at = NULL,
+                 refused_at = NULL, crashes = NULL, dead_at = NULL, letter_date = ",
+        kept_letter_date!(),
+        ",
                  late_since = CASE WHEN dead_at IS NULL THEN late_since END
-             WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2)",
-    );
+             WHERE id = $1 AND (leased_until IS NULL OR leased_until <= $2)"
+    ));
     Ok(connection
         .lend()
         .execute(statement.bind(id.as_uuid()).bind(now))
@@ -296,11 +303,13 @@ pub async fn retry(
 /// # Errors
 /// [`Error::Database`].
 pub async fn retry_dead(connection: impl Lend<'_>, now: DateTime<Utc>) -> Result<u64, Error> {
-    let statement = sql(
+    let statement = sql(concat!(
         "UPDATE guestlist_outbox SET run_at = $1, attempts = 0, faults = 0, refusals = 0,
-                 refused_at = NULL, crashes = NULL, late_since = NULL, dead_at = NULL
-             WHERE dead_at IS NOT NULL",
-    );
+                 refused_at = NULL, crashes = NULL, late_since = NULL, dead_at = NULL, letter_date = ",
+        kept_letter_date!(),
+        "
+             WHERE dead_at IS NOT NULL"
+    ));
     Ok(connection.lend().execute(statement.bind(now)).await?)
 }
 

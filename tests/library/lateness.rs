@@ -109,7 +109,7 @@ async fn oldest_due_reads_two_entries_of_indexes() {
         .unwrap();
     let prepared = sqlx::query_scalar("SELECT name FROM pg_prepared_statements").persistent(false);
     let prepared: String = prepared.fetch_one(&mut *connection).await.unwrap();
-    let explain = format!("EXPLAIN EXECUTE {prepared} (now(), 1)");
+    let explain = format!("EXPLAIN EXECUTE {prepared} (now(), 1, now())");
     let explain = sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).persistent(false);
     let plan: Vec<String> = explain.fetch_all(&mut *connection).await.unwrap();
     let plan = plan.join("\n");
