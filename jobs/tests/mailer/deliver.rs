@@ -238,10 +238,12 @@ async fn utf8_in_headers_alone_needs_no_8bitmime() {
         let server = Script::default().offers("SMTPUTF8").start().await.unwrap();
         let mut mail = mail_to(to);
         mail.bytes = format!("{header}\r\n\r\nhello\r\n").into();
+        let size = mail.bytes.len();
         let verdict = mailer(&server).send(mail).await;
         assert!(accepted(&verdict), "{verdict:?}");
         let seen = server.seen();
-        assert_eq!(seen.commands[1], "MAIL FROM:<team@example.org> SMTPUTF8");
+        let size = format!("MAIL FROM:<team@example.org> SMTPUTF8 SIZE={}", size);
+        assert_eq!(seen.commands[1], size);
     }
 }
 
