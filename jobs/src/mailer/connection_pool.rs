@@ -126,7 +126,7 @@ impl ConnectionPool {
     pub(super) fn refused_one(&self) {
         let mut state = self.0.lock();
         let fewer = state.standing().saturating_sub(1);
-        self.0.shrink(&mut state, fewer);
+        self.0.shrink(&mut state, fewer, None);
     }
 
     /// Finishes the letters that have a connection, closes the connections with `QUIT` and lends no
@@ -200,8 +200,24 @@ impl Shared {
         }
     }
 
-    /// Keeps the pool to so many connections for a while.
-    fn shrink(&self, state: &mut State, allowed: usize) {
+    /// Stops opening connections for a while because one could not be opened beside others.
+    fn failed_beside(&self, state: &mut State, error: &SmtpError) {
+        if error.reply().is_some() {
+            let standing = state.standing();
+            self.shrink(state, standing, Some(error));
+        } else if let Some(pause) = state.failed_beside(Instant::now()) {
+            info!(
+                "another connection to the mail server could not be opened; letters are sent on {} now, and \
+                 another is tried in {} s: {error}",
+                state.allowed,
+                pause.as_secs()
+            );
+        }
+    }
+
+    /// Keeps the pool to so many connections for a while. `error` is that of the connection that was refused,
+    /// if it was not a letter that was.
+    fn shrink(&self, state: &mut State, allowed: usize, error: Option<&SmtpError>) {
         let now = Instant::now();
         state.allowed = allowed.max(1);
         // Several refusals at the same moment are one.
@@ -209,9 +225,10 @@ impl Shared {
             return;
         }
         state.grow_after = Some(now + state.growth_pause);
+        let cause = error.map(|error| format!(": {error}")).unwrap_or_default();
         info!(
             "the mail server refuses another connection; letters are sent on {} now, and another is \
-             tried in {} s",
+             tried in {} s{cause}",
             state.allowed,
             state.growth_pause.as_secs()
         );
@@ -273,8 +290,7 @@ async fn open(pool: Arc<Shared>, id: u64, given_up: CancellationToken) {
         pool.hand_over(connection, |state| {
             let now = Instant::now();
             let began = state.end_opening(id).unwrap_or(now);
-            state.last_opening = now.saturating_duration_since(began);
-            state.judged = Some(now);
+            state.opened(now, now.saturating_duration_since(began));
         });
         return;
     }
@@ -282,13 +298,7 @@ async fn open(pool: Arc<Shared>, id: u64, given_up: CancellationToken) {
     let began = state.end_opening(id);
     match opened {
         // After a failure the upkeep opens the next one, so that failures follow each other with a pause.
-        Some(Err(error)) if state.open() > 0 => {
-            debug!(%error, "another connection to the mail server could not be opened: {error}");
-            if error.reply().is_some() {
-                let standing = state.standing();
-                pool.shrink(&mut state, standing);
-            }
-        }
+        Some(Err(error)) if state.open() > 0 => pool.failed_beside(&mut state, &error),
         Some(Err(error)) if began < state.judged => {
             debug!(%error, "a connection to the mail server failed after a later one: {error}");
         }

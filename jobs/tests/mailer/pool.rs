@@ -81,6 +81,29 @@ async fn server_that_closes_each_new_connection_is_left_in_peace() {
 }
 
 #[tokio::test]
+async fn failing_connections_beside_an_open_one_are_tried_ever_more_rarely() {
+    for failure in [
+        Action::HangUp,
+        Action::Lose,
+        Action::reply_and_hang_up("421 4.7.0 too many connections"),
+    ] {
+        let server = Script::default()
+            .rule(Rule::new(Stage::Connect, failure).skip(1))
+            .rule(Rule::new(Stage::Data, Action::ReplyLate(Duration::from_secs(4))).times(1))
+            .start()
+            .await
+            .unwrap();
+        let mailer = mailer_with(&clear(&server), 8, settings());
+        // The first keeps the only connection for seconds, while the others wait for one more.
+        let letters = (0..8).map(|_| mailer.send(mail()));
+        let verdicts = futures::future::join_all(letters).await;
+        assert!(verdicts.iter().all(accepted), "{verdicts:?}");
+        let connections = server.seen().connections;
+        assert!((2..=7).contains(&connections), "{connections}");
+    }
+}
+
+#[tokio::test]
 async fn connection_counts_until_it_has_quit() {
     let too_many = Action::reply_and_hang_up("421 4.7.0 too many connections");
     let server = Script::default()

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::lent::Lent;
+use crate::back_off::BackOff;
 use crate::smtp::Connection;
 
 /// The time after which a connection that is not yet open no longer keeps another from being opened.
@@ -34,6 +35,9 @@ const BUSY: Duration = Duration::from_millis(500);
 pub(super) const GROWTH_PAUSES: (Duration, Duration) =
     (Duration::from_secs(60), Duration::from_secs(600));
 
+/// The wait before another connection is tried after one failed without a reply while others are open.
+const FAILURE_PAUSE: BackOff = BackOff::new(Duration::from_secs(1), Duration::from_secs(600));
+
 /// The connections of a pool, the letters that wait for one, and how many the server allows.
 pub(super) struct State {
     pub(super) idle: Vec<Idle>,
@@ -48,6 +52,11 @@ pub(super) struct State {
     pub(super) allowed: usize,
     pub(super) grow_after: Option<Instant>,
     pub(super) growth_pause: Duration,
+    /// The number of connections that failed without a reply while others were open, since there were more
+    /// than [`failed_at`](Self::failed_at).
+    failures_beside: u32,
+    /// The number of connections at the last of these failures.
+    failed_at: usize,
     /// The time since which letters wait, or of the last growth since then.
     pub(super) busy_since: Option<Instant>,
     /// The time that the last connection took to open.
@@ -83,6 +92,8 @@ impl State {
             allowed: 1,
             grow_after: None,
             growth_pause: GROWTH_PAUSES.0,
+            failures_beside: 0,
+            failed_at: 0,
             busy_since: None,
             last_opening: Duration::ZERO,
             judged: None,
@@ -97,6 +108,29 @@ impl State {
     /// The number of connections that the server counts.
     pub(super) fn standing(&self) -> usize {
         self.open() + self.quitting
+    }
+
+    /// Keeps the pool to the connections that are open, because another failed without a reply. Returns the
+    /// time until one more is tried, unless it is known already: several failures at the same moment are one.
+    pub(super) fn failed_beside(&mut self, now: Instant) -> Option<Duration> {
+        self.allowed = self.standing().max(1);
+        if self.grow_after.is_some_and(|after| now < after) {
+            return None;
+        }
+        self.failures_beside = self.failures_beside.saturating_add(1);
+        self.failed_at = self.standing();
+        let pause = FAILURE_PAUSE.after(self.failures_beside);
+        self.grow_after = Some(now + pause);
+        Some(pause)
+    }
+
+    /// Records that a connection, which is not counted yet, became ready and `took` so long.
+    pub(super) fn opened(&mut self, now: Instant, took: Duration) {
+        self.last_opening = took;
+        self.judged = Some(now);
+        if self.standing() >= self.failed_at {
+            self.failures_beside = 0;
+        }
     }
 
     /// Removes a connection that is no longer being opened, and returns when it was begun.
