@@ -25,6 +25,7 @@ mod report;
 mod send;
 mod settings;
 mod throttle;
+mod throttle_queue;
 mod verdict;
 
 use std::sync::atomic::AtomicBool;
@@ -32,7 +33,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use guestlist::EmailAddress;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 pub use self::circuit_breaker::BreakerState;
@@ -54,6 +54,7 @@ use self::connection_pool::ConnectionPool;
 use self::folder::Folder;
 use self::memory::Memory;
 use self::throttle::Throttle;
+use self::throttle_queue::ThrottleQueue;
 
 /// Delivers letters. Clones share the connections and what the mailer has learnt about the server.
 #[derive(Clone)]
@@ -64,8 +65,7 @@ struct Shared {
     breaker: Arc<CircuitBreaker>,
     memory: Memory,
     throttle: Throttle,
-    /// Held by the letter that waits for the next slot of the throttle.
-    throttle_queue: Mutex<()>,
+    throttle_queue: ThrottleQueue,
     metrics: MailerMetrics,
     back_off: Duration,
     /// True while a task tries connections.
@@ -118,7 +118,7 @@ impl Mailer {
                 breaker,
                 memory: Memory::default(),
                 throttle: Throttle::default(),
-                throttle_queue: Mutex::default(),
+                throttle_queue: ThrottleQueue::default(),
                 metrics,
                 back_off: settings.back_off.first,
                 has_probe: AtomicBool::new(false),

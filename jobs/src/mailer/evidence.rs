@@ -21,8 +21,12 @@ pub(super) struct Evidence {
     pub(super) others_are_accepted: bool,
     /// True if a letter to another domain was accepted within the window.
     pub(super) other_domains_are_accepted: bool,
+    /// True if the recipient met the refusal before, and a letter to another was accepted after that.
+    pub(super) is_individual: bool,
     /// The number of the same refusals lately, whatever was accepted since.
     pub(super) recent: usize,
+    /// The number of those of this recipient.
+    pub(super) recent_own: usize,
     /// The number of their domains.
     pub(super) recent_domains: usize,
     /// The number of their recipients.
@@ -70,12 +74,17 @@ impl Evidence {
     /// Returns the side that a request to slow down comes from, if a relay may pass on what a domain
     /// says. A domain that asks for itself must not slow down the letters to others.
     pub(super) fn asker_or_domain(&self) -> Asker {
-        if self.recent_domains >= 2 || !self.other_domains_are_accepted {
-            Asker::Server
-        } else if self.recent >= ASKED {
-            Asker::Recipient
-        } else {
-            Asker::Unclear
+        if !self.other_domains_are_accepted {
+            return Asker::Server;
+        }
+        if self.recent_domains >= 2 && self.recent_recipients >= EVERYBODY {
+            return self.asker();
+        }
+        let is_of_domain = self.recent_domains == 1 && self.recent >= ASKED;
+        let is_of_recipient = self.recent_own >= ASKED && self.others_are_accepted_meanwhile;
+        match is_of_domain || is_of_recipient {
+            true => Asker::Recipient,
+            false => Asker::Unclear,
         }
     }
 
@@ -93,6 +102,17 @@ impl Evidence {
         } else {
             Asker::Server
         }
+    }
+
+    /// Returns true if letters to others are accepted while those to this recipient meet the refusal.
+    pub(super) fn is_alone(&self) -> bool {
+        self.is_individual && !self.is_everybody()
+    }
+
+    /// Returns true if the refusal, known to be nobody's own, met another recipient too since a letter was
+    /// last accepted.
+    pub(super) fn is_of_several_recipients(&self) -> bool {
+        self.doubtful.recipients >= 2
     }
 
     /// Returns true if it also met several organizations, so that no organization caused it alone.

@@ -105,6 +105,19 @@ pub(super) fn judge_reply(
     }
 }
 
+/// The number of faults in a row from which on they are this letter's.
+const LONE_FAULTS: u32 = 3;
+
+/// Judges a fault of the server that stops no other letter, the last of `times` that this letter met in a
+/// row. Once others are accepted while it meets the fault again and again, it is deferred, which counts
+/// and is shown.
+pub(super) fn judge_fault(times: u32, evidence: &Evidence) -> VerdictClass {
+    match times >= LONE_FAULTS && evidence.is_alone() {
+        true => VerdictClass::Deferred,
+        false => VerdictClass::ServerFault,
+    }
+}
+
 /// Returns whether a slower pace can help with a reply that asks for it: it helps as long as some letters
 /// are accepted.
 fn helps_if_slower(prior: &Prior, evidence: &Evidence) -> bool {
@@ -276,8 +289,9 @@ mod tests {
             mail.accept(number + 3);
             mail.refuse(number, &row)
         });
-        assert_eq!(verdicts[0], VerdictClass::ServerFault);
-        assert_eq!(verdicts[1..], [VerdictClass::Throttled; 3]);
+        let (first, later) = verdicts.split_at(2);
+        assert_eq!(first, [VerdictClass::ServerFault; 2]);
+        assert_eq!(later, [VerdictClass::Throttled; 2]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use guestlist::OrganizationId;
 use tokio::time::Instant;
 
 use super::evidence::{ASKED, Evidence, Spread};
-use super::known_refusals::IndividualRefusals;
+use super::known_refusals::KnownRefusals;
 
 /// The time for which results count.
 const WINDOW: Duration = Duration::from_secs(10 * 60);
@@ -81,9 +81,13 @@ struct State {
     /// The refusals within [`RECENT`], also those before the last acceptance.
     recent: VecDeque<Refusal>,
     /// The recipients and refusals after which a letter to another recipient was accepted.
-    individual: IndividualRefusals,
+    individual: KnownRefusals,
     /// The recipients and refusals that came too often to be the server's to everybody.
-    repeated: IndividualRefusals,
+    repeated: KnownRefusals,
+    /// The recipients whose letters met a fault of the server since one was accepted, whatever its words.
+    faults: KnownRefusals,
+    /// The recipients whose letters met a request to slow down since one was accepted.
+    throttled: KnownRefusals,
     /// The number of letters accepted so far.
     acceptances: u64,
     accepted: Option<(Instant, LetterKey)>,
@@ -107,6 +111,7 @@ impl Memory {
     pub(super) fn accepted(&self, now: Instant, letter: LetterKey) {
         let mut state = self.lock();
         state.keep_individual(now, letter);
+        state.forget_recipient(letter.recipient);
         state.acceptances += 1;
         if let Some(last) = state.accepted
             && last.1.recipient != letter.recipient
@@ -145,6 +150,22 @@ impl Memory {
         state.evidence(&refusal)
     }
 
+    /// Records a fault of the server that stops no other letter, and returns how many met letters to this
+    /// recipient since one was accepted.
+    pub(super) fn fault(&self, now: Instant, letter: LetterKey) -> u32 {
+        self.lock().faults.add(now, (letter.recipient, 0))
+    }
+
+    /// Records a request to slow down.
+    pub(super) fn throttled(&self, now: Instant, letter: LetterKey) {
+        self.lock().throttled.add(now, (letter.recipient, 0));
+    }
+
+    /// Returns whether a letter to this recipient met a request to slow down since one was accepted.
+    pub(super) fn is_throttled(&self, now: Instant, letter: LetterKey) -> bool {
+        self.lock().throttled.contains(now, letter.recipient, 0)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,6 +193,18 @@ impl State {
         let refusals = self.refusals.drain(..).map(|refusal| refusal.key());
         let others = refusals.filter(|(recipient, _)| *recipient != accepted.recipient);
         self.individual.extend(now, others);
+    }
+
+    /// Forgets what is known of a recipient, because it accepts letters.
+    fn forget_recipient(&mut self, recipient: u64) {
+        for known in [
+            &mut self.individual,
+            &mut self.repeated,
+            &mut self.faults,
+            &mut self.throttled,
+        ] {
+            known.forget(recipient);
+        }
     }
 
     /// Keeps that a refusal is its recipient's own if it came too often.
@@ -252,7 +285,11 @@ impl State {
             other_domains_are_accepted: accepted_domains.any(|(at, domain)| {
                 *domain != letter.domain && now.saturating_duration_since(*at) <= WINDOW
             }),
+            is_individual: self.individual.contains(now, letter.recipient, fingerprint),
             recent: recent.len(),
+            recent_own: recent_letters()
+                .filter(|recent| recent.recipient == letter.recipient)
+                .count(),
             recent_domains: recent_domains.len(),
             recent_recipients: recent_recipients.len(),
             others_are_accepted_meanwhile: others()
@@ -269,7 +306,7 @@ fn distinct(values: impl Iterator<Item = u64>) -> HashSet<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::known_refusals::INDIVIDUAL;
+    use super::super::known_refusals::KNOWN;
     use super::*;
 
     fn letter(number: usize) -> LetterKey {
@@ -293,9 +330,6 @@ mod tests {
         assert!(!refuse(later, 5..7).is_everybody(), "two others");
         assert!(refuse(later, 7..8).is_everybody(), "three others");
         memory.accepted(later, letter(9));
-        assert!(
-            refuse(later + 2 * INDIVIDUAL, 0..3).is_everybody(),
-            "long ago"
-        );
+        assert!(refuse(later + 2 * KNOWN, 0..3).is_everybody(), "long ago");
     }
 }

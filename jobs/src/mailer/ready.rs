@@ -9,12 +9,15 @@ use tracing::debug;
 
 use super::cause::{Cause, Probe};
 use super::circuit_breaker::BreakerPermit;
-use super::judge::{concerns_all, judge_error, judge_reply};
+use super::evidence::Evidence;
+use super::judge::{concerns_all, judge_error, judge_fault, judge_reply};
 use super::lent::Lent;
 use super::memory::{LetterKey, UNCERTAIN};
 use super::reply_class::{Hint, classify, fingerprint};
+use super::throttle_queue::Turn;
 use super::verdict::{Detail, Verdict, VerdictClass};
 use super::{Mailer, Post};
+use crate::back_off::BackOff;
 use crate::mail::Mail;
 use crate::smtp::{Reply, SendGuard, SmtpError, Stage};
 
@@ -25,6 +28,8 @@ pub(crate) struct Ready {
     permit: BreakerPermit,
     /// `None` where letters are written to a folder.
     lent: Option<Lent>,
+    /// The turn of the letter, if the server asked to send more slowly.
+    turn: Option<Turn>,
     /// True if the letter may go on another connection if this one turns out to be closed.
     may_replace: bool,
 }
@@ -36,6 +41,7 @@ impl Ready {
         letter: LetterKey,
         permit: BreakerPermit,
         lent: Lent,
+        turn: Option<Turn>,
         may_replace: bool,
     ) -> Self {
         Self {
@@ -43,6 +49,7 @@ impl Ready {
             letter,
             permit,
             lent: Some(lent),
+            turn,
             may_replace,
         }
     }
@@ -54,6 +61,7 @@ impl Ready {
             letter,
             permit,
             lent: None,
+            turn: None,
             may_replace: false,
         }
     }
@@ -72,8 +80,12 @@ impl Ready {
             letter,
             permit,
             lent,
+            turn,
             may_replace,
         } = self;
+        if let Some(turn) = turn.filter(|_| guard.check().is_ok()) {
+            turn.take(&mailer.0.throttle);
+        }
         let verdict = match (&mailer.0.post, lent) {
             (Post::Smtp(_), Some(mut lent)) => {
                 mailer.remember_sender(mail);
@@ -189,11 +201,19 @@ impl Mailer {
         let mut detail = Detail::of_reply(stage, reply);
         detail.says_mailbox_is_missing = prior.may_suppress;
         let verdict = Verdict::new(class, detail);
-        if prior.hint == Some(Hint::FewerConnections)
+        let wants_fewer = prior.hint == Some(Hint::FewerConnections);
+        let is_of_server = stage.precedes_recipient() || evidence.is_of_several_recipients();
+        if wants_fewer
+            && is_of_server
             && let Post::Smtp(pool) = &self.0.post
         {
             pool.refused_one();
         }
+        let is_throttling = prior.hint == Some(Hint::SlowDown);
+        if is_throttling {
+            self.0.memory.throttled(now, letter);
+        }
+        let first = if wants_fewer { LOST } else { UNCERTAIN };
         let concerns_all = concerns_all(stage, class, &prior, &evidence);
         match class {
             VerdictClass::Throttled => verdict.after(self.0.throttle.refused(now)),
@@ -207,17 +227,37 @@ impl Mailer {
                 }
                 verdict.after(retry_after.max(self.0.back_off))
             }
+            VerdictClass::ServerFault if !is_throttling => {
+                self.judge_fault(letter, verdict, first, &evidence)
+            }
             VerdictClass::Deferred if prior.is_surely_of_recipient => verdict,
-            _ if prior.hint == Some(Hint::FewerConnections) => verdict.after(LOST),
-            _ => verdict.after(UNCERTAIN),
+            _ => verdict.after(first),
+        }
+    }
+
+    /// Judges a fault of the server that stops no other letter. The delay doubles with every fault that the
+    /// letter meets.
+    fn judge_fault(
+        &self,
+        letter: LetterKey,
+        verdict: Verdict,
+        first: Duration,
+        evidence: &Evidence,
+    ) -> Verdict {
+        let times = self.0.memory.fault(Instant::now(), letter);
+        let delay = BackOff::new(first, LONGEST_FAULT).after(times);
+        Verdict {
+            class: judge_fault(times, evidence),
+            ..verdict.after(delay)
         }
     }
 
     /// Judges a failure without a reply: the connection was lost or timed out, or the server lacks what
     /// the configuration or the letter needs.
     ///
-    /// A connection that is lost once a recipient was named may be due to this letter. While letters to
-    /// others are accepted it stops no other.
+    /// A connection that is lost once a recipient was named may be due to the address or the content of this
+    /// letter. It stops no other, unless letters of several organizations meet it. If the letter may have
+    /// arrived, others are stopped while none is accepted, because each try counts.
     fn judge_failure(
         &self,
         letter: LetterKey,
@@ -231,11 +271,16 @@ impl Mailer {
         if let Some(stage) = error.stage().filter(|stage| !stage.precedes_recipient()) {
             let failure = format!("lost at {stage}");
             let evidence = self.0.memory.refused(now, letter, &failure);
-            if evidence.others_are_accepted && !evidence.is_everybody() {
-                return verdict.after(LOST);
-            }
-            if evidence.is_everybody() {
-                openers = evidence.recipients;
+            let is_everybody = evidence.is_everybody();
+            match class {
+                VerdictClass::ServerFault if !evidence.is_of_several_organizations() => {
+                    return self.judge_fault(letter, verdict, LOST, &evidence);
+                }
+                VerdictClass::Unknown if evidence.others_are_accepted && !is_everybody => {
+                    return verdict.after(LOST);
+                }
+                _ if is_everybody => openers = evidence.recipients,
+                _ => {}
             }
         }
         match class {
@@ -264,3 +309,6 @@ impl Mailer {
 
 /// The delay of a letter whose connection was lost.
 const LOST: Duration = Duration::from_secs(5);
+
+/// The longest delay of a letter that meets faults of the server, until they count as the letter's own.
+const LONGEST_FAULT: Duration = Duration::from_secs(120);

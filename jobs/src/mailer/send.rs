@@ -11,8 +11,9 @@ use super::connection_pool::ConnectionPool;
 use super::lent::Lent;
 use super::memory::LetterKey;
 use super::ready::{ClosedWhileIdle, Ready};
+use super::throttle_queue::Turn;
 use super::verdict::Verdict;
-use super::{Mailer, Post, Unavailable};
+use super::{Mailer, Post, Shared, Unavailable};
 use crate::mail::Mail;
 use crate::smtp::SendGuard;
 
@@ -24,6 +25,9 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// The time that a letter waits for a connection before it goes back to the outbox.
 const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Letters were stopped after this one was admitted.
+struct Revoked;
 
 impl Mailer {
     /// Attempts to deliver one letter that belongs to no organization, such as one of the host's own.
@@ -79,15 +83,17 @@ impl Mailer {
             let Some(mut lent) = self.checkout(pool, &permit).await? else {
                 continue;
             };
-            // The server may have closed it while it waited.
-            let is_closed = self.wait_for_throttle().await && lent.drop_if_closed();
-            // Letters may have been stopped while this one waited; the connection goes back then.
-            if permit.revoked(Instant::now()).is_some() {
+            // Letters may be stopped while this one waits; the connection goes back then.
+            let Ok(mut turn) = self.turn(letter, &permit).await else {
                 continue;
-            }
-            if is_closed {
+            };
+            // The server may have closed it while it waited.
+            if turn.is_some() && lent.drop_if_closed() {
                 drop(lent);
-                // Without another wait: the slot is the letter's already.
+                // The slot is taken before the wait for another connection, which delays no other letter.
+                if let Some(turn) = turn.take() {
+                    turn.take(&self.0.throttle);
+                }
                 let Some(other) = self.checkout(pool, &permit).await? else {
                     continue;
                 };
@@ -97,7 +103,14 @@ impl Mailer {
                 }
             }
             let may_replace = replaced < pool.most_connections();
-            return Ok(Ready::on(self.clone(), letter, permit, lent, may_replace));
+            return Ok(Ready::on(
+                self.clone(),
+                letter,
+                permit,
+                lent,
+                turn,
+                may_replace,
+            ));
         }
     }
 
@@ -157,16 +170,31 @@ impl Mailer {
         }
     }
 
-    /// Waits for a slot, and returns whether there is a pace. One letter at a time reserves and waits, so
-    /// a change of the pace takes effect at once.
-    async fn wait_for_throttle(&self) -> bool {
-        if self.0.throttle.pace().is_none() {
-            return false;
+    /// Waits for a slot if there is a pace. One letter at a time waits for the next, so a change of the pace
+    /// takes effect at once. The slot is taken when the letter is sent, so one that is stopped takes none.
+    async fn turn(
+        &self,
+        letter: LetterKey,
+        permit: &BreakerPermit,
+    ) -> Result<Option<Turn>, Revoked> {
+        let Shared {
+            memory,
+            throttle,
+            throttle_queue,
+            ..
+        } = &*self.0;
+        if throttle.pace().is_none() {
+            return match permit.revoked(Instant::now()) {
+                Some(_) => Err(Revoked),
+                None => Ok(None),
+            };
         }
-        let _queue = self.0.throttle_queue.lock().await;
-        let wait = self.0.throttle.reserve(Instant::now());
-        tokio::time::sleep(wait).await;
-        true
+        let is_repeat = memory.is_throttled(Instant::now(), letter);
+        tokio::select! {
+            biased;
+            () = permit.revocation() => Err(Revoked),
+            turn = throttle_queue.turn(throttle, is_repeat) => Ok(Some(turn)),
+        }
     }
 
     fn no_connection_in_time(&self, permit: &BreakerPermit) -> Unavailable {

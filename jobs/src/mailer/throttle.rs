@@ -84,17 +84,23 @@ struct Limit {
 }
 
 impl Throttle {
-    /// Reserves the next slot and returns the time until it; zero without a limit.
-    pub(super) fn reserve(&self, now: Instant) -> Duration {
-        let mut state = self.lock();
-        let Some(limit) = &mut state.limit else {
-            return Duration::ZERO;
-        };
-        // A letter that came late does not delay those behind it, unless it came a whole slot late.
-        let slot = limit.slot();
-        let due = limit.next.max(now.checked_sub(slot).unwrap_or(now));
-        limit.next = due + slot;
-        due.saturating_duration_since(now)
+    /// Returns the time until the next slot; zero without a limit.
+    pub(super) fn until_slot(&self, now: Instant) -> Duration {
+        let state = self.lock();
+        let limit = state.limit.as_ref();
+        limit.map_or(Duration::ZERO, |limit| {
+            limit.next.saturating_duration_since(now)
+        })
+    }
+
+    /// Takes the slot that is due.
+    pub(super) fn take_slot(&self, now: Instant) {
+        if let Some(limit) = &mut self.lock().limit {
+            // A letter that came late does not delay those behind it, unless it came a whole slot late.
+            let slot = limit.slot();
+            let due = limit.next.max(now.checked_sub(slot).unwrap_or(now));
+            limit.next = due + slot;
+        }
     }
 
     /// Records an accepted letter.
@@ -250,6 +256,13 @@ mod tests {
         }
     }
 
+    /// Takes the next slot and returns the time until it.
+    fn reserve(throttle: &Throttle, now: Instant) -> Duration {
+        let wait = throttle.until_slot(now);
+        throttle.take_slot(now + wait);
+        wait
+    }
+
     /// Sends for so many seconds, one letter waiting for its slot at a time, with a reply after 20 ms
     /// on 16 connections. Returns how many were accepted and refused after `settled` seconds.
     fn send(server: &mut Server, throttle: &Throttle, seconds: u64, settled: u64) -> (u32, u32) {
@@ -258,7 +271,7 @@ mod tests {
         let mut replies: VecDeque<(Instant, bool)> = VecDeque::new();
         let (mut now, mut accepted, mut refused) = (begin, 0, 0);
         while now < begin + Duration::from_secs(seconds) {
-            now += throttle.reserve(now);
+            now += reserve(throttle, now);
             while replies.len() >= 16 || replies.front().is_some_and(|(at, _)| *at <= now) {
                 let (at, is_accepted) = replies.pop_front().expect("a reply");
                 now = now.max(at);
@@ -312,11 +325,11 @@ mod tests {
         }
         let mended = now + Duration::from_secs(30);
         while now < mended {
-            now += throttle.reserve(now).max(Duration::from_millis(20));
+            now += reserve(&throttle, now).max(Duration::from_millis(20));
             throttle.refused(now);
         }
         for _ in 0..100 {
-            now += throttle.reserve(now).max(Duration::from_millis(20));
+            now += reserve(&throttle, now).max(Duration::from_millis(20));
             throttle.accepted(now);
         }
         now - mended
@@ -335,7 +348,7 @@ mod tests {
         let (throttle, now) = (Throttle::default(), Instant::now());
         throttle.refused(now);
         let wait: Duration = (0..5)
-            .map(|_| throttle.reserve(now))
+            .map(|_| reserve(&throttle, now))
             .max()
             .unwrap_or_default();
         assert!(wait <= Duration::from_secs(4), "{wait:?}");
@@ -345,7 +358,7 @@ mod tests {
     fn without_a_request_there_is_no_limit() {
         let (throttle, now) = (Throttle::default(), Instant::now());
         for _ in 0..1_000 {
-            assert_eq!(throttle.reserve(now), Duration::ZERO);
+            assert_eq!(reserve(&throttle, now), Duration::ZERO);
             throttle.accepted(now);
         }
         assert_eq!(throttle.pace(), None);
@@ -374,7 +387,7 @@ mod tests {
         throttle.refused(start);
         let mut now = start;
         while throttle.pace().is_some() {
-            now += throttle.reserve(now).max(Duration::from_millis(10));
+            now += reserve(&throttle, now).max(Duration::from_millis(10));
             throttle.accepted(now);
             assert!(
                 now < start + Duration::from_secs(600),

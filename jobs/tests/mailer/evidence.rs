@@ -142,17 +142,70 @@ async fn a_lost_probe_lets_another_try() {
     deliver_all(&mailer, 4, Duration::from_secs(60)).await;
 }
 
+/// The ways in which a server can fail with one letter, without words about its recipient.
+fn faults() -> [(Stage, Action); 5] {
+    let too_many = || Action::reply_and_hang_up("421 4.7.0 too many connections");
+    [
+        (Stage::Rcpt, Action::HangUp),
+        (Stage::Data, Action::HangUp),
+        (Stage::Rcpt, too_many()),
+        (Stage::End, too_many()),
+        (Stage::Data, "503 5.5.1 Error: need RCPT command".into()),
+    ]
+}
+
 #[tokio::test]
-async fn a_letter_that_breaks_its_connection_stops_no_other() {
-    let breaks = Rule::new(Stage::Data, Action::HangUp).to("bad");
-    let server = Script::default().rule(breaks).start().await.unwrap();
-    let mailer = mailer(&server);
-    assert!(send(&mailer, 0..3).await.iter().all(accepted));
-    for number in 0..5 {
-        let bad = mailer.send(mail_to("bad@domain1.example")).await;
-        assert_eq!(bad.class, VerdictClass::ServerFault, "{bad:?}");
-        assert_eq!(mailer.state(), BreakerState::Closed);
-        assert!(send(&mailer, number..number + 1).await.iter().all(accepted));
+async fn a_fault_of_one_letter_is_deferred_and_stops_no_other() {
+    for (stage, fault) in faults() {
+        let what = format!("{stage}: {fault:?}");
+        let rule = Rule::new(stage, fault).to("bad");
+        let server = Script::default().rule(rule).start().await.unwrap();
+        let mailer = mailer(&server);
+        assert!(send(&mailer, 0..3).await.iter().all(accepted));
+        let mut last = Duration::ZERO;
+        for number in 1..=5 {
+            let bad = mailer.send(mail_to("bad@domain1.example")).await;
+            let expected = match number {
+                ..=2 => VerdictClass::ServerFault,
+                _ => VerdictClass::Deferred,
+            };
+            assert_eq!(bad.class, expected, "{what}: {bad:?}");
+            let longer = bad.retry_after > last.mul_f64(1.5) || number > 3;
+            assert!(longer, "{what}: {bad:?} after {last:?}");
+            assert!(bad.retry_after <= Duration::from_secs(144), "{bad:?}");
+            last = bad.retry_after;
+            assert_eq!(mailer.state(), BreakerState::Closed);
+            assert!(send(&mailer, number..number + 1).await.iter().all(accepted));
+        }
+        let before = server.seen().heard("DATA");
+        server.add_rule(Rule::new(Stage::Data, Action::Hold).times(4));
+        let letters = (0..4).map(|_| mailer.send(mail_to("bob@domain2.example")));
+        let held = async {
+            // The pool has as many connections as before.
+            server.until(|seen| seen.heard("DATA") == before + 4).await;
+            for _ in 0..4 {
+                server.release();
+            }
+        };
+        let (verdicts, ()) = tokio::join!(futures::future::join_all(letters), held);
+        assert!(verdicts.iter().all(accepted), "{what}: {verdicts:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_of_the_only_letter_is_not_its_own() {
+    for (stage, fault) in faults() {
+        let rule = Rule::new(stage, fault);
+        let server = Script::default().rule(rule).start().await.unwrap();
+        let mailer = mailer(&server);
+        for _ in 0..5 {
+            let verdict = mailer.send(mail_to("bob@domain1.example")).await;
+            assert_eq!(
+                verdict.class,
+                VerdictClass::ServerFault,
+                "{stage}: {verdict:?}"
+            );
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use guestlist::{Delivery, Invitation};
-use guestlist_testkit::smtp::{Rule, Script, Stage};
+use guestlist_testkit::smtp::{Action, Rule, Script, Stage};
 
 use crate::harness::{Harness, eventually};
 use crate::on_both_stacks;
@@ -85,6 +85,28 @@ on_both_stacks! {
         worker.stop().await;
         let detail = harness.reread(&refused[4]).await.delivery_detail.unwrap();
         assert!(detail.contains("Recipient address rejected"), "{detail}");
+    }
+
+    async fn connection_lost_for_one_letter_is_shown_and_counted(harness: Harness) {
+        let lost = Rule::new(Stage::Data, Action::HangUp).to("bad");
+        let harness = harness.with_mail_server(Script::default().rule(lost)).await;
+        let worker = harness.start();
+        let bad = invite(&harness.team, "bad", 1).await.remove(0);
+        let mut round = 0;
+        eventually("it is shown", async || {
+            round += 1;
+            let other = invite(&harness.team, &format!("other{round}-"), 1).await;
+            eventually("another is sent", async || all_are(&harness, &other, Delivery::Sent).await).await;
+            harness.team.advance_clock(TimeDelta::seconds(5));
+            any_is(&harness, std::slice::from_ref(&bad), Delivery::Deferred).await
+        }).await;
+        worker.stop().await;
+        let detail = harness.reread(&bad).await.delivery_detail.unwrap();
+        assert!(detail.contains("connection lost at DATA"), "{detail}");
+        let waiting = harness.waiting(guestlist::outbox::State::Ready).await;
+        assert_eq!(waiting.len(), 1);
+        assert!(waiting[0].attempts >= 1 && waiting[0].faults == 0, "{waiting:?}");
+        assert!(harness.letters_to("bad0@domain0.example").is_empty());
     }
 
     async fn refused_content_of_one_organization_delays_no_other(harness: Harness) {

@@ -76,7 +76,9 @@ impl Hour {
         while let Some(Reverse((at, number))) = due.pop() {
             let before = now;
             now = now.max(at);
-            now += throttle.reserve(now).max(REPLY);
+            let wait = throttle.until_slot(now).max(REPLY);
+            now += wait;
+            throttle.take_slot(now);
             if now > start + HOUR {
                 break;
             }
