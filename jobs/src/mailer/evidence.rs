@@ -10,6 +10,10 @@ pub(super) const ASKED: usize = 3;
 /// The odds against chance above which the requests that one recipient meets slow down no other.
 const LIKELY: f64 = 10.0;
 
+/// The number of requests to slow down, each followed by an accepted letter to another recipient, after which
+/// they are the recipient's own: a server that refuses one letter in five refuses one in 400,000 so often.
+const ROUNDS: u32 = 8;
+
 /// The results of other letters, at the time of a refusal.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Evidence {
@@ -21,8 +25,8 @@ pub(super) struct Evidence {
     pub(super) others_are_accepted: bool,
     /// True if a letter to another domain was accepted within the window.
     pub(super) other_domains_are_accepted: bool,
-    /// True if the recipient met the refusal before, and a letter to another was accepted after that.
-    pub(super) is_individual: bool,
+    /// The number of times that the recipient met the refusal before a letter to another was accepted.
+    pub(super) rounds: u32,
     /// The number of the same refusals lately, whatever was accepted since.
     pub(super) recent: usize,
     /// The number of those of this recipient.
@@ -95,7 +99,7 @@ impl Evidence {
         let is_asked_long = self.recent >= ASKED && self.others_are_accepted_meanwhile;
         if !self.others_are_accepted {
             Asker::Server
-        } else if self.is_repeated || is_of_one_letter && is_asked_long {
+        } else if self.is_repeated || self.rounds >= ROUNDS || is_of_one_letter && is_asked_long {
             Asker::Recipient
         } else if is_of_one_letter || self.odds >= LIKELY {
             Asker::Unclear
@@ -106,7 +110,7 @@ impl Evidence {
 
     /// Returns true if letters to others are accepted while those to this recipient meet the refusal.
     pub(super) fn is_alone(&self) -> bool {
-        self.is_individual && !self.is_everybody()
+        self.rounds > 0 && !self.is_everybody()
     }
 
     /// Returns true if the refusal, known to be nobody's own, met another recipient too since a letter was

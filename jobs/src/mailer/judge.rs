@@ -260,7 +260,7 @@ mod tests {
         request_at(Stage::End)
     }
 
-    fn request_at(stage: Stage) -> Row {
+    pub(super) fn request_at(stage: Stage) -> Row {
         let asks = |row: &Row| {
             let prior = classify(row.stage, &reply(row.text));
             prior.is_some_and(|prior| prior.hint == Some(Hint::SlowDown))

@@ -15,7 +15,7 @@ const CAPACITY: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct KnownRefusals(BTreeMap<(u64, u64), Times>);
 
-/// The number of times that a refusal was met, and the last time.
+/// The number of times that a refusal was added, and the last time.
 #[derive(Debug, Clone, Copy)]
 struct Times {
     count: u32,
@@ -25,28 +25,27 @@ struct Times {
 impl KnownRefusals {
     /// Returns whether a refusal is known.
     pub(super) fn contains(&self, now: Instant, recipient: u64, fingerprint: u64) -> bool {
-        let times = self.0.get(&(recipient, fingerprint));
-        times.is_some_and(|times| times.is_known(now))
+        self.count(now, (recipient, fingerprint)) > 0
     }
 
-    /// Adds a refusal, forgets the oldest if there are too many, and returns how often this one was met.
-    pub(super) fn add(&mut self, now: Instant, refusal: (u64, u64)) -> u32 {
+    /// Returns how often a refusal was added.
+    pub(super) fn count(&self, now: Instant, refusal: (u64, u64)) -> u32 {
         let known = self.0.get(&refusal).filter(|times| times.is_known(now));
-        let count = known.map_or(0, |times| times.count).saturating_add(1);
+        known.map_or(0, |times| times.count)
+    }
+
+    /// Adds a refusal and returns how often it was added.
+    pub(super) fn add(&mut self, now: Instant, refusal: (u64, u64)) -> u32 {
         self.extend(now, [refusal].into_iter());
-        if let Some(times) = self.0.get_mut(&refusal) {
-            times.count = count;
-        }
-        count
+        self.count(now, refusal)
     }
 
     /// Adds refusals, and forgets the oldest if there are too many.
     pub(super) fn extend(&mut self, now: Instant, refusals: impl Iterator<Item = (u64, u64)>) {
-        let times = Times {
-            count: 1,
-            last: now,
-        };
-        self.0.extend(refusals.map(|refusal| (refusal, times)));
+        for refusal in refusals {
+            let count = self.count(now, refusal).saturating_add(1);
+            self.0.insert(refusal, Times { count, last: now });
+        }
         if self.0.len() <= CAPACITY {
             return;
         }

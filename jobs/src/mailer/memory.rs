@@ -88,6 +88,8 @@ struct State {
     faults: KnownRefusals,
     /// The recipients whose letters met a request to slow down since one was accepted.
     throttled: KnownRefusals,
+    /// True if the last letter that met no such request before was accepted.
+    accepts_new: bool,
     /// The number of letters accepted so far.
     acceptances: u64,
     accepted: Option<(Instant, LetterKey)>,
@@ -111,6 +113,7 @@ impl Memory {
     pub(super) fn accepted(&self, now: Instant, letter: LetterKey) {
         let mut state = self.lock();
         state.keep_individual(now, letter);
+        state.accepts_new |= !state.throttled.contains(now, letter.recipient, 0);
         state.forget_recipient(letter.recipient);
         state.acceptances += 1;
         if let Some(last) = state.accepted
@@ -156,9 +159,14 @@ impl Memory {
         self.lock().faults.add(now, (letter.recipient, 0))
     }
 
-    /// Records a request to slow down.
-    pub(super) fn throttled(&self, now: Instant, letter: LetterKey) {
-        self.lock().throttled.add(now, (letter.recipient, 0));
+    /// Records a request to slow down, and returns whether it tells something new about the server: a
+    /// recipient that meets it again and again does not, as long as letters to others are accepted at their
+    /// first try.
+    pub(super) fn throttled(&self, now: Instant, letter: LetterKey) -> bool {
+        let mut state = self.lock();
+        let is_new = state.throttled.add(now, (letter.recipient, 0)) == 1;
+        state.accepts_new &= !is_new;
+        !state.accepts_new
     }
 
     /// Returns whether a letter to this recipient met a request to slow down since one was accepted.
@@ -190,8 +198,9 @@ impl State {
 
     /// Forgets the refusals because a letter was accepted, and keeps that they are their recipients' own.
     fn keep_individual(&mut self, now: Instant, accepted: LetterKey) {
-        let refusals = self.refusals.drain(..).map(|refusal| refusal.key());
-        let others = refusals.filter(|(recipient, _)| *recipient != accepted.recipient);
+        let refusals: HashSet<_> = self.refusals.drain(..).map(|it| it.key()).collect();
+        let others = refusals.into_iter();
+        let others = others.filter(|(recipient, _)| *recipient != accepted.recipient);
         self.individual.extend(now, others);
     }
 
@@ -285,7 +294,7 @@ impl State {
             other_domains_are_accepted: accepted_domains.any(|(at, domain)| {
                 *domain != letter.domain && now.saturating_duration_since(*at) <= WINDOW
             }),
-            is_individual: self.individual.contains(now, letter.recipient, fingerprint),
+            rounds: self.individual.count(now, (letter.recipient, fingerprint)),
             recent: recent.len(),
             recent_own: recent_letters()
                 .filter(|recent| recent.recipient == letter.recipient)

@@ -210,13 +210,11 @@ impl Mailer {
             pool.refused_one();
         }
         let is_throttling = prior.hint == Some(Hint::SlowDown);
-        if is_throttling {
-            self.0.memory.throttled(now, letter);
-        }
+        let is_news = is_throttling && self.0.memory.throttled(now, letter);
         let first = if wants_fewer { LOST } else { UNCERTAIN };
         let concerns_all = concerns_all(stage, class, &prior, &evidence);
         match class {
-            VerdictClass::Throttled => verdict.after(self.0.throttle.refused(now)),
+            VerdictClass::Throttled => verdict.after(self.0.throttle.refused(now, is_news)),
             _ if concerns_all => {
                 let is_of_sender = class == VerdictClass::SenderRefused;
                 let cause = Cause::of_reply(stage, reply, is_of_sender, evidence.recipients);

@@ -50,7 +50,7 @@ const SLOWEST: f64 = 0.1;
 
 /// The least pace after the first request: with few letters lately, their number says nothing about the
 /// server's limit.
-const FIRST: f64 = 1.0;
+const FIRST: f64 = 2.0;
 
 /// The factor by which the pace grows with each letter after the server took none for a while, up to the
 /// pace before (slow start, RFC 5681 section 3.1).
@@ -117,8 +117,9 @@ impl Throttle {
         }
     }
 
-    /// Records a request to slow down, and returns the delay for the letter that met it.
-    pub(super) fn refused(&self, now: Instant) -> Duration {
+    /// Records a request to slow down, and returns the delay for the letter that met it. A request that is no
+    /// news leaves the pace as it is.
+    pub(super) fn refused(&self, now: Instant, is_news: bool) -> Duration {
         let mut state = self.lock();
         state.forget(now);
         state.refused_since.get_or_insert(now);
@@ -130,7 +131,9 @@ impl Throttle {
             );
             Limit::at(pace, now)
         });
-        limit.reduce(now, measured);
+        if is_news {
+            limit.reduce(now, measured);
+        }
         Duration::from_secs(1).max(Duration::from_secs_f64(1.0 / limit.pace))
     }
 
@@ -187,10 +190,15 @@ impl Limit {
 
     fn reduce(&mut self, now: Instant, measured: f64) {
         let since = now.saturating_duration_since(self.reduced);
-        if since < REACTION {
+        let is_silent = measured == 0.0;
+        // Where letters are rare, none may have been accepted because none was sent.
+        let reaction = match is_silent && self.ceiling.is_infinite() {
+            true => MEASURED,
+            false => REACTION,
+        };
+        if since < reaction {
             return;
         }
-        let is_silent = measured == 0.0;
         let reduced = if since < SETTLED || self.ceiling.is_infinite() {
             measured.clamp(self.pace * STEEP_DECREASE, self.pace * DECREASE)
         } else {
@@ -280,7 +288,7 @@ mod tests {
                     throttle.accepted(at);
                     accepted += counts;
                 } else {
-                    throttle.refused(at);
+                    throttle.refused(at, true);
                     refused += counts;
                 }
             }
@@ -326,7 +334,7 @@ mod tests {
         let mended = now + Duration::from_secs(30);
         while now < mended {
             now += reserve(&throttle, now).max(Duration::from_millis(20));
-            throttle.refused(now);
+            throttle.refused(now, true);
         }
         for _ in 0..100 {
             now += reserve(&throttle, now).max(Duration::from_millis(20));
@@ -346,7 +354,7 @@ mod tests {
     #[test]
     fn one_request_does_not_stop_a_mailer_that_sends_little() {
         let (throttle, now) = (Throttle::default(), Instant::now());
-        throttle.refused(now);
+        throttle.refused(now, true);
         let wait: Duration = (0..5)
             .map(|_| reserve(&throttle, now))
             .max()
@@ -370,7 +378,7 @@ mod tests {
         assert_eq!(throttle.refused_since(first), None);
         let mut now = first;
         for _ in 0..5 {
-            throttle.refused(now);
+            throttle.refused(now, true);
             assert_eq!(throttle.refused_since(now), Some(first));
             now += Duration::from_secs(10);
         }
@@ -384,7 +392,7 @@ mod tests {
     #[test]
     fn a_limit_that_is_gone_is_given_up() {
         let (throttle, start) = (Throttle::default(), Instant::now());
-        throttle.refused(start);
+        throttle.refused(start, true);
         let mut now = start;
         while throttle.pace().is_some() {
             now += reserve(&throttle, now).max(Duration::from_millis(10));

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::throttle::Throttle;
 
 /// The number of letters that a letter which met a request to slow down lets go first.
-const YIELDS: usize = 4;
+pub(super) const YIELDS: usize = 4;
 
 /// The queue. Letters that met a request to slow down before let the others go first, so that recipients
 /// which always meet it delay no other letter by more than a slot.
@@ -91,7 +91,7 @@ mod tests {
     /// Makes a throttle with a slot each second, of which the first is taken.
     fn throttle() -> Throttle {
         let throttle = Throttle::default();
-        throttle.refused(Instant::now());
+        throttle.refused(Instant::now(), true);
         throttle.take_slot(Instant::now());
         throttle
     }

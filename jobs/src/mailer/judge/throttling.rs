@@ -1,7 +1,7 @@
 //! Tests of the judgement and the pace together: letters of an hour, some of which always meet a rate limit.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use super::super::memory::{LetterKey, Memory, UNCERTAIN};
 use super::super::reply_class::{classify, documented, fingerprint};
 use super::super::throttle::Throttle;
+use super::super::throttle_queue::YIELDS;
+use super::tests::request_at;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,6 +22,7 @@ const REPLY: Duration = Duration::from_millis(2);
 /// A mail server and the letters for it.
 #[derive(Debug, Clone, Copy)]
 struct Hour {
+    stage: Stage,
     /// Letters a second that the server accepts, and in one burst.
     rate: f64,
     burst: f64,
@@ -56,10 +59,8 @@ impl Hour {
     }
 
     fn play(self) -> Seen {
-        let row = documented::rows().into_iter();
-        let mut row = row.filter(|row| row.text.contains("Ratelimit \"to"));
-        let reply = documented::reply(row.next().expect("documented").text);
-        let prior = classify(Stage::End, &reply).expect("a negative reply");
+        let reply = documented::reply(request_at(self.stage).text);
+        let prior = classify(self.stage, &reply).expect("a negative reply");
         let refusal = fingerprint(&reply, "user");
         let (memory, throttle, start) = (Memory::default(), Throttle::default(), Instant::now());
         let mut seen = Seen {
@@ -71,14 +72,14 @@ impl Hour {
             let promised = Duration::from_secs_f64(number as f64 / self.promised);
             (start + promised, self.limited + number)
         });
-        let mut due: BinaryHeap<_> = limited.chain(others).map(Reverse).collect();
+        let mut due = Due::new(limited.chain(others));
         let (mut now, mut tokens) = (start, self.burst);
-        while let Some(Reverse((at, number))) = due.pop() {
+        while let Some(earliest) = due.earliest() {
             let before = now;
-            now = now.max(at);
-            let wait = throttle.until_slot(now).max(REPLY);
-            now += wait;
+            now = now.max(earliest);
+            now += throttle.until_slot(now).max(REPLY);
             throttle.take_slot(now);
+            let number = due.take(now);
             if now > start + HOUR {
                 break;
             }
@@ -97,8 +98,9 @@ impl Hour {
             }
             seen.refused += usize::from(number >= self.limited);
             let evidence = memory.refused(now, letter, &refusal);
-            let delay = match judge_reply(Stage::End, reply.code, &prior, &evidence) {
-                VerdictClass::Throttled => throttle.refused(now),
+            let is_news = memory.throttled(now, letter);
+            let delay = match judge_reply(self.stage, reply.code, &prior, &evidence) {
+                VerdictClass::Throttled => throttle.refused(now, is_news),
                 VerdictClass::ServerFault => UNCERTAIN,
                 VerdictClass::Deferred => {
                     match seen.limited_deferred.get_mut(number) {
@@ -109,9 +111,48 @@ impl Hour {
                 }
                 other => panic!("{other:?}"),
             };
-            due.push(Reverse((now + delay, number)));
+            due.repeats.push(Reverse((now + delay, number)));
         }
         seen
+    }
+}
+
+/// The letters that are due, in the order of the throttle's queue.
+struct Due {
+    /// Those that met no request yet.
+    new: VecDeque<(Instant, usize)>,
+    repeats: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// The number of new letters that a repeated one let go first.
+    yielded: usize,
+}
+
+impl Due {
+    fn new(letters: impl Iterator<Item = (Instant, usize)>) -> Self {
+        let mut new: Vec<_> = letters.collect();
+        new.sort_unstable();
+        Self {
+            new: new.into(),
+            repeats: BinaryHeap::new(),
+            yielded: 0,
+        }
+    }
+
+    fn earliest(&self) -> Option<Instant> {
+        let new = self.new.front().map(|(at, _)| *at);
+        let repeat = self.repeats.peek().map(|Reverse((at, _))| *at);
+        new.into_iter().chain(repeat).min()
+    }
+
+    /// Takes the letter whose turn is now.
+    fn take(&mut self, now: Instant) -> usize {
+        let is_repeat_due = self.repeats.peek().is_some_and(|it| it.0.0 <= now);
+        let is_new_due = self.new.front().is_some_and(|(at, _)| *at <= now);
+        if is_new_due && !(is_repeat_due && self.yielded >= YIELDS) {
+            self.yielded += usize::from(is_repeat_due);
+            return self.new.pop_front().expect("one is due").1;
+        }
+        self.yielded = 0;
+        self.repeats.pop().expect("one is due").0.1
     }
 }
 
@@ -123,55 +164,63 @@ impl Seen {
 
 #[test]
 fn recipients_that_are_limited_slow_down_no_other() {
-    for (limited, promised) in [
-        (2, 0.2),
-        (2, 1.0),
-        (2, 10.0),
-        (3, 10.0),
-        (5, 50.0),
-        (10, 50.0),
-    ] {
-        let hour = Hour {
-            rate: 1_000.0,
-            burst: 1_000.0,
-            window: Duration::ZERO,
-            promised,
-            limited,
-        };
-        let seen = hour.play();
-        assert!(seen.longest < 10 * SECOND, "{hour:?}: {seen:?}");
-        let are_shown = seen.limited_deferred.iter().all(|times| *times > 0);
-        assert!(are_shown && seen.others_deferred == 0, "{hour:?}: {seen:?}");
+    for stage in [Stage::End, Stage::Rcpt] {
+        for (limited, promised) in [
+            (10, 0.02),
+            (10, 0.2),
+            (2, 0.2),
+            (2, 1.0),
+            (2, 10.0),
+            (3, 10.0),
+            (5, 50.0),
+            (10, 50.0),
+        ] {
+            let hour = Hour {
+                stage,
+                rate: 1_000.0,
+                burst: 1_000.0,
+                window: Duration::ZERO,
+                promised,
+                limited,
+            };
+            let seen = hour.play();
+            assert!(seen.longest < 10 * SECOND, "{hour:?}: {seen:?}");
+            let are_shown = seen.limited_deferred.iter().all(|times| *times > 0);
+            assert!(are_shown && seen.others_deferred == 0, "{hour:?}: {seen:?}");
+        }
     }
 }
 
 #[test]
 fn a_server_that_throttles_everybody_defers_no_letter() {
     let none = Duration::ZERO;
-    for (rate, burst, window, promised) in [
-        (14.0, 14.0, none, 100.0),
-        (14.0, 1.0, none, 100.0),
-        (14.0, 14.0, none, 14.5),
-        (1.0, 1.0, none, 10.0),
-        (5.0, 50.0, 10 * SECOND, 5.1),
-        (1.0, 60.0, 60 * SECOND, 1.05),
-    ] {
-        for limited in [0, 3] {
-            let hour = Hour {
-                rate,
-                burst,
-                window,
-                promised,
-                limited,
-            };
-            let seen = hour.play();
-            assert_eq!(seen.others_deferred, 0, "{hour:?}: {seen:?}");
-            let used = seen.accepted as f64 / (rate * HOUR.as_secs_f64());
-            let most_refused = if window.is_zero() { 0.05 } else { 0.2 };
-            assert!(
-                used >= 0.9 && seen.refused_part() <= most_refused,
-                "{hour:?}: {used:.3} used, {seen:?}"
-            );
+    for stage in [Stage::End, Stage::Rcpt] {
+        for (rate, burst, window, promised) in [
+            (14.0, 14.0, none, 100.0),
+            (14.0, 1.0, none, 100.0),
+            (14.0, 14.0, none, 14.5),
+            (1.0, 1.0, none, 10.0),
+            (5.0, 50.0, 10 * SECOND, 5.1),
+            (1.0, 60.0, 60 * SECOND, 1.05),
+        ] {
+            for limited in [0, 3] {
+                let hour = Hour {
+                    stage,
+                    rate,
+                    burst,
+                    window,
+                    promised,
+                    limited,
+                };
+                let seen = hour.play();
+                assert_eq!(seen.others_deferred, 0, "{hour:?}: {seen:?}");
+                let used = seen.accepted as f64 / (rate * HOUR.as_secs_f64());
+                let most_refused = if window.is_zero() { 0.05 } else { 0.2 };
+                assert!(
+                    used >= 0.9 && seen.refused_part() <= most_refused,
+                    "{hour:?}: {used:.3} used, {seen:?}"
+                );
+            }
         }
     }
 }
