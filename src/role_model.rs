@@ -29,6 +29,10 @@ struct Model {
 }
 
 impl RoleModel {
+    /// The maximum number of roles: far more than any application has, and few enough to check in
+    /// milliseconds.
+    pub const MAX_ROLES: usize = 500;
+
     /// Returns the preset with the roles Agent, Manager, Admin and Owner.
     ///
     /// An Agent handles conversations in the inbox, replies and views the conversations assigned to
@@ -194,6 +198,9 @@ impl Model {
             return Err(InvalidRoleModel::Empty);
         };
         let highest = highest.name.clone();
+        if self.roles.len() > RoleModel::MAX_ROLES {
+            return Err(InvalidRoleModel::TooMany(self.roles.len()));
+        }
         self.require("keeps", &self.keeps)?;
         for (rank, role) in self.roles.iter().enumerate() {
             if self.rank(&role.name) != Some(rank) {

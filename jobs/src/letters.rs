@@ -9,7 +9,9 @@
 //! no letter sets is an error, never a gap. A host's own template is tried with ordinary and
 //! hostile data when it is loaded, so that a mistake costs an alert and not a letter.
 
+mod bounds;
 mod extra_headers;
+mod fault;
 mod header;
 mod languages;
 mod letter;

@@ -20,6 +20,9 @@ pub enum InvalidRoleModel {
     /// There is no role.
     #[error("there is no [[role]]; a role model has at least one role")]
     Empty,
+    /// There are more than [`RoleModel::MAX_ROLES`](crate::RoleModel::MAX_ROLES) roles.
+    #[error("there are {0} roles; a role model has at most {max}", max = crate::RoleModel::MAX_ROLES)]
+    TooMany(usize),
     /// No role is named as the owner role.
     #[error("no role is protected; `keeps` names the role that at least one member always has")]
     NoProtectedRole,

@@ -88,6 +88,21 @@ fn a_model_without_a_role_or_a_protected_one_is_refused() {
 }
 
 #[test]
+fn a_model_has_a_bounded_number_of_roles() {
+    let roles = |count: usize| {
+        let names = (0..count).map(|number| format!("r{number}"));
+        let one = |name: String| format!("[[role]]\nname = '{name}'\npermissions = ['p{name}']\n");
+        let all: String = names.map(one).collect();
+        format!("keeps = 'r{}'\n{all}", count - 1)
+    };
+    let most = RoleModel::MAX_ROLES;
+    assert!(model(&roles(most)).is_ok());
+    for count in [most + 1, 20_000] {
+        assert_eq!(model(&roles(count)), Err(InvalidRoleModel::TooMany(count)));
+    }
+}
+
+#[test]
 fn the_protected_role_is_the_highest() {
     let text = "keeps = 'a'\n[[role]]\nname = 'a'\n[[role]]\nname = 'b'";
     let (keeps, above) = (role("a"), role("b"));

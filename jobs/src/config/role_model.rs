@@ -1,13 +1,13 @@
 //! Role models in files.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
 use guestlist::{InvalidRoleModel, RoleModel};
 
-/// The maximum size of the file, in bytes: a thousand roles with twenty permissions each are
-/// smaller.
+/// The maximum size of the file, in bytes: the largest number of roles with twenty permissions each
+/// is smaller.
 const MAX_SIZE: usize = 1024 * 1024;
 
 /// The reason why a file is not a role model.
@@ -38,8 +38,14 @@ pub enum UnreadRoleModel {
 pub fn read_role_model(file: &Path) -> Result<RoleModel, UnreadRoleModel> {
     let mut bytes = Vec::new();
     let most = u64::try_from(MAX_SIZE + 1).expect("a MiB fits");
-    let read = File::open(file).and_then(|file| file.take(most).read_to_end(&mut bytes));
-    read.map_err(UnreadRoleModel::File)?;
+    let mut read = || {
+        // A pipe would be waited for without end.
+        if !fs::metadata(file)?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
+        File::open(file)?.take(most).read_to_end(&mut bytes)
+    };
+    read().map_err(UnreadRoleModel::File)?;
     if bytes.len() > MAX_SIZE {
         return Err(UnreadRoleModel::TooLarge);
     }
@@ -49,4 +55,19 @@ pub fn read_role_model(file: &Path) -> Result<RoleModel, UnreadRoleModel> {
         UnreadRoleModel::NotText { line }
     })?;
     Ok(RoleModel::from_toml(text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("roles.toml");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("mkfifo runs").success());
+        let refused = read_role_model(&pipe).expect_err("no file");
+        assert_eq!(refused.to_string(), "cannot be read: it is no regular file");
+    }
 }

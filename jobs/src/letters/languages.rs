@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
+    fault::Fault,
     letter::Letter,
-    lint::Fault,
     locale::{COMMON, Locale, LocaleSource, look_up},
     phrase::Phrase,
     sample::ORDINARY,

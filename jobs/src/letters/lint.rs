@@ -1,21 +1,15 @@
 //! Checks of a template before any letter uses it.
 
-use handlebars::{Context, RenderError, TemplateError, html_escape};
+use handlebars::{Context, html_escape};
 
 use super::{
+    fault::Fault,
     letter::Letter,
     locale::Locale,
     sample::{BARE, HOSTILE, HOSTILE_TAG, ORDINARY, Sample},
     templates::{Part, Templates, part},
     wording::{Surface, Wording},
 };
-
-/// The reason why a template is not used.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) line: Option<usize>,
-    pub(crate) problem: String,
-}
 
 /// Renders every letter that uses the file, in every language, with ordinary, sparse and hostile
 /// data.
@@ -86,32 +80,5 @@ fn check_html(letter: &Letter, html: &str) -> Result<(), Fault> {
         Ok(())
     } else {
         Err(Fault::new("no href contains the link"))
-    }
-}
-
-impl Fault {
-    fn new(problem: &str) -> Self {
-        Self {
-            line: None,
-            problem: problem.to_owned(),
-        }
-    }
-}
-
-impl From<RenderError> for Fault {
-    fn from(error: RenderError) -> Self {
-        Self {
-            line: error.line_no,
-            problem: error.reason().to_string(),
-        }
-    }
-}
-
-impl From<TemplateError> for Fault {
-    fn from(error: TemplateError) -> Self {
-        Self {
-            line: error.pos().map(|(line, _)| line),
-            problem: error.reason().to_string(),
-        }
     }
 }

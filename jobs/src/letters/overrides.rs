@@ -7,8 +7,10 @@ use std::{
 };
 
 use super::{
+    bounds::{self, MAX_SIZE},
+    fault::Fault,
     languages::Languages,
-    lint::{self, Fault},
+    lint,
     templates::{Templates, built_in_source},
 };
 
@@ -93,8 +95,10 @@ fn take_over(
     templates: &mut Templates,
     languages: &Languages,
 ) -> Result<(), Fault> {
+    bounds::check_depth(source)?;
     let mut tried = templates.clone();
     tried.set(file, source)?;
+    tried.check_expansion(file)?;
     lint::check(file, &tried, languages.iter())?;
     *templates = tried;
     Ok(())
@@ -116,13 +120,25 @@ fn read(
         }
         let (path, file) = (entry.path(), format!("{prefix}{name}"));
         if !path.is_dir() || depth == 0 {
-            let source = fs::read_to_string(&path);
-            files.insert(file, source);
+            files.insert(file, read_file(&path));
         } else if let Err(error) = read(&path, &format!("{file}/"), depth - 1, files) {
             files.insert(file, Err(error));
         }
     }
     Ok(())
+}
+
+/// Reads a regular file of a bounded size. Another would be read without end, as a pipe would.
+fn read_file(path: &Path) -> io::Result<String> {
+    let refused = |problem: String| Err(io::Error::other(problem));
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return refused("it is no regular file".to_owned());
+    }
+    if metadata.len() > MAX_SIZE {
+        return refused(format!("it is longer than {MAX_SIZE} bytes"));
+    }
+    fs::read_to_string(path)
 }
 
 fn alert(file: &str, problem: String) -> Alert {

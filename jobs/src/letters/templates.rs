@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use handlebars::{Context, Handlebars, RenderError, TemplateError, html_escape, no_escape};
 
+use super::bounds;
+use super::fault::Fault;
+
 macro_rules! files {
     ($($path:literal),+ $(,)?) => {
         [$(($path, include_str!(concat!("../../templates/", $path)))),+]
@@ -85,15 +88,21 @@ impl Templates {
 
     /// Compiles one file in place of the one with the same path. A faulty file changes nothing.
     pub(crate) fn set(&mut self, path: &str, source: &str) -> Result<(), TemplateError> {
-        let name = match path {
-            "layout/text.hbs" | "layout/html.hbs" => "layout",
-            letter => letter,
-        };
         let engine = match part(path) {
             Part::Html => &mut self.html,
             Part::Text | Part::Subject => &mut self.plain,
         };
-        engine.register_template_string(name, source)
+        engine.register_template_string(name(path), source)
+    }
+
+    /// Checks that the template of a path, and those that include it, render a bounded number of
+    /// elements.
+    pub(crate) fn check_expansion(&self, path: &str) -> Result<(), Fault> {
+        let engine = match part(path) {
+            Part::Html => &self.html,
+            Part::Text | Part::Subject => &self.plain,
+        };
+        bounds::check_expansion(name(path), engine)
     }
 
     pub(crate) fn render(
@@ -117,6 +126,14 @@ pub(crate) fn built_in_source(path: &str) -> Option<&'static str> {
         .iter()
         .find(|(known, _)| *known == path)
         .map(|(_, source)| *source)
+}
+
+/// Returns the name by which templates include the one of a path.
+fn name(path: &str) -> &str {
+    match path {
+        "layout/text.hbs" | "layout/html.hbs" => "layout",
+        letter => letter,
+    }
 }
 
 /// Returns the part that a path belongs to.

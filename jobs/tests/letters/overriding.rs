@@ -294,3 +294,137 @@ fn broken_locale_falls_back_and_names_its_line() {
     );
     falls_back("locales/english.toml", "", None, "not a language tag");
 }
+
+#[test]
+fn template_without_bounds_is_not_used() {
+    let file = "invitation/html.hbs";
+    let levels = |count: usize, times: usize| {
+        let one = |level: usize| {
+            let body = format!("{{{{> p{}}}}}", level - 1).repeat(times);
+            format!("{{{{#*inline \"p{level}\"}}}}{body}{{{{/inline}}}}\n")
+        };
+        let leaf = "{{#*inline \"p0\"}}x{{/inline}}\n".to_owned();
+        leaf + &(1..=count).map(one).collect::<String>() + &format!("{{{{> p{count}}}}}")
+    };
+    let nested = |begin: &str, end: &str, count: usize| {
+        format!("{}x{}", begin.repeat(count), end.repeat(count))
+    };
+    let endless = "{{#*inline \"x\"}}{{> x}}{{/inline}}\n{{> x}}";
+    let mutual =
+        "{{#*inline \"x\"}}{{> y}}{{/inline}}\n{{#*inline \"y\"}}{{> x}}{{/inline}}\n{{> x}}";
+    let chain = format!(
+        "{{{{#if a}}}}{}{{{{/if}}}}",
+        "x{{else if a}}".repeat(20_000)
+    );
+    let all = "{{#each phrase}}";
+    for (source, line, problem) in [
+        (endless.to_owned(), Some(1), "the partial x includes itself"),
+        (mutual.to_owned(), Some(2), "the partial x includes itself"),
+        (
+            "\n{{> invitation/html.hbs}}".to_owned(),
+            Some(2),
+            "includes itself",
+        ),
+        (
+            format!("{endless}{{{{#if a}}}}{endless}{{{{/if}}}}"),
+            Some(1),
+            "includes itself",
+        ),
+        (
+            "{{#> layout}}{{> layout}}{{/layout}}{{> (lookup this \"a\")}}".to_owned(),
+            Some(1),
+            "computed",
+        ),
+        (levels(7, 10), None, "more than 100000 elements"),
+        (
+            nested("{{#if link}}", "{{/if}}", 17),
+            Some(1),
+            "more than 16 blocks",
+        ),
+        (
+            nested("{{#if link}}", "{{/if}}", 3_000),
+            Some(1),
+            "more than 16 blocks",
+        ),
+        (
+            nested("{{~^ if link}}", "{{~/if}}", 3_000),
+            Some(1),
+            "more than 16 blocks",
+        ),
+        (
+            nested("\n{{#each phrase}}", "{{/each}}", 3_500),
+            Some(18),
+            "more than 16 blocks",
+        ),
+        (chain[..100_000].to_owned(), Some(1), "more than 16 blocks"),
+        (
+            format!("{{{{{}", "(a ".repeat(30_000)),
+            Some(1),
+            "more than 16 brackets",
+        ),
+        (
+            format!("{{{{x {}", "[".repeat(90_000)),
+            Some(1),
+            "more than 16 brackets",
+        ),
+        (
+            nested(all, "{{/each}}", 7),
+            Some(1),
+            "more than 100000 elements",
+        ),
+        ("x".repeat(105_000), None, "longer than 104448 bytes"),
+    ] {
+        let began = std::time::Instant::now();
+        let (_, alerts) = load(&[(file, &source)]);
+        let [alert] = &alerts[..] else {
+            panic!("{problem}: {alerts:?}")
+        };
+        assert_eq!(alert.file, file);
+        assert!(alert.problem.contains(problem), "{problem}: {alert}");
+        assert!(line.is_none() || alert.line == line, "{problem}: {alert}");
+        assert!(began.elapsed().as_secs() < 30, "{problem}");
+    }
+    let (_, alerts) = load(&[
+        ("invitation/html.hbs", "{{> reminder/html.hbs}}"),
+        ("reminder/html.hbs", "{{> invitation/html.hbs}}"),
+    ]);
+    assert!(
+        alerts
+            .iter()
+            .any(|alert| alert.problem.contains("includes itself")),
+        "{alerts:?}"
+    );
+}
+
+#[test]
+fn template_within_the_bounds_is_used() {
+    let link = "<a href=\"{{link}}\">go</a>";
+    let nested = format!(
+        "{}{link}{}",
+        "{{#if link}}".repeat(16),
+        "{{/if}}".repeat(16)
+    );
+    let shared = format!(
+        "{{{{#*inline \"go\"}}}}{link}{{{{/inline}}}}{}",
+        "{{> go}}".repeat(50)
+    );
+    let listed = format!(
+        "{{{{#each message}}}}{{{{#each @root.message}}}}x{{{{/each}}}}{{{{/each}}}}{link}"
+    );
+    for source in [nested, shared, listed] {
+        assert_eq!(load(&[("invitation/html.hbs", &source)]).1, [], "{source}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn only_regular_files_are_read() {
+    let folder = TempDir::new().unwrap();
+    let pipe = folder.path().join("invitation/html.hbs");
+    fs::create_dir_all(pipe.parent().unwrap()).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let (_, alerts) = Letters::with_overrides(folder.path()).unwrap();
+    let problems: Vec<_> = alerts.iter().map(|alert| alert.problem.as_str()).collect();
+    assert_eq!(problems, ["it is no regular file"]);
+}
