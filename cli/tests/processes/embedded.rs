@@ -50,7 +50,10 @@ fn host_and_worker_share_one_sqlite_file() {
 
 #[test]
 fn unstarted_work_of_a_stopped_worker_is_due_at_once() {
-    let command_line = CommandLine::on_sqlite().with("GUESTLIST_LIMITS", "none");
+    // At this rate the letters take longer than the test needs to stop the worker.
+    let command_line = CommandLine::on_sqlite()
+        .with("GUESTLIST_LIMITS", "none")
+        .with("GUESTLIST_SMTP_RATE", "50");
     let acme = command_line.organization();
     command_line.write_people(PEOPLE);
     let invite = format!("invite --file people.csv --role agent --organization {acme} --as ann");
