@@ -91,7 +91,12 @@ impl Bounce {
                 // A phrase may be folded over two lines.
                 let words: Vec<_> = words.split_whitespace().collect();
                 let words = words.join(" ").to_lowercase();
-                MISSING.iter().any(|phrase| words.contains(phrase))
+                let is_missing = MISSING.iter().any(|phrase| words.contains(phrase));
+                let somebody_is = NAMED_MISSING.iter().any(|phrase| {
+                    let named = words.split_once(phrase);
+                    named.is_some_and(|(before, _)| NAMES.iter().any(|name| before.contains(name)))
+                });
+                (is_missing || somebody_is)
                     && !VETO.iter().any(|phrase| contains_word(&words, phrase))
             }
             None => status == "5.1.1",
@@ -117,16 +122,27 @@ const MISSING: &[&str] = &[
     "no such user",
     "no such mailbox",
     "no such recipient",
-    "not exist",
-    "doesn't exist",
     "mailbox not found",
     "user not found",
     "recipient not found",
     "recipientnotfound",
     "no mailbox",
-    "disabled",
-    "inactive",
     "unallocated",
+];
+
+/// Phrases that say so only of what [`NAMES`] name before them; otherwise a host name or a contract
+/// may be meant.
+const NAMED_MISSING: &[&str] = &["not exist", "doesn't exist", "disabled", "inactive"];
+
+/// Words for a mailbox.
+const NAMES: &[&str] = &[
+    "user",
+    "mailbox",
+    "recipient",
+    "address",
+    "account",
+    "email",
+    "@",
 ];
 
 /// Words by which a mail server says something else, whatever else it says: about the sender, about
@@ -158,6 +174,19 @@ const VETO: &[&str] = &[
     "sender",
     "helo",
     "client host",
+    "hostname",
+    "host name",
+    "return path",
+    "return-path",
+    "bounce address",
+    "reply-to",
+    "message-id",
+    "subject",
+    "licence",
+    "license",
+    "subscription",
+    "your plan",
+    "your domain",
 ];
 
 /// Returns `true` if the text contains the phrase, and not as a part of longer words.
@@ -317,6 +346,23 @@ mod tests {
                 false,
             ),
             (Some("5.7.1"), Some("550 5.7.1 looks like spam"), false),
+            (
+                Some("5.7.1"),
+                Some("550 your hostname does not exist"),
+                false,
+            ),
+            (
+                Some("5.1.8"),
+                Some("550 the return-path does not exist"),
+                false,
+            ),
+            (Some("5.7.0"), Some("550 this service is disabled"), false),
+            (
+                None,
+                Some("550 account inactive, renew your subscription"),
+                false,
+            ),
+            (None, Some("550 the account bob is inactive"), true),
         ] {
             let bounce = hard(status, words);
             assert_eq!(bounce.says_mailbox_is_missing(), expected, "{bounce:?}");

@@ -5,13 +5,12 @@ pub(super) const MISSING: &[&str] = &[
     "unknown mailbox", "mailbox unknown", "unknown address", "address unknown", "addressee unknown",
     "unknown or illegal alias", "unknown local", "not known here", "no such user",
     "no such recipient", "no such mailbox", "no such address", "no such person", "no such domain",
-    "no mailbox", "no one at this address", "not exist", "doesn't exist", "nonexistent",
-    "non existent", "user not found", "mailbox not found", "recipient not found",
+    "no mailbox", "no one at this address", "user not found", "mailbox not found", "recipient not found",
     "recipientnotfound", "recipnotfound", "address not found", "domain not found", "@ not found",
-    "user was not found", "could not be found", "couldn't be found", "able to find the recipient",
+    "user was not found", "able to find the recipient",
     "invalid mailbox", "mailbox invalid", "invalid user", "invalid recipient",
     "not a valid mailbox", "not a valid recipient", "not a valid user", "not a valid email",
-    "no longer valid", "no longer on server", "no longer available", "no longer exists",
+    "no longer on server", "no longer exists",
     "no longer accepts", "not our customer", "not our user", "unrouteable", "unroutable",
     "utilisateur inconnu", "destinataire inconnu", "no existe", "nessun utente", "user @ unknown",
     "user is unknown", "unknown email", "unknown or illegal user", "unknown virtual user",
@@ -26,6 +25,31 @@ pub(super) const DISABLED: &[&str] = &[
     "mailbox disabled", "mailbox is disabled", "reach is disabled", "disabled recipient",
     "mailbox is frozen", "unallocated", "archived recipient", "user is terminated",
     "delivery error * disabled",
+];
+
+/// Said of somebody or something that the text names. Without that it may be said of a host name, a
+/// return path, a service or a contract.
+pub(super) const NAMED_MISSING: &[&str] = &[
+    "user * not exist", "mailbox * not exist", "recipient * not exist", "address * not exist",
+    "account * not exist", "alias * not exist", "@ * not exist", "domain * not exist",
+    "user * doesn't exist", "mailbox * doesn't exist", "recipient * doesn't exist",
+    "address * doesn't exist", "account * doesn't exist", "@ * doesn't exist",
+    "user * could not be found", "mailbox * could not be found", "recipient * could not be found",
+    "address * could not be found", "account * could not be found", "@ * could not be found",
+    "user * couldn't be found", "recipient * couldn't be found", "address * couldn't be found",
+    "user * no longer valid", "mailbox * no longer valid", "recipient * no longer valid",
+    "address * no longer valid", "@ * no longer valid", "user * no longer available",
+    "mailbox * no longer available", "address * no longer available", "@ * no longer available",
+    "nonexistent user", "nonexistent mailbox", "nonexistent recipient", "nonexistent address",
+    "non existent user", "non existent mailbox", "non existent recipient", "non existent address",
+];
+
+/// Said after the letter, by servers that ask for the mailbox so late. Other words are too doubtful
+/// there: such a reply may quote the subject, which has an organization's name.
+pub(super) const MISSING_AFTER_LETTER: &[&str] = &[
+    "delivery error * not a valid recipient", "delivery error * doesn't have a * account",
+    "delivery error * no longer valid", "delivery error * disabled", "unknown user @",
+    "mail action aborted mailbox not found", "invalid mailbox * local mailbox",
 ];
 
 /// Said of an account. After the letter this may be the sender's account at a provider.
@@ -50,7 +74,10 @@ pub(super) const VETO: &[&str] = &[
     "black list", "blocklist", "block list", "blocked using", "policy", "policies", "ip ", "spf",
     "dkim", "dmarc", "relay", "quarantine", "single label", "sender", "reputation", "spam",
     "temporar", "try again", "try later", "access denied", "greylist", "dns ", "outgoing",
-    "outbound", "from address", "helo", "ehlo", "authenticat",
+    "outbound", "from address", "helo", "ehlo", "authenticat", "return path", "bounce address",
+    "hostname", "host name", "reply to", "message id", "subject", "header", "link ", "gateway",
+    "licence", "license", "subscription", "your plan", "renew", "payment", "billing", "upgrade",
+    "your domain", "your host", "your account", "virus",
 ];
 
 pub(super) const FULL: &[&str] = &[

@@ -397,14 +397,14 @@ pub(super) const RULES: &[Rule] = &[
 
     // A missing mailbox.
     Rule {
-        name: "bad-address", stages: RCPT_OR_DOT, codes: Permanent, status: &[Status(1, 1, 3)],
+        name: "bad-address", stages: RCPT, codes: Permanent, status: &[Status(1, 1, 3)],
         words: &[BAD_ADDRESS], unless: &[VETO],
         class: MailboxMissing, everybody: Sender,
         source: "RFC 3463 section 3.2; Google 5.1.3; Microsoft 5.1.3",
         ..ANY
     },
     Rule {
-        name: "invalid-recipient-status", stages: RCPT_OR_DOT, codes: Permanent,
+        name: "invalid-recipient-status", stages: RCPT, codes: Permanent,
         status: &[Status(1, 0, 10)],
         words: &[&["invalid recipient"]], unless: &[VETO],
         class: MailboxMissing,
@@ -420,11 +420,18 @@ pub(super) const RULES: &[Rule] = &[
         ..ANY
     },
     Rule {
-        name: "mailbox-missing", stages: RCPT_OR_DOT, codes: Permanent,
-        words: &[MISSING, DISABLED, NULL_MX], unless: &[VETO],
+        name: "mailbox-missing", stages: RCPT, codes: Permanent,
+        words: &[MISSING, NAMED_MISSING, DISABLED, NULL_MX], unless: &[VETO],
         class: MailboxMissing,
         source: "RFC 5321 section 4.2.3; RFC 7505; Google 5.1.1 and 5.2.1; Microsoft 5.1.10; \
             sisimai UserUnknown, Suspend, HostUnknown and NotAccept",
+        ..ANY
+    },
+    Rule {
+        name: "mailbox-missing-after-letter", stages: DOT, codes: Permanent,
+        words: &[MISSING_AFTER_LETTER], unless: &[VETO],
+        class: MailboxMissing,
+        source: "Yahoo postmaster page; NTT docomo in sisimai's collection",
         ..ANY
     },
     Rule {
@@ -436,7 +443,7 @@ pub(super) const RULES: &[Rule] = &[
         ..ANY
     },
     Rule {
-        name: "outlook-address-unknown", stages: RCPT_OR_DOT, codes: Permanent,
+        name: "outlook-address-unknown", stages: RCPT, codes: Permanent,
         status: &[Status(5, 0, 0)],
         words: &[&["mailbox unavailable"]], unless: &[VETO],
         class: MailboxMissing,

@@ -79,6 +79,37 @@ fn only_replies_about_missing_mailboxes_suppress() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Replies about the sender, the server's contract or the letter, in words that missing mailboxes have too.
+#[test]
+fn words_about_something_else_suppress_nothing() {
+    for text in [
+        "550 5.1.0 Return path does not exist",
+        "550 5.7.1 Bounce address does not exist",
+        "550 Your hostname does not exist",
+        "550 The host name you gave could not be found",
+        "550 5.3.5 Antivirus licence is no longer valid",
+        "554 5.7.1 This gateway is deactivated for your plan",
+        "550 Service no longer available on your plan",
+        "550 Account inactive, renew your subscription",
+        "550 5.7.1 Refused; see http://x.example/no-such-user/user-unknown#mailbox-not-found",
+        "550 Certificate does not exist",
+        "550 5.1.8 The domain of your Message-ID does not exist",
+    ] {
+        assert!(!prior(Stage::Rcpt, text).may_suppress, "{text}");
+    }
+    for text in [
+        "550 5.7.1 Reply-To domain does not exist",
+        "554 5.6.0 Message-ID domain does not exist",
+        "550 5.7.0 Link target could not be found in our safe catalogue",
+        "550 Rejected, subject \"Join No such user Ltd\" is on our list",
+        "550 Rejected: Join No such user Ltd",
+        "550 5.1.1 Join Mailbox not found Ltd",
+        "550 5.1.1 user unknown",
+    ] {
+        assert!(!prior(Stage::End, text).may_suppress, "{text}");
+    }
+}
+
 #[test]
 fn every_rule_is_hit_and_has_a_source() {
     let hit: BTreeSet<_> = rows()

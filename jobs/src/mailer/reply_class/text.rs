@@ -98,7 +98,7 @@ fn enhanced(text: &str) -> Option<Enhanced> {
         })
 }
 
-/// Reduces a text to its words: lower case, addresses replaced by `@`, query strings of URLs and
+/// Reduces a text to its words: lower case, addresses replaced by `@`, the paths of URLs and
 /// punctuation removed.
 ///
 /// Addresses go because their parts are chosen by strangers: `no-such-user@example.com` must not
@@ -107,10 +107,9 @@ fn normalize(text: &str) -> String {
     let mut words = String::with_capacity(text.len() + 2);
     words.push(' ');
     for token in text.split_whitespace() {
-        let token = if token.contains("://") {
-            token.split('?').next().unwrap_or(token)
-        } else {
-            token
+        let token = match token.split_once("://") {
+            Some((_, place)) => place.split(['/', '?', '#']).next().unwrap_or(place),
+            None => token,
         };
         for part in token.split(['<', '>', '(', ')', '[', ']', ':', ';', ',', '"']) {
             if part.contains('@') {
