@@ -1,4 +1,4 @@
-//! Delivers finished [`Mail`]s and returns a verdict for each attempt.
+//! Delivers finished [`Mail`](crate::mail::Mail)s and returns a verdict for each attempt.
 //!
 //! A letter gets a ready connection from a pool, which finds by itself how many connections the server
 //! allows. A failed attempt is judged by the server's words and by what happened to other letters
