@@ -6,6 +6,7 @@
 mod admission;
 mod conclusion;
 mod not_admitted;
+mod organization_share;
 mod rate_wait;
 #[cfg(test)]
 mod replay;
@@ -116,7 +117,9 @@ impl Delivery {
             letter.recipient(&state.value).as_str(),
             Some(message.organization),
         );
-        let permit = self.unless_ended(held, self.admission.permit()).await?;
+        let permit = self
+            .unless_ended(held, self.admission.permit(message.organization))
+            .await?;
         let span = trace::delivery(message);
         let mut began;
         let mut replaced = 0;

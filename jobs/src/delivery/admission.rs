@@ -1,14 +1,16 @@
 //! Admission of letters to the mail server.
 //!
-//! At most one letter for each connection is at the mail server. A letter that was sent keeps a permit
+//! At most one letter for each connection is at the mail server, and no organization has all connections. A letter that was sent keeps a permit
 //! until its outcome is recorded, and there are two such permits for each connection: this bounds the
 //! letters that are sent twice if the process is killed.
 
 use std::sync::Arc;
 
+use guestlist::OrganizationId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::not_admitted::NotAdmitted;
+use super::organization_share::{OrganizationShares, SharePermit};
 use super::rate_wait::RateWait;
 use crate::mailer::Mailer;
 use crate::metrics::Metrics;
@@ -23,6 +25,7 @@ const UNSETTLED_A_CONNECTION: usize = 2;
 
 /// The permits of one worker.
 pub(super) struct Admission {
+    shares: OrganizationShares,
     sending: Arc<Semaphore>,
     unsettled: Arc<Semaphore>,
     rate: Option<RateWait>,
@@ -31,6 +34,7 @@ pub(super) struct Admission {
 
 /// The right to send a letter, until it is dropped.
 pub(super) struct SendPermit {
+    _share: SharePermit,
     _sending: OwnedSemaphorePermit,
     unsettled: OwnedSemaphorePermit,
 }
@@ -55,6 +59,7 @@ impl Admission {
     ) -> Self {
         let connections = connections.max(1);
         Self {
+            shares: OrganizationShares::of(connections),
             sending: Arc::new(Semaphore::new(connections)),
             unsettled: Arc::new(Semaphore::new(connections * UNSETTLED_A_CONNECTION)),
             rate: rate_limiter.map(|limiter| RateWait::new(limiter, metrics)),
@@ -62,13 +67,17 @@ impl Admission {
         }
     }
 
-    /// Waits until the letter may be sent and the rate limit allows it.
-    pub(super) async fn permit(&self) -> Result<SendPermit, NotAdmitted> {
+    /// Waits until a letter of the organization may be sent and the rate limit allows it.
+    pub(super) async fn permit(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<SendPermit, NotAdmitted> {
         let acquire = async |of: &Arc<Semaphore>| {
             let permit = Arc::clone(of).acquire_owned().await;
             permit.map_err(|_| NotAdmitted::Stopping)
         };
         let permit = SendPermit {
+            _share: self.shares.permit(organization).await?,
             unsettled: acquire(&self.unsettled).await?,
             _sending: acquire(&self.sending).await?,
         };
