@@ -18,7 +18,7 @@ use crate::back_off::jittered;
 
 /// The time without an answer to any letter of an organization after which its other letters no longer
 /// wait, because each of them keeps a job from running.
-const PATIENCE: Duration = Duration::from_secs(5);
+const UNANSWERED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The delay before such a letter is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
@@ -73,7 +73,7 @@ impl OrganizationShares {
         let share = self.share(organization);
         loop {
             let acquired = Arc::clone(&share.connections).acquire_owned();
-            match timeout(PATIENCE, acquired).await {
+            match timeout(UNANSWERED_TIMEOUT, acquired).await {
                 Ok(Ok(connection)) => {
                     return Ok(SharePermit {
                         share,
@@ -81,7 +81,7 @@ impl OrganizationShares {
                     });
                 }
                 Ok(Err(_)) => return Err(NotAdmitted::Stopping),
-                Err(_) if share.lock().answered.elapsed() < PATIENCE => {}
+                Err(_) if share.lock().answered.elapsed() < UNANSWERED_TIMEOUT => {}
                 Err(_) => {
                     share.warn(organization, self.most);
                     return Err(NotAdmitted::Unavailable {
