@@ -96,6 +96,6 @@ pub const MUST: &[(Verb, &[&str])] = &[
     (Verb::RemindDue, &["ok", "no_transaction"]),
     (Verb::RecordDelivery, &["ok", "no_transaction"]),
     (Verb::PurgeSessions, &["ok"]),
-    (Verb::Settle, &["ok"]),
+    (Verb::Settle, &["ok", "no_transaction"]),
     (Verb::ForgetLetters, &["ok"]),
 ];

@@ -213,7 +213,7 @@ impl ReferenceModel {
     fn may_begin(&self, operation: &Operation) -> Answer {
         let is_lent = match operation.verb {
             Verb::Open | Verb::ForgetSession | Verb::AdvanceTime => true,
-            Verb::PurgeSessions | Verb::Settle | Verb::ForgetLetters => true,
+            Verb::PurgeSessions | Verb::ForgetLetters => true,
             _ => operation.conditions != Conditions::WithoutTransaction,
         };
         let reads_link = matches!(operation.verb, Verb::Open | Verb::Accept | Verb::Decline);

@@ -227,7 +227,7 @@ fn invalid_role_file_is_refused_with_advice() {
         (
             "folder",
             None,
-            "cannot be read: Is a directory (os error 21)",
+            "cannot be read: it is no regular file",
             unread,
         ),
         (

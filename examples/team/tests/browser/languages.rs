@@ -28,6 +28,7 @@ async fn letters_are_accessible_in_every_language() {
         site.letters.link_to(&nour, "Acme").await;
 
         window.open("/mailbox").await;
+        window.says_after_reload(&nour).await;
         const ADDRESS: &str = "return document.querySelector('main li a').getAttribute('href')";
         let letter = window.execute(ADDRESS, vec![]).await;
         window.open(letter.as_str().unwrap()).await;
