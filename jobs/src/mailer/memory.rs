@@ -323,6 +323,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_of_a_recipient_ends_when_it_accepts() {
+        let (memory, now) = (Memory::default(), Instant::now());
+        let refused = || {
+            memory.throttled(now, letter(0));
+            (
+                memory.refused(now, letter(0), "450").rounds,
+                memory.fault(now, letter(0)),
+            )
+        };
+        for expected in [(0, 1), (1, 2), (2, 3)] {
+            assert_eq!(refused(), expected);
+            memory.accepted(now, letter(9));
+        }
+        assert!(memory.is_throttled(now, letter(0)));
+        memory.accepted(now, letter(0));
+        assert!(!memory.is_throttled(now, letter(0)));
+        assert_eq!(refused(), (0, 1));
+    }
+
+    #[test]
     fn refusals_known_to_be_individual_are_not_everybodys() {
         let (memory, now) = (Memory::default(), Instant::now());
         let refuse = |now, numbers: std::ops::Range<usize>| {
