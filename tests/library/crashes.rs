@@ -3,24 +3,11 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guestlist::Ticket;
-use guestlist::outbox::{self, Cost, FairCursor, Interrupted, Message, Priority, State};
+use guestlist::outbox::{self, Cost, Interrupted, Message, State};
 
+use crate::letter_dates::lease;
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team};
-
-const LEASE: Duration = Duration::from_secs(20);
-
-/// Leases the only message that is due.
-async fn lease(team: &Team) -> Message {
-    let mut tx = team.begin().await;
-    let mut cursor = FairCursor::of(Priority::LETTER);
-    let leases = outbox::lease(&mut tx, &mut cursor, team.now(), LEASE, 1).await;
-    let tickets: Vec<Ticket> = leases.unwrap().iter().map(|lease| lease.ticket).collect();
-    let message = outbox::take_all(&mut tx, &tickets).await.unwrap().remove(0);
-    tx.commit().await.unwrap();
-    message
-}
 
 /// Begins the task as a worker does, and ends the worker.
 async fn crash(team: &Team) {

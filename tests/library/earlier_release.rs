@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use guestlist::outbox::{self, Cost, FairCursor, Priority};
-use guestlist::{Database, MessageId, Ticket};
+use guestlist::{MessageId, Ticket};
 
+use crate::letter_dates::execute;
 use crate::on_both_databases;
 use crate::support::{OLIVIA, Team};
 
@@ -18,16 +19,6 @@ const TWO_HOURS: Duration = Duration::from_secs(2 * 60 * 60);
 const UNANSWERED: &str =
     "UPDATE guestlist_outbox SET leased_until = NULL, leased_at = NULL, letter_date = NULL,
     attempts = attempts + 1, faults = faults + 1, last_error = 'no answer'";
-
-async fn execute(team: &Team, statement: &'static str) {
-    match &team.database {
-        #[cfg(feature = "postgres")]
-        Database::Postgres(pool) => drop(sqlx::query(statement).execute(pool).await.unwrap()),
-        #[cfg(feature = "sqlite")]
-        Database::Sqlite(pool) => drop(sqlx::query(statement).execute(pool).await.unwrap()),
-        _ => unreachable!("neither Postgres nor SQLite"),
-    }
-}
 
 /// Leases the message, and returns its ticket and the date of its letter.
 async fn lease(team: &Team) -> (Ticket, DateTime<Utc>) {

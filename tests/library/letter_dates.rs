@@ -45,8 +45,8 @@ const SENT: [End; 6] = [
     End::Expired,
 ];
 
-/// Leases the only message.
-async fn lease(team: &Team) -> Message {
+/// Leases the only message that is due.
+pub(crate) async fn lease(team: &Team) -> Message {
     let mut tx = team.begin().await;
     let mut cursor = FairCursor::of(Priority::LETTER);
     let leases = outbox::lease(&mut tx, &mut cursor, team.now(), LEASE, 1).await;
@@ -79,7 +79,8 @@ async fn end(team: &Team, message: &Message, end: End) {
     team.advance_clock(AN_HOUR);
 }
 
-async fn execute(team: &Team, statement: &'static str) {
+/// Runs a statement outside of the library.
+pub(crate) async fn execute(team: &Team, statement: &'static str) {
     match &team.database {
         #[cfg(feature = "postgres")]
         Database::Postgres(pool) => drop(sqlx::query(statement).execute(pool).await.unwrap()),
