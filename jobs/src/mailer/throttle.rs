@@ -191,7 +191,7 @@ impl Limit {
     fn reduce(&mut self, now: Instant, measured: f64) {
         let since = now.saturating_duration_since(self.reduced);
         let is_silent = measured == 0.0;
-        // Where letters are rare, none may have been accepted because none was sent.
+        // If letters are rare, none may have been accepted because none was sent.
         let reaction = match is_silent && self.ceiling.is_infinite() {
             true => MEASURED,
             false => REACTION,

@@ -32,7 +32,7 @@ impl Installation {
     async fn in_the_middle_of_work() -> Self {
         let primary = PostgresServer::start().await.unwrap();
         let standby = primary.standby().await.unwrap();
-        // What is committed is on the standby.
+        // Every committed change is on the standby.
         execute(&primary, "ALTER SYSTEM SET synchronous_standby_names = '*'").await;
         execute(&primary, "SELECT pg_reload_conf()").await;
         eventually("the standby is synchronous", async || {

@@ -251,13 +251,7 @@ async fn redis_flush_during_work_loses_and_repeats_nothing() {
     let redis = RedisServer::start().await.unwrap();
     let queue = Queue::redis(&redis.url().parse().unwrap(), "flushed");
     let harness = Harness::new(Team::on(crate::postgres::schema().await).await, queue).await;
-    // Leases follow the team's clock, so it has to run by itself here.
-    let harness = Harness {
-        team: harness
-            .team
-            .configured(|builder| builder.clock(guestlist::Clock::System)),
-        ..harness
-    };
+    let harness = harness.on_system_clock();
     invite_many(&harness.team, 300).await;
     let worker = harness.start();
     for letters in [30, 280] {
@@ -285,13 +279,7 @@ async fn redis_keys_of_other_types_lose_and_repeat_nothing() {
     let redis = RedisServer::start().await.unwrap();
     let queue = Queue::redis(&redis.url().parse().unwrap(), "damaged");
     let harness = Harness::new(Team::on(crate::postgres::schema().await).await, queue).await;
-    // Leases follow the team's clock, so it has to run by itself here.
-    let harness = Harness {
-        team: harness
-            .team
-            .configured(|builder| builder.clock(guestlist::Clock::System)),
-        ..harness
-    };
+    let harness = harness.on_system_clock();
     invite_many(&harness.team, 300).await;
     let worker = harness.start();
     harness.smtp.until(|seen| seen.letters.len() >= 30).await;
@@ -312,12 +300,7 @@ async fn letters_wait_until_redis_is_back() {
     let mut redis = RedisServer::start().await.unwrap();
     let queue = Queue::redis(&redis.url().parse().unwrap(), "down");
     let harness = Harness::new(Team::on(crate::postgres::schema().await).await, queue).await;
-    let harness = Harness {
-        team: harness
-            .team
-            .configured(|builder| builder.clock(guestlist::Clock::System)),
-        ..harness
-    };
+    let harness = harness.on_system_clock();
     redis.kill();
     let worker = harness.start();
     invite_many(&harness.team, 20).await;

@@ -93,6 +93,15 @@ impl Harness {
     }
 
     /// The same harness with a mail server that follows `script`.
+    /// Uses the system's clock, so that leases end by themselves.
+    pub(crate) fn on_system_clock(self) -> Self {
+        let team = self.team;
+        Self {
+            team: team.configured(|builder| builder.clock(guestlist::Clock::System)),
+            ..self
+        }
+    }
+
     pub(crate) async fn with_mail_server(self, script: Script) -> Self {
         Self {
             smtp: Arc::new(script.start().await.unwrap()),

@@ -14,14 +14,9 @@ use crate::support::{OLIVIA, Team, member};
 
 /// The harness at a rate, with a running clock, since leases are shorter than turns here.
 fn paced(harness: Harness, letters: &str) -> Harness {
-    let system = |team: Team| team.configured(|builder| builder.clock(guestlist::Clock::System));
-    let mut settings = harness.settings;
-    settings.rate = Some(letters.parse().unwrap());
-    Harness {
-        team: system(harness.team),
-        settings,
-        ..harness
-    }
+    let mut harness = harness.on_system_clock();
+    harness.settings.rate = Some(letters.parse().unwrap());
+    harness
 }
 
 on_both_stacks! {
